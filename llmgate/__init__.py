@@ -1,0 +1,36 @@
+"""llmgate: a release gate for language models.
+
+Names resolve on first use (PEP 562): pytest imports this package for its plugin in every run of the
+environment, so importing it must cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmgate.gate.decide import decide
+    from llmgate.gate.decision import Decision, Verdict
+    from llmgate.record.rundir import load_record
+
+__all__ = ["Decision", "Verdict", "__version__", "decide", "load_record"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Decision": "llmgate.gate.decision",
+    "Verdict": "llmgate.gate.decision",
+    "decide": "llmgate.gate.decide",
+    "load_record": "llmgate.record.rundir",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

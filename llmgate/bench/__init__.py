@@ -1,0 +1,1 @@
+"""Serving throughput: plans, load, and whether the measurement may be believed."""

@@ -1,0 +1,1 @@
+"""The packaged demo: a real small model through the whole gate."""

@@ -1,0 +1,1 @@
+"""Two records and a policy become a decision."""

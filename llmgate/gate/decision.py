@@ -1,0 +1,142 @@
+"""What `decide` returns: values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.record.policy import OnInconclusive, Role
+
+__all__ = ["Decision", "Flip", "MetricDecision", "Problem", "Verdict"]
+
+
+class Verdict(StrEnum):
+    """The three words."""
+
+    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that could not be evaluated. Any problem keeps the verdict from PASS."""
+
+    where: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f". {self.fix}" if self.fix else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A case whose score changed on a metric. Scores are fractions; `delta` > 0 means better."""
+
+    suite: str
+    case: str
+    metric: str
+    champion: float
+    candidate: float
+
+    @property
+    def delta(self) -> float:
+        """Candidate minus champion."""
+        return self.candidate - self.champion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDecision:
+    """The decision on one metric, with its evidence. All scores, bounds and margins are fractions, not percentages.
+
+    Attributes:
+        reference: `champion` for a paired comparison, `threshold` for an absolute minimum, `none` if neither exists.
+        method: The interval used, in words.
+        candidate: Mean score over the evaluated pairs (cases, without a champion); None if there are none.
+        champion: The champion's mean over the same pairs.
+        delta: candidate − champion.
+        lower: One-sided (1−α) lower bound of delta, or of the candidate's rate for a threshold.
+        upper: One-sided (1−α) upper bound of the same.
+        margin: The margin that was applied.
+        min: The absolute threshold that was applied.
+        expected: Cases that the suite says must exist.
+        evaluated: Pairs (cases) that both sides evaluated.
+        errors: expected − evaluated.
+        better: Pairs in which the candidate scored higher.
+        worse: Pairs in which the candidate scored lower.
+        p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0), Holm-adjusted over the gating metrics.
+        pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
+        pass_if_margin_lost: P(PASS | δ = −margin), at most.
+        reason: One sentence.
+        notes: Remarks, for example that the default margin was used.
+    """
+
+    suite: str
+    metric: str
+    role: Role
+    verdict: Verdict
+    reference: Literal["champion", "threshold", "none"]
+    method: str
+    alpha: float
+    candidate: float | None = None
+    champion: float | None = None
+    delta: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    margin: float | None = None
+    min: float | None = None
+    expected: int
+    evaluated: int
+    errors: int
+    better: int = 0
+    worse: int = 0
+    p_worse: float | None = None
+    pass_if_unchanged: float | None = None
+    pass_if_margin_lost: float | None = None
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gates(self) -> bool:
+        """Whether it counts for the verdict."""
+        return self.role is not Role.WATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict with its evidence; byte-identical for the same records and policy.
+
+    Attributes:
+        sentence: What the release manager reads.
+        candidate_run: Run id, "" for plain score tables.
+        champion_run: Run id of the baseline, None without one.
+        candidate_digest: Journal digest of the candidate record.
+        champion_digest: Journal digest of the baseline record.
+        required_failures: `suite::case` of every failed `required: true` assert.
+    """
+
+    verdict: Verdict
+    sentence: str
+    metrics: tuple[MetricDecision, ...]
+    flips: tuple[Flip, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    required_failures: tuple[str, ...] = ()
+    on_inconclusive: OnInconclusive = OnInconclusive.FAIL
+    candidate_run: str = ""
+    champion_run: str | None = None
+    candidate_digest: str = ""
+    champion_digest: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INCONCLUSIVE because something could not be evaluated."""
+        if self.verdict is Verdict.PASS:
+            return EXIT_PASS
+        if self.verdict is Verdict.FAIL:
+            return EXIT_FAIL
+        if self.problems:
+            return EXIT_CANNOT_RUN
+        return EXIT_PASS if self.on_inconclusive is OnInconclusive.ALLOW else EXIT_INCONCLUSIVE

@@ -1,0 +1,1 @@
+"""All that talks to a model: the vLLM server and the client."""

@@ -1,0 +1,1 @@
+"""Registries: what a verdict allows to change."""

@@ -1,0 +1,1 @@
+"""The hinge: what measuring writes and deciding reads."""

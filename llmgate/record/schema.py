@@ -1,0 +1,347 @@
+"""The types of a run record: frozen, versioned, without I/O.
+
+A record is everything that happened in one run, enough to decide and to report again without a model. On disk
+it is four files (see `rundir`): the manifest (identities), the cases (what had to be evaluated), the journal
+(what happened, append-only) and the seal (that it is complete).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from llmgate.record.policy import Policy
+
+__all__ = [
+    "RECORD_MAJOR",
+    "RECORD_MINOR",
+    "CaseKey",
+    "CaseResult",
+    "CheckResult",
+    "Failure",
+    "FailureKind",
+    "Generation",
+    "Hardware",
+    "JudgeIdentity",
+    "Manifest",
+    "Message",
+    "ModelIdentity",
+    "Outcome",
+    "PlannedCase",
+    "Record",
+    "Seal",
+    "ServerIdentity",
+    "ServingRun",
+    "SuiteIdentity",
+]
+
+RECORD_MAJOR = 1
+"""Readers refuse a record with another major version."""
+RECORD_MINOR = 0
+"""Readers ignore what a newer minor version added."""
+
+NO_EXTRAS: Mapping[str, str] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """How a check ended. An error is not a fail: it keeps the verdict from PASS whatever the others say."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    FAIL = "fail"
+    ERROR = "error"
+
+
+class FailureKind(StrEnum):
+    """Why a generation is missing."""
+
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    HTTP = "http"
+    GARBAGE = "garbage"
+    SERVER_DIED = "server-died"
+    INTERRUPTED = "interrupted"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CaseKey:
+    """Names one generation: the `repeat`-th answer to one case of one suite."""
+
+    suite: str
+    case: str
+    repeat: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.suite}::{self.case}" + (f"#{self.repeat}" if self.repeat else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCase:
+    """A case that must exist in the results. What is planned and missing is an error, never a gap.
+
+    Attributes:
+        suite: Suite name.
+        case: Stable id, unique within the suite.
+        repeats: How many generations the case has.
+        cluster: Cases that share a document, conversation or task carry the same key.
+        slices: Field name to value, for slice tables.
+        messages: The rendered prompt.
+        expected: What the asserts look for, worded for a reader.
+        request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
+    """
+
+    suite: str
+    case: str
+    repeats: int = 1
+    cluster: str | None = None
+    slices: Mapping[str, str] = NO_EXTRAS
+    messages: tuple[Message, ...] = ()
+    expected: str = ""
+    request_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One answer of the model under test.
+
+    Attributes:
+        text: The answer, unchanged.
+        finish_reason: As the server said it.
+        prompt_tokens: As the server counted them, None if it did not say.
+        completion_tokens: As the server counted them, None if it did not say.
+        latency_s: From sending the request to its last byte, in seconds, of the attempt that succeeded.
+        attempts: How many times the request was sent.
+    """
+
+    text: str
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_s: float
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why there is no answer, after all retries."""
+
+    kind: FailureKind
+    message: str
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One assert applied to one generation.
+
+    Attributes:
+        type: Assert type as written in the suite, with `not-` where negated.
+        outcome: pass, fail or error.
+        score: Finite, in [0, 1]; None exactly when the outcome is error.
+        reason: One line for a reader.
+        metric: The metric that this assert feeds.
+        weight: Weight in the metric's mean, at least 0.
+        required: Whether a fail of this assert fails the whole session.
+
+    Raises:
+        ValueError: If score and outcome contradict each other or a number is not finite.
+    """
+
+    type: str
+    outcome: Outcome
+    score: float | None
+    reason: str = ""
+    metric: str = "accuracy"
+    weight: float = 1.0
+    required: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.score is None) != (self.outcome is Outcome.ERROR):
+            raise ValueError(f"outcome {self.outcome} with score {self.score}")
+        if self.score is not None and not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
+            raise ValueError(f"score {self.score} is not a finite number in [0, 1]")
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise ValueError(f"weight {self.weight} is not a finite number >= 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """What happened to one generation of one case: an answer or the reason why there is none, and its checks."""
+
+    key: CaseKey
+    answer: Generation | Failure
+    checks: tuple[CheckResult, ...] = ()
+    judged: bool = True
+    """False while judge asserts are still to come; such a result counts as not evaluated."""
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether every check of this case came to pass or fail."""
+        return (
+            isinstance(self.answer, Generation)
+            and self.judged
+            and all(c.outcome is not Outcome.ERROR for c in self.checks)
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was evaluated and every check with a weight passed."""
+        return self.evaluated and all(c.outcome is Outcome.PASS for c in self.checks if c.weight > 0 or c.required)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model answered.
+
+    Attributes:
+        name: The name that requests use.
+        source: Model folder or endpoint URL, as given.
+        weights_digest: SHA-256 over the model folder's file manifest; None when only an endpoint is known.
+        registry_uri: For example `models:/support-bot/7`, where the run was started for a registered version.
+    """
+
+    name: str
+    source: str
+    weights_digest: str | None = None
+    registry_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerIdentity:
+    """What served it. `owned` is whether llmgate started it."""
+
+    engine: str
+    version: str | None = None
+    owned: bool
+    flags: tuple[str, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeIdentity:
+    """Which judge scored: model, prompt and sampling. Two runs with different judges are not comparable."""
+
+    model: str
+    prompt_digest: str
+    sampling: Mapping[str, float | int | str]
+    weights_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteIdentity:
+    """Which questions were asked. `digest` covers prompt, sampling, asserts and dataset, not the gate policy."""
+
+    name: str
+    version: str
+    digest: str
+    path: str
+    dataset_version: str
+    dataset_digest: str
+    cases: int
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """Where it ran."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpus: tuple[str, ...] = ()
+    driver: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Identities, digests, versions, hardware and seeds of one run; written before the first request."""
+
+    run_id: str
+    created_at: str
+    """UTC, ISO 8601."""
+    llmgate_version: str
+    model: ModelIdentity
+    server: ServerIdentity
+    judge: JudgeIdentity | None = None
+    suites: tuple[SuiteIdentity, ...]
+    cases_digest: str
+    policy: Policy
+    hardware: Hardware
+    packages: Mapping[str, str] = NO_EXTRAS
+    seed: int = 0
+    concurrency: int
+    labels: Mapping[str, str] = NO_EXTRAS
+    """Free facts for the reader: git commit, branch, CI run."""
+    major: int = RECORD_MAJOR
+    minor: int = RECORD_MINOR
+
+
+Percentiles: TypeAlias = Mapping[str, float]
+"""Keys p50, p90, p95, p99."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingRun:
+    """One serving measurement. Durations in ms, rates per second, counts as numbers.
+
+    Attributes:
+        name: Suite name or the name given to `llmgate bench`.
+        workload: What was sent, in words.
+        workload_digest: SHA-256 of all request bodies in order.
+        concurrency: Nominal number of requests in flight.
+        requests: How many were sent.
+        completed: How many ended with a full answer.
+        duration_s: First send to last token event.
+        metrics: The JSON keys of `vllm bench serve` (`request_throughput`, `median_ttft_ms`, `p99_tpot_ms`, …) and ours.
+        invalid: Reasons why this run must not be believed; empty means valid.
+        notes: Remarks that do not invalidate it.
+    """
+
+    name: str
+    workload: str
+    workload_digest: str
+    concurrency: int
+    requests: int
+    completed: int
+    duration_s: float
+    metrics: Mapping[str, float]
+    invalid: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the run's own checks found nothing wrong."""
+        return not self.invalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Written last. Without it a record is unfinished and cannot be decided on."""
+
+    sealed_at: str
+    journal_digest: str
+    results: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record in memory."""
+
+    manifest: Manifest
+    cases: tuple[PlannedCase, ...]
+    results: Mapping[CaseKey, CaseResult]
+    serving: tuple[ServingRun, ...] = ()
+    seal: Seal | None = None
+    path: str = field(default="", compare=False)

@@ -1,0 +1,1 @@
+"""Records and decisions for people and CI systems."""

@@ -1,0 +1,1 @@
+"""A generation becomes scores: checks and judges."""

@@ -1,0 +1,1 @@
+"""The gate's statistics: pure functions with sources and oracles."""

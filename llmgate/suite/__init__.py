@@ -1,0 +1,1 @@
+"""Suites, datasets and cases: what is asked, versioned and digested."""

@@ -1,0 +1,70 @@
+"""One assert as it stands in a suite, and what the suite room must know about the vocabulary.
+
+The suite room refuses unknown names, but the checks live in `score`, above it. So the session hands the
+vocabulary down as a value that meets the `Vocabulary` protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["AssertSpec", "Json", "Vocabulary"]
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+"""What YAML and JSON can hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertSpec:
+    """One assert of a suite.
+
+    Attributes:
+        type: Base type without `not-`.
+        negated: Whether it was written with `not-`.
+        value: As written; templates not rendered yet.
+        has_value: Whether `value` was written at all (an explicit null counts as written).
+        threshold: As written, or None.
+        weight: At least 0.
+        metric: The metric that it feeds.
+        required: A case that must never be wrong: a fail fails the session.
+        where: `file:line` for error messages.
+    """
+
+    type: str
+    negated: bool = False
+    value: Json = None
+    has_value: bool = True
+    threshold: float | None = None
+    weight: float = 1.0
+    metric: str = "accuracy"
+    required: bool = False
+    where: str = ""
+
+    @property
+    def name(self) -> str:
+        """The type as written."""
+        return f"not-{self.type}" if self.negated else self.type
+
+
+class Vocabulary(Protocol):
+    """The assert types that exist."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Base types, without `not-`."""
+
+    def is_judge(self, name: str) -> bool:
+        """Whether this type asks a judge model."""
+
+    def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
+        """Refuse a bad value at load time.
+
+        Args:
+            spec: The assert.
+            columns: A dataset row to try templates on.
+
+        Raises:
+            SuiteError: With `spec.where`, what is wrong, and how to fix it.
+        """
