@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from llmgate.record.policy import Policy
+from llmgate.record.serving import ServingTrace
 
 __all__ = [
     "RECORD_MAJOR",
@@ -35,7 +36,6 @@ __all__ = [
     "Record",
     "Seal",
     "ServerIdentity",
-    "ServingRun",
     "SuiteIdentity",
 ]
 
@@ -288,44 +288,6 @@ class Manifest:
     minor: int = RECORD_MINOR
 
 
-Percentiles: TypeAlias = Mapping[str, float]
-"""Keys p50, p90, p95, p99."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingRun:
-    """One serving measurement. Durations in ms, rates per second, counts as numbers.
-
-    Attributes:
-        name: Suite name or the name given to `llmgate bench`.
-        workload: What was sent, in words.
-        workload_digest: SHA-256 of all request bodies in order.
-        concurrency: Nominal number of requests in flight.
-        requests: How many were sent.
-        completed: How many ended with a full answer.
-        duration_s: First send to last token event.
-        metrics: The JSON keys of `vllm bench serve` (`request_throughput`, `median_ttft_ms`, `p99_tpot_ms`, …) and ours.
-        invalid: Reasons why this run must not be believed; empty means valid.
-        notes: Remarks that do not invalidate it.
-    """
-
-    name: str
-    workload: str
-    workload_digest: str
-    concurrency: int
-    requests: int
-    completed: int
-    duration_s: float
-    metrics: Mapping[str, float]
-    invalid: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def valid(self) -> bool:
-        """Whether the run's own checks found nothing wrong."""
-        return not self.invalid
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Written last. Without it a record is unfinished and cannot be decided on."""
@@ -342,6 +304,6 @@ class Record:
     manifest: Manifest
     cases: tuple[PlannedCase, ...]
     results: Mapping[CaseKey, CaseResult]
-    serving: tuple[ServingRun, ...] = ()
+    serving: tuple[ServingTrace, ...] = ()
     seal: Seal | None = None
     path: str = field(default="", compare=False)

@@ -6,9 +6,11 @@ vocabulary down as a value that meets the `Vocabulary` protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["AssertSpec", "Json", "Vocabulary"]
 
