@@ -130,13 +130,13 @@ def _order(key: str) -> tuple[bool, int, str]:
 def _row(key: str, candidate: list[Measured], champion: list[Measured]) -> ServingRow:
     after, cell_after = _cell(key, candidate)
     before, cell_before = _cell(key, champion)
-    gain = _gain(key, before, after)
+    change = after / before - 1 if before and after else None
     return ServingRow(
         label=_label(key),
         champion=cell_before,
         candidate=cell_after,
-        change="" if gain is None or before is None or after is None else _change(gain, after / before - 1),
-        gain=gain,
+        change="" if change is None else f"{relative(change)} ({_direction(key, change)})",
+        gain=None if change is None else change if key in RATES else -change,
         main=key in MAIN,
     )
 
@@ -145,7 +145,7 @@ def _cell(key: str, runs: list[Measured]) -> tuple[float | None, ServingCell | N
     if not runs:
         return None, None
     valid = [run.metrics[key] for run in runs if not run.invalid and key in run.metrics]
-    finite = [value for value in valid if math.isfinite(value)]
+    finite = [value for value in valid if math.isfinite(value) and value >= 0]
     if not finite:
         return None, ServingCell(text="INVALID: no run counts" if not valid else "INVALID: not a number", invalid=True)
     value = statistics.median(finite)
@@ -156,12 +156,7 @@ def _cell(key: str, runs: list[Measured]) -> tuple[float | None, ServingCell | N
     return value, ServingCell(text=figure(value) + (f" (median of {len(runs)} runs)" if len(runs) > 1 else ""))
 
 
-def _gain(key: str, before: float | None, after: float | None) -> float | None:
-    if before is None or after is None or before <= 0 or after <= 0:
-        return None
-    return after / before - 1 if key in RATES else before / after - 1
-
-
-def _change(gain: float, change: float) -> str:
-    direction = "better" if gain > 0 else "worse" if gain < 0 else "same"
-    return f"{relative(change)} ({direction})"
+def _direction(key: str, change: float) -> str:
+    if change == 0:
+        return "same"
+    return "better" if (change > 0) == (key in RATES) else "worse"

@@ -32,6 +32,7 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         candidate=percent(metric.candidate),
         difference=signed_points(metric.delta),
         bounds=_bounds(metric),
+        level="" if metric.lower is None else f"{points(1 - metric.alpha)} % each side",
         limit=_limit(metric),
         counts=f"{metric.evaluated:,} of {plural(metric.expected, 'case')}",
         errors=metric.errors,
@@ -52,13 +53,12 @@ def _unevaluated(metric: MetricDecision) -> bool:
 def _bounds(metric: MetricDecision) -> str:
     if metric.lower is None or metric.upper is None:
         return "no interval"
-    level = f"{points(1 - metric.alpha)} % each side"
     if metric.reference != "champion":
         digits = tell_apart(metric.lower, metric.min)
-        return f"{percent(metric.lower, digits)} to {percent(metric.upper, digits)} ({level})"
+        return f"{percent(metric.lower, digits).removesuffix(' %')} to {percent(metric.upper, digits)}"
     lower = signed_points(metric.lower, tell_apart(metric.lower, -metric.margin if metric.margin else None))
     upper = signed_points(metric.upper, tell_apart(metric.upper, 0.0))
-    return f"{lower} to {upper} ({level})"
+    return f"{lower} to {upper}"
 
 
 def _limit(metric: MetricDecision) -> str:

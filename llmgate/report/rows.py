@@ -102,7 +102,8 @@ class MetricRow:
         state: How the outcome looks.
         gates: False for a metric that is only watched.
         difference: Candidate minus champion in points, with its sign.
-        bounds: Both bounds with their level, in words.
+        bounds: Both one-sided bounds.
+        level: The confidence of each bound, in words.
         limit: The margin or the minimum, in words.
         counts: `300 of 300 cases`.
         changes: `19 better, 22 worse`, empty without a champion.
@@ -120,6 +121,7 @@ class MetricRow:
     candidate: str
     difference: str
     bounds: str
+    level: str
     limit: str
     counts: str
     errors: int

@@ -64,14 +64,15 @@ def build_view(
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
     state = _state(decision)
+    names = _names(candidate, champion)
     return ReportView(
         state=state,
         verdict=decision.verdict.value,
         qualifier="could not be evaluated" if state is State.NOT_EVALUATED else "",
         sentence=one_line(decision.sentence, 2000),
         consequence=CONSEQUENCES[state],
-        candidate=_name(candidate),
-        champion=_name(champion) if champion is not None else None,
+        candidate=names[0],
+        champion=names[1],
         run=one_line(candidate.manifest.run_id, 120),
         created_at=one_line(candidate.manifest.created_at, 60),
         notices=tuple(_notices(candidate, champion, decision)),
@@ -142,6 +143,16 @@ def _state(decision: Decision) -> State:
     return State.PASS if decision.verdict is Verdict.PASS else State.FAIL
 
 
+def _names(candidate: Record, champion: Record | None) -> tuple[str, str | None]:
+    """Names that tell both sides apart; a champion run compared with a run of itself has the same name twice."""
+    after = _name(candidate)
+    before = None if champion is None else _name(champion)
+    if champion is None or before != after:
+        return after, before
+    runs = (one_line(candidate.manifest.run_id, 60), one_line(champion.manifest.run_id, 60))
+    return f"{after} ({runs[0]})", f"{before} ({runs[1]})"
+
+
 def _name(record: Record) -> str:
     uri = record.manifest.model.registry_uri
     name = record.manifest.model.name
@@ -173,12 +184,13 @@ def _facts(book: CaseBook, decision: Decision) -> list[Fact]:
     done = sum(evaluated(book.candidate, case) for case in book.candidate.cases)
     missed = len(book.missed_names())
     gating = [metric for metric in decision.metrics if metric.gates]
+    watched = len(decision.metrics) - len(gating)
     passing = sum(metric.verdict is Verdict.PASS for metric in gating)
     facts = [
         Fact(
             label="Gates that pass",
             value=f"{count(passing)} of {count(len(gating))}",
-            detail=f"{plural(len(decision.metrics) - len(gating), 'more metric')} only watched",
+            detail=f"{plural(watched, 'more metric')} only watched" if watched else "",
             serious=passing < len(gating) or not gating,
         ),
         Fact(
