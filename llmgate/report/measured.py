@@ -22,6 +22,8 @@ RATES = {
     "request_goodput": "Requests per second within the service level",
     "output_throughput": "Output tokens per second",
     "total_token_throughput": "Tokens per second, in and out",
+    "steady_request_throughput": "Requests per second, steady part",
+    "steady_output_throughput": "Output tokens per second, steady part",
 }
 TIMES = {
     "ttft": "Time to first token",
@@ -142,18 +144,21 @@ def _row(key: str, candidate: list[Measured], champion: list[Measured]) -> Servi
 
 
 def _cell(key: str, runs: list[Measured]) -> tuple[float | None, ServingCell | None]:
+    """The median over a side's runs, None unless every run counts and has the figure; and how it is shown."""
     if not runs:
         return None, None
-    valid = [run.metrics[key] for run in runs if not run.invalid and key in run.metrics]
-    finite = [value for value in valid if math.isfinite(value) and value >= 0]
-    if not finite:
-        return None, ServingCell(text="INVALID: no run counts" if not valid else "INVALID: not a number", invalid=True)
-    value = statistics.median(finite)
-    left_out = len(runs) - len(finite)
-    if left_out:
-        text = f"INVALID: {left_out} of {plural(len(runs), 'run')}; the others: {figure(value)}"
-        return None, ServingCell(text=text, invalid=True)
-    return value, ServingCell(text=figure(value) + (f" (median of {len(runs)} runs)" if len(runs) > 1 else ""))
+    valid = [run for run in runs if not run.invalid]
+    values = [run.metrics[key] for run in valid if key in run.metrics]
+    finite = [value for value in values if math.isfinite(value) and value >= 0]
+    shown = figure(statistics.median(finite)) if finite else ""
+    if len(valid) < len(runs) or len(finite) < len(values):
+        invalid = f"INVALID: {len(runs) - len(valid) + len(values) - len(finite)} of {plural(len(runs), 'run')}"
+        return None, ServingCell(text=f"{invalid}; the others: {shown}" if finite else invalid, invalid=True)
+    if len(finite) < len(runs):
+        return None, ServingCell(text=f"{shown} ({len(finite)} of {len(runs)} runs)" if finite else "not measured")
+    return statistics.median(finite), ServingCell(
+        text=shown + (f" (median of {len(runs)} runs)" if len(runs) > 1 else "")
+    )
 
 
 def _direction(key: str, change: float) -> str:
