@@ -119,6 +119,13 @@ def test_nobody_listens() -> None:
     assert answer.kind is FailureKind.CONNECTION
 
 
+def test_an_endpoint_that_is_gone_is_not_asked_for_ever() -> None:
+    with FakeServer(die_after=3) as server:
+        answers = ask_all(server.url, [body(str(i)) for i in range(500)], concurrency=2)
+    assert sum(isinstance(a, Generation) for a in answers) == 3
+    assert sum("not asked" in a.message for a in answers if isinstance(a, Failure)) > 400
+
+
 def test_the_key_is_sent_and_never_shown() -> None:
     with FakeServer(api_key="sk-secret-value") as server:
         (good,) = ask_all(server.url, [body()], api_key="sk-secret-value")
