@@ -50,7 +50,7 @@ def test_answers_come_back_in_order_with_usage_and_latency() -> None:
 
 
 def test_two_hundred_cases_keep_thirty_two_in_flight_until_the_tail() -> None:
-    with FakeServer(ttft_s=0.05) as server:
+    with FakeServer(ttft_s=0.3) as server:
         answers = ask_all(server.url, [body(str(i)) for i in range(200)], concurrency=32)
     assert all(isinstance(a, Generation) for a in answers)
     assert server.peak == 32
