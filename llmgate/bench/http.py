@@ -150,6 +150,7 @@ class ResponseReader:
         self._unparsed: list[tuple[float, bytes]] = []
         self._now = 0.0
         self._body_known = False
+        self._keep_alive = False
         self._chunked = False
         self._missing: int | None = None
         self._tail = b""
@@ -204,7 +205,7 @@ class ResponseReader:
     @property
     def keep_alive(self) -> bool:
         """Whether the connection may carry another request."""
-        return self.complete and not self.surplus and bool(self._parser.should_keep_alive())
+        return self.complete and not self.surplus and self._keep_alive
 
     # Called by the parser.
 
@@ -225,6 +226,8 @@ class ResponseReader:
         self.status = int(self._parser.get_status_code())
         if self.status >= 200:
             self._body_known = True
+            # Later the parser has forgotten this response and says no.
+            self._keep_alive = bool(self._parser.should_keep_alive())
             self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
             if not self._chunked and "content-length" in self.headers:
                 self._missing = int(self.headers["content-length"])
