@@ -1,5 +1,6 @@
-"""One gate run under pytest: start the server while pytest collects, ask for all selected cases at once, hand out
-results as they arrive.
+"""One gate run under pytest.
+
+The server starts while pytest collects; all selected cases are asked at once; results are handed out as they arrive.
 
 Asking happens in a thread of the process that owns the terminal: pytest itself, or the xdist controller. Items wait
 for results in the run's journal, which works the same in that process and in xdist's workers.
@@ -103,8 +104,9 @@ class GateRun:
         """Check what can be checked and start the server, once."""
         if self._thread is None and (self.settings.model or self.settings.endpoint):
             try:
+                baseline = resolve_baseline(self.settings, self.out)
                 lock = RunLock(self.out)
-                note_baseline(self.out, resolve_baseline(self.settings, self.out))
+                note_baseline(self.out, baseline)
             except LlmgateError as error:
                 raise pytest.UsageError(str(error)) from error
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
