@@ -144,12 +144,12 @@ def out_folder(settings: Settings) -> Path:
 def decide(
     candidate: Path | None,
     baseline: Path | None,
+    *,
     candidate_table: Path | None,
     baseline_table: Path | None,
     margin: float | None,
     alpha: float,
     policy: Path | None,
-    *,
     allow_inconclusive: bool,
     as_json: bool,
 ) -> None:

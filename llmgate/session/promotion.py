@@ -11,7 +11,7 @@ from llmgate.promote.mlflow import promote
 from llmgate.session.outcome import decide_folders
 
 if TYPE_CHECKING:
-    from llmgate.promote.mlflow import Promotion
+    from llmgate.promote.promotion import Promotion
 
 __all__ = ["promote_version"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import Decision
     from llmgate.record.schema import Record
-    from llmgate.report.view import ReportView
+    from llmgate.report.rows import ReportView
     from llmgate.session.options import Settings
     from llmgate.session.outcome import Baseline
 
