@@ -5,7 +5,11 @@ Plain text only; doors add colour. `exit_code` is what the command line returns.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "EXIT_CANNOT_RUN",
@@ -28,6 +32,7 @@ __all__ = [
     "TemplateError",
     "UndefinedError",
     "UsageError",
+    "did_you_mean",
 ]
 
 EXIT_PASS = 0
@@ -118,3 +123,14 @@ class PromotionRefusedError(LlmgateError):
     """The registry must not be changed; the message is the one-sentence reason."""
 
     exit_code = EXIT_FAIL
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Word the nearest valid name, or the valid names if none is near.
+
+    Returns:
+        `Did you mean icontains?` or `Valid names: a, b, c`.
+    """
+    known = sorted(candidates)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else f"Valid names: {', '.join(known)}"
