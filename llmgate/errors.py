@@ -142,3 +142,14 @@ class PromotionRefusedError(LlmgateError):
     """The registry must not be changed; the message is the one-sentence reason."""
 
     exit_code = EXIT_FAIL
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Word the nearest valid name, or the valid names if none is near.
+
+    Returns:
+        `Did you mean icontains?` or `Valid names: a, b, c`.
+    """
+    known = sorted(candidates)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]}?" if near else f"Valid names: {', '.join(known)}"

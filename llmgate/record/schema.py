@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Literal
 
 from llmgate.record.policy import Policy
@@ -43,8 +42,6 @@ RECORD_MAJOR = 1
 """Readers refuse a record with another major version."""
 RECORD_MINOR = 0
 """Readers ignore what a newer minor version added."""
-
-NO_EXTRAS: Mapping[str, str] = MappingProxyType({})
 
 
 class Outcome(StrEnum):
@@ -106,7 +103,7 @@ class PlannedCase:
     case: str
     repeats: int = 1
     cluster: str | None = None
-    slices: Mapping[str, str] = NO_EXTRAS
+    slices: Mapping[str, str] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
     expected: str = ""
     request_digest: str
@@ -279,10 +276,10 @@ class Manifest:
     cases_digest: str
     policy: Policy
     hardware: Hardware
-    packages: Mapping[str, str] = NO_EXTRAS
+    packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
-    labels: Mapping[str, str] = NO_EXTRAS
+    labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
     major: int = RECORD_MAJOR
     minor: int = RECORD_MINOR
@@ -295,6 +292,8 @@ class Seal:
     sealed_at: str
     journal_digest: str
     results: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of every other file of the record, by name: what was there cannot go missing unseen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

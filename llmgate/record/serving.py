@@ -57,6 +57,7 @@ class ServingTrace:
         duration_s: Wall time of the measurement.
         client_cpu_s: CPU time that this process spent during it.
         client_lag_s: Lateness of a periodic timer in the event loop: the largest values seen, descending, at most 20.
+        client_blocked_s: Sum of all such lateness above 5 ms; None if it was not recorded.
         client_version: Which client measured; other versions are not comparable.
         server_ttft: The server's own view, None if it has no such histogram.
     """
@@ -69,5 +70,6 @@ class ServingTrace:
     duration_s: float
     client_cpu_s: float
     client_lag_s: tuple[float, ...] = ()
+    client_blocked_s: float | None = None
     client_version: str
     server_ttft: ServerHistogram | None = None

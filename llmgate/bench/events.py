@@ -1,0 +1,168 @@
+"""A finished exchange becomes token times: server-sent events, read after the fact."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from llmgate.bench.http import Exchange
+
+__all__ = ["Answer", "read_answer"]
+
+SHOWN = 200
+"""Characters of a foreign text that an error message quotes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a streamed answer amounted to.
+
+    Attributes:
+        token_events_s: Arrival of each token-bearing event, seconds of `time.perf_counter`.
+        prompt_tokens: From the server's usage.
+        completion_tokens: From the server's usage.
+        error: Why it is no full answer, None if it is.
+    """
+
+    token_events_s: tuple[float, ...] = ()
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: str | None = None
+
+
+def read_answer(exchange: Exchange) -> Answer:
+    """Read a chat or text completion stream.
+
+    Every event with a choice bears a token, also one whose text is empty (an incomplete character, the end token),
+    with two exceptions: a first event that only names the role; and, where there would be more events than the
+    completion tokens that the server counted, events without text, the last ones first (a closing event of its own).
+    An event arrived when the bytes did that end its last line.
+    """
+    refusal = _refusal(exchange)
+    if refusal is not None:
+        return Answer(error=refusal)
+    reading = _Reading()
+    error: str | None = None
+    for time_s, data in _events(exchange.pieces):
+        error = reading.take(time_s, data)
+        if error is not None:
+            break
+    times = reading.token_times()
+    if error is None and exchange.error is not None:
+        error = exchange.error
+    if error is None and not reading.ended:
+        error = "the stream ended without finish_reason and without [DONE]"
+    if error is None and not times:
+        error = "the answer has no token"
+    return Answer(
+        token_events_s=times,
+        prompt_tokens=reading.prompt_tokens,
+        completion_tokens=reading.completion_tokens,
+        error=error,
+    )
+
+
+class _Reading:
+    """The state between two events of a stream."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[float, bool]] = []
+        self.prompt_tokens: int | None = None
+        self.completion_tokens: int | None = None
+        self.ended = False
+
+    def take(self, time_s: float, data: bytes) -> str | None:
+        """One event's data; why it makes the answer useless, if it does."""
+        if data == b"[DONE]":
+            self.ended = True
+            return None
+        try:
+            event = json.loads(data)
+        except ValueError:
+            return f"an event is not JSON: {_quote(data)}"
+        if not isinstance(event, dict):
+            return f"an event is not a JSON object: {_quote(data)}"
+        if event.get("error") is not None:
+            return f"the server reported an error: {_quote(data)}"
+        usage = event.get("usage")
+        if isinstance(usage, dict):
+            self.prompt_tokens = _count(usage, "prompt_tokens")
+            self.completion_tokens = _count(usage, "completion_tokens")
+        choices = event.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            self._choice(time_s, choices[0])
+        return None
+
+    def _choice(self, time_s: float, choice: Mapping[str, object]) -> None:
+        delta = choice.get("delta")
+        fields: Mapping[str, object] = delta if isinstance(delta, dict) else choice
+        finished = choice.get("finish_reason") is not None
+        self.ended = self.ended or finished
+        has_text = any(fields.get(key) for key in ("content", "text", "reasoning", "reasoning_content", "tool_calls"))
+        only_role = not self.events and not has_text and not finished and "role" in fields
+        if not only_role:
+            self.events.append((time_s, has_text))
+
+    def token_times(self) -> tuple[float, ...]:
+        """Arrival of the events that bear a token."""
+        events = self.events
+        surplus = len(events) - (len(events) if self.completion_tokens is None else self.completion_tokens)
+        for index in range(len(events) - 1, -1, -1):
+            if surplus <= 0:
+                break
+            if not events[index][1]:
+                events = events[:index] + events[index + 1 :]
+                surplus -= 1
+        return tuple(time_s for time_s, _ in events)
+
+
+def _refusal(exchange: Exchange) -> str | None:
+    """Why the response cannot be a stream of events at all."""
+    if exchange.status == 0:
+        return exchange.error or "no answer"
+    body = b"".join(data for _, data in exchange.pieces)
+    if 300 <= exchange.status < 400:
+        target = exchange.headers.get("location", "somewhere")[:SHOWN]
+        return f"HTTP {exchange.status}: a redirect to {target}, which is not followed"
+    if exchange.status != 200:
+        return f"HTTP {exchange.status}: {_quote(body)}"
+    if exchange.headers.get("content-encoding", "identity") != "identity":
+        return f"the answer is compressed ({exchange.headers['content-encoding'][:SHOWN]}), which was not asked for"
+    kind = exchange.headers.get("content-type", "")
+    if not kind.startswith("text/event-stream"):
+        return f"not a stream of events but {kind[:SHOWN] or 'an unnamed type'}: {_quote(body)}"
+    return None
+
+
+def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
+    """Data of each event with the time at which its last line was complete."""
+    body = b"".join(data for _, data in pieces)
+    ends = list(accumulate(len(data) for _, data in pieces))
+    data_lines: list[bytes] = []
+    time_s = 0.0
+    start = 0
+    while (stop := body.find(b"\n", start)) >= 0:
+        line = body[start:stop].removesuffix(b"\r")
+        if line.startswith(b"data:"):
+            data_lines.append(line[5:].removeprefix(b" "))
+            time_s = pieces[bisect_right(ends, stop)][0]
+        elif not line and data_lines:
+            yield time_s, b"\n".join(data_lines)
+            data_lines = []
+        start = stop + 1
+
+
+def _count(usage: Mapping[str, object], key: str) -> int | None:
+    value = usage.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _quote(data: bytes) -> str:
+    text = " ".join(data.decode("utf-8", "replace").split())
+    return text[:SHOWN] + ("…" if len(text) > SHOWN else "") if text else "(empty)"

@@ -1,0 +1,252 @@
+"""Drives a workload in a closed loop: a fixed number of requests in flight, each answer at once followed by the next.
+
+The next request leaves from within the callback that saw the last byte of the answer before, so a slot is empty for
+microseconds. Answers are read after the measurement; only when 64 MiB of them wait, each is read as it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from llmgate.bench.events import read_answer
+from llmgate.bench.http import Connection, Exchange, Origin, connect, fetch
+from llmgate.bench.plan import Workload, digest_bodies
+from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
+from llmgate.errors import BenchError, UsageError
+from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
+
+__all__ = ["CLIENT_VERSION", "measure_serving"]
+
+CLIENT_VERSION = "llmgate-bench 1"
+"""Changes when timings taken by two versions must not be compared."""
+
+UNREAD_BYTES = 64 * 2**20
+SCRAPE_TIMEOUT_S = 10.0
+PATH = "/v1/chat/completions"
+
+Progress = Callable[[int, int], None]
+
+
+async def measure_serving(
+    workload: Workload,
+    *,
+    url: str,
+    api_key: str | None = None,
+    concurrency: int,
+    requests: int,
+    warmup: int | None = None,
+    timeout_s: float = 600.0,
+    on_progress: Progress | None = None,
+) -> ServingTrace:
+    """Measure a server under a closed loop.
+
+    A request that fails is recorded in its trace and sent only once. When a connection cannot be opened any more, the
+    requests that are left are recorded as not sent.
+
+    Args:
+        workload: What to send; begun again when `requests` is larger.
+        url: Base URL of an OpenAI-compatible server, with or without `/v1`.
+        api_key: Bearer token.
+        concurrency: Requests in flight.
+        requests: How many to measure. At least three times the concurrency, or there is no steady state.
+        warmup: How many to send before, in the same way, unmeasured; by default as many as are in flight.
+        timeout_s: Longest time for one request.
+        on_progress: Called with (ended, planned) during the measurement; must return at once.
+
+    Raises:
+        BenchError: If the server cannot be reached at all.
+        UsageError: If a number is out of range or the URL is none.
+    """
+    warmup = concurrency if warmup is None else warmup
+    _check(concurrency, requests, warmup, timeout_s)
+    origin = Origin.parse(url, api_key=api_key)
+    bodies = workload.take(requests)
+    digest = digest_bodies(bodies)
+    slots = [_Slot(origin, timeout_s, await connect(origin)) for _ in range(min(concurrency, requests))]
+    try:
+        if warmup:
+            await _Drive(origin, workload.warm_up(warmup), slots, None).run()
+        before = await _scrape(origin)
+        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress)
+        with quiet_collector():
+            probe.start()
+            cpu_s, start_s = time.process_time(), time.perf_counter()
+            await drive.run()
+            duration_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
+            probe.stop()
+        after = await _scrape(origin)
+    finally:
+        for slot in slots:
+            slot.connection.close()
+        await asyncio.sleep(0)  # lets the transports close their sockets
+    return ServingTrace(
+        name=workload.name,
+        workload=workload.description,
+        workload_digest=digest,
+        concurrency=concurrency,
+        requests=tuple(_relative(trace, start_s) for trace in drive.traces()),
+        duration_s=duration_s,
+        client_cpu_s=cpu_s,
+        client_lag_s=probe.worst_s,
+        client_blocked_s=probe.blocked_s,
+        client_version=CLIENT_VERSION,
+        server_ttft=growth(before, after),
+    )
+
+
+def _check(concurrency: int, requests: int, warmup: int, timeout_s: float) -> None:
+    for name, value, least in (("concurrency", concurrency, 1), ("requests", requests, 1), ("warmup", warmup, 0)):
+        if value < least:
+            raise UsageError(f"{name} is {value}, but must be at least {least}", where="bench", fix=f"Raise {name}")
+    if not 0 < timeout_s < float("inf"):
+        raise UsageError(f"timeout_s is {timeout_s}, but must be a positive number", where="bench", fix="Give seconds")
+
+
+class _Slot:
+    """One of the requests in flight: its connection and what is on its way."""
+
+    def __init__(self, origin: Origin, timeout_s: float, connection: Connection) -> None:
+        self.origin = origin
+        self.timeout_s = timeout_s
+        self.connection = connection
+        self.index = -1
+        self.queued_s = 0.0
+
+
+class _Drive:
+    """Sends each body once, `len(slots)` at a time."""
+
+    def __init__(
+        self, origin: Origin, bodies: Sequence[bytes], slots: Sequence[_Slot], on_progress: Progress | None
+    ) -> None:
+        ready: dict[bytes, bytes] = {}
+        self._requests = [ready.setdefault(body, origin.post(PATH, body)) for body in bodies]
+        self._origin = origin
+        self._slots = slots
+        self._on_progress = on_progress
+        self._traces: list[RequestTrace | None] = [None] * len(bodies)
+        self._unread: list[tuple[int, float, Exchange]] = []
+        self._unread_bytes = 0
+        self._next = 0
+        self._ended = 0
+        self._lost: str | None = None
+        self._reconnects: set[asyncio.Task[None]] = set()
+        self._all_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Send everything and wait for the last answer."""
+        start_s = time.perf_counter()
+        for slot in self._slots:
+            self._go_on(slot, start_s)
+        try:
+            await self._all_ended
+        finally:
+            for task in self._reconnects:
+                task.cancel()
+
+    def traces(self) -> tuple[RequestTrace, ...]:
+        """One entry per body, in order; reads what has been put off."""
+        for index, queued_s, exchange in self._unread:
+            self._read(index, queued_s, exchange)
+        self._unread.clear()
+        missing = [index for index, trace in enumerate(self._traces) if trace is None]
+        if missing:
+            raise BenchError(f"{len(missing)} requests ended without a trace", where=str(self._origin))
+        return tuple(trace for trace in self._traces if trace is not None)
+
+    def _go_on(self, slot: _Slot, free_s: float) -> None:
+        """Send the next request of a slot that has been free since `free_s`."""
+        if self._next >= len(self._requests):
+            return
+        slot.index, slot.queued_s = self._next, free_s
+        self._next += 1
+        if self._lost is not None:
+            self._fail(slot, f"not sent: {self._lost}")
+        elif slot.connection.usable:
+            self._send(slot)
+        else:
+            task = asyncio.get_running_loop().create_task(self._reconnect(slot))
+            self._reconnects.add(task)
+            task.add_done_callback(self._reconnects.discard)
+
+    def _send(self, slot: _Slot) -> None:
+        request = self._requests[slot.index]
+        slot.connection.send(request, lambda exchange: self._answered(slot, exchange), timeout_s=slot.timeout_s)
+
+    async def _reconnect(self, slot: _Slot) -> None:
+        try:
+            slot.connection = await connect(slot.origin)
+        except BenchError as error:
+            self._lost = self._lost or error.what
+            self._fail(slot, f"not sent: {error.what}")
+        else:
+            self._send(slot)
+
+    def _answered(self, slot: _Slot, exchange: Exchange) -> None:
+        index, queued_s = slot.index, slot.queued_s
+        self._go_on(slot, exchange.end_s)
+        if self._unread_bytes < UNREAD_BYTES:
+            self._unread.append((index, queued_s, exchange))
+            self._unread_bytes += exchange.size
+        else:
+            self._read(index, queued_s, exchange)
+        self._count()
+
+    def _fail(self, slot: _Slot, why: str) -> None:
+        now = time.perf_counter()
+        self._traces[slot.index] = RequestTrace(
+            index=slot.index, queued_s=slot.queued_s, sent_s=now, token_events_s=(), end_s=now, error=why
+        )
+        self._count()
+        # Not a direct call: thousands of requests that cannot be sent would be as many nested calls.
+        asyncio.get_running_loop().call_soon(self._go_on, slot, now)
+
+    def _count(self) -> None:
+        self._ended += 1
+        if self._on_progress is not None:
+            self._on_progress(self._ended, len(self._requests))
+        if self._ended == len(self._requests) and not self._all_ended.done():
+            self._all_ended.set_result(None)
+
+    def _read(self, index: int, queued_s: float, exchange: Exchange) -> None:
+        answer = read_answer(exchange)
+        error = answer.error
+        if error is not None and self._origin.api_key:
+            error = error.replace(self._origin.api_key, "***")
+        self._traces[index] = RequestTrace(
+            index=index,
+            queued_s=queued_s,
+            sent_s=exchange.sent_s,
+            token_events_s=answer.token_events_s,
+            end_s=exchange.end_s,
+            prompt_tokens=answer.prompt_tokens,
+            completion_tokens=answer.completion_tokens,
+            error=error,
+        )
+
+
+def _relative(trace: RequestTrace, start_s: float) -> RequestTrace:
+    return replace(
+        trace,
+        queued_s=max(0.0, trace.queued_s - start_s),
+        sent_s=trace.sent_s - start_s,
+        token_events_s=tuple(t - start_s for t in trace.token_events_s),
+        end_s=trace.end_s - start_s,
+    )
+
+
+async def _scrape(origin: Origin) -> ServerHistogram | None:
+    """The server's histogram now; None where there are no such metrics."""
+    with suppress(BenchError):
+        connection = await connect(origin)
+        try:
+            exchange = await fetch(connection, origin.get("/metrics"), timeout_s=SCRAPE_TIMEOUT_S)
+        finally:
+            connection.close()
+        if exchange.error is None and exchange.status == 200:
+            return read_ttft_histogram(b"".join(data for _, data in exchange.pieces).decode("utf-8", "replace"))
+    return None

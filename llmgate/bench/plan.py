@@ -1,0 +1,157 @@
+"""What is sent: request bodies, fixed before the first byte leaves, and the digest that identifies them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import islice
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from llmgate.record.schema import Message
+
+__all__ = ["Workload", "chat_workload", "digest_bodies"]
+
+NO_SAMPLING: Mapping[str, object] = MappingProxyType({})
+RESERVED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "n"})
+"""Fields of a request that the workload itself sets, or that would change what a token is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A list of requests; a measurement that needs more begins again at the first one.
+
+    Attributes:
+        name: Suite name, or the name given to `llmgate bench`.
+        description: What is sent, in words.
+        bodies: JSON request bodies for `/v1/chat/completions`, in order.
+        digest: `digest_bodies` of them.
+
+    Raises:
+        UsageError: If there is no request, or the digest is not that of the bodies.
+    """
+
+    name: str
+    description: str
+    bodies: tuple[bytes, ...]
+    digest: str
+
+    def __post_init__(self) -> None:
+        if not self.bodies:
+            raise UsageError("a workload without requests", where=self.name, fix="Give it at least one prompt")
+        if self.digest != digest_bodies(self.bodies):
+            raise UsageError(
+                "the digest is not that of the bodies", where=self.name, fix="Build workloads with chat_workload"
+            )
+
+    def take(self, count: int) -> tuple[bytes, ...]:
+        """The first `count` requests to send, beginning again as often as needed."""
+        return tuple(self.bodies[i % len(self.bodies)] for i in range(count))
+
+    def warm_up(self, count: int) -> tuple[bytes, ...]:
+        """As `take`, with the words of every message in reverse order.
+
+        So they are as long as the real ones, but leave nothing in the prefix cache that a measured request could hit.
+        """
+        return tuple(_reversed_words(body) for body in islice(self.take(count), count))
+
+
+def chat_workload(
+    prompts: Sequence[Sequence[Message]],
+    *,
+    name: str,
+    model: str,
+    max_tokens: int,
+    ignore_eos: bool = False,
+    sampling: Mapping[str, object] = NO_SAMPLING,
+) -> Workload:
+    """Requests for chat completions, streamed, with usage.
+
+    Args:
+        prompts: One conversation per request.
+        name: Name of the workload.
+        model: The served model's name. It is not part of the digest: champion and candidate get the same workload.
+        max_tokens: Longest answer, in tokens.
+        ignore_eos: Every answer has exactly `max_tokens` tokens. A vLLM extension; without it the output length, and
+            with it the load, depends on what the model says.
+        sampling: Further fields of each request; temperature 0 unless given.
+
+    Raises:
+        UsageError: If there is no prompt, a prompt has no message, or an argument cannot be sent.
+    """
+    fix = "Change the arguments of the workload"
+    if max_tokens < 1:
+        raise UsageError(f"max_tokens is {max_tokens}, but must be at least 1", where=name, fix=fix)
+    if not prompts or not all(prompts):
+        raise UsageError("every request needs at least one message", where=name, fix=fix)
+    taken = sorted(RESERVED & set(sampling))
+    if taken:
+        raise UsageError(f"sampling may not set {', '.join(taken)}", where=name, fix=fix)
+    common = {
+        "model": model,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.0,
+        **sampling,
+        **({"ignore_eos": True} if ignore_eos else {}),
+    }
+    bodies = tuple(
+        _dump({**common, "messages": [{"role": m.role, "content": m.content} for m in messages]}, name)
+        for messages in prompts
+    )
+    length = f"exactly {max_tokens}" if ignore_eos else f"at most {max_tokens}"
+    description = f"{len(bodies)} chat prompts, {length} output tokens, streamed"
+    return Workload(name=name, description=description, bodies=bodies, digest=digest_bodies(bodies))
+
+
+def digest_bodies(bodies: Sequence[bytes]) -> str:
+    """SHA-256, in hex, of request bodies in order, without their `model`.
+
+    The order of a body's fields and its white space do not count.
+
+    Raises:
+        UsageError: If a body is not a JSON object.
+    """
+    digest = hashlib.sha256()
+    for index, body in enumerate(bodies):
+        fields = {key: value for key, value in _load(body, index).items() if key != "model"}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        digest.update(b"%d:" % len(text) + text)
+    return digest.hexdigest()
+
+
+def _reversed_words(body: bytes) -> bytes:
+    fields = _load(body, 0)
+    messages = fields.get("messages")
+    if isinstance(messages, list):
+        for message in messages:
+            if isinstance(message, dict) and isinstance(message.get("content"), str):
+                message["content"] = " ".join(reversed(message["content"].split()))
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _dump(fields: Mapping[str, object], name: str) -> bytes:
+    try:
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"a request cannot be written as JSON ({error})", where=name, fix="Look at sampling"
+        ) from error
+
+
+def _load(body: bytes, index: int) -> dict[str, object]:
+    where = f"request {index}"
+    try:
+        fields = json.loads(body)
+    except ValueError as error:
+        raise UsageError(f"the body is not JSON ({error})", where=where, fix="Send JSON objects") from error
+    if not isinstance(fields, dict):
+        raise UsageError("the body is not a JSON object", where=where, fix="Send JSON objects")
+    return fields

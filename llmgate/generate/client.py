@@ -1,0 +1,266 @@
+"""Concurrent chat completions against any OpenAI-compatible endpoint.
+
+One client holds the concurrency limit and the retry policy. What cannot be had after all retries comes back as a
+`Failure`, a fact for the record, never as an exception that would lose the other answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from llmgate.errors import EndpointError
+from llmgate.record.schema import Failure, FailureKind, Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "normalise_url"]
+
+RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+BODY_EXCERPT: Final = 300
+GIVE_UP_PER_SLOT: Final = 8
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""An answer larger than this is garbage, and holding 32 of them must not end the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to ask.
+
+    Attributes:
+        url: Base URL including `/v1`.
+        model: The name that requests carry.
+        api_key: Sent as a bearer token; never written to a record.
+    """
+
+    url: str
+    model: str
+    api_key: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the key: representations end up in tracebacks and logs."""
+        return f"Endpoint(url={self.url!r}, model={self.model!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often, and how patiently, a request is repeated.
+
+    Attributes:
+        attempts: Total number of attempts.
+        base_s: First pause; doubles each time, capped by `cap_s`. A server's Retry-After is honoured up to the cap.
+        timeout_s: For one attempt, from sending to the last byte.
+        connect_s: For making a connection.
+    """
+
+    attempts: int = 4
+    base_s: float = 0.5
+    cap_s: float = 20.0
+    timeout_s: float = 600.0
+    connect_s: float = 20.0
+
+    def pause_s(self, attempt: int, retry_after: str | None) -> float:
+        """Pause before the next attempt, in seconds."""
+        if retry_after and retry_after.isdigit():
+            return min(float(retry_after), self.cap_s)
+        return float(min(self.base_s * 2 ** (attempt - 1), self.cap_s))
+
+
+def normalise_url(url: str) -> str:
+    """Accept a base URL with or without `/v1` and a final slash.
+
+    Raises:
+        EndpointError: If it is not an http(s) URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise EndpointError("this is not an http(s) URL", where=url, fix="Write, for example, http://127.0.0.1:8000/v1")
+    base = url.rstrip("/")
+    return base if base.endswith("/v1") else f"{base}/v1"
+
+
+class ChatClient:
+    """Asks one endpoint. Use as an async context manager.
+
+    Args:
+        endpoint: Where to ask.
+        concurrency: Requests in flight at most.
+        retry: The retry policy.
+        death: Returns why the server that is being asked is gone, or None while it lives. A dead server makes
+            every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int,
+        retry: RetryPolicy | None = None,
+        death: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.retry = retry or RetryPolicy()
+        self._death = death
+        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._refused = 0
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        headers = {"Content-Type": "application/json"}
+        if self.endpoint.api_key:
+            headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            timeout=aiohttp.ClientTimeout(total=self.retry.timeout_s, sock_connect=self.retry.connect_s),
+            headers=headers,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection pool."""
+        if self._http:
+            await self._http.close()
+
+    async def ask(self, body: Mapping[str, Any]) -> Generation | Failure:
+        """Send one chat completion request.
+
+        Args:
+            body: The request without `model`.
+
+        Returns:
+            The answer, or why there is none after all retries.
+        """
+        async with self._slots:
+            return await self._ask(json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode())
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many connections failed in a row that asking on would only cost time."""
+        return self._refused >= GIVE_UP_PER_SLOT * self._concurrency
+
+    async def _ask(self, data: bytes) -> Generation | Failure:
+        failure = Failure(kind=FailureKind.REQUEST, message="no attempt was made", attempts=0)
+        for attempt in range(1, self.retry.attempts + 1):
+            if reason := self._death():
+                return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=attempt - 1)
+            if self.gave_up:
+                message = f"not asked: {self._refused} connections in a row had failed"
+                return Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt - 1)
+            answer, again, retry_after = await self._attempt(data, attempt)
+            connected = isinstance(answer, Generation) or answer.kind is not FailureKind.CONNECTION
+            self._refused = 0 if connected else self._refused + 1
+            if isinstance(answer, Generation):
+                return answer
+            failure = answer
+            if not again or attempt == self.retry.attempts:
+                break
+            await asyncio.sleep(self.retry.pause_s(attempt, retry_after))
+        if reason := self._death():
+            return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=failure.attempts)
+        return failure
+
+    async def _attempt(self, data: bytes, attempt: int) -> tuple[Generation | Failure, bool, str | None]:
+        """One attempt: the answer or failure, whether another attempt may help, and the server's Retry-After."""
+        if self._http is None:
+            raise EndpointError("the client is used outside its context", where=self.endpoint.url)
+        started = time.perf_counter()
+        try:
+            # Redirects could lead the prompt and the key to another host.
+            async with self._http.post(
+                f"{self.endpoint.url}/chat/completions", data=data, allow_redirects=False
+            ) as response:
+                content = await read_bounded(response.content)
+                latency_s = time.perf_counter() - started
+                if response.status == 200:
+                    answer = read_completion(content, latency_s, attempt)
+                    return answer, isinstance(answer, Failure), None
+                return (
+                    http_failure(response.status, content, attempt),
+                    response.status in RETRIED_STATUS,
+                    response.headers.get("Retry-After"),
+                )
+        except TimeoutError:
+            waited = time.perf_counter() - started
+            return (
+                Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {waited:.0f} s", attempts=attempt),
+                True,
+                None,
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            return (
+                Failure(
+                    kind=FailureKind.CONNECTION,
+                    message=f"the connection failed: {error or type(error).__name__}"[:BODY_EXCERPT],
+                    attempts=attempt,
+                ),
+                True,
+                None,
+            )
+
+
+async def read_bounded(stream: aiohttp.StreamReader) -> bytes:
+    """Read a whole body, giving up beyond the limit.
+
+    Raises:
+        OSError: If the body is too large.
+    """
+    content = bytearray()
+    while chunk := await stream.readany():
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            raise OSError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(content)
+
+
+def http_failure(status: int, content: bytes, attempt: int) -> Failure:
+    """Word an HTTP error with the beginning of what the server said."""
+    said = content[:BODY_EXCERPT].decode(errors="replace").strip()
+    hint = " (redirects are not followed)" if 300 <= status < 400 else ""
+    return Failure(kind=FailureKind.HTTP, message=f"HTTP {status}{hint}: {said}", attempts=attempt)
+
+
+def read_completion(content: bytes, latency_s: float, attempt: int) -> Generation | Failure:
+    """Read a chat completion; whatever is not one is garbage, and said to be."""
+
+    def garbage(what: str) -> Failure:
+        excerpt = content[:BODY_EXCERPT].decode(errors="replace")
+        return Failure(kind=FailureKind.GARBAGE, message=f"{what}: {excerpt!r}", attempts=attempt)
+
+    try:
+        reply = json.loads(content)
+        choice = reply["choices"][0]
+        text = choice["message"]["content"]
+    except (ValueError, RecursionError):
+        return garbage("the answer is not JSON")
+    except (KeyError, IndexError, TypeError):
+        return garbage("the answer holds no choices[0].message.content")
+    if not isinstance(text, str):
+        return garbage("the answer's content is not text")
+    usage = reply.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    finish = choice.get("finish_reason")
+    return Generation(
+        text=text,
+        finish_reason=finish if isinstance(finish, str) else None,
+        prompt_tokens=count_of(usage.get("prompt_tokens")),
+        completion_tokens=count_of(usage.get("completion_tokens")),
+        latency_s=latency_s,
+        attempts=attempt,
+    )
+
+
+def count_of(value: object) -> int | None:
+    """A token count, or None if the server did not say one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,164 @@
+"""Row × prompt × repeat → cases: what will be asked, word for word, before anything is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import SuiteError, did_you_mean
+from llmgate.record.schema import CaseKey, Message, PlannedCase, SuiteIdentity
+from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.spec import Suite
+from llmgate.suite.template import Template
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import Vocabulary
+    from llmgate.suite.dataset import Row
+
+__all__ = ["Case", "PlannedSuite", "plan_suite"]
+
+EXPECTED_CHARS: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row, ready to be asked and scored.
+
+    Attributes:
+        planned: What goes into the run record.
+        body: The chat completion request without `model`; `seed` grows by one per repeat.
+        variables: The row, for templates in asserts.
+        asserts: The asserts that apply.
+    """
+
+    planned: PlannedCase
+    body: Mapping[str, Json]
+    variables: Mapping[str, Json]
+    asserts: tuple[AssertSpec, ...]
+
+    def request(self, repeat: int) -> dict[str, Json]:
+        """The request body of one repeat, without `model`."""
+        seed = self.body.get("seed", 0)
+        return {**self.body, "seed": seed + repeat if isinstance(seed, int) else seed}
+
+    def key(self, repeat: int = 0) -> CaseKey:
+        """The key of one repeat."""
+        return CaseKey(suite=self.planned.suite, case=self.planned.case, repeat=repeat)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSuite:
+    """A suite with its dataset loaded and all its cases rendered."""
+
+    suite: Suite
+    dataset: Dataset
+    cases: tuple[Case, ...]
+
+    def identity(self, path: str) -> SuiteIdentity:
+        """What the run record says about this suite."""
+        return SuiteIdentity(
+            name=self.suite.name,
+            version=self.suite.version,
+            digest=self.suite.digest,
+            path=path,
+            dataset_version=self.dataset.version,
+            dataset_digest=self.dataset.digest,
+            cases=len(self.cases),
+            description=self.suite.description,
+        )
+
+
+def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = None) -> PlannedSuite:
+    """Load the dataset, check that it fits the suite, and render every case.
+
+    Args:
+        suite: The suite.
+        vocabulary: Checks the values of asserts against the rows.
+        repeat: Overrides the suite's own number of repeats.
+
+    Raises:
+        DatasetError: If the dataset differs from its lock or cannot be read.
+        SuiteError: If a column is missing, a template fails, an assert's value is impossible, or no case results.
+    """
+    dataset = load_dataset(suite.dataset, id_column=suite.id_column)
+    check_columns(suite, dataset)
+    prompt = [(message, Template.compile(message.content, where=message.where)) for message in suite.prompt]
+    for message, template in prompt:
+        check_names(template, dataset, message.where)
+    for spec in suite.asserts:
+        vocabulary.validate(spec, dataset.rows[0].values)
+    cases = tuple(
+        plan_case(suite, row, [(m.role, t) for m, t in prompt], repeat or suite.repeat) for row in dataset.rows
+    )
+    if not cases:
+        raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases)
+
+
+def check_columns(suite: Suite, dataset: Dataset) -> None:
+    """Refuse `case:` columns that the dataset does not have."""
+    for column in (suite.id_column, suite.cluster_column, *suite.slice_columns):
+        if column is not None and column not in dataset.columns:
+            raise SuiteError(
+                f"the dataset {suite.dataset.name} has no column {column!r}",
+                where=str(suite.path),
+                fix=did_you_mean(column, dataset.columns),
+            )
+
+
+def check_names(template: Template, dataset: Dataset, where: str) -> None:
+    """Refuse prompt variables that the dataset does not have: they would silently render to nothing."""
+    for name in sorted(template.names - set(dataset.columns)):
+        raise SuiteError(
+            f"the prompt uses {name!r}, which is no column of the dataset",
+            where=where,
+            fix=did_you_mean(name, dataset.columns),
+        )
+
+
+def plan_case(suite: Suite, row: Row, prompt: list[tuple[str, Template]], repeat: int) -> Case:
+    """Render one row."""
+    variables = row.values
+    messages = tuple(Message(role=role, content=template.render(variables)) for role, template in prompt)  # type: ignore[arg-type]
+    body: dict[str, Json] = {
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        **suite.sampling,
+    }
+    return Case(
+        planned=PlannedCase(
+            suite=suite.name,
+            case=row.id,
+            repeats=repeat,
+            cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
+            slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
+            messages=messages,
+            expected=expected_text(suite.asserts, variables),
+            request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
+        ),
+        body=body,
+        variables=variables,
+        asserts=suite.asserts,
+    )
+
+
+def text_of(value: Json) -> str:
+    """A column value as a slice or cluster key."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def expected_text(asserts: tuple[AssertSpec, ...], variables: Mapping[str, Json]) -> str:
+    """Word what the asserts look for in this case, for a reader."""
+    parts = []
+    for spec in asserts:
+        if spec.value is None:
+            parts.append(spec.name)
+            continue
+        raw = spec.value if isinstance(spec.value, str) else json.dumps(spec.value, ensure_ascii=False)
+        text = Template.compile(raw, where=spec.where).render(variables) if isinstance(spec.value, str) else raw
+        parts.append(f"{spec.name}: {text}")
+    joined = "\n".join(parts)
+    return joined if len(joined) <= EXPECTED_CHARS else joined[: EXPECTED_CHARS - 1] + "…"

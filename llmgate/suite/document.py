@@ -1,0 +1,135 @@
+"""YAML text → plain data that remembers its lines. Safe loader, no tags, no duplicate keys, bounded size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from llmgate.errors import SuiteError
+from llmgate.suite.asserts import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+__all__ = ["Document", "read_document"]
+
+MAX_BYTES: Final = 1_000_000
+MAX_NODES: Final = 100_000
+"""Anchors expand on reading; without a bound ten lines of YAML can fill the memory."""
+MAX_DEPTH: Final = 60
+
+SCALARS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A YAML file as data.
+
+    Attributes:
+        path: Where it was read from.
+        data: The top-level mapping.
+        lines: Path of keys and indices → line number, from 1.
+    """
+
+    path: Path
+    data: dict[str, Json]
+    lines: Mapping[tuple[str | int, ...], int]
+
+    def where(self, *location: str | int) -> str:
+        """`file:line` of the deepest known part of a location."""
+        for length in range(len(location), -1, -1):
+            line = self.lines.get(location[:length])
+            if line is not None:
+                return f"{self.path}:{line}"
+        return str(self.path)
+
+
+class Reader:
+    """Turns composed nodes into data, counting them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.nodes = 0
+        self.lines: dict[tuple[str | int, ...], int] = {}
+        self.scalars = yaml.SafeLoader("")
+
+    def fail(self, node: yaml.Node, what: str, fix: str) -> SuiteError:
+        return SuiteError(what, where=f"{self.path}:{node.start_mark.line + 1}", fix=fix)
+
+    def read(self, node: yaml.Node, location: tuple[str | int, ...]) -> Json:
+        """Convert one node and what is below it."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES or len(location) > MAX_DEPTH:
+            raise self.fail(node, "the file grows too large or too deep", "Move the content into a dataset")
+        self.lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, location)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(child, (*location, i)) for i, child in enumerate(node.value)]
+        if node.tag not in SCALARS:
+            # Dates are kept as they were written: a suite has no use for date objects.
+            if node.tag == "tag:yaml.org,2002:timestamp":
+                return str(node.value)
+            raise self.fail(node, f"the YAML tag {node.tag} is not allowed", "Write plain values")
+        value: Json = self.scalars.construct_object(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.fail(node, f"{node.value} is not a finite number", "Write a number")
+        return value
+
+    def mapping(self, node: yaml.MappingNode, location: tuple[str | int, ...]) -> Json:
+        result: dict[str, Json] = {}
+        for key_node, child in node.value:
+            key = self.key(key_node)
+            if key in result:
+                raise self.fail(key_node, f"the key {key!r} is written twice", "Remove one of them")
+            self.lines[(*location, key)] = key_node.start_mark.line + 1
+            result[key] = self.read(child, (*location, key))
+        return result
+
+    def key(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALARS:
+            raise self.fail(node, "a key must be plain text", "Quote it if it holds special characters")
+        return str(node.value)
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises:
+        SuiteError: With file and line, if it cannot be read, parsed, or is not a mapping.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SuiteError(f"cannot be read ({error.strerror})", where=str(path), fix="Check the path") from error
+    if len(data) > MAX_BYTES:
+        raise SuiteError(f"the file has {len(data)} bytes", where=str(path), fix="Move the rows into a dataset")
+    try:
+        node = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
+    except RecursionError as error:
+        raise SuiteError("the file is nested too deeply", where=str(path), fix="Flatten it") from error
+    except yaml.YAMLError as error:
+        raise syntax_error(path, error) from error
+    if not isinstance(node, yaml.MappingNode):
+        raise SuiteError("the file holds no settings", where=str(path), fix="Start it with `llmgate: 1`")
+    reader = Reader(path)
+    result = reader.read(node, ())
+    if not isinstance(result, dict):  # a mapping node always gives a dict; this tells the type checker
+        raise TypeError(type(result))
+    return Document(path=path, data=result, lines=reader.lines)
+
+
+def syntax_error(path: Path, error: yaml.YAMLError) -> SuiteError:
+    """Word a YAML syntax error with its line."""
+    mark = getattr(error, "problem_mark", None)
+    problem: str | Sequence[str] = getattr(error, "problem", None) or "invalid YAML"
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    return SuiteError(f"this is not valid YAML ({problem})", where=where, fix="Check indentation and quotes")

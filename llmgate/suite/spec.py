@@ -1,0 +1,362 @@
+"""A suite file as it is written becomes a `Suite`; whatever is unknown or impossible is refused with its line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llmgate.errors import PolicyError, SuiteError, did_you_mean
+from llmgate.record.policy import DEFAULT_ALPHA, Aggregate, MetricPolicy, Role
+from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.document import Document, read_document
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import Vocabulary
+
+__all__ = ["SUITE_MAJOR", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
+
+SUITE_MAJOR: Final = 1
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+HEAD_BYTES: Final = 8192
+
+Name = Annotated[str, Field(pattern=NAME)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """Strict with people: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CasePart(Part):
+    """`case:` - which columns identify a case."""
+
+    id: str = "id"
+    cluster: str | None = None
+    slices: list[str] = []
+
+
+class MessagePart(Part):
+    """One entry of `prompt:`."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class SamplingPart(Part):
+    """`sampling:` - fields of the chat completion request; `extra` passes others through."""
+
+    temperature: Annotated[Finite, Field(ge=0)] = 0.0
+    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
+    top_k: int | None = None
+    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] = 256
+    seed: int = 0
+    stop: str | list[str] | None = None
+    frequency_penalty: Finite | None = None
+    presence_penalty: Finite | None = None
+    response_format: dict[str, Any] | None = None
+    extra: dict[str, Any] = {}
+
+
+class AssertPart(Part):
+    """One entry of `assert:`."""
+
+    type: str
+    value: Any = None
+    threshold: Finite | None = None
+    weight: Annotated[Finite, Field(ge=0)] = 1.0
+    metric: Name = "accuracy"
+    required: bool = False
+
+
+class GatePart(Part):
+    """One entry of `gate:`."""
+
+    role: Annotated[Role, Field(strict=False)] = Role.PRIMARY
+    aggregate: Annotated[Aggregate, Field(strict=False)] = Aggregate.ALL
+    margin: Finite | None = None
+    min: Finite | None = None
+    alpha: Finite = DEFAULT_ALPHA
+
+
+class ServingPart(Part):
+    """`serving:` - the throughput measurement."""
+
+    concurrency: Annotated[int, Field(ge=1)] = 8
+    requests: Annotated[int, Field(ge=1)] = 64
+    max_tokens: Annotated[int, Field(ge=2)] = 64
+    warmup: Annotated[int, Field(ge=0)] = 4
+
+
+class JudgePart(Part):
+    """`judge:` - sampling of the rubric judge."""
+
+    max_tokens: Annotated[int, Field(ge=16)] = 256
+    seed: int = 0
+
+
+class SuitePart(Part):
+    """The whole file."""
+
+    llmgate: int
+    suite: Name
+    version: str
+    description: str = ""
+    dataset: str
+    case: CasePart = CasePart()
+    prompt: Annotated[list[MessagePart], Field(min_length=1)]
+    sampling: SamplingPart = SamplingPart()
+    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    asserts: Annotated[list[AssertPart], Field(alias="assert", min_length=1)]
+    gate: dict[Name, GatePart] = {}
+    serving: ServingPart | None = None
+    judge: JudgePart = JudgePart()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptMessage:
+    """One message of the prompt, its content still a template."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingSpec:
+    """The serving measurement that a suite asks for."""
+
+    concurrency: int
+    requests: int
+    max_tokens: int
+    warmup: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A suite, checked as far as it can be without its dataset.
+
+    Attributes:
+        digest: SHA-256 over everything that decides what is asked and how it is scored, except the dataset's
+            content (the dataset has its own) and the gate policy (a margin may change without a new run).
+        sampling: Request fields, ready to be sent.
+        metrics: One policy per metric that an assert feeds; metrics without a `gate:` entry are watched,
+            unless the suite has no `gate:` at all, in which case all that no judge scores are primary.
+    """
+
+    name: str
+    version: str
+    description: str
+    path: Path
+    dataset: Path
+    id_column: str
+    cluster_column: str | None
+    slice_columns: tuple[str, ...]
+    prompt: tuple[PromptMessage, ...]
+    sampling: Mapping[str, Json]
+    repeat: int
+    asserts: tuple[AssertSpec, ...]
+    judged_metrics: frozenset[str]
+    metrics: tuple[MetricPolicy, ...]
+    serving: ServingSpec | None
+    judge_max_tokens: int
+    judge_seed: int
+    digest: str
+
+
+def is_suite_file(path: Path) -> bool:
+    """Whether a YAML file calls itself a suite: its head has a top-level `llmgate:` key.
+
+    Cheap on purpose: pytest asks it of every YAML file that it meets.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return False
+    return head.startswith(b"llmgate:") or b"\nllmgate:" in head
+
+
+def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
+    """Read and check a suite file.
+
+    Args:
+        path: The YAML file.
+        vocabulary: The assert types that exist.
+
+    Raises:
+        SuiteError: With file, line, what is wrong and how to fix it.
+    """
+    document = read_document(path)
+    check_major(document)
+    part = validate(document)
+    asserts = tuple(assert_spec(document, index, one, vocabulary) for index, one in enumerate(part.asserts))
+    judged = frozenset(spec.metric for spec in asserts if vocabulary.is_judge(spec.type))
+    return Suite(
+        name=part.suite,
+        version=part.version,
+        description=part.description,
+        path=path,
+        dataset=(path.parent / part.dataset).resolve(),
+        id_column=part.case.id,
+        cluster_column=part.case.cluster,
+        slice_columns=tuple(part.case.slices),
+        prompt=tuple(
+            PromptMessage(role=one.role, content=one.content, where=document.where("prompt", i, "content"))
+            for i, one in enumerate(part.prompt)
+        ),
+        sampling=sampling_fields(part.sampling),
+        repeat=part.repeat,
+        asserts=asserts,
+        judged_metrics=judged,
+        metrics=metric_policies(document, part, asserts, judged),
+        serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
+        judge_max_tokens=part.judge.max_tokens,
+        judge_seed=part.judge.seed,
+        digest=suite_digest(part, asserts),
+    )
+
+
+def check_major(document: Document) -> None:
+    """Refuse a file of another format before looking at its keys."""
+    major = document.data.get("llmgate")
+    if major != SUITE_MAJOR or isinstance(major, bool):
+        raise SuiteError(
+            f"the suite format is {major!r}, and this llmgate reads format {SUITE_MAJOR}"
+            if "llmgate" in document.data
+            else "the file does not say which suite format it has",
+            where=document.where("llmgate"),
+            fix=f"Write `llmgate: {SUITE_MAJOR}` on its first line",
+        )
+
+
+def validate(document: Document) -> SuitePart:
+    """Check types and names, wording the first problem."""
+    try:
+        return SuitePart.model_validate(document.data)
+    except ValidationError as error:
+        raise worded(document, error) from error
+
+
+def worded(document: Document, error: ValidationError) -> SuiteError:
+    """Turn pydantic's first problem into file, line and advice."""
+    # Unknown keys first: a misspelt key is also the reason why another one is missing.
+    problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    problem = problems[0]
+    location = tuple(problem["loc"])
+    where = document.where(*location)
+    field = ".".join(str(part) for part in location)
+    if problem["type"] == "extra_forbidden":
+        return SuiteError(
+            f"unknown key {str(location[-1])!r}", where=where, fix=did_you_mean(str(location[-1]), keys_at(location))
+        )
+    if problem["type"] == "missing":
+        return SuiteError(f"the key {field!r} is missing", where=where, fix=f"Add `{location[-1]}:`")
+    return SuiteError(
+        f"{field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}", where=where, fix="Correct the value"
+    )
+
+
+def keys_at(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that are valid where an unknown one stands."""
+    part: type[BaseModel] = SuitePart
+    parts: dict[str, type[BaseModel]] = {
+        "case": CasePart,
+        "prompt": MessagePart,
+        "sampling": SamplingPart,
+        "assert": AssertPart,
+        "gate": GatePart,
+        "serving": ServingPart,
+        "judge": JudgePart,
+    }
+    if len(location) > 1:
+        part = parts[str(location[0])]
+    return [field.alias or name for name, field in part.model_fields.items()]
+
+
+def assert_spec(document: Document, index: int, part: AssertPart, vocabulary: Vocabulary) -> AssertSpec:
+    """Name and place one assert; unknown types are refused with the nearest name."""
+    where = document.where("assert", index, "type")
+    negated = part.type.startswith("not-")
+    base = part.type.removeprefix("not-")
+    if base not in vocabulary.names:
+        prefix = "not-" if negated else ""
+        raise SuiteError(
+            f"unknown assert type {part.type!r}",
+            where=where,
+            fix=did_you_mean(part.type, (prefix + name for name in vocabulary.names)),
+        )
+    return AssertSpec(
+        type=base,
+        negated=negated,
+        value=part.value,
+        has_value="value" in part.model_fields_set,
+        threshold=part.threshold,
+        weight=part.weight,
+        metric=part.metric,
+        required=part.required,
+        where=where,
+    )
+
+
+def sampling_fields(part: SamplingPart) -> dict[str, Json]:
+    """The request fields that sampling stands for; what is unset is not sent."""
+    fields = part.model_dump(exclude_none=True, exclude={"extra"})
+    return {**fields, **part.extra}
+
+
+def metric_policies(
+    document: Document, part: SuitePart, asserts: tuple[AssertSpec, ...], judged: frozenset[str]
+) -> tuple[MetricPolicy, ...]:
+    """One policy per metric, in the order in which asserts name them."""
+    metrics = list(dict.fromkeys(spec.metric for spec in asserts))
+    for name in part.gate:
+        if name not in metrics:
+            raise SuiteError(
+                f"no assert feeds the metric {name!r}",
+                where=document.where("gate", name),
+                fix=did_you_mean(name, metrics),
+            )
+    return tuple(metric_policy(document, part, name, judged=name in judged) for name in metrics)
+
+
+def metric_policy(document: Document, part: SuitePart, name: str, *, judged: bool) -> MetricPolicy:
+    """The policy of one metric."""
+    gate = part.gate.get(name)
+    if gate is None:
+        gate = GatePart(role=Role.WATCH if part.gate or judged else Role.PRIMARY)
+    try:
+        return MetricPolicy(
+            suite=part.suite,
+            metric=name,
+            role=gate.role,
+            aggregate=gate.aggregate,
+            margin=gate.margin,
+            min=gate.min,
+            alpha=gate.alpha,
+            judged=judged,
+        )
+    except PolicyError as error:
+        raise SuiteError(error.what, where=document.where("gate", name), fix=error.fix) from error
+
+
+def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...]) -> str:
+    """SHA-256 over what decides the questions and the scores."""
+    facts = {
+        "suite": part.suite,
+        "prompt": [one.model_dump() for one in part.prompt],
+        "sampling": sampling_fields(part.sampling),
+        "repeat": part.repeat,
+        "case": part.case.model_dump(),
+        "judge": part.judge.model_dump(),
+        "assert": [{k: v for k, v in asdict(spec).items() if k != "where"} for spec in asserts],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()

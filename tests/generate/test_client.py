@@ -1,0 +1,163 @@
+"""The client gets every answer that can be had and records why the others cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.fake_server import FakeServer, Fault, every
+
+from llmgate.errors import EndpointError
+from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
+from llmgate.record.schema import Failure, FailureKind, Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAST = RetryPolicy(attempts=3, base_s=0.01, timeout_s=0.5, connect_s=0.5)
+
+
+def body(text: str = "hi") -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}], "temperature": 0}
+
+
+def ask_all(
+    url: str,
+    bodies: list[dict[str, Any]],
+    *,
+    concurrency: int = 4,
+    retry: RetryPolicy = FAST,
+    api_key: str | None = None,
+    death: Callable[[], str | None] = lambda: None,
+) -> list[Generation | Failure]:
+    async def run() -> list[Generation | Failure]:
+        endpoint = Endpoint(url=normalise_url(url), model="fake-model", api_key=api_key)
+        async with ChatClient(endpoint, concurrency=concurrency, retry=retry, death=death) as client:
+            return list(await asyncio.gather(*(client.ask(one) for one in bodies)))
+
+    return asyncio.run(run())
+
+
+def test_answers_come_back_in_order_with_usage_and_latency() -> None:
+    with FakeServer(ttft_s=0.01) as server:
+        answers = ask_all(server.url, [body(f"word {i}") for i in range(20)])
+    assert [a.text for a in answers if isinstance(a, Generation)] == [f"word {i}" for i in range(20)]
+    assert all(isinstance(a, Generation) and a.completion_tokens == 2 and a.latency_s >= 0.01 for a in answers)
+    assert server.seen[0].json["model"] == "fake-model"
+    assert server.seen[0].json["temperature"] == 0
+
+
+def test_two_hundred_cases_keep_thirty_two_in_flight_until_the_tail() -> None:
+    with FakeServer(ttft_s=0.3) as server:
+        answers = ask_all(server.url, [body(str(i)) for i in range(200)], concurrency=32)
+    assert all(isinstance(a, Generation) for a in answers)
+    assert server.peak == 32
+    # Time-weighted mean of the running count from the first full batch until fewer than 32 are left to send.
+    start = next(i for i, (_, running) in enumerate(server.samples) if running == 32)
+    arrivals = [seen.time_s for seen in server.seen]
+    window = [(t, r) for t, r in server.samples[start:] if t <= arrivals[-1]]
+    weighted = sum(r * (b - a) for (a, r), (b, _) in itertools.pairwise(window))
+    assert weighted / (window[-1][0] - window[0][0]) > 0.9 * 32
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "says"),
+    [
+        (Fault.HTTP_500, FailureKind.HTTP, "HTTP 500"),
+        (Fault.GARBAGE, FailureKind.CONNECTION, "connection failed"),
+        (Fault.NOT_JSON, FailureKind.GARBAGE, "not JSON"),
+        (Fault.NO_CHOICES, FailureKind.GARBAGE, "choices"),
+        (Fault.CUT, FailureKind.CONNECTION, "connection failed"),
+        (Fault.SILENT, FailureKind.TIMEOUT, "no answer within"),
+        (Fault.REDIRECT, FailureKind.HTTP, "redirects are not followed"),
+    ],
+)
+def test_what_never_answers_well_is_a_failure_that_says_why(fault: Fault, kind: FailureKind, says: str) -> None:
+    with FakeServer(faults=every(1, fault)) as server:
+        (answer,) = ask_all(server.url, [body()])
+    assert isinstance(answer, Failure)
+    assert answer.kind is kind
+    assert says in answer.message
+    assert answer.attempts == (1 if fault is Fault.REDIRECT else 3)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.HTTP_500, Fault.RATE_LIMITED, Fault.GARBAGE, Fault.NOT_JSON, Fault.CUT, Fault.SILENT]
+)
+def test_a_fault_that_passes_is_retried(fault: Fault) -> None:
+    with FakeServer(faults={1: fault}) as server:
+        (answer,) = ask_all(server.url, [body("again")])
+    assert isinstance(answer, Generation)
+    assert answer.text == "again"
+    assert answer.attempts == 2
+
+
+def test_a_refused_request_is_not_repeated() -> None:
+    with FakeServer(faults=every(1, Fault.HTTP_400)) as server:
+        (answer,) = ask_all(server.url, [body()])
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.attempts, len(server.seen)) == (FailureKind.HTTP, 1, 1)
+
+
+def test_a_server_that_dies_ends_the_rest_at_once_with_its_reason() -> None:
+    with FakeServer(die_after=5) as server:
+        answers = ask_all(
+            server.url,
+            [body(str(i)) for i in range(40)],
+            death=lambda: None if server.alive else "the server ran out of memory",
+        )
+    assert sum(isinstance(a, Generation) for a in answers) == 5
+    failures = [a for a in answers if isinstance(a, Failure)]
+    assert {(f.kind, f.message) for f in failures} == {(FailureKind.SERVER_DIED, "the server ran out of memory")}
+
+
+def test_nobody_listens() -> None:
+    (answer,) = ask_all("http://127.0.0.1:9", [body()], retry=RetryPolicy(attempts=1))
+    assert isinstance(answer, Failure)
+    assert answer.kind is FailureKind.CONNECTION
+
+
+def test_an_endpoint_that_is_gone_is_not_asked_for_ever() -> None:
+    with FakeServer(die_after=3) as server:
+        answers = ask_all(server.url, [body(str(i)) for i in range(500)], concurrency=2)
+    assert sum(isinstance(a, Generation) for a in answers) == 3
+    assert sum("not asked" in a.message for a in answers if isinstance(a, Failure)) > 400
+
+
+def test_the_key_is_sent_and_never_shown() -> None:
+    with FakeServer(api_key="sk-secret-value") as server:
+        (good,) = ask_all(server.url, [body()], api_key="sk-secret-value")
+        (bad,) = ask_all(server.url, [body()])
+    assert isinstance(good, Generation)
+    assert isinstance(bad, Failure)
+    assert "401" in bad.message
+    assert "sk-secret" not in repr(Endpoint(url="u", model="m", api_key="sk-secret-value"))
+
+
+def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmgate.generate.client.MAX_BODY_BYTES", 10_000)
+    with FakeServer(answer=lambda _: "x" * 50_000) as server:
+        (answer,) = ask_all(server.url, [body()], retry=RetryPolicy(attempts=1))
+    assert isinstance(answer, Failure)
+    assert "larger than 10000 bytes" in answer.message
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x/v1", "", "http://"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(EndpointError, match="not an http"):
+        normalise_url(url)
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+def test_urls_are_normalised(url: str) -> None:
+    assert normalise_url(url) == "http://h:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "retry_after", "pause"),
+    [(1, None, 0.5), (2, None, 1.0), (9, None, 20.0), (1, "3", 3.0), (1, "900", 20.0), (1, "soon", 0.5)],
+)
+def test_pauses_grow_and_honour_the_server(attempt: int, retry_after: str | None, pause: float) -> None:
+    assert RetryPolicy().pause_s(attempt, retry_after) == pause
