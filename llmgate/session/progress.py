@@ -23,6 +23,9 @@ class Progress(Protocol):
     def count(self, what: str, done: int, total: int) -> None:
         """Work of the current stage advanced."""
 
+    def check(self) -> None:
+        """Called often; raises to end the run."""
+
 
 class LineProgress:
     """Writes a line per stage, and counts at most every five seconds.
@@ -66,6 +69,9 @@ class LineProgress:
                 self._finish_line()
         else:
             self._line(text)
+
+    def check(self) -> None:
+        """Nothing ends a run from here."""
 
     def _elapsed(self) -> str:
         seconds = int(self._clock() - self._started)
