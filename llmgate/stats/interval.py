@@ -47,13 +47,9 @@ class Interval:
 
     def widened(self, *, lower: float, upper: float, p_negative: float | None) -> Interval:
         """The same estimate with bounds and p-value that are nowhere more certain than those given."""
-        if self.p_negative is not None and p_negative is not None:
-            p_negative = max(self.p_negative, p_negative)
+        known = [p for p in (self.p_negative, p_negative) if p is not None]
         return replace(
-            self,
-            lower=min(self.lower, lower),
-            upper=max(self.upper, upper),
-            p_negative=None if self.p_negative is None else p_negative,
+            self, lower=min(self.lower, lower), upper=max(self.upper, upper), p_negative=max(known, default=None)
         )
 
 
