@@ -143,6 +143,19 @@ def test_a_run_that_cannot_be_written_to_its_end_is_failed(registry: Registry, t
     assert left.info.status == "FAILED"
 
 
+def test_a_deleted_experiment(registry: Registry) -> None:
+    registry.raw("delete_experiment", registry.raw("create_experiment", registry.name))
+    run = registry.gate_run(registry.measure("v1", None))
+    with pytest.raises(UsageError, match="this MLflow experiment was deleted"):
+        log_run(run, tracking_uri=registry.uri, experiment=registry.name)
+
+
+def test_only_a_folder_can_be_uploaded(registry: Registry) -> None:
+    new = NewVersion(name=registry.name, source="s3://bucket/v1", upload=True)
+    with pytest.raises(UsageError, match="only a folder can be uploaded"):
+        registry.log(registry.measure("v1", None), new=new)
+
+
 def test_a_run_cannot_stand_for_two_versions(registry: Registry) -> None:
     first, second = registry.create("v1"), registry.create("v2")
     record = registry.measure("v1", first)
