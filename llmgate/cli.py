@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ class Command(click.Command):
             click.secho(
                 "llmgate: interrupted. What was answered is kept: add --resume --out with the run's folder", err=True
             )
+            ctx.exit(EXIT_CANNOT_RUN)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+            click.echo(traceback.format_exc(), err=True)
+            click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
             ctx.exit(EXIT_CANNOT_RUN)
 
 
@@ -289,7 +296,7 @@ def lock(dataset: Path, version: str | None, licence: str | None, *, check: bool
     from llmgate.suite.dataset import check_lock, write_lock
 
     locked = check_lock(dataset) if check else write_lock(dataset, version=version, licence=licence)
-    click.echo(f"{dataset}: version {locked.version}, {locked.rows} rows, sha256 {locked.sha256}")
+    click.echo(f"{dataset}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
 
 
 @main.command(epilog=EXIT_CODES)

@@ -42,6 +42,25 @@ EXIT_INCONCLUSIVE = 3
 EXIT_CANNOT_RUN = 4
 
 
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """A `fix` for a name that does not exist.
+
+    Args:
+        name: As written.
+        candidates: The names that exist.
+
+    Returns:
+        `Did you mean 'icontains'?`, or all names in order where none is near.
+    """
+    known = sorted(candidates)
+    # Case is a frequent slip, but difflib counts it as if the letter were another one.
+    by_folded = {candidate.casefold(): candidate for candidate in reversed(known)}
+    near = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {by_folded[near[0]]!r}?"
+    return f"Known: {', '.join(known)}" if known else "There are none"
+
+
 class LlmgateError(Exception):
     """Base of all errors that llmgate raises on purpose.
 
