@@ -221,6 +221,20 @@ def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
 
 
+@main.command("github-summary")
+@click.argument("run_folder", metavar="RUN", type=PATH)
+@click.option("--exit-code", type=int, required=True, metavar="N", help="What `llmgate run` ended with.")
+def github_summary(run_folder: Path, exit_code: int) -> None:
+    """Write the step outputs and the job summary of a RUN in GitHub Actions, and print one annotation.
+
+    Works where the gate could not run: the verdict is then ERROR, with the reason. Always exits with 0; the output
+    `exit-code` says what the job should end with.
+    """
+    from llmgate.session.github import announce
+
+    click.echo(announce(run_folder, exit_code=exit_code).annotation, nl=False)
+
+
 @main.command()
 @click.argument("suites", nargs=-1, type=PATH)
 @run_options(

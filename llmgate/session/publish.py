@@ -90,7 +90,7 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
     """
     report = write_report(out, decision, baseline)
     if not settings.mlflow_uri:
-        return Published(report=report)
+        return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it.
     from llmgate.promote.mlflow import GateRun, NewVersion, log_run  # noqa: PLC0415
 
@@ -115,12 +115,21 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
         experiment=settings.mlflow_experiment,
         tracking_uri=settings.mlflow_uri,
     )
-    return Published(
-        report=report,
-        version=logged.version.uri if logged.version else None,
-        mlflow_run=logged.run_id,
-        mlflow_url=logged.url,
+    return note_published(
+        Published(
+            report=report,
+            version=logged.version.uri if logged.version else None,
+            mlflow_run=logged.run_id,
+            mlflow_url=logged.url,
+        )
     )
+
+
+def note_published(published: Published) -> Published:
+    """Write down beside the record where the results are, for other processes."""
+    noted = {name: getattr(published, name) for name in ("version", "mlflow_run", "mlflow_url")}
+    write_atomic(published.report.with_name("published.json"), json.dumps(noted, indent=2).encode())
+    return published
 
 
 def serving_figures(record: Record) -> Mapping[str, float]:
