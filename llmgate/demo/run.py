@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import llmgate
-from llmgate.demo.models import KEPT_LAYERS, degrade, fetch_champion, resave
+from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.generate.identity import weights_digest
@@ -39,8 +39,6 @@ __all__ = ["Entry", "run_demo"]
 
 NAME: Final = "smollm2"
 CHAMPION_URI: Final = f"models:/{NAME}@champion"
-LAYERS: Final = 30
-"""Decoder layers of SmolLM2-135M."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
