@@ -25,6 +25,7 @@ from llmgate.record.schema import ServerIdentity
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from types import TracebackType
 
     from llmgate.generate.server_checks import Engine
@@ -39,6 +40,7 @@ POLL_S = 0.1
 LAST_WORDS_S = 5.0
 """A failed request is often the first sign of a dying server, whose own words say more; this long it may take."""
 DETAIL_S = 5.0
+STILL_S = 15.0
 LOG_TAIL_BYTES = 1 << 18
 
 
@@ -118,18 +120,23 @@ class Server:
             return None
         return self._cause().what
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until the server answers: `/health`, its model's name, and one completion.
+
+        Args:
+            check: Called several times a second; what it raises ends the wait.
 
         Raises:
             ServerError: If it ends, does not answer in time, or does not serve what was asked for. The error tells
                 the cause, a fix, and the last useful lines of the log. The server is not stopped by this.
         """
         while not self._ready:
+            check()
             if not self.alive():
                 raise self._death()
             self._follow()
             self._check_time()
+            self._sign_of_life()
             if self._process.pid is not None and self._probe.healthy():
                 self._report(ServerPhase.WARMING)
                 self._try_out()
@@ -180,6 +187,13 @@ class Server:
         self._phase, self._reported = phase, now
         after = f" after {now - self._launched:.0f} s" if now - self._launched >= 1 else ""
         self._on_progress(f"vLLM: {phase}{f' ({detail})' if detail else ''}{after}")
+
+    def _sign_of_life(self) -> None:
+        """Repeat the phase now and then: compiling can take minutes without a line in the log."""
+        now = time.monotonic()
+        if self._phase is not None and now - self._reported >= STILL_S:
+            self._reported = now
+            self._on_progress(f"vLLM: still {self._phase} after {now - self._launched:.0f} s")
 
     def _follow(self) -> None:
         """Turn news of the process and of its log into progress."""

@@ -7,6 +7,7 @@ written for that, so it holds on a full disk and after `kill -9`.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -77,10 +78,9 @@ class RunLock:
         if self._fd < 0:
             return
         if reason:
-            try:
+            # On a full disk the missing seal says enough.
+            with contextlib.suppress(OSError):
                 (self.path / REASON_NAME).write_text(reason, encoding="utf-8")
-            except OSError:
-                pass  # a full disk: the missing seal says enough
         os.close(self._fd)
         self._fd = -1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.session.plan import Plan
     from llmgate.session.target import Target
 
-__all__ = ["default_out", "make_manifest", "new_run_id", "redactor", "timestamp"]
+__all__ = ["make_manifest", "redactor", "timestamp"]
 
 SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHUB_RUN_ID", "GITHUB_ACTOR")
@@ -33,16 +32,6 @@ CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHU
 def timestamp() -> str:
     """Now, UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
-
-
-def new_run_id() -> str:
-    """A run id that sorts by time and does not collide."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def default_out() -> Path:
-    """A new folder for a run record."""
-    return Path(".llmgate") / "runs" / new_run_id()
 
 
 def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
@@ -62,7 +51,7 @@ def make_manifest(
         plan: What will be asked.
         target: Who will answer.
         judge: Who will judge, None if no case asks a judge.
-        run_id: See `new_run_id`.
+        run_id: See `llmgate.session.folder`.
         redact: Applied to the cases before they are digested, as they will be before they are written.
     """
     return Manifest(
@@ -76,7 +65,7 @@ def make_manifest(
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
         policy=plan.policy,
         hardware=hardware(),
-        packages=packages(),
+        packages=dict(packages()),
         concurrency=settings.concurrency,
         labels=labels(),
     )

@@ -29,11 +29,13 @@ class Plan:
         suites: All suites with their cases.
         cases: The selected cases, in order; all of them unless a part was selected.
         policy: What is gated.
+        gated: Names of the suites that run whole; a part of a suite decides nothing and measures no serving.
     """
 
     suites: tuple[PlannedSuite, ...]
     cases: tuple[Case, ...]
     policy: Policy
+    gated: frozenset[str]
 
     @property
     def judged(self) -> bool:
@@ -77,13 +79,15 @@ def make_plan(
     settings: Settings,
     *,
     selected: Collection[tuple[str, str]] | None = None,
+    gated: Collection[str] | None = None,
 ) -> Plan:
     """Combine planned suites into one run.
 
     Args:
         suites: The suites.
         settings: The options.
-        selected: (suite, case) pairs to run; None for all. A suite with a selected gate must be selected whole.
+        selected: (suite, case) pairs to run; None for all.
+        gated: Suites of which a gate is selected, None for all; their cases must all be selected.
 
     Raises:
         SuiteError: If two suites share a name.
@@ -112,6 +116,6 @@ def make_plan(
         inconclusive=OnInconclusive.ALLOW if settings.allow_inconclusive else OnInconclusive.FAIL,
     )
     if settings.policy:
-        judged = frozenset((p.suite.name, metric) for p in suites for metric in p.suite.judged_metrics)
-        policy = override_policy(policy, settings.policy, judged=judged)
-    return Plan(suites=tuple(suites), cases=cases, policy=policy)
+        policy = override_policy(policy, settings.policy)
+    names = frozenset(seen) if gated is None else frozenset(gated)
+    return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
@@ -12,12 +12,13 @@ from llmgate.errors import RecordError, UsageError
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.record.rundir import MANIFEST_NAME, RunDir
 from llmgate.score.judge import RubricJudge
-from llmgate.session.manifest import make_manifest, new_run_id, redactor, timestamp
+from llmgate.session.folder import new_run_id
+from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import Judging, asker, generate_answers, judge_answers
 from llmgate.session.target import judge_identity, judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from llmgate.record.schema import JudgeIdentity, Record
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from llmgate.session.target import Target
 
 __all__ = ["execute"]
+
+HEARTBEAT_S: Final = 0.2
 
 
 def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
@@ -48,15 +51,32 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             planned = plan()
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            asyncio.run(ask_and_bench(settings, planned, run, target, progress=progress))
+            run_async(ask_and_bench(settings, planned, run, target, progress=progress), progress)
         place = judge_place(settings)
         if place and run.manifest.judge and waits_for_judge(run):
             with open_judge(
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
-                asyncio.run(judge_afterwards(settings, planned, run, target, progress=progress))
+                run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
         progress.stage("sealing the record")
         return run.seal(sealed_at=timestamp())
+
+
+def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
+    """Run to the end, or until `progress.check` raises."""
+
+    async def watched() -> None:
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=HEARTBEAT_S)
+                progress.check()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+        await task
+
+    asyncio.run(watched())
 
 
 def make_folder(out: Path) -> None:
@@ -169,7 +189,7 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Pro
     done = {trace.name for trace in run.serving()}
     for planned in plan.suites:
         spec = planned.suite.serving
-        if spec is None or planned.suite.name in done:
+        if spec is None or planned.suite.name in done or planned.suite.name not in plan.gated:
             continue
         progress.stage(f"measuring serving: {spec.requests} requests, {spec.concurrency} in flight")
         workload = chat_workload(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from llmgate.errors import UsageError
 from llmgate.generate.client import Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity, weights_digest
-from llmgate.generate.server import ServerSpec, start_server
+from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.schema import JudgeIdentity, ModelIdentity, ServerIdentity
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ def own_server(settings: Settings, model: str, name: str, *, log_path: Path, pro
         flags=settings.server_args,
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
-        **({"python": settings.server_python} if settings.server_python else {}),
+        python=settings.server_python or sys.executable,
     )
-    with start_server(spec, on_progress=progress.stage) as server:
+    with launch(spec, on_progress=progress.stage) as server:
+        server.wait_ready(progress.check)
         yield Target(
             endpoint=Endpoint(url=f"{server.url}/v1", model=name),
             model=identity,
