@@ -26,6 +26,7 @@ __all__ = ["ChatClient", "Endpoint", "RetryPolicy", "normalise_url"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 BODY_EXCERPT: Final = 300
+GIVE_UP_PER_SLOT: Final = 8
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """An answer larger than this is garbage, and holding 32 of them must not end the process."""
 
@@ -110,6 +111,7 @@ class ChatClient:
         self._death = death
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
+        self._refused = 0
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -143,12 +145,22 @@ class ChatClient:
         async with self._slots:
             return await self._ask(json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode())
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many connections failed in a row that asking on would only cost time."""
+        return self._refused >= GIVE_UP_PER_SLOT * self._concurrency
+
     async def _ask(self, data: bytes) -> Generation | Failure:
         failure = Failure(kind=FailureKind.REQUEST, message="no attempt was made", attempts=0)
         for attempt in range(1, self.retry.attempts + 1):
             if reason := self._death():
                 return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=attempt - 1)
+            if self.gave_up:
+                message = f"not asked: {self._refused} connections in a row had failed"
+                return Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt - 1)
             answer, again, retry_after = await self._attempt(data, attempt)
+            connected = isinstance(answer, Generation) or answer.kind is not FailureKind.CONNECTION
+            self._refused = 0 if connected else self._refused + 1
             if isinstance(answer, Generation):
                 return answer
             failure = answer

@@ -113,26 +113,35 @@ def read_journal(path: Path) -> JournalContent:
     results: dict[CaseKey, CaseResult] = {}
     good = 0
     for number, line in enumerate(lines_of(data), start=1):
-        entry = unframe(line)
-        if entry is None:
-            if good + len(line) == len(data):
-                return JournalContent(results=results, good_bytes=good, torn=True)
-            raise RecordError(
-                "this line is damaged, and it is not the last one, so no crash explains it",
-                where=f"{path}:{number}",
-                fix="Restore the file, or run again into a new folder",
-            )
-        try:
-            result = RESULT.validate_json(entry)
-        except ValidationError as error:
-            raise RecordError(
-                f"this entry cannot be understood: {first_problem(error)}",
-                where=f"{path}:{number}",
-                fix="Use the llmgate version that wrote it, or run again",
-            ) from error
+        if unframe(line) is None and good + len(line) == len(data):
+            return JournalContent(results=results, good_bytes=good, torn=True)
+        result = parse_line(line, where=f"{path}:{number}")
         results[result.key] = result
         good += len(line)
     return JournalContent(results=results, good_bytes=good, torn=False)
+
+
+def parse_line(line: bytes, *, where: str) -> CaseResult:
+    """Read one complete line.
+
+    Raises:
+        RecordError: If it is damaged or cannot be understood.
+    """
+    entry = unframe(line)
+    if entry is None:
+        raise RecordError(
+            "this line is damaged, and it is not the last one, so no crash explains it",
+            where=where,
+            fix="Restore the file, or run again into a new folder",
+        )
+    try:
+        return RESULT.validate_json(entry)
+    except ValidationError as error:
+        raise RecordError(
+            f"this entry cannot be understood: {first_problem(error)}",
+            where=where,
+            fix="Use the llmgate version that wrote it, or run again",
+        ) from error
 
 
 def first_problem(error: ValidationError) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-__all__ = ["RunDir", "cases_digest", "load_record", "planned_keys", "write_atomic"]
+__all__ = ["MANIFEST_NAME", "RunDir", "cases_digest", "load_record", "planned_keys", "write_atomic"]
 
 MANIFEST_NAME: Final = "manifest.json"
 CASES_NAME: Final = "cases.jsonl"

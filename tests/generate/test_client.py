@@ -50,7 +50,7 @@ def test_answers_come_back_in_order_with_usage_and_latency() -> None:
 
 
 def test_two_hundred_cases_keep_thirty_two_in_flight_until_the_tail() -> None:
-    with FakeServer(ttft_s=0.05) as server:
+    with FakeServer(ttft_s=0.3) as server:
         answers = ask_all(server.url, [body(str(i)) for i in range(200)], concurrency=32)
     assert all(isinstance(a, Generation) for a in answers)
     assert server.peak == 32
@@ -117,6 +117,13 @@ def test_nobody_listens() -> None:
     (answer,) = ask_all("http://127.0.0.1:9", [body()], retry=RetryPolicy(attempts=1))
     assert isinstance(answer, Failure)
     assert answer.kind is FailureKind.CONNECTION
+
+
+def test_an_endpoint_that_is_gone_is_not_asked_for_ever() -> None:
+    with FakeServer(die_after=3) as server:
+        answers = ask_all(server.url, [body(str(i)) for i in range(500)], concurrency=2)
+    assert sum(isinstance(a, Generation) for a in answers) == 3
+    assert sum("not asked" in a.message for a in answers if isinstance(a, Failure)) > 400
 
 
 def test_the_key_is_sent_and_never_shown() -> None:

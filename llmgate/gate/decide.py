@@ -1,0 +1,164 @@
+"""Evidence and a policy become a decision: pure, and byte-identical when repeated.
+
+The rule, per gating metric, with margin m and one-sided bounds at α:
+
+- PASS if the lower bound of candidate − champion is above −m. With `min:` the lower bound of the candidate's own score
+  must also reach it; without a champion, `min:` alone decides.
+- FAIL if not PASS, the upper bound is below 0 (below `min:`), and the p-value is at most α after Holm's adjustment over
+  all tests of the gating metrics.
+- INCONCLUSIVE otherwise.
+
+The verdict is FAIL if a required check failed or a gating metric fails; PASS if every gating metric passes, there is
+at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
+from llmgate.gate.conclude import conclude, flips_of
+from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.measure import measure
+from llmgate.gate.sentences import decision_sentence
+from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
+from llmgate.stats.multiplicity import holm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.measure import Measured
+    from llmgate.record.schema import Record
+    from llmgate.record.scores import ScoreTable
+
+__all__ = ["decide", "decide_records", "decide_tables"]
+
+
+def decide(candidate: Evidence, champion: Evidence | None, policy: Policy) -> Decision:
+    """PASS, FAIL or INCONCLUSIVE, with the evidence.
+
+    Args:
+        candidate: What the candidate's run brought.
+        champion: What the champion's run brought on the same cases, None if there is no champion.
+        policy: Which metrics gate, and how strictly.
+
+    Raises:
+        NotComparableError: If the two sides put the same case into different clusters.
+    """
+    measured = [measure(metric, candidate, champion) for metric in policy.metrics]
+    metrics = _concluded(measured)
+    problems = _problems(measured, candidate, champion)
+    verdict = _verdict(metrics, problems, candidate.required_failures)
+    return Decision(
+        verdict=verdict,
+        sentence=decision_sentence(verdict, metrics, problems, candidate.required_failures),
+        metrics=metrics,
+        flips=tuple(flip for m in measured for flip in flips_of(m)),
+        problems=problems,
+        required_failures=candidate.required_failures,
+        on_inconclusive=policy.inconclusive,
+        candidate_run=candidate.run,
+        champion_run=None if champion is None else champion.run,
+        candidate_digest=candidate.digest,
+        champion_digest=None if champion is None else champion.digest,
+    )
+
+
+def decide_records(candidate: Record, champion: Record | None, policy: Policy | None = None) -> Decision:
+    """Decide on two run records.
+
+    Args:
+        candidate: The candidate's record.
+        champion: The champion's record, None if there is no champion.
+        policy: None for the one that was written into the candidate's record.
+
+    Raises:
+        RecordError: If the candidate's record is unfinished.
+        PolicyError: If the policy names a suite or metric that the candidate's record does not know.
+        NotComparableError: If the two may not be compared; the message names the field and both values.
+    """
+    policy = candidate.manifest.policy if policy is None else policy
+    check_decidable(candidate)
+    check_policy(candidate, policy)
+    if champion is not None:
+        check_comparable(candidate, champion, policy)
+    evidence = gather(candidate, policy)
+    if champion is None:
+        return decide(evidence, None, policy)
+    evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
+    return decide(evidence, gather(champion, policy), policy)
+
+
+def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
+    """The champion answered to more suites: leaving one out must not be a way to pass."""
+    run = {suite.name for suite in candidate.manifest.suites}
+    return [
+        Problem(
+            where=suite.name,
+            what="the champion's run has this suite, and the candidate's has not",
+            fix="Run it too, or compare with a run of the same suites",
+        )
+        for suite in champion.manifest.suites
+        if suite.name not in run
+    ]
+
+
+def decide_tables(
+    candidate: ScoreTable,
+    champion: ScoreTable,
+    *,
+    margin: float | None = None,
+    alpha: float = DEFAULT_ALPHA,
+) -> Decision:
+    """Decide on plain scores of any origin; the champion's table is matched by item id, whatever its name.
+
+    Args:
+        candidate: The candidate's scores.
+        champion: The champion's scores.
+        margin: Fraction of the score range; None for the default that depends on the number of cases.
+        alpha: One-sided error rate.
+
+    Raises:
+        PolicyError: If margin or alpha is outside its range.
+        NotComparableError: If the two put the same item into different clusters.
+    """
+    metric = MetricPolicy(suite=candidate.suite, metric=candidate.metric, margin=margin, alpha=alpha)
+    renamed = replace(champion, suite=candidate.suite, metric=candidate.metric)
+    return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
+
+
+def _concluded(measured: Sequence[Measured]) -> tuple[MetricDecision, ...]:
+    gating = [finding.p for m in measured if m.policy.gates for finding in m.findings]
+    adjusted = iter(holm(gating))
+    return tuple(
+        conclude(m, tuple(next(adjusted) for _ in m.findings), tests=len(gating))
+        if m.policy.gates
+        else conclude(m, tuple(finding.p for finding in m.findings), tests=1)
+        for m in measured
+    )
+
+
+def _problems(measured: Sequence[Measured], candidate: Evidence, champion: Evidence | None) -> tuple[Problem, ...]:
+    problems = [m.problem for m in measured if m.problem is not None and m.policy.gates]
+    problems += candidate.problems
+    if champion is not None:
+        problems += [replace(problem, where=f"champion, {problem.where}") for problem in champion.problems]
+    if not any(m.policy.gates for m in measured):
+        problems.append(
+            Problem(where="policy", what="no metric gates, so nothing was decided", fix="Give a metric role: primary")
+        )
+    return tuple(problems)
+
+
+def _verdict(
+    metrics: Sequence[MetricDecision], problems: Sequence[Problem], required_failures: Sequence[str]
+) -> Verdict:
+    gating = [m.verdict for m in metrics if m.gates]
+    if required_failures or Verdict.FAIL in gating:
+        return Verdict.FAIL
+    if gating and not problems and all(verdict is Verdict.PASS for verdict in gating):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE

@@ -1,0 +1,187 @@
+"""A record becomes evidence: one score table per metric, and everything that could not be evaluated."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UndefinedError
+from llmgate.gate.decision import Problem
+from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.policy import Aggregate
+from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome
+from llmgate.record.scores import ItemScore, ScoreTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.record.policy import MetricPolicy, Policy
+    from llmgate.record.schema import CheckResult, PlannedCase, Record
+
+__all__ = ["Evidence", "gather", "score_checks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one side of a decision brings.
+
+    Attributes:
+        tables: One per metric of the policy.
+        required_failures: `suite::case` of every failed `required: true` check.
+        problems: What could not be evaluated, beyond the items without a score.
+        run: Run id, "" for plain score tables.
+        digest: Journal digest, "" for plain score tables.
+    """
+
+    tables: tuple[ScoreTable, ...]
+    required_failures: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    run: str = ""
+    digest: str = ""
+
+    def table(self, suite: str, metric: str) -> ScoreTable | None:
+        """The scores of one metric, None if there are none."""
+        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
+
+
+def gather(record: Record, policy: Policy) -> Evidence:
+    """Score every planned case on every metric of a policy, and list what stands in the way.
+
+    A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
+    that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
+    ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
+    """
+    tables = tuple(
+        ScoreTable(
+            suite=metric.suite,
+            metric=metric.metric,
+            items=tuple(_item(record, case, metric) for case in record.cases if case.suite == metric.suite),
+        )
+        for metric in policy.metrics
+    )
+    return Evidence(
+        tables=tables,
+        required_failures=_required_failures(record),
+        problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
+        run=record.manifest.run_id,
+        digest=record.seal.journal_digest if record.seal else "",
+    )
+
+
+def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate) -> float:
+    """The score of one answer on one metric.
+
+    Args:
+        checks: Those of this metric, all of them passed or failed.
+        aggregate: ALL gives 1 if every check that has a weight or is required passed, else 0. MEAN gives the mean of
+            the scores by weight.
+
+    Raises:
+        UndefinedError: If the weights add up to 0 or a check ended in error.
+    """
+    total = math.fsum(c.weight for c in checks)
+    if not total > 0.0:
+        raise UndefinedError("no check with a weight feeds this metric")
+    weighted = []
+    for check in checks:
+        if check.score is None:
+            raise UndefinedError(f"{check.type} ended in error" + (f": {check.reason}" if check.reason else ""))
+        weighted.append(check.weight * check.score)
+    if aggregate is Aggregate.ALL:
+        return float(all(c.outcome is Outcome.PASS for c in checks if c.weight > 0 or c.required))
+    return min(1.0, math.fsum(weighted) / total)
+
+
+def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
+    scores = []
+    for repeat in range(case.repeats):
+        result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
+        try:
+            scores.append(_answer_score(result, metric))
+        except UndefinedError as error:
+            at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
+            return ItemScore(item_id=case.case, score=None, cluster=case.cluster, error=f"{error.what}{at}")
+    if not scores:
+        return ItemScore(item_id=case.case, score=None, cluster=case.cluster, error="planned without a repeat")
+    # The mean of 0/1 scores must stay exactly 0 or 1 where all repeats agree.
+    return ItemScore(item_id=case.case, score=math.fsum(scores) / len(scores), cluster=case.cluster)
+
+
+def _answer_score(result: CaseResult | None, metric: MetricPolicy) -> float:
+    why = _why_unanswered(result)
+    if result is None or why:
+        raise UndefinedError(why)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate)
+
+
+def _why_unanswered(result: CaseResult | None) -> str:
+    if result is None:
+        return "no result"
+    if isinstance(result.answer, Failure):
+        return f"{result.answer.kind.value}: {result.answer.message}"
+    return "" if result.judged else "not judged"
+
+
+def _required_failures(record: Record) -> tuple[str, ...]:
+    failed = (
+        f"{key.suite}::{key.case}"
+        for key, result in record.results.items()
+        if any(c.required and c.outcome is Outcome.FAIL for c in result.checks)
+    )
+    return tuple(sorted(set(failed)))
+
+
+def _required_errors(record: Record) -> list[Problem]:
+    broken: dict[str, list[str]] = {}
+    for key, result in sorted(record.results.items()):
+        for check in result.checks:
+            if check.required and check.outcome is Outcome.ERROR:
+                broken.setdefault(key.suite, []).append(f"{key.case} ({check.type}: {check.reason or 'error'})")
+    return [
+        Problem(
+            where=suite,
+            what=f"{count(len(cases), 'required check')} could not be evaluated: {name_some(cases)}",
+            fix="Run these cases again",
+        )
+        for suite, cases in sorted(broken.items())
+    ]
+
+
+def _unanswered(record: Record, policy: Policy) -> list[Problem]:
+    """Cases without a complete answer in suites that no metric gates; a gated metric reports its own."""
+    planned = Counter(case.suite for case in record.cases)
+    gated = {metric.suite for metric in policy.metrics if metric.gates}
+    lost: dict[str, list[str]] = {}
+    for case in record.cases:
+        keys = (CaseKey(suite=case.suite, case=case.case, repeat=k) for k in range(case.repeats))
+        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in keys) if why]
+        if reasons and case.suite not in gated:
+            lost.setdefault(case.suite, []).append(f"{case.case} ({reasons[0]})")
+    problems = []
+    for suite, cases in sorted(lost.items()):
+        some = f"{len(cases):,} of {count(planned[suite], 'case')} {verb(len(cases), 'has', 'have')}"
+        what = f"{some} no complete answer: {name_some(cases)}"
+        problems.append(
+            Problem(where=suite, what=what, fix="Ask them again: add --resume and --out with the folder of the run")
+        )
+    return problems
+
+
+def _missing_cases(record: Record) -> list[Problem]:
+    """The suite says how many cases exist; a record that planned fewer, or answered others, is not whole."""
+    planned = Counter(case.suite for case in record.cases)
+    problems = []
+    for suite in record.manifest.suites:
+        found = planned[suite.name]
+        if found != suite.cases:
+            what = f"{found:,} of {count(suite.cases, 'case')} {verb(found, 'is', 'are')} in the record"
+            problems.append(Problem(where=suite.name, what=what, fix="Run the whole suite"))
+    wanted = {CaseKey(suite=case.suite, case=case.case, repeat=k) for case in record.cases for k in range(case.repeats)}
+    strays = sorted(str(key) for key in record.results if key not in wanted)
+    if strays:
+        some = f"{count(len(strays), 'result')} {verb(len(strays), 'belongs', 'belong')}"
+        what = f"{some} to no planned case: {name_some(strays)}"
+        problems.append(Problem(where=record.manifest.run_id, what=what, fix="Run the suite anew"))
+    return problems

@@ -1,0 +1,106 @@
+"""What a gate of this size can do: how often it passes, and how many cases a decision would need."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from llmgate.gate.wording import count, percent
+from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
+
+if TYPE_CHECKING:
+    from llmgate.gate.estimate import Finding
+    from llmgate.gate.measure import Measured
+
+__all__ = ["more_cases", "pass_chances"]
+
+_EXACT_UP_TO = 20_000
+"""Beyond so many cases the search by exact sums takes longer than it improves on the approximation."""
+
+
+def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
+    """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
+
+    Both at this number of cases and the spread that was seen. None without a comparison.
+    """
+    pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
+    if pairs is None or found is None or margin is None:
+        return None, None
+    n = len(pairs.item_ids)
+    if pairs.simple:
+        psi = _variance(measured, found)
+        unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
+        lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
+        return unchanged.passed, max(alpha, lost.passed)
+    se, df = found.interval.standard_error or 0.0, found.interval.df or 1
+    chances = [
+        t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
+        for delta in (0.0, -margin)
+    ]
+    return chances[0], max(alpha, chances[1])
+
+
+def more_cases(measured: Measured, finding: Finding) -> str:
+    """How many cases a decision would need, in words; empty where this many should do."""
+    if finding is measured.comparison and measured.margin is not None:
+        needed = _for_unchanged(measured, finding, measured.margin)
+        if needed > _cases(measured):
+            return f"an unchanged model needs about {_about(needed)} to pass 80 % of the time"
+        shown = f"the true difference is the observed {100.0 * finding.interval.estimate:+.1f} points"
+        return _for_observed(measured, finding, limit=-measured.margin, worse_than=0.0, shown=shown)
+    minimum = measured.policy.min or 0.0
+    shown = f"the true rate is the observed {percent(round(finding.interval.estimate, 3))}"
+    return _for_observed(measured, finding, limit=minimum, worse_than=minimum, shown=shown)
+
+
+def _for_unchanged(measured: Measured, finding: Finding, margin: float) -> int:
+    alpha, variance = measured.policy.alpha, _variance(measured, finding)
+    if measured.pairs is not None and measured.pairs.simple:
+        if variance == 0.0:
+            z = float(special.ndtri(1.0 - alpha))
+            return math.floor(z * z * (1.0 - margin) / margin) + 1
+        needed = required_pairs(variance=variance, margin=margin, alpha=alpha)
+        return (
+            needed if needed > _EXACT_UP_TO else tango_required_pairs(discordance=variance, margin=margin, alpha=alpha)
+        )
+    # What may have stayed unseen must fit into the margin.
+    seen = math.floor(math.log(alpha) / math.log1p(-margin)) + 1
+    return seen if variance == 0.0 else max(seen, required_pairs(variance=variance, margin=margin, alpha=alpha))
+
+
+def _for_observed(measured: Measured, finding: Finding, *, limit: float, worse_than: float, shown: str) -> str:
+    estimate, variance = finding.interval.estimate, _variance(measured, finding)
+    passing = estimate > limit
+    room = estimate - limit if passing else worse_than - estimate
+    if room <= 0.0 or room >= 1.0 or variance == 0.0:
+        return ""
+    needed = required_pairs(variance=variance, margin=room, alpha=measured.policy.alpha)
+    if needed <= _cases(measured):
+        return ""
+    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed)}"
+
+
+def _cases(measured: Measured) -> int:
+    return 0 if measured.pairs is None else len(measured.pairs.item_ids)
+
+
+def _variance(measured: Measured, finding: Finding) -> float:
+    """Of one case; for two right-or-wrong sides that is the discordance, as if nothing had changed on average."""
+    pairs, se = measured.pairs, finding.interval.standard_error
+    if pairs is None:
+        return 0.0
+    if se is not None:
+        return se * se * len(pairs.item_ids)
+    if finding is measured.comparison and pairs.champion is not None:
+        return float(np.mean(pairs.candidate != pairs.champion)) if pairs.simple else 0.0
+    rate = finding.interval.estimate
+    return rate * (1.0 - rate)
+
+
+def _about(cases: int) -> str:
+    """Rounded up to two digits: more would pretend to know."""
+    unit = 10 ** max(0, len(str(cases)) - 2)
+    return count(-(-cases // unit) * unit, "case")

@@ -1,0 +1,114 @@
+"""One metric, tested: the two sides are matched, and what the policy asks is put to the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UndefinedError
+from llmgate.gate.decision import Problem
+from llmgate.gate.estimate import Finding, compare, compare_with_minimum
+from llmgate.gate.pairing import Pairs, pair_up
+from llmgate.gate.wording import count, name_some, points
+from llmgate.record.policy import MetricPolicy
+
+if TYPE_CHECKING:
+    from llmgate.gate.evidence import Evidence
+
+__all__ = ["Measured", "default_margin", "measure"]
+
+_MARGIN, _WIDE_MARGIN = 0.03, 0.05
+_CASES_FOR_MARGIN = 688
+"""80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A metric after the data, before the verdict.
+
+    Attributes:
+        policy: What was asked.
+        pairs: The cases; None where a side has no scores at all.
+        comparison: Candidate against champion, None if that was impossible.
+        floor: Candidate against `min:`, None if there is none or that was impossible.
+        margin: The margin that was applied, None without a champion.
+        problem: What bars a PASS.
+        notes: Remarks for the report.
+    """
+
+    policy: MetricPolicy
+    pairs: Pairs | None = None
+    comparison: Finding | None = None
+    floor: Finding | None = None
+    margin: float | None = None
+    problem: Problem | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What has been tested: the comparison, then the minimum."""
+        return tuple(f for f in (self.comparison, self.floor) if f is not None)
+
+
+def measure(policy: MetricPolicy, candidate: Evidence, champion: Evidence | None) -> Measured:
+    """Match the two sides and test what the policy asks; whatever cannot be tested is a problem.
+
+    With a champion the paired comparison is tested, and `min:` besides if there is one; a PASS then needs both.
+    Without a champion only `min:` is tested.
+
+    Raises:
+        NotComparableError: If the two sides put a case into different clusters.
+    """
+    where = f"{policy.suite}::gate::{policy.metric}"
+    mine = candidate.table(policy.suite, policy.metric)
+    theirs = None if champion is None else champion.table(policy.suite, policy.metric)
+    if mine is None or not mine.items:
+        problem = Problem(where=where, what="the candidate has no scores on this metric", fix="Run the suite")
+        return Measured(policy=policy, problem=problem)
+    if champion is not None and (theirs is None or not theirs.items):
+        problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
+        return Measured(policy=policy, problem=problem)
+    return _test(policy, pair_up(mine, theirs), where)
+
+
+def default_margin(cases: int) -> tuple[float, str]:
+    """The margin where the policy sets none, and a remark that says so."""
+    if cases >= _CASES_FOR_MARGIN:
+        why = f"{_CASES_FOR_MARGIN} cases or more"
+        return _MARGIN, f"No margin was set; with {why} the default is {points(_MARGIN)} points."
+    why = f"with fewer than {_CASES_FOR_MARGIN} cases"
+    return _WIDE_MARGIN, f"No margin was set; {why} the default is {points(_WIDE_MARGIN)} points."
+
+
+def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
+    margin, notes = policy.margin, []
+    if pairs.champion is None:
+        margin = None
+    elif margin is None:
+        margin, note = default_margin(pairs.expected)
+        notes.append(note)
+    if pairs.clusters is not None:
+        notes.append(f"{count(len(set(pairs.clusters)), 'cluster')} of cases that belong together.")
+    comparison = floor = None
+    problem = _unevaluated(policy, pairs, where)
+    try:
+        if margin is not None:
+            comparison = compare(pairs, margin=margin, alpha=policy.alpha)
+        if policy.min is not None:
+            floor = compare_with_minimum(pairs, minimum=policy.min, alpha=policy.alpha)
+    except UndefinedError as error:
+        problem = problem or Problem(where=where, what=error.what, fix="Add cases")
+    return Measured(
+        policy=policy, pairs=pairs, comparison=comparison, floor=floor, margin=margin, problem=problem,
+        notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | None:
+    if pairs.errors:
+        noun = "case" if pairs.champion is None else "pair"
+        what = f"{len(pairs.errors):,} of {count(pairs.expected, noun)} could not be evaluated"
+        return Problem(where=where, what=f"{what}: {name_some(pairs.errors)}", fix="Run these cases again")
+    if pairs.champion is None and policy.min is None:
+        return Problem(where=where, what="there is nothing to compare with", fix="Give a champion run, or set min:")
+    return None

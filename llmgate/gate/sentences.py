@@ -1,0 +1,114 @@
+"""What the release manager reads: a few sentences for the whole decision."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decision import MetricDecision, Problem, Verdict
+from llmgate.gate.wording import count, name_some, percent, points, share, verb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["decision_sentence"]
+
+_LISTED = 3
+"""How many problems are spelt out."""
+
+
+def decision_sentence(
+    verdict: Verdict,
+    metrics: Sequence[MetricDecision],
+    problems: Sequence[Problem],
+    required_failures: Sequence[str],
+) -> str:
+    """The verdict, what decided it, what changed, and how often this gate is right.
+
+    With several gating metrics the one that decided is named: the one with the smallest p-value for a FAIL, else the
+    one whose lower bound is closest to its limit or furthest beyond it.
+    """
+    parts = []
+    if required_failures:
+        failed = count(len(required_failures), "case")
+        parts.append(f"{failed} failed a check that must never fail: {name_some(required_failures)}.")
+    if problems and verdict is Verdict.INCONCLUSIVE:
+        parts.append(
+            f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
+        )
+    else:
+        gating = [m for m in metrics if m.gates]
+        deciding = _deciding(verdict, gating)
+        if deciding is not None:
+            reason = _named(deciding, verdict, gating)
+            parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
+        if problems:
+            parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
+    return f"{verdict}: {' '.join(parts)}"
+
+
+def _list(problems: Sequence[Problem]) -> str:
+    shown = "; ".join(str(problem) for problem in problems[:_LISTED])
+    left = len(problems) - _LISTED
+    return f"{shown}; and {left:,} more." if left > 0 else f"{shown}."
+
+
+def _deciding(verdict: Verdict, gating: Sequence[MetricDecision]) -> MetricDecision | None:
+    same = [m for m in gating if m.verdict is verdict]
+    if verdict is Verdict.FAIL:
+        return min(same, key=lambda m: 1.0 if m.p_worse is None else m.p_worse, default=None)
+    return min(same, key=_room, default=None)
+
+
+def _room(metric: MetricDecision) -> float:
+    """How far the lower bound is from its limit, as a share of what there is to lose."""
+    if metric.lower is None:
+        return -math.inf
+    if metric.margin is not None:
+        return (metric.lower + metric.margin) / metric.margin
+    return (metric.lower - metric.min) / metric.min if metric.min else -math.inf
+
+
+def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDecision]) -> str:
+    if len(gating) == 1:
+        return metric.reason
+    name, same = f"{metric.suite}::{metric.metric}", sum(m.verdict is verdict for m in gating)
+    if verdict is Verdict.PASS:
+        lead = f"{'both' if same == 2 else f'all {same}'} gating metrics pass; closest to its limit is {name}"
+    elif same > 1:
+        lead = f"{same} of {len(gating)} gating metrics; first of all {name}"
+    else:
+        lead = f"1 of {len(gating)} gating metrics, {name}"
+    return f"{lead}: {metric.reason}"
+
+
+def _details(metric: MetricDecision) -> list[str]:
+    details = []
+    if metric.reference == "champion":
+        details.append(_changes(metric))
+    elif metric.reference == "threshold" and metric.candidate is not None:
+        details.append(_rate(metric, metric.candidate))
+    if metric.pass_if_unchanged is not None and metric.pass_if_margin_lost is not None and metric.margin is not None:
+        details.append(
+            f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time; it would let"
+            f" a true {points(metric.margin)}-point loss through at most {share(metric.pass_if_margin_lost)}."
+        )
+    return details
+
+
+def _changes(metric: MetricDecision) -> str:
+    noun = "answer" if metric.method.startswith("Tango") else "score"
+    changed = metric.better + metric.worse
+    if not changed:
+        return f"No {noun} changed."
+    return f"{count(changed, noun)} changed: {metric.better:,} better, {metric.worse:,} worse."
+
+
+def _rate(metric: MetricDecision, rate: float) -> str:
+    if metric.method.startswith("Clopper"):
+        return f"{round(rate * metric.evaluated):,} of {count(metric.evaluated, 'answer')} right."
+    return f"Mean score {percent(round(rate, 3))} over {count(metric.evaluated, 'case')}."
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,62 @@
+"""Numbers and counts as people say them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["count", "name_some", "percent", "points", "share", "verb"]
+
+_NAMED = 3
+"""How many of the affected cases are named."""
+_MOST_DECIMALS = 6
+
+
+def count(number: int, noun: str) -> str:
+    """`1 case`, `0 cases`, `1,000 cases`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def verb(number: int, singular: str, plural: str) -> str:
+    """The form that agrees with the number."""
+    return singular if number == 1 else plural
+
+
+def name_some(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    listed = list(names)
+    shown = ", ".join(listed[:_NAMED])
+    return f"{shown} and {len(listed) - _NAMED:,} more" if len(listed) > _NAMED else shown
+
+
+def points(fraction: float, limit: float | None = None) -> str:
+    """A fraction in percentage points, without its unit: 0.021 is `2.1`.
+
+    Args:
+        fraction: What to show.
+        limit: What it was compared with; decimals are added until the two look different, unless they are equal.
+            Without one the number is shown as it was written: 0.03 is `3`.
+    """
+    value = 100.0 * fraction
+    if limit is None:
+        return f"{value:.10g}"
+    decimals = 1
+    while decimals < _MOST_DECIMALS and fraction != limit and f"{value:.{decimals}f}" == f"{100 * limit:.{decimals}f}":
+        decimals += 1
+    return f"{value:.{decimals}f}"
+
+
+def percent(fraction: float, limit: float | None = None) -> str:
+    """As `points`, with the sign: `83.2 %`."""
+    return f"{points(fraction, limit)} %"
+
+
+def share(probability: float) -> str:
+    """A probability in whole per cent; certainty is only claimed where it is certain."""
+    if 0.995 <= probability < 1.0:
+        return "more than 99 %"
+    if 0.0 < probability < 0.005:
+        return "less than 1 %"
+    return f"{100.0 * probability:.0f} %"

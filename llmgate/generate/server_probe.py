@@ -1,0 +1,106 @@
+"""First questions to a fresh server: is it healthy, is it ours, does it generate?"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from llmgate.errors import ServerError
+
+__all__ = ["Probe"]
+
+QUICK_S = 5.0
+BUSY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Asks one server over plain HTTP, without proxies and without following redirects.
+
+    Attributes:
+        host: Address.
+        port: TCP port.
+        api_key: Sent as bearer token, where the server wants one.
+    """
+
+    host: str
+    port: int
+    api_key: str | None = None
+
+    def ask(self, method: str, path: str, *, body: Any = None, timeout_s: float = QUICK_S) -> tuple[int, Any]:
+        """One request.
+
+        Returns:
+            Status and decoded body; the body is None if it is not JSON.
+
+        Raises:
+            OSError: If there is no connection, or no answer in time.
+            http.client.HTTPException: If the answer is not HTTP.
+        """
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
+        with contextlib.closing(connection):
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
+            response = connection.getresponse()
+            content = response.read()
+        try:
+            return response.status, json.loads(content)
+        except ValueError:
+            return response.status, None
+
+    def healthy(self) -> bool:
+        """Whether `/health` answers 200."""
+        try:
+            return self.ask("GET", "/health")[0] == HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def try_out(self, name: str, *, timeout_s: float) -> str | None:
+        """Ask for the models and for one token.
+
+        Args:
+            name: The model name that must be served.
+            timeout_s: For the completion, which may compile first.
+
+        Returns:
+            The server's version, None if it does not tell.
+
+        Raises:
+            ServerError: If it serves something else, or refuses to generate.
+            OSError: If a connection breaks, or there is no answer in time.
+            http.client.HTTPException: If it answers that it failed.
+        """
+        where = f"http://{self.host}:{self.port}"
+        served = _ids(self.ask("GET", "/v1/models", timeout_s=BUSY_S))
+        if name not in served:
+            raise ServerError(
+                f"it serves {', '.join(served) or 'no models'}, and not {name}",
+                where=where,
+                fix="Another server may have taken the port; choose another one",
+            )
+        prompt = {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        status, answer = self.ask("POST", "/v1/completions", body=prompt, timeout_s=timeout_s)
+        said = json.dumps(answer)[:300]
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise http.client.HTTPException(f"HTTP {status}: {said}")
+        if status != HTTPStatus.OK or not isinstance(answer, dict) or not answer.get("choices"):
+            raise ServerError(
+                f"it is healthy, but answered a one-token completion with HTTP {status}: {said}",
+                where=where,
+                fix="Is this a model that generates text?",
+            )
+        version = self.ask("GET", "/version", timeout_s=BUSY_S)[1]
+        told = version.get("version") if isinstance(version, dict) else None
+        return told if isinstance(told, str) else None
+
+
+def _ids(answer: tuple[int, Any]) -> list[str]:
+    status, body = answer
+    models = body.get("data") if status == HTTPStatus.OK and isinstance(body, dict) else None
+    return [str(model["id"]) for model in models or () if isinstance(model, dict) and "id" in model]

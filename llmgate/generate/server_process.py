@@ -1,0 +1,183 @@
+"""A supervised process tree, as its owner sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from llmgate.errors import ServerError
+from llmgate.generate import supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ServerProcess"]
+
+ORPHAN_GRACE_S = 5.0
+"""Between SIGTERM and SIGKILL when this process has vanished."""
+MARGIN_S = supervisor.SETTLE_S + supervisor.KILL_S + 5.0
+"""What the supervisor may need beyond the grace; after that it counts as hung."""
+MARK = "LLMGATE_PROCESS_TREE"
+"""Environment variable that marks every process of the tree."""
+
+
+class ServerProcess:
+    """Starts a command under a supervisor and knows what became of it. Methods may be called from several threads.
+
+    Args:
+        argv: The command.
+        env: Its complete environment.
+        log_fd: Where its output goes.
+        lock: File that is locked while it starts.
+        health: Host and port at which it answers once it has started.
+
+    Attributes:
+        waiting_for: Who holds the lock, None if nobody did.
+        pid: The command's process id, None before it was started.
+        started_at: When that was, on the monotonic clock.
+        status: Its exit status, negative for a signal, None while it runs and if nobody could see it.
+        failed: Why it could not be executed.
+        ended: Whether nothing runs any more, or will.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log_fd: int, lock: Path, health: tuple[str, int]
+    ) -> None:
+        self.waiting_for: str | None = None
+        self.pid: int | None = None
+        self.started_at: float | None = None
+        self.status: int | None = None
+        self.failed: str | None = None
+        self.ended = False
+        self._left: tuple[int, ...] | None = None
+        self._guard = threading.RLock()
+        self._unread = b""
+        self._mark = f"{MARK}={uuid.uuid4().hex}"
+        name, _, value = self._mark.partition("=")
+        # By file path and with -I: nothing of the package or of the current folder is imported.
+        own = [sys.executable, "-I", str(Path(supervisor.__file__)), "--parent", str(os.getpid())]
+        own += ["--grace", str(ORPHAN_GRACE_S), "--lock", str(lock)]
+        own += ["--health-host", health[0], "--health-port", str(health[1]), "--"]
+        self._supervisor = subprocess.Popen(  # noqa: S603 - the caller's command, no shell
+            [*own, *argv],
+            env={**env, name: value},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_fd,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._control = _pipe(self._supervisor.stdin)
+        self._events = _pipe(self._supervisor.stdout)
+        os.set_blocking(self._events.fileno(), False)
+
+    @property
+    def supervisor_status(self) -> int | None:
+        """How the supervisor ended, None while it runs."""
+        return self._supervisor.poll()
+
+    def poll(self) -> None:
+        """Take note of what happened since the last call."""
+        with self._guard:
+            if self._events.closed:
+                return
+            over = self._supervisor.poll() is not None
+            while chunk := _read_some(self._events.fileno()):
+                self._unread += chunk
+            *lines, self._unread = self._unread.split(b"\n")
+            for line in lines:
+                self._on_event(json.loads(line))
+            self.ended = self.ended or over
+
+    def _on_event(self, event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "waiting":
+                self.waiting_for = event["holder"]
+            case "started":
+                self.pid = event["pid"]
+                self.started_at = time.monotonic()
+            case "failed":
+                self.failed = event["error"]
+                self.ended = True
+            case "exited":
+                self.status = event["status"]
+                self.ended = True
+            case "gone":
+                self._left = tuple(event["left"])
+            case unknown:
+                raise ServerError(f"the supervisor said {unknown!r}")
+
+    def end(self, grace_s: float) -> tuple[int, ...]:
+        """End the whole tree and wait for that.
+
+        Args:
+            grace_s: Seconds between SIGTERM and SIGKILL.
+
+        Returns:
+            Processes that could not be ended, normally none.
+        """
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self._control.write(f"stop {grace_s}\n".encode())
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._supervisor.wait(grace_s + MARGIN_S)
+        finally:
+            # Also when interrupted: end of file lets the supervisor finish without us.
+            self._control.close()
+        self.poll()
+        left = self._left
+        if left is None and self.failed is None:
+            left = self._sweep()
+        with self._guard:
+            self._events.close()
+        return left or ()
+
+    def _sweep(self) -> tuple[int, ...]:
+        """End the tree without its supervisor, which was killed or hangs.
+
+        Both signs are needed: a process can leave the session, and one that renames itself, as vLLM's engine does,
+        overwrites the environment that /proc shows.
+        """
+        session = self._supervisor.pid
+        self._supervisor.kill()
+        self._supervisor.wait()
+        deadline = time.monotonic() + supervisor.KILL_S
+        while (left := {*supervisor.members(session), *_marked(self._mark)}) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+        return tuple(sorted(left))
+
+
+def _pipe(end: IO[bytes] | None) -> IO[bytes]:
+    if end is None:
+        raise ServerError("the supervisor was started without pipes")
+    return end
+
+
+def _read_some(fd: int) -> bytes:
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""
+
+
+def _marked(mark: str) -> list[int]:
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in environ.read_bytes().split(b"\0"):
+                found.append(int(environ.parts[2]))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,86 @@
+"""From downloaded files to evidence: read who was measured, take the decision again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
+from llmgate.gate.decision import Decision
+from llmgate.promote.target import Evidence, RecordIdentity
+from llmgate.record.rundir import load_record
+
+if TYPE_CHECKING:
+    from llmgate.promote.target import EvidenceFiles
+
+__all__ = ["Redecide", "SourceDigest", "read_evidence", "read_identity"]
+
+Redecide = Callable[[Path, Path | None], Decision]
+"""Takes the decision from two record folders, with the policy in the candidate's manifest."""
+SourceDigest = Callable[[str], str | None]
+"""SHA-256 over the files at a version's source, None where they cannot be reached from here."""
+
+DECISION: Final[TypeAdapter[Decision]] = TypeAdapter(Decision)
+
+
+def read_identity(folder: Path) -> RecordIdentity:
+    """Who was measured, once the record has been held against its seal.
+
+    Raises:
+        RecordError: If it is unfinished, damaged, changed after sealing, or of an unknown major version.
+    """
+    record = load_record(folder)
+    if record.seal is None:
+        raise RecordError("this run is unfinished", where=str(folder))
+    return RecordIdentity(manifest=record.manifest, seal=record.seal)
+
+
+def read_evidence(files: EvidenceFiles, *, redecide: Redecide, source: str, source_digest: SourceDigest) -> Evidence:
+    """Read what was downloaded and take the decision again.
+
+    Args:
+        files: The gate run's files.
+        redecide: Takes the decision.
+        source: The source of the version that wants the alias.
+        source_digest: Hashes the files there, where they can be reached.
+
+    Raises:
+        PromotionRefusedError: If the files cannot be read or decided on; such a version has no verdict.
+    """
+    try:
+        return Evidence(
+            where=files.where,
+            subject=files.subject,
+            ended_at=files.ended_at,
+            candidate=read_identity(files.candidate),
+            baseline=read_identity(files.baseline) if files.baseline is not None else None,
+            claimed=read_decision(files.decision),
+            decision=redecide(files.candidate, files.baseline),
+            source_digest=source_digest(source),
+        )
+    except LlmgateError as error:
+        # The files lie in a temporary folder that will be gone when the message is read.
+        where = (error.where or "").replace(f"{files.decision.parent}/", "")
+        problem = f"{where}: {error.what}" if where else error.what
+        raise PromotionRefusedError(
+            f"the verdict cannot be taken again from {files.where} ({problem}), run the gate again on this version"
+        ) from error
+
+
+def read_decision(path: Path) -> Decision:
+    """The decision as it was stored.
+
+    Raises:
+        RecordError: If the file is missing or is no decision.
+    """
+    try:
+        return DECISION.validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RecordError(f"is no decision, {field}: {first['msg']}", where=str(path)) from error

@@ -1,0 +1,196 @@
+"""The polite MLflow client: log a gate run, register a version, find the baseline, promote.
+
+Polite means that it checks and explains. It blocks nobody who sets the alias by other means; that takes a
+registry that checks on its own side.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, LlmgateError
+from llmgate.promote.alias import CHAMPION
+from llmgate.promote.evidence import read_identity
+from llmgate.promote.mlflow_client import resolve_uris
+from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run, register
+from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
+from llmgate.promote.promotion import Promotion, promote_version
+from llmgate.promote.target import VersionFacts, parse_version_uri
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from llmgate.promote.evidence import Redecide, SourceDigest
+
+__all__ = [
+    "Baseline",
+    "GateRun",
+    "LoggedRun",
+    "NewVersion",
+    "find_baseline",
+    "find_holder",
+    "log_run",
+    "promote",
+    "register_version",
+]
+
+EXPERIMENT = "llmgate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The record of the model in production.
+
+    Attributes:
+        folder: The record, downloaded.
+        version: The version that holds the alias.
+    """
+
+    folder: Path
+    version: VersionFacts
+
+
+def log_run(
+    run: GateRun,
+    *,
+    model_version: str | None = None,
+    new: NewVersion | None = None,
+    experiment: str = EXPERIMENT,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> LoggedRun:
+    """Write one MLflow run for one gate run, and link the version that it judged.
+
+    Args:
+        run: What the gate run left behind.
+        model_version: The version that was judged, `models:/NAME/VERSION`; by default the one in the manifest.
+        new: Register the model that was judged as a new version, without any alias.
+        experiment: Name of the MLflow experiment; made if it does not exist.
+        tracking_uri: Where the runs are; by default `MLFLOW_TRACKING_URI`.
+        registry_uri: Where the models are; by default `MLFLOW_REGISTRY_URI`, else the tracking server.
+
+    Raises:
+        UsageError: If the version is named twice, differently, or no server is named.
+        RecordError: If a record is not sealed.
+        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
+    """
+    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri), create=True)
+    return log_gate_run(target, run, experiment=experiment, subject=model_version, new=new)
+
+
+def register_version(
+    new: NewVersion,
+    *,
+    run: GateRun,
+    run_id: str,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> VersionFacts:
+    """Register the model of a gate run that was logged earlier.
+
+    Args:
+        new: Name and source.
+        run: What the gate run left behind.
+        run_id: MLflow's id of it, from `log_run`.
+        tracking_uri: As for `log_run`.
+        registry_uri: As for `log_run`.
+
+    Raises:
+        UsageError: If the run judged a version that exists already, or the source cannot be registered.
+        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
+    """
+    return register(MlflowTarget(*resolve_uris(tracking_uri, registry_uri)), run, run_id, new)
+
+
+def find_holder(
+    model_name: str, alias: str = CHAMPION, *, tracking_uri: str | None = None, registry_uri: str | None = None
+) -> VersionFacts | None:
+    """Who holds the alias; None if nobody does or there is no such model.
+
+    Raises:
+        CannotRunError: If MLflow is not installed or cannot be reached.
+    """
+    return MlflowTarget(*resolve_uris(tracking_uri, registry_uri)).holder(model_name, alias)
+
+
+def find_baseline(
+    model_name: str,
+    alias: str = CHAMPION,
+    *,
+    into: Path,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> Baseline:
+    """Download the record that earned the model in production its place: alias → version → gate run → record.
+
+    Args:
+        model_name: Registered model.
+        alias: The alias of the model in production.
+        into: A folder for the record; made if it does not exist.
+        tracking_uri: As for `log_run`.
+        registry_uri: As for `log_run`.
+
+    Raises:
+        CannotRunError: Naming the link that is missing, and what to do.
+    """
+    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
+    where = f"models:/{model_name}@{alias}"
+    holder = target.holder(model_name, alias)
+    if holder is None:
+        raise CannotRunError(
+            "no version holds this alias, so there is no baseline",
+            where=where,
+            fix="Judge the first version by absolute thresholds (min:), without a baseline",
+        )
+    fix = f"Run the gate on {holder.uri} once, or name a record with --baseline"
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
+            files = target.evidence(holder, Path(scratch))
+            if files is None:
+                raise CannotRunError("this version has no gate run, so there is no baseline", where=holder.uri, fix=fix)
+            problem = binding_problem(holder, files.subject, read_identity(files.candidate))
+            if problem is not None:
+                raise CannotRunError(problem, where=holder.uri, fix=fix)
+            return Baseline(folder=files.candidate.rename(into / "record"), version=holder)
+    except OSError as error:
+        raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
+    except LlmgateError as error:
+        if error.where is not None and error.fix is not None:
+            raise
+        raise CannotRunError(error.what, where=error.where or holder.uri, fix=fix) from error
+
+
+def promote(
+    uri: str,
+    alias: str = CHAMPION,
+    *,
+    redecide: Redecide,
+    source_digest: SourceDigest,
+    max_age: timedelta = DEFAULT_MAX_AGE,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+) -> Promotion:
+    """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
+
+    Args:
+        uri: `models:/NAME/VERSION`.
+        alias: The alias.
+        redecide: Takes the decision from two record folders.
+        source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
+        max_age: How long a verdict counts.
+        tracking_uri: As for `log_run`.
+        registry_uri: As for `log_run`.
+
+    Raises:
+        PromotionRefusedError: With one sentence: why, and what to do.
+        UsageError: If the URI names no single version, or no server is named.
+        CannotRunError: If MLflow is not installed or cannot be reached.
+    """
+    parse_version_uri(uri)
+    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
+    return promote_version(target, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)

@@ -1,0 +1,193 @@
+"""A quiet, bounded MLflow client. MLflow is imported here and nowhere else, and only when it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import socket
+import threading
+import urllib.parse
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, LlmgateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlflow import MlflowClient
+
+__all__ = ["calls", "is_absent", "open_client", "quiet", "resolve_uris", "without_credentials"]
+
+QUIET: Mapping[str, str] = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+BOUNDED: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
+FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""The first call only asks whether somebody is there."""
+DATABASE_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+CONNECT_TIMEOUT_S = 5.0
+LOGGERS = ("mlflow", "alembic", "sqlalchemy")
+
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+INSTALL = "Install it with pip install 'pytest-llmgate[mlflow]'"
+
+# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
+ONE_AT_A_TIME = threading.RLock()
+
+
+@contextlib.contextmanager
+def quiet(overrides: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run MLflow without chatter and with bounded retries; everything is as before afterwards.
+
+    What the user has set for retries and timeout is left alone.
+
+    Args:
+        overrides: Environment for this block only, over the user's.
+    """
+    with ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = {**{k: v for k, v in BOUNDED.items() if k not in os.environ}, **QUIET, **(overrides or {})}
+        before = {name: os.environ.get(name) for name in wanted}
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
+        os.environ.update(wanted)
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+@contextlib.contextmanager
+def calls(where: str, overrides: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Quiet, and with MLflow's errors as ours.
+
+    Args:
+        where: What is being talked to or about; credentials in it are not repeated.
+        overrides: Environment for this block only.
+
+    Raises:
+        CannotRunError: For whatever MLflow, the network or the disk says.
+    """
+    with quiet(overrides):
+        try:
+            yield
+        except LlmgateError:
+            raise
+        except Exception as error:
+            if not is_mlflows(error):
+                raise
+            raise CannotRunError(
+                f"MLflow says: {first_line(error)}",
+                where=without_credentials(where),
+                fix="Check the server, your rights on it, and MLFLOW_TRACKING_URI",
+            ) from error
+
+
+def is_mlflows(error: Exception) -> bool:
+    """Whether this error came from MLflow, its database or its transport, not from a mistake of ours."""
+    if isinstance(error, OSError):
+        return True
+    return any(kind.__module__.split(".")[0] in {"mlflow", "sqlalchemy"} for kind in type(error).__mro__)
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether MLflow says that the thing asked for does not exist."""
+    text = str(error)
+    code = getattr(error, "error_code", None)
+    return code == ABSENT or (code == "INVALID_PARAMETER_VALUE" and "alias" in text and "not found" in text)
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Whether the server refused on purpose."""
+    return getattr(error, "error_code", None) == "PERMISSION_DENIED"
+
+
+def first_line(error: Exception) -> str:
+    """The message without credentials, class prefixes and continuation lines."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return without_credentials(lines[0]).rstrip(". ")
+
+
+def without_credentials(text: str) -> str:
+    """The same text with `user:password@` taken out of every URL."""
+    return CREDENTIALS.sub("", text)
+
+
+def resolve_uris(tracking_uri: str | None, registry_uri: str | None) -> tuple[str, str]:
+    """Which servers to talk to.
+
+    Raises:
+        UsageError: If no tracking server is named: MLflow would quietly start an empty store in this folder.
+    """
+    tracking = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not tracking:
+        raise UsageError(
+            "no MLflow server is named",
+            where="MLFLOW_TRACKING_URI",
+            fix="Set it, for example to http://localhost:5000 or sqlite:///mlflow.db",
+        )
+    return tracking, registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or tracking
+
+
+def open_client(tracking_uri: str, registry_uri: str, *, create: bool = False) -> MlflowClient:
+    """A client whose servers have answered.
+
+    Args:
+        tracking_uri: Where the runs are.
+        registry_uri: Where the models are.
+        create: Whether a missing SQLite file may be created.
+
+    Raises:
+        CannotRunError: If MLflow is not installed or nobody answers, within seconds.
+    """
+    for uri in {tracking_uri, registry_uri}:
+        probe(uri, create=create)
+    with quiet():
+        try:
+            from mlflow import MlflowClient  # noqa: PLC0415 - an optional extra, and two seconds of import
+        except ImportError as error:
+            raise CannotRunError("mlflow is not installed", fix=INSTALL) from error
+    with calls(tracking_uri, FIRST_CALL):
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
+        client.search_experiments(max_results=1)
+    with calls(registry_uri, FIRST_CALL):
+        client.search_registered_models(max_results=1)
+    return client
+
+
+def probe(uri: str, *, create: bool) -> None:
+    """Find out in seconds what MLflow's ten attempts to open a database find out in minutes."""
+    parsed = urllib.parse.urlsplit(uri)
+    scheme = parsed.scheme.partition("+")[0]
+    if scheme == "sqlite":
+        path = Path(urllib.parse.unquote(parsed.path[1:]))
+        if not path.exists() and not create:
+            raise CannotRunError("there is no such database", where=str(path), fix="Check MLFLOW_TRACKING_URI")
+        if not path.parent.is_dir():
+            raise CannotRunError("there is no such folder", where=str(path.parent), fix="Make it first")
+    elif scheme in DATABASE_PORTS and parsed.hostname:
+        address = (parsed.hostname, parsed.port or DATABASE_PORTS[scheme])
+        try:
+            socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            raise CannotRunError(
+                f"the database does not answer ({error.strerror or error})",
+                where=without_credentials(uri),
+                fix="Check MLFLOW_TRACKING_URI",
+            ) from error

@@ -1,0 +1,341 @@
+"""One MLflow run per gate run, and the version that it judged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from llmgate.errors import LlmgateError, UsageError
+from llmgate.gate.decision import Decision
+from llmgate.promote import tags
+from llmgate.promote.mlflow_client import calls, is_absent, without_credentials
+from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER
+from llmgate.promote.mlflow_values import (
+    dataset_facts,
+    description,
+    run_metrics,
+    run_params,
+    run_tags,
+    version_tags,
+)
+from llmgate.promote.target import VersionFacts, parse_version_uri
+from llmgate.record.rundir import load_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow.entities import DatasetInput, Run
+
+    from llmgate.promote.mlflow_target import MlflowTarget
+    from llmgate.record.schema import Record
+
+__all__ = ["GateRun", "LoggedRun", "NewVersion", "log_gate_run", "register"]
+
+MODEL_FOLDER = "model"
+NO_FIGURES: Mapping[str, float] = MappingProxyType({})
+BATCH = 100
+"""MLflow takes at most this many params and tags in one request."""
+CREATION_TIMEOUT_S = 60
+OUR_NOTE = "**llmgate: "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRun:
+    """What a gate run left behind.
+
+    Attributes:
+        folder: The record's folder, sealed.
+        decision: The decision taken from it.
+        decision_json: The same decision as a file.
+        report: The HTML report.
+        verdict_json: The in-toto statement.
+        baseline: The folder of the record that it was compared with, None without one.
+        baseline_uri: The version that it was compared with, `models:/NAME/VERSION`, where there is one.
+        serving: Serving figures by name, with their unit in the name (`ttft_p50_s`).
+    """
+
+    folder: Path
+    decision: Decision
+    decision_json: Path
+    report: Path | None = None
+    verdict_json: Path | None = None
+    baseline: Path | None = None
+    baseline_uri: str | None = None
+    serving: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A candidate that is to be registered.
+
+    Attributes:
+        name: Registered model; made if it does not exist.
+        source: Model folder, or a URI that the registry can read (`s3://…`).
+        upload: Copy the folder into the run's artifacts. An MLflow server takes a local folder no other way.
+    """
+
+    name: str
+    source: str
+    upload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRun:
+    """Where the gate run is now.
+
+    Attributes:
+        run_id: MLflow's id.
+        url: For a browser; None where there is no server.
+        version: The version that was judged, as it was when it was linked; None if none was.
+    """
+
+    run_id: str
+    url: str | None
+    version: VersionFacts | None
+
+
+def log_gate_run(
+    target: MlflowTarget, run: GateRun, *, experiment: str, subject: str | None, new: NewVersion | None
+) -> LoggedRun:
+    """Write everything, close the run, and only then write the version's tags.
+
+    Raises:
+        UsageError: If the version that was judged is named twice, differently.
+        RecordError: If a record is not sealed.
+        CannotRunError: If MLflow cannot be reached or refuses.
+    """
+    record = load_record(run.folder)
+    version = judged_version(target, record, subject, new)
+    if new is not None:
+        check_source(target, new)
+    with calls(target.tracking_uri):
+        name = f"{record.manifest.model.name} {record.manifest.run_id}"
+        opened = target.client.create_run(
+            experiment_id(target, experiment),
+            run_name=name,
+            tags=run_tags(
+                record.manifest,
+                run.decision,
+                subject=version.uri if version else None,
+                baseline=run.baseline_uri,
+            ),
+        )
+    with failing(target, opened.info.run_id):
+        with calls(target.tracking_uri):
+            log_values(target, opened, run, record)
+            log_inputs(target, opened.info.run_id, record, version)
+            log_files(target, opened.info.run_id, run, record)
+        if new is not None:
+            version = create(target, opened, run, new)
+        finish(target, opened.info.run_id, version)
+    if version is not None:
+        link(target, opened.info.run_id, record, run.decision, version)
+    return LoggedRun(run_id=opened.info.run_id, url=run_url(target, opened), version=version)
+
+
+def register(target: MlflowTarget, run: GateRun, run_id: str, new: NewVersion) -> VersionFacts:
+    """Register the model that a logged gate run judged; the run is resumed for it and closed again.
+
+    Raises:
+        UsageError: If the run was started for a version that exists already, or the source cannot be taken.
+        CannotRunError: If MLflow cannot be reached or refuses.
+    """
+    record = load_record(run.folder)
+    judged_version(target, record, None, new)
+    check_source(target, new)
+    with calls(target.tracking_uri):
+        logged = target.client.get_run(run_id)
+        if logged.data.tags.get(tags.RUN_ID) != record.manifest.run_id:
+            raise UsageError(
+                f"this MLflow run holds gate run {logged.data.tags.get(tags.RUN_ID)} and not {record.manifest.run_id}",
+                where=run_id,
+            )
+    version = create(target, logged, run, new)
+    finish(target, run_id, version)
+    link(target, run_id, record, run.decision, version)
+    return version
+
+
+def judged_version(
+    target: MlflowTarget, record: Record, subject: str | None, new: NewVersion | None
+) -> VersionFacts | None:
+    """The registered version that was judged, None if there is none yet."""
+    measured = record.manifest.model.registry_uri
+    named = {uri for uri in (measured, subject) if uri is not None}
+    if len(named) > 1 or (named and new is not None):
+        raise UsageError(
+            f"the run judged {measured or subject} and cannot stand for another version",
+            where=subject if new is None else f"models:/{new.name}",
+            fix="Leave the version away, or run the gate on the other one",
+        )
+    return target.version(*parse_version_uri(named.pop())) if named else None
+
+
+def check_source(target: MlflowTarget, new: NewVersion) -> None:
+    """Refuse early what the registry would refuse late."""
+    folder = local_folder(new.source)
+    if folder is None:
+        if new.upload:
+            raise UsageError("only a folder can be uploaded", where=new.source, fix="Leave upload away")
+        return
+    if not folder.is_dir():
+        raise UsageError("there is no model folder here", where=str(folder))
+    if not new.upload and target.registry_uri.startswith(("http:", "https:")):
+        raise UsageError(
+            "an MLflow server takes a local folder only as an artifact of a run",
+            where=str(folder),
+            fix="Upload it with the run, or register the URI of a copy that the server can read, such as s3://…",
+        )
+
+
+def local_folder(source: str) -> Path | None:
+    """The folder that a source names, None for a remote URI."""
+    parsed = urllib.parse.urlsplit(source)
+    if parsed.scheme == "file":
+        return Path(urllib.parse.unquote(parsed.path))
+    return Path(source).absolute() if not parsed.scheme else None
+
+
+def experiment_id(target: MlflowTarget, name: str) -> str:
+    """The experiment, made if need be; somebody else may be making it right now."""
+    found = target.client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return target.client.create_experiment(name)
+        except Exception as error:
+            if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = target.client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
+    return found.experiment_id
+
+
+def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:
+    """Params and metrics, in requests of a size that MLflow takes."""
+    from mlflow.entities import Metric, Param  # noqa: PLC0415 - an optional extra
+
+    run_id, now = opened.info.run_id, int(time.time() * 1000)
+    params = [Param(k, v) for k, v in run_params(record.manifest, run.baseline_uri).items()]
+    metrics = [Metric(k, v, now, 0) for k, v in run_metrics(run.decision, run.serving).items()]
+    for start in range(0, max(len(params), len(metrics)), BATCH):
+        chunk = slice(start, start + BATCH)
+        target.client.log_batch(run_id, metrics=metrics[chunk], params=params[chunk])
+
+
+def log_inputs(target: MlflowTarget, run_id: str, record: Record, version: VersionFacts | None) -> None:
+    """The datasets, and the logged model behind the version if it has one."""
+    from mlflow.entities import LoggedModelInput  # noqa: PLC0415 - an optional extra
+
+    models = []
+    if version is not None and version.model_id:
+        try:
+            models = [LoggedModelInput(target.client.get_logged_model(version.model_id).model_id)]
+        except Exception as error:
+            # A source may still name a model that was deleted, or that lives on another server.
+            if not is_absent(error):
+                raise
+    target.client.log_inputs(run_id, datasets=datasets(record), models=models)
+
+
+def datasets(record: Record) -> list[DatasetInput]:
+    """One dataset input per suite; the full digest stands beside the one that MLflow has room for."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - an optional extra
+
+    return [
+        DatasetInput(
+            Dataset(name=d.name, digest=d.digest, source_type="local", source=json.dumps({"uri": d.path})),
+            [
+                InputTag("mlflow.data.context", "eval"),
+                InputTag("llmgate.sha256", d.sha256),
+                InputTag("llmgate.dataset_version", d.version[:BATCH]),
+            ],
+        )
+        for d in map(dataset_facts, record.manifest.suites)
+    ]
+
+
+def log_files(target: MlflowTarget, run_id: str, run: GateRun, record: Record) -> None:
+    """The records as they were sealed and nothing else of their folders, and what people read."""
+    log_record(target, run_id, run.folder, record, RECORD_FOLDER)
+    if run.baseline is not None:
+        log_record(target, run_id, run.baseline, load_record(run.baseline), BASELINE_FOLDER)
+    named = (("report.html", run.report), (DECISION_FILE, run.decision_json), ("verdict.json", run.verdict_json))
+    for name, path in named:
+        if path is None:
+            continue
+        if path.name != name:
+            raise UsageError(f"this file must be called {name}", where=str(path))
+        target.client.log_artifact(run_id, str(path))
+
+
+def log_record(target: MlflowTarget, run_id: str, folder: Path, record: Record, into: str) -> None:
+    """Exactly the files under the seal, and the seal."""
+    sealed = record.seal.files if record.seal is not None else {}
+    for name in (*sorted(sealed), "journal.jsonl", "seal.json"):
+        target.client.log_artifact(run_id, str(folder / name), into)
+
+
+def create(target: MlflowTarget, opened: Run, run: GateRun, new: NewVersion) -> VersionFacts:
+    """Register the candidate, as a candidate: without any alias."""
+    run_id, folder = opened.info.run_id, local_folder(new.source)
+    source = new.source if folder is None else folder.as_uri()
+    with calls(target.registry_uri):
+        if folder is not None and new.upload:
+            target.client.log_artifacts(run_id, str(folder), MODEL_FOLDER)
+            source = f"{opened.info.artifact_uri}/{MODEL_FOLDER}"
+        try:
+            target.client.create_registered_model(new.name)
+        except Exception as error:
+            if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+                raise
+        made = target.client.create_model_version(
+            new.name, source, run_id, description=description(run.decision), await_creation_for=CREATION_TIMEOUT_S
+        )
+        uri = f"models:/{new.name}/{made.version}"
+        target.client.set_tag(run_id, tags.SUBJECT, uri)
+    return target.version(new.name, str(made.version))
+
+
+def finish(target: MlflowTarget, run_id: str, version: VersionFacts | None) -> None:
+    """Close the run, not before the version that it judged existed: the registry's clock may be ahead of ours."""
+    created = int(version.created_at.timestamp() * 1000) if version is not None else 0
+    with calls(target.tracking_uri):
+        target.client.set_terminated(run_id, "FINISHED", max(int(time.time() * 1000), created))
+
+
+def link(target: MlflowTarget, run_id: str, record: Record, decision: Decision, version: VersionFacts) -> None:
+    """Point from the version to its gate run; a description that somebody else wrote stays."""
+    values = version_tags(record.manifest, decision, run_id)
+    target.annotate(
+        version.name, version.version, {k: v for k, v in values.items() if v is not None or k in version.tags}
+    )
+    with calls(version.uri):
+        if not version.description or version.description.startswith(OUR_NOTE):
+            target.client.update_model_version(version.name, version.version, description(decision))
+
+
+@contextlib.contextmanager
+def failing(target: MlflowTarget, run_id: str) -> Iterator[None]:
+    """Mark the run FAILED if it cannot be written to its end."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(LlmgateError), calls(target.tracking_uri):
+            target.client.set_terminated(run_id, "FAILED")
+        raise
+
+
+def run_url(target: MlflowTarget, opened: Run) -> str | None:
+    """The page of the run, None without a server."""
+    if not target.tracking_uri.startswith(("http:", "https:")):
+        return None
+    base = without_credentials(target.tracking_uri).rstrip("/")
+    return f"{base}/#/experiments/{opened.info.experiment_id}/runs/{opened.info.run_id}"

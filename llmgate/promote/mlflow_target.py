@@ -1,0 +1,152 @@
+"""MLflow's model registry as a promotion target."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, PromotionRefusedError
+from llmgate.promote import tags
+from llmgate.promote.mlflow_client import calls, first_line, is_absent, is_forbidden, open_client
+from llmgate.promote.target import EvidenceFiles, VersionFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+__all__ = ["BASELINE_FOLDER", "DECISION_FILE", "RECORD_FOLDER", "MlflowTarget"]
+
+RECORD_FOLDER = "record"
+BASELINE_FOLDER = "baseline"
+DECISION_FILE = "decision.json"
+"""Where a gate run keeps its evidence, below the run's artifacts."""
+
+LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
+AGAIN = "run the gate again on this version"
+
+
+class MlflowTarget:
+    """A `PromotionTarget`. Every method is quiet, bounded in time, and raises our errors.
+
+    Attributes:
+        client: The client underneath; use it inside `calls`.
+        tracking_uri: Where the runs are.
+        registry_uri: Where the models are.
+    """
+
+    def __init__(self, tracking_uri: str, registry_uri: str, *, create: bool = False) -> None:
+        self.tracking_uri = tracking_uri
+        self.registry_uri = registry_uri
+        self.client: MlflowClient = open_client(tracking_uri, registry_uri, create=create)
+
+    def version(self, name: str, version: str) -> VersionFacts:
+        """The facts of one version, read now."""
+        with calls(f"models:/{name}/{version}"):
+            try:
+                return facts(self.client.get_model_version(name, version))
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+                raise CannotRunError(
+                    "there is no such model version",
+                    where=f"models:/{name}/{version}",
+                    fix=f"Look at the versions of {name} in the registry",
+                ) from error
+
+    def holder(self, name: str, alias: str) -> VersionFacts | None:
+        """Who holds the alias now; None if nobody does or there is no such model."""
+        with calls(f"models:/{name}@{alias}"):
+            try:
+                # The list of aliases tells upper from lower case on every database; a query by name may not.
+                number = self.client.get_registered_model(name).aliases.get(alias)
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+                return None
+        return None if number is None else self.version(name, str(number))
+
+    def aliases(self, name: str) -> frozenset[str]:
+        """All aliases of the model, spelt as the registry keeps them."""
+        with calls(f"models:/{name}"):
+            return frozenset(self.client.get_registered_model(name).aliases)
+
+    def evidence(self, version: VersionFacts, into: Path) -> EvidenceFiles | None:
+        """Download what proves this version's verdict; None if the version names no gate run."""
+        run_id = version.tags.get(tags.EVIDENCE)
+        if run_id is None:
+            return None
+        where = f"MLflow run {run_id}"
+        with calls(where):
+            try:
+                run = self.client.get_run(run_id)
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+                raise PromotionRefusedError(f"the verdict names {where}, which does not exist, {AGAIN}") from error
+            if run.info.lifecycle_stage != "active":
+                raise PromotionRefusedError(f"{where}, which holds the verdict, was deleted; restore it or {AGAIN}")
+            if run.info.status != "FINISHED" or run.info.end_time is None:
+                raise PromotionRefusedError(f"{where} is {run.info.status} and not FINISHED, {AGAIN}")
+            held = {entry.path for entry in self.client.list_artifacts(run_id)}
+            for needed in (RECORD_FOLDER, DECISION_FILE):
+                if needed not in held:
+                    raise PromotionRefusedError(f"{where} lacks the artifact {needed}, {AGAIN}")
+            for name in held & {RECORD_FOLDER, BASELINE_FOLDER, DECISION_FILE}:
+                self.client.download_artifacts(run_id, name, str(into))
+        return EvidenceFiles(
+            where=where,
+            subject=run.data.tags.get(tags.SUBJECT),
+            ended_at=instant(run.info.end_time),
+            candidate=into / RECORD_FOLDER,
+            baseline=into / BASELINE_FOLDER if BASELINE_FOLDER in held else None,
+            decision=into / DECISION_FILE,
+        )
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Give the alias to the version; a server that refuses is quoted."""
+        with calls(f"models:/{name}@{alias}"):
+            try:
+                self.client.set_registered_model_alias(name, alias, version)
+            except Exception as error:
+                if not is_forbidden(error):
+                    raise
+                raise PromotionRefusedError(first_line(error)) from error
+
+    def annotate(self, name: str, version: str, values: Mapping[str, str | None]) -> None:
+        """Write tags on the version; None takes a tag away."""
+        with calls(f"models:/{name}/{version}"):
+            for key, value in values.items():
+                if value is None:
+                    self.client.delete_model_version_tag(name, version, key)
+                else:
+                    self.client.set_model_version_tag(name, version, key, value)
+
+
+def facts(found: ModelVersion) -> VersionFacts:
+    """A model version as facts."""
+    return VersionFacts(
+        name=found.name,
+        version=str(found.version),
+        source=found.source or "",
+        created_at=instant(found.creation_timestamp),
+        ready=found.status == "READY",
+        tags=dict(found.tags),
+        aliases=frozenset(found.aliases),
+        description=found.description or "",
+        model_id=found.model_id or logged_model(found.source or ""),
+    )
+
+
+def logged_model(source: str) -> str | None:
+    """The logged model that a source names: outside Unity Catalog, MLflow's versions do not say it otherwise."""
+    found = LOGGED_MODEL.search(source)
+    return found[1] if found else None
+
+
+def instant(milliseconds: int) -> datetime:
+    """MLflow's time as ours."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)

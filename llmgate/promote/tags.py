@@ -1,0 +1,40 @@
+"""The tags that llmgate writes on runs and versions. They are pointers for people and look-ups, never proof."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BASELINE",
+    "EVIDENCE",
+    "PROMOTED_ALIAS",
+    "PROMOTED_AT",
+    "PROMOTED_OVER",
+    "REPORT",
+    "RUN_ID",
+    "SUBJECT",
+    "SUITE",
+    "VERDICT",
+    "WEIGHTS_DIGEST",
+]
+
+VERDICT = "llmgate.verdict"
+"""PASS, FAIL or INCONCLUSIVE, for the reader of a list."""
+SUITE = "llmgate.suite"
+"""`name@version` of every suite, comma-separated."""
+RUN_ID = "llmgate.run_id"
+"""The run id of the record, on the run and on the version."""
+WEIGHTS_DIGEST = "llmgate.weights_digest"
+"""SHA-256 over the model folder's file manifest, on the run and on the version."""
+REPORT = "llmgate.report"
+"""Where the report lies, on the version."""
+EVIDENCE = "llmgate.evidence"
+"""On a version: the registry's id of the run that holds the record."""
+SUBJECT = "llmgate.model_version"
+"""On a run: the version that was judged, `models:/NAME/VERSION`."""
+BASELINE = "llmgate.baseline"
+"""On a run: the version that it was compared with, `models:/NAME/VERSION`."""
+PROMOTED_AT = "llmgate.promoted_at"
+"""On a version: when it got the alias, UTC, ISO 8601."""
+PROMOTED_ALIAS = "llmgate.promoted_alias"
+"""On a version: which alias it got."""
+PROMOTED_OVER = "llmgate.promoted_over"
+"""On a version: the version that held the alias before, `none` for the first."""

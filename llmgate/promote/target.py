@@ -1,0 +1,162 @@
+"""The contract that every registry meets, and the facts that pass through it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from llmgate.errors import UsageError
+from llmgate.gate.decision import Decision
+from llmgate.record.schema import Manifest, Seal
+
+__all__ = ["Evidence", "EvidenceFiles", "PromotionTarget", "RecordIdentity", "VersionFacts", "parse_version_uri"]
+
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+VERSION_URI = re.compile(r"models:/(?P<name>[^/@:]+)/(?P<version>[1-9]\d*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFacts:
+    """What the registry says about one version, at one moment.
+
+    Attributes:
+        name: Registered model.
+        version: Version number, as text.
+        source: Where its weights lie, as the registry has it.
+        created_at: When this version was created, by the registry's clock.
+        ready: Whether the registry has finished creating it.
+        tags: Forgeable by whoever may edit the version: pointers, never proof.
+        aliases: The aliases that it holds.
+        description: For a reader.
+        model_id: The registry's own object for the model, where it keeps one.
+    """
+
+    name: str
+    version: str
+    source: str
+    created_at: datetime
+    ready: bool = True
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    aliases: frozenset[str] = frozenset()
+    description: str = ""
+    model_id: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """`models:/NAME/VERSION`."""
+        return f"models:/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFiles:
+    """What the registry keeps of the gate run of a version, downloaded.
+
+    Attributes:
+        where: The run, worded for a reader.
+        subject: The version that the run says it judged, None if it names none.
+        ended_at: When the run was closed, by the clock of whoever closed it.
+        candidate: Folder of the record.
+        baseline: Folder of the baseline's record, None if there was none.
+        decision: The decision as it was stored.
+    """
+
+    where: str
+    subject: str | None
+    ended_at: datetime
+    candidate: Path
+    baseline: Path | None
+    decision: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordIdentity:
+    """Who was measured, and the digests of a complete record."""
+
+    manifest: Manifest
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The proof for one version: what its gate run left, and the decision taken again from it.
+
+    Attributes:
+        where: The run, worded for a reader.
+        subject: The version that the run says it judged.
+        ended_at: When the run was closed.
+        candidate: The record of the version.
+        baseline: The record that it was compared with, None without one.
+        claimed: The decision as it was stored.
+        decision: The decision taken again, now, from the records.
+        source_digest: SHA-256 over the files at the version's source, computed now; None where they cannot be reached.
+    """
+
+    where: str
+    subject: str | None
+    ended_at: datetime
+    candidate: RecordIdentity
+    baseline: RecordIdentity | None
+    claimed: Decision
+    decision: Decision
+    source_digest: str | None = None
+
+
+class PromotionTarget(Protocol):
+    """A registry. Methods raise `CannotRunError` when it cannot be reached or its answer makes no sense."""
+
+    def version(self, name: str, version: str) -> VersionFacts:
+        """The facts of one version, read now."""
+
+    def holder(self, name: str, alias: str) -> VersionFacts | None:
+        """Who holds the alias now; None if nobody does."""
+
+    def aliases(self, name: str) -> frozenset[str]:
+        """All aliases of the model, spelt as the registry keeps them."""
+
+    def evidence(self, version: VersionFacts, into: Path) -> EvidenceFiles | None:
+        """Download what proves this version's verdict.
+
+        Args:
+            version: The version.
+            into: An empty folder.
+
+        Returns:
+            The files, or None if the version names no gate run.
+
+        Raises:
+            PromotionRefusedError: If it names one, but a link on the way to its files is missing.
+        """
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Give the alias to the version.
+
+        Raises:
+            PromotionRefusedError: If the registry itself forbids it.
+        """
+
+    def annotate(self, name: str, version: str, values: Mapping[str, str | None]) -> None:
+        """Write tags on the version; None takes a tag away."""
+
+
+def parse_version_uri(uri: str) -> tuple[str, str]:
+    """Split `models:/NAME/VERSION`.
+
+    Returns:
+        Name and version number.
+
+    Raises:
+        UsageError: If it names an alias, a stage, `latest` or nothing that can be promoted.
+    """
+    found = VERSION_URI.fullmatch(uri)
+    if found is None:
+        raise UsageError(
+            "a verdict belongs to exactly one version, and this does not name one",
+            where=uri,
+            fix="Write models:/NAME/VERSION with the number of the version, for example models:/support-bot/7",
+        )
+    return found["name"], found["version"]

@@ -1,0 +1,115 @@
+"""The pytest plugin: hooks that forward, and nothing else.
+
+Only pytest and the option table are imported here: an environment that has llmgate installed must not pay for it
+in test runs that have nothing to do with models.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llmgate.session.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from llmgate.pytest_plugin.controller import GateRun
+
+RUN: pytest.StashKey[GateRun] = pytest.StashKey()
+"""Set when the first suite file is met, and never in runs without one."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the options of `llmgate run`, each as `--llmgate-NAME`."""
+    group = parser.getgroup("llmgate", "llmgate: a release gate for language models (keys of [tool.llmgate], too)")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(
+                f"--llmgate-{option.name}", dest=f"llmgate_{option.field}", action="store_true", help=option.help
+            )
+        else:
+            group.addoption(
+                f"--llmgate-{option.name}",
+                dest=f"llmgate_{option.field}",
+                metavar=option.metavar,
+                default=None,
+                help=f"{option.help} (default: {option.default})" if option.default else option.help,
+            )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect YAML files that call themselves a suite."""
+    if file_path.suffix not in {".yaml", ".yml"} or b"llmgate:" not in head(file_path):
+        return None
+    from llmgate.pytest_plugin.items import SuiteFile, suite_named
+
+    return SuiteFile.from_parent(parent, path=file_path) if suite_named(file_path) else None
+
+
+def head(path: Path) -> bytes:
+    """The beginning of a file; deciding by it costs no import."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8192)
+    except OSError:
+        return b""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let gate items report last: they wait for all cases."""
+    if run := config.stash.get(RUN, None):
+        run.order(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start asking for what was selected."""
+    if run := session.config.stash.get(RUN, None):
+        run.start(session.items)
+
+
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Give a case below par a status of its own: neither passed nor failed."""
+    if report.when == "call" and ("llmgate", "missed") in map(tuple, getattr(report, "user_properties", ())):
+        return "missed", "m", ("MISSED", {"yellow": True})
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say the verdict."""
+    if run := terminalreporter.config.stash.get(RUN, None):
+        run.summarise(terminalreporter)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
+    """Publish a complete run, end an incomplete one."""
+    if run := session.config.stash.get(RUN, None):
+        run.finish(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing running."""
+    if run := config.stash.get(RUN, None):
+        run.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Tell an xdist worker where to find the answers."""
+    from llmgate.pytest_plugin.workers import configure_node
+
+    configure_node(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: object, ids: Sequence[str]) -> None:
+    """Start asking for what the xdist workers selected."""
+    from llmgate.pytest_plugin.workers import node_collected
+
+    node_collected(node, ids)

@@ -1,0 +1,292 @@
+"""One gate run under pytest.
+
+The server starts while pytest collects; all selected cases are asked at once; results are handed out as they arrive.
+
+Asking happens in a thread of the process that owns the terminal: pytest itself, or the xdist controller. Items wait
+for results in the run's journal, which works the same in that process and in xdist's workers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from llmgate.errors import CannotRunError, LlmgateError
+from llmgate.pytest_plugin import RUN, terminal
+from llmgate.pytest_plugin.workers import is_worker, out_of
+from llmgate.record.schema import Generation
+from llmgate.record.watch import RunLock, RunWatch, State
+from llmgate.session.options import OPTIONS, Settings, settings_from
+from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
+from llmgate.session.plan import make_plan, plan_file
+from llmgate.session.progress import LineProgress
+from llmgate.session.publish import publish
+from llmgate.session.run import execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from llmgate.gate.decision import Decision
+    from llmgate.record.schema import CaseResult
+    from llmgate.session.plan import Plan
+    from llmgate.suite.cases import Case, PlannedSuite
+
+__all__ = ["GateRun", "gate_run"]
+
+POLL_S: Final = 0.02
+END_S: Final = 60.0
+
+
+class StoppedError(CannotRunError):
+    """pytest ended before the run did."""
+
+
+def gate_run(config: pytest.Config) -> GateRun:
+    """The gate run of this pytest run, made when it is first needed.
+
+    Ends pytest with exit code 4 if the options are wrong: no single item is to blame for that.
+    """
+    if RUN not in config.stash:
+        try:
+            config.stash[RUN] = GateRun(config)
+        except LlmgateError as error:
+            pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+    return config.stash[RUN]
+
+
+class GateRun:
+    """See the module's text.
+
+    Args:
+        config: pytest's configuration.
+
+    Raises:
+        UsageError: If the options are wrong.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        given = {option.field: config.getoption(f"llmgate_{option.field}") for option in OPTIONS}
+        self.config = config
+        self.settings: Settings = settings_from(given, root=config.rootpath)
+        self.is_worker = is_worker(config)
+        self.out = out_of(config)
+        self._watch = RunWatch(self.out)
+        self._suites: dict[Path, PlannedSuite] = {}
+        self._plan: Plan | None = None
+        self._selected = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._decision: Decision | None = None
+        self._published: Sequence[str] = ()
+        self._gates: frozenset[str] = frozenset()
+
+    # Collecting.
+
+    def load(self, path: Path) -> PlannedSuite:
+        """Plan a suite file; the first one starts the server, which takes longer than collecting."""
+        if path not in self._suites:
+            self._suites[path] = plan_file(path, repeat=self.settings.repeat)
+        if not self.is_worker and not self.config.option.collectonly:
+            self.prepare()
+        return self._suites[path]
+
+    def order(self, items: list[pytest.Item]) -> None:
+        """Put gate items last."""
+        items.sort(key=lambda item: "::gate::" in item.nodeid)
+
+    def prepare(self) -> None:
+        """Check what can be checked and start the server, once."""
+        if self._thread is None and (self.settings.model or self.settings.endpoint):
+            try:
+                baseline = resolve_baseline(self.settings, self.out)
+                lock = RunLock(self.out)
+                note_baseline(self.out, baseline)
+            except LlmgateError as error:
+                pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+            self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
+            self._thread.start()
+
+    # Running.
+
+    def start(self, items: Sequence[pytest.Item]) -> None:
+        """Ask for the cases of the selected items."""
+        if self.is_worker or self.config.option.collectonly:
+            return
+        self.select([item.nodeid for item in items if item.path in self._suites])
+
+    def select(self, nodeids: Sequence[str]) -> None:
+        """Ask for the cases that items name; a gate needs all cases of its suite.
+
+        Raises:
+            pytest.UsageError: If no model is named.
+        """
+        if self._selected.is_set() or not nodeids:
+            return
+        if self._thread is None:
+            raise pytest.UsageError(
+                "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
+            )
+        by_id = {self.nodeid(path): planned for path, planned in self._suites.items()}
+        cases: set[tuple[str, str]] = set()
+        gates: set[str] = set()
+        for nodeid in nodeids:
+            file, _, name = nodeid.partition("::")
+            planned = by_id[file]
+            if name.startswith("gate::"):
+                gates.add(planned.suite.name)
+            else:
+                cases.add((planned.suite.name, name))
+        cases |= {
+            (p.suite.name, case.planned.case) for p in by_id.values() if p.suite.name in gates for case in p.cases
+        }
+        suites = [p for p in by_id.values() if any(suite == p.suite.name for suite, _ in cases)]
+        try:
+            self._plan = make_plan(suites, self.settings, selected=cases, gated=gates)
+        except LlmgateError as error:
+            raise pytest.UsageError(str(error)) from error
+        self._gates = frozenset(gates)
+        self._selected.set()
+
+    def nodeid(self, path: Path) -> str:
+        """A suite file's node id."""
+        try:
+            return path.relative_to(self.config.rootpath).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    def _work(self, lock: RunLock) -> None:
+        """The thread: carry out the run, whatever happens tell the followers."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        progress = StoppableProgress(self._stop, terminal.line_writer(reporter))
+        try:
+            with lock:
+                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress)
+        except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
+            self._error = error
+
+    def _wait_for_plan(self) -> Plan:
+        while not self._selected.wait(POLL_S):
+            if self._stop.is_set():
+                raise StoppedError("pytest ended before anything was selected")
+        if self._plan is None:
+            raise StoppedError("nothing was selected")
+        return self._plan
+
+    # Waiting.
+
+    def wait_for(self, case: Case) -> list[CaseResult]:
+        """Wait for all repeats of a case.
+
+        Raises:
+            CannotRunError: If the run ended without them.
+        """
+        keys = [case.key(k) for k in range(case.planned.repeats)]
+        while True:
+            state = self._watch.state()
+            self._watch.refresh()
+            results = [self._watch.results[key] for key in keys if key in self._watch.results]
+            if len(results) == len(keys) and all(final(result) for result in results):
+                return results
+            if state.state is not State.RUNNING:
+                raise self._failure(state.reason)
+            time.sleep(POLL_S)
+
+    def decision(self) -> Decision:
+        """Wait until the record is sealed, then decide, once.
+
+        Raises:
+            CannotRunError: If the run ended before it was complete.
+            NotComparableError: If the baseline cannot be compared with.
+        """
+        if self._decision is None:
+            while (state := self._watch.state()).state is State.RUNNING:
+                time.sleep(POLL_S)
+            if state.state is State.ABORTED:
+                raise self._failure(state.reason)
+            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
+        return self._decision
+
+    def _failure(self, reason: str) -> LlmgateError:
+        if isinstance(self._error, LlmgateError):
+            return self._error
+        return CannotRunError(
+            f"the run could not be completed: {reason or self._error}",
+            where=str(self.out),
+            fix="What was answered is kept: mend the cause and add --llmgate-resume with --llmgate-out",
+        )
+
+    # Ending.
+
+    def finish(self, exitstatus: int | pytest.ExitCode) -> None:
+        """Publish a complete run, end an incomplete one."""
+        if self.is_worker or self._thread is None:
+            return
+        ended_early = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
+        session_stopped = ended_early or not self._selected.is_set()
+        if session_stopped or self._stopped_short():
+            self._stop.set()
+        self._thread.join(END_S)
+        if self._watch.state().state is State.SEALED and self._gates:
+            try:
+                self._published = publish(self.out, self.decision(), noted_baseline(self.out), self.settings).lines()
+            except LlmgateError as error:
+                self._published = (f"not published: {error}",)
+
+    def _stopped_short(self) -> bool:
+        """Whether pytest stopped at a failure (-x) with answers still to come."""
+        session = self.config.pluginmanager.get_plugin("session")
+        return bool(getattr(session, "shouldfail", False) or getattr(session, "shouldstop", False))
+
+    def summarise(self, reporter: pytest.TerminalReporter) -> None:
+        """Say the verdict, or why there is none."""
+        if self.is_worker or self.config.option.collectonly or self._thread is None:
+            return
+        terminal.summarise(
+            reporter,
+            out=self.out,
+            state=self._watch.state(),
+            error=self._error,
+            decision=self._decision,
+            ungated=self._ungated(),
+            published=self._published,
+            shown=self.settings.show_missed,
+        )
+
+    def _ungated(self) -> list[str]:
+        """Suites whose gates were not selected, so that no verdict covers them."""
+        return sorted(p.suite.name for p in self._suites.values() if p.suite.name not in self._gates)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self._stop.set()
+        self._selected.set()
+        if self._thread is not None:
+            self._thread.join(END_S)
+
+
+class StoppableProgress(LineProgress):
+    """Progress that ends the run when pytest has ended."""
+
+    def __init__(self, stop: threading.Event, write: Any) -> None:
+        super().__init__(write)
+        self._stop_event = stop
+
+    def stage(self, text: str) -> None:
+        """Write a line, unless the run is to end."""
+        self.check()
+        super().stage(text)
+
+    def check(self) -> None:
+        """End the run when pytest has ended."""
+        if self._stop_event.is_set():
+            raise StoppedError("pytest ended before the run was complete", fix="Add --llmgate-resume to go on")
+
+
+def final(result: CaseResult) -> bool:
+    """Whether nothing will be added to a result."""
+    return result.judged or not isinstance(result.answer, Generation)

@@ -1,0 +1,140 @@
+"""Suite files as pytest sees them: an item per case and one per gated metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llmgate.errors import LlmgateError
+from llmgate.gate.decision import Verdict
+from llmgate.pytest_plugin.controller import gate_run
+from llmgate.record.schema import Generation, Outcome
+from llmgate.suite.spec import is_suite_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llmgate.record.policy import MetricPolicy
+    from llmgate.record.schema import CaseResult
+    from llmgate.suite.cases import Case, PlannedSuite
+
+__all__ = ["CaseItem", "GateItem", "SuiteFile", "suite_named"]
+
+SHOWN_CHARS = 2000
+
+
+class CaseNotEvaluatedError(Exception):
+    """A case without a result: counted as an error, never as good."""
+
+
+class RequiredFailedError(Exception):
+    """A case that must never be wrong was wrong."""
+
+
+class GateClosedError(Exception):
+    """A gate did not pass."""
+
+
+def suite_named(path: Path) -> bool:
+    """Whether a YAML file is a suite."""
+    return is_suite_file(path)
+
+
+class SuiteFile(pytest.File):
+    """A suite file."""
+
+    planned: PlannedSuite
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item per case, one per gated metric."""
+        run = gate_run(self.config)
+        try:
+            self.planned = run.load(self.path)
+        except LlmgateError as error:
+            raise self.CollectError(str(error)) from error
+        for case in self.planned.cases:
+            yield CaseItem.from_parent(self, name=case.planned.case, case=case)
+        for metric in self.planned.suite.metrics:
+            if metric.gates:
+                yield GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
+
+
+class SuiteItem(pytest.Item):
+    """What cases and gates have in common."""
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Where a reader finds it."""
+        return self.path, None, self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
+        """Our own errors are sentences, not tracebacks."""
+        if isinstance(excinfo.value, CaseNotEvaluatedError | RequiredFailedError | GateClosedError | LlmgateError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo, *args))
+
+
+class CaseItem(SuiteItem):
+    """One case: passes, is missed, or is an error."""
+
+    def __init__(self, *, case: Case, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+
+    def runtest(self) -> None:
+        """Wait for the answers and report them."""
+        results = gate_run(self.config).wait_for(self.case)
+        for result in results:
+            if not result.evaluated:
+                raise CaseNotEvaluatedError(describe(result))
+        for result in results:
+            if any(check.required and check.outcome is Outcome.FAIL for check in result.checks):
+                raise RequiredFailedError("a required assert failed\n" + describe(result))
+        missed = [result for result in results if not result.passed]
+        if missed:
+            self.user_properties.append(("llmgate", "missed"))
+            self.add_report_section("call", "llmgate", "\n".join(describe(result) for result in missed))
+
+
+class GateItem(SuiteItem):
+    """One gated metric: passes only if the decision says PASS."""
+
+    def __init__(self, *, metric: MetricPolicy, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.metric = metric
+
+    def runtest(self) -> None:
+        """Wait for the whole run and take the decision."""
+        decision = gate_run(self.config).decision()
+        mine = [m for m in decision.metrics if (m.suite, m.metric) == (self.metric.suite, self.metric.metric)]
+        if not mine:
+            raise GateClosedError("the decision says nothing about this metric")
+        self.add_report_section("call", "llmgate", mine[0].reason)
+        if mine[0].verdict is Verdict.PASS:
+            return
+        problems = [str(problem) for problem in decision.problems]
+        allowed = gate_run(self.config).settings.allow_inconclusive
+        if mine[0].verdict is Verdict.INCONCLUSIVE and allowed and not problems:
+            return
+        raise GateClosedError("\n".join([f"{mine[0].verdict}: {mine[0].reason}", *problems]))
+
+
+def describe(result: CaseResult) -> str:
+    """Answer and reasons, in a few lines."""
+    head = f"{result.key}"
+    if not isinstance(result.answer, Generation):
+        return (
+            f"{head}: no answer ({result.answer.kind} after {result.answer.attempts} attempts): {result.answer.message}"
+        )
+    lines = [f"{head} answered: {visible(result.answer.text)}"]
+    lines += [f"  {c.outcome}: {c.type}: {c.reason}" for c in result.checks if c.outcome is not Outcome.PASS]
+    if not result.judged:
+        lines.append("  error: the judge has not scored it")
+    return "\n".join(lines)
+
+
+def visible(text: str) -> str:
+    """Model text for a terminal: control characters escaped, bounded."""
+    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}… ({len(shown)} characters)"

@@ -1,0 +1,80 @@
+"""pytest-xdist: the controller asks, the workers report.
+
+A worker learns from its payload where the run's folder is, and waits for results there. The controller starts
+asking once the first worker has said what is selected. So concurrency is the same as without xdist, and a worker
+that crashes loses no answer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from llmgate.errors import LlmgateError
+from llmgate.session.folder import default_out
+from llmgate.session.options import file_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["PAYLOAD_VERSION", "configure_node", "is_worker", "node_collected", "out_of"]
+
+PAYLOAD_VERSION: Final = 1
+OUT: Final[pytest.StashKey[Path]] = pytest.StashKey()
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is an xdist worker."""
+    return hasattr(config, "workerinput")
+
+
+def out_of(config: pytest.Config) -> Path:
+    """The run's folder: from the payload in a worker, else as the options say, chosen once.
+
+    Raises:
+        pytest.UsageError: If the payload comes from another version of llmgate, or pyproject.toml is wrong.
+    """
+    if OUT not in config.stash:
+        config.stash[OUT] = from_payload(config.workerinput) if hasattr(config, "workerinput") else chosen(config)
+    return config.stash[OUT]
+
+
+def chosen(config: pytest.Config) -> Path:
+    """As the options say, else a new folder."""
+    try:
+        given = config.getoption("llmgate_out") or file_options(config.rootpath).get("out")
+    except LlmgateError as error:
+        raise pytest.UsageError(str(error)) from error
+    return Path(given or default_out()).absolute()
+
+
+def from_payload(workerinput: Mapping[str, Any]) -> Path:
+    """Read what the controller sent."""
+    payload = workerinput.get("llmgate", {})
+    if payload.get("version") != PAYLOAD_VERSION:
+        raise pytest.UsageError(
+            f"llmgate: the xdist controller speaks version {payload.get('version')}, this worker {PAYLOAD_VERSION}. "
+            "Install the same llmgate on both"
+        )
+    return Path(payload["out"])
+
+
+def configure_node(node: Any) -> None:
+    """Give a worker its payload."""
+    node.workerinput["llmgate"] = {"version": PAYLOAD_VERSION, "out": str(out_of(node.config))}
+
+
+def node_collected(node: Any, ids: Sequence[str]) -> None:
+    """Load what the workers collected, start the server, ask for what they selected."""
+    files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in ids)
+    suites = [file for file in files if file.endswith((".yaml", ".yml"))]
+    if not suites:
+        return
+    from llmgate.pytest_plugin.controller import gate_run
+
+    run = gate_run(node.config)
+    for file in suites:
+        run.load(node.config.rootpath / file)
+    run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])

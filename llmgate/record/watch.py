@@ -1,0 +1,147 @@
+"""Follow a run from another thread or process while it is written.
+
+The writer holds a lock on `run.lock` for as long as it works. Whoever can take the lock knows that the writer has
+ended, however it ended: a seal means that the run is complete, its absence that it was aborted. Nothing has to be
+written for that, so it holds on a full disk and after `kill -9`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Self
+
+from llmgate.errors import RecordError
+from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line
+from llmgate.record.rundir import SEAL_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from llmgate.record.schema import CaseKey, CaseResult
+
+__all__ = ["RunLock", "RunState", "RunWatch", "State"]
+
+LOCK_NAME: Final = "run.lock"
+REASON_NAME: Final = "aborted.txt"
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    SEALED = "sealed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """The state and, for an aborted run, the reason."""
+
+    state: State
+    reason: str = ""
+
+
+class RunLock:
+    """Held by the writer of a run. Use as a context manager.
+
+    Raises:
+        RecordError: If another process is writing to the folder, or it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / REASON_NAME).unlink(missing_ok=True)
+            self._fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RecordError(
+                f"the folder cannot be used ({error.strerror})", where=str(path), fix="Choose another one with --out"
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise RecordError(
+                "another llmgate process is writing to this run",
+                where=str(path),
+                fix="Wait for it to end, or choose another folder with --out",
+            ) from error
+
+    def release(self, reason: str = "") -> None:
+        """Let followers know that the writer has ended; `reason` tells why, if the run is not complete."""
+        if self._fd < 0:
+            return
+        if reason:
+            # On a full disk the missing seal says enough.
+            with contextlib.suppress(OSError):
+                (self.path / REASON_NAME).write_text(reason, encoding="utf-8")
+        os.close(self._fd)
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        """The lock itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release it, with the error as the reason."""
+        self.release(str(error) or repr(error) if error else "")
+
+
+class RunWatch:
+    """Reads results of a run as they are written.
+
+    Args:
+        path: The run's folder. It may still be empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results: dict[CaseKey, CaseResult] = {}
+        self._offset = 0
+
+    def refresh(self) -> None:
+        """Read what was added since the last call.
+
+        Raises:
+            RecordError: If the journal is damaged.
+        """
+        try:
+            with (self.path / JOURNAL_NAME).open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        for line in lines_of(data):
+            if not line.endswith(b"\n"):
+                return  # being written
+            result = parse_line(line, where=f"{self.path / JOURNAL_NAME} at byte {self._offset}")
+            self.results[result.key] = result
+            self._offset += len(line)
+
+    def state(self) -> RunState:
+        """Whether the writer still works, and how it ended if not."""
+        try:
+            fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return RunState(state=State.RUNNING)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return RunState(state=State.RUNNING)
+        finally:
+            os.close(fd)
+        if (self.path / SEAL_NAME).exists():
+            return RunState(state=State.SEALED)
+        try:
+            reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
+        except OSError:
+            reason = "the run ended before it was complete"
+        return RunState(state=State.ABORTED, reason=reason)

@@ -1,0 +1,94 @@
+"""Metric decisions in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decision import Verdict
+from llmgate.report.rows import Interval, MetricRow, State
+from llmgate.report.visible import one_line
+from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
+
+if TYPE_CHECKING:
+    from llmgate.gate.decision import MetricDecision
+
+__all__ = ["metric_row"]
+
+STATES = {Verdict.PASS: State.PASS, Verdict.FAIL: State.FAIL, Verdict.INCONCLUSIVE: State.INCONCLUSIVE}
+
+
+def metric_row(metric: MetricDecision) -> MetricRow:
+    """One metric with its evidence."""
+    compared = metric.reference == "champion"
+    return MetricRow(
+        suite=one_line(metric.suite, 120),
+        metric=one_line(metric.metric, 120),
+        role=metric.role.value,
+        gates=metric.gates,
+        outcome=metric.verdict.value,
+        state=State.NOT_EVALUATED if _unevaluated(metric) else STATES[metric.verdict],
+        champion=percent(metric.champion),
+        candidate=percent(metric.candidate),
+        difference=signed_points(metric.delta),
+        bounds=_bounds(metric),
+        level="" if metric.lower is None else f"{points(1 - metric.alpha)} % each side",
+        limit=_limit(metric),
+        counts=f"{metric.evaluated:,} of {plural(metric.expected, 'case')}",
+        errors=metric.errors,
+        changes=f"{metric.better:,} better, {metric.worse:,} worse" if compared else "",
+        p_worse=probability(metric.p_worse),
+        chances=_chances(metric),
+        method=one_line(metric.method),
+        reason=one_line(metric.reason, 600),
+        notes=tuple(one_line(note, 600) for note in metric.notes),
+        interval=_interval(metric),
+    )
+
+
+def _unevaluated(metric: MetricDecision) -> bool:
+    return metric.verdict is Verdict.INCONCLUSIVE and (metric.errors > 0 or metric.evaluated == 0)
+
+
+def _bounds(metric: MetricDecision) -> str:
+    if metric.lower is None or metric.upper is None:
+        return "no interval"
+    if metric.reference != "champion":
+        digits = tell_apart(metric.lower, metric.min)
+        return f"{percent(metric.lower, digits).removesuffix(' %')} to {percent(metric.upper, digits)}"
+    lower = signed_points(metric.lower, tell_apart(metric.lower, -metric.margin if metric.margin else None))
+    upper = signed_points(metric.upper, tell_apart(metric.upper, 0.0))
+    return f"{lower} to {upper}"
+
+
+def _limit(metric: MetricDecision) -> str:
+    if metric.reference == "champion":
+        return "no tolerance" if metric.margin is None else f"tolerance {points(metric.margin)}"
+    return "no threshold" if metric.min is None else f"at least {percent(metric.min)}"
+
+
+def _chances(metric: MetricDecision) -> str:
+    if metric.pass_if_unchanged is None or metric.pass_if_margin_lost is None:
+        return ""
+    loss = f"a true {points(metric.margin)}-point loss" if metric.margin is not None else "a true loss of the margin"
+    return (
+        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time; "
+        f"it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
+    )
+
+
+def _interval(metric: MetricDecision) -> Interval | None:
+    compared = metric.reference == "champion"
+    point = metric.delta if compared else metric.candidate
+    if metric.lower is None or metric.upper is None or point is None:
+        return None
+    if not all(math.isfinite(value) for value in (metric.lower, metric.upper, point)):
+        return None
+    limit = (None if metric.margin is None else -metric.margin) if compared else metric.min
+    return Interval(
+        kind="difference" if compared else "rate",
+        lower=metric.lower * 100,
+        upper=metric.upper * 100,
+        point=point * 100,
+        limit=None if limit is None else limit * 100,
+    )

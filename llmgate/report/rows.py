@@ -1,0 +1,335 @@
+"""What a report says, in words: the rows that every format shares.
+
+Every string is fit to be shown (see `visible`): no control character but line feed and tab, no lone surrogate, no
+endless text. Formats only escape what is special in their own syntax. No number in a string is a NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+__all__ = [
+    "Answer",
+    "CaseRow",
+    "CheckRow",
+    "ErrorRow",
+    "Fact",
+    "Interval",
+    "Listing",
+    "MetricRow",
+    "Notice",
+    "Pair",
+    "Piece",
+    "ProblemRow",
+    "PromptRow",
+    "ProvenanceGroup",
+    "ProvenanceRow",
+    "ReportView",
+    "ServingCell",
+    "ServingRow",
+    "ServingTable",
+    "SliceRow",
+    "State",
+    "Text",
+]
+
+
+class State(StrEnum):
+    """How a verdict looks. Four looks for three words: INCONCLUSIVE for want of data and for want of evaluation."""
+
+    PASS = "pass"  # noqa: S105 - a state, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    NOT_EVALUATED = "not-evaluated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A stretch of a text: as it was, differing from the other side's text, or a note of ours in place of text."""
+
+    text: str
+    kind: Literal["plain", "changed", "note"] = "plain"
+
+
+Text = tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A sentence under the verdict that changes how it must be read."""
+
+    text: str
+    serious: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A figure with its label, for the strip under the verdict."""
+
+    label: str
+    value: str
+    detail: str = ""
+    serious: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An interval to be drawn.
+
+    Attributes:
+        kind: `difference` in points around zero, `rate` in percent from 0 to 100.
+        lower: Lower one-sided bound, in points.
+        upper: Upper one-sided bound, in points.
+        point: The estimate, in points.
+        limit: What the lower bound must reach, in points: −margin, or the minimum; None if there is none.
+    """
+
+    kind: Literal["difference", "rate"]
+    lower: float
+    upper: float
+    point: float
+    limit: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric with its evidence, worded.
+
+    Attributes:
+        outcome: `PASS`, `FAIL` or `INCONCLUSIVE` of this metric.
+        state: How the outcome looks.
+        gates: False for a metric that is only watched.
+        difference: Candidate minus champion in points, with its sign.
+        bounds: Both one-sided bounds.
+        level: The confidence of each bound, in words.
+        limit: The margin or the minimum, in words.
+        counts: `300 of 300 cases`.
+        changes: `19 better, 22 worse`, empty without a champion.
+        chances: Both error rates of the gate in one sentence, empty if they are unknown.
+        interval: What to draw, None if there is no finite interval.
+    """
+
+    suite: str
+    metric: str
+    role: str
+    gates: bool
+    outcome: str
+    state: State
+    champion: str
+    candidate: str
+    difference: str
+    bounds: str
+    level: str
+    limit: str
+    counts: str
+    errors: int
+    changes: str
+    p_worse: str
+    chances: str
+    method: str
+    reason: str
+    notes: tuple[str, ...]
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRow:
+    """One assert and how it ended."""
+
+    type: str
+    metric: str
+    outcome: str
+    score: str
+    reason: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRow:
+    """One message of a prompt."""
+
+    role: str
+    text: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One side's answer to one repeat of a case; `failure` says why there is none."""
+
+    outcome: Literal["pass", "fail", "error"]
+    text: Text
+    failure: str
+    checks: tuple[CheckRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Both sides' answers to the same repeat; None where a side was not asked."""
+
+    repeat: int
+    champion: Answer | None
+    candidate: Answer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRow:
+    """A case with its answers.
+
+    Attributes:
+        metric: The metric whose score changed; empty where the row is not about one metric.
+        change: `100 % → 0 %`, or what else is to be said in one phrase.
+        note: What is not shown, empty if everything is.
+    """
+
+    suite: str
+    case: str
+    metric: str
+    change: str
+    better: bool
+    required: bool
+    prompt: tuple[PromptRow, ...]
+    expected: Text
+    pairs: tuple[Pair, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The first rows of a list, and how long the list is."""
+
+    rows: tuple[CaseRow, ...]
+    total: int
+
+    @property
+    def left_out(self) -> int:
+        """Rows that are not shown."""
+        return self.total - len(self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRow:
+    """Answers that could not be evaluated for the same cause."""
+
+    side: Literal["candidate", "champion"]
+    cause: str
+    count: int
+    cases: tuple[str, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceRow:
+    """A part of the cases, described, never gated."""
+
+    suite: str
+    field: str
+    value: str
+    cases: int
+    champion: str
+    candidate: str
+    difference: str
+    errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingCell:
+    """One side's figure, or, where no run is valid, the word INVALID instead of one."""
+
+    text: str
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingRow:
+    """One serving figure.
+
+    Attributes:
+        change: Relative change in words with its direction, empty if either side has no valid figure.
+        gain: Relative change as a fraction, positive where the candidate is better; None if unknown.
+        main: Whether it belongs to the few figures that people look at first.
+    """
+
+    label: str
+    champion: ServingCell | None
+    candidate: ServingCell | None
+    change: str
+    gain: float | None
+    main: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingTable:
+    """Serving figures of one workload at one concurrency. `invalid` holds every reason against every run."""
+
+    name: str
+    concurrency: int
+    rows: tuple[ServingRow, ...]
+    invalid: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemRow:
+    """Something that could not be evaluated."""
+
+    where: str
+    what: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceRow:
+    """One fact about both runs."""
+
+    label: str
+    champion: str
+    candidate: str
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceGroup:
+    """Facts that belong together."""
+
+    title: str
+    rows: tuple[ProvenanceRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportView:
+    """A whole report in words.
+
+    Attributes:
+        state: How the verdict looks.
+        verdict: One of the three words.
+        qualifier: What must stand beside the word, such as `could not be evaluated`; usually empty.
+        sentence: What the release manager reads.
+        consequence: What the verdict means for a promotion.
+        champion: Name of the champion, None if there is none.
+    """
+
+    state: State
+    verdict: str
+    qualifier: str
+    sentence: str
+    consequence: str
+    candidate: str
+    champion: str | None
+    run: str
+    created_at: str
+    notices: tuple[Notice, ...]
+    facts: tuple[Fact, ...]
+    problems: tuple[ProblemRow, ...]
+    metrics: tuple[MetricRow, ...]
+    required: Listing
+    worse: Listing
+    better: Listing
+    missed: Listing
+    errors: tuple[ErrorRow, ...]
+    errors_left_out: int
+    slices: tuple[SliceRow, ...]
+    slices_left_out: int
+    serving: tuple[ServingTable, ...]
+    provenance: tuple[ProvenanceGroup, ...]

@@ -1,0 +1,95 @@
+"""Who, what, where and when: the facts that a run writes down before its first request."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import llmgate
+from llmgate.generate.identity import hardware, packages
+from llmgate.record.journal import Redactor
+from llmgate.record.rundir import cases_digest
+from llmgate.record.schema import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.record.schema import JudgeIdentity
+    from llmgate.session.options import Settings
+    from llmgate.session.plan import Plan
+    from llmgate.session.target import Target
+
+__all__ = ["make_manifest", "redactor", "timestamp"]
+
+SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHUB_RUN_ID", "GITHUB_ACTOR")
+
+
+def timestamp() -> str:
+    """Now, UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
+
+
+def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
+    """Knows every value that must not be written: the keys in use and whatever the environment calls a secret."""
+    values = {settings.api_key, settings.judge_api_key}
+    values |= {value for name, value in environ.items() if SECRET_NAME.search(name)}
+    return Redactor(tuple(sorted(value for value in values if value)))
+
+
+def make_manifest(
+    settings: Settings, plan: Plan, target: Target, judge: JudgeIdentity | None, *, run_id: str, redact: Redactor
+) -> Manifest:
+    """Collect the facts.
+
+    Args:
+        settings: The options.
+        plan: What will be asked.
+        target: Who will answer.
+        judge: Who will judge, None if no case asks a judge.
+        run_id: See `llmgate.session.folder`.
+        redact: Applied to the cases before they are digested, as they will be before they are written.
+    """
+    return Manifest(
+        run_id=run_id,
+        created_at=timestamp(),
+        llmgate_version=llmgate.__version__,
+        model=target.model,
+        server=target.server,
+        judge=judge,
+        suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
+        cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
+        policy=plan.policy,
+        hardware=hardware(),
+        packages=dict(packages()),
+        concurrency=settings.concurrency,
+        labels=labels(),
+    )
+
+
+def shown_path(path: Path) -> str:
+    """A suite's path as a reader elsewhere can use it: relative to the working folder where possible."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return path.name
+
+
+def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Git commit and CI run, as far as they are known."""
+    found = {name.lower(): environ[name] for name in CI_LABELS if environ.get(name)}
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - whichever git is first
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return found  # not a checkout, or no git: a label is a courtesy
+    return {**found, "git_commit": commit}

@@ -1,0 +1,163 @@
+"""Records → decision. Imports nothing that talks to a model, so it is quick and runs anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import RecordError, UsageError
+from llmgate.gate.decide import decide_records, decide_tables
+from llmgate.record.policy import OnInconclusive
+from llmgate.record.rundir import load_record, write_atomic
+from llmgate.record.tables import load_score_table
+
+if TYPE_CHECKING:
+    from llmgate.gate.decision import Decision
+    from llmgate.record.policy import Policy
+    from llmgate.record.schema import Manifest
+    from llmgate.session.options import Settings
+
+__all__ = [
+    "Baseline",
+    "decide_folders",
+    "decide_run",
+    "decide_score_tables",
+    "note_baseline",
+    "noted_baseline",
+    "resolve_baseline",
+]
+
+BASELINE_NAME: Final = "baseline.json"
+
+ALIAS_URI: Final = re.compile(r"^models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The champion's record.
+
+    Attributes:
+        folder: Where it is.
+        uri: The registered version it belongs to, where there is one.
+    """
+
+    folder: str
+    uri: str | None = None
+
+
+def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
+    """Find the champion's record and check that it can be read, before anything expensive starts.
+
+    Args:
+        settings: `baseline` is a folder or `models:/NAME@ALIAS`.
+        out: The run's folder; a downloaded record goes beside it.
+
+    Raises:
+        UsageError: If the baseline is neither.
+        RecordError: If the record cannot be used.
+        CannotRunError: If the registry has no such baseline.
+    """
+    if settings.baseline is None:
+        return None
+    match = ALIAS_URI.match(settings.baseline)
+    if match:
+        # The registry client is an extra: only who names a registry pays for it.
+        from llmgate.promote.mlflow import find_baseline  # noqa: PLC0415
+
+        found = find_baseline(
+            match["name"],
+            match["alias"],
+            into=out.with_name(f"{out.name}-baseline"),
+            tracking_uri=settings.mlflow_uri,
+        )
+        baseline = Baseline(folder=str(found.folder), uri=found.version.uri)
+    elif settings.baseline.startswith("models:"):
+        raise UsageError(f"{settings.baseline!r} names no alias", where="--baseline", fix="Write models:/NAME@champion")
+    else:
+        baseline = Baseline(folder=settings.baseline)
+    load_record(Path(baseline.folder))
+    return baseline
+
+
+def note_baseline(out: Path, baseline: Baseline | None) -> None:
+    """Write down beside a record what it will be compared with, for other processes and for later reports."""
+    write_atomic(out / BASELINE_NAME, json.dumps(asdict(baseline) if baseline else None).encode())
+
+
+def noted_baseline(out: Path) -> Baseline | None:
+    """Read what `note_baseline` wrote.
+
+    Raises:
+        RecordError: If it cannot be read.
+    """
+    path = out / BASELINE_NAME
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+        return Baseline(folder=str(noted["folder"]), uri=noted["uri"]) if noted is not None else None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RecordError(
+            f"the note of the baseline cannot be read ({error})", where=str(path), fix="Name the baseline again"
+        ) from error
+
+
+def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Decision:
+    """Decide on a sealed run as its options ask for.
+
+    Raises:
+        RecordError, NotComparableError, UndefinedError: See `decide_records`.
+    """
+    return decide_folders(
+        out, Path(baseline.folder) if baseline else None, allow_inconclusive=settings.allow_inconclusive
+    )
+
+
+def decide_folders(
+    candidate: Path, champion: Path | None, *, policy: Path | None = None, allow_inconclusive: bool = False
+) -> Decision:
+    """Take the decision from what is on disk.
+
+    Args:
+        candidate: Folder of the candidate's record.
+        champion: Folder of the champion's record, None to judge by absolute thresholds.
+        policy: A policy file; without one the policy in the candidate's manifest holds.
+        allow_inconclusive: Exit with 0 on INCONCLUSIVE.
+
+    Raises:
+        RecordError: If a record is unfinished, damaged or missing.
+        NotComparableError: If the two records may not be compared.
+        PolicyError: If the policy file is wrong.
+    """
+    record = load_record(candidate)
+    chosen = chosen_policy(record.manifest, policy)
+    if allow_inconclusive:
+        chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
+    return decide_records(record, load_record(champion) if champion else None, chosen)
+
+
+def chosen_policy(manifest: Manifest, path: Path | None) -> Policy:
+    """The policy of the run, with what a file overrides."""
+    if path is None:
+        return manifest.policy
+    # YAML is read only where a policy file is named.
+    from llmgate.suite.policyfile import override_policy  # noqa: PLC0415
+
+    return override_policy(manifest.policy, str(path))
+
+
+def decide_score_tables(candidate: Path, champion: Path, *, margin: float | None, alpha: float) -> Decision:
+    """Decide on two plain score tables.
+
+    Args:
+        candidate: JSON Lines with rows `{"item_id", "score", "cluster"?}`.
+        champion: The same for the champion.
+        margin: Non-inferiority margin as a fraction; None for the default.
+        alpha: One-sided error rate.
+
+    Raises:
+        RecordError: If a table cannot be read.
+        PolicyError: If margin or alpha is impossible.
+    """
+    return decide_tables(load_score_table(candidate), load_score_table(champion), margin=margin, alpha=alpha)

@@ -1,0 +1,150 @@
+"""A decision → files beside the record, MLflow, the job summary. Acts upon a decision; never changes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.gate.serving import summarise
+from llmgate.gate.verdict import decision_to_json, statement
+from llmgate.record.rundir import load_record, write_atomic
+from llmgate.report.html import render_html
+from llmgate.report.markdown import render_markdown
+from llmgate.report.view import build_view
+from llmgate.session.manifest import timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.gate.decision import Decision
+    from llmgate.promote.mlflow import NewVersion
+    from llmgate.record.schema import Record
+    from llmgate.report.rows import ReportView
+    from llmgate.session.options import Settings
+    from llmgate.session.outcome import Baseline
+
+__all__ = ["Published", "publish", "view_of", "write_report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """Where the results are.
+
+    Attributes:
+        report: The HTML report.
+        version: The registered version that was judged, `models:/NAME/VERSION`, where there is one.
+        mlflow_run: MLflow's id of the run, None if it was not logged.
+        mlflow_url: Its page, where there is a server.
+    """
+
+    report: Path
+    version: str | None = None
+    mlflow_run: str | None = None
+    mlflow_url: str | None = None
+
+    def lines(self) -> list[str]:
+        """One line per place."""
+        found = [f"report: {self.report}", f"record: {self.report.parent}"]
+        if self.version:
+            found.append(f"version: {self.version}")
+        if self.mlflow_run:
+            found.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
+        return found
+
+
+def view_of(candidate: Record, champion: Record | None, decision: Decision) -> ReportView:
+    """What every report format shows."""
+    return build_view(
+        candidate,
+        champion,
+        decision,
+        serving=tuple(summarise(trace) for trace in candidate.serving),
+        champion_serving=tuple(summarise(trace) for trace in champion.serving) if champion else (),
+    )
+
+
+def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Path:
+    """Write report.html, summary.md, decision.json and verdict.json beside the record.
+
+    Returns:
+        The HTML report.
+    """
+    candidate = load_record(out)
+    champion = load_record(Path(baseline.folder)) if baseline else None
+    view = view_of(candidate, champion, decision)
+    write_atomic(out / "decision.json", decision_to_json(decision).encode())
+    verdict = statement(decision, candidate=candidate.manifest, issued_at=timestamp())
+    write_atomic(out / "verdict.json", json.dumps(verdict, indent=2, sort_keys=True, allow_nan=False).encode())
+    write_atomic(out / "summary.md", render_markdown(view).encode())
+    write_atomic(out / "report.html", render_html(view).encode())
+    return out / "report.html"
+
+
+def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: Settings) -> Published:
+    """Write the report and log to MLflow if asked to.
+
+    Raises:
+        RecordError: If a file cannot be written.
+        CannotRunError: If MLflow cannot be reached or refuses.
+    """
+    report = write_report(out, decision, baseline)
+    if not settings.mlflow_uri:
+        return note_published(Published(report=report))
+    # The registry client is an extra: only who names a server pays for it.
+    from llmgate.promote.mlflow import GateRun, log_run  # noqa: PLC0415
+
+    record = load_record(out)
+    new = new_version(settings, record) if settings.mlflow_model else None
+    logged = log_run(
+        GateRun(
+            folder=out,
+            decision=decision,
+            decision_json=out / "decision.json",
+            verdict_json=out / "verdict.json",
+            report=report,
+            baseline=Path(baseline.folder) if baseline else None,
+            baseline_uri=baseline.uri if baseline else None,
+            serving=serving_figures(record),
+        ),
+        new=new,
+        model_version=settings.registry_uri,
+        experiment=settings.mlflow_experiment,
+        tracking_uri=settings.mlflow_uri,
+    )
+    return note_published(
+        Published(
+            report=report,
+            version=logged.version.uri if logged.version else None,
+            mlflow_run=logged.run_id,
+            mlflow_url=logged.url,
+        )
+    )
+
+
+def note_published(published: Published) -> Published:
+    """Write down beside the record where the results are, for other processes."""
+    noted = {name: getattr(published, name) for name in ("version", "mlflow_run", "mlflow_url")}
+    write_atomic(published.report.with_name("published.json"), json.dumps(noted, indent=2).encode())
+    return published
+
+
+def new_version(settings: Settings, record: Record) -> NewVersion:
+    """The version to register: the model folder, or what the endpoint says it serves."""
+    from llmgate.promote.mlflow import NewVersion  # noqa: PLC0415
+
+    source = str(Path(settings.model).resolve()) if settings.model else record.manifest.model.source
+    # An MLflow server takes a local folder only as an artifact of the run.
+    remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))
+    return NewVersion(name=settings.mlflow_model or "", source=source, upload=bool(settings.model) and remote)
+
+
+def serving_figures(record: Record) -> Mapping[str, float]:
+    """Figures of valid serving measurements, by measurement and name. Invalid ones are not logged as numbers."""
+    return {
+        f"{summary.name}/{name}": value
+        for summary in (summarise(trace) for trace in record.serving)
+        if not summary.invalid
+        for name, value in summary.metrics.items()
+    }

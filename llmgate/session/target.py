@@ -1,0 +1,156 @@
+"""A model folder or an endpoint → something that can be asked, with its identity; owned servers end with the block."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+from llmgate.generate.client import Endpoint, normalise_url
+from llmgate.generate.endpoint import probe
+from llmgate.generate.identity import model_identity, weights_digest
+from llmgate.generate.server import ServerSpec, launch
+from llmgate.record.schema import JudgeIdentity, ModelIdentity, ServerIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.score.judge import RubricJudge
+    from llmgate.session.options import Settings
+    from llmgate.session.progress import Progress
+
+__all__ = ["JudgePlace", "Target", "judge_identity", "judge_place", "open_judge", "open_target"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A model that can be asked now.
+
+    Attributes:
+        endpoint: Where and under which name.
+        model: Its identity for the record.
+        server: What serves it.
+        death: Why the server is gone, None while it lives or when it is not ours.
+    """
+
+    endpoint: Endpoint
+    model: ModelIdentity
+    server: ServerIdentity
+    death: Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePlace:
+    """Where the judge is: an endpoint, a folder, or the server of the model under test."""
+
+    folder: str | None = None
+    url: str | None = None
+    same_server: bool = False
+
+
+@contextmanager
+def open_target(settings: Settings, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+    """Connect to the endpoint, or start vLLM for the model folder and end it afterwards.
+
+    Raises:
+        UsageError: If neither a model nor an endpoint is named.
+        ServerError: If the server does not start.
+        EndpointError: If the endpoint cannot be used.
+    """
+    if settings.endpoint:
+        yield endpoint_target(settings, progress)
+        return
+    if not settings.model:
+        raise UsageError(
+            "no model is named", fix="Give --model DIR to start vLLM, or --endpoint URL of a running server"
+        )
+    with own_server(settings, settings.model, served_name(settings), log_path=log_path, progress=progress) as target:
+        yield target
+
+
+def endpoint_target(settings: Settings, progress: Progress) -> Target:
+    """The model behind an endpoint that somebody else runs."""
+    url = normalise_url(settings.endpoint or "")
+    progress.stage(f"connecting to {url}")
+    found = probe(url, api_key=settings.api_key, model=settings.served_name)
+    return Target(
+        endpoint=Endpoint(url=url, model=found.model, api_key=settings.api_key),
+        model=ModelIdentity(name=found.model, source=found.source or url, registry_uri=settings.registry_uri),
+        server=ServerIdentity(engine=found.engine, version=found.version, owned=False, url=url),
+        death=lambda: None,
+    )
+
+
+def served_name(settings: Settings) -> str:
+    """The name in requests: as given, or the folder's."""
+    return settings.served_name or Path(settings.model or "").resolve().name
+
+
+@contextmanager
+def own_server(settings: Settings, model: str, name: str, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+    """Start vLLM, wait until it answers, end it with the block."""
+    progress.stage(f"hashing the weights of {model}")
+    identity = model_identity(model, name=name, registry_uri=settings.registry_uri)
+    spec = ServerSpec(
+        model=model,
+        served_name=name,
+        port=settings.port,
+        flags=settings.server_args,
+        startup_timeout_s=settings.startup_timeout,
+        log_path=log_path,
+        python=settings.server_python or sys.executable,
+    )
+    with launch(spec, on_progress=progress.stage) as server:
+        server.wait_ready(progress.check)
+        yield Target(
+            endpoint=Endpoint(url=f"{server.url}/v1", model=name),
+            model=identity,
+            server=server.identity(),
+            death=server.death_reason,
+        )
+        progress.stage("stopping the server")
+
+
+def judge_place(settings: Settings) -> JudgePlace | None:
+    """Where the judge is, None if none was named."""
+    if settings.judge_endpoint:
+        return JudgePlace(url=normalise_url(settings.judge_endpoint))
+    if settings.judge_model:
+        same = bool(settings.model) and Path(settings.judge_model).resolve() == Path(settings.model or "").resolve()
+        return JudgePlace(folder=settings.judge_model, same_server=same)
+    return None
+
+
+def judge_identity(settings: Settings, place: JudgePlace, judge: RubricJudge) -> JudgeIdentity:
+    """The judge's identity, known before it is started.
+
+    Two runs are comparable only if the same judge scored both, so an owned judge is named by its weights.
+    """
+    if place.folder:
+        model = settings.judge_name or Path(place.folder).resolve().name
+        digest = weights_digest(Path(place.folder))
+    else:
+        found = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
+        model, digest = found.model, None
+    return JudgeIdentity(model=model, prompt_digest=judge.prompt_digest, sampling=judge.sampling, weights_digest=digest)
+
+
+@contextmanager
+def open_judge(
+    settings: Settings, place: JudgePlace, identity: JudgeIdentity, *, log_path: Path, progress: Progress
+) -> Iterator[Target]:
+    """Reach the judge: connect to its endpoint, or start vLLM for its folder."""
+    if place.folder:
+        with own_server(settings, place.folder, identity.model, log_path=log_path, progress=progress) as target:
+            yield target
+        return
+    yield Target(
+        endpoint=Endpoint(url=place.url or "", model=identity.model, api_key=settings.judge_api_key),
+        model=ModelIdentity(name=identity.model, source=place.url or ""),
+        server=ServerIdentity(engine="openai-compatible", owned=False, url=place.url or ""),
+        death=lambda: None,
+    )

@@ -1,0 +1,226 @@
+"""Means of graded scores or of their paired differences: t, BCa bootstrap, clusters.
+
+Values are fractions of the score range; differences (candidate − champion) lie in [−1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from llmgate.errors import UndefinedError
+from llmgate.stats.bootstrap import bootstrap_means, corrected_level, corrected_p, order_statistic
+from llmgate.stats.interval import Interval, check_alpha
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+__all__ = ["bca", "cluster_bootstrap", "cluster_t", "skew_error", "t_interval"]
+
+
+def t_interval(values: NDArray[np.float64], *, alpha: float) -> Interval:
+    """Student's t bounds of a mean; of paired differences, the paired t.
+
+    SE² = Σ(x_i − x̄)² / (n(n − 1)), df = n − 1.
+
+    Args:
+        values: Shape (n,), n ≥ 2.
+        alpha: One-sided error rate.
+
+    Raises:
+        UndefinedError: For fewer than two values, values that are not finite, or values that are all equal: no
+            spread was seen, so a t interval of width zero would claim certainty from nothing.
+
+    Reference: Miller (2024), arXiv 2411.00640, equation 1.
+    """
+    mean, residuals = _centred(values, alpha)
+    n = len(values)
+    se = math.sqrt(math.fsum(residuals * residuals) / (n * (n - 1)))
+    return _student(mean, se, n - 1, alpha, "paired t")
+
+
+def bca(values: NDArray[np.float64], *, alpha: float, rng: Generator, resamples: int = 9_999) -> Interval:
+    """Bias-corrected and accelerated bootstrap bounds of a mean, expanded for small samples.
+
+    The level of the percentile is Φ(z0 + w / (1 − a·w)), w = z0 + z, where z0 is the normal quantile of the share of
+    resampled means below the mean (ties half), a = Σ l_i³ / (6 (Σ l_i²)^1.5) with l_i = x_i − x̄, and z is
+    √(n/(n − 1))·t_{n−1} instead of the normal quantile. Without that expansion the bounds are those of a normal with
+    variance (n − 1)/n too small: at n = 10 the measured one-sided error for normal data was 8 % instead of 5 %.
+
+    Args:
+        values: Shape (n,), n ≥ 2.
+        alpha: One-sided error rate.
+        rng: Source of the resamples.
+        resamples: How many.
+
+    Raises:
+        UndefinedError: As `t_interval`; also where the correction has no solution (extreme alpha on few values).
+
+    Reference: Efron (1987), JASA 82:171-185; for the expansion Hesterberg (2015), The American Statistician
+    69:371-386.
+    """
+    mean, residuals = _centred(values, alpha)
+    n = len(values)
+    replicates = bootstrap_means(values, np.ones(n), rng=rng, resamples=resamples)
+    se = math.sqrt(math.fsum(residuals * residuals) / (n * (n - 1)))
+    return _bca_interval(mean, residuals, replicates, se=se, alpha=alpha, method="BCa bootstrap")
+
+
+def cluster_t(values: NDArray[np.float64], clusters: Sequence[Hashable], *, alpha: float) -> Interval:
+    """Cluster-robust t bounds of a mean over all values, with G − 1 degrees of freedom.
+
+    SE² = G/(G − 1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²
+
+    Args:
+        values: Shape (n,).
+        clusters: The cluster key of each value.
+        alpha: One-sided error rate.
+
+    Raises:
+        UndefinedError: For fewer than two clusters, values that are not finite, or clusters that show no spread.
+
+    Reference: Miller (2024), arXiv 2411.00640, equation 4, with the finite-sample factor of Cameron & Miller (2015),
+    Journal of Human Resources 50:317-372.
+    """
+    sums, sizes = _clustered(values, clusters, alpha)
+    mean, se = _cluster_moments(sums, sizes)
+    return _student(mean, se, len(sums) - 1, alpha, "cluster-robust t")
+
+
+def cluster_bootstrap(
+    values: NDArray[np.float64],
+    clusters: Sequence[Hashable],
+    *,
+    alpha: float,
+    rng: Generator,
+    resamples: int = 9_999,
+) -> Interval:
+    """BCa bounds of a mean from resampling whole clusters, never narrower than `cluster_t`.
+
+    For few clusters: the bootstrap follows their skew, the t bounds their small number. The mean is a ratio (sum of
+    sums over sum of sizes), and the acceleration comes from leaving out one cluster at a time.
+
+    Args:
+        values: Shape (n,).
+        clusters: The cluster key of each value.
+        alpha: One-sided error rate.
+        rng: Source of the resamples.
+        resamples: How many.
+
+    Raises:
+        UndefinedError: As `cluster_t` and `bca`.
+
+    Reference: Davison & Hinkley (1997), Bootstrap Methods and their Application, section 3.8; Efron (1987).
+    """
+    sums, sizes = _clustered(values, clusters, alpha)
+    mean, se = _cluster_moments(sums, sizes)
+    left_out = (sums.sum() - sums) / (sizes.sum() - sizes)
+    replicates = bootstrap_means(sums, sizes, rng=rng, resamples=resamples)
+    boot = _bca_interval(mean, left_out.mean() - left_out, replicates, se=se, alpha=alpha, method="cluster bootstrap")
+    student = _student(mean, se, len(sums) - 1, alpha, boot.method)
+    return boot.widened(lower=student.lower, upper=student.upper, p_negative=student.p_negative)
+
+
+def skew_error(values: NDArray[np.float64], *, alpha: float) -> float:
+    """How far skewness moves the one-sided error of `t_interval` away from alpha, to first order.
+
+    |γ|/√n · (2z² + 1)·φ(z)/6, γ the skewness: the leading Edgeworth term of the t statistic.
+
+    Raises:
+        UndefinedError: As `t_interval`.
+
+    Reference: Hall (1992), The Bootstrap and Edgeworth Expansion, section 2.6.
+    """
+    _, residuals = _centred(values, alpha)
+    n = len(values)
+    gamma = float(np.mean(residuals**3) / np.mean(residuals**2) ** 1.5)
+    z = float(special.ndtri(1.0 - alpha))
+    density = math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
+    return abs(gamma) / math.sqrt(n) * (2.0 * z * z + 1.0) * density / 6.0
+
+
+def _centred(values: NDArray[np.float64], alpha: float) -> tuple[float, NDArray[np.float64]]:
+    check_alpha(alpha)
+    if len(values) < 2:
+        raise UndefinedError(f"{len(values)} values have no spread that could be estimated")
+    if not np.all(np.isfinite(values)):
+        raise UndefinedError("a value is not a finite number")
+    if np.all(values == values[0]):
+        raise UndefinedError(f"all {len(values)} values are equal, so their spread is unknown")
+    mean = math.fsum(values) / len(values)
+    return mean, values - mean
+
+
+def _clustered(
+    values: NDArray[np.float64], clusters: Sequence[Hashable], alpha: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    check_alpha(alpha)
+    if len(values) != len(clusters):
+        raise UndefinedError(f"{len(values)} values but {len(clusters)} cluster keys")
+    if not np.all(np.isfinite(values)):
+        raise UndefinedError("a value is not a finite number")
+    members: dict[Hashable, list[float]] = {}
+    for value, cluster in zip(values.tolist(), clusters, strict=True):
+        members.setdefault(cluster, []).append(value)
+    if len(members) < 2:
+        raise UndefinedError(f"{len(members)} cluster has no spread that could be estimated")
+    groups = list(members.values())
+    return np.array([math.fsum(g) for g in groups]), np.array([float(len(g)) for g in groups])
+
+
+def _cluster_moments(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[float, float]:
+    g, n = len(sums), float(sizes.sum())
+    mean = math.fsum(sums) / n
+    scores = sums - mean * sizes
+    # Equal values leave residues of rounding, which are not spread.
+    if float(np.abs(scores).max()) <= 1e-12 * float(sizes.max()):
+        raise UndefinedError(f"all {g} clusters have the same mean, so their spread is unknown")
+    return mean, math.sqrt(g / (g - 1) * math.fsum(scores * scores)) / n
+
+
+def _student(mean: float, se: float, df: int, alpha: float, method: str) -> Interval:
+    reach = float(special.stdtrit(df, 1.0 - alpha)) * se
+    return Interval(
+        estimate=mean,
+        lower=mean - reach,
+        upper=mean + reach,
+        alpha=alpha,
+        method=method,
+        p_negative=float(special.stdtr(df, mean / se)),
+        standard_error=se,
+        df=df,
+    )
+
+
+def _bca_interval(
+    mean: float,
+    influence: NDArray[np.float64],
+    replicates: NDArray[np.float64],
+    *,
+    se: float,
+    alpha: float,
+    method: str,
+) -> Interval:
+    df = len(influence) - 1
+    acceleration = float(np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5))
+    below, ties = np.searchsorted(replicates, [mean - 1e-12, mean + 1e-12])
+    z0 = float(special.ndtri((below + ties) / (2.0 * len(replicates))))
+    z = math.sqrt((df + 1) / df) * float(special.stdtrit(df, alpha))
+    lower = order_statistic(replicates, corrected_level(z, z0, acceleration), up=False)
+    upper = order_statistic(replicates, corrected_level(-z, z0, acceleration), up=True)
+    return Interval(
+        estimate=mean,
+        lower=min(lower, mean),
+        upper=max(upper, mean),
+        alpha=alpha,
+        method=method,
+        p_negative=corrected_p(replicates, z0, acceleration, df),
+        standard_error=se,
+        df=df,
+    )

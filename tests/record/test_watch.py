@@ -1,0 +1,86 @@
+"""A follower sees results as they come, and learns how the run ended however it ended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llmgate.errors import RecordError
+from llmgate.record.journal import Journal
+from llmgate.record.schema import CaseKey, CaseResult, Generation
+from llmgate.record.watch import RunLock, RunWatch, State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def result(case: str) -> CaseResult:
+    return CaseResult(key=CaseKey(suite="s", case=case), answer=Generation(text=case, latency_s=0.1))
+
+
+def test_results_appear_as_they_are_written(tmp_path: Path) -> None:
+    watch = RunWatch(tmp_path)
+    watch.refresh()
+    assert not watch.results
+    journal = Journal(tmp_path / "journal.jsonl")
+    for case in ("a", "b", "c"):
+        journal.append(result(case))
+        watch.refresh()
+        assert watch.results[CaseKey(suite="s", case=case)] == result(case)
+    journal.close()
+
+
+def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(result("a"))
+    journal.close()
+    data = (tmp_path / "journal.jsonl").read_bytes()
+    watch = RunWatch(tmp_path)
+    (tmp_path / "journal.jsonl").write_bytes(data[:-5])
+    watch.refresh()
+    assert not watch.results
+    (tmp_path / "journal.jsonl").write_bytes(data)
+    watch.refresh()
+    assert list(watch.results.values()) == [result("a")]
+
+
+def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(b'{"crc32":"00000000","entry":{}}\n')
+    with pytest.raises(RecordError, match="damaged"):
+        RunWatch(tmp_path).refresh()
+
+
+def test_the_end_of_a_run_is_told_apart(tmp_path: Path) -> None:
+    watch = RunWatch(tmp_path)
+    assert watch.state().state is State.RUNNING
+    with RunLock(tmp_path):
+        assert watch.state().state is State.RUNNING
+    assert watch.state().state is State.ABORTED
+    with pytest.raises(RuntimeError), RunLock(tmp_path):
+        raise RuntimeError("the server died")
+    assert watch.state().reason == "the server died"
+    (tmp_path / "seal.json").write_text("{}", encoding="utf-8")
+    assert watch.state().state is State.SEALED
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    with RunLock(tmp_path), pytest.raises(RecordError, match="another llmgate process is writing"):
+        RunLock(tmp_path)
+
+
+def test_a_killed_writer_is_noticed(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from llmgate.record.watch import RunLock\n"
+        "lock = RunLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        assert RunWatch(tmp_path).state().state is State.RUNNING
+        child.kill()
+    state = RunWatch(tmp_path).state()
+    assert state.state is State.ABORTED
+    assert "before it was complete" in state.reason

@@ -1,0 +1,1 @@
+"""A stand-in for vLLM: its folder goes on PYTHONPATH in front of the real one."""

@@ -1,0 +1,210 @@
+"""Behaves like vLLM's API server as far as starting, answering and dying are concerned.
+
+FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
+refuses completions), `broken` (dies at the first completion), `failing` (answers them with 500), `stranger` (serves
+another model), or the name of a death. Like the real one it has an engine process; this one detaches itself into a
+session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ENGINE = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = os.getppid()
+print("up", flush=True)
+while os.environ.get("FAKE_ENGINE") == "stays" or os.getppid() == server:
+    time.sleep(0.02)
+"""
+
+WORKER = "(Worker pid=7) ERROR 11-23 23:33:33 [multiproc_executor.py:953] "
+CORE = "(EngineCore pid=6) ERROR 11-23 23:33:35 [core.py:1510] "
+ROUTINE = (
+    "(APIServer pid=5) WARNING 11-23 23:33:14 [system_utils.py:255] This can cause fd limit errors like "
+    "`OSError: [Errno 24] Too many open files`. Consider increasing with ulimit -n",
+    "(APIServer pid=5) INFO 11-23 23:33:15 [model.py:733] Resolved architecture: LlamaForCausalLM",
+)
+FOLLOW_UP = (
+    f"{CORE}EngineCore failed to start.",
+    "Traceback (most recent call last):",
+    '  File "/venv/vllm/v1/engine/utils.py", line 1431, in wait_for_engine_startup',
+    "    raise RuntimeError(",
+    "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': 1}",
+)
+DEATHS: dict[str, tuple[str, ...]] = {
+    "gpu-memory": (
+        f"{WORKER}torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of "
+        "79.19 GiB of which 1.06 GiB is free.",
+        *FOLLOW_UP,
+    ),
+    "gpu-taken": (
+        f"{CORE}ValueError: Free memory on device cuda:0 (3.2/79.2 GiB) on startup is less than desired GPU memory "
+        "utilization (0.9, 71.3 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.",
+        *FOLLOW_UP,
+    ),
+    "kv-cache": (
+        f"{CORE}ValueError: To serve at least one request with the model's max seq len (131072), (16.00 GiB KV cache is "
+        "needed, which is larger than the available KV cache memory (3.50 GiB).",
+        *FOLLOW_UP,
+    ),
+    "cpu-kv": (
+        f"{WORKER}ValueError: Available memory on node 0 (8.18/10.34 GiB) on kv cache allocation is less than requested "
+        "memory for kv (500.0 GiB). Decrease --kv-cache-memory-bytes, VLLM_CPU_KVCACHE_SPACE.",
+        *FOLLOW_UP,
+    ),
+    "cpu-memory": (
+        f"{WORKER}RuntimeError: [enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: "
+        "you tried to allocate 53687091200 bytes.",
+        *FOLLOW_UP,
+    ),
+    "port": ("OSError: [Errno 98] Address already in use",),
+    "model-type": (
+        "(APIServer pid=5) ERROR 11-23 23:32:13 [repo_utils.py:126] Error parsing config for /m: The checkpoint you are "
+        "trying to load has model type `foo` but Transformers does not recognize this architecture.",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig",
+        "  Value error, The checkpoint you are trying to load has model type `foo` but Transformers does not recognize "
+        "this architecture. [type=value_error, input_value=ArgsKwargs((), {}), input_type=ArgsKwargs]",
+    ),
+    "architecture": (
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig",
+        "  Value error, Model architectures ['FooForCausalLM'] are not supported for now. [type=value_error]",
+    ),
+    "weights": (f"{WORKER}RuntimeError: Cannot find any model weights with `/m`", *FOLLOW_UP),
+    "damaged": (
+        f"{WORKER}safetensors._safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, "
+        "file not fully covered",
+        *FOLLOW_UP,
+    ),
+    "tokenizer": ("ValueError: Couldn't instantiate the backend tokenizer from one of: ",),
+    "flag": ("usage: api_server.py [-h]", "api_server.py: error: unrecognized arguments: --foo-bar"),
+    "flag-value": (
+        "api_server.py: error: argument --max-model-len: invalid human_readable_int_or_auto value: 'banana'",
+    ),
+    "dtype": ("api_server.py: error: argument --dtype: invalid choice: 'float8' (choose from 'auto', 'bfloat16')",),
+    "length": (
+        "  Value error, User-specified max_model_len (999999) is greater than the derived max_model_len "
+        "(max_position_embeddings=8192.0 or model_max_length=None in model's config.json).",
+    ),
+    "gpus": (
+        "  Value error, World size (4) is larger than the number of available GPUs (1) in this node. [type=value_error]",
+    ),
+    "no-device": ("RuntimeError: Failed to infer device type, please set the environment variable",),
+    "hub": (
+        "OSError: We couldn't connect to 'https://hub.example' to load the files, and couldn't find them in the cached "
+        "files.",
+    ),
+    "config-json": (
+        '  File "/venv/transformers/configuration_utils.py", line 886, in _get_config_dict',
+        "    raise OSError(f\"It looks like the config file at '{resolved_config_file}' is not a valid JSON file.\")",
+        "OSError: It looks like the config file at '/m/config.json' is not a valid JSON file.",
+    ),
+    "torchvision": ("RuntimeError: operator torchvision::nms does not exist",),
+    "module": ("ModuleNotFoundError: No module named 'bitsandbytes'",),
+    "unheard-of": (
+        "Traceback (most recent call last):",
+        '  File "/venv/x.py", line 1, in f',
+        '    raise FlurbError("{what} is not flurbed")',
+        "x.FlurbError: hf_abcdefghijkl is not flurbed.",
+        *FOLLOW_UP,
+    ),
+    "silent": (),
+}
+LOADED = (
+    "(Worker pid=7) INFO 11-23 23:30:53 [cpu_model_runner.py:68] Starting to load model /m...",
+    "Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:00<?, ?it/s]",
+    "(Worker pid=7) INFO 11-23 23:30:56 [monitor.py:48] torch.compile took 25.51 s in total",
+    "(EngineCore pid=6) INFO 11-23 23:30:58 [kv_cache_utils.py:2327] CPU KV cache size: 93,184 tokens",
+    "(APIServer pid=5) INFO 11-23 23:31:06 [entry.py:140] Starting vLLM server on http://127.0.0.1:1",
+)
+
+
+def log(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The routes that readiness needs."""
+
+    protocol_version = "HTTP/1.1"
+    name = ""
+    mode = "ok"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        del format, args
+
+    def answer(self, status: int, body: object) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def allowed(self) -> bool:
+        key = os.environ.get("VLLM_API_KEY")
+        return key is None or self.headers.get("Authorization") == f"Bearer {key}"
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self.answer(200, {})
+        elif self.path == "/version":
+            self.answer(200, {"version": "0.32.0+fake"})
+        elif self.path == "/v1/models" and self.allowed():
+            name = "someone-else" if self.mode == "stranger" else self.name
+            self.answer(200, {"object": "list", "data": [{"id": name}]})
+        else:
+            self.answer(404, {})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.mode == "mute" or not self.allowed():
+            self.answer(400, {"error": {"message": "this model does not generate"}})
+            return
+        if self.mode == "failing":
+            self.answer(500, {"error": {"message": "EngineDeadError"}})
+            return
+        if self.mode == "broken":
+            log(*ROUTINE, *DEATHS["cpu-memory"])
+            os._exit(1)
+        chat = self.path == "/v1/chat/completions"
+        choice = {"index": 0, "finish_reason": "length", **({"message": {"content": "a"}} if chat else {"text": "a"})}
+        self.answer(200, {"choices": [choice], "usage": {"completion_tokens": 1}})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for flag in ("--model", "--served-model-name", "--host"):
+        parser.add_argument(flag, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    options, _ = parser.parse_known_args()
+    mode = os.environ.get("FAKE_VLLM", "ok")
+    Handler.name, Handler.mode = options.served_model_name, mode
+    if mode == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)
+    server.server_bind()
+    engine = subprocess.Popen([sys.executable, "-c", ENGINE], start_new_session=True, stdout=subprocess.PIPE)
+    assert engine.stdout is not None
+    engine.stdout.readline()
+    if mode in DEATHS:
+        log(*ROUTINE, *DEATHS[mode])
+        os._exit(2 if mode.startswith(("flag", "dtype")) else 1)
+    log(*ROUTINE, *LOADED)
+    while mode == "hang":
+        time.sleep(1)
+    server.server_activate()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Specifications of fake servers, and a view of the processes that they leave."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llmgate.generate.server import ServerSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FAKE_VLLM", "marked", "model_folder", "spec", "wait_until"]
+
+FAKE_VLLM = Path(__file__).parent / "fakevllm"
+MARK = "LLMGATE_TEST_MARK"
+
+
+def model_folder(parent: Path) -> Path:
+    """A folder that passes the checks before a start."""
+    folder = parent / "model"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}', encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    return folder
+
+
+def spec(parent: Path, *, mode: str = "ok", engine: str = "ends", **changes: Any) -> ServerSpec:
+    """A fake server that behaves as `mode` says, all its processes marked with the folder's path.
+
+    Args:
+        parent: Gets the model folder and the log.
+        mode: See the fake server.
+        engine: `stays` for an engine process that outlives its server unless it is killed.
+        changes: Fields of the specification.
+    """
+    env = {
+        "FAKE_VLLM": mode,
+        "FAKE_ENGINE": engine,
+        MARK: str(parent),
+        "PYTHONPATH": str(FAKE_VLLM),
+        **changes.pop("env", {}),
+    }
+    plain: dict[str, Any] = {
+        "model": str(model_folder(parent)),
+        "served_name": "fake",
+        "python": sys.executable,
+        "startup_timeout_s": 60.0,
+        "log_path": parent / "server.log",
+    }
+    return ServerSpec(**{**plain, **changes}, env=env)
+
+
+def marked(mark: str | Path) -> list[int]:
+    """Live processes whose environment carries the mark; this process excluded."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        pid = int(environ.parts[2])
+        try:
+            if pid != os.getpid() and wanted in environ.read_bytes().split(b"\0"):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> bool:
+    """Whether the condition came true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
