@@ -209,7 +209,11 @@ def show_decision(decision: Decision) -> None:
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
 def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
-    """Write the report of a run again, from its record."""
+    """Write the report of a run again, from its record.
+
+    CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
+    the candidate's folder; needs neither a model nor a network.
+    """
     from llmgate.session.outcome import Baseline, decide_folders
     from llmgate.session.publish import write_report
 

@@ -42,25 +42,6 @@ EXIT_INCONCLUSIVE = 3
 EXIT_CANNOT_RUN = 4
 
 
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """A `fix` for a name that does not exist.
-
-    Args:
-        name: As written.
-        candidates: The names that exist.
-
-    Returns:
-        `Did you mean 'icontains'?`, or all names in order where none is near.
-    """
-    known = sorted(candidates)
-    # Case is a frequent slip, but difflib counts it as if the letter were another one.
-    by_folded = {candidate.casefold(): candidate for candidate in reversed(known)}
-    near = difflib.get_close_matches(name.casefold()[:100], by_folded, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean {by_folded[near[0]]!r}?"
-    return f"Known: {', '.join(known)}" if known else "There are none"
-
-
 class LlmgateError(Exception):
     """Base of all errors that llmgate raises on purpose.
 
@@ -151,5 +132,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
         `Did you mean icontains?` or `Valid names: a, b, c`.
     """
     known = sorted(candidates)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else f"Valid names: {', '.join(known)}"
+    # Case is a frequent slip, but difflib counts it as if the letter were another one.
+    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
+    near = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[near[0]]}?" if near else f"Valid names: {', '.join(known)}"

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.servers import model_folder
 
@@ -84,6 +84,7 @@ def test_the_place_and_the_links_do_not_count(folder: Path, tmp_path: Path) -> N
     assert weights_digest(copy) == weights_digest(folder)
 
 
+@settings(deadline=None)
 @given(contents=st.dictionaries(st.sampled_from(["a.json", "b.json", "c.txt"]), st.binary(max_size=8)))
 def test_different_files_have_different_digests(
     tmp_path_factory: pytest.TempPathFactory, contents: dict[str, bytes]

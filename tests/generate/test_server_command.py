@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import UsageError
@@ -91,6 +91,7 @@ def test_flags_in_a_config_file_count_as_given() -> None:
     assert "--enforce-eager" in argv
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["--tensor-parallel-size", "2", "--lora-modules", "a=/x", "-tp", "--trust-remote-code"]))
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fakevllm.vllm.entrypoints.openai.api_server import DEATHS, ROUTINE
 
@@ -79,6 +79,7 @@ def test_secrets_are_masked() -> None:
     assert useful_lines(log) == ("Error: Authorization: ***", "Error: ***")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2000), st.none() | st.integers(-64, 255))
 def test_any_log_gives_one_sentence(log: str, status: int | None) -> None:
     cause = explain(log, status=status)

@@ -73,8 +73,10 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(params=["database", pytest.param("server", marks=pytest.mark.e2e)])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Registry:
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A model name of one's own in a live registry."""
+    # MLflow puts the artifacts of a new experiment in a SQLite store below the working directory.
+    monkeypatch.chdir(tmp_path)
     uri: str = request.getfixturevalue(f"mlflow_{request.param}")
     with quiet():
         from mlflow import MlflowClient

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_a_run_holds_everything(registry: Registry) -> None:
     _, record = registry.crown()
-    uri, logged = registry.challenge(record, right=9)
+    uri, logged = registry.challenge(record, right=98)
     run = registry.raw("get_run", logged.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["model"] == "support-bot"
@@ -32,13 +32,16 @@ def test_a_run_holds_everything(registry: Registry) -> None:
     assert run.data.params["concurrency"] == "64"
     assert run.data.params["seed"] == "0"
     figures = run.data.metrics
-    assert figures["support/accuracy/candidate"] == pytest.approx(0.9)
-    assert figures["support/accuracy/delta"] == pytest.approx(-0.1)
-    assert figures["support/accuracy/lower"] == pytest.approx(0.8)
-    assert figures["support/accuracy/upper"] == pytest.approx(1.0)
+    assert figures["support/accuracy/candidate"] == pytest.approx(0.98)
+    assert figures["support/accuracy/delta"] == pytest.approx(-0.02)
+    (metric,) = registry.gate_run(registry.folder / "run-1-v2", record).decision.metrics
+    assert metric.lower is not None
+    assert figures["support/accuracy/lower"] == pytest.approx(metric.lower)
+    assert figures["support/accuracy/evaluated"] == 100
+    assert figures["support/accuracy/worse"] == 2
     assert figures["support/accuracy/errors"] == 0
     assert figures["serving/ttft_p50_s"] == pytest.approx(0.128)
-    assert "support/accuracy/min" not in figures
+    assert "support/accuracy/p_worse" not in figures
     told = run.data.tags
     assert told[tags.VERDICT] == "PASS"
     assert told[tags.SUITE] == "support@1.2.0"
@@ -81,7 +84,8 @@ def test_the_version_points_to_its_run(registry: Registry) -> None:
     assert version.tags[tags.EVIDENCE] == logged.run_id
     assert version.tags[tags.WEIGHTS_DIGEST] == digest_of("v1")
     assert version.tags[tags.REPORT] == f"runs:/{logged.run_id}/report.html"
-    assert version.description.startswith("**llmgate: PASS**\n\nThe verdict is PASS \\| see &lt;report>.\n\n| gate |")
+    assert version.description.startswith("**llmgate: PASS**\n\n")
+    assert "\n\n| gate |" in version.description
     assert registry.holder() is None
 
 
@@ -92,17 +96,23 @@ def test_the_logged_model_behind_a_version_is_an_input_of_the_run(registry: Regi
     source = model.artifact_location
     # Without the run's id, MLflow's SQL store looks the model up in the process's default store instead of its own.
     trained = registry.raw("create_run", experiment).info.run_id
-    made = registry.raw("create_model_version", registry.name, source, trained, model_id=model.model_id)
-    assert made.model_id == model.model_id
+    registry.raw("create_model_version", registry.name, source, trained, model_id=model.model_id)
     logged = registry.log(registry.measure("v1", f"models:/{registry.name}/1"))
     (entry,) = registry.raw("get_run", logged.run_id).inputs.model_inputs
     assert entry.model_id == model.model_id
 
 
+def test_a_source_that_names_a_logged_model_of_elsewhere(registry: Registry) -> None:
+    registry.raw("create_registered_model", registry.name)
+    registry.raw("create_model_version", registry.name, f"s3://bucket/1/models/m-{'0' * 32}/artifacts")
+    logged = registry.log(registry.measure("v1", f"models:/{registry.name}/1"))
+    assert registry.raw("get_run", logged.run_id).inputs.model_inputs == []
+
+
 def test_a_later_run_replaces_the_verdict(registry: Registry) -> None:
     uri = registry.create("v1")
     registry.log(registry.measure("v1", uri))
-    registry.log(registry.measure("v1", uri, right=3))
+    registry.log(registry.measure("v1", uri, right=30))
     version = registry.raw("get_model_version", registry.name, "1")
     assert version.tags[tags.VERDICT] == "FAIL"
     assert version.description.startswith("**llmgate: FAIL**")
@@ -131,6 +141,19 @@ def test_a_run_that_cannot_be_written_to_its_end_is_failed(registry: Registry, t
     experiment = registry.raw("get_experiment_by_name", registry.name)
     (left,) = registry.raw("search_runs", [experiment.experiment_id])
     assert left.info.status == "FAILED"
+
+
+def test_a_deleted_experiment(registry: Registry) -> None:
+    registry.raw("delete_experiment", registry.raw("create_experiment", registry.name))
+    run = registry.gate_run(registry.measure("v1", None))
+    with pytest.raises(UsageError, match="this MLflow experiment was deleted"):
+        log_run(run, tracking_uri=registry.uri, experiment=registry.name)
+
+
+def test_only_a_folder_can_be_uploaded(registry: Registry) -> None:
+    new = NewVersion(name=registry.name, source="s3://bucket/v1", upload=True)
+    with pytest.raises(UsageError, match="only a folder can be uploaded"):
+        registry.log(registry.measure("v1", None), new=new)
 
 
 def test_a_run_cannot_stand_for_two_versions(registry: Registry) -> None:

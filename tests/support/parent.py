@@ -1,7 +1,8 @@
 """A process that owns a server, for tests that kill it. Arguments: how it ends, the server's folder, mode and engine.
 
 `ready` waits for the server and says `ready PID`; `launched` does not wait for it; `raise` fails inside the block;
-`exit` leaves without stopping; `fork` says `ready PID FORK` and leaves a fork that holds all inherited pipes.
+`exit` leaves without stopping; `fork` says `ready PID FORK` and leaves a fork that holds all inherited pipes; `real`
+starts the installed vLLM on the model folder instead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from llmgate.generate.server import launch, start_server
+from llmgate.generate.server import ServerSpec, launch, start_server
 from support.servers import spec
 
 
@@ -22,7 +23,10 @@ def say(*words: object) -> None:
 
 def main() -> None:
     how, folder, mode, engine = sys.argv[1:5]
-    wanted = spec(Path(folder), mode=mode, engine=engine)
+    if how == "real":
+        wanted = ServerSpec(model=folder, served_name="real")
+    else:
+        wanted = spec(Path(folder), mode=mode, engine=engine)
     if how == "launched":
         server = launch(wanted)
         while server.pid is None:
@@ -33,7 +37,7 @@ def main() -> None:
         fork = os.fork() if how == "fork" else None
         if fork == 0:
             time.sleep(600)
-        say("ready", server.pid, fork)
+        say("ready", server.pid, fork, server.url, *server.identity().flags)
         if how == "raise":
             raise RuntimeError("as tests do")
         if how == "exit":

@@ -1,19 +1,16 @@
-"""Sealed records on disk, and a decision rule that can be followed by eye, for tests of promotion.
-
-The rule reads the records like the real one, so whatever is edited on disk changes what it says.
-"""
+"""Sealed records on disk and the decisions on them, for tests of promotion."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from llmgate.gate.decision import Decision, MetricDecision, Verdict
-from llmgate.record.policy import MetricPolicy, Policy, Role
+from llmgate.gate.decide import decide_records
+from llmgate.gate.decision import Decision
+from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.rundir import RunDir, cases_digest, load_record
 from llmgate.record.schema import (
     CaseKey,
@@ -25,7 +22,6 @@ from llmgate.record.schema import (
     ModelIdentity,
     Outcome,
     PlannedCase,
-    Record,
     ServerIdentity,
     SuiteIdentity,
 )
@@ -36,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["digest_of", "make_manifest", "redecide", "store_decision", "write_record"]
 
 SUITE = "support"
-CASES = tuple(PlannedCase(suite=SUITE, case=f"case-{i}", request_digest=f"{i:064d}") for i in range(10))
-MARGIN, MIN = 0.2, 0.7
+CASES = tuple(PlannedCase(suite=SUITE, case=f"case-{i}", request_digest=f"{i:064d}") for i in range(100))
+MARGIN, MIN = 0.1, 0.7
 
 
 def digest_of(text: str) -> str:
@@ -48,7 +44,7 @@ def digest_of(text: str) -> str:
 def make_manifest(
     run_id: str, *, registry_uri: str | None = None, weights: str | None = "weights", source: str = "models/candidate"
 ) -> Manifest:
-    """A manifest of ten cases in one suite."""
+    """A manifest of a hundred cases in one suite."""
     return Manifest(
         run_id=run_id,
         created_at=datetime.now(UTC).isoformat(),
@@ -80,63 +76,30 @@ def make_manifest(
 
 
 def write_record(
-    folder: Path, manifest: Manifest, *, right: int = 10, sealed: bool = True, age: timedelta = timedelta()
+    folder: Path, manifest: Manifest, *, right: int = 100, shift: int = 0, age: timedelta = timedelta()
 ) -> Path:
-    """A record on disk in which the first `right` of ten cases passed, sealed `age` ago."""
+    """A sealed record in which `right` of a hundred cases passed.
+
+    Args:
+        folder: Where it is made.
+        manifest: Who is measured.
+        right: How many passed.
+        shift: The first case that passed; the others follow it, round the end.
+        age: How long ago it was sealed.
+    """
     with RunDir.create(folder, manifest, CASES) as run:
         for number, case in enumerate(CASES):
-            score = 1.0 if number < right else 0.0
+            score = 1.0 if (number - shift) % len(CASES) < right else 0.0
             check = CheckResult(type="icontains", outcome=Outcome.PASS if score else Outcome.FAIL, score=score)
             answer = Generation(text=f"Answer {number}.", latency_s=0.1)
             run.append(CaseResult(key=CaseKey(suite=SUITE, case=case.case), answer=answer, checks=(check,)))
-        if sealed:
-            run.seal(sealed_at=(datetime.now(UTC) - age).isoformat())
+        run.seal(sealed_at=(datetime.now(UTC) - age).isoformat())
     return folder
 
 
-def rate(record: Record) -> float:
-    """The share of cases that passed."""
-    return sum(result.passed for result in record.results.values()) / len(record.cases)
-
-
 def redecide(candidate: Path, baseline: Path | None) -> Decision:
-    """PASS within the margin or above the minimum, INCONCLUSIVE one case below either, FAIL below that."""
-    new = load_record(candidate)
-    old = load_record(baseline) if baseline is not None else None
-    score = rate(new)
-    limit = MIN if old is None else rate(old) - MARGIN
-    verdict = Verdict.PASS if score >= limit else Verdict.FAIL if score < limit - 0.15 else Verdict.INCONCLUSIVE
-    metric = MetricDecision(
-        suite=SUITE,
-        metric="accuracy",
-        role=Role.PRIMARY,
-        verdict=verdict,
-        reference="threshold" if old is None else "champion",
-        method="by eye",
-        alpha=0.05,
-        candidate=score,
-        champion=None if old is None else rate(old),
-        delta=None if old is None else score - rate(old),
-        lower=score - 0.1,
-        upper=score + 0.1,
-        margin=None if old is None else MARGIN,
-        min=MIN if old is None else None,
-        expected=len(CASES),
-        evaluated=len(new.results),
-        errors=0,
-        reason="By eye.",
-    )
-    assert new.seal is not None
-    decision = Decision(
-        verdict=verdict,
-        sentence=f"The verdict is {verdict} | see <report>.",
-        metrics=(metric,),
-        candidate_run=new.manifest.run_id,
-        candidate_digest=new.seal.journal_digest,
-    )
-    if old is None or old.seal is None:
-        return decision
-    return replace(decision, champion_run=old.manifest.run_id, champion_digest=old.seal.journal_digest)
+    """The real decision, from disk."""
+    return decide_records(load_record(candidate), load_record(baseline) if baseline is not None else None)
 
 
 def store_decision(folder: Path, decision: Decision) -> Path:

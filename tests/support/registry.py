@@ -47,12 +47,12 @@ class Registry:
         return f"models:/{name}/{made.version}"
 
     def measure(
-        self, weights: str, uri: str | None, *, right: int = 10, age: timedelta = timedelta(), run_id: str | None = None
+        self, weights: str, uri: str | None, *, right: int = 100, shift: int = 0, age: timedelta = timedelta()
     ) -> Path:
         """A sealed record of a run on these weights."""
-        run_id = run_id or f"run-{len(list(self.folder.iterdir()))}-{weights}"
+        run_id = f"run-{len(list(self.folder.iterdir()))}-{weights}"
         manifest = make_manifest(run_id, registry_uri=uri, weights=weights)
-        return write_record(self.folder / run_id, manifest, right=right, age=age)
+        return write_record(self.folder / run_id, manifest, right=right, shift=shift, age=age)
 
     def log(
         self,
@@ -86,18 +86,20 @@ class Registry:
         """The call under test."""
         return promote(uri, alias, redecide=redecide, source_digest=self.contents.get, tracking_uri=self.uri, **kwargs)
 
-    def crown(self, weights: str = "v1") -> tuple[str, Path]:
+    def crown(self, weights: str = "v1", *, right: int = 100) -> tuple[str, Path]:
         """A first champion by threshold: its URI and its record."""
         uri = self.create(weights)
-        record = self.measure(weights, uri)
+        record = self.measure(weights, uri, right=right)
         self.log(record)
         self.promote(uri)
         return uri, record
 
-    def challenge(self, baseline: Path, weights: str = "v2", *, right: int = 10) -> tuple[str, LoggedRun]:
+    def challenge(
+        self, baseline: Path, weights: str = "v2", *, right: int = 100, shift: int = 0
+    ) -> tuple[str, LoggedRun]:
         """A version that was compared with the champion's record: its URI and its run."""
         uri = self.create(weights)
-        return uri, self.log(self.measure(weights, uri, right=right), baseline=baseline)
+        return uri, self.log(self.measure(weights, uri, right=right, shift=shift), baseline=baseline)
 
     def holder(self, alias: str = "champion") -> str | None:
         """The version number that holds an alias."""
