@@ -134,11 +134,12 @@ def shown(line: bytes, redact: Redactor) -> str:
 
 
 def copy_lines(source: BinaryIO, redact: Redactor, *targets: TextIO) -> None:
-    """Copy line by line until the source ends."""
-    while line := source.readline(LONGEST_LINE):
-        for target in targets:
-            target.write(shown(line, redact))
-            target.flush()
+    """Copy line by line until the source ends, then close it."""
+    with source:
+        while line := source.readline(LONGEST_LINE):
+            for target in targets:
+                target.write(shown(line, redact))
+                target.flush()
 
 
 def command(argv: list[str]) -> list[str]:
@@ -169,7 +170,9 @@ def follow(started: list[str], environ: Mapping[str, str], log: TextIO) -> int:
     # The runner signals one process only, and llmgate ends its server properly on an interrupt.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: child.send_signal(signal.SIGINT))
-    reader = threading.Thread(target=copy_lines, args=(child.stdout, redact, sys.stdout, log), daemon=True)
+    reader = threading.Thread(
+        name="log-reader", target=copy_lines, args=(child.stdout, redact, sys.stdout, log), daemon=True
+    )
     reader.start()
     code = child.wait()
     # A process that outlives llmgate may hold the pipe open; it must not hold the job.

@@ -197,14 +197,11 @@ def _making(target: Path, recipe: dict[str, Any]) -> Iterator[Path]:
         yield unfinished
         _write_json(unfinished / MARKER, {**recipe, "digest": weights_digest(unfinished)})
         unfinished.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        try:
+        # Another process may have made it meanwhile, and may be reading it.
+        if not _is_made(target, recipe):
+            if target.exists():
+                shutil.rmtree(target)
             unfinished.rename(target)
-        except OSError:
-            # Another process made it at the same time; its result is as good.
-            if not _is_made(target, recipe):
-                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
