@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
@@ -22,7 +23,7 @@ def check_decidable(record: Record) -> None:
     """Refuse a record that is unfinished or does not hold what its seal says.
 
     Raises:
-        RecordError: Without a seal, or with another number of results than sealed.
+        RecordError: Without a seal, with another number of results than sealed, or with a case planned twice.
     """
     where = record.path or record.manifest.run_id
     if record.seal is None:
@@ -33,6 +34,10 @@ def check_decidable(record: Record) -> None:
             where=where,
             fix="Repeat the run; this record was changed after it was sealed",
         )
+    names = Counter((case.suite, case.case) for case in record.cases)
+    twice = sorted(f"{suite}::{case}" for (suite, case), times in names.items() if times > 1)
+    if twice:
+        raise RecordError(f"planned more than once: {name_some(twice)}", where=where, fix="Give every row its own id")
 
 
 def check_policy(record: Record, policy: Policy) -> None:

@@ -61,13 +61,14 @@ class MetricDecision:
         lower: One-sided (1−α) lower bound of delta, or of the candidate's rate for a threshold.
         upper: One-sided (1−α) upper bound of the same.
         margin: The margin that was applied.
-        min: The absolute threshold that was applied.
+        min: The absolute threshold that was applied, beside a champion too: a PASS then needs both.
         expected: Cases that the suite says must exist.
         evaluated: Pairs (cases) that both sides evaluated.
         errors: expected − evaluated.
         better: Pairs in which the candidate scored higher.
         worse: Pairs in which the candidate scored lower.
-        p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0), Holm-adjusted over the gating metrics.
+        p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
+            Holm-adjusted over the tests of the gating metrics.
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
         pass_if_margin_lost: P(PASS | δ = −margin), at most.
         reason: One sentence.

@@ -1,4 +1,4 @@
-"""Why one metric got its verdict, as one sentence."""
+"""Why one metric got its verdict, in one sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["metric_reason"]
 
 
 def metric_reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], *, tests: int) -> str:
-    """One sentence with bounds, confidence and limit.
+    """Bounds, confidence and limit, in lower case, because it follows the verdict and a colon.
 
     Args:
         measured: The metric.
@@ -26,8 +26,7 @@ def metric_reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float
         adjusted: Holm-adjusted p-values of `measured.findings`, in their order.
         tests: How many p-values were adjusted together.
     """
-    body = _body(measured, verdict, adjusted, tests)
-    return f"{body[0].upper()}{body[1:]}."
+    return f"{_body(measured, verdict, adjusted, tests)}."
 
 
 def _body(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:

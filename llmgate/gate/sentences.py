@@ -41,7 +41,7 @@ def decision_sentence(
         deciding = _deciding(verdict, gating)
         if deciding is not None:
             reason = _named(deciding, verdict, gating)
-            parts.append(" ".join([reason if parts else _uncapitalised(reason), *_details(deciding)]))
+            parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
     return f"{verdict}: {' '.join(parts)}"
@@ -74,12 +74,12 @@ def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDeci
         return metric.reason
     name, same = f"{metric.suite}::{metric.metric}", sum(m.verdict is verdict for m in gating)
     if verdict is Verdict.PASS:
-        lead = f"{'Both' if same == 2 else f'All {same}'} gating metrics pass; closest to its limit is {name}"
+        lead = f"{'both' if same == 2 else f'all {same}'} gating metrics pass; closest to its limit is {name}"
     elif same > 1:
         lead = f"{same} of {len(gating)} gating metrics; first of all {name}"
     else:
         lead = f"1 of {len(gating)} gating metrics, {name}"
-    return f"{lead}: {_uncapitalised(metric.reason)}"
+    return f"{lead}: {metric.reason}"
 
 
 def _details(metric: MetricDecision) -> list[str]:
@@ -110,5 +110,5 @@ def _rate(metric: MetricDecision, rate: float) -> str:
     return f"Mean score {percent(round(rate, 3))} over {count(metric.evaluated, 'case')}."
 
 
-def _uncapitalised(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

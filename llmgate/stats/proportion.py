@@ -135,7 +135,7 @@ def tango(counts: PairedCounts, *, alpha: float) -> Interval:
         lower=_tango_lower(counts, estimate, z),
         upper=-_tango_lower(mirrored, -estimate, z),
         alpha=alpha,
-        method="Tango score interval",
+        method="Tango score interval for paired proportions",
         p_negative=float(special.ndtr(tango_z(counts, delta0=0.0))),
     )
 
