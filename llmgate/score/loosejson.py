@@ -19,7 +19,7 @@ _MAX_DEPTH = 50
 
 _SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _BARE_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
-_BARE_VALUE = re.compile(r"[^,}\]{\[\"'\n]+")
+_BARE_VALUE = re.compile(r"(?:(?!//|/\*|:\s)[^,}\]{\[\"'\n])+")
 _STRING = re.compile(r"""(?P<quote>["'])(?P<body>(?:\\.|(?!(?P=quote))[^\\])*+)(?P<end>(?P=quote))?""", re.DOTALL)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -34,10 +34,11 @@ def find_objects(reply: str) -> list[dict[str, Json]]:
     """All outermost JSON objects in a text, in order.
 
     An object may have single quotes, bare keys, bare words, comments and trailing commas. The last of equal keys wins.
-    A brace that begins no object is passed over.
+    A brace that begins no object is passed over; one that does begin an object must end it, or else a verdict that is
+    only quoted inside, say in a comment, would be taken for the judge's own.
 
     Raises:
-        JudgeError: If an object is cut off at the end of the text, or the text is too long or too tangled.
+        JudgeError: If an object cannot be read or is cut off, or the text is too long or too tangled.
     """
     if len(reply) > _MAX_CHARS:
         raise JudgeError(f"the judge's reply has more than {_MAX_CHARS} characters")
@@ -68,6 +69,8 @@ def _object_at(reply: str, start: int) -> tuple[dict[str, Json] | None, int]:
     except ValueError as error:
         if reader.at_end:
             raise JudgeError("the judge's reply is cut off", fix="Raise the judge's max_tokens") from error
+        if reader.began:
+            raise JudgeError(f"the judge's reply holds an object that cannot be read: {error}") from error
         return None, start + 1
 
 
@@ -78,6 +81,8 @@ class _Reader:
         self.text = text
         self.position = position
         self.depth = 0
+        self.began = False
+        """Whether a key and its colon were read."""
 
     @property
     def at_end(self) -> bool:
@@ -99,6 +104,7 @@ class _Reader:
         while self.skip() != "}":
             key = self.key()
             self.take(":")
+            self.began = True
             result[key] = self.value()
             if self.skip() != "}":
                 self.take(",")
@@ -155,7 +161,7 @@ class _Reader:
         if not match:
             raise ValueError(f"no value at {self.position}")
         self.position = match.end()
-        word = match[0].partition("//")[0].partition("/*")[0].strip()
+        word = match[0].strip()
         if word in _WORDS:
             return _WORDS[word]
         if _NUMBER.fullmatch(word):
