@@ -8,7 +8,7 @@ one after another in fresh processes, alternating from round to round, so that a
 
 Reported, as medians over the rounds: mean TTFT minus the truth's, p99 TTFT minus the truth's, requests per second, and
 CPU time of the client's process per request (warm-up included in both, imports in neither).
-"""  # noqa: INP001 - a folder of scripts, not a package
+"""
 
 from __future__ import annotations
 
@@ -210,9 +210,7 @@ NEEDS = {"llmgate": "llmgate", "vllm bench serve": "vllm", "bare aiohttp": "aioh
 def server(tokens: int) -> Iterator[str]:
     """The server with known timing, in a process of its own."""
     command = [sys.executable, str(SERVER), "--port", "0", "--ttft-ms", str(TTFT_MS), "--itl-ms", str(ITL_MS)]
-    with subprocess.Popen(  # noqa: S603 - our own script
-        [*command, "--words", str(tokens)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*command, "--words", str(tokens)], stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             yield line.split()[-1]
@@ -232,7 +230,7 @@ def measure(client: str, load: Load) -> dict[str, float]:
     with server(load.tokens) as url:
         load = Load(**(asdict(load) | {"url": url}))
         command = [sys.executable, __file__, "--worker", client, json.dumps(asdict(load))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         if done.returncode:
             raise SystemExit(f"{client} failed:\n{done.stderr[-3000:]}")
         outcome = Outcome(**json.loads(done.stdout.splitlines()[-1]))

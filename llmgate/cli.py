@@ -11,13 +11,14 @@ import click
 
 from llmgate import __version__
 from llmgate.errors import EXIT_CANNOT_RUN, LlmgateError, UsageError
-from llmgate.session.options import OPTIONS, settings_from
+from llmgate.session.options import OPTIONS
+from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmgate.gate.decision import Decision
-    from llmgate.session.options import Settings
+    from llmgate.session.settings import Settings
 
 __all__ = ["main"]
 

@@ -23,17 +23,17 @@ from llmgate.generate.identity import weights_digest
 from llmgate.record.rundir import cases_digest, load_record, write_atomic
 from llmgate.record.watch import RunLock
 from llmgate.session.folder import new_run_id
-from llmgate.session.options import settings_from
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import find_suites, make_plan, plan_file
 from llmgate.session.progress import LineProgress, Progress
 from llmgate.session.promotion import promote_version
 from llmgate.session.publish import publish, write_report
 from llmgate.session.run import execute
+from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
-    from llmgate.session.options import Settings
     from llmgate.session.plan import Plan
+    from llmgate.session.settings import Settings
 
 __all__ = ["Entry", "run_demo"]
 

@@ -19,12 +19,13 @@ from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
 from llmgate.record.schema import Generation
 from llmgate.record.watch import RunLock, RunWatch, State
-from llmgate.session.options import OPTIONS, Settings, settings_from
+from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import make_plan, plan_file
 from llmgate.session.progress import LineProgress
 from llmgate.session.publish import publish
 from llmgate.session.run import execute
+from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

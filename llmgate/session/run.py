@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import JudgeIdentity, Record
-    from llmgate.session.options import Settings
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
 __all__ = ["execute"]
