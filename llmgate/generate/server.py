@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_checks import check_model, config_file_flags, find_engine, model_folder, reserve_port
+from llmgate.generate.model_folder import check_model, model_folder
+from llmgate.generate.server_checks import config_file_flags, find_engine, reserve_port
 from llmgate.generate.server_command import Device, ServerSpec, command
 from llmgate.generate.server_death import Cause, explain, useful_lines
 from llmgate.generate.server_log import ServerPhase, phase_of, silent
