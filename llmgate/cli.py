@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,12 @@ class Command(click.Command):
             click.secho(
                 "llmgate: interrupted. What was answered is kept: add --resume --out with the run's folder", err=True
             )
+            ctx.exit(EXIT_CANNOT_RUN)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+            click.echo(traceback.format_exc(), err=True)
+            click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
             ctx.exit(EXIT_CANNOT_RUN)
 
 
@@ -202,12 +209,30 @@ def show_decision(decision: Decision) -> None:
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
 def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
-    """Write the report of a run again, from its record."""
+    """Write the report of a run again, from its record.
+
+    CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
+    the candidate's folder; needs neither a model nor a network.
+    """
     from llmgate.session.outcome import Baseline, decide_folders
     from llmgate.session.publish import write_report
 
     decision = decide_folders(candidate, baseline, policy=policy)
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
+
+
+@main.command("github-summary")
+@click.argument("run_folder", metavar="RUN", type=PATH)
+@click.option("--exit-code", type=int, required=True, metavar="N", help="What `llmgate run` ended with.")
+def github_summary(run_folder: Path, exit_code: int) -> None:
+    """Write the step outputs and the job summary of a RUN in GitHub Actions, and print one annotation.
+
+    Works where the gate could not run: the verdict is then ERROR, with the reason. Always exits with 0; the output
+    `exit-code` says what the job should end with.
+    """
+    from llmgate.session.github import announce
+
+    click.echo(announce(run_folder, exit_code=exit_code).annotation, nl=False)
 
 
 @main.command()
@@ -275,7 +300,7 @@ def lock(dataset: Path, version: str | None, licence: str | None, *, check: bool
     from llmgate.suite.dataset import check_lock, write_lock
 
     locked = check_lock(dataset) if check else write_lock(dataset, version=version, licence=licence)
-    click.echo(f"{dataset}: version {locked.version}, {locked.rows} rows, sha256 {locked.sha256}")
+    click.echo(f"{dataset}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
 
 
 @main.command(epilog=EXIT_CODES)

@@ -132,5 +132,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
         `Did you mean icontains?` or `Valid names: a, b, c`.
     """
     known = sorted(candidates)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]}?" if near else f"Valid names: {', '.join(known)}"
+    # Case is a frequent slip, but difflib counts it as if the letter were another one.
+    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
+    near = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[near[0]]}?" if near else f"Valid names: {', '.join(known)}"

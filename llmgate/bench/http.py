@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -23,7 +24,6 @@ __all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "Origin", "ResponseRe
 MAX_RESPONSE_BYTES = 64 * 2**20
 """A longer response is an error: it would be kept in memory until it is over."""
 
-ONE_READ = 4
 END = b"\r\n\r\n"
 
 
@@ -163,9 +163,9 @@ class ResponseReader:
         """
         self.size += len(data)
         self._unparsed.append((now, data))
+        self._tail = (self._tail + data[-len(END) :])[-len(END) :]
         if self._body_known:
             if self._chunked:
-                self._tail = (self._tail + data[-ONE_READ:])[-ONE_READ:]
                 if self._tail != END:
                     return False
             elif self._missing is None:
@@ -332,6 +332,9 @@ class Connection(asyncio.Protocol):
         if reader is None or on_done is None or timer is None:
             return
         timer.cancel()
+        if error is not None:
+            with suppress(httptools.HttpParserError):
+                reader.parse()  # what came before it broke
         if error is not None or not reader.keep_alive:
             self._reusable = False
             self.close()

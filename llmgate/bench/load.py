@@ -179,22 +179,32 @@ class _Drive:
 
     async def _reconnect(self, slot: _Slot) -> None:
         try:
-            slot.connection = await connect(slot.origin)
-        except BenchError as error:
-            self._lost = self._lost or error.what
-            self._fail(slot, f"not sent: {error.what}")
-        else:
-            self._send(slot)
+            try:
+                slot.connection = await connect(slot.origin)
+            except BenchError as error:
+                self._lost = self._lost or error.what
+                self._fail(slot, f"not sent: {error.what}")
+            else:
+                self._send(slot)
+        except Exception as error:  # noqa: BLE001 - as in _answered
+            self._give_up(error)
 
     def _answered(self, slot: _Slot, exchange: Exchange) -> None:
-        index, queued_s = slot.index, slot.queued_s
-        self._go_on(slot, exchange.end_s)
-        if self._unread_bytes < UNREAD_BYTES:
-            self._unread.append((index, queued_s, exchange))
-            self._unread_bytes += exchange.size
-        else:
-            self._read(index, queued_s, exchange)
-        self._count()
+        try:
+            index, queued_s = slot.index, slot.queued_s
+            self._go_on(slot, exchange.end_s)
+            if self._unread_bytes < UNREAD_BYTES:
+                self._unread.append((index, queued_s, exchange))
+                self._unread_bytes += exchange.size
+            else:
+                self._read(index, queued_s, exchange)
+            self._count()
+        except Exception as error:  # noqa: BLE001 - the event loop would only log it, and the run never end
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        if not self._all_ended.done():
+            self._all_ended.set_exception(error)
 
     def _fail(self, slot: _Slot, why: str) -> None:
         now = time.perf_counter()

@@ -73,8 +73,7 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
     """Refuse a pair of records whose difference would not be the model's.
 
     Compared for every suite of the policy: version, digest, dataset version and digest, number of cases, the cases
-    themselves with their repeats, clusters and request digests; and the judge, because a record does not say which
-    checks it answered.
+    themselves with their repeats, clusters and request digests; and the judge, if it scores any metric of the policy.
 
     Raises:
         NotComparableError: With the field and both values.
@@ -95,7 +94,8 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
     for name in sorted({metric.suite for metric in policy.metrics}):
         _same_suite(name, candidate, champion)
         _same_cases(name, candidate, champion)
-    _same("judge", _judge(candidate.manifest.judge), _judge(champion.manifest.judge), "judge")
+    if any(metric.judged for metric in policy.metrics):
+        _same("judge", _judge(candidate.manifest.judge), _judge(champion.manifest.judge), "judge")
 
 
 def _same(field: str, mine: object, theirs: object, where: str) -> None:

@@ -85,7 +85,25 @@ def decide_records(candidate: Record, champion: Record | None, policy: Policy | 
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    return decide(gather(candidate, policy), None if champion is None else gather(champion, policy), policy)
+    evidence = gather(candidate, policy)
+    if champion is None:
+        return decide(evidence, None, policy)
+    evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
+    return decide(evidence, gather(champion, policy), policy)
+
+
+def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
+    """The champion answered to more suites: leaving one out must not be a way to pass."""
+    run = {suite.name for suite in candidate.manifest.suites}
+    return [
+        Problem(
+            where=suite.name,
+            what="the champion's run has this suite, and the candidate's has not",
+            fix="Run it too, or compare with a run of the same suites",
+        )
+        for suite in champion.manifest.suites
+        if suite.name not in run
+    ]
 
 
 def decide_tables(

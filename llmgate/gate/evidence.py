@@ -163,7 +163,9 @@ def _unanswered(record: Record, policy: Policy) -> list[Problem]:
     for suite, cases in sorted(lost.items()):
         some = f"{len(cases):,} of {count(planned[suite], 'case')} {verb(len(cases), 'has', 'have')}"
         what = f"{some} no complete answer: {name_some(cases)}"
-        problems.append(Problem(where=suite, what=what, fix="Run them again"))
+        problems.append(
+            Problem(where=suite, what=what, fix="Ask them again: add --resume and --out with the folder of the run")
+        )
     return problems
 
 

@@ -111,7 +111,7 @@ def hub_folder(name: str, *, revision: str = "main") -> Path | None:
 
     Reference: the cache layout of huggingface_hub (`models--org--model/{refs,snapshots}`).
     """
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"))  # noqa: PTH111 - no home is no error
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     model = cache / f"models--{name.replace('/', '--')}"
     try:
@@ -194,10 +194,10 @@ def _gpus() -> tuple[tuple[str, ...], str | None]:
         return (), None
     query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL)  # noqa: S603 - fixed arguments
+        said = subprocess.check_output(query, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20)  # noqa: S603 - fixed arguments
     except (OSError, subprocess.SubprocessError):
         return (), None
-    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines()]
+    rows = [[cell.strip() for cell in line.split(",")] for line in said.decode(errors="replace").splitlines()]
     rows = [row for row in rows if len(row) == 3]
     return tuple(f"{name} {memory} MiB" for name, memory, _ in rows), rows[0][2] if rows else None
 

@@ -5,6 +5,7 @@ The process tree belongs to a supervisor (`supervisor.py`), so that it ends with
 
 from __future__ import annotations
 
+import http.client
 import os
 import sys
 import tempfile
@@ -236,13 +237,17 @@ class Server:
     def _try_out(self) -> None:
         try:
             version = self._probe.try_out(self.spec.served_name, timeout_s=max(1.0, self._remaining_s()))
-        except ServerError as error:
+        except (OSError, http.client.HTTPException) as error:
             deadline = time.monotonic() + LAST_WORDS_S
             while self.alive() and time.monotonic() < deadline:
                 time.sleep(POLL_S)
             if not self.alive():
                 raise self._death() from error
-            raise ServerError(error.what, where=error.where, fix=self._with_log(error.fix or "")) from error
+            raise ServerError(
+                f"it was healthy, but a first request failed: {type(error).__name__} {error}",
+                where=self._where,
+                fix=self._with_log("Its log may say why"),
+            ) from error
         if not self.alive():
             raise self._death()
         self._version = version or self._version
@@ -292,12 +297,13 @@ def _oom_kills() -> int:
 
 def _lock_path() -> Path:
     """One per user and machine: a home folder can be shared between machines."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
     try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(cache, os.W_OK):
             return cache / f"starting-{os.uname().nodename}.lock"
-    except OSError:
+    except (OSError, RuntimeError):
+        # A container may run under a user that has no home.
         pass
     return Path(tempfile.gettempdir()) / f"llmgate-{os.getuid()}-starting.lock"
 

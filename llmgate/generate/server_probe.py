@@ -72,30 +72,30 @@ class Probe:
             The server's version, None if it does not tell.
 
         Raises:
-            ServerError: If the model is not there or does not generate.
+            ServerError: If it serves something else, or refuses to generate.
+            OSError: If a connection breaks, or there is no answer in time.
+            http.client.HTTPException: If it answers that it failed.
         """
         where = f"http://{self.host}:{self.port}"
-        try:
-            served = _ids(self.ask("GET", "/v1/models", timeout_s=BUSY_S))
-            if name not in served:
-                raise ServerError(
-                    f"it serves {', '.join(served) or 'no models'}, and not {name}",
-                    where=where,
-                    fix="Another server may have taken the port; choose another one",
-                )
-            prompt = {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
-            status, answer = self.ask("POST", "/v1/completions", body=prompt, timeout_s=timeout_s)
-            version = self.ask("GET", "/version", timeout_s=BUSY_S)[1]
-        except (OSError, http.client.HTTPException) as error:
+        served = _ids(self.ask("GET", "/v1/models", timeout_s=BUSY_S))
+        if name not in served:
             raise ServerError(
-                f"it was healthy, but a first request failed: {type(error).__name__} {error}", where=where
-            ) from error
+                f"it serves {', '.join(served) or 'no models'}, and not {name}",
+                where=where,
+                fix="Another server may have taken the port; choose another one",
+            )
+        prompt = {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
+        status, answer = self.ask("POST", "/v1/completions", body=prompt, timeout_s=timeout_s)
+        said = json.dumps(answer)[:300]
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise http.client.HTTPException(f"HTTP {status}: {said}")
         if status != HTTPStatus.OK or not isinstance(answer, dict) or not answer.get("choices"):
             raise ServerError(
-                f"it was healthy, but answered a one-token completion with HTTP {status}: {json.dumps(answer)[:300]}",
+                f"it is healthy, but answered a one-token completion with HTTP {status}: {said}",
                 where=where,
                 fix="Is this a model that generates text?",
             )
+        version = self.ask("GET", "/version", timeout_s=BUSY_S)[1]
         told = version.get("version") if isinstance(version, dict) else None
         return told if isinstance(told, str) else None
 

@@ -61,8 +61,6 @@ def read_evidence(files: EvidenceFiles, *, redecide: Redecide, source: str, sour
             decision=redecide(files.candidate, files.baseline),
             source_digest=source_digest(source),
         )
-    except PromotionRefusedError:
-        raise
     except LlmgateError as error:
         # The files lie in a temporary folder that will be gone when the message is read.
         where = (error.where or "").replace(f"{files.decision.parent}/", "")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import LlmgateError, UsageError
 from llmgate.gate.decision import Decision
 from llmgate.promote import tags
-from llmgate.promote.mlflow_client import calls, without_credentials
+from llmgate.promote.mlflow_client import calls, is_absent, without_credentials
 from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER
 from llmgate.promote.mlflow_values import (
     dataset_facts,
@@ -234,7 +234,14 @@ def log_inputs(target: MlflowTarget, run_id: str, record: Record, version: Versi
     """The datasets, and the logged model behind the version if it has one."""
     from mlflow.entities import LoggedModelInput  # noqa: PLC0415 - an optional extra
 
-    models = [LoggedModelInput(version.model_id)] if version is not None and version.model_id else []
+    models = []
+    if version is not None and version.model_id:
+        try:
+            models = [LoggedModelInput(target.client.get_logged_model(version.model_id).model_id)]
+        except Exception as error:
+            # A source may still name a model that was deleted, or that lives on another server.
+            if not is_absent(error):
+                raise
     target.client.log_inputs(run_id, datasets=datasets(record), models=models)
 
 

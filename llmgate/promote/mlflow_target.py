@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ BASELINE_FOLDER = "baseline"
 DECISION_FILE = "decision.json"
 """Where a gate run keeps its evidence, below the run's artifacts."""
 
+LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
 AGAIN = "run the gate again on this version"
 
 
@@ -135,8 +137,14 @@ def facts(found: ModelVersion) -> VersionFacts:
         tags=dict(found.tags),
         aliases=frozenset(found.aliases),
         description=found.description or "",
-        model_id=found.model_id or None,
+        model_id=found.model_id or logged_model(found.source or ""),
     )
+
+
+def logged_model(source: str) -> str | None:
+    """The logged model that a source names: outside Unity Catalog, MLflow's versions do not say it otherwise."""
+    found = LOGGED_MODEL.search(source)
+    return found[1] if found else None
 
 
 def instant(milliseconds: int) -> datetime:

@@ -195,7 +195,7 @@ def key(*parts: str) -> str:
 def clean(part: str) -> str:
     """One part of a key: what had to be replaced leaves a fingerprint behind."""
     kept = NOT_A_KEY.sub("_", part).replace("/", "_").strip(" .")
-    return kept if kept == part and len(part) <= 60 else f"{kept[:60]}-{fingerprint(part)}"
+    return kept if kept and kept == part and len(part) <= 60 else f"{kept[:60]}-{fingerprint(part)}"
 
 
 def fingerprint(text: str) -> str:

@@ -48,14 +48,13 @@ class StoppedError(CannotRunError):
 def gate_run(config: pytest.Config) -> GateRun:
     """The gate run of this pytest run, made when it is first needed.
 
-    Raises:
-        pytest.UsageError: If the options are wrong.
+    Ends pytest with exit code 4 if the options are wrong: no single item is to blame for that.
     """
     if RUN not in config.stash:
         try:
             config.stash[RUN] = GateRun(config)
         except LlmgateError as error:
-            raise pytest.UsageError(str(error)) from error
+            pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
     return config.stash[RUN]
 
 
@@ -108,7 +107,7 @@ class GateRun:
                 lock = RunLock(self.out)
                 note_baseline(self.out, baseline)
             except LlmgateError as error:
-                raise pytest.UsageError(str(error)) from error
+                pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
 

@@ -53,9 +53,10 @@ class MetricPolicy:
             default that depends on the number of cases.
         min: Absolute threshold as a fraction, judged by the lower confidence bound when no champion is given.
         alpha: One-sided error rate, per side.
+        judged: Whether a judge scores it. Such a metric cannot gate before its judge has been admitted.
 
     Raises:
-        PolicyError: If a number is outside its range.
+        PolicyError: If a number is outside its range, or a judged metric is to gate.
     """
 
     suite: str
@@ -65,9 +66,16 @@ class MetricPolicy:
     margin: float | None = None
     min: float | None = None
     alpha: float = DEFAULT_ALPHA
+    judged: bool = False
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
+        if self.judged and self.gates:
+            raise PolicyError(
+                f"the judge behind {self.metric!r} was never admitted, so it cannot gate",
+                where=where,
+                fix="Set `role: watch`; only deterministic asserts gate until a judge has been admitted",
+            )
         if self.margin is not None and not (math.isfinite(self.margin) and 0 < self.margin < 1):
             raise PolicyError(
                 f"margin is {self.margin}, but must lie between 0 and 1, both excluded",

@@ -29,7 +29,7 @@ def differences(before: Text, after: Text) -> tuple[Text, Text]:
         after: The candidate's text.
 
     Returns:
-        The same texts in pieces. Nothing is marked if they differ by more than `MAX_EDITS` words.
+        The same texts in pieces. Nothing is marked if they differ by more than `MAX_EDITS` words or share none.
 
     Reference: Myers (1986), An O(ND) Difference Algorithm and Its Variations, Algorithmica 1:251–266; the greedy
     form, stopped at D = MAX_EDITS, so at most about MAX_EDITS² steps whatever the texts are.
@@ -42,7 +42,7 @@ def differences(before: Text, after: Text) -> tuple[Text, Text]:
     while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
         end += 1
     common = _common(old[start : len(old) - end], new[start : len(new) - end])
-    if common is None:
+    if common is None or not (start or end or common):
         return before, after
     kept_old = {start + i for i, _ in common}
     kept_new = {start + j for _, j in common}

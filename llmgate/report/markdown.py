@@ -61,7 +61,7 @@ def render_markdown(view: ReportView, *, max_bytes: int = COMMENT_BYTES) -> str:
 
 def _title(part: str) -> str:
     first = part.split("\n", 1)[0]
-    return first.removeprefix("### ") if first.startswith("### ") else "details"
+    return first.removeprefix("### ") if first.startswith("### ") else "some details"
 
 
 def _parts(view: ReportView) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _parts(view: ReportView) -> Iterator[str]:
     if view.notices:
         yield "".join(f"> {'⚠️ ' if it.serious else ''}{_prose(it.text)}\n>\n" for it in view.notices)[:-2]
     if view.problems:
-        rows = ([_code(it.where), _prose(it.what), _prose(it.fix)] for it in view.problems)
+        rows = ([_in_cell(it.where), _prose(it.what), _prose(it.fix)] for it in view.problems)
         yield "### Could not be evaluated\n\n" + _table(["Where", "What", "What to do"], rows)
     yield from _cases(view.required, "Must never fail, and failed", view)
     yield from _metrics(view)
@@ -92,7 +92,7 @@ def _metrics(view: ReportView) -> Iterator[str]:
     header = ["Metric", "Role", "Champion", "Candidate", "Difference", "Bounds", "Limit", "Evaluated", "Verdict"]
     rows = [
         [
-            _code(f"{it.suite}::{it.metric}"),
+            _in_cell(f"{it.suite}::{it.metric}"),
             it.role,
             it.champion,
             it.candidate,
@@ -110,10 +110,14 @@ def _metrics(view: ReportView) -> Iterator[str]:
         header, *rows = ([cell for i, cell in enumerate(row) if i not in {2, 4}] for row in (header, *rows))
     yield "### Metrics\n\n" + _table(header, rows)
     yield "".join(
-        f"- {_code(it.metric)}: {_prose(' '.join(s for s in (it.reason, it.chances, *it.notes) if s))}"
+        f"- {_code(it.metric)}: {_prose(' '.join(_sentence(s) for s in (it.reason, it.chances, *it.notes) if s))}"
         f" ({_prose(it.method)}{', ' + it.p_worse if it.p_worse else ''})\n"
         for it in view.metrics
     )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _serving(table: ServingTable, *, compared: bool) -> str:
@@ -182,8 +186,8 @@ def _errors(view: ReportView) -> Iterator[str]:
             [
                 f"{it.count:,}",
                 it.side,
-                _code(it.cause),
-                ", ".join(map(_code, it.cases[:3])) + (" …" if it.count > 3 else ""),
+                _in_cell(it.cause),
+                ", ".join(map(_in_cell, it.cases[:3])) + (" …" if it.count > 3 else ""),
             ]
             for it in view.errors
         )
@@ -195,7 +199,7 @@ def _slices(view: ReportView) -> Iterator[str]:
     if view.slices:
         rows = (
             [
-                _code(f"{it.field} = {it.value}"),
+                _in_cell(f"{it.field} = {it.value}"),
                 f"{it.cases:,}",
                 it.champion,
                 it.candidate,
@@ -212,8 +216,8 @@ def _slices(view: ReportView) -> Iterator[str]:
 
 def _provenance(view: ReportView) -> str:
     rows = (
-        [f"{_prose(group.title)}: {_prose(row.label)}" + (" ≠" if row.differs else ""), _code(row.candidate)]
-        + ([_code(row.champion)] if view.champion else [])
+        [f"{_prose(group.title)}: {_prose(row.label)}" + (" ≠" if row.differs else ""), _in_cell(row.candidate)]
+        + ([_in_cell(row.champion)] if view.champion else [])
         for group in view.provenance
         for row in group.rows
     )
@@ -240,12 +244,20 @@ def _longest_ticks(text: str) -> int:
     return max((len(run) for run in _TICKS.findall(text)), default=0)
 
 
+def _in_cell(text: str) -> str:
+    """A code span for a table cell, whose pipes GitHub sees before it sees the code.
+
+    A backslash that stands before an escaped pipe would undo the escape, so that an invisible space parts them.
+    """
+    return _code(text.replace("\\|", f"\\{ZERO_WIDTH_SPACE}|").replace("|", "\\|"))
+
+
 def _code(text: str) -> str:
-    """A code span on one line, fit for a table cell."""
+    """A code span on one line."""
     line = " ".join(text.split()) or "–"
     ticks = "`" * (_longest_ticks(line) + 1)
     pad = " " if line[0] == "`" or line[-1] == "`" else ""
-    return f"{ticks}{pad}{line.replace('|', chr(92) + '|')}{pad}{ticks}"
+    return f"{ticks}{pad}{line}{pad}{ticks}"
 
 
 def _fence(text: Text) -> str:

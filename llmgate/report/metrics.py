@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision import Verdict
 from llmgate.report.rows import Interval, MetricRow, State
 from llmgate.report.visible import one_line
-from llmgate.report.words import percent, plural, points, signed_points, tell_apart
+from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import MetricDecision
@@ -37,7 +37,7 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         counts=f"{metric.evaluated:,} of {plural(metric.expected, 'case')}",
         errors=metric.errors,
         changes=f"{metric.better:,} better, {metric.worse:,} worse" if compared else "",
-        p_worse="" if metric.p_worse is None else f"p = {metric.p_worse:.2g}",
+        p_worse=probability(metric.p_worse),
         chances=_chances(metric),
         method=one_line(metric.method),
         reason=one_line(metric.reason, 600),

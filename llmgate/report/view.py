@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from llmgate.report.measured import Measured
 
 __all__ = ["build_view"]
+
+_REGISTERED = re.compile(r"models:/([^/]+)/(\d+)")
 
 CONSEQUENCES = {
     State.PASS: "This verdict allows a promotion once it is signed.",
@@ -154,9 +157,9 @@ def _names(candidate: Record, champion: Record | None) -> tuple[str, str | None]
 
 
 def _name(record: Record) -> str:
-    uri = record.manifest.model.registry_uri
-    name = record.manifest.model.name
-    return one_line(uri.removeprefix("models:/").replace("/", " v", 1) if uri else name, 120)
+    model = record.manifest.model
+    registered = _REGISTERED.fullmatch(model.registry_uri or "")
+    return one_line(f"{registered[1]} v{registered[2]}" if registered else model.name, 120)
 
 
 def _notices(candidate: Record, champion: Record | None, decision: Decision) -> list[Notice]:

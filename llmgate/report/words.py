@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["count", "figure", "percent", "plural", "points", "relative", "signed_points", "tell_apart"]
+__all__ = ["count", "figure", "percent", "plural", "points", "probability", "relative", "signed_points", "tell_apart"]
 
 UNDEFINED = "undefined"
 MINUS = "\u2212"
@@ -29,14 +29,14 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     """0.9123 as `91.2 %`; what does not exist as an en dash; what is not finite as `undefined`."""
     if fraction is None:
         return "–"
-    return f"{_fixed(fraction * 100, digits)} %" if math.isfinite(fraction) else UNDEFINED
+    return f"{_fixed(fraction * 100, digits)} %" if math.isfinite(fraction * 100) else UNDEFINED
 
 
 def points(fraction: float | None, digits: int = 1) -> str:
     """0.03 as `3`, 0.025 as `2.5`: a distance in points, without trailing zeros."""
     if fraction is None:
         return "–"
-    if not math.isfinite(fraction):
+    if not math.isfinite(fraction * 100):
         return UNDEFINED
     text = _fixed(fraction * 100, max(digits, 1))
     return text.rstrip("0").rstrip(".")
@@ -46,7 +46,7 @@ def signed_points(fraction: float | None, digits: int = 1) -> str:
     """-0.006 as `−0.6`, 0.006 as `+0.6`, both in points."""
     if fraction is None:
         return "–"
-    if not math.isfinite(fraction):
+    if not math.isfinite(fraction * 100):
         return UNDEFINED
     text = _fixed(fraction * 100, digits)
     return text if text.startswith(MINUS) or float(text.replace(",", "")) == 0 else f"+{text}"
@@ -81,4 +81,12 @@ def figure(value: float) -> str:
 
 def relative(ratio: float | None) -> str:
     """A relative change of 0.042 as `+4.2 %`."""
-    return signed_points(ratio) + (" %" if ratio is not None and math.isfinite(ratio) else "")
+    text = signed_points(ratio)
+    return text if text in {"–", UNDEFINED} else f"{text} %"
+
+
+def probability(p: float | None) -> str:
+    """0.0312 as `p = 0.031`; empty for None."""
+    if p is None:
+        return ""
+    return f"p = {p:.2g}" if math.isfinite(p) else f"p {UNDEFINED}"

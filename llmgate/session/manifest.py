@@ -65,7 +65,7 @@ def make_manifest(
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
         policy=plan.policy,
         hardware=hardware(),
-        packages=packages(),
+        packages=dict(packages()),
         concurrency=settings.concurrency,
         labels=labels(),
     )

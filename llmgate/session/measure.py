@@ -6,22 +6,22 @@ The loop here never looks at more than one case at a time: averaging is the deci
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
 from llmgate.record.schema import CaseKey, CaseResult, FailureKind, Generation
-from llmgate.score.case import score_case
-from llmgate.score.checks import VOCABULARY, CheckContext
-from llmgate.score.judge import JudgeRequest, RubricJudge
+from llmgate.score.case import judge_case, score_case
+from llmgate.score.check import CheckContext
+from llmgate.score.checks import VOCABULARY
+from llmgate.score.judge import Ask, JudgeRequest, RubricJudge
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
     from llmgate.record.rundir import RunDir
-    from llmgate.record.schema import CheckResult, Failure
+    from llmgate.record.schema import Failure
     from llmgate.session.progress import Progress
     from llmgate.suite.cases import Case
 
@@ -33,7 +33,7 @@ class Judging:
     """A judge that can be asked now."""
 
     judge: RubricJudge
-    ask: Callable[[JudgeRequest], Awaitable[str]]
+    ask: Ask
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -167,14 +167,11 @@ async def judged(case: Case, result: CaseResult, judging: Judging) -> CaseResult
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
-    context = context_of(case, result.answer)
-    verdicts: list[CheckResult] = [
-        await judging.judge.judge(spec, context, judging.ask) for spec in case.asserts if VOCABULARY.is_judge(spec.type)
-    ]
+    verdicts = await judge_case(case.asserts, context_of(case, result.answer), judging.judge, judging.ask)
     return replace(result, checks=(*result.checks, *verdicts), judged=True)
 
 
-def asker(client: ChatClient) -> Callable[[JudgeRequest], Awaitable[str]]:
+def asker(client: ChatClient) -> Ask:
     """The `ask` callable of a judge that is reached through a client."""
 
     async def ask(request: JudgeRequest) -> str:

@@ -116,7 +116,6 @@ def make_plan(
         inconclusive=OnInconclusive.ALLOW if settings.allow_inconclusive else OnInconclusive.FAIL,
     )
     if settings.policy:
-        judged = frozenset((p.suite.name, metric) for p in suites for metric in p.suite.judged_metrics)
-        policy = override_policy(policy, settings.policy, judged=judged)
+        policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
     return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names)

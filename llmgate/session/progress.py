@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["LineProgress", "Progress"]
 
 INTERVAL_S: Final = 5.0
+LIVE_INTERVAL_S: Final = 0.2
 
 
 class Progress(Protocol):
@@ -48,6 +49,7 @@ class LineProgress:
         self._last = -INTERVAL_S
         self._live = bool(self._stream and self._stream.isatty())
         self._open_line = False
+        self._counting = False
 
     def stage(self, text: str) -> None:
         """Write one line with the elapsed time."""
@@ -55,11 +57,12 @@ class LineProgress:
         self._last = self._clock()
 
     def count(self, what: str, done: int, total: int) -> None:
-        """Write the count, unless one was written just now; the last one is always written."""
+        """Write the count, unless a line was written just now; work that was seen to go on is seen to end."""
         now = self._clock()
-        if done < total and now - self._last < (0.2 if self._live else INTERVAL_S):
+        due = now - self._last >= (LIVE_INTERVAL_S if self._live else INTERVAL_S)
+        if not due and not (done >= total and self._counting):
             return
-        self._last = now
+        self._last, self._counting = now, done < total
         text = f"[{self._elapsed()}] {what} {done} / {total}"
         if self._live and self._stream:
             self._stream.write(f"\r\x1b[2K{text}")

@@ -47,13 +47,12 @@ class PolicyPart(BaseModel):
     metrics: dict[str, MetricPart] = {}
 
 
-def override_policy(policy: Policy, path: str, *, judged: frozenset[tuple[str, str]] = frozenset()) -> Policy:
+def override_policy(policy: Policy, path: str) -> Policy:
     """Apply a policy file.
 
     Args:
         policy: What the suites say.
         path: The policy file.
-        judged: (suite, metric) pairs that a judge scores; they cannot gate.
 
     Raises:
         SuiteError: If the file cannot be read as YAML.
@@ -68,10 +67,6 @@ def override_policy(policy: Policy, path: str, *, judged: frozenset[tuple[str, s
         if name not in known:
             raise PolicyError(f"there is no metric {name!r}", where=where, fix=did_you_mean(name, known))
         changed[name] = overridden(known[name], change, where)
-        if changed[name].gates and (known[name].suite, known[name].metric) in judged:
-            raise PolicyError(
-                f"the judge behind {name!r} was never admitted, so it cannot gate", where=where, fix="Set `role: watch`"
-            )
     return Policy(metrics=tuple(changed.values()), inconclusive=part.inconclusive or policy.inconclusive)
 
 

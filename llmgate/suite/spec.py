@@ -333,12 +333,6 @@ def metric_policy(document: Document, part: SuitePart, name: str, *, judged: boo
     gate = part.gate.get(name)
     if gate is None:
         gate = GatePart(role=Role.WATCH if part.gate or judged else Role.PRIMARY)
-    if judged and gate.role is not Role.WATCH:
-        raise SuiteError(
-            f"the judge behind {name!r} was never admitted, so it cannot gate",
-            where=document.where("gate", name),
-            fix="Set `role: watch`; only deterministic asserts gate until a judge has been admitted",
-        )
     try:
         return MetricPolicy(
             suite=part.suite,
@@ -348,6 +342,7 @@ def metric_policy(document: Document, part: SuitePart, name: str, *, judged: boo
             margin=gate.margin,
             min=gate.min,
             alpha=gate.alpha,
+            judged=judged,
         )
     except PolicyError as error:
         raise SuiteError(error.what, where=document.where("gate", name), fix=error.fix) from error

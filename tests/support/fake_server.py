@@ -24,6 +24,7 @@ What can be read, also while it runs (all times `time.perf_counter`, one clock f
     `seen`      every generation request in order of arrival (method, path, headers in lower case, body, `json`).
     `samples`   (time, running) at each change; running excludes requests that wait for a slot. `peak`, `running`.
     `truth`     one `Truth` per answered request: when it was read, when each token was written, when it ended.
+    All of it is on record before the last byte of an answer leaves, so a test may look as soon as it has the answer.
 
 What can go wrong, on purpose:
     `faults`    a mapping from the number of a generation request (from 1, in order of arrival) to a `Fault`, or a
@@ -120,7 +121,7 @@ class Truth:
         number: As in `Seen`.
         read_s: When the request had been read.
         started_s: When it had a slot.
-        tokens_s: When each token was handed to the socket (streamed requests).
+        tokens_s: When each token was about to be handed to the socket (streamed requests).
         end_s: When the last byte was.
     """
 
@@ -309,9 +310,8 @@ class FakeServer:
         else:
             answer.start()
 
-    def finished(self) -> None:
+    def next(self) -> None:
         """Give a freed slot to who waits longest."""
-        self.change(-1)
         while self.waiting and (not self.slots or self.running < self.slots):
             self.waiting.popleft().start()
 
@@ -477,9 +477,6 @@ class _Answer:
 
     def _write_tokens(self) -> None:
         server = self.server
-        now = time.perf_counter()
-        if self.at == 0:
-            server.ttfts.append(now - self.truth.read_s + server.histogram_offset_s)
         piece = "".join(self.pieces[self.at : self.at + server.tokens_per_chunk])
         self.at += server.tokens_per_chunk
         last = self.at >= len(self.pieces)
@@ -489,11 +486,13 @@ class _Answer:
             self.connection.close()
             self.end()
             return
-        self.connection.write(data + (self._tail() if last else b""))
         self.truth.tokens_s.append(time.perf_counter())
+        if len(self.truth.tokens_s) == 1:
+            server.ttfts.append(self.truth.ttft_s + server.histogram_offset_s)
         if last:
-            self._done()
+            self._done(lambda: self.connection.write(data + self._tail()))
         else:
+            self.connection.write(data)
             self.due += server.itl_s * server.tokens_per_chunk
             server.loop.call_at(self.due, self._fire)
 
@@ -510,8 +509,7 @@ class _Answer:
             self.connection.close()
             self.end()
             return
-        self.connection.reply(200, content)
-        self._done()
+        self._done(lambda: self.connection.reply(200, content))
 
     def _fail(self, fault: Fault) -> None:
         connection = self.connection
@@ -533,15 +531,22 @@ class _Answer:
             connection.reply(int(fault.value), _error("injected"))
         self.end()
 
-    def _done(self) -> None:
+    def _done(self, write: Callable[[], None]) -> None:
+        # Everything is on record before the last byte leaves: who has the answer may look at once.
         self.truth.end_s = time.perf_counter()
         self.server.truth.append(self.truth)
         self.server.tokens += len(self.pieces)
-        self.end()
+        self.server.change(-1)
+        write()
+        self._free()
 
     def end(self) -> None:
+        self.server.change(-1)
+        self._free()
+
+    def _free(self) -> None:
         self.connection.busy = False
-        self.server.finished()
+        self.server.next()
         self.connection.pump()
 
     def _base(self) -> dict[str, Any]:

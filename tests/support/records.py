@@ -220,7 +220,8 @@ def make_manifest(
 
 def seal(record: Record) -> Record:
     """The same record, sealed."""
-    journal = "\n".join(f"{key}={record.results[key]!r}" for key in sorted(record.results))
+    lines = (f"{key} {result.evaluated} {result.passed}" for key, result in sorted(record.results.items()))
+    journal = "\n".join(lines)
     digest = digest_of(record.manifest.run_id + journal)
     return replace(
         record,
@@ -292,14 +293,14 @@ def make_flip(
 
 
 def flips_between(champion: Record, candidate: Record, *, metric: str = METRIC) -> tuple[Flip, ...]:
-    """Flips of all cases with one repeat and one check on `metric` that both records evaluated."""
+    """Flips of the results with a check on `metric` that both records evaluated; the first such check counts."""
     flips = []
     for key, after in candidate.results.items():
         before = champion.results.get(key)
         if before is None or not (before.evaluated and after.evaluated):
             continue
-        old = next(check.score for check in before.checks if check.metric == metric)
-        new = next(check.score for check in after.checks if check.metric == metric)
+        old = next((check.score for check in before.checks if check.metric == metric), None)
+        new = next((check.score for check in after.checks if check.metric == metric), None)
         if old is not None and new is not None and old != new:
             flips.append(make_flip(key.case, old, new, suite=key.suite, metric=metric))
     return tuple(flips)

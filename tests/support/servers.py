@@ -28,9 +28,22 @@ def model_folder(parent: Path) -> Path:
     return folder
 
 
-def spec(parent: Path, *, mode: str = "ok", mark: str = "", **changes: Any) -> ServerSpec:
-    """A fake server that behaves as `mode` says, all its processes marked with `mark`."""
-    env = {"FAKE_VLLM": mode, MARK: mark or str(parent), "PYTHONPATH": str(FAKE_VLLM), **changes.pop("env", {})}
+def spec(parent: Path, *, mode: str = "ok", engine: str = "ends", **changes: Any) -> ServerSpec:
+    """A fake server that behaves as `mode` says, all its processes marked with the folder's path.
+
+    Args:
+        parent: Gets the model folder and the log.
+        mode: See the fake server.
+        engine: `stays` for an engine process that outlives its server unless it is killed.
+        changes: Fields of the specification.
+    """
+    env = {
+        "FAKE_VLLM": mode,
+        "FAKE_ENGINE": engine,
+        MARK: str(parent),
+        "PYTHONPATH": str(FAKE_VLLM),
+        **changes.pop("env", {}),
+    }
     plain: dict[str, Any] = {
         "model": str(model_folder(parent)),
         "served_name": "fake",

@@ -1,8 +1,9 @@
 """Behaves like vLLM's API server as far as starting, answering and dying are concerned.
 
 FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
-refuses completions), `broken` (dies at the first completion), `slow` (a second of loading), or the name of a death.
-Like the real one it has an engine process; this one detaches itself into a session of its own, and ignores SIGTERM.
+refuses completions), `broken` (dies at the first completion), `failing` (answers them with 500), `stranger` (serves
+another model), or the name of a death. Like the real one it has an engine process; this one detaches itself into a
+session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ENGINE = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+ENGINE = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+server = os.getppid()
+print("up", flush=True)
+while os.environ.get("FAKE_ENGINE") == "stays" or os.getppid() == server:
+    time.sleep(0.02)
+"""
 
 WORKER = "(Worker pid=7) ERROR 11-23 23:33:33 [multiproc_executor.py:953] "
 CORE = "(EngineCore pid=6) ERROR 11-23 23:33:35 [core.py:1510] "
@@ -162,6 +170,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "mute" or not self.allowed():
             self.answer(400, {"error": {"message": "this model does not generate"}})
             return
+        if self.mode == "failing":
+            self.answer(500, {"error": {"message": "EngineDeadError"}})
+            return
         if self.mode == "broken":
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
@@ -190,8 +201,6 @@ def main() -> None:
         os._exit(2 if mode.startswith(("flag", "dtype")) else 1)
     log(*ROUTINE, *LOADED)
     while mode == "hang":
-        time.sleep(1)
-    if mode == "slow":
         time.sleep(1)
     server.server_activate()
     server.serve_forever()

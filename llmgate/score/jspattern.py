@@ -1,0 +1,90 @@
+r"""Regular expressions as JavaScript reads them, run by the `regex` package with a time limit.
+
+A pattern is translated, so that `\d`, `\w`, `\b`, `\s`, `$`, `.`, classes, braces and back-references mean what they
+mean in JavaScript without flags (ECMA-262, Annex B.1.2), where an emoji is two characters. A pattern that uses what
+only Python knows, such as `(?i)` or `a++`, is an error in JavaScript; it is taken as Python reads it, unchanged.
+Known difference: JavaScript forgets the groups inside a repetition before each round, Python does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import regex
+
+from llmgate.errors import CannotRunError, SuiteError
+from llmgate.score.jssyntax import expanded_size, translate
+
+__all__ = ["MAX_PATTERN_CHARS", "TIME_LIMIT_S", "Pattern"]
+
+TIME_LIMIT_S = 2.0
+"""Processor time of one search."""
+MAX_PATTERN_CHARS = 50_000
+"""Characters of a pattern, and repetitions that it writes out: `(?:a{100}){100}` counts 10 000."""
+
+_ASTRAL = regex.compile(r"[\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern.
+
+    Attributes:
+        source: As written.
+        compiled: What is run.
+        split_astral: Whether texts are searched as UTF-16 units.
+    """
+
+    source: str
+    compiled: regex.Pattern[str]
+    split_astral: bool
+
+    @classmethod
+    def compile(cls, source: str, *, unicode: bool = False) -> Pattern:
+        """Translates and compiles.
+
+        Args:
+            source: The pattern.
+            unicode: Whether to read it as JavaScript does with the flag `u`, as JSON schemas want.
+
+        Raises:
+            SuiteError: If it does not compile. The message does not say where; the caller knows.
+        """
+        if len(source) > MAX_PATTERN_CHARS or expanded_size(source) > MAX_PATTERN_CHARS:
+            raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
+        try:
+            translated = translate(source, unicode=unicode)
+            foreign = translated is None
+            text = source if translated is None else translated if unicode else _split_astral(translated)
+            return cls(source, regex.compile(text, flags=regex.VERSION0), split_astral=not (foreign or unicode))
+        except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, LookupError) as error:
+            raise SuiteError(f"the pattern {source[:80]!r} does not compile: {str(error)[:120]}") from error
+
+    def found_in(self, text: str) -> bool:
+        """Whether the pattern matches anywhere.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        if self.split_astral:
+            text = _split_astral(text)
+        try:
+            return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False) is not None
+        except TimeoutError as error:
+            raise CannotRunError(
+                f"the pattern {self.source[:80]!r} ran into its limit of {TIME_LIMIT_S:g} s",
+                fix="Avoid nested repetitions such as (a+)+",
+            ) from error
+        except (RecursionError, MemoryError) as error:
+            raise CannotRunError(f"the pattern {self.source[:80]!r} needs too much memory") from error
+
+
+def _split_astral(text: str) -> str:
+    if text.isascii() or not _ASTRAL.search(text):
+        return text
+    return _ASTRAL.sub(lambda match: _surrogates(match[0]), text)
+
+
+def _surrogates(character: str) -> str:
+    offset = ord(character) - 0x10000
+    return chr(0xD800 + (offset >> 10)) + chr(0xDC00 + (offset & 0x3FF))

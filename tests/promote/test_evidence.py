@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from support.promotions import digest_of, make_manifest, redecide, store_decision, write_record
+
+from llmgate.errors import EndpointError, PromotionRefusedError
+from llmgate.promote.evidence import read_evidence
+from llmgate.promote.target import EvidenceFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmgate.promote.target import Evidence
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> EvidenceFiles:
+    record = write_record(tmp_path / "record", make_manifest("run-1", registry_uri="models:/bot/1"))
+    return EvidenceFiles(
+        where="MLflow run abc",
+        subject="models:/bot/1",
+        ended_at=datetime.now(UTC),
+        candidate=record,
+        baseline=None,
+        decision=store_decision(tmp_path, redecide(record, None)),
+    )
+
+
+def read(files: EvidenceFiles) -> Evidence:
+    return read_evidence(files, redecide=redecide, source="s3://bucket/1", source_digest=lambda _: None)
+
+
+def test_what_lies_there_is_read_and_decided_again(files: EvidenceFiles) -> None:
+    proof = read(files)
+    assert proof.claimed == proof.decision == redecide(files.candidate, None)
+    assert proof.candidate.manifest.model.weights_digest == digest_of("weights")
+    assert proof.baseline is None
+    assert proof.source_digest is None
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is no decision"),
+        (b"{}", "is no decision, verdict"),
+        (b'{"verdict": "pass"}', "is no decision, verdict"),
+        (b"\xff\xfe", "is no decision"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_decision_that_is_none_is_no_verdict(files: EvidenceFiles, content: bytes | None, problem: str) -> None:
+    if content is None:
+        files.decision.unlink()
+    else:
+        files.decision.write_bytes(content)
+    with pytest.raises(PromotionRefusedError, match=rf"from MLflow run abc \(decision.json: {problem}.*run the gate"):
+        read(files)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "cases.jsonl", "journal.jsonl", "seal.json"])
+def test_a_record_with_a_file_gone_or_changed_is_no_verdict(files: EvidenceFiles, name: str) -> None:
+    path = files.candidate / name
+    path.write_bytes(path.read_bytes() + b"\n{}")
+    with pytest.raises(PromotionRefusedError, match=f"record/{name}") as caught:
+        read(files)
+    assert str(files.candidate) not in str(caught.value)
+    path.unlink()
+    with pytest.raises(PromotionRefusedError, match="cannot be taken again"):
+        read(files)
+
+
+def test_a_missing_baseline_folder_is_no_verdict(files: EvidenceFiles, tmp_path: Path) -> None:
+    with pytest.raises(PromotionRefusedError, match=r"\(baseline: there is no run here\)"):
+        read(replace(files, baseline=tmp_path / "baseline"))
+
+
+def test_files_that_cannot_be_hashed_are_no_proof(files: EvidenceFiles) -> None:
+    def broken(source: str) -> str:
+        raise EndpointError("the bucket does not answer", where=source)
+
+    with pytest.raises(PromotionRefusedError, match="s3://bucket/1: the bucket does not answer"):
+        read_evidence(files, redecide=redecide, source="s3://bucket/1", source_digest=broken)

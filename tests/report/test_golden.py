@@ -1,0 +1,38 @@
+"""Reports as they were last agreed on. `LLMGATE_REGENERATE_GOLDEN=1 pytest tests/report/test_golden.py` agrees anew."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.reports import LOOKS, look
+
+from llmgate.report.html import render_html
+from llmgate.report.markdown import render_markdown
+from llmgate.report.terminal import terminal_lines
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def check(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("LLMGATE_REGENERATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8", newline="\n")
+    assert path.exists(), f"{name} was never agreed on; set LLMGATE_REGENERATE_GOLDEN=1 and look at it"
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["fail", "not-evaluated", "no-champion"])
+def test_html(name: str) -> None:
+    check(f"report-{name}.html", render_html(look(name)))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_markdown(name: str) -> None:
+    check(f"report-{name}.md", render_markdown(look(name)))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_terminal(name: str) -> None:
+    check(f"report-{name}.txt", "".join(f"{style:<6} | {text}\n" for text, style in terminal_lines(look(name))))
