@@ -22,17 +22,16 @@ class CheckContext:
         output: The model's answer: text, or structured data where a provider returns an object or a list.
         variables: The dataset row.
         prompt: The rendered prompt.
-        text: The output as text: structured data becomes compact JSON.
     """
 
     output: object
     variables: Mapping[str, object] = field(default_factory=dict)
     prompt: str = ""
-    text: str = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        text = self.output if isinstance(self.output, str) else jsvalues.json_text(self.output)
-        object.__setattr__(self, "text", text)
+    @property
+    def text(self) -> str:
+        """The output as text: structured data becomes compact JSON."""
+        return self.output if isinstance(self.output, str) else jsvalues.json_text(self.output)
 
 
 @dataclass(frozen=True, slots=True)

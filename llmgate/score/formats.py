@@ -53,7 +53,7 @@ _EXPRESSION = rf"\{{[+#./;?&=,!@|]?(?:[A-Za-z0-9_.]|{_PCT})+(?::[1-9][0-9]{{0,3}
     rf"(?:,(?:[A-Za-z0-9_.]|{_PCT})+(?::[1-9][0-9]{{0,3}}|\*)?)*\}}"
 )
 _URI_TEMPLATE = re.compile(rf"(?:[^\x00-\x20\"'<>%\\^`{{|}}]|{_PCT}|{_EXPRESSION})*+")
-_URL = re.compile(r"(?:https?|ftp)://[^\s/?#]+\.[^\s/?#]{2,}[^\s]*", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|ftp)://[^\s/?#]+\.[^\s/?#.]{2,}+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 def _date(text: str) -> bool:
@@ -112,11 +112,12 @@ _relative_uri = _uri(_RELATIVE)
 
 
 def _regular_expression(text: str) -> bool:
+    if re.search(r"[^\\]\\Z", text):  # Ajv refuses the other languages' anchor, which JavaScript reads as a letter
+        return False
     try:
-        Pattern.compile(text, unicode=True)
+        return Pattern.compile(text).split_astral  # else it is no pattern of JavaScript's
     except LlmgateError:
         return False
-    return True
 
 
 def _text(valid: Callable[[str], bool]) -> Callable[[object], bool]:

@@ -53,10 +53,9 @@ class Pattern:
         if len(source) > MAX_PATTERN_CHARS or expanded_size(source) > MAX_PATTERN_CHARS:
             raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
         try:
-            translated = translate(source, unicode=unicode)
-            foreign = translated is None
-            text = source if translated is None else translated if unicode else _split_astral(translated)
-            return cls(source, regex.compile(text, flags=regex.VERSION0), split_astral=not (foreign or unicode))
+            translated = translate(source if unicode else _split_astral(source), unicode=unicode)
+            compiled = regex.compile(source if translated is None else translated, flags=regex.VERSION0)
+            return cls(source, compiled, split_astral=not unicode and translated is not None)
         except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, LookupError) as error:
             raise SuiteError(f"the pattern {source[:80]!r} does not compile: {str(error)[:120]}") from error
 

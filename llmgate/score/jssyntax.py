@@ -98,8 +98,11 @@ class _Translator:
         self.unicode = unicode
         self.position = 0
         groups = [_GROUP.match(source, m.start()) for m in _SKIP.finditer(source) if m[0] == "("]
-        self.names = {group["name"] for group in groups if group and group["name"]}
-        self.groups = sum(1 for group in groups if group and (group[0] == "(" or group["name"]))
+        capturing = [group["name"] for group in groups if group and (group[0] == "(" or group["name"])]
+        self.groups = len(capturing)
+        self.numbers = {name: number for number, name in enumerate(capturing, start=1) if name}
+        self.opened = 0
+        self.open: list[int] = []
 
     def translate(self) -> str:
         pieces: list[str] = []
@@ -124,6 +127,8 @@ class _Translator:
         if character in "*+?{":
             return self.quantifier(character)
         self.position += 1
+        if character == ")" and self.open:
+            self.open.pop()
         if character in "]}" and self.unicode:
             raise ValueError(f"lone {character} at {self.position - 1}")
         return {".": _ANY, "$": r"\Z", "]": r"\]", "}": r"\}"}.get(character, character)
@@ -132,6 +137,9 @@ class _Translator:
         match = self.take(_GROUP)
         if match is None or match["foreign"] is not None:
             raise _Foreign
+        capturing = match[0] == "(" or match["name"]
+        self.opened += 1 if capturing else 0
+        self.open.append(self.opened if capturing else 0)
         return match[0]
 
     def quantifier(self, character: str) -> str:
@@ -153,7 +161,7 @@ class _Translator:
         if following in "bB":
             self.position += 2
             return _BOUNDARY if following == "b" else _NO_BOUNDARY
-        if following == "k" and (self.unicode or self.names):
+        if following == "k" and (self.unicode or self.numbers):
             return self.named_reference()
         if following in "123456789":
             reference = self.numbered_reference()
@@ -166,10 +174,9 @@ class _Translator:
 
     def named_reference(self) -> str:
         match = self.take(re.compile(r"\\k<([^>]*)>"))
-        if match is None or match[1] not in self.names:
+        if match is None or match[1] not in self.numbers:
             raise ValueError("a reference to a group that does not exist")
-        # A reference to a group that has not matched yet matches nothing much in JavaScript: the empty text.
-        return f"(?({match[1]})(?P={match[1]}))"
+        return self.reference(self.numbers[match[1]])
 
     def numbered_reference(self) -> str | None:
         match = re.compile(r"\\([0-9]+)").match(self.source, self.position)
@@ -178,7 +185,11 @@ class _Translator:
                 raise ValueError("a reference to a group that does not exist")
             return None
         self.position = match.end()
-        return f"(?({match[1]})\\g<{match[1]}>)"
+        return self.reference(int(match[1]))
+
+    def reference(self, number: int) -> str:
+        # To a group that has not matched yet, or is still open, JavaScript takes it as the empty text.
+        return "(?:)" if number in self.open else f"(?({number})\\g<{number}>)"
 
     def property(self) -> str:
         match = self.take(re.compile(r"\\[pP]\{[A-Za-z0-9_]+(?:=[A-Za-z0-9_]+)?\}"))

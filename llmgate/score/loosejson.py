@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["find_objects"]
 
-_MAX_CHARS = 1_000_000
+_MAX_CHARS = 200_000
 _MAX_ATTEMPTS = 1_000
 _MAX_DEPTH = 50
 
-_SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_SPACE = re.compile(r"(?:\s|//[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _BARE_KEY = re.compile(r"[A-Za-z_$][\w$-]*")
 _BARE_VALUE = re.compile(r"[^,}\]{\[\"'\n]+")
 _STRING = re.compile(r"""(?P<quote>["'])(?P<body>(?:\\.|(?!(?P=quote))[^\\])*+)(?P<end>(?P=quote))?""", re.DOTALL)
@@ -155,7 +155,7 @@ class _Reader:
         if not match:
             raise ValueError(f"no value at {self.position}")
         self.position = match.end()
-        word = re.sub(r"\s*(?://.*|/\*.*)?\s*\Z", "", match[0])
+        word = match[0].partition("//")[0].partition("/*")[0].strip()
         if word in _WORDS:
             return _WORDS[word]
         if _NUMBER.fullmatch(word):

@@ -31,19 +31,20 @@ _DIALECTS: Final = frozenset(
         "http://json-schema.org/schema",
     }
 )
-_ONE: Final = frozenset(
-    {"not", "if", "then", "else", "propertyNames", "additionalProperties", "additionalItems", "contains"}
-)
+_ONE: Final = frozenset({
+    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "not", "propertyNames",
+    "then",
+})  # fmt: skip
 _MANY: Final = frozenset({"allOf", "anyOf", "oneOf"})
 _NAMED: Final = frozenset({"properties", "patternProperties", "definitions", "$defs", "dependencies"})
 _PLAIN: Final = frozenset({
-    "$comment", "$id", "$ref", "$schema", "const", "contentEncoding", "contentMediaType", "default", "deprecated",
-    "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "items", "maxItems",
-    "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
-    "nullable", "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly",
+    "$comment", "$id", "$ref", "$schema", "$vocabulary", "const", "contentEncoding", "contentMediaType", "default",
+    "deprecated", "description", "enum", "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "items",
+    "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum",
+    "multipleOf", "nullable", "pattern", "readOnly", "required", "title", "type", "uniqueItems", "writeOnly",
 })  # fmt: skip
 _KEYWORDS: Final = _ONE | _MANY | _NAMED | _PLAIN
-_MAX_REFERENCES: Final = 100_000
+_MAX_REFERENCES: Final = 20_000
 """References followed in one validation: ten schemas that each name the next one twice stand for a thousand."""
 
 
@@ -132,6 +133,8 @@ def _check_keywords(schema: Mapping[str, Any], path: str) -> None:
         '"then" or "else" without "if"': "if" not in schema and ("then" in schema or "else" in schema),
         '"if" without "then" and "else"': "if" in schema and "then" not in schema and "else" not in schema,
         "an empty enum": schema.get("enum") == [],
+        "an enum that names a value twice": "enum" in schema and not _unique(schema["enum"]),
+        '"nullable: false" beside the type null': schema.get("nullable") is False and "null" in _types(schema),
         '"nullable" that is neither true nor false': not isinstance(schema.get("nullable", False), bool),
     }
     for problem, present in problems.items():
@@ -140,6 +143,11 @@ def _check_keywords(schema: Mapping[str, Any], path: str) -> None:
     name = schema.get("format")
     if name is not None and name not in FORMATS:
         raise SuiteError(f"unknown format {name!r} in the schema at {path}", fix=did_you_mean(str(name), FORMATS))
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
 
 
 def _check_reference(schema: Mapping[str, Any], path: str, resolver: Any) -> None:
@@ -155,13 +163,13 @@ def _check_reference(schema: Mapping[str, Any], path: str, resolver: Any) -> Non
 
 def _check_patterns(schema: Mapping[str, Any], path: str, patterns: dict[str, Pattern]) -> None:
     written = [schema["pattern"]] if "pattern" in schema else []
-    own = [str(source) for source in schema.get("patternProperties", ())]
+    own = schema.get("patternProperties", {})
     for source in (*written, *own):
         if source not in patterns:
             patterns[source] = Pattern.compile(source, unicode=True)
     for name in schema.get("properties", ()):
         for source in own:
-            if patterns[source].found_in(name):
+            if own[source] not in ({}, True) and patterns[source].found_in(name):
                 raise SuiteError(f"the property {name!r} of the schema at {path or '/'} also matches {source!r}")
 
 
@@ -234,7 +242,7 @@ def _format(_: Validator, name: str, value: Any, __: Any) -> Iterator[Validation
 
 
 def _type(validator: Any, types: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    names = [types] if isinstance(types, str) else types
+    names = _types({"type": types})
     allowed = value is None and schema.get("nullable") is True
     if not allowed and not any(validator.is_type(value, name) for name in names):
         yield ValidationError(f"expected {' or '.join(names)}")
@@ -242,8 +250,12 @@ def _type(validator: Any, types: Any, value: Any, schema: Any) -> Iterator[Valid
 
 def _unique_items(_: Validator, unique: bool, value: Any, __: Any) -> Iterator[ValidationError]:
     # By a canonical text: comparing every item with every other takes quadratic time, and the model writes the items.
-    if unique and isinstance(value, list) and len({_canonical(item) for item in value}) < len(value):
+    if unique and isinstance(value, list) and not _unique(value):
         yield ValidationError("two items are equal")
+
+
+def _unique(items: list[Any]) -> bool:
+    return len({_canonical(item) for item in items}) == len(items)
 
 
 def _canonical(value: object) -> str:

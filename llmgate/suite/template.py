@@ -125,6 +125,9 @@ class _TokenLimit(Extension):
             yield token
 
 
+_SYNTAX: Final = ImmutableSandboxedEnvironment(keep_trailing_newline=True, autoescape=False, extensions=[_TokenLimit])
+
+
 def _parse(text: str) -> nodes.Template:
     if len(text) > MAX_TEMPLATE_CHARS:
         raise TemplateError(f"the template has more than {MAX_TEMPLATE_CHARS} characters")
@@ -134,8 +137,7 @@ def _parse(text: str) -> nodes.Template:
         if not line_break:
             raise TemplateError("the template holds carriage returns and all of U+001C to U+001F")
         text = text.replace("\r", line_break)
-    environment = ImmutableSandboxedEnvironment(keep_trailing_newline=True, autoescape=False, extensions=[_TokenLimit])
-    tree = environment.parse(text)
+    tree = _SYNTAX.parse(text)
     for node in tree.find_all(nodes.TemplateData):
         node.data = node.data.replace(line_break, "\r")
     for const in tree.find_all(nodes.Const):

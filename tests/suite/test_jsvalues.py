@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.suite import jsvalues
@@ -27,6 +27,7 @@ def test_number_text(number: float, text: str) -> None:
     assert jsvalues.number_text(number) == text
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False))
 def test_number_text_reads_back(number: float) -> None:
     assert jsvalues.text_to_number(jsvalues.number_text(number)) == number
@@ -82,6 +83,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values, st.sampled_from([0, 2]))
 def test_json_text_reads_back(value: object, indent: int) -> None:
     assert json.loads(jsvalues.json_text(value, indent=indent), parse_int=float) == value

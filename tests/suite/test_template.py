@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import TemplateError
@@ -171,6 +171,7 @@ def test_wide_indented_dumps_are_paid_for() -> None:
         render("{{ deep | dump(10) }}", deep=deep)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_renders_or_is_refused(text: str) -> None:
     for source in (text, "{{" + text + "}}", "{%" + text + "%}"):
@@ -181,6 +182,7 @@ def test_any_text_renders_or_is_refused(text: str) -> None:
         assert isinstance(rendered, str)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_text_without_tags_and_text_in_variables_is_kept(text: str) -> None:
     assert render("[{{ x }}]", x=text) == f"[{text}]"
