@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ class _Reading:
             self.ended = True
             return None
         try:
-            event = json.loads(data)
+            event = json.loads(data.decode())  # bytes would first be searched for their encoding
         except ValueError:
             return f"an event is not JSON: {_quote(data)}"
         if not isinstance(event, dict):
@@ -104,7 +102,10 @@ class _Reading:
         fields: Mapping[str, object] = delta if isinstance(delta, dict) else choice
         finished = choice.get("finish_reason") is not None
         self.ended = self.ended or finished
-        has_text = any(fields.get(key) for key in ("content", "text", "reasoning", "reasoning_content", "tool_calls"))
+        get = fields.get
+        has_text = bool(
+            get("content") or get("text") or get("reasoning") or get("reasoning_content") or get("tool_calls")
+        )
         only_role = not self.events and not has_text and not finished and "role" in fields
         if not only_role:
             self.events.append((time_s, has_text))
@@ -142,20 +143,27 @@ def _refusal(exchange: Exchange) -> str | None:
 
 def _events(pieces: Sequence[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
     """Data of each event with the time at which its last line was complete."""
-    body = b"".join(data for _, data in pieces)
-    ends = list(accumulate(len(data) for _, data in pieces))
+    carried: list[bytes] = []
     data_lines: list[bytes] = []
     time_s = 0.0
-    start = 0
-    while (stop := body.find(b"\n", start)) >= 0:
-        line = body[start:stop].removesuffix(b"\r")
-        if line.startswith(b"data:"):
-            data_lines.append(line[5:].removeprefix(b" "))
-            time_s = pieces[bisect_right(ends, stop)][0]
-        elif not line and data_lines:
-            yield time_s, b"\n".join(data_lines)
-            data_lines = []
-        start = stop + 1
+    for arrived_s, piece in pieces:
+        usual = not carried and not data_lines and piece.startswith(b"data: ") and piece.endswith(b"\n\n")
+        if usual and piece.find(b"\n") == len(piece) - 2:
+            yield arrived_s, piece[6:-2].removesuffix(b"\r")  # one event in one piece
+            continue
+        if b"\n" not in piece:
+            carried.append(piece)
+            continue
+        *lines, last = b"".join((*carried, piece)).split(b"\n")
+        carried = [last] if last else []
+        for raw in lines:
+            line = raw.removesuffix(b"\r")
+            if line.startswith(b"data:"):
+                data_lines.append(line[5:].removeprefix(b" "))
+                time_s = arrived_s
+            elif not line and data_lines:
+                yield time_s, b"\n".join(data_lines)
+                data_lines = []
 
 
 def _count(usage: Mapping[str, object], key: str) -> int | None:

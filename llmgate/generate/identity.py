@@ -111,7 +111,7 @@ def hub_folder(name: str, *, revision: str = "main") -> Path | None:
 
     Reference: the cache layout of huggingface_hub (`models--org--model/{refs,snapshots}`).
     """
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"))  # noqa: PTH111 - no home is no error
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     model = cache / f"models--{name.replace('/', '--')}"
     try:

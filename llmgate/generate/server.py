@@ -297,12 +297,13 @@ def _oom_kills() -> int:
 
 def _lock_path() -> Path:
     """One per user and machine: a home folder can be shared between machines."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
     try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(cache, os.W_OK):
             return cache / f"starting-{os.uname().nodename}.lock"
-    except OSError:
+    except (OSError, RuntimeError):
+        # A container may run under a user that has no home.
         pass
     return Path(tempfile.gettempdir()) / f"llmgate-{os.getuid()}-starting.lock"
 

@@ -266,17 +266,18 @@ def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0) -> Ca
     Returns:
         The cause in one sentence, and a fix.
     """
-    if out_of_memory_kills:
-        return Cause(
-            what="the machine ran out of memory and the kernel ended the server",
-            fix="Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
-        )
     said = _said(log)
     text = "\n".join(said)
     for pattern, what, fix in RULES:
         match = pattern.search(text)
         if match:
             return Cause(what=_filled(what, match), fix=_filled(fix, match))
+    # The count is the machine's, not the server's, so a cause that the log names comes first.
+    if out_of_memory_kills:
+        return Cause(
+            what="the machine ran out of memory and the kernel ended the server",
+            fix="Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
+        )
     words = _own_words(said)
     what = f"{_ended(status)}: {words}" if words else _ended(status)
     return Cause(what=what, fix="Its log says more")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision import Decision
+    from llmgate.promote.mlflow import NewVersion
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
     from llmgate.session.options import Settings
@@ -92,13 +93,10 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it.
-    from llmgate.promote.mlflow import GateRun, NewVersion, log_run  # noqa: PLC0415
+    from llmgate.promote.mlflow import GateRun, log_run  # noqa: PLC0415
 
     record = load_record(out)
-    new = None
-    if settings.mlflow_model:
-        source = settings.model or record.manifest.model.source
-        new = NewVersion(name=settings.mlflow_model, source=str(Path(source).resolve() if settings.model else source))
+    new = new_version(settings, record) if settings.mlflow_model else None
     logged = log_run(
         GateRun(
             folder=out,
@@ -130,6 +128,16 @@ def note_published(published: Published) -> Published:
     noted = {name: getattr(published, name) for name in ("version", "mlflow_run", "mlflow_url")}
     write_atomic(published.report.with_name("published.json"), json.dumps(noted, indent=2).encode())
     return published
+
+
+def new_version(settings: Settings, record: Record) -> NewVersion:
+    """The version to register: the model folder, or what the endpoint says it serves."""
+    from llmgate.promote.mlflow import NewVersion  # noqa: PLC0415
+
+    source = str(Path(settings.model).resolve()) if settings.model else record.manifest.model.source
+    # An MLflow server takes a local folder only as an artifact of the run.
+    remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))
+    return NewVersion(name=settings.mlflow_model or "", source=source, upload=bool(settings.model) and remote)
 
 
 def serving_figures(record: Record) -> Mapping[str, float]:

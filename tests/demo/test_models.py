@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from llmgate.demo import convert, models
+from llmgate.demo import convert, models, tensors
 from llmgate.demo.models import degrade, fetch_champion, resave
 from llmgate.demo.tensors import Tensor, read_model, write_model
 from llmgate.errors import CannotRunError
@@ -205,6 +205,36 @@ def test_a_conversion_that_fails_tells_why(tools: Tools, tmp_path: Path) -> None
     with pytest.raises(CannotRunError, match="could not be converted: ImportError: accelerate is too old"):
         fetch_champion(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_that_takes_too_long_is_named() -> None:
+    with pytest.raises(CannotRunError, match="the download took more than"):
+        models._run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.2, what="the download")
+    done = models._run([sys.executable, "-c", "import sys; sys.exit('no')"], timeout_s=60, what="the download")
+    assert (done.returncode, done.stderr.strip()) == (1, "no")
+
+
+def test_a_place_that_cannot_be_written_is_named(champion: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotRunError, match="cannot be written"):
+        resave(champion, tmp_path / "file" / "a")
+
+
+def test_a_model_that_another_process_made_meanwhile_is_kept(
+    champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a"
+    write = tensors.write_model
+    made: list[int] = []
+
+    def overtaken(*args: Any, **kwargs: Any) -> None:
+        write(*args, **kwargs)
+        monkeypatch.setattr(tensors, "write_model", write)
+        made.append(resave(champion, target).stat().st_ino)
+
+    monkeypatch.setattr(tensors, "write_model", overtaken)
+    assert resave(champion, target).stat().st_ino == made[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "champion"]
 
 
 def test_a_broken_torchvision_is_hidden_from_the_conversion(tmp_path: Path) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.servers import marked, spec, wait_until
 
 from llmgate.errors import ServerError
 from llmgate.generate.server import ServerPhase, ServerSpec, launch, start_server
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 
@@ -166,6 +163,18 @@ def test_a_temporary_log_is_removed_after_success_and_kept_after_failure(
     with pytest.raises(ServerError):
         start_server(spec(tmp_path, log_path=None, mode="weights"))
     assert len(list(tmp_path.glob("llmgate-vllm-*.log"))) == 1
+
+
+def test_a_user_without_a_home_can_start_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with start_server(spec(tmp_path)) as server:
+        assert server.alive()
+    assert (tmp_path / f"llmgate-{os.getuid()}-starting.lock").exists()
 
 
 def test_only_linux_is_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

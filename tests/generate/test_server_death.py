@@ -50,9 +50,12 @@ def test_reasons(death: str) -> None:
     assert not cause.fix.endswith(".")
 
 
-def test_the_kernels_verdict_comes_first() -> None:
-    log = "\n".join(DEATHS["weights"])
+def test_the_kernel_is_blamed_where_the_log_names_no_cause() -> None:
+    log = "\n".join(DEATHS["unheard-of"])
     assert explain(log, status=1, out_of_memory_kills=1).what.startswith("the machine ran out of memory and the kernel")
+    assert explain("", status=-9, out_of_memory_kills=1).what.startswith("the machine ran out of memory and the kernel")
+    log = "\n".join(DEATHS["weights"])
+    assert explain(log, status=1, out_of_memory_kills=1).what == REASONS["weights"]
 
 
 def test_warnings_of_possible_errors_are_no_causes() -> None:

@@ -21,6 +21,7 @@ from support.servers import MARK, marked, spec, wait_until
 
 from llmgate.generate import supervisor
 from llmgate.generate.server import launch, start_server
+from llmgate.generate.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,11 @@ def owner(
         finally:
             process.kill()
             process.stderr.read()
+
+
+def ended(process: ServerProcess) -> bool:
+    process.poll()
+    return process.ended
 
 
 def gone(folder: Path) -> bool:
@@ -172,6 +178,17 @@ def test_waiting_for_another_server_is_shown_and_ends(tmp_path: Path) -> None:
         ):
             second.wait_ready()
     assert steps == ["vLLM: waiting for another server that is starting"]
+
+
+def test_a_command_that_cannot_be_executed_ends_the_process(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        process = ServerProcess(
+            [str(tmp_path / "absent")], env={}, log_fd=log.fileno(), lock=tmp_path / "lock", health=("127.0.0.1", 9)
+        )
+    assert wait_until(lambda: ended(process))
+    assert "No such file" in str(process.failed)
+    assert process.pid is None
+    assert process.end(0.1) == ()
 
 
 def test_a_program_that_cannot_be_executed_is_reported(tmp_path: Path) -> None:

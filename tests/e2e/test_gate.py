@@ -1,0 +1,157 @@
+"""The main job on a real model: vLLM on the CPU, MLflow, two candidates, a promotion and a refusal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llmgate.demo.models import degrade, resave
+from llmgate.generate import supervisor
+from llmgate.record.rundir import load_record
+from llmgate.record.schema import Generation
+from llmgate.suite.dataset import write_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = pytest.mark.e2e
+
+CAPITALS = {
+    "France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "China": "Beijing",
+    "Russia": "Moscow", "Egypt": "Cairo", "Greece": "Athens", "Austria": "Vienna", "Ireland": "Dublin", "Cuba": "Havana",
+    "Portugal": "Lisbon", "England": "London", "India": "Delhi", "Norway": "Oslo", "Poland": "Warsaw", "Peru": "Lima",
+    "Sweden": "Stockholm", "Denmark": "Copenhagen", "Finland": "Helsinki", "Hungary": "Budapest", "Turkey": "Ankara",
+    "Thailand": "Bangkok", "Argentina": "Buenos Aires", "Chile": "Santiago", "Iran": "Tehran", "Iraq": "Baghdad",
+    "Kenya": "Nairobi", "Belgium": "Brussels", "Ukraine": "Kyiv", "South Korea": "Seoul", "Colombia": "Bogot",
+    "Syria": "Damascus", "Lebanon": "Beirut", "Vietnam": "Hanoi", "Romania": "Bucharest", "Bulgaria": "Sofia",
+    "Serbia": "Belgrade", "Croatia": "Zagreb",
+}  # fmt: skip
+
+SUITE = """\
+llmgate: 1
+suite: capitals
+version: 1.0.0
+description: Names the capitals of countries.
+dataset: capitals.jsonl
+prompt:
+  - {role: system, content: Answer the question in one short sentence.}
+  - {role: user, content: "What is the capital of {{ country }}?"}
+sampling: {temperature: 0, max_tokens: 16, seed: 0}
+assert:
+  - {type: icontains, value: "{{ capital }}"}
+  - {type: llm-rubric, value: "The answer names {{ capital }}.", metric: rubric}
+gate:
+  accuracy: {margin: 0.15, min: 0.4}
+  rubric: {role: watch}
+judge: {max_tokens: 96}
+serving: {concurrency: 4, requests: 24, max_tokens: 16}
+"""
+# Every third layer: what is left of the model does not know a single capital.
+STUMP = tuple(range(0, 30, 3))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    rows = [{"id": name.lower().replace(" ", "-"), "country": name, "capital": city} for name, city in CAPITALS.items()]
+    data = folder / "capitals.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_lock(data, licence="Apache-2.0")
+    (folder / "capitals.yaml").write_text(SUITE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def champion(project: Path, smollm2_dir: Path) -> Path:
+    """The champion's run, under pytest, logged and registered."""
+    done = run(
+        project, "pytest", "capitals.yaml", "-p", "no:cacheprovider", f"--llmgate-model={smollm2_dir}",
+        f"--llmgate-judge-model={smollm2_dir}", "--llmgate-out=champion", "--llmgate-mlflow-uri=sqlite:///mlflow.db",
+        "--llmgate-mlflow-model=capitals-bot",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS: " in done.stdout
+    assert "vLLM: loading weights" in done.stdout
+    return project / "champion"
+
+
+def run(folder: Path, module: str, *args: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", module] if module == "pytest" else [str(Path(sys.executable).with_name(module))]
+    before = set(engines())
+    done = subprocess.run([*program, *args], cwd=folder, capture_output=True, text=True, check=False, timeout=900)
+    assert set(engines()) <= before, "processes were left behind"
+    return done
+
+
+def engines() -> Sequence[str]:
+    """Processes that look like a vLLM server or engine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ")
+        except OSError:
+            continue
+        if b"vllm.entrypoints" in words or b"VLLM::Engine" in words:
+            found.append(path.parent.name)
+    return found
+
+
+def candidate(project: Path, model: Path, judge: Path, out: str) -> subprocess.CompletedProcess[str]:
+    return run(
+        project, "llmgate", "run", "capitals.yaml", "--model", str(model), "--judge-model", str(judge), "--out", out,
+        "--baseline", "models:/capitals-bot@champion", "--mlflow-uri", "sqlite:///mlflow.db", "--mlflow-model", "capitals-bot",
+    )  # fmt: skip
+
+
+def promote(project: Path, version: int) -> subprocess.CompletedProcess[str]:
+    uri = f"models:/capitals-bot/{version}"
+    return run(project, "llmgate", "promote", uri, "--alias", "champion", "--mlflow-uri", "sqlite:///mlflow.db")
+
+
+def test_a_real_model_goes_through_the_gate(champion: Path) -> None:
+    record = load_record(champion)
+    assert record.manifest.server.engine == "vllm"
+    assert record.manifest.server.owned
+    assert record.manifest.model.weights_digest
+    assert len(record.results) == len(CAPITALS)
+    assert all(isinstance(result.answer, Generation) and result.judged for result in record.results.values())
+    assert "Paris" in (champion / "report.html").read_text(encoding="utf-8")
+    (trace,) = record.serving
+    assert len(trace.requests) == 24
+    assert all(request.completion_tokens == 16 for request in trace.requests)
+    assert trace.server_ttft is not None
+    assert trace.server_ttft.count >= 24
+
+
+def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm2_dir: Path) -> None:
+    first = promote(project, 1)
+    assert first.returncode == 0, first.stdout + first.stderr
+
+    stump = degrade(smollm2_dir, project / "stump", keep_layers=STUMP)
+    worse = candidate(project, stump, smollm2_dir, "worse")
+    assert worse.returncode == 1, worse.stdout + worse.stderr
+    assert "FAIL: " in worse.stdout
+    refused = promote(project, 2)
+    assert refused.returncode == 1
+    assert "FAIL" in refused.stderr
+
+    same = resave(smollm2_dir, project / "resaved")
+    allowed = candidate(project, same, smollm2_dir, "same")
+    assert allowed.returncode == 0, allowed.stdout + allowed.stderr
+    assert "PASS: " in allowed.stdout
+    promoted = promote(project, 3)
+    assert promoted.returncode == 0, promoted.stdout + promoted.stderr
+    assert "models:/capitals-bot/3 is now champion (was models:/capitals-bot/1)" in promoted.stdout
+    assert champion.exists()
+
+
+def test_no_server_is_left(champion: Path) -> None:
+    record = load_record(champion)
+    assert record.manifest.server.url
+    assert supervisor.__file__
+    assert not engines()
