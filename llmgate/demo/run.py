@@ -20,7 +20,7 @@ from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, re
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.generate.identity import weights_digest
-from llmgate.record.rundir import cases_digest, load_record, write_atomic
+from llmgate.record.rundir import cases_digest, load_record
 from llmgate.record.watch import RunLock
 from llmgate.session.folder import new_run_id
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
@@ -166,7 +166,6 @@ class Runner:
         published = publish(out, decision, noted_baseline(out), settings)
         if published.version is None:
             raise CannotRunError("MLflow registered no version", where=self.mlflow_uri)
-        write_atomic(note, json.dumps({"version": published.version}).encode())
         return published.version
 
     def promote(self, entry: Entry) -> Entry:
