@@ -11,6 +11,7 @@ from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError, UsageError
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.record.rundir import MANIFEST_NAME, RunDir
+from llmgate.report.visible import one_line
 from llmgate.score.judge import RubricJudge
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
@@ -144,7 +145,8 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
             )
         )
         judging = await judge_beside(settings, plan, run, client, stack)
-        progress.stage(f"asking {target.model.name}: {len(run.missing())} answers, {settings.concurrency} in flight")
+        name = one_line(target.model.name)  # an endpoint chooses its own name
+        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
         await generate_answers(run, plan.cases, client, judging=judging, progress=progress)
         if judging:
             await judge_answers(run, plan.cases, judging, progress=progress)
@@ -179,7 +181,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
     async with ChatClient(
         target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
     ) as client:
-        progress.stage(f"judging with {target.model.name}")
+        progress.stage(f"judging with {one_line(target.model.name)}")
         judging = Judging(judge=rubric_judge(plan), ask=asker(client))
         await judge_answers(run, plan.cases, judging, progress=progress)
 
