@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "run_demo"]
 
 NAME: Final = "smollm2"
+CHAMPION: Final = "smollm2-135m"
 CHAMPION_URI: Final = f"models:/{NAME}@champion"
 
 
@@ -133,7 +134,9 @@ class Runner:
         """The options of one run, as the command line would give them."""
         given = {
             "model": str(model),
+            "served_name": CHAMPION if model == self.judge else f"{CHAMPION}-{model.name}",
             "judge_model": str(self.judge),
+            "judge_name": CHAMPION,
             "baseline": baseline,
             "out": str(out),
             "resume": True,
