@@ -49,13 +49,11 @@ class StoppedError(CannotRunError):
 def gate_run(config: pytest.Config) -> GateRun:
     """The gate run of this pytest run, made when it is first needed.
 
-    Ends pytest with exit code 4 if the options are wrong: no single item is to blame for that.
+    Raises:
+        UsageError: If the options are wrong.
     """
     if RUN not in config.stash:
-        try:
-            config.stash[RUN] = GateRun(config)
-        except LlmgateError as error:
-            pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        config.stash[RUN] = GateRun(config)
     return config.stash[RUN]
 
 
@@ -89,11 +87,13 @@ class GateRun:
     # Collecting.
 
     def load(self, path: Path) -> PlannedSuite:
-        """Plan a suite file; the first one starts the server, which takes longer than collecting."""
+        """Plan a suite file.
+
+        Raises:
+            SuiteError, DatasetError: With file, line and advice.
+        """
         if path not in self._suites:
             self._suites[path] = plan_file(path, repeat=self.settings.repeat)
-        if not self.is_worker and not self.config.option.collectonly:
-            self.prepare()
         return self._suites[path]
 
     def order(self, items: list[pytest.Item]) -> None:
@@ -101,14 +101,17 @@ class GateRun:
         items.sort(key=lambda item: "::gate::" in item.nodeid)
 
     def prepare(self) -> None:
-        """Check what can be checked and start the server, once."""
-        if self._thread is None and (self.settings.model or self.settings.endpoint):
-            try:
-                baseline = resolve_baseline(self.settings, self.out)
-                lock = RunLock(self.out)
-                note_baseline(self.out, baseline)
-            except LlmgateError as error:
-                pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        """Check what can be checked and start the server, once, because that takes longer than collecting.
+
+        Raises:
+            LlmgateError: If the baseline or the output folder cannot be used.
+        """
+        if self.is_worker or self.config.option.collectonly or self._thread is not None:
+            return
+        if self.settings.model or self.settings.endpoint:
+            baseline = resolve_baseline(self.settings, self.out)
+            lock = RunLock(self.out)
+            note_baseline(self.out, baseline)
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
 

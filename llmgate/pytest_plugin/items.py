@@ -8,6 +8,7 @@ import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision import Verdict
+from llmgate.pytest_plugin import FATAL
 from llmgate.pytest_plugin.controller import gate_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.suite.spec import is_suite_file
@@ -49,7 +50,13 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One item per case, one per gated metric."""
-        run = gate_run(self.config)
+        try:
+            run = gate_run(self.config)
+            run.prepare()
+        except LlmgateError as error:
+            # No suite is to blame: pytest ends with a usage error once collecting is over.
+            self.config.stash[FATAL] = str(error)
+            return
         try:
             self.planned = run.load(self.path)
         except LlmgateError as error:

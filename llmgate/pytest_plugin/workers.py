@@ -74,7 +74,11 @@ def node_collected(node: Any, ids: Sequence[str]) -> None:
         return
     from llmgate.pytest_plugin.controller import gate_run
 
-    run = gate_run(node.config)
-    for file in suites:
-        run.load(node.config.rootpath / file)
+    try:
+        run = gate_run(node.config)
+        run.prepare()
+        for file in suites:
+            run.load(node.config.rootpath / file)
+    except LlmgateError as error:
+        raise pytest.UsageError(f"llmgate: {error}") from error
     run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])

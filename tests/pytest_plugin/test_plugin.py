@@ -210,7 +210,7 @@ def test_options_come_from_pyproject_too(pytester: pytest.Pytester) -> None:
         pytester.makepyprojecttoml("[tool.pytest.ini_options]\n[tool.llmgate]\nconcurency = 5\n")
         result = pytester.runpytest_inprocess(suite)
     assert result.ret == 4
-    result.stdout.fnmatch_lines(["*unknown key 'concurency' in [[]tool.llmgate]. Did you mean concurrency?*"])
+    result.stderr.fnmatch_lines(["*unknown key 'concurency' in [[]tool.llmgate]. Did you mean concurrency?*"])
 
 
 def test_a_baseline_decides_by_pairs(pytester: pytest.Pytester) -> None:
@@ -252,11 +252,13 @@ def test_a_run_is_gone_on_with(pytester: pytest.Pytester) -> None:
     with FakeServer(answer=answer_right, die_after=25) as server:
         first = run(pytester, server, suite, "--llmgate-retries=0")
     assert first.ret == 1
-    first.stdout.fnmatch_lines(["problem: *15 of 40*--resume*", "INCONCLUSIVE*"])
+    first.stdout.fnmatch_lines(["problem: *of 40*--resume*", "INCONCLUSIVE*"])
+    lost = sum(not result.evaluated for result in load_record(pytester.path / "run").results.values())
+    assert lost >= 15
     with FakeServer(answer=answer_right, port=server.port) as server:
         second = run(pytester, server, suite, "--llmgate-resume")
     assert second.ret == 0
-    assert len(server.seen) == 15
+    assert len(server.seen) == lost
     second.stdout.fnmatch_lines(["PASS: *"])
 
 
