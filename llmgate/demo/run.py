@@ -209,18 +209,28 @@ def stale(out: Path, plan: Plan) -> bool:
     return manifest.cases_digest != cases_digest(case.planned for case in plan.cases)
 
 
+def score_of(entry: Entry, suite: str, name: str) -> str:
+    """A model's score on a metric, marked where the gate failed it."""
+    for metric in entry.decision.metrics:
+        if (metric.suite, metric.metric) == (suite, name) and metric.candidate is not None:
+            mark = "" if metric.verdict is Verdict.PASS else f" {metric.verdict}"
+            return f"{metric.candidate:.1%}{mark}"
+    return "-"
+
+
 def show(entries: list[Entry], folder: Path) -> None:
     """The table at the end, and where to look."""
-    console = Console()
-    names = [f"{metric.suite}::{metric.metric}" for metric in entries[0].decision.metrics if metric.gates]
-    table = Table("model", "version", "verdict", *names, "champion?")
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
-    for entry in entries:
-        scores = {f"{metric.suite}::{metric.metric}": metric.candidate for metric in entry.decision.metrics}
-        cells = [f"{score:.1%}" if (score := scores.get(name)) is not None else "-" for name in names]
-        verdict = f"[{styles[entry.decision.verdict]}]{entry.decision.verdict}[/]"
-        table.add_row(entry.title, entry.version, verdict, *cells, "yes" if entry.promoted else "refused")
-    console.print(table)
+    table = Table("", *(entry.title for entry in entries))
+    table.add_row("version", *(entry.version.removeprefix("models:/") for entry in entries))
+    for metric in entries[0].decision.metrics:
+        if metric.gates:
+            cells = [score_of(entry, metric.suite, metric.metric) for entry in entries]
+            table.add_row(f"{metric.suite}::{metric.metric}", *cells)
+    words = [f"[bold {styles[entry.decision.verdict]}]{entry.decision.verdict}[/]" for entry in entries]
+    table.add_row("verdict", *words, style="bold")
+    table.add_row("alias champion", *("allowed" if entry.promoted else "refused" for entry in entries))
+    Console().print(table)
     for entry in entries:
         click.echo(f"{entry.title}: {entry.decision.sentence}")
         if entry.promotion.startswith("refused"):

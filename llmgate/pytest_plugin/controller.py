@@ -17,7 +17,6 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
-from llmgate.record.schema import Generation
 from llmgate.record.watch import RunLock, RunWatch, State
 from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
@@ -193,12 +192,16 @@ class GateRun:
         while True:
             state = self._watch.state()
             self._watch.refresh()
-            results = [self._watch.results[key] for key in keys if key in self._watch.results]
-            if len(results) == len(keys) and all(final(result) for result in results):
-                return results
+            settled = [result for key in keys if (result := self._watch.settled(key))]
+            if len(settled) == len(keys):
+                return settled
             if state.state is not State.RUNNING:
-                raise self._failure(state.reason)
+                break
             time.sleep(POLL_S)
+        results = [self._watch.results[key] for key in keys if key in self._watch.results]
+        if len(results) == len(keys):
+            return results
+        raise self._failure(state.reason)
 
     def decision(self) -> Decision:
         """Wait until the record is sealed, then decide, once.
@@ -289,8 +292,3 @@ class StoppableProgress(LineProgress):
         """End the run when pytest has ended."""
         if self._stop_event.is_set():
             raise StoppedError("pytest ended before the run was complete", fix="Add --llmgate-resume to go on")
-
-
-def final(result: CaseResult) -> bool:
-    """Whether nothing will be added to a result."""
-    return result.judged or not isinstance(result.answer, Generation)

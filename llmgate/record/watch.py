@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from llmgate.errors import RecordError
 from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line
 from llmgate.record.rundir import SEAL_NAME
+from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,20 @@ class RunLock:
                 where=str(path),
                 fix="Wait for it to end, or choose another folder with --out",
             ) from error
+        self._note_start()
+
+    def _note_start(self) -> None:
+        """Tell followers where the journal ended before this run: a failure noted there is asked again."""
+        journal = self.path / JOURNAL_NAME
+        try:
+            size = journal.stat().st_size if journal.exists() else 0
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, b"%d" % size)
+        except OSError as error:
+            os.close(self._fd)
+            raise RecordError(
+                f"the folder cannot be written ({error.strerror})", where=str(self.path), fix="Free some space"
+            ) from error
 
     def release(self, reason: str = "") -> None:
         """Let followers know that the writer has ended; `reason` tells why, if the run is not complete."""
@@ -105,7 +120,18 @@ class RunWatch:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.results: dict[CaseKey, CaseResult] = {}
+        self._old: set[CaseKey] = set()
         self._offset = 0
+
+    def settled(self, key: CaseKey) -> CaseResult | None:
+        """The result of a generation, once nothing will be added to it while the run goes on.
+
+        Not settled are an answer that waits for its judge, and what failed before a run was resumed.
+        """
+        result = self.results.get(key)
+        if result is None or (key in self._old and not result.evaluated):
+            return None
+        return result if result.judged or not isinstance(result.answer, Generation) else None
 
     def refresh(self) -> None:
         """Read what was added since the last call.
@@ -119,12 +145,24 @@ class RunWatch:
                 data = file.read()
         except FileNotFoundError:
             return
+        start = self._start()
         for line in lines_of(data):
             if not line.endswith(b"\n"):
                 return  # being written
             result = parse_line(line, where=f"{self.path / JOURNAL_NAME} at byte {self._offset}")
             self.results[result.key] = result
+            if self._offset < start:
+                self._old.add(result.key)
+            else:
+                self._old.discard(result.key)
             self._offset += len(line)
+
+    def _start(self) -> int:
+        """Size of the journal when the run began, 0 if it is not known."""
+        try:
+            return int((self.path / LOCK_NAME).read_text(encoding="ascii") or 0)
+        except (OSError, ValueError):
+            return 0
 
     def state(self) -> RunState:
         """Whether the writer still works, and how it ended if not."""
