@@ -92,9 +92,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-    """Publish a complete run, end an incomplete one."""
-    if run := session.config.stash.get(RUN, None):
-        run.finish(exitstatus)
+    """Publish a complete run, end an incomplete one; the exit code is the decision's."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and not run.finish(exitstatus) and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

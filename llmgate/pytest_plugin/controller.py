@@ -23,7 +23,7 @@ from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, r
 from llmgate.session.plan import make_plan, plan_file
 from llmgate.session.progress import LineProgress
 from llmgate.session.publish import publish
-from llmgate.session.run import execute
+from llmgate.session.run import check_folder, execute
 from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class GateRun:
         if self.is_worker or self.config.option.collectonly or self._thread is not None:
             return
         if self.settings.model or self.settings.endpoint:
+            check_folder(self.settings, self.out)
             baseline = resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out)
             note_baseline(self.out, baseline)
@@ -229,20 +230,28 @@ class GateRun:
 
     # Ending.
 
-    def finish(self, exitstatus: int | pytest.ExitCode) -> None:
-        """Publish a complete run, end an incomplete one."""
+    def finish(self, exitstatus: int | pytest.ExitCode) -> bool:
+        """Publish a complete run, end an incomplete one.
+
+        Returns:
+            Whether nothing speaks against a good exit code. A problem that no item stands for, such as a suite that
+            only the champion ran, does.
+        """
         if self.is_worker or self._thread is None:
-            return
+            return True
         ended_early = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
-        session_stopped = ended_early or not self._selected.is_set()
-        if session_stopped or self._stopped_short():
+        if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)
-        if self._watch.state().state is State.SEALED and self._gates:
-            try:
-                self._published = publish(self.out, self.decision(), noted_baseline(self.out), self.settings).lines()
-            except LlmgateError as error:
-                self._published = (f"not published: {error}",)
+        if self._watch.state().state is not State.SEALED or not self._gates:
+            return True
+        try:
+            decision = self.decision()
+            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+        except LlmgateError as error:
+            self._published = (f"not published: {error}",)
+            return False
+        return decision.exit_code == 0
 
     def _stopped_short(self) -> bool:
         """Whether pytest stopped at a failure (-x) with answers still to come."""

@@ -176,10 +176,11 @@ class RunWatch:
             return RunState(state=State.RUNNING)
         finally:
             os.close(fd)
-        if (self.path / SEAL_NAME).exists():
-            return RunState(state=State.SEALED)
+        # The reason counts first: a resumed run that failed early leaves the seal of the run before it.
         try:
             reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
         except OSError:
+            if (self.path / SEAL_NAME).exists():
+                return RunState(state=State.SEALED)
             reason = "the run ended before it was complete"
         return RunState(state=State.ABORTED, reason=reason)

@@ -10,7 +10,7 @@ from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError, UsageError
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
-from llmgate.record.rundir import MANIFEST_NAME, RunDir
+from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.score.judge import RubricJudge
 from llmgate.session.folder import new_run_id
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["execute"]
+__all__ = ["check_folder", "execute"]
 
 HEARTBEAT_S: Final = 0.2
 
@@ -47,6 +47,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
     """
     make_folder(out)
+    check_folder(settings, out)
+    progress.stage(f"the record goes to {out}")
     with ExitStack() as closing:
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
@@ -101,6 +103,16 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
     manifest = make_manifest(settings, plan, target, identify_judge(settings, plan), run_id=new_run_id(), redact=redact)
     opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
+
+
+def check_folder(settings: Settings, out: Path) -> None:
+    """Refuse a folder that holds a run already, before a server is started for nothing.
+
+    Raises:
+        RecordError: If it does, and the run is not to be gone on with.
+    """
+    if has_run(out) and not settings.resume:
+        raise folder_taken(out)
 
 
 def has_run(out: Path) -> bool:

@@ -247,6 +247,29 @@ def test_a_baseline_that_does_not_fit_is_refused(pytester: pytest.Pytester, chan
     assert "\nPASS: " not in text
 
 
+def test_a_suite_that_only_the_champion_ran_fails_the_session(pytester: pytest.Pytester) -> None:
+    suite = write_suite(pytester.path)
+    write_suite(pytester.path, "other")
+    with FakeServer(answer=answer_right) as server:
+        assert run(pytester, server, pytester.path).ret == 0
+        (pytester.path / "run").rename(pytester.path / "champion")
+        result = run(pytester, server, suite, "--llmgate-baseline=champion")
+    assert result.parseoutcomes() == {"passed": 41}
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["problem: other: the champion's run has this suite*", "INCONCLUSIVE*"])
+
+
+def test_a_folder_with_a_run_is_not_written_over(pytester: pytest.Pytester) -> None:
+    suite = write_suite(pytester.path, cases=4, gate="min: 0.2")
+    with FakeServer(answer=answer_right) as server:
+        assert run(pytester, server, suite).ret == 0
+        asked = len(server.seen)
+        again = run(pytester, server, suite)
+    assert again.ret == 4
+    assert len(server.seen) == asked
+    again.stderr.fnmatch_lines(["*this folder already holds a run*--resume*"])
+
+
 def test_a_run_is_gone_on_with(pytester: pytest.Pytester) -> None:
     suite = write_suite(pytester.path)
     with FakeServer(answer=answer_right, die_after=25) as server:

@@ -99,6 +99,9 @@ def test_the_end_of_a_run_is_told_apart(tmp_path: Path) -> None:
         raise RuntimeError("the server died")
     assert watch.state().reason == "the server died"
     (tmp_path / "seal.json").write_text("{}", encoding="utf-8")
+    assert watch.state().state is State.ABORTED, "the seal is that of the run before"
+    with RunLock(tmp_path):
+        pass
     assert watch.state().state is State.SEALED
 
 
