@@ -73,6 +73,7 @@ class GateRun:
         self.is_worker = is_worker(config)
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
+        self._notices = terminal.Notices(config)
         self._suites: dict[Path, PlannedSuite] = {}
         self._plan: Plan | None = None
         self._selected = threading.Event()
@@ -165,8 +166,7 @@ class GateRun:
 
     def _work(self, lock: RunLock) -> None:
         """The thread: carry out the run, whatever happens tell the followers."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        progress = StoppableProgress(self._stop, terminal.line_writer(reporter))
+        progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
                 execute(self.settings, self._wait_for_plan, out=self.out, progress=progress)
@@ -198,7 +198,7 @@ class GateRun:
                 return settled
             if state.state is not State.RUNNING:
                 break
-            time.sleep(POLL_S)
+            self._pause()
         results = [self._watch.results[key] for key in keys if key in self._watch.results]
         if len(results) == len(keys):
             return results
@@ -213,11 +213,15 @@ class GateRun:
         """
         if self._decision is None:
             while (state := self._watch.state()).state is State.RUNNING:
-                time.sleep(POLL_S)
+                self._pause()
             if state.state is State.ABORTED:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
+
+    def _pause(self) -> None:
+        self._notices.flush()
+        time.sleep(POLL_S)
 
     def _failure(self, reason: str) -> LlmgateError:
         if isinstance(self._error, LlmgateError):
@@ -243,6 +247,7 @@ class GateRun:
         if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)
+        self._notices.flush()
         if self._watch.state().state is not State.SEALED or not self._gates:
             return True
         try:

@@ -162,6 +162,20 @@ def test_a_case_without_an_answer_is_an_error_and_bars_pass(pytester: pytest.Pyt
     result.stdout.fnmatch_lines(["*problem: *2 of 40*", "INCONCLUSIVE*"])
 
 
+def test_an_error_of_a_watched_judge_is_shown_and_keeps_no_gate_shut(pytester: pytest.Pytester) -> None:
+    extra = "  - {type: llm-rubric, value: 'Says {{ word }}', metric: tone}\n"
+    suite = write_suite(pytester.path, extra=extra)
+
+    def answer(body: dict[str, Any]) -> str:
+        return "no JSON at all" if "response_format" in body else answer_right(body)
+
+    with FakeServer(answer=answer) as server:
+        result = run(pytester, server, suite, f"--llmgate-judge-endpoint={server.url}")
+    assert result.parseoutcomes() == {"missed": 40, "passed": 1}
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*error: llm-rubric: *", "PASS: *"])
+
+
 def test_a_dead_endpoint_is_said_once_and_nothing_passes(pytester: pytest.Pytester) -> None:
     suite = write_suite(pytester.path)
     with FakeServer() as server:
