@@ -430,7 +430,7 @@ def without(record: Record, key: CaseKey) -> Record:
     return seal(replace(record, results={k: v for k, v in record.results.items() if k != key}))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_deleting_any_line_never_improves_a_verdict(data: st.DataObject) -> None:
     candidate, champion, policy = data.draw(situations())

@@ -81,6 +81,8 @@ def test_when_the_loss_seems_real_the_cases_for_that_loss_are_named() -> None:
     [
         (88, 100, "PASS: at least 81.3 % (95 %), minimum 80 %. 88 of 100 answers right."),
         (72, 100, "FAIL: at most 79.3 % (95 %), minimum 80 %. 72 of 100 answers right."),
+        # No number of cases tells a rate from itself.
+        (80, 100, "INCONCLUSIVE: between 72.3 % and 86.3 % (95 % each), minimum 80 %. 80 of 100 answers right."),
         (1, 1, "INCONCLUSIVE: between 5.0 % and 100.0 % (95 % each), minimum 80 %. 1 of 1 answer right."),
         (
             85, 100,
