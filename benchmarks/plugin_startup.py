@@ -1,7 +1,7 @@
 """What an unrelated pytest run pays for having llmgate installed.
 
-Runs pytest on one trivial test with and without the plugin, in turn, and prints the difference of the medians and the
-ratio. Figures of one run on one machine: compare the ratio, not the seconds.
+Runs pytest on one trivial test with and without the plugin, in random order, and prints the median of the differences
+and the ratio. Other plugins of the environment are switched off where they can be: they only add noise.
 
     python benchmarks/plugin_startup.py --runs 30
 """
@@ -9,7 +9,9 @@ ratio. Figures of one run on one machine: compare the ratio, not the seconds.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
+import secrets
 import statistics
 import subprocess
 import sys
@@ -17,14 +19,28 @@ import tempfile
 import time
 from pathlib import Path
 
+OTHERS = ("cacheprovider", "anyio", "hypothesispytest", "xdist", "xdist.looponfail")
+
 
 def seconds(folder: Path, *args: str) -> tuple[float, float]:
     """Wall time and CPU time of one pytest process."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
+    others = [word for name in OTHERS for word in ("-p", f"no:{name}")]
+    command = [sys.executable, "-m", "pytest", "-q", *others, *args]
+    # Compiled modules are kept, as they are wherever pytest runs more than once.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def pair(folder: Path) -> tuple[tuple[float, float], tuple[float, float]]:
+    """One run without and one with the plugin, in random order."""
+    if secrets.randbelow(2):
+        without = seconds(folder, "-p", "no:llmgate")
+        return without, seconds(folder)
+    with_plugin = seconds(folder)
+    return seconds(folder, "-p", "no:llmgate"), with_plugin
 
 
 def main() -> None:
@@ -35,12 +51,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_unrelated.py").write_text("def test_unrelated(): pass\n", encoding="utf-8")
-        seconds(folder)
-        pairs = [(seconds(folder, "-p", "no:llmgate"), seconds(folder)) for _ in range(runs)]
+        pairs = [pair(folder) for _ in range(runs + 1)][1:]
     for index, kind in enumerate(("wall", "CPU")):
-        without = statistics.median(pair[0][index] for pair in pairs)
-        with_plugin = statistics.median(pair[1][index] for pair in pairs)
-        difference = statistics.median(pair[1][index] - pair[0][index] for pair in pairs)
+        without = statistics.median(one[0][index] for one in pairs)
+        with_plugin = statistics.median(one[1][index] for one in pairs)
+        difference = statistics.median(one[1][index] - one[0][index] for one in pairs)
         print(
             f"{kind}: without {without * 1e3:.0f} ms, with {with_plugin * 1e3:.0f} ms, "
             f"difference {difference * 1e3:.1f} ms (median of {runs} pairs), ratio {with_plugin / without:.3f}"
