@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line
+from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
 from llmgate.record.rundir import SEAL_NAME
 from llmgate.record.schema import Generation
 
@@ -58,21 +58,13 @@ class RunLock:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / REASON_NAME).unlink(missing_ok=True)
             self._fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RecordError(
                 f"the folder cannot be used ({error.strerror})", where=str(path), fix="Choose another one with --out"
             ) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise RecordError(
-                "another llmgate process is writing to this run",
-                where=str(path),
-                fix="Wait for it to end, or choose another folder with --out",
-            ) from error
+        take_lock(self._fd, path)
+        (path / REASON_NAME).unlink(missing_ok=True)
         self._note_start()
 
     def _note_start(self) -> None:
