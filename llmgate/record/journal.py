@@ -27,7 +27,18 @@ from llmgate.record.schema import CaseKey, CaseResult
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JOURNAL_NAME", "NO_SECRETS", "Journal", "JournalContent", "Redactor", "read_journal"]
+__all__ = [
+    "JOURNAL_NAME",
+    "NO_SECRETS",
+    "Journal",
+    "JournalContent",
+    "Redactor",
+    "first_problem",
+    "lines_of",
+    "parse_line",
+    "read_journal",
+    "take_lock",
+]
 
 JOURNAL_NAME: Final = "journal.jsonl"
 FSYNC_INTERVAL_S: Final = 1.0

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-__all__ = ["MANIFEST_NAME", "RunDir", "cases_digest", "folder_taken", "load_record", "planned_keys", "write_atomic"]
+__all__ = [
+    "MANIFEST_NAME",
+    "SEAL_NAME",
+    "RunDir",
+    "cases_digest",
+    "folder_taken",
+    "load_record",
+    "planned_keys",
+    "write_atomic",
+]
 
 MANIFEST_NAME: Final = "manifest.json"
 CASES_NAME: Final = "cases.jsonl"
