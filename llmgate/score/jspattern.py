@@ -3,7 +3,8 @@ r"""Regular expressions as JavaScript reads them, run by the `regex` package wit
 A pattern is translated, so that `\d`, `\w`, `\b`, `\s`, `$`, `.`, classes, braces and back-references mean what they
 mean in JavaScript without flags (ECMA-262, Annex B.1.2), where an emoji is two characters. A pattern that uses what
 only Python knows, such as `(?i)` or `a++`, is an error in JavaScript; it is taken as Python reads it, unchanged.
-Known difference: JavaScript forgets the groups inside a repetition before each round, Python does not.
+JavaScript forgets the groups inside a repetition before each round, and Python does not: where that could matter to a
+back-reference, the pattern is refused.
 """
 
 from __future__ import annotations

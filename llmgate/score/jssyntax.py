@@ -6,6 +6,7 @@ Reference: ECMA-262, 22.2.1 (patterns) and Annex B.1.2 (what patterns without th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from llmgate.suite.jsvalues import WHITESPACE
 
@@ -92,6 +93,15 @@ def expanded_size(source: str) -> int:
     return total + sum(outer)
 
 
+@dataclass(slots=True)
+class _Group:
+    """A group while it is open. `number` is 0 if it captures nothing; `before` is how many captured before it."""
+
+    number: int
+    before: int
+    may_skip: bool = False
+
+
 class _Translator:
     def __init__(self, source: str, *, unicode: bool) -> None:
         self.source = source
@@ -102,7 +112,9 @@ class _Translator:
         self.groups = len(capturing)
         self.numbers = {name: number for number, name in enumerate(capturing, start=1) if name}
         self.opened = 0
-        self.open: list[int] = []
+        self.open: list[_Group] = []
+        self.closed: _Group | None = None
+        self.forgotten: set[int] = set()
 
     def translate(self) -> str:
         pieces: list[str] = []
@@ -118,6 +130,7 @@ class _Translator:
 
     def next_piece(self) -> str:
         character = self.source[self.position]
+        closed, self.closed = self.closed, None
         if character == "\\":
             return self.escape()
         if character == "[":
@@ -125,10 +138,12 @@ class _Translator:
         if character == "(":
             return self.group()
         if character in "*+?{":
-            return self.quantifier(character)
+            return self.quantifier(character, closed)
         self.position += 1
         if character == ")" and self.open:
-            self.open.pop()
+            self.closed = self.open.pop()
+            self.may_skip(self.closed.may_skip)
+        self.may_skip(character == "|")
         if character in "]}" and self.unicode:
             raise ValueError(f"lone {character} at {self.position - 1}")
         return {".": _ANY, "$": r"\Z", "]": r"\]", "}": r"\}"}.get(character, character)
@@ -138,20 +153,26 @@ class _Translator:
         if match is None or match["foreign"] is not None:
             raise _Foreign
         capturing = match[0] == "(" or match["name"]
+        self.open.append(_Group(number=self.opened + 1 if capturing else 0, before=self.opened))
         self.opened += 1 if capturing else 0
-        self.open.append(self.opened if capturing else 0)
         return match[0]
 
-    def quantifier(self, character: str) -> str:
+    def may_skip(self, skips: bool) -> None:
+        if self.open and skips:
+            self.open[-1].may_skip = True
+
+    def quantifier(self, character: str, closed: _Group | None) -> str:
         match = self.take(_QUANTIFIER) if character == "{" else self.take(re.compile(r"[*+?]"))
         if match is None:
             if self.unicode:
                 raise ValueError(f"lone {{ at {self.position}")
             self.position += 1
             return r"\{"
-        follower = self.source[self.position : self.position + 1]
-        if follower == "+":
+        if self.source.startswith("+", self.position):
             raise _Foreign
+        self.may_skip(match[0] in {"*", "?"} or match[0].startswith("{0"))
+        if closed is not None and closed.may_skip and match[0] not in {"?", "{0}", "{1}", "{0,1}", "{1,1}"}:
+            self.forgotten |= {*range(closed.before + 1, self.opened + 1)} - {closed.number}
         return match[0]
 
     def escape(self) -> str:
@@ -189,7 +210,11 @@ class _Translator:
 
     def reference(self, number: int) -> str:
         # To a group that has not matched yet, or is still open, JavaScript takes it as the empty text.
-        return "(?:)" if number in self.open else f"(?({number})\\g<{number}>)"
+        if number in self.forgotten:
+            raise ValueError(
+                "a reference to a group that a repetition may skip: JavaScript forgets it, Python does not"
+            )
+        return "(?:)" if any(group.number == number for group in self.open) else f"(?({number})\\g<{number}>)"
 
     def property(self) -> str:
         match = self.take(re.compile(r"\\[pP]\{[A-Za-z0-9_]+(?:=[A-Za-z0-9_]+)?\}"))

@@ -87,6 +87,17 @@ def test_pythons_own_patterns_are_taken_as_they_are() -> None:
     assert not Pattern.compile(r"a++ab").found_in("aaab")
 
 
+@pytest.mark.parametrize("pattern", [r"^(?:(a)|b)*\1$", r"(?:(?:x|(y)?)z){2,}\1", r"(?<n>(?<m>a)?b)+\k<m>"])
+def test_references_whose_meaning_differs_are_refused(pattern: str) -> None:
+    with pytest.raises(SuiteError, match="JavaScript forgets it"):
+        Pattern.compile(pattern)
+
+
+@pytest.mark.parametrize("pattern", [r"(a|b)*\1", r"(?:(a)b)+\1", r"(?:(a)|b)?c\1"])
+def test_references_whose_meaning_is_the_same_are_kept(pattern: str) -> None:
+    Pattern.compile(pattern)
+
+
 @pytest.mark.parametrize("pattern", ["^(a|aa)+$", r"^(.*?,){25}P"])
 def test_a_search_without_end_is_an_error(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmgate.score.jspattern.TIME_LIMIT_S", 0.05)
