@@ -74,7 +74,7 @@ class GateRun:
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
         self._notices = terminal.Notices(config)
-        self._suites: dict[Path, PlannedSuite] = {}
+        self._suites: dict[str, PlannedSuite] = {}
         self._plan: Plan | None = None
         self._selected = threading.Event()
         self._stop = threading.Event()
@@ -86,15 +86,19 @@ class GateRun:
 
     # Collecting.
 
-    def load(self, path: Path) -> PlannedSuite:
+    def load(self, path: Path, nodeid: str) -> PlannedSuite:
         """Plan a suite file.
+
+        Args:
+            path: The file.
+            nodeid: Its node id, by which items are selected.
 
         Raises:
             SuiteError, DatasetError: With file, line and advice.
         """
-        if path not in self._suites:
-            self._suites[path] = plan_file(path, repeat=self.settings.repeat)
-        return self._suites[path]
+        if nodeid not in self._suites:
+            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat)
+        return self._suites[nodeid]
 
     def order(self, items: list[pytest.Item]) -> None:
         """Put gate items last."""
@@ -122,7 +126,7 @@ class GateRun:
         """Ask for the cases of the selected items."""
         if self.is_worker or self.config.option.collectonly:
             return
-        self.select([item.nodeid for item in items if item.path in self._suites])
+        self.select([item.nodeid for item in items if item.nodeid.partition("::")[0] in self._suites])
 
     def select(self, nodeids: Sequence[str]) -> None:
         """Ask for the cases that items name; a gate needs all cases of its suite.
@@ -136,33 +140,28 @@ class GateRun:
             raise pytest.UsageError(
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
-        by_id = {self.nodeid(path): planned for path, planned in self._suites.items()}
         cases: set[tuple[str, str]] = set()
         gates: set[str] = set()
         for nodeid in nodeids:
             file, _, name = nodeid.partition("::")
-            planned = by_id[file]
+            planned = self._suites[file]
             if name.startswith("gate::"):
                 gates.add(planned.suite.name)
             else:
                 cases.add((planned.suite.name, name))
         cases |= {
-            (p.suite.name, case.planned.case) for p in by_id.values() if p.suite.name in gates for case in p.cases
+            (p.suite.name, case.planned.case)
+            for p in self._suites.values()
+            if p.suite.name in gates
+            for case in p.cases
         }
-        suites = [p for p in by_id.values() if any(suite == p.suite.name for suite, _ in cases)]
+        suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
         try:
             self._plan = make_plan(suites, self.settings, selected=cases, gated=gates)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
         self._gates = frozenset(gates)
         self._selected.set()
-
-    def nodeid(self, path: Path) -> str:
-        """A suite file's node id."""
-        try:
-            return path.relative_to(self.config.rootpath).as_posix()
-        except ValueError:
-            return path.as_posix()
 
     def _work(self, lock: RunLock) -> None:
         """The thread: carry out the run, whatever happens tell the followers."""

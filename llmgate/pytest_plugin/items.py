@@ -58,7 +58,7 @@ class SuiteFile(pytest.File):
             self.config.stash[FATAL] = str(error)
             return
         try:
-            self.planned = run.load(self.path)
+            self.planned = run.load(self.path, self.nodeid)
         except LlmgateError as error:
             raise self.CollectError(str(error)) from error
         watched = frozenset(metric.metric for metric in self.planned.suite.metrics if not metric.gates)

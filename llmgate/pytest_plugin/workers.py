@@ -78,7 +78,7 @@ def node_collected(node: Any, ids: Sequence[str]) -> None:
         run = gate_run(node.config)
         run.prepare()
         for file in suites:
-            run.load(node.config.rootpath / file)
+            run.load(node.config.rootpath / file, file)
     except LlmgateError as error:
         raise pytest.UsageError(f"llmgate: {error}") from error
     run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])

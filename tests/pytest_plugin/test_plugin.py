@@ -43,6 +43,16 @@ def test_cases_and_gates_report_and_the_verdict_is_said(pytester: pytest.Pyteste
     assert (pytester.path / "run" / "report.html").exists()
 
 
+def test_a_suite_outside_the_root_is_run_too(pytester: pytest.Pytester) -> None:
+    (pytester.path / "here").mkdir()
+    (pytester.path / "there").mkdir()
+    suite = write_suite(pytester.path / "there", cases=4, gate="min: 0.2")
+    with FakeServer(answer=answer_right) as server:
+        result = run(pytester, server, suite, f"--rootdir={pytester.path / 'here'}")
+    assert result.ret == 0
+    assert result.parseoutcomes() == {"passed": 5}
+
+
 def test_a_gate_that_fails_fails_the_session(pytester: pytest.Pytester) -> None:
     suite = write_suite(pytester.path, gate="min: 0.9")
     with FakeServer(answer=lambda _: WRONG) as server:
