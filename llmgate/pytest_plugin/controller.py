@@ -17,7 +17,7 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
-from llmgate.record.watch import RunLock, RunWatch, State
+from llmgate.record.watch import RunLock, RunState, RunWatch, State
 from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import make_plan, plan_file
@@ -39,6 +39,7 @@ __all__ = ["GateRun", "gate_run"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
+BEGIN_S: Final = 20.0
 
 
 class StoppedError(CannotRunError):
@@ -83,6 +84,7 @@ class GateRun:
         self._decision: Decision | None = None
         self._published: Sequence[str] = ()
         self._gates: frozenset[str] = frozenset()
+        self._waiting_since = 0.0
 
     # Collecting.
 
@@ -190,7 +192,7 @@ class GateRun:
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
         while True:
-            state = self._watch.state()
+            state = self._state()
             self._watch.refresh()
             settled = [result for key in keys if (result := self._watch.settled(key))]
             if len(settled) == len(keys):
@@ -211,12 +213,27 @@ class GateRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._watch.state()).state is State.RUNNING:
+            while (state := self._state()).state is State.RUNNING:
                 self._pause()
             if state.state is State.ABORTED:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
+
+    def _state(self) -> RunState:
+        """How far the run is; in a worker, not for ever that it has not begun.
+
+        The controller takes the run's lock before workers get their first item, so a lock that is missing means
+        that it never will.
+        """
+        self._waiting_since = self._waiting_since or time.monotonic()
+        if self.is_worker and not self._watch.begun() and time.monotonic() - self._waiting_since > BEGIN_S:
+            raise CannotRunError(
+                "the xdist controller did not start the run",
+                where=str(self.out),
+                fix="Run it without -n, and report this",
+            )
+        return self._watch.state()
 
     def _pause(self) -> None:
         self._notices.flush()

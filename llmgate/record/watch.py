@@ -156,6 +156,10 @@ class RunWatch:
         except (OSError, ValueError):
             return 0
 
+    def begun(self) -> bool:
+        """Whether a writer has ever taken the lock."""
+        return (self.path / LOCK_NAME).exists()
+
     def state(self) -> RunState:
         """Whether the writer still works, and how it ended if not."""
         try:
