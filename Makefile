@@ -21,7 +21,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[demo,test]' \
 	  > $(VENV)/install.log 2>&1 & pid=$$!; \
 	  while kill -0 $$pid 2>/dev/null; do \
-	    sleep 5; echo "[env] $$(grep -cE '^ *(Downloading|Using cached|Collecting|Requirement|Processing)' $(VENV)/install.log) packages looked at, $$(du -sm $(VENV) | cut -f1) MB installed"; \
+	    sleep 10; echo "[env] $$(grep -cE '^ *(Downloading|Using cached|Collecting|Requirement|Processing)' $(VENV)/install.log) packages looked at, $$(du -sm $(VENV) | cut -f1) MB installed"; \
 	  done; wait $$pid || { tail -30 $(VENV)/install.log; exit 1; }
 	@$(BIN)/python -m pip uninstall -y -q torchvision torchaudio torchcodec 2>/dev/null || true
 	@touch $@

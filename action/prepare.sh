@@ -31,6 +31,7 @@ quietly() {
 new_enough() { "$1" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
 
 install=${LLMGATE_ACTION_INSTALL:-}
+pins=()
 python=${LLMGATE_ACTION_PYTHON:-}
 
 if [[ ${LLMGATE_ACTION_UPLOAD:-} != true && ${LLMGATE_ACTION_UPLOAD:-} != false ]]; then
@@ -55,12 +56,15 @@ else
   # Isolated: a file of the checkout that is called like a module must not run.
   quietly "$base" -I -m venv "$folder" || fail "python3 -m venv failed, see the log. On Debian and Ubuntu it needs the package python3-venv"
   found=$folder/bin/python
+  # The versions that were tested. Which ones vLLM for GPUs wants depends on the machine.
+  [[ ,$install, == *,vllm,* ]] || pins=(--constraint "$GITHUB_ACTION_PATH/constraints.txt")
 fi
 
 if [[ $install != none ]]; then
   echo "::group::Install llmgate${install:+ with $install}"
   status=0
-  quietly "$found" -P -m pip install --disable-pip-version-check --no-input "$GITHUB_ACTION_PATH${install:+[$install]}" || status=$?
+  quietly "$found" -P -m pip install --disable-pip-version-check --no-input "${pins[@]}" \
+    "$GITHUB_ACTION_PATH${install:+[$install]}" || status=$?
   echo "::endgroup::"
   [[ $status == 0 ]] || fail "pip could not install llmgate${install:+ with $install}, see the log"
 fi

@@ -11,13 +11,14 @@ import click
 
 from llmgate import __version__
 from llmgate.errors import EXIT_CANNOT_RUN, LlmgateError, UsageError
-from llmgate.session.options import OPTIONS, settings_from
+from llmgate.session.options import OPTIONS
+from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmgate.gate.decision import Decision
-    from llmgate.session.options import Settings
+    from llmgate.session.settings import Settings
 
 __all__ = ["main"]
 
@@ -294,12 +295,16 @@ def promote(uri: str, alias: str, mlflow_uri: str | None) -> None:
 @click.argument("dataset", type=PATH)
 @click.option("--version", "version", help="The new version. Needed when locked content changed.")
 @click.option("--licence", help="SPDX name of the licence.")
+@click.option("--id-column", help="Column that names the rows [default: id].")
 @click.option("--check", is_flag=True, help="Only check that the file matches its lock.")
-def lock(dataset: Path, version: str | None, licence: str | None, *, check: bool) -> None:
+def lock(dataset: Path, version: str | None, licence: str | None, id_column: str | None, *, check: bool) -> None:
     """Write or check the lock of a DATASET (JSON Lines): digests of the file and of every row."""
     from llmgate.suite.dataset import check_lock, write_lock
 
-    locked = check_lock(dataset) if check else write_lock(dataset, version=version, licence=licence)
+    if check:
+        locked = check_lock(dataset, id_column=id_column or "id")
+    else:
+        locked = write_lock(dataset, version=version, licence=licence, id_column=id_column)
     click.echo(f"{dataset}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
 
 

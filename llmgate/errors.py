@@ -5,7 +5,6 @@ Plain text only; doors add colour. `exit_code` is what the command line returns.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -131,6 +130,8 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     Returns:
         `Did you mean icontains?` or `Valid names: a, b, c`.
     """
+    import difflib
+
     known = sorted(candidates)
     # Case is a frequent slip, but difflib counts it as if the letter were another one.
     folded = {candidate.casefold(): candidate for candidate in reversed(known)}

@@ -20,24 +20,25 @@ from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, re
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.generate.identity import weights_digest
-from llmgate.record.rundir import cases_digest, load_record, write_atomic
+from llmgate.record.rundir import cases_digest, load_record
 from llmgate.record.watch import RunLock
 from llmgate.session.folder import new_run_id
-from llmgate.session.options import settings_from
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import find_suites, make_plan, plan_file
 from llmgate.session.progress import LineProgress, Progress
 from llmgate.session.promotion import promote_version
 from llmgate.session.publish import publish, write_report
 from llmgate.session.run import execute
+from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
-    from llmgate.session.options import Settings
     from llmgate.session.plan import Plan
+    from llmgate.session.settings import Settings
 
 __all__ = ["Entry", "run_demo"]
 
 NAME: Final = "smollm2"
+CHAMPION: Final = "smollm2-135m"
 CHAMPION_URI: Final = f"models:/{NAME}@champion"
 
 
@@ -133,7 +134,9 @@ class Runner:
         """The options of one run, as the command line would give them."""
         given = {
             "model": str(model),
+            "served_name": CHAMPION if model == self.judge else f"{CHAMPION}-{model.name}",
             "judge_model": str(self.judge),
+            "judge_name": CHAMPION,
             "baseline": baseline,
             "out": str(out),
             "resume": True,
@@ -166,7 +169,6 @@ class Runner:
         published = publish(out, decision, noted_baseline(out), settings)
         if published.version is None:
             raise CannotRunError("MLflow registered no version", where=self.mlflow_uri)
-        write_atomic(note, json.dumps({"version": published.version}).encode())
         return published.version
 
     def promote(self, entry: Entry) -> Entry:
@@ -207,18 +209,28 @@ def stale(out: Path, plan: Plan) -> bool:
     return manifest.cases_digest != cases_digest(case.planned for case in plan.cases)
 
 
+def score_of(entry: Entry, suite: str, name: str) -> str:
+    """A model's score on a metric, marked where the gate failed it."""
+    for metric in entry.decision.metrics:
+        if (metric.suite, metric.metric) == (suite, name) and metric.candidate is not None:
+            mark = "" if metric.verdict is Verdict.PASS else f" {metric.verdict}"
+            return f"{metric.candidate:.1%}{mark}"
+    return "-"
+
+
 def show(entries: list[Entry], folder: Path) -> None:
     """The table at the end, and where to look."""
-    console = Console()
-    names = [f"{metric.suite}::{metric.metric}" for metric in entries[0].decision.metrics if metric.gates]
-    table = Table("model", "version", "verdict", *names, "champion?")
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
-    for entry in entries:
-        scores = {f"{metric.suite}::{metric.metric}": metric.candidate for metric in entry.decision.metrics}
-        cells = [f"{score:.1%}" if (score := scores.get(name)) is not None else "-" for name in names]
-        verdict = f"[{styles[entry.decision.verdict]}]{entry.decision.verdict}[/]"
-        table.add_row(entry.title, entry.version, verdict, *cells, "yes" if entry.promoted else "refused")
-    console.print(table)
+    table = Table("", *(entry.title for entry in entries))
+    table.add_row("version", *(entry.version.removeprefix("models:/") for entry in entries))
+    for metric in entries[0].decision.metrics:
+        if metric.gates:
+            cells = [score_of(entry, metric.suite, metric.metric) for entry in entries]
+            table.add_row(f"{metric.suite}::{metric.metric}", *cells)
+    words = [f"[bold {styles[entry.decision.verdict]}]{entry.decision.verdict}[/]" for entry in entries]
+    table.add_row("verdict", *words, style="bold")
+    table.add_row("alias champion", *("allowed" if entry.promoted else "refused" for entry in entries))
+    Console().print(table)
     for entry in entries:
         click.echo(f"{entry.title}: {entry.decision.sentence}")
         if entry.promotion.startswith("refused"):

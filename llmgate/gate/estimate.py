@@ -98,8 +98,6 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Findi
 
 
 def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: float, ceiling: float) -> Interval:
-    if len(values) == 0:
-        raise UndefinedError("no case could be evaluated")
     if pairs.clusters is not None and len(set(pairs.clusters)) < 2:
         raise UndefinedError(f"all {len(values)} cases belong to one cluster, so their spread is unknown")
     interval = None

@@ -143,7 +143,7 @@ def _required_errors(record: Record) -> list[Problem]:
         Problem(
             where=suite,
             what=f"{count(len(cases), 'required check')} could not be evaluated: {name_some(cases)}",
-            fix="Run these cases again",
+            fix="Ask them again: add --resume and --out with the folder of the run",
         )
         for suite, cases in sorted(broken.items())
     ]

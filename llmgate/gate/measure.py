@@ -108,7 +108,11 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | No
     if pairs.errors:
         noun = "case" if pairs.champion is None else "pair"
         what = f"{len(pairs.errors):,} of {count(pairs.expected, noun)} could not be evaluated"
-        return Problem(where=where, what=f"{what}: {name_some(pairs.errors)}", fix="Run these cases again")
+        return Problem(
+            where=where,
+            what=f"{what}: {name_some(pairs.errors)}",
+            fix="Ask them again: add --resume and --out with the folder of the run",
+        )
     if pairs.champion is None and policy.min is None:
         return Problem(where=where, what="there is nothing to compare with", fix="Give a champion run, or set min:")
     return None

@@ -16,13 +16,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_checks import model_folder
+from llmgate.generate.model_folder import hub_folder, model_folder
 from llmgate.record.schema import Hardware, ModelIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["hardware", "hub_folder", "model_identity", "packages", "weights_digest"]
+__all__ = ["hardware", "model_identity", "packages", "weights_digest"]
 
 RELEVANT = frozenset(
     {
@@ -97,29 +97,6 @@ def _entry(folder: Path, name: str) -> dict[str, str | int]:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     return {"path": name, "size": size, "sha256": digest}
-
-
-def hub_folder(name: str, *, revision: str = "main") -> Path | None:
-    """Where the hub's cache keeps a model, without asking the hub.
-
-    Args:
-        name: For example `org/model`.
-        revision: Branch, tag or commit.
-
-    Returns:
-        The snapshot's folder, None if it is not there.
-
-    Reference: the cache layout of huggingface_hub (`models--org--model/{refs,snapshots}`).
-    """
-    home = Path(os.environ.get("HF_HOME") or os.path.expanduser("~/.cache/huggingface"))  # noqa: PTH111 - no home is no error
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    model = cache / f"models--{name.replace('/', '--')}"
-    try:
-        commit = (model / "refs" / revision).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        commit = revision
-    folder = model / "snapshots" / commit
-    return folder if folder.is_dir() else None
 
 
 def model_identity(model: str, *, name: str | None = None, registry_uri: str | None = None) -> ModelIdentity:

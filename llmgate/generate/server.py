@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_checks import check_model, config_file_flags, find_engine, model_folder, reserve_port
+from llmgate.generate.model_folder import check_model, model_folder
+from llmgate.generate.server_checks import config_file_flags, find_engine, reserve_port
 from llmgate.generate.server_command import Device, ServerSpec, command
 from llmgate.generate.server_death import Cause, explain, useful_lines
 from llmgate.generate.server_log import ServerPhase, phase_of, silent
+from llmgate.generate.server_machine import oom_kills, start_lock
 from llmgate.generate.server_probe import Probe
 from llmgate.generate.server_process import ServerProcess
 from llmgate.record.schema import ServerIdentity
@@ -76,7 +78,7 @@ class Server:
         self._probe = Probe(host=spec.connect_host, port=self.port, api_key=built.env.get("VLLM_API_KEY"))
         self._guard = threading.RLock()
         self._launched = time.monotonic()
-        self._oom_kills = _oom_kills()
+        self._oom_kills = oom_kills()
         self._log_offset = 0
         self._log_rest = ""
         self._phase: ServerPhase | None = None
@@ -273,7 +275,7 @@ class Server:
                 what=f"the server's supervisor was ended (status {process.supervisor_status})",
                 fix="Find out who ended it; the server goes down with it",
             )
-        killed = max(0, _oom_kills() - self._oom_kills)
+        killed = max(0, oom_kills() - self._oom_kills)
         return explain(self._log_tail(), status=process.status, out_of_memory_kills=killed)
 
     def _with_log(self, fix: str) -> str:
@@ -284,28 +286,6 @@ class Server:
     def _death(self) -> ServerError:
         cause = self._cause()
         return ServerError(cause.what, where=self._where, fix=self._with_log(cause.fix))
-
-
-def _oom_kills() -> int:
-    """Processes that the kernel has ended for lack of memory since boot (proc(5), /proc/vmstat), 0 if not told."""
-    try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
-
-
-def _lock_path() -> Path:
-    """One per user and machine: a home folder can be shared between machines."""
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate"
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(cache, os.W_OK):
-            return cache / f"starting-{os.uname().nodename}.lock"
-    except (OSError, RuntimeError):
-        # A container may run under a user that has no home.
-        pass
-    return Path(tempfile.gettempdir()) / f"llmgate-{os.getuid()}-starting.lock"
 
 
 def _open_log(spec: ServerSpec) -> tuple[int, Path]:
@@ -362,7 +342,7 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
                 built.argv,
                 env=built.env,
                 log_fd=log_fd,
-                lock=_lock_path(),
+                lock=start_lock(),
                 health=(spec.connect_host, held_port[1]),
             )
         finally:

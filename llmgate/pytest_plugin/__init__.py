@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUN: pytest.StashKey[GateRun] = pytest.StashKey()
 """Set when the first suite file is met, and never in runs without one."""
+FATAL: pytest.StashKey[str] = pytest.StashKey()
+"""Why no suite can be run at all."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,6 +63,8 @@ def head(path: Path) -> bytes:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let gate items report last: they wait for all cases."""
+    if FATAL in config.stash:
+        raise pytest.UsageError(f"llmgate: {config.stash[FATAL]}")
     if run := config.stash.get(RUN, None):
         run.order(items)
 
@@ -88,9 +92,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-    """Publish a complete run, end an incomplete one."""
-    if run := session.config.stash.get(RUN, None):
-        run.finish(exitstatus)
+    """Publish a complete run, end an incomplete one; the exit code is the decision's."""
+    run = session.config.stash.get(RUN, None)
+    if run is not None and not run.finish(exitstatus) and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

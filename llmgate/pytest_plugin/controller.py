@@ -17,14 +17,14 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
-from llmgate.record.schema import Generation
-from llmgate.record.watch import RunLock, RunWatch, State
-from llmgate.session.options import OPTIONS, Settings, settings_from
+from llmgate.record.watch import RunLock, RunState, RunWatch, State
+from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import make_plan, plan_file
 from llmgate.session.progress import LineProgress
 from llmgate.session.publish import publish
-from llmgate.session.run import execute
+from llmgate.session.run import check_folder, execute
+from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ __all__ = ["GateRun", "gate_run"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
+BEGIN_S: Final = 20.0
 
 
 class StoppedError(CannotRunError):
@@ -48,13 +49,11 @@ class StoppedError(CannotRunError):
 def gate_run(config: pytest.Config) -> GateRun:
     """The gate run of this pytest run, made when it is first needed.
 
-    Ends pytest with exit code 4 if the options are wrong: no single item is to blame for that.
+    Raises:
+        UsageError: If the options are wrong.
     """
     if RUN not in config.stash:
-        try:
-            config.stash[RUN] = GateRun(config)
-        except LlmgateError as error:
-            pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        config.stash[RUN] = GateRun(config)
     return config.stash[RUN]
 
 
@@ -75,7 +74,8 @@ class GateRun:
         self.is_worker = is_worker(config)
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
-        self._suites: dict[Path, PlannedSuite] = {}
+        self._notices = terminal.Notices(config)
+        self._suites: dict[str, PlannedSuite] = {}
         self._plan: Plan | None = None
         self._selected = threading.Event()
         self._stop = threading.Event()
@@ -84,30 +84,41 @@ class GateRun:
         self._decision: Decision | None = None
         self._published: Sequence[str] = ()
         self._gates: frozenset[str] = frozenset()
+        self._waiting_since = 0.0
 
     # Collecting.
 
-    def load(self, path: Path) -> PlannedSuite:
-        """Plan a suite file; the first one starts the server, which takes longer than collecting."""
-        if path not in self._suites:
-            self._suites[path] = plan_file(path, repeat=self.settings.repeat)
-        if not self.is_worker and not self.config.option.collectonly:
-            self.prepare()
-        return self._suites[path]
+    def load(self, path: Path, nodeid: str) -> PlannedSuite:
+        """Plan a suite file.
+
+        Args:
+            path: The file.
+            nodeid: Its node id, by which items are selected.
+
+        Raises:
+            SuiteError, DatasetError: With file, line and advice.
+        """
+        if nodeid not in self._suites:
+            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat)
+        return self._suites[nodeid]
 
     def order(self, items: list[pytest.Item]) -> None:
         """Put gate items last."""
         items.sort(key=lambda item: "::gate::" in item.nodeid)
 
     def prepare(self) -> None:
-        """Check what can be checked and start the server, once."""
-        if self._thread is None and (self.settings.model or self.settings.endpoint):
-            try:
-                baseline = resolve_baseline(self.settings, self.out)
-                lock = RunLock(self.out)
-                note_baseline(self.out, baseline)
-            except LlmgateError as error:
-                pytest.exit(f"llmgate: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
+        """Check what can be checked and start the server, once, because that takes longer than collecting.
+
+        Raises:
+            LlmgateError: If the baseline or the output folder cannot be used.
+        """
+        if self.is_worker or self.config.option.collectonly or self._thread is not None:
+            return
+        if self.settings.model or self.settings.endpoint:
+            check_folder(self.settings, self.out)
+            baseline = resolve_baseline(self.settings, self.out)
+            lock = RunLock(self.out)
+            note_baseline(self.out, baseline)
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
 
@@ -117,7 +128,7 @@ class GateRun:
         """Ask for the cases of the selected items."""
         if self.is_worker or self.config.option.collectonly:
             return
-        self.select([item.nodeid for item in items if item.path in self._suites])
+        self.select([item.nodeid for item in items if item.nodeid.partition("::")[0] in self._suites])
 
     def select(self, nodeids: Sequence[str]) -> None:
         """Ask for the cases that items name; a gate needs all cases of its suite.
@@ -131,20 +142,22 @@ class GateRun:
             raise pytest.UsageError(
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
-        by_id = {self.nodeid(path): planned for path, planned in self._suites.items()}
         cases: set[tuple[str, str]] = set()
         gates: set[str] = set()
         for nodeid in nodeids:
             file, _, name = nodeid.partition("::")
-            planned = by_id[file]
+            planned = self._suites[file]
             if name.startswith("gate::"):
                 gates.add(planned.suite.name)
             else:
                 cases.add((planned.suite.name, name))
         cases |= {
-            (p.suite.name, case.planned.case) for p in by_id.values() if p.suite.name in gates for case in p.cases
+            (p.suite.name, case.planned.case)
+            for p in self._suites.values()
+            if p.suite.name in gates
+            for case in p.cases
         }
-        suites = [p for p in by_id.values() if any(suite == p.suite.name for suite, _ in cases)]
+        suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
         try:
             self._plan = make_plan(suites, self.settings, selected=cases, gated=gates)
         except LlmgateError as error:
@@ -152,17 +165,9 @@ class GateRun:
         self._gates = frozenset(gates)
         self._selected.set()
 
-    def nodeid(self, path: Path) -> str:
-        """A suite file's node id."""
-        try:
-            return path.relative_to(self.config.rootpath).as_posix()
-        except ValueError:
-            return path.as_posix()
-
     def _work(self, lock: RunLock) -> None:
         """The thread: carry out the run, whatever happens tell the followers."""
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        progress = StoppableProgress(self._stop, terminal.line_writer(reporter))
+        progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
                 execute(self.settings, self._wait_for_plan, out=self.out, progress=progress)
@@ -187,14 +192,18 @@ class GateRun:
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
         while True:
-            state = self._watch.state()
+            state = self._state()
             self._watch.refresh()
-            results = [self._watch.results[key] for key in keys if key in self._watch.results]
-            if len(results) == len(keys) and all(final(result) for result in results):
-                return results
+            settled = [result for key in keys if (result := self._watch.settled(key))]
+            if len(settled) == len(keys):
+                return settled
             if state.state is not State.RUNNING:
-                raise self._failure(state.reason)
-            time.sleep(POLL_S)
+                break
+            self._pause()
+        results = [self._watch.results[key] for key in keys if key in self._watch.results]
+        if len(results) == len(keys):
+            return results
+        raise self._failure(state.reason)
 
     def decision(self) -> Decision:
         """Wait until the record is sealed, then decide, once.
@@ -204,12 +213,31 @@ class GateRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._watch.state()).state is State.RUNNING:
-                time.sleep(POLL_S)
+            while (state := self._state()).state is State.RUNNING:
+                self._pause()
             if state.state is State.ABORTED:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
+
+    def _state(self) -> RunState:
+        """How far the run is; in a worker, not for ever that it has not begun.
+
+        The controller takes the run's lock before workers get their first item, so a lock that is missing means
+        that it never will.
+        """
+        self._waiting_since = self._waiting_since or time.monotonic()
+        if self.is_worker and not self._watch.begun() and time.monotonic() - self._waiting_since > BEGIN_S:
+            raise CannotRunError(
+                "the xdist controller did not start the run",
+                where=str(self.out),
+                fix="Run it without -n, and report this",
+            )
+        return self._watch.state()
+
+    def _pause(self) -> None:
+        self._notices.flush()
+        time.sleep(POLL_S)
 
     def _failure(self, reason: str) -> LlmgateError:
         if isinstance(self._error, LlmgateError):
@@ -222,20 +250,29 @@ class GateRun:
 
     # Ending.
 
-    def finish(self, exitstatus: int | pytest.ExitCode) -> None:
-        """Publish a complete run, end an incomplete one."""
+    def finish(self, exitstatus: int | pytest.ExitCode) -> bool:
+        """Publish a complete run, end an incomplete one.
+
+        Returns:
+            Whether nothing speaks against a good exit code. A problem that no item stands for, such as a suite that
+            only the champion ran, does.
+        """
         if self.is_worker or self._thread is None:
-            return
+            return True
         ended_early = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
-        session_stopped = ended_early or not self._selected.is_set()
-        if session_stopped or self._stopped_short():
+        if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)
-        if self._watch.state().state is State.SEALED and self._gates:
-            try:
-                self._published = publish(self.out, self.decision(), noted_baseline(self.out), self.settings).lines()
-            except LlmgateError as error:
-                self._published = (f"not published: {error}",)
+        self._notices.flush()
+        if self._watch.state().state is not State.SEALED or not self._gates:
+            return True
+        try:
+            decision = self.decision()
+            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+        except LlmgateError as error:
+            self._published = (f"not published: {error}",)
+            return False
+        return decision.exit_code == 0
 
     def _stopped_short(self) -> bool:
         """Whether pytest stopped at a failure (-x) with answers still to come."""
@@ -285,8 +322,3 @@ class StoppableProgress(LineProgress):
         """End the run when pytest has ended."""
         if self._stop_event.is_set():
             raise StoppedError("pytest ended before the run was complete", fix="Add --llmgate-resume to go on")
-
-
-def final(result: CaseResult) -> bool:
-    """Whether nothing will be added to a result."""
-    return result.judged or not isinstance(result.answer, Generation)

@@ -8,6 +8,7 @@ import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision import Verdict
+from llmgate.pytest_plugin import FATAL
 from llmgate.pytest_plugin.controller import gate_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.suite.spec import is_suite_file
@@ -49,13 +50,20 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """One item per case, one per gated metric."""
-        run = gate_run(self.config)
         try:
-            self.planned = run.load(self.path)
+            run = gate_run(self.config)
+            run.prepare()
+        except LlmgateError as error:
+            # No suite is to blame: pytest ends with a usage error once collecting is over.
+            self.config.stash[FATAL] = str(error)
+            return
+        try:
+            self.planned = run.load(self.path, self.nodeid)
         except LlmgateError as error:
             raise self.CollectError(str(error)) from error
+        watched = frozenset(metric.metric for metric in self.planned.suite.metrics if not metric.gates)
         for case in self.planned.cases:
-            yield CaseItem.from_parent(self, name=case.planned.case, case=case)
+            yield CaseItem.from_parent(self, name=case.planned.case, case=case, watched=watched)
         for metric in self.planned.suite.metrics:
             if metric.gates:
                 yield GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
@@ -78,15 +86,16 @@ class SuiteItem(pytest.Item):
 class CaseItem(SuiteItem):
     """One case: passes, is missed, or is an error."""
 
-    def __init__(self, *, case: Case, **kwargs: Any) -> None:
+    def __init__(self, *, case: Case, watched: frozenset[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.case = case
+        self.watched = watched
 
     def runtest(self) -> None:
         """Wait for the answers and report them."""
         results = gate_run(self.config).wait_for(self.case)
         for result in results:
-            if not result.evaluated:
+            if self.unevaluated(result):
                 raise CaseNotEvaluatedError(describe(result))
         for result in results:
             if any(check.required and check.outcome is Outcome.FAIL for check in result.checks):
@@ -95,6 +104,16 @@ class CaseItem(SuiteItem):
         if missed:
             self.user_properties.append(("llmgate", "missed"))
             self.add_report_section("call", "llmgate", "\n".join(describe(result) for result in missed))
+
+    def unevaluated(self, result: CaseResult) -> bool:
+        """Whether something is missing that gates: an answer, or a check that a gating metric or `required` needs.
+
+        An error of a watched metric is shown with the case; like the metric, it cannot keep the gate shut.
+        """
+        if not isinstance(result.answer, Generation) or not result.judged:
+            return True
+        errors = [check for check in result.checks if check.outcome is Outcome.ERROR]
+        return any(check.required or check.metric not in self.watched for check in errors)
 
 
 class GateItem(SuiteItem):

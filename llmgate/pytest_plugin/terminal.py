@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
@@ -9,28 +11,58 @@ from llmgate.gate.decision import Verdict
 from llmgate.record.watch import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pytest
+    from _pytest.capture import CaptureManager
 
     from llmgate.gate.decision import Decision
     from llmgate.record.watch import RunState
 
-__all__ = ["line_writer", "summarise"]
+__all__ = ["Notices", "summarise"]
 
 COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
-def line_writer(reporter: pytest.TerminalReporter | None) -> Callable[[str], None]:
-    """A function that writes progress lines between pytest's own output."""
+class Notices:
+    """Progress lines from another thread, written between pytest's own output.
 
-    def write(text: str) -> None:
-        if reporter is not None and reporter.verbosity >= 0:
-            reporter.ensure_newline()
-            reporter.write_line(f"llmgate: {text}")
+    While a test runs, pytest captures what is written; only the main thread may suspend that. So lines wait until it
+    calls `flush`. The xdist controller runs no tests and captures nothing: there lines are written at once.
 
-    return write
+    Args:
+        config: pytest's configuration.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture: CaptureManager | None = config.pluginmanager.get_plugin("capturemanager")
+        self._direct = config.pluginmanager.hasplugin("dsession")
+        self._waiting: SimpleQueue[str] = SimpleQueue()
+
+    def put(self, text: str) -> None:
+        """Take a line, from any thread."""
+        self._waiting.put(text)
+        if self._direct:
+            self._write()
+
+    def flush(self) -> None:
+        """Write what waits; call it from the main thread."""
+        if self._waiting.empty():
+            return
+        with self._capture.global_and_fixture_disabled() if self._capture else nullcontext():
+            self._write()
+
+    def _write(self) -> None:
+        while True:
+            try:
+                text = self._waiting.get_nowait()
+            except Empty:
+                return
+            if self._reporter is not None and self._reporter.verbosity >= 0:
+                self._reporter.ensure_newline()
+                self._reporter.write_line(f"llmgate: {text}")
 
 
 def summarise(

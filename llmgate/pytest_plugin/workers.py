@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["PAYLOAD_VERSION", "configure_node", "is_worker", "node_collected", "out_of"]
 
 PAYLOAD_VERSION: Final = 1
+YAML: Final = frozenset({".yaml", ".yml"})
 OUT: Final[pytest.StashKey[Path]] = pytest.StashKey()
 
 
@@ -69,12 +70,33 @@ def configure_node(node: Any) -> None:
 def node_collected(node: Any, ids: Sequence[str]) -> None:
     """Load what the workers collected, start the server, ask for what they selected."""
     files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in ids)
-    suites = [file for file in files if file.endswith((".yaml", ".yml"))]
+    suites = {file: path for file in files if (path := suite_path(node.config, file)) is not None}
     if not suites:
         return
     from llmgate.pytest_plugin.controller import gate_run
 
-    run = gate_run(node.config)
-    for file in suites:
-        run.load(node.config.rootpath / file)
+    try:
+        run = gate_run(node.config)
+        run.prepare()
+        for file, path in suites.items():
+            run.load(path, file)
+    except LlmgateError as error:
+        raise pytest.UsageError(f"llmgate: {error}") from error
     run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])
+
+
+def suite_path(config: pytest.Config, file: str) -> Path | None:
+    """The suite file behind the file part of a node id, None if it is no YAML file.
+
+    That part is relative to the root. For files outside of it, it is relative to an argument, and empty where the
+    argument is the file itself.
+    """
+    arguments = [Path(argument.partition("::")[0]) for argument in config.args]
+    if file in {"", "."}:
+        return next((path.absolute() for path in arguments if path.suffix in YAML and path.is_file()), None)
+    if Path(file).suffix not in YAML:
+        return None
+    for base in (config.rootpath, config.invocation_params.dir, *arguments):
+        if (base / file).is_file():
+            return base / file
+    return config.rootpath / file

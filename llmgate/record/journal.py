@@ -27,7 +27,18 @@ from llmgate.record.schema import CaseKey, CaseResult
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JOURNAL_NAME", "NO_SECRETS", "Journal", "JournalContent", "Redactor", "read_journal"]
+__all__ = [
+    "JOURNAL_NAME",
+    "NO_SECRETS",
+    "Journal",
+    "JournalContent",
+    "Redactor",
+    "first_problem",
+    "lines_of",
+    "parse_line",
+    "read_journal",
+    "take_lock",
+]
 
 JOURNAL_NAME: Final = "journal.jsonl"
 FSYNC_INTERVAL_S: Final = 1.0
@@ -151,6 +162,23 @@ def first_problem(error: ValidationError) -> str:
     return f"{field}: {problem['msg']}" if field else problem["msg"]
 
 
+def take_lock(fd: int, path: Path) -> None:
+    """Lock an open file for writing, or close it and say who has it.
+
+    Raises:
+        RecordError: If another process holds the lock.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise RecordError(
+            "another llmgate process is writing to this run",
+            where=str(path),
+            fix="Wait for it to end, or choose another folder with --out",
+        ) from error
+
+
 class Journal:
     """Writer of one journal. Holds an exclusive lock on the file for as long as it is open.
 
@@ -176,15 +204,7 @@ class Journal:
                 where=str(path),
                 fix="Choose another output folder with --out",
             ) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise RecordError(
-                "another llmgate process is writing to this run",
-                where=str(path),
-                fix="Wait for it to end, or choose another output folder with --out",
-            ) from error
+        take_lock(self._fd, path)
         try:
             self.content = read_journal(path)
         except RecordError:

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
-__all__ = ["MANIFEST_NAME", "RunDir", "cases_digest", "load_record", "planned_keys", "write_atomic"]
+__all__ = [
+    "MANIFEST_NAME",
+    "SEAL_NAME",
+    "RunDir",
+    "cases_digest",
+    "folder_taken",
+    "load_record",
+    "planned_keys",
+    "write_atomic",
+]
 
 MANIFEST_NAME: Final = "manifest.json"
 CASES_NAME: Final = "cases.jsonl"
@@ -86,6 +95,15 @@ def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
     return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
 
 
+def folder_taken(path: Path) -> RecordError:
+    """The error for a folder that must not be written over."""
+    return RecordError(
+        "this folder already holds a run",
+        where=str(path),
+        fix="Add --resume to go on with it, or choose another folder with --out",
+    )
+
+
 class RunDir:
     """A run that is being written.
 
@@ -110,11 +128,7 @@ class RunDir:
             RecordError: If the folder already holds a run or cannot be written.
         """
         if (path / MANIFEST_NAME).exists():
-            raise RecordError(
-                "this folder already holds a run",
-                where=str(path),
-                fix="Add --resume to go on with it, or choose another folder with --out",
-            )
+            raise folder_taken(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -15,8 +15,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line
+from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
 from llmgate.record.rundir import SEAL_NAME
+from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,20 +58,26 @@ class RunLock:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / REASON_NAME).unlink(missing_ok=True)
             self._fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RecordError(
                 f"the folder cannot be used ({error.strerror})", where=str(path), fix="Choose another one with --out"
             ) from error
+        take_lock(self._fd, path)
+        (path / REASON_NAME).unlink(missing_ok=True)
+        self._note_start()
+
+    def _note_start(self) -> None:
+        """Tell followers where the journal ended before this run: a failure noted there is asked again."""
+        journal = self.path / JOURNAL_NAME
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = journal.stat().st_size if journal.exists() else 0
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, b"%d" % size)
         except OSError as error:
             os.close(self._fd)
             raise RecordError(
-                "another llmgate process is writing to this run",
-                where=str(path),
-                fix="Wait for it to end, or choose another folder with --out",
+                f"the folder cannot be written ({error.strerror})", where=str(self.path), fix="Free some space"
             ) from error
 
     def release(self, reason: str = "") -> None:
@@ -105,7 +112,18 @@ class RunWatch:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.results: dict[CaseKey, CaseResult] = {}
+        self._old: set[CaseKey] = set()
         self._offset = 0
+
+    def settled(self, key: CaseKey) -> CaseResult | None:
+        """The result of a generation, once nothing will be added to it while the run goes on.
+
+        Not settled are an answer that waits for its judge, and what failed before a run was resumed.
+        """
+        result = self.results.get(key)
+        if result is None or (key in self._old and not result.evaluated):
+            return None
+        return result if result.judged or not isinstance(result.answer, Generation) else None
 
     def refresh(self) -> None:
         """Read what was added since the last call.
@@ -119,12 +137,28 @@ class RunWatch:
                 data = file.read()
         except FileNotFoundError:
             return
+        start = self._start()
         for line in lines_of(data):
             if not line.endswith(b"\n"):
                 return  # being written
             result = parse_line(line, where=f"{self.path / JOURNAL_NAME} at byte {self._offset}")
             self.results[result.key] = result
+            if self._offset < start:
+                self._old.add(result.key)
+            else:
+                self._old.discard(result.key)
             self._offset += len(line)
+
+    def _start(self) -> int:
+        """Size of the journal when the run began, 0 if it is not known."""
+        try:
+            return int((self.path / LOCK_NAME).read_text(encoding="ascii") or 0)
+        except (OSError, ValueError):
+            return 0
+
+    def begun(self) -> bool:
+        """Whether a writer has ever taken the lock."""
+        return (self.path / LOCK_NAME).exists()
 
     def state(self) -> RunState:
         """Whether the writer still works, and how it ended if not."""
@@ -138,10 +172,11 @@ class RunWatch:
             return RunState(state=State.RUNNING)
         finally:
             os.close(fd)
-        if (self.path / SEAL_NAME).exists():
-            return RunState(state=State.SEALED)
+        # The reason counts first: a resumed run that failed early leaves the seal of the run before it.
         try:
             reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
         except OSError:
+            if (self.path / SEAL_NAME).exists():
+                return RunState(state=State.SEALED)
             reason = "the run ended before it was complete"
         return RunState(state=State.ABORTED, reason=reason)

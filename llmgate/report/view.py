@@ -29,7 +29,7 @@ __all__ = ["build_view"]
 _REGISTERED = re.compile(r"models:/([^/]+)/(\d+)")
 
 CONSEQUENCES = {
-    State.PASS: "This verdict allows a promotion once it is signed.",
+    State.PASS: "This verdict allows the promotion of exactly this model.",
     State.FAIL: "Promotion is blocked.",
     State.INCONCLUSIVE: "Promotion is blocked: the evidence does not suffice, neither for a PASS nor for a FAIL.",
     State.NOT_EVALUATED: "Promotion is blocked: something that had to be evaluated was not.",

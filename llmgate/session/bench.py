@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.serving import ServingSummary
-    from llmgate.session.options import Settings
     from llmgate.session.progress import Progress
+    from llmgate.session.settings import Settings
 
 __all__ = ["bench_endpoint", "bench_lines"]
 

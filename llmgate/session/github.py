@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, UsageError
-from llmgate.gate.decision import Decision, Verdict
+from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
+from llmgate.gate.decision import Verdict
+from llmgate.gate.verdict import decision_from_json
 from llmgate.report.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.visible import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from llmgate.gate.decision import Decision
 
 __all__ = ["LOG_NAME", "RESULT_NAMES", "GateResult", "announce", "job_summary", "read_result"]
 
@@ -38,8 +39,6 @@ ERROR: Final = "ERROR"
 LOG_TAIL_LINES: Final = 40
 LOG_TAIL_CHARS: Final = 8_000
 SENTENCE_CHARS: Final = 1_000
-
-DECISION: Final[TypeAdapter[Decision]] = TypeAdapter(Decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,13 +178,13 @@ def fence(text: str) -> str:
 def read_decision(path: Path) -> tuple[Decision | None, str]:
     """The decision, or None and what is wrong with the file; a file that is missing is not wrong."""
     try:
-        return DECISION.validate_json(path.read_bytes()), ""
+        return decision_from_json(path.read_text(encoding="utf-8")), ""
     except FileNotFoundError:
         return None, ""
-    except OSError as error:
-        return None, f"{path.name} cannot be read ({error.strerror})"
-    except ValidationError as error:
-        return None, f"{path.name} is no decision: {error.errors(include_url=False)[0]['msg']}"
+    except (OSError, UnicodeDecodeError) as error:
+        return None, f"{path.name} cannot be read ({error})"
+    except RecordError as error:
+        return None, f"{path.name}: {error.what}"
 
 
 def read_version(path: Path) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.schema import JudgeIdentity
-    from llmgate.session.options import Settings
     from llmgate.session.plan import Plan
+    from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
 __all__ = ["make_manifest", "redactor", "timestamp"]

@@ -88,9 +88,9 @@ async def generate_answers(
         case = by_name[key.suite, key.case]
         answer = await client.ask(case.request(key.repeat))
         result = checked(case, key, answer)
-        if judging and not result.judged:
-            result = await judged(case, result, judging)
         run.append(result)
+        if judging and not result.judged:
+            run.append(await judged(case, result, judging))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died.append(answer.message)
         counter.tick()

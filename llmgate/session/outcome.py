@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Manifest
-    from llmgate.session.options import Settings
+    from llmgate.session.settings import Settings
 
 __all__ = [
     "Baseline",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from llmgate.session.options import Settings
+    from llmgate.session.settings import Settings
 
 __all__ = ["Plan", "find_suites", "make_plan", "plan_file"]
 

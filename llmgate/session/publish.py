@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from llmgate.promote.mlflow import NewVersion
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
-    from llmgate.session.options import Settings
     from llmgate.session.outcome import Baseline
+    from llmgate.session.settings import Settings
 
 __all__ = ["Published", "publish", "view_of", "write_report"]
 

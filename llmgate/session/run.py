@@ -10,7 +10,8 @@ from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError, UsageError
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
-from llmgate.record.rundir import MANIFEST_NAME, RunDir
+from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
+from llmgate.report.visible import one_line
 from llmgate.score.judge import RubricJudge
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import JudgeIdentity, Record
-    from llmgate.session.options import Settings
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["execute"]
+__all__ = ["check_folder", "execute"]
 
 HEARTBEAT_S: Final = 0.2
 
@@ -46,6 +47,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
     """
     make_folder(out)
+    check_folder(settings, out)
+    progress.stage(f"the record goes to {out}")
     with ExitStack() as closing:
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
@@ -102,6 +105,16 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
     return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 
 
+def check_folder(settings: Settings, out: Path) -> None:
+    """Refuse a folder that holds a run already, before a server is started for nothing.
+
+    Raises:
+        RecordError: If it does, and the run is not to be gone on with.
+    """
+    if has_run(out) and not settings.resume:
+        raise folder_taken(out)
+
+
 def has_run(out: Path) -> bool:
     """Whether there is a run to go on with."""
     return (out / MANIFEST_NAME).exists()
@@ -144,7 +157,8 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
             )
         )
         judging = await judge_beside(settings, plan, run, client, stack)
-        progress.stage(f"asking {target.model.name}: {len(run.missing())} answers, {settings.concurrency} in flight")
+        name = one_line(target.model.name)  # an endpoint chooses its own name
+        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
         await generate_answers(run, plan.cases, client, judging=judging, progress=progress)
         if judging:
             await judge_answers(run, plan.cases, judging, progress=progress)
@@ -179,7 +193,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
     async with ChatClient(
         target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
     ) as client:
-        progress.stage(f"judging with {target.model.name}")
+        progress.stage(f"judging with {one_line(target.model.name)}")
         judging = Judging(judge=rubric_judge(plan), ask=asker(client))
         await judge_answers(run, plan.cases, judging, progress=progress)
 

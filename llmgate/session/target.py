@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.score.judge import RubricJudge
-    from llmgate.session.options import Settings
     from llmgate.session.progress import Progress
+    from llmgate.session.settings import Settings
 
 __all__ = ["JudgePlace", "Target", "judge_identity", "judge_place", "open_judge", "open_target"]
 

@@ -99,7 +99,7 @@ class ServingPart(Part):
 class JudgePart(Part):
     """`judge:` - sampling of the rubric judge."""
 
-    max_tokens: Annotated[int, Field(ge=16)] = 256
+    max_tokens: Annotated[int, Field(ge=32)] = 400
     seed: int = 0
 
 

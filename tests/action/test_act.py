@@ -139,7 +139,7 @@ def ran(servers: dict[str, FakeServer], tmp_path_factory: pytest.TempPathFactory
     return run_act(folder / "checkout", folder / "scratch")
 
 
-def annotations(ran: ActRun, name: str) -> list[tuple[str, str]]:
+def annotated(ran: ActRun, name: str) -> list[tuple[str, str]]:
     """What is shown at the top of a job: level and message, read from the raw line as GitHub's runner reads it.
 
     GitHub ends the head of a command at the first `::`; act ends it at the last.
@@ -163,7 +163,7 @@ def test_a_job_that_passes(ran: ActRun, servers: dict[str, FakeServer]) -> None:
     assert outputs["report"] == outputs["record"] + "/report.html"
     assert outputs["summary"] == outputs["record"] + "/summary.md"
     assert "version" not in outputs
-    assert annotations(ran, "passes") == [("notice", outputs["sentence"])]
+    assert annotated(ran, "passes") == [("notice", outputs["sentence"])]
     assert ran.summary("passes").startswith("## ✅ PASS")
     assert outputs["sentence"].split(".")[0] in ran.summary("passes")
     assert len(servers["good"].seen) == ROWS
@@ -179,7 +179,7 @@ def test_a_job_that_fails_keeps_its_report(ran: ActRun) -> None:
     assert ran.result("fails") == "failure"
     outputs = ran.outputs("fails", "gate")
     assert (outputs["verdict"], outputs["exit-code"]) == ("FAIL", "1")
-    assert annotations(ran, "fails") == [("error", outputs["sentence"])]
+    assert annotated(ran, "fails") == [("error", outputs["sentence"])]
     assert ran.summary("fails").startswith("## ❌ FAIL")
     assert (ran.artifacts / "fails" / "report.html").stat().st_size > 1000
     failed = [e["stepID"] for e in ran.of("fails") if e.get("stepResult") == "failure"]
@@ -192,7 +192,7 @@ def test_inconclusive_fails_unless_it_is_allowed(ran: ActRun) -> None:
     assert (outputs["verdict"], outputs["exit-code"]) == ("INCONCLUSIVE", "3")
     outputs = ran.outputs("allowed", "gate")
     assert (outputs["verdict"], outputs["exit-code"]) == ("INCONCLUSIVE", "0")
-    assert [level for level, _ in annotations(ran, "allowed")] == ["warning"]
+    assert [level for level, _ in annotated(ran, "allowed")] == ["warning"]
 
 
 def test_a_gate_that_could_not_run_says_why(ran: ActRun) -> None:
@@ -201,7 +201,7 @@ def test_a_gate_that_could_not_run_says_why(ran: ActRun) -> None:
     assert (outputs["verdict"], outputs["exit-code"]) == ("ERROR", "4")
     assert "the endpoint cannot be reached" in outputs["sentence"]
     assert "report" not in outputs
-    assert annotations(ran, "unreachable") == [("error", outputs["sentence"])]
+    assert annotated(ran, "unreachable") == [("error", outputs["sentence"])]
     assert ran.summary("unreachable").startswith("## ⚠️ ERROR: the gate could not run")
     assert "the endpoint cannot be reached" in ran.summary("unreachable")
     assert "cannot be reached" in (ran.artifacts / "unreachable" / "llmgate.log").read_text(encoding="utf-8")
@@ -211,14 +211,14 @@ def test_text_of_a_model_is_obeyed_by_nobody(ran: ActRun) -> None:
     assert ran.result("hostile") == "failure"
     outputs = ran.outputs("hostile", "gate")
     assert (outputs["verdict"], outputs["exit-code"]) == ("FAIL", "1")
-    assert annotations(ran, "hostile") == [("error", outputs["sentence"])]
+    assert annotated(ran, "hostile") == [("error", outputs["sentence"])]
     assert not [e for name in ("add-mask", "add-path", "set-env") for e in ran.commands("hostile", name)]
     # One silence per step that may print such text; the model's own `stop-commands` began none.
     words = [e["arg"] for e in ran.commands("hostile", "stop-commands")]
     assert len(words) == len(set(words)) == 3
     assert "mine" not in words
     log = ran.log("hostile")
-    assert "::error::pwned\n" in log, "the test must have put it there"
+    assert "::error::pwned" in log, "the test must have put it there"
     assert "\x1b" not in log
     assert "\r" not in log
     assert "##[" not in log
@@ -235,7 +235,7 @@ def test_a_wrong_input_is_named(ran: ActRun) -> None:
     outputs = ran.outputs("unwise", "gate")
     assert (outputs["verdict"], outputs["exit-code"]) == ("ERROR", "2")
     assert "input allow-inconclusive" in outputs["sentence"]
-    assert annotations(ran, "unwise") == [("error", outputs["sentence"])]
+    assert annotated(ran, "unwise") == [("error", outputs["sentence"])]
 
 
 def test_an_input_is_no_shell_command(ran: ActRun) -> None:
@@ -249,7 +249,7 @@ def test_a_missing_interpreter_is_an_error(ran: ActRun) -> None:
     assert ran.result("unprepared") == "failure"
     outputs = ran.outputs("unprepared", "gate")
     assert (outputs["verdict"], outputs["exit-code"]) == ("ERROR", "4")
-    ((level, message),) = annotations(ran, "unprepared")
+    ((level, message),) = annotated(ran, "unprepared")
     assert level == "error"
     assert "no-such-python" in message
     assert "no-such-python" in ran.summary("unprepared")

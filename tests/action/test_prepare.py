@@ -78,14 +78,27 @@ def test_a_new_environment_without_extras(tmp_path: Path) -> None:
     assert ran.code == 0, ran.log
     (made,) = ran.temp.glob("llmgate-venv-*/bin/python")
     assert ran.output == f"python={made}\n"
-    assert f"{made} -P -m pip install --disable-pip-version-check --no-input /the action\n" in ran.calls
+    assert (
+        f"{made} -P -m pip install --disable-pip-version-check --no-input"
+        " --constraint /the action/constraints.txt /the action\n" in ran.calls
+    )
     assert ran.obeyed == ["::group::Install llmgate", "::endgroup::"]
 
 
 def test_extras_are_installed(tmp_path: Path) -> None:
-    ran = Prepared(tmp_path, install="vllm,mlflow")
+    ran = Prepared(tmp_path, install="mlflow,xdist")
     assert ran.code == 0, ran.log
-    assert "--no-input /the action[vllm,mlflow]\n" in ran.calls
+    assert "--constraint /the action/constraints.txt /the action[mlflow,xdist]\n" in ran.calls
+
+
+def test_vllm_for_gpus_chooses_its_own_versions(tmp_path: Path) -> None:
+    ran = Prepared(tmp_path, install="mlflow,vllm")
+    assert ran.code == 0, ran.log
+    assert "--no-input /the action[mlflow,vllm]\n" in ran.calls
+
+
+def test_the_pins_are_there() -> None:
+    assert (SCRIPT.parents[1] / "constraints.txt").is_file()
 
 
 def test_a_given_interpreter_is_left_alone(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ async def ask(origin: Origin) -> Exchange:
         (b"", False, "no complete answer within 0.5 s"),
         (CHUNKED[:-3], False, "no complete answer within 0.5 s"),
         (CHUNKED[:-3], True, "closed after"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz", True, "not HTTP"),
     ],
 )
 def test_broken_responses_are_recorded_not_raised(answer: bytes, close: bool, message: str) -> None:
@@ -193,6 +194,20 @@ def test_broken_responses_are_recorded_not_raised(answer: bytes, close: bool, me
     assert exchange.error is not None
     assert message in exchange.error
     assert exchange.end_s > exchange.sent_s
+
+
+def test_garbage_that_was_put_off_is_found_when_the_server_closes() -> None:
+    reader = ResponseReader()
+    assert not reader.feed(1.0, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert not reader.feed(2.0, b"zz\r\n")
+    with pytest.raises(httptools.HttpParserError):
+        reader.at_eof()
+
+
+def test_an_endless_response_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmgate.bench.http.MAX_RESPONSE_BYTES", 1000)
+    exchange = asyncio.run(served(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, ask))
+    assert exchange.error == "the response is longer than 1000 bytes"
 
 
 def test_a_response_that_ends_with_the_connection_is_complete() -> None:

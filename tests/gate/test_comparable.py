@@ -10,7 +10,7 @@ from support.records import make_case, make_failed_result, make_policy, make_rec
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
-from llmgate.record.policy import MetricPolicy
+from llmgate.record.policy import MetricPolicy, Role
 from llmgate.record.schema import JudgeIdentity, Record
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 POLICY = make_policy()
 CANDIDATE = make_record()
 CHAMPION = make_record(run_id="run-champion")
+JUDGED = make_policy([MetricPolicy(suite="support", metric="tone", role=Role.WATCH, judged=True)])
 JUDGE = JudgeIdentity(model="judge-7b", prompt_digest="p1", sampling={"temperature": 0.0})
 
 
@@ -52,7 +53,6 @@ def with_manifest(**changes: object) -> Record:
         (with_case(cluster="doc"), "cluster is", ("None", "'doc'")),
         (with_case(request_digest="r"), "request_digest is", ("'r'",)),
         (with_manifest(major=2), "major is", ("1", "2")),
-        (with_manifest(judge=JUDGE), "judge is", ("'none'", "judge-7b (weights None, prompt p1, temperature=0.0)")),
     ],
 )
 def test_a_difference_is_refused_with_field_and_both_values(
@@ -69,7 +69,16 @@ def test_another_judge_is_refused(change: dict[str, object]) -> None:
     mine = make_record(judge=JUDGE)
     theirs = make_record(run_id="run-champion", judge=replace(JUDGE, **change))  # type: ignore[arg-type]
     with pytest.raises(NotComparableError, match="judge is"):
-        check_comparable(mine, theirs, POLICY)
+        check_comparable(mine, theirs, JUDGED)
+    check_comparable(mine, theirs, POLICY)
+
+
+def test_a_judge_on_one_side_only_is_refused_where_it_scores() -> None:
+    with pytest.raises(NotComparableError) as caught:
+        check_comparable(CANDIDATE, with_manifest(judge=JUDGE), JUDGED)
+    assert "'none'" in caught.value.what
+    assert "judge-7b (weights None, prompt p1, temperature=0.0)" in caught.value.what
+    check_comparable(CANDIDATE, with_manifest(judge=JUDGE), POLICY)
 
 
 def test_a_baseline_that_lacks_a_case_is_refused_and_the_case_named() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support.servers import model_folder
 
 from llmgate.errors import ServerError
-from llmgate.generate.identity import hardware, hub_folder, model_identity, packages, weights_digest
+from llmgate.generate.identity import hardware, model_identity, packages, weights_digest
+from llmgate.generate.model_folder import hub_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

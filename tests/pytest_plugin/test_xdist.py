@@ -38,6 +38,18 @@ def test_two_workers_ask_once_and_keep_the_server_full(pytester: pytest.Pytester
     assert len(load_record(pytester.path / "run").results) == 100
 
 
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_suite_outside_the_root_is_run_too(pytester: pytest.Pytester, named: str) -> None:
+    (pytester.path / "here").mkdir()
+    (pytester.path / "there").mkdir()
+    suite = write_suite(pytester.path / "there", cases=4, gate="min: 0.2")
+    with FakeServer(answer=answer_right) as server:
+        root = f"--rootdir={pytester.path / 'here'}"
+        result = run(pytester, server, suite if named == "file" else suite.parent, root, "-n", "2")
+    assert result.ret == 0
+    assert result.parseoutcomes() == {"passed": 5}
+
+
 def test_a_failing_gate_fails_under_xdist_too(pytester: pytest.Pytester) -> None:
     suite = write_suite(pytester.path, gate="min: 0.9")
     with FakeServer(answer=lambda _: WRONG) as server:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llmgate.errors import RecordError
 from llmgate.record.journal import Journal
-from llmgate.record.schema import CaseKey, CaseResult, Generation
+from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.record.watch import RunLock, RunWatch, State
 
 if TYPE_CHECKING:
@@ -30,6 +31,41 @@ def test_results_appear_as_they_are_written(tmp_path: Path) -> None:
         journal.append(result(case))
         watch.refresh()
         assert watch.results[CaseKey(suite="s", case=case)] == result(case)
+    journal.close()
+
+
+def test_what_failed_before_a_run_was_resumed_is_not_settled(tmp_path: Path) -> None:
+    key = CaseKey(suite="s", case="b")
+    failed = CaseResult(key=key, answer=Failure(kind=FailureKind.TIMEOUT, message="late"))
+    with RunLock(tmp_path):
+        journal = Journal(tmp_path / "journal.jsonl")
+        journal.append(result("a"))
+        journal.append(failed)
+        watch = RunWatch(tmp_path)
+        watch.refresh()
+        assert watch.settled(key) == failed
+        journal.close()
+    with RunLock(tmp_path):
+        watch = RunWatch(tmp_path)
+        watch.refresh()
+        assert watch.settled(CaseKey(suite="s", case="a")) == result("a")
+        assert watch.settled(key) is None
+        journal = Journal(tmp_path / "journal.jsonl")
+        journal.append(failed)
+        watch.refresh()
+        assert watch.settled(key) == failed
+        journal.close()
+
+
+def test_an_answer_that_waits_for_its_judge_is_not_settled(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append(replace(result("a"), judged=False))
+    watch = RunWatch(tmp_path)
+    watch.refresh()
+    assert watch.settled(CaseKey(suite="s", case="a")) is None
+    journal.append(result("a"))
+    watch.refresh()
+    assert watch.settled(CaseKey(suite="s", case="a")) == result("a")
     journal.close()
 
 
@@ -63,6 +99,9 @@ def test_the_end_of_a_run_is_told_apart(tmp_path: Path) -> None:
         raise RuntimeError("the server died")
     assert watch.state().reason == "the server died"
     (tmp_path / "seal.json").write_text("{}", encoding="utf-8")
+    assert watch.state().state is State.ABORTED, "the seal is that of the run before"
+    with RunLock(tmp_path):
+        pass
     assert watch.state().state is State.SEALED
 
 

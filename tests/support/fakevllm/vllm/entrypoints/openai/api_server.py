@@ -1,7 +1,8 @@
 """Behaves like vLLM's API server as far as starting, answering and dying are concerned.
 
 FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
-refuses completions), `broken` (dies at the first completion), `failing` (answers them with 500), `stranger` (serves
+refuses completions), `broken` (dies at the first completion), `mortal` (dies
+after twelve chat completions), `failing` (answers them with 500), `stranger` (serves
 another model), or the name of a death. Like the real one it has an engine process; this one detaches itself into a
 session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
 """
@@ -139,6 +140,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     name = ""
     mode = "ok"
+    answered = 0
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         del format, args
@@ -166,7 +168,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404, {})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
         if self.mode == "mute" or not self.allowed():
             self.answer(400, {"error": {"message": "this model does not generate"}})
             return
@@ -176,8 +178,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "broken":
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
-        chat = self.path == "/v1/chat/completions"
-        choice = {"index": 0, "finish_reason": "length", **({"message": {"content": "a"}} if chat else {"text": "a"})}
+        said = body["messages"][-1]["content"] if self.path == "/v1/chat/completions" else None
+        Handler.answered += said is not None
+        if self.mode == "mortal" and Handler.answered > 12:
+            log(*ROUTINE, *DEATHS["cpu-memory"])
+            os._exit(1)
+        choice = {"index": 0, "finish_reason": "length", **({"message": {"content": said}} if said else {"text": "a"})}
         self.answer(200, {"choices": [choice], "usage": {"completion_tokens": 1}})
 
 

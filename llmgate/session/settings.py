@@ -1,0 +1,122 @@
+"""One run's options, typed and checked: command line over pyproject.toml over defaults."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from llmgate.errors import UsageError
+from llmgate.session.options import OPTIONS, Option, file_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Settings", "settings_from"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One run's options, typed. See `OPTIONS` for what each means."""
+
+    model: str | None
+    endpoint: str | None
+    served_name: str | None
+    api_key_env: str
+    server_args: tuple[str, ...]
+    server_python: str | None
+    port: int | None
+    startup_timeout: float
+    concurrency: int
+    repeat: int | None
+    timeout: float
+    retries: int
+    baseline: str | None
+    policy: str | None
+    allow_inconclusive: bool
+    judge_model: str | None
+    judge_endpoint: str | None
+    judge_name: str | None
+    judge_api_key_env: str
+    out: str | None
+    resume: bool
+    no_bench: bool
+    mlflow_uri: str | None
+    mlflow_experiment: str
+    mlflow_model: str | None
+    registry_uri: str | None
+    show_missed: int
+
+    @property
+    def api_key(self) -> str | None:
+        """The endpoint's key, read when it is needed so that it is never stored with the settings."""
+        return os.environ.get(self.api_key_env) or os.environ.get("OPENAI_API_KEY") or None
+
+    @property
+    def judge_api_key(self) -> str | None:
+        """The judge endpoint's key."""
+        return os.environ.get(self.judge_api_key_env) or None
+
+
+def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
+    """Combine the command line, pyproject.toml and the defaults.
+
+    Args:
+        given: Option fields from the command line; None means not given, as does False for a flag.
+        root: Folder with pyproject.toml.
+
+    Raises:
+        UsageError: If a value is impossible or options contradict each other.
+    """
+    from_file = file_options(root)
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        value = given.get(option.field)
+        if value is None or value is False:
+            value = from_file.get(option.field, option.default)
+        values[option.field] = read_value(option, value)
+    values["server_args"] = tuple(shlex.split(values["server_args"] or ""))
+    settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
+    check(settings)
+    return settings
+
+
+def read_value(option: Option, value: object) -> object:
+    """Check the type of one value."""
+    if value is None:
+        return None
+    if option.kind == "flag":
+        good = isinstance(value, bool)
+    elif option.kind == "text":
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = shlex.join(str(part) for part in value)
+        good = isinstance(value, str)
+    else:
+        try:
+            value = int(str(value)) if option.kind == "int" else float(str(value))
+        except ValueError:
+            good = False
+        else:
+            good = True
+    if not good:
+        raise UsageError(f"--{option.name} is {value!r}, which is not {option.kind}", fix=option.help)
+    return value
+
+
+def check(settings: Settings) -> None:
+    """Refuse contradictions before any work is done."""
+    if settings.model and settings.endpoint:
+        raise UsageError("both --model and --endpoint are given", fix="Give one of them")
+    if settings.judge_model and settings.judge_endpoint:
+        raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
+    if settings.resume and not settings.out:
+        raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
+    for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
+    for name in ("timeout", "startup_timeout"):
+        if not 0 < getattr(settings, name) < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")

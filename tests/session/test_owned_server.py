@@ -1,0 +1,132 @@
+"""Runs that start their own server: what it leaves behind, and what happens when it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.project import write_suite
+from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
+
+from llmgate.record.rundir import load_record
+
+
+def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:
+    program = str(Path(sys.executable).with_name("llmgate"))
+    model = str(model_folder(tmp_path))
+    env = {
+        **os.environ,
+        "FAKE_VLLM": mode,
+        "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        MARK: str(tmp_path),
+    }
+    return subprocess.Popen(
+        [program, "run", "words.yaml", "--model", model, "--out", "run", *args],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def nothing_left(tmp_path: Path) -> bool:
+    return wait_until(lambda: not marked(tmp_path), timeout_s=30)
+
+
+def test_a_run_starts_a_server_shows_its_start_and_ends_it(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    code, output = finished(run(tmp_path))
+    assert code == 0, output
+    assert "vLLM: importing vLLM" in output
+    assert "vLLM: ready" in output
+    assert nothing_left(tmp_path)
+    manifest = load_record(tmp_path / "run").manifest
+    assert manifest.server.owned
+    assert manifest.server.version == "0.32.0+fake"
+    assert manifest.model.weights_digest
+
+
+def test_a_server_that_dies_in_the_middle_loses_no_answer(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=60)
+    code, output = finished(run(tmp_path, "--concurrency", "2", mode="mortal"))
+    assert code == 4, output
+    assert "the server died with" in output
+    assert "memory" in output
+    assert "--resume --out run" in output
+    assert "\nPASS: " not in output
+    assert nothing_left(tmp_path)
+    before = [r for r in load_record(tmp_path / "run", unfinished=True).results.values() if r.evaluated]
+    assert len(before) >= 10
+    code, output = finished(run(tmp_path, "--resume"))
+    assert code == 0, output
+    assert len(load_record(tmp_path / "run").results) == 60
+
+
+def test_a_server_that_dies_while_loading_tells_why(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    code, output = finished(run(tmp_path, mode="gpu-memory"))
+    assert code == 4
+    assert "memory" in output
+    assert "Last useful lines" in output
+    assert nothing_left(tmp_path)
+
+
+def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, output = finished(run(tmp_path, "--port", str(taken.getsockname()[1])))
+    assert code == 4
+    assert "port" in output
+    assert nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ending_a_run_that_waits_for_its_server_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    write_suite(tmp_path)
+    process = run(tmp_path, mode="hang")
+    assert wait_until(lambda: len(marked(tmp_path)) >= 3, timeout_s=60)
+    process.send_signal(number)
+    code, output = finished(process)
+    assert code == (4 if number is signal.SIGINT else -9), output
+    assert nothing_left(tmp_path)
+
+
+def test_under_pytest_the_server_ends_with_the_session(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    env = {
+        **os.environ,
+        "FAKE_VLLM": "ok",
+        "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        MARK: str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "words.yaml", f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "llmgate: [00:0" in done.stdout
+    assert "PASS: " in done.stdout
+    assert nothing_left(tmp_path)
+
+
+def test_pytest_that_selects_nothing_ends_the_server_it_had_started(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    env = {
+        **os.environ,
+        "FAKE_VLLM": "hang",
+        "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        MARK: str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "words.yaml", "-k", "nothing", f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stdout
+    assert nothing_left(tmp_path)
