@@ -37,7 +37,10 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except LlmgateError as error:
-            click.secho(f"llmgate: {error}", err=True, fg="red")
+            from llmgate.report.visible import visible
+
+            # Errors quote what servers and endpoints said.
+            click.secho(f"llmgate: {visible(str(error))}", err=True, fg="red")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.secho(
@@ -194,15 +197,13 @@ def decide(
 
 def show_decision(decision: Decision) -> None:
     """Print a line per metric, the problems, and the sentence last."""
-    colours = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
-    for metric in decision.metrics:
-        word = click.style(f"{metric.verdict:<12}", fg=colours[metric.verdict])
-        click.echo(f"{word} {metric.suite}::{metric.metric} ({metric.role}): {metric.reason}")
-    for problem in decision.problems:
-        click.secho(f"problem: {problem}", fg="yellow")
-    for name in decision.required_failures:
-        click.secho(f"required assert failed: {name}", fg="red")
-    click.secho(decision.sentence, fg=colours[decision.verdict], bold=True)
+    from llmgate.report.terminal import decision_lines
+
+    colours = {"good": "green", "bad": "red", "warn": "yellow"}
+    *lines, sentence = decision_lines(decision)
+    for text, style in lines:
+        click.secho(text, fg=colours[style])
+    click.secho(sentence[0], fg=colours[sentence[1]], bold=True)
 
 
 @main.command()

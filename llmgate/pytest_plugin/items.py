@@ -11,6 +11,7 @@ from llmgate.gate.decision import Verdict
 from llmgate.pytest_plugin import FATAL
 from llmgate.pytest_plugin.controller import gate_run
 from llmgate.record.schema import Generation, Outcome
+from llmgate.report.visible import visible
 from llmgate.suite.spec import is_suite_file
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class SuiteFile(pytest.File):
         try:
             self.planned = run.load(self.path, self.nodeid)
         except LlmgateError as error:
-            raise self.CollectError(str(error)) from error
+            raise self.CollectError(visible(str(error))) from error
         watched = frozenset(metric.metric for metric in self.planned.suite.metrics if not metric.gates)
         for case in self.planned.cases:
             yield CaseItem.from_parent(self, name=case.planned.case, case=case, watched=watched)
@@ -79,7 +80,7 @@ class SuiteItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
         """Our own errors are sentences, not tracebacks."""
         if isinstance(excinfo.value, CaseNotEvaluatedError | RequiredFailedError | GateClosedError | LlmgateError):
-            return str(excinfo.value)
+            return visible(str(excinfo.value))
         return str(super().repr_failure(excinfo, *args))
 
 
@@ -129,7 +130,7 @@ class GateItem(SuiteItem):
         mine = [m for m in decision.metrics if (m.suite, m.metric) == (self.metric.suite, self.metric.metric)]
         if not mine:
             raise GateClosedError("the decision says nothing about this metric")
-        self.add_report_section("call", "llmgate", mine[0].reason)
+        self.add_report_section("call", "llmgate", visible(mine[0].reason))
         if mine[0].verdict is Verdict.PASS:
             return
         problems = [str(problem) for problem in decision.problems]
@@ -140,20 +141,24 @@ class GateItem(SuiteItem):
 
 
 def describe(result: CaseResult) -> str:
-    """Answer and reasons, in a few lines."""
+    """Answer and reasons, in a few lines, with nothing in them that could drive a terminal."""
+    return visible(described(result))
+
+
+def described(result: CaseResult) -> str:
+    """The same, as models and endpoints said it."""
     head = f"{result.key}"
     if not isinstance(result.answer, Generation):
         return (
             f"{head}: no answer ({result.answer.kind} after {result.answer.attempts} attempts): {result.answer.message}"
         )
-    lines = [f"{head} answered: {visible(result.answer.text)}"]
+    lines = [f"{head} answered: {shortened(result.answer.text)}"]
     lines += [f"  {c.outcome}: {c.type}: {c.reason}" for c in result.checks if c.outcome is not Outcome.PASS]
     if not result.judged:
         lines.append("  error: the judge has not scored it")
     return "\n".join(lines)
 
 
-def visible(text: str) -> str:
-    """Model text for a terminal: control characters escaped, bounded."""
-    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}… ({len(shown)} characters)"
+def shortened(text: str) -> str:
+    """An answer, bounded, with its length told."""
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}… ({len(text)} characters)"

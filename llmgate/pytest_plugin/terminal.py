@@ -7,8 +7,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
-from llmgate.gate.decision import Verdict
 from llmgate.record.watch import State
+from llmgate.report.terminal import decision_lines
+from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Notices", "summarise"]
 
-COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
 
 
 class Notices:
@@ -92,23 +93,19 @@ def summarise(
     reporter.section("llmgate", sep="=")
     if state.state is not State.SEALED:
         reason = str(error) if isinstance(error, LlmgateError) else state.reason or "the run was ended early"
-        reporter.write_line(f"NO VERDICT: {reason}", red=True, bold=True)
+        reporter.write_line(f"NO VERDICT: {visible(reason)}", red=True, bold=True)
         reporter.write_line(f"record: {out} (unfinished)")
         return
     if decision is None:
         reporter.write_line("NO VERDICT: no gate item ran, so nothing was decided", yellow=True)
         reporter.write_line(f"record: {out}")
         return
-    for metric in decision.metrics:
-        reporter.write_line(
-            f"{metric.verdict:<12} {metric.suite}::{metric.metric} ({metric.role}): {metric.reason}",
-            **{COLOURS[metric.verdict]: True},
-        )
-    for problem in decision.problems:
-        reporter.write_line(f"problem: {problem}", yellow=True)
+    *lines, sentence = decision_lines(decision)
+    for text, style in lines:
+        reporter.write_line(text, **{COLOURS[style]: True})
     if ungated:
         reporter.write_line(f"NO VERDICT for {', '.join(ungated)}: their gates were not selected", yellow=True)
-    reporter.write_line(decision.sentence, bold=True, **{COLOURS[decision.verdict]: True})
+    reporter.write_line(sentence[0], bold=True, **{COLOURS[sentence[1]]: True})
     for line in published:
         reporter.write_line(line)
 

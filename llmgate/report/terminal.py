@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from llmgate.gate.decision import Verdict
 from llmgate.report.rows import State
+from llmgate.report.visible import visible
 from llmgate.report.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.gate.decision import Decision
     from llmgate.report.rows import MetricRow, ReportView, ServingTable
 
-__all__ = ["Style", "StyledLine", "terminal_lines"]
+__all__ = ["Style", "StyledLine", "decision_lines", "terminal_lines"]
 
 Style = Literal["good", "bad", "warn", "strong", "plain", "dim"]
 
@@ -24,7 +27,23 @@ STYLES: dict[State, Style] = {
     State.INCONCLUSIVE: "warn",
     State.NOT_EVALUATED: "bad",
 }
+VERDICT_STYLES: dict[Verdict, Style] = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.INCONCLUSIVE: "warn"}
 MOST_LINES = 10
+
+
+def decision_lines(decision: Decision) -> list[StyledLine]:
+    """A line per metric, what bars a PASS, and the sentence last. No line holds a control character.
+
+    For doors that have a decision and no record. Reasons and problems quote what endpoints said.
+    """
+    lines: list[StyledLine] = [
+        (f"{m.verdict:<12} {m.suite}::{m.metric} ({m.role}): {m.reason}", VERDICT_STYLES[m.verdict])
+        for m in decision.metrics
+    ]
+    lines += [(f"problem: {problem}", "warn") for problem in decision.problems]
+    lines += [(f"required assert failed: {name}", "bad") for name in decision.required_failures]
+    lines.append((decision.sentence, VERDICT_STYLES[decision.verdict]))
+    return [(visible(" ".join(text.splitlines())), style) for text, style in lines]
 
 
 def terminal_lines(view: ReportView) -> list[StyledLine]:

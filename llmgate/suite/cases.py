@@ -91,8 +91,9 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
         check_names(template, dataset, message.where)
     for spec in suite.asserts:
         vocabulary.validate(spec, dataset.rows[0].values)
+    values = [(spec, value_template(spec)) for spec in suite.asserts]
     cases = tuple(
-        plan_case(suite, row, [(m.role, t) for m, t in prompt], repeat or suite.repeat) for row in dataset.rows
+        plan_case(suite, row, [(m.role, t) for m, t in prompt], values, repeat or suite.repeat) for row in dataset.rows
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
@@ -120,7 +121,13 @@ def check_names(template: Template, dataset: Dataset, where: str) -> None:
         )
 
 
-def plan_case(suite: Suite, row: Row, prompt: list[tuple[str, Template]], repeat: int) -> Case:
+def plan_case(
+    suite: Suite,
+    row: Row,
+    prompt: list[tuple[str, Template]],
+    values: list[tuple[AssertSpec, Template | None]],
+    repeat: int,
+) -> Case:
     """Render one row."""
     variables = row.values
     messages = tuple(Message(role=role, content=template.render(variables)) for role, template in prompt)  # type: ignore[arg-type]
@@ -136,7 +143,7 @@ def plan_case(suite: Suite, row: Row, prompt: list[tuple[str, Template]], repeat
             cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
             slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
             messages=messages,
-            expected=expected_text(suite.asserts, variables),
+            expected=expected_text(values, variables),
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
         ),
         body=body,
@@ -150,15 +157,20 @@ def text_of(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def expected_text(asserts: tuple[AssertSpec, ...], variables: Mapping[str, Json]) -> str:
+def value_template(spec: AssertSpec) -> Template | None:
+    """The value of an assert as a template, compiled once for all rows; None for values that are no text."""
+    return Template.compile(spec.value, where=spec.where) if isinstance(spec.value, str) else None
+
+
+def expected_text(values: list[tuple[AssertSpec, Template | None]], variables: Mapping[str, Json]) -> str:
     """Word what the asserts look for in this case, for a reader."""
     parts = []
-    for spec in asserts:
+    for spec, template in values:
         if spec.value is None:
             parts.append(spec.name)
-            continue
-        raw = spec.value if isinstance(spec.value, str) else json.dumps(spec.value, ensure_ascii=False)
-        text = Template.compile(raw, where=spec.where).render(variables) if isinstance(spec.value, str) else raw
-        parts.append(f"{spec.name}: {text}")
+        elif template is not None:
+            parts.append(f"{spec.name}: {template.render(variables)}")
+        else:
+            parts.append(f"{spec.name}: {json.dumps(spec.value, ensure_ascii=False)}")
     joined = "\n".join(parts)
     return joined if len(joined) <= EXPECTED_CHARS else joined[: EXPECTED_CHARS - 1] + "…"

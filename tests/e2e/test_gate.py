@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.demo.models import degrade, resave
-from llmgate.generate import supervisor
 from llmgate.record.rundir import load_record
 from llmgate.record.schema import Generation
 from llmgate.suite.dataset import write_lock
@@ -153,5 +152,4 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
 def test_no_server_is_left(champion: Path) -> None:
     record = load_record(champion)
     assert record.manifest.server.url
-    assert supervisor.__file__
     assert not engines()

@@ -326,4 +326,4 @@ def test_model_text_cannot_drive_the_terminal(pytester: pytest.Pytester) -> None
     with FakeServer(answer=lambda _: "\x1b[2J\x1b]0;owned\x07 ::error::x") as server:
         result = run(pytester, server, suite)
     assert "\x1b[2J" not in result.stdout.str()
-    assert "\\x1b[2J" in result.stdout.str()
+    assert "␛[2J" in result.stdout.str()
