@@ -13,15 +13,28 @@ if TYPE_CHECKING:
     from llmgate.gate.decide import decide
     from llmgate.gate.decision import Decision, Verdict
     from llmgate.record.rundir import load_record
+    from llmgate.score.evaluate import Evaluation, evaluate_assert, evaluate_asserts
 
-__all__ = ["Decision", "Verdict", "__version__", "decide", "load_record"]
+__all__ = [
+    "Decision",
+    "Evaluation",
+    "Verdict",
+    "__version__",
+    "decide",
+    "evaluate_assert",
+    "evaluate_asserts",
+    "load_record",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Decision": "llmgate.gate.decision",
+    "Evaluation": "llmgate.score.evaluate",
     "Verdict": "llmgate.gate.decision",
     "decide": "llmgate.gate.decide",
+    "evaluate_assert": "llmgate.score.evaluate",
+    "evaluate_asserts": "llmgate.score.evaluate",
     "load_record": "llmgate.record.rundir",
 }
 

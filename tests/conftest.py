@@ -2,8 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from hypothesis import settings
+from support.conformance import count_lines, load_rows
+
+if TYPE_CHECKING:
+    import pytest
 
 # A property says what is true, not how fast: on a busy machine the default deadline fails at random.
 settings.register_profile("llmgate", deadline=None)
 settings.load_profile("llmgate")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--conformance-dir DIR` runs any folder of conformance rows instead of the one that comes with the tests."""
+    parser.addoption(
+        "--conformance-dir",
+        metavar="DIR",
+        default=str(Path(__file__).parent / "conformance" / "rows"),
+        help="Folder with *.jsonl conformance rows. Default: the rows that come with the tests.",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per conformance row."""
+    if "row" not in metafunc.fixturenames or metafunc.module.__name__.rpartition(".")[2] != "test_conformance":
+        return
+    js_only = metafunc.definition.get_closest_marker("js_only") is not None
+    rows = load_rows(Path(metafunc.config.getoption("--conformance-dir")))
+    chosen = [row for row in rows if (row.get("engine") == "js-only") is js_only]
+    metafunc.parametrize("row", chosen, ids=[row["id"] for row in chosen])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many conformance rows agree, file by file."""
+    reports = [r for key in ("passed", "failed") for r in terminalreporter.stats.get(key, []) if r.when == "call"]
+    lines = count_lines((r.nodeid, r.outcome == "passed") for r in reports if "test_conformance.py::" in r.nodeid)
+    if lines:
+        terminalreporter.section("conformance rows that agree, by type")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -27,6 +27,7 @@ __all__ = [
     "Generation",
     "Hardware",
     "JudgeIdentity",
+    "Judgement",
     "Manifest",
     "Message",
     "ModelIdentity",
@@ -40,7 +41,7 @@ __all__ = [
 
 RECORD_MAJOR = 1
 """Readers refuse a record with another major version."""
-RECORD_MINOR = 0
+RECORD_MINOR = 1
 """Readers ignore what a newer minor version added."""
 
 
@@ -140,6 +141,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One question to a judge and what came back, so that a verdict can be read again word for word.
+
+    Attributes:
+        judge: The judge's name in the suite; empty for the only one.
+        messages: What it was asked.
+        reply: What it answered, None if it did not.
+        error: Why there is no reply.
+    """
+
+    judge: str = ""
+    messages: tuple[Message, ...] = ()
+    reply: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """One assert applied to one generation.
 
@@ -151,6 +169,7 @@ class CheckResult:
         metric: The metric that this assert feeds.
         weight: Weight in the metric's mean, at least 0.
         required: Whether a fail of this assert fails the whole session.
+        judgements: What judges were asked for it, in order; empty for deterministic asserts.
 
     Raises:
         ValueError: If score and outcome contradict each other or a number is not finite.
@@ -163,6 +182,7 @@ class CheckResult:
     metric: str = "accuracy"
     weight: float = 1.0
     required: bool = False
+    judgements: tuple[Judgement, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.score is None) != (self.outcome is Outcome.ERROR):

@@ -4,29 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from enum import StrEnum
 
+from llmgate.score.models import Consult
 from llmgate.suite import jsvalues
+from llmgate.suite.asserts import AssertSpec
 
-if TYPE_CHECKING:
-    from llmgate.suite.asserts import AssertSpec
-
-__all__ = ["CheckContext", "CheckKind", "Evaluate", "Finding", "Prepare"]
+__all__ = ["CheckContext", "CheckKind", "ConsultKind", "Evaluate", "Finding", "Kind", "Need", "Prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckContext:
     """One output and what belongs to it.
 
+    What a provider reported is typed `object`: it may be absent (None) or garbage, and it is up to the check that
+    needs it to say so.
+
     Attributes:
         output: The model's answer: text, or structured data where a provider returns an object or a list.
         variables: The dataset row.
         prompt: The rendered prompt.
+        latency_ms: How long the answer took, in milliseconds.
+        cost: What the answer cost, in the provider's currency.
+        logprobs: Log probabilities of the answer's tokens, a list of numbers.
+        finish_reason: Why the answer ended.
+        tokens: Counts by name: `prompt`, `completion`, `total`.
+        tools: The tools that the model was offered, as in the request.
+        functions: The same in OpenAI's older form.
+        options: Settings of the whole test, such as the scores of factuality's categories.
     """
 
     output: object
     variables: Mapping[str, object] = field(default_factory=dict)
     prompt: str = ""
+    latency_ms: object = None
+    cost: object = None
+    logprobs: object = None
+    finish_reason: object = None
+    tokens: Mapping[str, object] = field(default_factory=dict)
+    tools: object = None
+    functions: object = None
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -36,7 +54,10 @@ class CheckContext:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found, before `not-` turns it round. The score lies in [0, 1]."""
+    """What a check found, before `not-` turns it round.
+
+    The score is finite. It lies in [0, 1], except for similarities, which may be negative; records keep it within.
+    """
 
     passed: bool
     score: float
@@ -54,14 +75,45 @@ Prepare = Callable[["AssertSpec"], Evaluate]
 """Raises a `SuiteError` if the rule is broken."""
 
 
+class Need(StrEnum):
+    """What a check has to ask."""
+
+    JUDGE = "judge"
+    EMBEDDINGS = "embeddings"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckKind:
-    """One entry of the vocabulary.
+    """One entry of the vocabulary that needs nothing but the output.
 
     Attributes:
         prepare: Reads the rule once; whatever can be compiled is compiled here and not per case.
-        judged: Whether a judge model has to be asked, so that `prepare` only reads the rule.
+        version: Raised when the same output comes to mean something else; part of the suite's digest.
+        settings: Keys that the assert's `config` may have.
     """
 
     prepare: Prepare
-    judged: bool = False
+    version: str = "1"
+    settings: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultKind:
+    """One entry of the vocabulary that asks a model.
+
+    Attributes:
+        prepare: Reads the rule once.
+        needs: What has to be asked.
+        prompts: The prompts' fixed parts and reply schemas; their digest is part of the judge's identity.
+        version: Raised when the same reply comes to mean something else; part of the suite's digest.
+        settings: Keys that the assert's `config` may have.
+    """
+
+    prepare: Callable[[AssertSpec], Consult]
+    needs: frozenset[Need]
+    prompts: tuple[str, ...] = ()
+    version: str = "1"
+    settings: frozenset[str] = frozenset()
+
+
+Kind = CheckKind | ConsultKind

@@ -6,7 +6,7 @@ The loop here never looks at more than one case at a time: averaging is the deci
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
@@ -14,7 +14,7 @@ from llmgate.record.schema import CaseKey, CaseResult, FailureKind, Generation
 from llmgate.score.case import judge_case, score_case
 from llmgate.score.check import CheckContext
 from llmgate.score.checks import VOCABULARY
-from llmgate.score.judge import Ask, JudgeRequest, RubricJudge
+from llmgate.score.models import Ask, JudgeReply, JudgeRequest, Models
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -25,15 +25,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.suite.cases import Case
 
-__all__ = ["Judging", "asker", "generate_answers", "judge_answers"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
-    """A judge that can be asked now."""
-
-    judge: RubricJudge
-    ask: Ask
+__all__ = ["asker", "generate_answers", "judge_answers"]
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -61,7 +53,7 @@ class Counter:
 
 
 async def generate_answers(
-    run: RunDir, cases: Sequence[Case], client: ChatClient, *, judging: Judging | None, progress: Progress
+    run: RunDir, cases: Sequence[Case], client: ChatClient, *, models: Models | None, progress: Progress
 ) -> None:
     """Ask every case that has no answer yet, and check the answers.
 
@@ -69,7 +61,7 @@ async def generate_answers(
         run: Where results go; what it holds already is kept.
         cases: The cases of the run.
         client: Bounds the requests in flight.
-        judging: Judges each answer at once, if the judge can be asked while the model under test runs.
+        models: Judge each answer at once, if they can be asked while the model under test runs.
         progress: Told about every finished case.
 
     Raises:
@@ -89,8 +81,8 @@ async def generate_answers(
         answer = await client.ask(case.request(key.repeat))
         result = checked(case, key, answer)
         run.append(result)
-        if judging and not result.judged:
-            run.append(await judged(case, result, judging))
+        if models and not result.judged:
+            run.append(await judged(case, result, models))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died.append(answer.message)
         counter.tick()
@@ -118,7 +110,7 @@ def needs_answer(run: RunDir, key: CaseKey) -> bool:
 
 def checked(case: Case, key: CaseKey, answer: Generation | Failure) -> CaseResult:
     """Apply the deterministic checks."""
-    judged_later = any(VOCABULARY.is_judge(spec.type) for spec in case.asserts)
+    judged_later = any(VOCABULARY.needs(spec.type) for spec in case.asserts)
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer)
     return CaseResult(
@@ -132,7 +124,7 @@ def context_of(case: Case, answer: Generation) -> CheckContext:
     return CheckContext(output=answer.text, variables=case.variables, prompt=prompt)
 
 
-async def judge_answers(run: RunDir, cases: Sequence[Case], judging: Judging, *, progress: Progress) -> None:
+async def judge_answers(run: RunDir, cases: Sequence[Case], models: Models, *, progress: Progress) -> None:
     """Judge every answer that still lacks a judge's verdict, or whose judge failed.
 
     Raises:
@@ -152,7 +144,7 @@ async def judge_answers(run: RunDir, cases: Sequence[Case], judging: Judging, *,
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
             fresh = checked(case, result.key, result.answer)
-            run.append(await judged(case, fresh, judging))
+            run.append(await judged(case, fresh, models))
         counter.tick()
 
     await gather_all(one(result) for result in todo)
@@ -160,26 +152,26 @@ async def judge_answers(run: RunDir, cases: Sequence[Case], judging: Judging, *,
 
 def has_judge(case: Case) -> bool:
     """Whether any assert of the case asks a judge."""
-    return any(VOCABULARY.is_judge(spec.type) for spec in case.asserts)
+    return any(VOCABULARY.needs(spec.type) for spec in case.asserts)
 
 
-async def judged(case: Case, result: CaseResult, judging: Judging) -> CaseResult:
+async def judged(case: Case, result: CaseResult, models: Models) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
-    verdicts = await judge_case(case.asserts, context_of(case, result.answer), judging.judge, judging.ask)
+    verdicts = await judge_case(case.asserts, context_of(case, result.answer), models)
     return replace(result, checks=(*result.checks, *verdicts), judged=True)
 
 
 def asker(client: ChatClient) -> Ask:
     """The `ask` callable of a judge that is reached through a client."""
 
-    async def ask(request: JudgeRequest) -> str:
+    async def ask(request: JudgeRequest) -> JudgeReply:
         answer = await client.ask(request.body)
         if isinstance(answer, Generation):
             if answer.finish_reason == "length":
                 raise JudgeError("the judge's reply was cut off by max_tokens", fix="Raise `judge: {max_tokens: …}`")
-            return answer.text
+            return JudgeReply(content=answer.text)
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
     return ask

@@ -38,9 +38,10 @@ class Plan:
     gated: frozenset[str]
 
     @property
-    def judged(self) -> bool:
-        """Whether any selected case asks a judge."""
-        return any(VOCABULARY.is_judge(spec.type) for case in self.cases for spec in case.asserts)
+    def judged(self) -> frozenset[str]:
+        """The assert types of selected cases that ask a judge."""
+        used = {spec.type for case in self.cases for spec in case.asserts}
+        return frozenset(name for name in used if VOCABULARY.is_judge(name))
 
 
 def find_suites(paths: Iterable[Path]) -> list[Path]:

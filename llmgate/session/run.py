@@ -12,10 +12,10 @@ from llmgate.errors import RecordError, UsageError
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
-from llmgate.score.judge import RubricJudge
+from llmgate.score.models import JudgeSampling, Models
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
-from llmgate.session.measure import Judging, asker, generate_answers, judge_answers
+from llmgate.session.measure import asker, generate_answers, judge_answers
 from llmgate.session.target import judge_identity, judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import JudgeIdentity, Record
+    from llmgate.score.models import Ask
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["check_folder", "execute"]
 
 HEARTBEAT_S: Final = 0.2
+JUDGE_RETRIES: Final = 2
 
 
 def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
@@ -132,15 +134,20 @@ def identify_judge(settings: Settings, plan: Plan) -> JudgeIdentity | None:
             where=names,
             fix="Give --judge-model DIR or --judge-endpoint URL",
         )
-    return judge_identity(settings, place, rubric_judge(plan))
+    return judge_identity(settings, place, plan.judged, judge_sampling(plan))
 
 
-def rubric_judge(plan: Plan) -> RubricJudge:
+def judge_sampling(plan: Plan) -> JudgeSampling:
     """The judge as the suites want it; suites in one run share it, so the largest reply limit holds."""
     asking = [planned.suite for planned in plan.suites if planned.suite.judged_metrics]
-    return RubricJudge(
+    return JudgeSampling(
         max_tokens=max(suite.judge_max_tokens for suite in asking), seed=min(suite.judge_seed for suite in asking)
     )
+
+
+def judges(plan: Plan, ask: Ask) -> Models:
+    """The one judge of a run, with a bounded number of second questions after an unreadable reply."""
+    return Models(judges={"": ask}, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:
@@ -156,31 +163,30 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
                 target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
             )
         )
-        judging = await judge_beside(settings, plan, run, client, stack)
+        models = await judge_beside(settings, plan, run, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan.cases, client, judging=judging, progress=progress)
-        if judging:
-            await judge_answers(run, plan.cases, judging, progress=progress)
+        await generate_answers(run, plan.cases, client, models=models, progress=progress)
+        if models:
+            await judge_answers(run, plan.cases, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
 
 async def judge_beside(
     settings: Settings, plan: Plan, run: RunDir, client: ChatClient, stack: AsyncExitStack
-) -> Judging | None:
+) -> Models | None:
     """A judge that can be asked while the model under test runs: a remote one, or that very model."""
     place = judge_place(settings)
     if place is None or run.manifest.judge is None:
         return None
-    judge = rubric_judge(plan)
     if place.same_server:
-        return Judging(judge=judge, ask=asker(client))
+        return judges(plan, asker(client))
     if place.url is None:
         return None
     endpoint = Endpoint(url=place.url, model=run.manifest.judge.model, api_key=settings.judge_api_key)
     remote = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry_policy(settings))
-    return Judging(judge=judge, ask=asker(await stack.enter_async_context(remote)))
+    return judges(plan, asker(await stack.enter_async_context(remote)))
 
 
 def waits_for_judge(run: RunDir) -> bool:
@@ -194,8 +200,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
     ) as client:
         progress.stage(f"judging with {one_line(target.model.name)}")
-        judging = Judging(judge=rubric_judge(plan), ask=asker(client))
-        await judge_answers(run, plan.cases, judging, progress=progress)
+        await judge_answers(run, plan.cases, judges(plan, asker(client)), progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

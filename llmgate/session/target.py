@@ -15,11 +15,12 @@ from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity, weights_digest
 from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.schema import JudgeIdentity, ModelIdentity, ServerIdentity
+from llmgate.score.judge import identify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-    from llmgate.score.judge import RubricJudge
+    from llmgate.score.models import JudgeSampling
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 
@@ -125,7 +126,9 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     return None
 
 
-def judge_identity(settings: Settings, place: JudgePlace, judge: RubricJudge) -> JudgeIdentity:
+def judge_identity(
+    settings: Settings, place: JudgePlace, types: Collection[str], sampling: JudgeSampling
+) -> JudgeIdentity:
     """The judge's identity, known before it is started.
 
     Two runs are comparable only if the same judge scored both, so an owned judge is named by its weights.
@@ -136,7 +139,7 @@ def judge_identity(settings: Settings, place: JudgePlace, judge: RubricJudge) ->
     else:
         found = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
         model, digest = found.model, None
-    return JudgeIdentity(model=model, prompt_digest=judge.prompt_digest, sampling=judge.sampling, weights_digest=digest)
+    return identify(model, types, sampling, weights_digest=digest)
 
 
 @contextmanager

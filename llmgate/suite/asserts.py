@@ -6,11 +6,9 @@ vocabulary down as a value that meets the `Vocabulary` protocol.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 __all__ = ["AssertSpec", "Json", "Vocabulary"]
 
@@ -31,6 +29,10 @@ class AssertSpec:
         weight: At least 0.
         metric: The metric that it feeds.
         required: A case that must never be wrong: a fail fails the session.
+        config: Further settings of this type, as written; which exist is the type's own business.
+        transform: Names of transforms that are applied to the output first, in order.
+        judges: Names of the judges to ask; empty for the only one.
+        asserts: The members of an `assert-set`.
         where: `file:line` for error messages.
     """
 
@@ -42,6 +44,10 @@ class AssertSpec:
     weight: float = 1.0
     metric: str = "accuracy"
     required: bool = False
+    config: Mapping[str, Json] = field(default_factory=dict)
+    transform: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
+    asserts: tuple[AssertSpec, ...] = ()
     where: str = ""
 
     @property
@@ -59,6 +65,9 @@ class Vocabulary(Protocol):
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
+
+    def version(self, name: str) -> str:
+        """The version of this type's meaning."""
 
     def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
         """Refuse a bad value at load time.

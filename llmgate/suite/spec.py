@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
 from llmgate.record.policy import DEFAULT_ALPHA, Aggregate, MetricPolicy, Role
+from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
 
@@ -22,17 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SUITE_MAJOR", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
 
 SUITE_MAJOR: Final = 1
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 HEAD_BYTES: Final = 8192
-
-Name = Annotated[str, Field(pattern=NAME)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Part(BaseModel):
-    """Strict with people: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CasePart(Part):
@@ -40,7 +32,7 @@ class CasePart(Part):
 
     id: str = "id"
     cluster: str | None = None
-    slices: list[str] = []
+    slices: list[str] = Field(default_factory=list)
 
 
 class MessagePart(Part):
@@ -63,18 +55,7 @@ class SamplingPart(Part):
     frequency_penalty: Finite | None = None
     presence_penalty: Finite | None = None
     response_format: dict[str, Any] | None = None
-    extra: dict[str, Any] = {}
-
-
-class AssertPart(Part):
-    """One entry of `assert:`."""
-
-    type: str
-    value: Any = None
-    threshold: Finite | None = None
-    weight: Annotated[Finite, Field(ge=0)] = 1.0
-    metric: Name = "accuracy"
-    required: bool = False
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class GatePart(Part):
@@ -115,8 +96,10 @@ class SuitePart(Part):
     prompt: Annotated[list[MessagePart], Field(min_length=1)]
     sampling: SamplingPart = SamplingPart()
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
-    asserts: Annotated[list[AssertPart], Field(alias="assert", min_length=1)]
-    gate: dict[Name, GatePart] = {}
+    asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
+    defaults: Defaults = Defaults()
+    threshold: Annotated[Finite, Field(gt=0)] | None = None
+    gate: dict[Name, GatePart] = Field(default_factory=dict)
     serving: ServingPart | None = None
     judge: JudgePart = JudgePart()
 
@@ -148,6 +131,7 @@ class Suite:
         digest: SHA-256 over everything that decides what is asked and how it is scored, except the dataset's
             content (the dataset has its own) and the gate policy (a margin may change without a new run).
         sampling: Request fields, ready to be sent.
+        threshold: The least weighted mean with which a case passes; None if all its asserts have to pass.
         metrics: One policy per metric that an assert feeds; metrics without a `gate:` entry are watched,
             unless the suite has no `gate:` at all, in which case all that no judge scores are primary.
     """
@@ -170,6 +154,7 @@ class Suite:
     judge_max_tokens: int
     judge_seed: int
     digest: str
+    threshold: float | None
 
 
 def is_suite_file(path: Path) -> bool:
@@ -198,7 +183,7 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     document = read_document(path)
     check_major(document)
     part = validate(document)
-    asserts = tuple(assert_spec(document, index, one, vocabulary) for index, one in enumerate(part.asserts))
+    asserts = read_asserts(document, part, vocabulary)
     judged = frozenset(spec.metric for spec in asserts if vocabulary.is_judge(spec.type))
     return Suite(
         name=part.suite,
@@ -221,7 +206,16 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
-        digest=suite_digest(part, asserts),
+        digest=suite_digest(part, asserts, vocabulary),
+        threshold=part.threshold,
+    )
+
+
+def read_asserts(document: Document, part: SuitePart, vocabulary: Vocabulary) -> tuple[AssertSpec, ...]:
+    """The asserts, each with its line; unknown types are refused with the nearest name."""
+    return tuple(
+        assert_spec(one, vocabulary.names, partial(document.where, "assert", index), part.defaults)
+        for index, one in enumerate(part.asserts)
     )
 
 
@@ -276,35 +270,11 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "gate": GatePart,
         "serving": ServingPart,
         "judge": JudgePart,
+        "defaults": Defaults,
     }
     if len(location) > 1:
         part = parts[str(location[0])]
     return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def assert_spec(document: Document, index: int, part: AssertPart, vocabulary: Vocabulary) -> AssertSpec:
-    """Name and place one assert; unknown types are refused with the nearest name."""
-    where = document.where("assert", index, "type")
-    negated = part.type.startswith("not-")
-    base = part.type.removeprefix("not-")
-    if base not in vocabulary.names:
-        prefix = "not-" if negated else ""
-        raise SuiteError(
-            f"unknown assert type {part.type!r}",
-            where=where,
-            fix=did_you_mean(part.type, (prefix + name for name in vocabulary.names)),
-        )
-    return AssertSpec(
-        type=base,
-        negated=negated,
-        value=part.value,
-        has_value="value" in part.model_fields_set,
-        threshold=part.threshold,
-        weight=part.weight,
-        metric=part.metric,
-        required=part.required,
-        where=where,
-    )
 
 
 def sampling_fields(part: SamplingPart) -> dict[str, Json]:
@@ -348,8 +318,9 @@ def metric_policy(document: Document, part: SuitePart, name: str, *, judged: boo
         raise SuiteError(error.what, where=document.where("gate", name), fix=error.fix) from error
 
 
-def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...]) -> str:
-    """SHA-256 over what decides the questions and the scores."""
+def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...], vocabulary: Vocabulary) -> str:
+    """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
+    types = {one.type for spec in asserts for one in (spec, *spec.asserts)} & vocabulary.names
     facts = {
         "suite": part.suite,
         "prompt": [one.model_dump() for one in part.prompt],
@@ -357,6 +328,14 @@ def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...]) -> str:
         "repeat": part.repeat,
         "case": part.case.model_dump(),
         "judge": part.judge.model_dump(),
-        "assert": [{k: v for k, v in asdict(spec).items() if k != "where"} for spec in asserts],
+        "threshold": part.threshold,
+        "assert": [without_places(asdict(spec)) for spec in asserts],
+        "versions": {name: vocabulary.version(name) for name in sorted(types)},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def without_places(spec: dict[str, Any]) -> dict[str, Any]:
+    """An assert without the lines on which it stands: moving it changes nothing."""
+    inner = [without_places(one) for one in spec["asserts"]]
+    return {**{key: value for key, value in spec.items() if key != "where"}, "asserts": inner}

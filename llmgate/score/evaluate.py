@@ -1,0 +1,289 @@
+"""One output, scored: the function that users and tests call.
+
+Specifications are read once and remembered by content, so that a loop over many outputs pays for the checks alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import marshal
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from llmgate.errors import JudgeError, SuiteError
+from llmgate.score.check import CheckContext, Finding
+from llmgate.score.checks import VOCABULARY, consult, error_reason, find, one_line
+from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
+from llmgate.score.sets import Member, combine
+from llmgate.suite.assertpart import ASSERT_SET, read_assert
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["Evaluation", "Judge", "Vector", "evaluate_assert", "evaluate_asserts"]
+
+Judge = Callable[[str], Any]
+"""A judge as a plain function: the prompt as one text → the reply as text, or as data already parsed. May be async."""
+Vector = Callable[[str], Any]
+"""An embedding model as a plain function: a text → its vector. May be async."""
+
+REMEMBERED: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What an assert, or a whole test, says about one output.
+
+    Attributes:
+        outcome: `pass`, `fail`, or `error` if it could not be evaluated.
+        score: Finite, in [0, 1] except for similarities, which may be negative; None exactly for an error.
+        reason: One line for a reader.
+        type: The assert type as written; `test` for a whole test.
+        parts: The members of a test or of an assert-set.
+        named_scores: Weighted mean score by metric name, of a whole test's asserts that were evaluated.
+    """
+
+    outcome: Literal["pass", "fail", "error"]
+    score: float | None
+    reason: str
+    type: str = ""
+    parts: tuple[Evaluation, ...] = ()
+    named_scores: Mapping[str, float] | None = None
+
+
+def evaluate_assert(
+    spec: Mapping[str, Any],
+    output: object,
+    *,
+    vars: Mapping[str, object] | None = None,  # noqa: A002 - promptfoo's name
+    prompt: str | None = None,
+    latency_ms: object = None,
+    cost: object = None,
+    logprobs: object = None,
+    finish_reason: object = None,
+    tokens: Mapping[str, object] | None = None,
+    tools: object = None,
+    functions: object = None,
+    options: Mapping[str, object] | None = None,
+    judge: Judge | Mapping[str, Judge] | None = None,
+    embed: Vector | None = None,
+    judge_retries: int = 0,
+) -> Evaluation:
+    """Score one output with one assert.
+
+    Never raises for what a suite, a model or a judge can cause: that is the outcome `error`.
+
+    Args:
+        spec: The assert as it stands in a suite, e.g. `{"type": "icontains", "value": "paris"}`.
+        output: The model's answer: text, or data such as tool calls.
+        vars: The dataset row, for templates in the assert.
+        prompt: What the model was asked.
+        latency_ms: How long the answer took, in milliseconds.
+        cost: What the answer cost.
+        logprobs: Log probabilities of the answer's tokens.
+        finish_reason: Why the answer ended.
+        tokens: Token counts by name: `prompt`, `completion`, `total`.
+        tools: The tools that the model was offered, as in the request.
+        functions: The same in OpenAI's older form.
+        options: Settings of the whole test, such as `factuality` scores.
+        judge: A function from prompt to reply, or several by name.
+        embed: A function from text to vector.
+        judge_retries: How often an unreadable reply is asked again. A run asks twice more; a scripted judge is
+            asked once unless told otherwise.
+    """
+    context = CheckContext(
+        output=output,
+        variables=vars or {},
+        prompt=prompt or "",
+        latency_ms=latency_ms,
+        cost=cost,
+        logprobs=logprobs,
+        finish_reason=finish_reason,
+        tokens=tokens or {},
+        tools=tools,
+        functions=functions,
+        options=options or {},
+    )
+    try:
+        read = _remembered(spec)
+        if not _asks(read):
+            return _evaluate(read, context)
+        return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
+    except Exception as error:  # noqa: BLE001 - fail closed
+        return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
+
+
+def evaluate_asserts(
+    specs: Sequence[Mapping[str, Any]], output: object, *, threshold: float | None = None, **context: Any
+) -> Evaluation:
+    """Score one output with a whole test: weights, assert-sets, threshold.
+
+    Args:
+        specs: The asserts.
+        output: The model's answer.
+        threshold: The least weighted mean that passes; None if every assert has to pass.
+        **context: As `evaluate_assert` takes it.
+
+    Returns:
+        The test's outcome and weighted mean score, with a part per assert. One assert that could not be evaluated
+        makes the whole an error.
+    """
+    parts = tuple(evaluate_assert(spec, output, **context) for spec in specs)
+    try:
+        for part in parts:
+            if part.score is None:
+                raise SuiteError(f"{part.type}: {part.reason}")
+        read = [_remembered(spec) for spec in specs]
+        finding = combine([_member(spec, part) for spec, part in zip(read, parts, strict=True)], threshold)
+    except Exception as error:  # noqa: BLE001 - fail closed
+        return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type="test", parts=parts)
+    named = _named_scores(specs, read, parts)
+    return _evaluation("test", finding, parts=parts, named_scores=named)
+
+
+def _remembered(spec: Mapping[str, Any]) -> AssertSpec:
+    try:
+        # By content and type (1 is not 1.0), and faster than any other digest. Version 2 knows no references.
+        key = marshal.dumps(spec if isinstance(spec, dict) else dict(spec), 2)
+    except (ValueError, TypeError):
+        return read_assert(spec, VOCABULARY.names)
+    return _read(key)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read(key: bytes) -> AssertSpec:
+    return read_assert(marshal.loads(key), VOCABULARY.names)  # noqa: S302 - our own bytes
+
+
+def _asks(spec: AssertSpec) -> bool:
+    return bool(VOCABULARY.needs(spec.type)) or any(map(_asks, spec.asserts))
+
+
+def _evaluate(spec: AssertSpec, context: CheckContext) -> Evaluation:
+    if spec.type != ASSERT_SET:
+        return _evaluation(spec.name, find(spec, context))
+    parts = []
+    for one in spec.asserts:
+        try:
+            parts.append(_evaluation(one.name, find(one, context)))
+        except Exception as error:  # noqa: BLE001 - a member's error is the set's
+            parts.append(_failed(error, one.name))
+    return _set(spec, tuple(parts))
+
+
+async def _consulted(spec: AssertSpec, context: CheckContext, models: Models) -> Evaluation:
+    if spec.type != ASSERT_SET:
+        return _evaluation(spec.name, await consult(spec, context, models))
+    found = await asyncio.gather(*(consult(one, context, models) for one in spec.asserts), return_exceptions=True)
+    parts = tuple(
+        _evaluation(one.name, result) if isinstance(result, Finding) else _failed(cast("Exception", result), one.name)
+        for one, result in zip(spec.asserts, found, strict=True)
+    )
+    return _set(spec, parts)
+
+
+def _set(spec: AssertSpec, parts: tuple[Evaluation, ...]) -> Evaluation:
+    for part in parts:
+        if part.score is None:
+            return Evaluation(
+                outcome="error", score=None, reason=f"{part.type}: {part.reason}", type=ASSERT_SET, parts=parts
+            )
+    members = [_member(one, part) for one, part in zip(spec.asserts, parts, strict=True)]
+    return _evaluation(ASSERT_SET, combine(members, spec.threshold), parts=parts)
+
+
+def _member(spec: AssertSpec, part: Evaluation) -> Member:
+    finding = Finding(part.outcome == "pass", part.score or 0.0, part.reason)
+    return Member(finding=finding, weight=spec.weight, name=spec.name)
+
+
+def _named_scores(
+    written: Sequence[Mapping[str, Any]], specs: Sequence[AssertSpec], parts: Sequence[Evaluation]
+) -> dict[str, float]:
+    """Weighted means by metric, of asserts that name one; members of sets count too."""
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for raw, spec, part in zip(written, specs, parts, strict=True):
+        inner = zip(raw.get("assert") or (), spec.asserts, part.parts, strict=True)
+        for one, read, found in [(raw, spec, part), *inner]:
+            if one.get("metric") and found.score is not None:
+                scores.setdefault(one["metric"], []).append((read.weight, found.score))
+    totals = {name: sum(weight for weight, _ in pairs) for name, pairs in scores.items()}
+    return {
+        name: sum(weight * score for weight, score in pairs) / totals[name] if totals[name] else 0.0
+        for name, pairs in scores.items()
+    }
+
+
+def _evaluation(
+    name: str,
+    finding: Finding,
+    *,
+    parts: tuple[Evaluation, ...] = (),
+    named_scores: Mapping[str, float] | None = None,
+) -> Evaluation:
+    return Evaluation(
+        outcome="pass" if finding.passed else "fail",
+        score=finding.score,
+        reason=one_line(finding.reason),
+        type=name,
+        parts=parts,
+        named_scores=named_scores,
+    )
+
+
+def _failed(error: Exception, name: str) -> Evaluation:
+    return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
+
+
+def _models(judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
+    functions = judge if isinstance(judge, Mapping) else {} if judge is None else {"": judge}
+    return Models(
+        judges={name: _ask(function) for name, function in functions.items()},
+        embed=None if embed is None else _embed(embed),
+        sampling=JudgeSampling(),
+        retries=retries,
+    )
+
+
+def _ask(judge: Judge) -> Ask:
+    async def ask(request: JudgeRequest) -> JudgeReply:
+        reply = judge(request.prompt)
+        if inspect.isawaitable(reply):
+            reply = await reply
+        if reply is None:
+            raise JudgeError("the judge gave no reply")
+        return reply if isinstance(reply, JudgeReply) else JudgeReply(content=reply)
+
+    return ask
+
+
+def _embed(embed: Vector) -> Embed:
+    async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        found = []
+        for text in texts:
+            vector = embed(text)
+            found.append(await vector if inspect.isawaitable(vector) else vector)
+        return found
+
+    return vectors
+
+
+def _run(work: Awaitable[Evaluation]) -> Evaluation:
+    """Run to the end, in a thread of its own where the caller is inside an event loop already."""
+
+    async def awaited() -> Evaluation:
+        return await work
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(awaited())
+    results: list[Evaluation] = []
+    thread = threading.Thread(target=lambda: results.append(asyncio.run(awaited())))
+    thread.start()
+    thread.join()
+    return results[0]

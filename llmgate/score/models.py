@@ -1,0 +1,249 @@
+"""The models that a check may ask: judges, and embeddings. What is sent, what comes back, and how often.
+
+Nothing here knows HTTP: the session hands the callables in, and so does a test with scripted replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from llmgate.errors import JudgeError
+from llmgate.record.schema import Judgement, Message
+from llmgate.suite import jsvalues
+from llmgate.suite.asserts import Json
+
+if TYPE_CHECKING:
+    from llmgate.score.check import CheckContext, Finding
+
+__all__ = [
+    "Ask",
+    "Consult",
+    "Embed",
+    "JudgeReply",
+    "JudgeRequest",
+    "JudgeSampling",
+    "Models",
+    "Token",
+    "ask_judge",
+    "embed_texts",
+]
+
+T = TypeVar("T")
+
+FEWEST_TOKENS: Final = 32
+SHOWN_PROBLEM_CHARS: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSampling:
+    """How judges' replies are sampled.
+
+    Attributes:
+        max_tokens: Limit of a reply; a cut-off reply is an error.
+        temperature: 0 unless told otherwise.
+        seed: For engines that have one.
+
+    Raises:
+        JudgeError: If the limit is too small for any verdict.
+    """
+
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < FEWEST_TOKENS:
+            raise JudgeError(f"max_tokens is {self.max_tokens}, too few for a verdict", fix="The default is 1024")
+
+    @property
+    def fields(self) -> Mapping[str, float | int | str]:
+        """As request fields, and as part of the judge's identity."""
+        return {"max_tokens": self.max_tokens, "temperature": self.temperature, "seed": self.seed}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeRequest:
+    """What a judge is asked.
+
+    Attributes:
+        messages: The conversation, the system message first.
+        schema: JSON schema of the reply for structured outputs, None for free text.
+        sampling: How the reply is sampled.
+        top_logprobs: How many alternatives of each token to report; 0 for no log probabilities.
+    """
+
+    messages: tuple[Message, ...]
+    schema: Mapping[str, Json] | None
+    sampling: JudgeSampling
+    top_logprobs: int = 0
+
+    @property
+    def response_format(self) -> dict[str, Json]:
+        """As the OpenAI API and vLLM's structured outputs want it; empty for free text."""
+        if self.schema is None:
+            return {}
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": dict(self.schema)},
+        }
+
+    @property
+    def body(self) -> dict[str, Json]:
+        """The chat completion request without `model`."""
+        body: dict[str, Json] = {
+            "messages": [{"role": message.role, "content": message.content} for message in self.messages],
+            **self.sampling.fields,
+        }
+        if self.schema is not None:
+            body["response_format"] = self.response_format
+        if self.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": self.top_logprobs}
+        return body
+
+    @property
+    def prompt(self) -> str:
+        """The whole conversation as one text, for judges that are plain functions."""
+        return "\n\n".join(message.content for message in self.messages)
+
+    def told(self, reply: JudgeReply, problem: str) -> JudgeRequest:
+        """The same question once more, after the judge's own reply and what is wrong with it."""
+        complaint = (
+            f"This reply could not be read: {problem[:SHOWN_PROBLEM_CHARS]}\nReply again, in the form asked for."
+        )
+        more = (Message(role="assistant", content=reply.text), Message(role="user", content=complaint))
+        return replace(self, messages=(*self.messages, *more))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One token of a reply.
+
+    Attributes:
+        text: As generated.
+        logprob: Natural logarithm of its probability.
+        alternatives: Token text to log probability, of the most probable ones; may hold the token itself.
+    """
+
+    text: str
+    logprob: float
+    alternatives: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeReply:
+    """What a judge answered.
+
+    Attributes:
+        content: The text, or data from a judge that returns it parsed.
+        tokens: Its tokens, empty where the judge reports none.
+    """
+
+    content: object
+    tokens: tuple[Token, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reply as text."""
+        return self.content if isinstance(self.content, str) else jsvalues.json_text(self.content)
+
+
+Ask = Callable[[JudgeRequest], Awaitable[JudgeReply]]
+"""Sends a request to a judge; raises if there is no reply."""
+Embed = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+"""A vector for each text, in order; raises if there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The models that a check may ask.
+
+    Attributes:
+        judges: Judges by name; the one named "" is asked where an assert names none.
+        embed: Embeds texts, None if no embedding model was named.
+        sampling: How judges' replies are sampled.
+        retries: How often an unreadable reply is asked again, with what was wrong with it.
+    """
+
+    judges: Mapping[str, Ask] = field(default_factory=dict)
+    embed: Embed | None = None
+    sampling: JudgeSampling = JudgeSampling()
+    retries: int = 0
+
+    def judge(self, name: str = "") -> Ask:
+        """The judge of that name.
+
+        Raises:
+            JudgeError: If there is none.
+        """
+        if name in self.judges:
+            return self.judges[name]
+        raise JudgeError(
+            f"no judge is called {name!r}" if name else "this assert needs a judge, and none was named",
+            fix="Give --judge-model or --judge-endpoint",
+        )
+
+    def logged(self, log: list[Judgement]) -> Models:
+        """The same models, writing down everything that judges are asked and answer."""
+        return replace(self, judges={name: _logged(name, ask, log) for name, ask in self.judges.items()})
+
+
+Consult = Callable[["CheckContext", Models], Awaitable["Finding"]]
+"""An assert that asks models. Raises an `LlmgateError` if the output cannot be evaluated."""
+
+
+def _logged(name: str, ask: Ask, log: list[Judgement]) -> Ask:
+    async def asked(request: JudgeRequest) -> JudgeReply:
+        try:
+            reply = await ask(request)
+        except Exception as error:
+            log.append(Judgement(judge=name, messages=request.messages, error=str(error) or type(error).__name__))
+            raise
+        log.append(Judgement(judge=name, messages=request.messages, reply=reply.text))
+        return reply
+
+    return asked
+
+
+async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T], *, judge: str = "") -> T:
+    """Ask a judge and read its reply; an unreadable reply is told back and asked again, a bounded number of times.
+
+    Args:
+        models: The judges.
+        request: The question.
+        read: Turns the reply into its meaning; raises a `JudgeError` if it has none.
+        judge: Which judge.
+
+    Raises:
+        JudgeError: If there is no such judge, or no reply could be read.
+    """
+    ask = models.judge(judge)
+    for attempt in range(models.retries + 1):
+        reply = await ask(request)
+        try:
+            return read(reply)
+        except JudgeError as error:
+            if attempt == models.retries:
+                raise
+            request = request.told(reply, error.what)
+    raise AssertionError("the loop returns or raises")
+
+
+async def embed_texts(models: Models, texts: Sequence[str]) -> list[list[float]]:
+    """Embed texts.
+
+    Returns:
+        One vector of finite numbers per text, all of one length.
+
+    Raises:
+        JudgeError: If no embedding model was named, or its vectors are none.
+    """
+    if models.embed is None:
+        raise JudgeError("this assert needs embeddings, and no embedding model was named", fix="Give --embed-endpoint")
+    vectors = [[float(x) for x in vector] for vector in await models.embed(texts)]
+    if len(vectors) != len(texts) or not all(vectors) or len({len(vector) for vector in vectors}) > 1:
+        raise JudgeError(f"the embedding model gave no vector for each of {len(texts)} texts")
+    if not all(abs(x) < float("inf") for vector in vectors for x in vector):
+        raise JudgeError("the embedding model gave a vector with numbers that are not finite")
+    return vectors

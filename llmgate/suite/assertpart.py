@@ -1,0 +1,147 @@
+"""An assert as it is written becomes an `AssertSpec`: one reading for suite files, CSV cells and the Python API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llmgate.errors import SuiteError, did_you_mean
+from llmgate.suite.asserts import AssertSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["ASSERT_SET", "AssertPart", "Defaults", "Finite", "Name", "Part", "assert_spec", "read_assert"]
+
+ASSERT_SET: Final = "assert-set"
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+DEFAULT_METRIC: Final = "accuracy"
+
+Name = Annotated[str, Field(pattern=NAME)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Where = Callable[..., str]
+"""Words the place of a part from its path within the assert."""
+
+
+class Part(BaseModel):
+    """Strict with people: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Defaults(Part):
+    """`defaults:` - what asserts of a suite are given where they say nothing themselves."""
+
+    threshold: dict[str, Finite] = {}
+    """Assert type to threshold."""
+    weight: Annotated[Finite, Field(ge=0)] = 1.0
+    metric: Name = DEFAULT_METRIC
+    transform: str | list[str] = []
+    judges: list[str] = []
+
+
+class AssertPart(Part):
+    """One entry of `assert:`."""
+
+    type: str
+    value: Any = None
+    threshold: Finite | None = None
+    weight: Annotated[Finite, Field(ge=0)] | None = None
+    metric: Name | None = None
+    required: bool = False
+    config: dict[str, Any] = {}
+    transform: str | list[str] | None = None
+    judges: list[str] | None = None
+    asserts: Annotated[list[AssertPart] | None, Field(alias="assert")] = None
+
+
+def assert_spec(
+    part: AssertPart, names: Collection[str], where: Where, defaults: Defaults | None = None, *, inner: bool = False
+) -> AssertSpec:
+    """Name and place one assert.
+
+    Args:
+        part: As written.
+        names: The base types that exist.
+        where: Words a place, for messages.
+        defaults: What the suite gives asserts that say nothing themselves.
+        inner: Whether it stands inside an `assert-set`.
+
+    Raises:
+        SuiteError: If the type is unknown, or a set is empty, nested, negated or no set has members.
+    """
+    defaults = defaults or Defaults()
+    negated = part.type.startswith("not-")
+    base = part.type.removeprefix("not-")
+    if base != ASSERT_SET and base not in names:
+        prefix = "not-" if negated else ""
+        raise SuiteError(
+            f"unknown assert type {part.type!r}",
+            where=where("type"),
+            fix=did_you_mean(part.type, [*(prefix + name for name in names), ASSERT_SET]),
+        )
+    _check_set(part, where, inner=inner)
+    transform = defaults.transform if part.transform is None else part.transform
+    return AssertSpec(
+        type=base,
+        negated=negated,
+        value=part.value,
+        has_value="value" in part.model_fields_set,
+        threshold=defaults.threshold.get(base) if part.threshold is None else part.threshold,
+        weight=defaults.weight if part.weight is None else part.weight,
+        metric=part.metric or defaults.metric,
+        required=part.required,
+        config=part.config,
+        transform=(transform,) if isinstance(transform, str) else tuple(transform),
+        judges=tuple(defaults.judges if part.judges is None else part.judges),
+        asserts=tuple(
+            assert_spec(one, names, lambda *path, i=i: where("assert", i, *path), defaults, inner=True)
+            for i, one in enumerate(part.asserts or ())
+        ),
+        where=where("type"),
+    )
+
+
+def _check_set(part: AssertPart, where: Where, *, inner: bool) -> None:
+    if part.type.removeprefix("not-") != ASSERT_SET:
+        if part.asserts is not None:
+            raise SuiteError(
+                f"{part.type} has no members", where=where("assert"), fix=f"Only `type: {ASSERT_SET}` has `assert:`"
+            )
+        return
+    if inner:
+        raise SuiteError("an assert-set cannot stand inside another one", where=where("type"), fix="Write one set")
+    if part.type != ASSERT_SET:
+        raise SuiteError("an assert-set cannot be negated", where=where("type"), fix="Negate its members")
+    if not part.asserts:
+        raise SuiteError(
+            "the assert-set is empty, so there is nothing to check", where=where("type"), fix="Add asserts"
+        )
+    if part.threshold is not None and part.threshold <= 0:
+        raise SuiteError(
+            f"the threshold of the assert-set is {part.threshold:g}, so it cannot fail",
+            where=where("threshold"),
+            fix="Write a number above 0",
+        )
+
+
+def read_assert(written: Mapping[str, Any], names: Collection[str], where: str = "") -> AssertSpec:
+    """Read one assert from a mapping, such as a caller of the Python API writes.
+
+    Raises:
+        SuiteError: If it is malformed.
+    """
+    try:
+        part = AssertPart.model_validate(dict(written))
+    except ValidationError as error:
+        problem = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")[0]
+        field = ".".join(str(one) for one in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            fields = [info.alias or name for name, info in AssertPart.model_fields.items()]
+            raise SuiteError(
+                f"unknown key {field!r} in an assert", where=where or None, fix=did_you_mean(field, fields)
+            ) from error
+        raise SuiteError(f"an assert's {field}: {problem['msg']}", where=where or None) from error
+    return assert_spec(part, names, lambda *_: where)
