@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from llmgate.gate.decide import decide
     from llmgate.gate.decision import Decision, Verdict
     from llmgate.record.rundir import load_record
+    from llmgate.score.check import CheckContext, Finding
+    from llmgate.score.custom import check
     from llmgate.score.evaluate import Evaluation, evaluate_assert, evaluate_asserts
 
 __all__ = [
+    "CheckContext",
     "Decision",
     "Evaluation",
+    "Finding",
     "Verdict",
     "__version__",
+    "check",
     "decide",
     "evaluate_assert",
     "evaluate_asserts",
@@ -29,9 +34,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckContext": "llmgate.score.check",
     "Decision": "llmgate.gate.decision",
     "Evaluation": "llmgate.score.evaluate",
+    "Finding": "llmgate.score.check",
     "Verdict": "llmgate.gate.decision",
+    "check": "llmgate.score.custom",
     "decide": "llmgate.gate.decide",
     "evaluate_assert": "llmgate.score.evaluate",
     "evaluate_asserts": "llmgate.score.evaluate",

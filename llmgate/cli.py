@@ -108,7 +108,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     """
     from llmgate.record.watch import RunLock
     from llmgate.session.outcome import decide_run, note_baseline, resolve_baseline
-    from llmgate.session.plan import find_suites, make_plan, plan_file
+    from llmgate.session.plan import plan_paths
     from llmgate.session.progress import LineProgress
     from llmgate.session.publish import publish
     from llmgate.session.run import execute
@@ -117,7 +117,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     progress = LineProgress()
     out = out_folder(settings)
     progress.stage("loading suites")
-    plan = make_plan([plan_file(path, repeat=settings.repeat) for path in find_suites(suites)], settings)
+    plan = plan_paths(suites, settings)
     baseline = resolve_baseline(settings, out)
     with RunLock(out):
         note_baseline(out, baseline)

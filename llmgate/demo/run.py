@@ -24,7 +24,7 @@ from llmgate.record.rundir import cases_digest, load_record
 from llmgate.record.watch import RunLock
 from llmgate.session.folder import new_run_id
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.plan import find_suites, make_plan, plan_file
+from llmgate.session.plan import plan_paths
 from llmgate.session.progress import LineProgress, Progress
 from llmgate.session.promotion import promote_version
 from llmgate.session.publish import publish, write_report
@@ -113,7 +113,7 @@ class Runner:
         out = self.folder / "runs" / model.name
         self.progress.stage(f"== {title}: {model.name}")
         settings = self.settings(model, out, baseline)
-        plan = make_plan([plan_file(path) for path in find_suites([self.suites])], settings)
+        plan = plan_paths([self.suites], settings)
         if not reusable(out, plan, model):
             self.measure(settings, plan, out)
         else:

@@ -73,7 +73,8 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
     """Refuse a pair of records whose difference would not be the model's.
 
     Compared for every suite of the policy: version, digest, dataset version and digest, number of cases, the cases
-    themselves with their repeats, clusters and request digests; and the judge, if it scores any metric of the policy.
+    themselves with their repeats, clusters and request digests; the judges,
+    if they score any metric of the policy; and the embedding model.
 
     Raises:
         NotComparableError: With the field and both values.
@@ -96,6 +97,10 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         _same_cases(name, candidate, champion)
     if any(metric.judged for metric in policy.metrics):
         _same("judge", _judge(candidate.manifest.judge), _judge(champion.manifest.judge), "judge")
+        for name in sorted({*candidate.manifest.judges, *champion.manifest.judges}):
+            mine, theirs = (record.manifest.judges.get(name) for record in (candidate, champion))
+            _same(f"judge {name!r}", _judge(mine), _judge(theirs), "judges")
+    _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
 
 
 def _same(field: str, mine: object, theirs: object, where: str) -> None:
@@ -145,6 +150,11 @@ def _judge(judge: JudgeIdentity | None) -> str:
         return "none"
     sampling = ", ".join(f"{name}={value}" for name, value in sorted(judge.sampling.items()))
     return f"{judge.model} (weights {judge.weights_digest}, prompt {judge.prompt_digest}, {sampling})"
+
+
+def _embedding(record: Record) -> str:
+    model = record.manifest.embedding
+    return "none" if model is None else model.name
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

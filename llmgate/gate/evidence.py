@@ -11,7 +11,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
-from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome
+from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import ItemScore, ScoreTable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
         ScoreTable(
             suite=metric.suite,
             metric=metric.metric,
-            items=tuple(_item(record, case, metric) for case in record.cases if case.suite == metric.suite),
+            items=tuple(_item(record, case, metric) for case in record.cases if _feeds(case, metric)),
         )
         for metric in policy.metrics
     )
@@ -70,13 +70,14 @@ def gather(record: Record, policy: Policy) -> Evidence:
     )
 
 
-def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate) -> float:
+def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold: float | None = None) -> float:
     """The score of one answer on one metric.
 
     Args:
         checks: Those of this metric, all of them passed or failed.
         aggregate: ALL gives 1 if every check that has a weight or is required passed, else 0. MEAN gives the mean of
             the scores by weight.
+        threshold: With ALL, the mean by weight that is enough, whatever checks that are not required say.
 
     Raises:
         UndefinedError: If the weights add up to 0 or a check ended in error.
@@ -89,9 +90,15 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate) -> float:
         if check.score is None:
             raise UndefinedError(f"{check.type} ended in error" + (f": {check.reason}" if check.reason else ""))
         weighted.append(check.weight * check.score)
-    if aggregate is Aggregate.ALL:
-        return float(all(c.outcome is Outcome.PASS for c in checks if c.weight > 0 or c.required))
-    return min(1.0, math.fsum(weighted) / total)
+    if aggregate is Aggregate.MEAN:
+        return min(1.0, math.fsum(weighted) / total)
+    must = [c for c in checks if c.required or (threshold is None and c.weight > 0)]
+    passed = all(c.outcome is Outcome.PASS for c in must)
+    return float(passed and (threshold is None or weighted_mean(checks) >= threshold))
+
+
+def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+    return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
 def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
@@ -99,7 +106,7 @@ def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric))
+            scores.append(_answer_score(result, metric, case.threshold))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             return ItemScore(item_id=case.case, score=None, cluster=case.cluster, error=f"{error.what}{at}")
@@ -109,11 +116,11 @@ def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
     return ItemScore(item_id=case.case, score=math.fsum(scores) / len(scores), cluster=case.cluster)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy) -> float:
+def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)
-    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, threshold)
 
 
 def _why_unanswered(result: CaseResult | None) -> str:

@@ -9,26 +9,32 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from llmgate.errors import EndpointError
+from llmgate.generate.replies import (
+    BODY_EXCERPT,
+    Vectors,
+    http_failure,
+    read_bounded,
+    read_completion,
+    read_vectors,
+)
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "normalise_url"]
+__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors", "normalise_url"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-BODY_EXCERPT: Final = 300
 GIVE_UP_PER_SLOT: Final = 8
-MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-"""An answer larger than this is garbage, and holding 32 of them must not end the process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,11 @@ def normalise_url(url: str) -> str:
     return base if base.endswith("/v1") else f"{base}/v1"
 
 
+T = TypeVar("T", Generation, Vectors)
+Read = Callable[[bytes, float, int], T | Failure]
+"""Body, latency in seconds and number of the attempt → what the body means."""
+
+
 class ChatClient:
     """Asks one endpoint. Use as an async context manager.
 
@@ -142,15 +153,29 @@ class ChatClient:
         Returns:
             The answer, or why there is none after all retries.
         """
+        data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
         async with self._slots:
-            return await self._ask(json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode())
+            return await self._ask("chat/completions", data, read_completion)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
+        """Send one embeddings request.
+
+        Args:
+            texts: What to embed.
+
+        Returns:
+            A vector for each text, in order, or why there is none after all retries.
+        """
+        body = {"model": self.endpoint.model, "input": list(texts), "encoding_format": "float"}
+        async with self._slots:
+            return await self._ask("embeddings", json.dumps(body).encode(), read_vectors)
 
     @property
     def gave_up(self) -> bool:
         """Whether so many connections failed in a row that asking on would only cost time."""
         return self._refused >= GIVE_UP_PER_SLOT * self._concurrency
 
-    async def _ask(self, data: bytes) -> Generation | Failure:
+    async def _ask(self, path: str, data: bytes, read: Read[T]) -> T | Failure:
         failure = Failure(kind=FailureKind.REQUEST, message="no attempt was made", attempts=0)
         for attempt in range(1, self.retry.attempts + 1):
             if reason := self._death():
@@ -158,10 +183,10 @@ class ChatClient:
             if self.gave_up:
                 message = f"not asked: {self._refused} connections in a row had failed"
                 return Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt - 1)
-            answer, again, retry_after = await self._attempt(data, attempt)
-            connected = isinstance(answer, Generation) or answer.kind is not FailureKind.CONNECTION
+            answer, again, retry_after = await self._attempt(path, data, attempt, read)
+            connected = not isinstance(answer, Failure) or answer.kind is not FailureKind.CONNECTION
             self._refused = 0 if connected else self._refused + 1
-            if isinstance(answer, Generation):
+            if not isinstance(answer, Failure):
                 return answer
             failure = answer
             if not again or attempt == self.retry.attempts:
@@ -171,20 +196,20 @@ class ChatClient:
             return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=failure.attempts)
         return failure
 
-    async def _attempt(self, data: bytes, attempt: int) -> tuple[Generation | Failure, bool, str | None]:
+    async def _attempt(
+        self, path: str, data: bytes, attempt: int, read: Read[T]
+    ) -> tuple[T | Failure, bool, str | None]:
         """One attempt: the answer or failure, whether another attempt may help, and the server's Retry-After."""
         if self._http is None:
             raise EndpointError("the client is used outside its context", where=self.endpoint.url)
         started = time.perf_counter()
         try:
             # Redirects could lead the prompt and the key to another host.
-            async with self._http.post(
-                f"{self.endpoint.url}/chat/completions", data=data, allow_redirects=False
-            ) as response:
+            async with self._http.post(f"{self.endpoint.url}/{path}", data=data, allow_redirects=False) as response:
                 content = await read_bounded(response.content)
                 latency_s = time.perf_counter() - started
                 if response.status == 200:
-                    answer = read_completion(content, latency_s, attempt)
+                    answer = read(content, latency_s, attempt)
                     return answer, isinstance(answer, Failure), None
                 return (
                     http_failure(response.status, content, attempt),
@@ -208,59 +233,3 @@ class ChatClient:
                 True,
                 None,
             )
-
-
-async def read_bounded(stream: aiohttp.StreamReader) -> bytes:
-    """Read a whole body, giving up beyond the limit.
-
-    Raises:
-        OSError: If the body is too large.
-    """
-    content = bytearray()
-    while chunk := await stream.readany():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise OSError(f"the answer is larger than {MAX_BODY_BYTES} bytes")
-    return bytes(content)
-
-
-def http_failure(status: int, content: bytes, attempt: int) -> Failure:
-    """Word an HTTP error with the beginning of what the server said."""
-    said = content[:BODY_EXCERPT].decode(errors="replace").strip()
-    hint = " (redirects are not followed)" if 300 <= status < 400 else ""
-    return Failure(kind=FailureKind.HTTP, message=f"HTTP {status}{hint}: {said}", attempts=attempt)
-
-
-def read_completion(content: bytes, latency_s: float, attempt: int) -> Generation | Failure:
-    """Read a chat completion; whatever is not one is garbage, and said to be."""
-
-    def garbage(what: str) -> Failure:
-        excerpt = content[:BODY_EXCERPT].decode(errors="replace")
-        return Failure(kind=FailureKind.GARBAGE, message=f"{what}: {excerpt!r}", attempts=attempt)
-
-    try:
-        reply = json.loads(content)
-        choice = reply["choices"][0]
-        text = choice["message"]["content"]
-    except (ValueError, RecursionError):
-        return garbage("the answer is not JSON")
-    except (KeyError, IndexError, TypeError):
-        return garbage("the answer holds no choices[0].message.content")
-    if not isinstance(text, str):
-        return garbage("the answer's content is not text")
-    usage = reply.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    finish = choice.get("finish_reason")
-    return Generation(
-        text=text,
-        finish_reason=finish if isinstance(finish, str) else None,
-        prompt_tokens=count_of(usage.get("prompt_tokens")),
-        completion_tokens=count_of(usage.get("completion_tokens")),
-        latency_s=latency_s,
-        attempts=attempt,
-    )
-
-
-def count_of(value: object) -> int | None:
-    """A token count, or None if the server did not say one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

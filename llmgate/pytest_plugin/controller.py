@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +19,7 @@ from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
+from llmgate.session.custom import with_checks_of
 from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import make_plan, plan_file
@@ -28,10 +30,10 @@ from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from llmgate.gate.decision import Decision
     from llmgate.record.schema import CaseResult
+    from llmgate.score.checks import Checks
     from llmgate.session.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
@@ -85,6 +87,7 @@ class GateRun:
         self._published: Sequence[str] = ()
         self._gates: frozenset[str] = frozenset()
         self._waiting_since = 0.0
+        self._vocabulary: tuple[int, Checks] | None = None
 
     # Collecting.
 
@@ -99,8 +102,19 @@ class GateRun:
             SuiteError, DatasetError: With file, line and advice.
         """
         if nodeid not in self._suites:
-            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat)
+            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat, vocabulary=self.vocabulary)
         return self._suites[nodeid]
+
+    @property
+    def vocabulary(self) -> Checks:
+        """The assert types, with those of installed packages and of every `conftest.py` that pytest has read."""
+        plugins = list(self.config.pluginmanager.get_plugins())
+        if self._vocabulary is None or self._vocabulary[0] != len(plugins):
+            conftests = [
+                one for one in plugins if getattr(one, "__file__", None) and Path(one.__file__).name == "conftest.py"
+            ]
+            self._vocabulary = (len(plugins), with_checks_of(conftests))
+        return self._vocabulary[1]
 
     def order(self, items: list[pytest.Item]) -> None:
         """Put gate items last."""
@@ -159,7 +173,7 @@ class GateRun:
         }
         suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
         try:
-            self._plan = make_plan(suites, self.settings, selected=cases, gated=gates)
+            self._plan = make_plan(suites, self.settings, selected=cases, gated=gates, vocabulary=self.vocabulary)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
         self._gates = frozenset(gates)

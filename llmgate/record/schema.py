@@ -8,10 +8,10 @@ it is four files (see `rundir`): the manifest (identities), the cases (what had 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from llmgate.record.policy import Policy
 from llmgate.record.serving import ServingTrace
@@ -37,6 +37,8 @@ __all__ = [
     "Seal",
     "ServerIdentity",
     "SuiteIdentity",
+    "TokenLogprob",
+    "weighted_mean",
 ]
 
 RECORD_MAJOR = 1
@@ -97,6 +99,8 @@ class PlannedCase:
         slices: Field name to value, for slice tables.
         messages: The rendered prompt.
         expected: What the asserts look for, worded for a reader.
+        metrics: The metrics that this case's asserts feed; None for all of its suite.
+        threshold: The least weighted mean with which the case passes a metric; None if every assert has to pass.
         request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
     """
 
@@ -107,7 +111,24 @@ class PlannedCase:
     slices: Mapping[str, str] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
     expected: str = ""
+    metrics: tuple[str, ...] | None = None
+    threshold: float | None = None
     request_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """One generated token.
+
+    Attributes:
+        token: As generated.
+        logprob: Natural logarithm of its probability.
+        top: The most probable tokens at its place with their log probabilities, where they were asked for.
+    """
+
+    token: str
+    logprob: float
+    top: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +142,9 @@ class Generation:
         completion_tokens: As the server counted them, None if it did not say.
         latency_s: From sending the request to its last byte, in seconds, of the attempt that succeeded.
         attempts: How many times the request was sent.
+        tool_calls: The calls that the model made, as the server reported them; None if it made none.
+        logprobs: The answer's tokens with their log probabilities, where they were asked for and reported.
+        cached_tokens: Prompt tokens that the server had cached, None if it did not say.
     """
 
     text: str
@@ -129,6 +153,9 @@ class Generation:
     completion_tokens: int | None = None
     latency_s: float
     attempts: int = 1
+    tool_calls: tuple[Mapping[str, Any], ...] | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +197,8 @@ class CheckResult:
         weight: Weight in the metric's mean, at least 0.
         required: Whether a fail of this assert fails the whole session.
         judgements: What judges were asked for it, in order; empty for deterministic asserts.
+        part: Whether it is a member of an `assert-set` that feeds a metric of its own. It counts there; whether the
+            case passed is the set's business.
 
     Raises:
         ValueError: If score and outcome contradict each other or a number is not finite.
@@ -183,6 +212,7 @@ class CheckResult:
     weight: float = 1.0
     required: bool = False
     judgements: tuple[Judgement, ...] = ()
+    part: bool = False
 
     def __post_init__(self) -> None:
         if (self.score is None) != (self.outcome is Outcome.ERROR):
@@ -202,6 +232,8 @@ class CaseResult:
     checks: tuple[CheckResult, ...] = ()
     judged: bool = True
     """False while judge asserts are still to come; such a result counts as not evaluated."""
+    threshold: float | None = None
+    """The least weighted mean with which the case passes; None if every check has to pass."""
 
     @property
     def evaluated(self) -> bool:
@@ -214,8 +246,24 @@ class CaseResult:
 
     @property
     def passed(self) -> bool:
-        """Whether it was evaluated and every check with a weight passed."""
-        return self.evaluated and all(c.outcome is Outcome.PASS for c in self.checks if c.weight > 0 or c.required)
+        """Whether it was evaluated and its checks passed: each with a weight, or their mean where there is a threshold.
+
+        A required check has to pass in either case.
+        """
+        checks = [c for c in self.checks if not c.part]
+        if not self.evaluated or any(c.required and c.outcome is not Outcome.PASS for c in checks):
+            return False
+        if self.threshold is None:
+            return all(c.outcome is Outcome.PASS for c in checks if c.weight > 0)
+        return weighted_mean(checks) >= self.threshold
+
+
+def weighted_mean(checks: Iterable[CheckResult]) -> float:
+    """Mean score by weight of one answer's checks; 0 if nothing counts or a check has no score."""
+    counted = [(c.weight, c.score or 0.0) for c in checks]
+    total = math.fsum(weight for weight, _ in counted)
+    # A plain sum on purpose: promptfoo's means are, and a threshold is compared with them.
+    return min(1.0, sum(weight * score for weight, score in counted) / total) if total else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +340,10 @@ class Manifest:
     model: ModelIdentity
     server: ServerIdentity
     judge: JudgeIdentity | None = None
+    judges: Mapping[str, JudgeIdentity] = field(default_factory=dict)
+    """Further judges by the names that suites give them, such as the members of a panel."""
+    embedding: ModelIdentity | None = None
+    """The embedding model, where asserts needed one."""
     suites: tuple[SuiteIdentity, ...]
     cases_digest: str
     policy: Policy

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
@@ -25,6 +25,7 @@ from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
+from llmgate.suite.assertpart import ASSERT_SET
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models
@@ -60,6 +61,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 
 _MAX_REASON_CHARS = 300
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -80,10 +83,29 @@ class Checks:
         """Base types, without `not-`."""
         return frozenset(self.kinds)
 
+    def kind(self, name: str) -> Kind | None:
+        """The entry of that base name, None if there is none."""
+        return self.kinds.get(name)
+
     def needs(self, name: str) -> frozenset[Need]:
         """What this type has to ask, empty for deterministic and for unknown types."""
-        kind = self.kinds.get(name)
+        kind = self.kind(name)
         return kind.needs if isinstance(kind, ConsultKind) else frozenset()
+
+    def asks(self, spec: AssertSpec) -> frozenset[Need]:
+        """What an assert has to ask, the members of an `assert-set` included."""
+        return self.needs(spec.type).union(*map(self.asks, spec.asserts))
+
+    def also(self, kinds: Mapping[str, Kind]) -> Checks:
+        """The same vocabulary with further types.
+
+        Raises:
+            SuiteError: If a name is taken.
+        """
+        for name in kinds:
+            if self.kind(name) is not None and self.kind(name) is not kinds[name]:
+                raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
+        return Checks(MappingProxyType({**self.kinds, **kinds}))
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
@@ -91,7 +113,8 @@ class Checks:
 
     def version(self, name: str) -> str:
         """The version of this type's meaning; part of the suite's digest."""
-        return self.kinds[name].version
+        kind = self.kind(name)
+        return kind.version if kind else ""
 
     def prepare(self, spec: AssertSpec) -> Prepared:
         """Reads an assert once, for use on many outputs.
@@ -99,7 +122,7 @@ class Checks:
         Raises:
             SuiteError: If the type does not exist or the rule is broken.
         """
-        kind = self.kinds.get(spec.type)
+        kind = self.kind(spec.type)
         if kind is None:
             prefix = "not-" if spec.negated else ""
             names = (prefix + name for name in self.kinds)
@@ -121,6 +144,10 @@ class Checks:
         Raises:
             SuiteError: With `spec.where`, what is wrong, and how to fix it.
         """
+        if spec.type == ASSERT_SET:
+            for one in spec.asserts:
+                self.validate(one, columns)
+            return
         prepared = self.prepare(spec)
         if not spec.has_value:
             return
@@ -151,81 +178,83 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
 VOCABULARY: Final = Checks(KINDS)
 
 
-def run_check(spec: AssertSpec, context: CheckContext) -> CheckResult:
+def run_check(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULARY) -> CheckResult:
     """Applies one deterministic assert to one output.
 
     Never raises for what a model, a dataset or a suite can cause: what cannot be evaluated is an error with its cause.
     """
     try:
-        return finding_result(spec, find(spec, context))
+        return finding_result(spec, find(spec, context, vocabulary))
     except Exception as error:  # noqa: BLE001 - fail closed, and one case must not end the run
         return error_result(spec, error)
 
 
-def find(spec: AssertSpec, context: CheckContext) -> Finding:
+def find(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULARY) -> Finding:
     """What a deterministic assert finds, `not-` and weight 0 applied.
 
     Raises:
         Exception: If the assert cannot be evaluated.
     """
-    evaluate = prepare_check(spec).evaluate
+    evaluate = prepare_check(spec, vocabulary).evaluate
     if evaluate is None:
         raise JudgeError(f"{spec.name} asks a model, and none was asked", where=spec.where or None)
     return turned(spec, evaluate(context))
 
 
-async def run_consult(spec: AssertSpec, context: CheckContext, models: Models) -> CheckResult:
+async def run_consult(
+    spec: AssertSpec, context: CheckContext, models: Models, vocabulary: Checks = VOCABULARY
+) -> CheckResult:
     """Applies one assert of any type to one output, asking models where it must.
 
     Never raises but for cancellation: a failed call or an unreadable reply is an error of this assert.
     """
     log: list[Judgement] = []
     try:
-        result = finding_result(spec, await consult(spec, context, models.logged(log)))
+        result = finding_result(spec, await consult(spec, context, models.logged(log), vocabulary))
     except Exception as error:  # noqa: BLE001 - fail closed, and one case must not end the run
         result = error_result(spec, error)
     return replace(result, judgements=tuple(log))
 
 
-async def consult(spec: AssertSpec, context: CheckContext, models: Models) -> Finding:
+async def consult(spec: AssertSpec, context: CheckContext, models: Models, vocabulary: Checks = VOCABULARY) -> Finding:
     """What an assert of any type finds, `not-` and weight 0 applied.
 
     Raises:
         Exception: If the assert cannot be evaluated.
     """
-    prepared = prepare_check(spec)
+    prepared = prepare_check(spec, vocabulary)
     if prepared.consult is None:
-        return find(spec, context)
+        return find(spec, context, vocabulary)
     return turned(spec, await prepared.consult(context, models))
 
 
-class _Identity:
+class _Identity(Generic[T]):
     """Keys the memo by the very object: specs hold lists and mappings, which have no hash, but do not change."""
 
-    __slots__ = ("spec",)
+    __slots__ = ("value",)
 
-    def __init__(self, spec: AssertSpec) -> None:
-        self.spec = spec
+    def __init__(self, value: T) -> None:
+        self.value = value
 
     def __hash__(self) -> int:
-        return id(self.spec)
+        return id(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.spec is self.spec
+        return isinstance(other, _Identity) and other.value is self.value
 
 
-def prepare_check(spec: AssertSpec) -> Prepared:
-    """`VOCABULARY.prepare(spec)`, done once for each spec object: all cases of a suite share theirs.
+def prepare_check(spec: AssertSpec, vocabulary: Checks = VOCABULARY) -> Prepared:
+    """`vocabulary.prepare(spec)`, done once for each spec object: all cases of a suite share theirs.
 
     Raises:
         SuiteError: If the type does not exist or the rule is broken.
     """
-    return _prepared(_Identity(spec))
+    return _prepared(_Identity(spec), _Identity(vocabulary))
 
 
 @lru_cache(maxsize=4096)
-def _prepared(identity: _Identity) -> Prepared:
-    return VOCABULARY.prepare(identity.spec)
+def _prepared(spec: _Identity[AssertSpec], vocabulary: _Identity[Checks]) -> Prepared:
+    return vocabulary.value.prepare(spec.value)
 
 
 def turned(spec: AssertSpec, finding: Finding) -> Finding:

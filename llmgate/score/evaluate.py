@@ -110,7 +110,7 @@ def evaluate_assert(
     )
     try:
         read = _remembered(spec)
-        if not _asks(read):
+        if not VOCABULARY.asks(read):
             return _evaluate(read, context)
         return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
     except Exception as error:  # noqa: BLE001 - fail closed
@@ -157,10 +157,6 @@ def _remembered(spec: Mapping[str, Any]) -> AssertSpec:
 @lru_cache(maxsize=REMEMBERED)
 def _read(key: bytes) -> AssertSpec:
     return read_assert(marshal.loads(key), VOCABULARY.names)  # noqa: S302 - our own bytes
-
-
-def _asks(spec: AssertSpec) -> bool:
-    return bool(VOCABULARY.needs(spec.type)) or any(map(_asks, spec.asserts))
 
 
 def _evaluate(spec: AssertSpec, context: CheckContext) -> Evaluation:

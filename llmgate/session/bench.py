@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.gate.serving import summarise
-from llmgate.session.plan import find_suites, plan_file
+from llmgate.session.plan import plan_paths
 from llmgate.session.target import open_target
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ def bench_endpoint(
         UsageError: If no suite or no model is named.
         BenchError: If the server cannot be reached.
     """
-    planned = [plan_file(path) for path in find_suites(suites)]
-    prompts = [case.planned.messages for suite in planned for case in suite.cases]
+    plan = plan_paths(suites, settings)
+    prompts = [case.planned.messages for case in plan.cases]
     with (
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as scratch,
         open_target(settings, log_path=Path(scratch) / "server.log", progress=progress) as target,
     ):
         workload = chat_workload(
             prompts,
-            name="+".join(suite.suite.name for suite in planned),
+            name="+".join(suite.suite.name for suite in plan.suites),
             model=target.endpoint.model,
             max_tokens=max_tokens,
             # Fixed lengths make two models comparable. Only vLLM knows the field.

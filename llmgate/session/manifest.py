@@ -18,7 +18,7 @@ from llmgate.record.schema import Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.record.schema import JudgeIdentity
+    from llmgate.session.models import Identities
     from llmgate.session.plan import Plan
     from llmgate.session.settings import Settings
     from llmgate.session.target import Target
@@ -42,7 +42,7 @@ def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Red
 
 
 def make_manifest(
-    settings: Settings, plan: Plan, target: Target, judge: JudgeIdentity | None, *, run_id: str, redact: Redactor
+    settings: Settings, plan: Plan, target: Target, asked: Identities, *, run_id: str, redact: Redactor
 ) -> Manifest:
     """Collect the facts.
 
@@ -50,7 +50,7 @@ def make_manifest(
         settings: The options.
         plan: What will be asked.
         target: Who will answer.
-        judge: Who will judge, None if no case asks a judge.
+        asked: Who will judge and embed.
         run_id: See `llmgate.session.folder`.
         redact: Applied to the cases before they are digested, as they will be before they are written.
     """
@@ -60,7 +60,9 @@ def make_manifest(
         llmgate_version=llmgate.__version__,
         model=target.model,
         server=target.server,
-        judge=judge,
+        judge=asked.judge,
+        judges=dict(asked.judges),
+        embedding=asked.embedding,
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
         policy=plan.policy,

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
-from llmgate.record.schema import CaseKey, CaseResult, FailureKind, Generation
+from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.score.case import judge_case, score_case
 from llmgate.score.check import CheckContext
-from llmgate.score.checks import VOCABULARY
-from llmgate.score.models import Ask, JudgeReply, JudgeRequest, Models
+from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
     from llmgate.record.rundir import RunDir
-    from llmgate.record.schema import Failure
+    from llmgate.score.checks import Checks
+    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "generate_answers", "judge_answers"]
+__all__ = ["asker", "embedder", "generate_answers", "judge_answers"]
+
+NEED_LOGPROBS: Final = frozenset({"perplexity", "perplexity-score"})
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -53,13 +56,13 @@ class Counter:
 
 
 async def generate_answers(
-    run: RunDir, cases: Sequence[Case], client: ChatClient, *, models: Models | None, progress: Progress
+    run: RunDir, plan: Plan, client: ChatClient, *, models: Models | None, progress: Progress
 ) -> None:
     """Ask every case that has no answer yet, and check the answers.
 
     Args:
         run: Where results go; what it holds already is kept.
-        cases: The cases of the run.
+        plan: The cases, and the vocabulary of their asserts.
         client: Bounds the requests in flight.
         models: Judge each answer at once, if they can be asked while the model under test runs.
         progress: Told about every finished case.
@@ -72,17 +75,17 @@ async def generate_answers(
     todo = [key for key in run.missing() if needs_answer(run, key)]
     if not todo:
         return
-    by_name = {(case.planned.suite, case.planned.case): case for case in cases}
+    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
     counter = Counter(progress, "answers", len(todo))
     died: list[str] = []
 
     async def one(key: CaseKey) -> None:
         case = by_name[key.suite, key.case]
-        answer = await client.ask(case.request(key.repeat))
-        result = checked(case, key, answer)
+        answer = await client.ask({**case.request(key.repeat), **extra_fields(case)})
+        result = checked(case, key, answer, plan.vocabulary)
         run.append(result)
         if models and not result.judged:
-            run.append(await judged(case, result, models))
+            run.append(await judged(case, result, models, plan.vocabulary))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died.append(answer.message)
         counter.tick()
@@ -108,33 +111,65 @@ def needs_answer(run: RunDir, key: CaseKey) -> bool:
     return result is None or not isinstance(result.answer, Generation)
 
 
-def checked(case: Case, key: CaseKey, answer: Generation | Failure) -> CaseResult:
-    """Apply the deterministic checks."""
-    judged_later = any(VOCABULARY.needs(spec.type) for spec in case.asserts)
+def extra_fields(case: Case) -> dict[str, Json]:
+    """What a request must ask for beyond the suite's sampling, so that its asserts can be evaluated."""
+    types = {one.type for spec in case.asserts for one in (spec, *spec.asserts)}
+    return {"logprobs": True} if types & NEED_LOGPROBS else {}
+
+
+def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
+    """Apply the checks that ask no model."""
     if not isinstance(answer, Generation):
-        return CaseResult(key=key, answer=answer)
+        return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
     return CaseResult(
-        key=key, answer=answer, checks=score_case(case.asserts, context_of(case, answer)), judged=not judged_later
+        key=key,
+        answer=answer,
+        checks=score_case(case.asserts, context_of(case, answer), vocabulary),
+        judged=not any(map(vocabulary.asks, case.asserts)),
+        threshold=case.planned.threshold,
     )
 
 
 def context_of(case: Case, answer: Generation) -> CheckContext:
     """What a check may look at."""
     prompt = "\n\n".join(message.content for message in case.planned.messages if message.role == "user")
-    return CheckContext(output=answer.text, variables=case.variables, prompt=prompt)
+    counts = {"prompt": answer.prompt_tokens, "completion": answer.completion_tokens}
+    if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+        counts["total"] = answer.prompt_tokens + answer.completion_tokens
+    return CheckContext(
+        output=output_of(answer),
+        variables=case.variables,
+        prompt=prompt,
+        latency_ms=answer.latency_s * 1000,
+        logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
+        finish_reason=answer.finish_reason,
+        tokens={name: count for name, count in counts.items() if count is not None},
+        tools=case.body.get("tools"),
+        functions=case.body.get("functions"),
+    )
 
 
-async def judge_answers(run: RunDir, cases: Sequence[Case], models: Models, *, progress: Progress) -> None:
+def output_of(answer: Generation) -> object:
+    """The answer as asserts see it: text, or the calls where the model made calls, with its text beside them."""
+    if answer.tool_calls is None:
+        return answer.text
+    calls = [dict(call) for call in answer.tool_calls]
+    return {"content": answer.text, "tool_calls": calls} if answer.text else calls
+
+
+async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Progress) -> None:
     """Judge every answer that still lacks a judge's verdict, or whose judge failed.
 
     Raises:
         RecordError: If the record could not be written.
     """
-    by_name = {(case.planned.suite, case.planned.case): case for case in cases}
+    vocabulary = plan.vocabulary
+    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
     todo = [
         result
         for key in run.missing()
-        if isinstance((result := run.results[key]).answer, Generation) and has_judge(by_name[key.suite, key.case])
+        if isinstance((result := run.results[key]).answer, Generation)
+        and any(map(vocabulary.asks, by_name[key.suite, key.case].asserts))
     ]
     if not todo:
         return
@@ -143,23 +178,18 @@ async def judge_answers(run: RunDir, cases: Sequence[Case], models: Models, *, p
     async def one(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = checked(case, result.key, result.answer)
-            run.append(await judged(case, fresh, models))
+            fresh = checked(case, result.key, result.answer, vocabulary)
+            run.append(await judged(case, fresh, models, vocabulary))
         counter.tick()
 
     await gather_all(one(result) for result in todo)
 
 
-def has_judge(case: Case) -> bool:
-    """Whether any assert of the case asks a judge."""
-    return any(VOCABULARY.needs(spec.type) for spec in case.asserts)
-
-
-async def judged(case: Case, result: CaseResult, models: Models) -> CaseResult:
+async def judged(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
-    verdicts = await judge_case(case.asserts, context_of(case, result.answer), models)
+    verdicts = await judge_case(case.asserts, context_of(case, result.answer), models, vocabulary)
     return replace(result, checks=(*result.checks, *verdicts), judged=True)
 
 
@@ -171,7 +201,24 @@ def asker(client: ChatClient) -> Ask:
         if isinstance(answer, Generation):
             if answer.finish_reason == "length":
                 raise JudgeError("the judge's reply was cut off by max_tokens", fix="Raise `judge: {max_tokens: …}`")
-            return JudgeReply(content=answer.text)
+            return JudgeReply(content=answer.text, tokens=tokens_of(answer))
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
     return ask
+
+
+def tokens_of(answer: Generation) -> tuple[Token, ...]:
+    """The tokens of a judge's reply, empty where it reported none."""
+    return tuple(Token(text=one.token, logprob=one.logprob, alternatives=one.top) for one in answer.logprobs or ())
+
+
+def embedder(client: ChatClient) -> Embed:
+    """The `embed` callable of a model that is reached through a client."""
+
+    async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        answer = await client.embed(texts)
+        if isinstance(answer, Failure):
+            raise JudgeError(f"the embedding model gave no vectors: {answer.message}", where=client.endpoint.url)
+        return answer.values
+
+    return embed

@@ -97,6 +97,20 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="LLMGATE_JUDGE_API_KEY",
         help="Environment variable with the judge endpoint's key.",
     ),
+    Option(
+        name="judges",
+        metavar="NAME=URL ...",
+        default="",
+        help='Judges that suites name, e.g. for a panel: "strict=http://a:8001 kind=some-model@http://b:8002".',
+    ),
+    Option(name="embed-endpoint", metavar="URL", help="Endpoint of the embedding model that similarities need."),
+    Option(name="embed-name", metavar="NAME", help="Model name in embedding requests. Default: what it lists."),
+    Option(
+        name="embed-api-key-env",
+        metavar="VAR",
+        default="LLMGATE_EMBED_API_KEY",
+        help="Environment variable with the embedding endpoint's key.",
+    ),
     Option(name="out", metavar="DIR", help="Folder of the run record. Default: a new one under .llmgate/runs."),
     Option(
         name="resume", kind="flag", default=False, help="Go on with the unfinished run in --out, keeping its answers."

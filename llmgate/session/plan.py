@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.policy import OnInconclusive, Policy
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.checks import VOCABULARY, Checks
+from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.policyfile import override_policy
 from llmgate.suite.spec import is_suite_file, load_suite
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
+    from llmgate.score.check import Need
     from llmgate.session.settings import Settings
+    from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Plan", "find_suites", "make_plan", "plan_file"]
+__all__ = ["Plan", "find_suites", "make_plan", "plan_file", "plan_paths"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +33,40 @@ class Plan:
         cases: The selected cases, in order; all of them unless a part was selected.
         policy: What is gated.
         gated: Names of the suites that run whole; a part of a suite decides nothing and measures no serving.
+        vocabulary: The assert types that exist, those of users included.
     """
 
     suites: tuple[PlannedSuite, ...]
     cases: tuple[Case, ...]
     policy: Policy
     gated: frozenset[str]
+    vocabulary: Checks = VOCABULARY
+
+    @property
+    def asserts(self) -> tuple[AssertSpec, ...]:
+        """Every different assert of the selected cases, the members of sets included, sets themselves not."""
+        seen = {id(spec): spec for case in self.cases for spec in case.asserts}
+        return tuple(one for spec in seen.values() for one in (spec.asserts or (spec,)))
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What asserts have to ask."""
+        return frozenset(need for spec in self.asserts for need in self.vocabulary.needs(spec.type))
 
     @property
     def judged(self) -> frozenset[str]:
-        """The assert types of selected cases that ask a judge."""
-        used = {spec.type for case in self.cases for spec in case.asserts}
-        return frozenset(name for name in used if VOCABULARY.is_judge(name))
+        """The assert types that ask a judge."""
+        return frozenset(spec.type for spec in self.asserts if self.vocabulary.is_judge(spec.type))
+
+    @property
+    def judge_names(self) -> frozenset[str]:
+        """The judges that asserts name."""
+        return frozenset(name for spec in self.asserts if spec.type in self.judged for name in spec.judges)
+
+    @property
+    def asks_default_judge(self) -> bool:
+        """Whether an assert asks a judge and names none."""
+        return any(spec.type in self.judged and not spec.judges for spec in self.asserts)
 
 
 def find_suites(paths: Iterable[Path]) -> list[Path]:
@@ -66,13 +91,25 @@ def find_suites(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def plan_file(path: Path, *, repeat: int | None = None) -> PlannedSuite:
+def plan_file(path: Path, *, repeat: int | None = None, vocabulary: Checks = VOCABULARY) -> PlannedSuite:
     """Load and plan one suite file.
 
     Raises:
         SuiteError, DatasetError: With file, line and advice.
     """
-    return plan_suite(load_suite(path, VOCABULARY), VOCABULARY, repeat=repeat)
+    return plan_suite(load_suite(path, vocabulary), vocabulary, repeat=repeat)
+
+
+def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
+    """Find, load and plan suites outside pytest.
+
+    Raises:
+        LlmgateError: As the steps do.
+    """
+    found = find_suites(paths)
+    vocabulary = beside_suites(found)
+    suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in found]
+    return make_plan(suites, settings, vocabulary=vocabulary)
 
 
 def make_plan(
@@ -81,6 +118,7 @@ def make_plan(
     *,
     selected: Collection[tuple[str, str]] | None = None,
     gated: Collection[str] | None = None,
+    vocabulary: Checks = VOCABULARY,
 ) -> Plan:
     """Combine planned suites into one run.
 
@@ -89,6 +127,7 @@ def make_plan(
         settings: The options.
         selected: (suite, case) pairs to run; None for all.
         gated: Suites of which a gate is selected, None for all; their cases must all be selected.
+        vocabulary: The assert types that exist.
 
     Raises:
         SuiteError: If two suites share a name.
@@ -119,4 +158,4 @@ def make_plan(
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
-    return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names)
+    return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names, vocabulary=vocabulary)

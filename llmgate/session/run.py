@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
-from llmgate.errors import RecordError, UsageError
-from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
+from llmgate.errors import RecordError
+from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
-from llmgate.score.models import JudgeSampling, Models
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
-from llmgate.session.measure import asker, generate_answers, judge_answers
-from llmgate.session.target import judge_identity, judge_place, open_judge, open_target
+from llmgate.session.measure import generate_answers, judge_answers
+from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from llmgate.record.schema import JudgeIdentity, Record
-    from llmgate.score.models import Ask
+    from llmgate.record.schema import Record
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["check_folder", "execute"]
 
 HEARTBEAT_S: Final = 0.2
-JUDGE_RETRIES: Final = 2
 
 
 def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
@@ -102,7 +100,9 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
         RecordError: If the folder holds another run.
     """
     redact = redactor(settings)
-    manifest = make_manifest(settings, plan, target, identify_judge(settings, plan), run_id=new_run_id(), redact=redact)
+    manifest = make_manifest(
+        settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
+    )
     opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 
@@ -122,39 +122,6 @@ def has_run(out: Path) -> bool:
     return (out / MANIFEST_NAME).exists()
 
 
-def identify_judge(settings: Settings, plan: Plan) -> JudgeIdentity | None:
-    """The judge's identity, None if no case asks one."""
-    if not plan.judged:
-        return None
-    place = judge_place(settings)
-    if place is None:
-        names = ", ".join(sorted({p.suite.name for p in plan.suites if p.suite.judged_metrics}))
-        raise UsageError(
-            "an assert asks a judge, but no judge is named",
-            where=names,
-            fix="Give --judge-model DIR or --judge-endpoint URL",
-        )
-    return judge_identity(settings, place, plan.judged, judge_sampling(plan))
-
-
-def judge_sampling(plan: Plan) -> JudgeSampling:
-    """The judge as the suites want it; suites in one run share it, so the largest reply limit holds."""
-    asking = [planned.suite for planned in plan.suites if planned.suite.judged_metrics]
-    return JudgeSampling(
-        max_tokens=max(suite.judge_max_tokens for suite in asking), seed=min(suite.judge_seed for suite in asking)
-    )
-
-
-def judges(plan: Plan, ask: Ask) -> Models:
-    """The one judge of a run, with a bounded number of second questions after an unreadable reply."""
-    return Models(judges={"": ask}, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
-
-
-def retry_policy(settings: Settings) -> RetryPolicy:
-    """How patiently requests are repeated."""
-    return RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
-
-
 async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
@@ -163,30 +130,14 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
                 target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
             )
         )
-        models = await judge_beside(settings, plan, run, client, stack)
+        models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan.cases, client, models=models, progress=progress)
+        await generate_answers(run, plan, client, models=models, progress=progress)
         if models:
-            await judge_answers(run, plan.cases, models, progress=progress)
+            await judge_answers(run, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
-
-
-async def judge_beside(
-    settings: Settings, plan: Plan, run: RunDir, client: ChatClient, stack: AsyncExitStack
-) -> Models | None:
-    """A judge that can be asked while the model under test runs: a remote one, or that very model."""
-    place = judge_place(settings)
-    if place is None or run.manifest.judge is None:
-        return None
-    if place.same_server:
-        return judges(plan, asker(client))
-    if place.url is None:
-        return None
-    endpoint = Endpoint(url=place.url, model=run.manifest.judge.model, api_key=settings.judge_api_key)
-    remote = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry_policy(settings))
-    return judges(plan, asker(await stack.enter_async_context(remote)))
 
 
 def waits_for_judge(run: RunDir) -> bool:
@@ -196,11 +147,15 @@ def waits_for_judge(run: RunDir) -> bool:
 
 async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
-    async with ChatClient(
-        target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-    ) as client:
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            ChatClient(
+                target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
+            )
+        )
         progress.stage(f"judging with {one_line(target.model.name)}")
-        await judge_answers(run, plan.cases, judges(plan, asker(client)), progress=progress)
+        models = await models_afterwards(settings, plan, run.manifest, client, stack)
+        await judge_answers(run, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

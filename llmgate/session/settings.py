@@ -40,6 +40,10 @@ class Settings:
     judge_endpoint: str | None
     judge_name: str | None
     judge_api_key_env: str
+    judges: Mapping[str, tuple[str, str]]
+    embed_endpoint: str | None
+    embed_name: str | None
+    embed_api_key_env: str
     out: str | None
     resume: bool
     no_bench: bool
@@ -58,6 +62,11 @@ class Settings:
     def judge_api_key(self) -> str | None:
         """The judge endpoint's key."""
         return os.environ.get(self.judge_api_key_env) or None
+
+    @property
+    def embed_api_key(self) -> str | None:
+        """The embedding endpoint's key."""
+        return os.environ.get(self.embed_api_key_env) or None
 
 
 def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
@@ -78,9 +87,29 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
             value = from_file.get(option.field, option.default)
         values[option.field] = read_value(option, value)
     values["server_args"] = tuple(shlex.split(values["server_args"] or ""))
+    values["judges"] = read_judges(values["judges"] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
     check(settings)
     return settings
+
+
+def read_judges(text: str) -> dict[str, tuple[str, str]]:
+    """Read `NAME=URL` and `NAME=MODEL@URL` pairs.
+
+    Returns:
+        Name to model (empty for the one that the endpoint lists) and URL.
+
+    Raises:
+        UsageError: If an entry is neither, or a name is given twice.
+    """
+    judges: dict[str, tuple[str, str]] = {}
+    for entry in shlex.split(text):
+        name, equals, place = entry.partition("=")
+        model, at, url = place.partition("@")
+        if not name or not equals or name in judges:
+            raise UsageError(f"--judges holds {entry!r}", fix="Write NAME=URL or NAME=MODEL@URL, each name once")
+        judges[name] = (model, url) if at else ("", place)
+    return judges
 
 
 def read_value(option: Option, value: object) -> object:

@@ -167,7 +167,7 @@ def test_scoring_a_case_keeps_the_order_and_leaves_out_what_needs_a_judge() -> N
         spec("nope", "x"),
         spec("contains", "b", negated=True),
     ]
-    results = score_case(asserts, CheckContext(output="abc"))
+    results = score_case(asserts, CheckContext(output="abc"), VOCABULARY)
     assert [(result.type, result.outcome) for result in results] == [
         ("contains", Outcome.PASS),
         ("nope", Outcome.ERROR),

@@ -42,6 +42,9 @@ serving: {concurrency: 4, requests: 16}
 class Vocabulary:
     names = frozenset({"equals", "icontains", "regex", "llm-rubric"})
 
+    def version(self, name: str) -> str:
+        return "1"
+
     def is_judge(self, name: str) -> bool:
         return name == "llm-rubric"
 

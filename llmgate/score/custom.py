@@ -1,0 +1,196 @@
+"""Checks that users write in Python, and how a suite comes to know them.
+
+    @llmgate.check("polite", version="1")
+    def polite(output: str, *, value: str) -> bool:
+        return value in output
+
+The decorated name is a value, not an entry in a table: pytest finds it in `conftest.py`, `llmgate run` in the
+`conftest.py` beside a suite, and both in the entry-point group `llmgate.checks` of installed packages.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import JudgeError, SuiteError, UndefinedError, did_you_mean
+from llmgate.record.schema import Message
+from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.models import Consult, JudgeRequest, Models
+from llmgate.score.rule import RuleValue, broken
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["CustomCheck", "check", "find_checks"]
+
+NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-:][a-z0-9]+)*")
+ARGUMENTS: Final = ("value", "vars", "prompt", "threshold", "config", "context", "judge")
+"""What a check may ask for, by the names of its keyword-only parameters."""
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomCheck:
+    """A check written by a user; still callable, so that it can be tested as the function that it is.
+
+    Attributes:
+        name: The assert type in suites.
+        version: Part of the suite's digest: raise it when the check's meaning changes.
+        settings: Keys that `config` may have.
+        function: What was decorated.
+        kind: The entry of the vocabulary.
+    """
+
+    name: str
+    version: str
+    settings: frozenset[str]
+    function: Function
+    kind: Kind
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function."""
+        return self.function(*args, **kwargs)
+
+
+def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[[Function], CustomCheck]:
+    """Make an assert type of a function.
+
+    The function takes the output as text, and by keyword whatever it names of: `value` (templates rendered), `vars`
+    (the dataset row), `prompt`, `threshold`, `config`, `context` (everything, a `CheckContext`) and `judge` (an async
+    function from prompt to reply). It returns True or False; a score in [0, 1], which passes from the assert's
+    `threshold` on; or a `Finding`. It raises where it cannot evaluate, which is an error and never a pass. It may be
+    `async` only if it asks the judge.
+
+    Args:
+        name: The type, in lower case with hyphens. It cannot start with `not-`: that is made of every type.
+        version: Part of the suite's digest: raise it when the same output comes to mean something else.
+        settings: Keys that the assert's `config` may have.
+
+    Raises:
+        SuiteError: If the name, the version or the function's parameters are of no use.
+    """
+    if not NAME.fullmatch(name) or name.startswith("not-"):
+        raise SuiteError(f"a check cannot be called {name!r}", fix="Use lower case letters, digits and hyphens")
+    if not version or not isinstance(version, str):
+        raise SuiteError(f"the check {name!r} has no version", fix='Write version="1"')
+
+    def decorate(function: Function) -> CustomCheck:
+        wanted = _parameters(name, function)
+        keys = frozenset(settings)
+        kind: Kind = (
+            ConsultKind(
+                prepare=lambda spec: _consult(function, wanted, spec),
+                needs=frozenset({Need.JUDGE}),
+                version=version,
+                settings=keys,
+            )
+            if "judge" in wanted
+            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), version=version, settings=keys)
+        )
+        return CustomCheck(name=name, version=version, settings=keys, function=function, kind=kind)
+
+    return decorate
+
+
+def find_checks(values: Iterable[object]) -> dict[str, Kind]:
+    """The checks among the values of a module.
+
+    Raises:
+        SuiteError: If two different ones share a name.
+    """
+    found: dict[str, CustomCheck] = {}
+    for value in values:
+        if isinstance(value, CustomCheck):
+            other = found.setdefault(value.name, value)
+            if other.function is not value.function:
+                raise SuiteError(f"two checks are called {value.name!r}", fix="Give each check its own name")
+    return {name: one.kind for name, one in found.items()}
+
+
+def _parameters(name: str, function: Function) -> frozenset[str]:
+    parameters = list(inspect.signature(function).parameters.values())
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if len(positional) != 1 or len(parameters) != 1 + len(keywords):
+        raise SuiteError(
+            f"the check {name!r} must take the output, and everything else by keyword",
+            fix=f"Write `def {function.__name__}(output, *, value)`",
+        )
+    for keyword in keywords:
+        if keyword not in ARGUMENTS:
+            raise SuiteError(
+                f"the check {name!r} asks for {keyword!r}, which does not exist", fix=did_you_mean(keyword, ARGUMENTS)
+            )
+    if inspect.iscoroutinefunction(function) is not ("judge" in keywords):
+        raise SuiteError(
+            f"the check {name!r} is async and asks no judge, or the other way round",
+            fix="Only checks with a `judge` parameter are `async def`",
+        )
+    return frozenset(keywords)
+
+
+def _arguments(wanted: frozenset[str], spec: AssertSpec, value: RuleValue, context: CheckContext) -> dict[str, Any]:
+    offered: Mapping[str, object] = {
+        "value": value.render(context.variables),
+        "vars": context.variables,
+        "prompt": context.prompt,
+        "threshold": spec.threshold,
+        "config": spec.config,
+        "context": context,
+    }
+    return {name: offered[name] for name in wanted if name != "judge"}
+
+
+def _checked_value(wanted: frozenset[str], spec: AssertSpec) -> RuleValue:
+    if "value" in wanted and not spec.has_value:
+        raise broken(spec, "the assert has no value", "Add `value:`")
+    return RuleValue.compile(spec)
+
+
+def _evaluate(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Evaluate:
+    value = _checked_value(wanted, spec)
+
+    def evaluate(context: CheckContext) -> Finding:
+        return _finding(spec, function(context.text, **_arguments(wanted, spec, value, context)))
+
+    return evaluate
+
+
+def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Consult:
+    value = _checked_value(wanted, spec)
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        ask = models.judge(spec.judges[0] if spec.judges else "")
+
+        async def judge(prompt: str) -> str:
+            messages = (Message(role="user", content=prompt),)
+            reply = await ask(JudgeRequest(messages=messages, schema=None, sampling=models.sampling))
+            return reply.text
+
+        arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
+        said: Awaitable[object] = function(context.text, judge=judge, **arguments)
+        return _finding(spec, await said)
+
+    return consult
+
+
+def _finding(spec: AssertSpec, said: object) -> Finding:
+    if isinstance(said, bool):
+        return Finding.of(said, f"{spec.type} says {'yes' if said else 'no'}")
+    if isinstance(said, Finding):
+        if not isinstance(said.passed, bool) or not 0 <= said.score <= 1:
+            raise UndefinedError(f"{spec.type} returned {said}, whose score is not in [0, 1]")
+        return said
+    if not isinstance(said, int | float):
+        raise JudgeError(f"{spec.type} returned {type(said).__name__}, not a truth value, a score or a Finding")
+    if not (math.isfinite(said) and 0 <= said <= 1):
+        raise UndefinedError(f"{spec.type} returned the score {said}, which is not in [0, 1]")
+    if spec.threshold is None:
+        raise broken(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
+    return Finding(said >= spec.threshold, float(said), f"scored {said:.4g}, wanted {spec.threshold:g}")

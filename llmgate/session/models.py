@@ -1,0 +1,173 @@
+"""The models that asserts ask: which are needed, who they are, and how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UsageError, did_you_mean
+from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
+from llmgate.generate.endpoint import probe
+from llmgate.record.schema import JudgeIdentity, ModelIdentity
+from llmgate.score.check import Need
+from llmgate.score.judge import identify
+from llmgate.score.models import JudgeSampling, Models
+from llmgate.session.measure import asker, embedder
+from llmgate.session.target import judge_identity, judge_place
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from llmgate.record.schema import Manifest
+    from llmgate.score.models import Ask
+    from llmgate.session.plan import Plan
+    from llmgate.session.settings import Settings
+
+__all__ = ["Identities", "identify_models", "models_afterwards", "models_beside", "retry_policy"]
+
+JUDGE_RETRIES: Final = 2
+"""Second questions after an unreadable reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """Who will be asked by asserts.
+
+    Attributes:
+        judge: The judge of asserts that name none, None if there is no such assert.
+        judges: The judges that asserts name.
+        embedding: The embedding model, None if no assert needs one.
+    """
+
+    judge: JudgeIdentity | None = None
+    judges: Mapping[str, JudgeIdentity]
+    embedding: ModelIdentity | None = None
+
+
+def identify_models(settings: Settings, plan: Plan) -> Identities:
+    """Find out who will judge and embed, before anything is asked.
+
+    Raises:
+        UsageError: If an assert needs a model that was not named.
+        EndpointError: If an endpoint cannot be used.
+    """
+    sampling = judge_sampling(plan)
+    judge = None
+    if plan.asks_default_judge:
+        place = judge_place(settings)
+        if place is None:
+            raise UsageError(
+                "an assert asks a judge, but no judge is named",
+                where=", ".join(sorted({p.suite.name for p in plan.suites if p.suite.judged_metrics})),
+                fix="Give --judge-model DIR or --judge-endpoint URL",
+            )
+        judge = judge_identity(settings, place, plan.judged, sampling)
+    judges = {}
+    for name in sorted(plan.judge_names):
+        endpoint = named_judge(settings, name)
+        found = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+        judges[name] = identify(found.model, plan.judged, sampling)
+    return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
+
+
+def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
+    """The embedding model, None if no assert needs one."""
+    if Need.EMBEDDINGS not in plan.needs:
+        return None
+    if not settings.embed_endpoint:
+        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+    url = normalise_url(settings.embed_endpoint)
+    found = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
+    return ModelIdentity(name=found.model, source=url)
+
+
+def named_judge(settings: Settings, name: str) -> Endpoint:
+    """The endpoint of a judge that a suite names.
+
+    Raises:
+        UsageError: If the name was not given.
+    """
+    if name not in settings.judges:
+        raise UsageError(
+            f"an assert asks the judge {name!r}, which is not named",
+            fix=f'Give --judges "{name}=URL"' if not settings.judges else did_you_mean(name, settings.judges),
+        )
+    model, url = settings.judges[name]
+    return Endpoint(url=normalise_url(url), model=model, api_key=settings.judge_api_key)
+
+
+def judge_sampling(plan: Plan) -> JudgeSampling:
+    """The judge as the suites want it; suites in one run share it, so the largest reply limit holds."""
+    asking = [planned.suite for planned in plan.suites if planned.suite.judged_metrics]
+    if not asking:
+        return JudgeSampling()
+    return JudgeSampling(
+        max_tokens=max(suite.judge_max_tokens for suite in asking), seed=min(suite.judge_seed for suite in asking)
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """How patiently requests are repeated."""
+    return RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
+
+
+async def models_beside(
+    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
+) -> Models | None:
+    """The models, if all that asserts need can be asked while the model under test runs.
+
+    Args:
+        settings: The options.
+        plan: What is asked.
+        manifest: Names the judges.
+        client: Reaches the model under test, which may be its own judge.
+        stack: Closes what is opened here.
+
+    Returns:
+        None if no assert asks a model, or the judge has to be started first.
+    """
+    if not plan.needs:
+        return None
+    default: Ask | None = None
+    if manifest.judge is not None:
+        place = judge_place(settings)
+        if place is None or (place.url is None and not place.same_server):
+            return None
+        if place.url is None:
+            default = asker(client)
+        else:
+            endpoint = Endpoint(url=place.url, model=manifest.judge.model, api_key=settings.judge_api_key)
+            default = asker(await opened(endpoint, settings, stack))
+    return await combined(settings, plan, manifest, default, stack)
+
+
+async def models_afterwards(
+    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
+) -> Models:
+    """The models with a judge that runs after the model under test has ended; `client` reaches it."""
+    return await combined(settings, plan, manifest, asker(client), stack)
+
+
+async def combined(
+    settings: Settings, plan: Plan, manifest: Manifest, default: Ask | None, stack: AsyncExitStack
+) -> Models:
+    """The default judge, the named ones and the embedding model."""
+    judges = {} if default is None else {"": default}
+    for name, identity in manifest.judges.items():
+        endpoint = named_judge(settings, name)
+        named = Endpoint(url=endpoint.url, model=identity.model, api_key=endpoint.api_key)
+        judges[name] = asker(await opened(named, settings, stack))
+    embed = None
+    if manifest.embedding is not None:
+        endpoint = Endpoint(
+            url=manifest.embedding.source, model=manifest.embedding.name, api_key=settings.embed_api_key
+        )
+        embed = embedder(await opened(endpoint, settings, stack))
+    return Models(judges=judges, embed=embed, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
+
+
+async def opened(endpoint: Endpoint, settings: Settings, stack: AsyncExitStack) -> ChatClient:
+    """A client for an endpoint, closed with the stack."""
+    client = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry_policy(settings))
+    return await stack.enter_async_context(client)
