@@ -84,6 +84,9 @@ def assert_spec(
         )
     _check_set(part, where, inner=inner)
     transform = defaults.transform if part.transform is None else part.transform
+    metric = part.metric or defaults.metric
+    # Members feed their set's metric unless they name one.
+    within = defaults.model_copy(update={"metric": metric})
     return AssertSpec(
         type=base,
         negated=negated,
@@ -91,13 +94,13 @@ def assert_spec(
         has_value="value" in part.model_fields_set,
         threshold=defaults.threshold.get(base) if part.threshold is None else part.threshold,
         weight=defaults.weight if part.weight is None else part.weight,
-        metric=part.metric or defaults.metric,
+        metric=metric,
         required=part.required,
         config=part.config,
         transform=(transform,) if isinstance(transform, str) else tuple(transform),
         judges=tuple(defaults.judges if part.judges is None else part.judges),
         asserts=tuple(
-            assert_spec(one, names, lambda *path, i=i: where("assert", i, *path), defaults, inner=True)
+            assert_spec(one, names, lambda *path, i=i: where("assert", i, *path), within, inner=True)
             for i, one in enumerate(part.asserts or ())
         ),
         where=where("type"),
@@ -105,6 +108,12 @@ def assert_spec(
 
 
 def _check_set(part: AssertPart, where: Where, *, inner: bool) -> None:
+    if inner and part.required:
+        raise SuiteError(
+            "a member of an assert-set cannot be required",
+            where=where("required"),
+            fix="Require the set itself",
+        )
     if part.type.removeprefix("not-") != ASSERT_SET:
         if part.asserts is not None:
             raise SuiteError(

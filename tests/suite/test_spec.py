@@ -43,7 +43,7 @@ class Vocabulary:
     names = frozenset({"equals", "icontains", "regex", "llm-rubric"})
 
     def version(self, name: str) -> str:
-        return "1"
+        return f"1 of {name}"
 
     def is_judge(self, name: str) -> bool:
         return name == "llm-rubric"

@@ -1,0 +1,70 @@
+"""An endpoint whose every reply is scripted, word for word: for embeddings, log probabilities, tool calls, judges."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["chat", "scripted_endpoint", "vectors"]
+
+
+def chat(text: str | None, **extra: Any) -> dict[str, Any]:
+    """A chat completion; `extra` goes into the choice, its `message` into the message."""
+    message = {"role": "assistant", "content": text, **extra.pop("message", {})}
+    usage = {"prompt_tokens": 8, "completion_tokens": 2, **extra.pop("usage", {})}
+    return {"choices": [{"message": message, "finish_reason": "stop", **extra}], "usage": usage}
+
+
+def vectors(body: dict[str, Any], of: Callable[[str], list[float]]) -> dict[str, Any]:
+    """An embeddings reply."""
+    return {"data": [{"index": i, "embedding": of(text)} for i, text in enumerate(body["input"])]}
+
+
+@contextmanager
+def scripted_endpoint(
+    reply: Callable[[str, dict[str, Any]], dict[str, Any]], *, model: str = "scripted"
+) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
+    """Serve `reply(path, body)`.
+
+    Yields:
+        The base URL, and what was asked: (path, body) in order of arrival.
+    """
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, content: dict[str, Any]) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            self.answer({"data": [{"id": model}]})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append((self.path, body))
+            self.answer(reply(self.path, body))
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
