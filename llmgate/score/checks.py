@@ -10,7 +10,7 @@ To add a type, write its `prepare` function in the module of its family and put 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -19,12 +19,16 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.choice import CHOICE_CHECKS
+from llmgate.score.language import LANGUAGE_CHECKS
+from llmgate.score.mathequal import MATH_CHECKS
 from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
+from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.assertpart import ASSERT_SET
 
 if TYPE_CHECKING:
@@ -52,6 +56,9 @@ __all__ = [
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         **TEXT_CHECKS,
+        **CHOICE_CHECKS,
+        **LANGUAGE_CHECKS,
+        **MATH_CHECKS,
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
@@ -130,9 +137,12 @@ class Checks:
                 f"unknown assert type {spec.name!r}", where=spec.where or None, fix=did_you_mean(spec.name, names)
             )
         _check_fields(spec, kind)
+        transform = compile_transforms(spec)
         if isinstance(kind, ConsultKind):
-            return Prepared(consult=kind.prepare(spec))
-        return Prepared(evaluate=kind.prepare(spec))
+            consult = kind.prepare(spec)
+            return Prepared(consult=_consult_transformed(spec, transform, consult) if transform else consult)
+        evaluate = kind.prepare(spec)
+        return Prepared(evaluate=_evaluate_transformed(spec, transform, evaluate) if transform else evaluate)
 
     def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
         """Refuses a bad value at load time.
@@ -163,6 +173,34 @@ class Checks:
         except LlmgateError:
             # The rule is sound; only this made-up output cannot be evaluated.
             return
+
+
+def _evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
+    def transformed(context: CheckContext) -> Finding:
+        try:
+            output = transform(context.output)
+        except NothingLeftError as error:
+            return _nothing_left(spec, error)
+        return evaluate(replace(context, output=output))
+
+    return transformed
+
+
+def _consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
+    async def transformed(context: CheckContext, models: Models) -> Finding:
+        try:
+            output = transform(context.output)
+        except NothingLeftError as error:
+            return _nothing_left(spec, error)
+        return await consult(replace(context, output=output), models)
+
+    return transformed
+
+
+def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
+    if spec.negated:
+        raise error
+    return Finding.of(False, error.what)
 
 
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
 
-__all__ = ["parse_json"]
+__all__ = ["json_end", "parse_json"]
 
 _LONGEST_EXACT_INT = 1000
 """Digits above which an integer is read as a float: converting long integers takes quadratic time."""
@@ -117,3 +117,11 @@ def _scalar(text: str, position: int) -> tuple[Json, int]:
     # The character there is no bracket, so this does not recurse.
     value, end = _DECODER.raw_decode(text, position)
     return value, end
+
+
+def json_end(text: str, start: int) -> int | None:
+    """Where the strict JSON value that begins at `start` ends, None if none begins there or it is nested too deeply."""
+    try:
+        return _DECODER.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return None

@@ -66,10 +66,25 @@ class Pattern:
         Raises:
             CannotRunError: If the search takes longer than the limit.
         """
+        return self._search(text) is not None
+
+    def first_in(self, text: str) -> str | None:
+        """What the first group that took part in the first match holds, the whole match where there is no group.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        match = self._search(text)
+        if match is None:
+            return None
+        found = next((group for group in match.groups() if group is not None), match[0])
+        return found.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if self.split_astral else found
+
+    def _search(self, text: str) -> regex.Match[str] | None:
         if self.split_astral:
             text = _split_astral(text)
         try:
-            return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False) is not None
+            return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False)
         except TimeoutError as error:
             raise CannotRunError(
                 f"the pattern {self.source[:80]!r} ran into its limit of {TIME_LIMIT_S:g} s",

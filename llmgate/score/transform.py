@@ -1,0 +1,183 @@
+"""Named transforms of an output, applied before an assert looks at it: `transform: [strip-thinking, after:####]`.
+
+A transform that finds nothing to take (no code block, no `####`) leaves no output to check. That is the model's
+mistake, so the assert fails; a `not-` form would turn it into a pass and is an error instead.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from functools import reduce
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import CannotRunError, SuiteError, did_you_mean
+from llmgate.score.jsontext import json_end
+from llmgate.score.jspattern import Pattern
+from llmgate.suite import jsvalues
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["NAMES", "NothingLeftError", "compile_transforms"]
+
+Transform = Callable[[str], str]
+
+_SPACES = re.compile(r"\s+")
+_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
+_THOUGHT_END = "</think>"
+_THOUGHT_START = "<think>"
+
+
+class NothingLeftError(CannotRunError):
+    """A transform found nothing to take."""
+
+
+def compile_transforms(spec: AssertSpec) -> Callable[[object], object] | None:
+    """What an assert's transforms make of an output, None if it has none.
+
+    Raises:
+        SuiteError: If a name is unknown, or its argument is missing or of no use.
+    """
+    steps = [_compile(spec, written) for written in spec.transform]
+    if not steps:
+        return None
+
+    def apply(output: object) -> object:
+        text = output if isinstance(output, str) else jsvalues.json_text(output)
+        return reduce(lambda value, step: step(value), steps, text)
+
+    return apply
+
+
+def _compile(spec: AssertSpec, written: str) -> Transform:
+    name, colon, argument = written.partition(":")
+    where = spec.where or None
+    if name in _WITH_ARGUMENT:
+        if not argument:
+            raise SuiteError(f"{spec.name}: the transform {name!r} needs an argument", where=where, fix=f"{name}:TEXT")
+        return _WITH_ARGUMENT[name](argument)
+    if name not in _PLAIN or colon:
+        what = "takes no argument" if name in _PLAIN else "does not exist"
+        raise SuiteError(
+            f"{spec.name}: the transform {written!r} {what}", where=where, fix=did_you_mean(written, sorted(NAMES))
+        )
+    return _PLAIN[name]
+
+
+def _strip_thinking(text: str) -> str:
+    """What follows the last end of thinking; a thought that never ends leaves nothing."""
+    before, end, after = text.rpartition(_THOUGHT_END)
+    if end:
+        return after.strip()
+    if _THOUGHT_START in before + after:
+        raise NothingLeftError("the model never stopped thinking")
+    return text
+
+
+def _code_blocks(text: str) -> list[str]:
+    blocks: list[str] = []
+    opened: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opened is None:
+            opened = fence
+        elif fence[1][0] == opened[1][0] and len(fence[1]) >= len(opened[1]) and fence[0].strip() == fence[1]:
+            blocks.append(text[opened.end() + 1 : fence.start()].removesuffix("\n"))
+            opened = None
+    return blocks
+
+
+def _code_block(index: int) -> Transform:
+    def take(text: str) -> str:
+        blocks = _code_blocks(text)
+        if not blocks:
+            raise NothingLeftError("there is no fenced code block in the answer")
+        return blocks[index]
+
+    return take
+
+
+def _line(index: int) -> Transform:
+    def take(text: str) -> str:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if not lines:
+            raise NothingLeftError("the answer has no line with text")
+        return lines[index].strip()
+
+    return take
+
+
+def _json(text: str) -> str:
+    """The first JSON object or list in the text, whatever stands around it."""
+    for start, _ in zip(re.finditer(r"[{\[]", text), range(_MOST_STARTS), strict=False):
+        end = json_end(text, start.start())
+        if end is not None:
+            return text[start.start() : end]
+    raise NothingLeftError("there is no JSON object or list in the answer")
+
+
+_MOST_STARTS: Final = 1000
+"""Brackets that are tried; text with more of them before any JSON is not an answer in JSON."""
+
+
+def _strip_markdown(text: str) -> str:
+    text = re.sub(r"^[ ]{0,3}(?:`{3,}|~{3,})[^\n]*\n?", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ ]{0,3}(?:#{1,6}[ ]+|>[ ]?|[-*+][ ]+|[0-9]{1,9}[.)][ ]+)", "", text, flags=re.MULTILINE)
+    return re.sub(r"\*{1,3}|__|`+", "", text)
+
+
+def _after(argument: str) -> Transform:
+    def take(text: str) -> str:
+        _, found, rest = text.rpartition(argument)
+        if not found:
+            raise NothingLeftError(f"{argument[:60]!r} is not in the answer")
+        return rest.strip()
+
+    return take
+
+
+def _before(argument: str) -> Transform:
+    def take(text: str) -> str:
+        rest, found, _ = text.partition(argument)
+        if not found:
+            raise NothingLeftError(f"{argument[:60]!r} is not in the answer")
+        return rest.strip()
+
+    return take
+
+
+def _match(argument: str) -> Transform:
+    pattern = Pattern.compile(argument)
+
+    def take(text: str) -> str:
+        found = pattern.first_in(text)
+        if found is None:
+            raise NothingLeftError(f"the pattern {argument[:60]!r} does not match the answer")
+        return found
+
+    return take
+
+
+_PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
+    {
+        "code-block": _code_block(0),
+        "collapse-whitespace": lambda text: _SPACES.sub(" ", text).strip(),
+        "first-line": _line(0),
+        "json": _json,
+        "last-code-block": _code_block(-1),
+        "last-line": _line(-1),
+        "lower": str.lower,
+        "nfkc": lambda text: unicodedata.normalize("NFKC", text),
+        "strip-markdown": _strip_markdown,
+        "strip-thinking": _strip_thinking,
+        "trim": jsvalues.trim,
+        "upper": str.upper,
+    }
+)
+_WITH_ARGUMENT: Final[Mapping[str, Callable[[str], Transform]]] = MappingProxyType(
+    {"after": _after, "before": _before, "match": _match}
+)
+NAMES: Final = frozenset(_PLAIN) | {f"{name}:" for name in _WITH_ARGUMENT}
+"""All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern."""
