@@ -356,6 +356,21 @@ class Manifest:
     major: int = RECORD_MAJOR
     minor: int = RECORD_MINOR
 
+    @property
+    def self_judges(self) -> tuple[str, ...]:
+        """Names of the judges that are the model under test itself, by weights where they are known, else by name."""
+        judges = {"": self.judge, **self.judges}
+        return tuple(
+            name or judge.model
+            for name, judge in judges.items()
+            if judge is not None
+            and (
+                judge.weights_digest == self.model.weights_digest
+                if judge.weights_digest and self.model.weights_digest
+                else judge.model == self.model.name
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:

@@ -176,9 +176,12 @@ def _notices(candidate: Record, champion: Record | None, decision: Decision) -> 
     if decision.verdict is Verdict.INCONCLUSIVE and decision.on_inconclusive is OnInconclusive.ALLOW:
         text = "The policy does not let an INCONCLUSIVE verdict stop the build; it still never allows a promotion."
         notices.append(Notice(text=text, serious=False))
-    if candidate.manifest.judge is not None:
+    if candidate.manifest.judge is not None or candidate.manifest.judges:
         text = "Judged metrics are judge scores, not human quality."
         notices.append(Notice(text=text, serious=False))
+    if candidate.manifest.self_judges:
+        text = f"The model judged its own answers (judge {one_line(', '.join(candidate.manifest.self_judges), 120)})."
+        notices.append(Notice(text=text, serious=True))
     return notices
 
 

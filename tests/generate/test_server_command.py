@@ -53,7 +53,7 @@ def test_the_command_names_everything_that_must_be_known() -> None:
     assert argv[:3] == ("py", "-m", "vllm.entrypoints.openai.api_server")
     assert " ".join(argv[3:]) == (
         "--model /m --served-model-name bot --host 127.0.0.1 --port 8123 --seed 0 --generation-config vllm "
-        "--disable-uvicorn-access-log --enforce-eager --max-model-len 2048"
+        "--disable-uvicorn-access-log --enable-prompt-tokens-details --enforce-eager --max-model-len 2048"
     )
 
 
