@@ -1,0 +1,121 @@
+"""Every example of the cookbook is run as it stands.
+
+Blocks of a page are carried out in order, in one empty folder. A block with a title is written to that file; Python
+is executed, names living on through the page; of a console block each `$ ` line is run by a shell, and each line
+below it has to be in what was printed (`…` stands for anything). `$ENDPOINT`, `$JUDGE` and `$EMBED` are scripted
+endpoints, described in `answer`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.endpoint import chat, scripted_endpoint, vectors
+
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "cookbook").glob("*.md"))
+BLOCK = re.compile(
+    r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml"}
+
+
+def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A model that knows three capitals and repeats everything else; a judge that likes what names a city."""
+    if path.endswith("/embeddings"):
+        return vectors(body, lambda text: [1.0, float(len(text) % 7)])
+    asked = str(body["messages"][-1]["content"])
+    if "response_format" in body:
+        return chat(json.dumps(verdict(body["response_format"]["json_schema"]["schema"], asked)))
+    known = {"France": "Paris", "Italy": "Rome", "Japan": "Tokyo"}
+    city = next((city for country, city in known.items() if country in asked), None)
+    extra = {"logprobs": {"content": [{"token": "x", "logprob": -0.1}]}} if body.get("logprobs") else {}
+    return chat(f"The capital is {city}." if city else asked, **extra)
+
+
+def verdict(schema: dict[str, Any], asked: str) -> dict[str, Any]:
+    """A reply that fits the schema: yes and full marks where the text names a city that it knows."""
+    good = any(city in asked for city in ("Paris", "Rome", "Tokyo"))
+    return {name: fitting(part, good) for name, part in schema["properties"].items()}
+
+
+def fitting(part: dict[str, Any], good: bool) -> Any:
+    """A value of the wanted kind."""
+    if "enum" in part:
+        return part["enum"][0 if good else -1]
+    if part.get("type") == "array":
+        return [fitting(part["items"], good) for _ in range(max(1, part.get("minItems", 1)))]
+    if part.get("type") == "object":
+        return {name: fitting(one, good) for name, one in part["properties"].items()}
+    return {"boolean": good, "integer": int(good), "number": float(good), "string": "It names the city."}[part["type"]]
+
+
+def test_there_is_a_page_per_area() -> None:
+    assert {page.stem for page in PAGES} >= {"assertions", "judges", "rag", "datasets", "importing", "custom-checks"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = page.read_text(encoding="utf-8")
+    blocks = list(BLOCK.finditer(text))
+    assert text.count("```") == 2 * len(blocks), "a block has no language, or does not end"
+    assert {block["language"] for block in blocks} <= KNOWN
+    assert any(block["language"] in {"python", "console"} for block in blocks), "nothing on this page is run"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "cookbook"}
+    with (
+        scripted_endpoint(answer) as (endpoint, _),
+        scripted_endpoint(answer, model="judge") as (judge, _),
+        scripted_endpoint(answer, model="embedder") as (embed, _),
+    ):
+        places = {"ENDPOINT": endpoint, "JUDGE": judge, "EMBED": embed}
+        for block in blocks:
+            line = text[: block.start()].count("\n") + 1
+            carry_out(block, f"{page.name}:{line}", names, places)
+
+
+def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str]) -> None:
+    """Write, execute or run one block."""
+    if block["title"]:
+        path = Path(block["title"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block["content"], encoding="utf-8")
+    elif block["language"] == "python":
+        exec(compile(block["content"], where, "exec"), names)
+    elif block["language"] == "console":
+        for command, wanted in commands(block["content"]):
+            printed = shell(command, places)
+            for line in wanted:
+                pattern = ".*".join(re.escape(part) for part in line.strip().split("…"))
+                assert re.search(pattern, printed, re.DOTALL), f"{where}: {line!r} is not in:\n{printed}"
+
+
+def commands(content: str) -> list[tuple[str, list[str]]]:
+    """Commands with the lines that stand below them."""
+    found: list[tuple[str, list[str]]] = []
+    for line in content.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif line.strip():
+            found[-1][1].append(line)
+    return found
+
+
+def shell(command: str, places: dict[str, str]) -> str:
+    """What a command prints."""
+    environment = {
+        **os.environ,
+        **places,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "COLUMNS": "200",
+    }
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    return done.stdout + done.stderr
