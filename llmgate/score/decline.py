@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.declinewords import LANGUAGES
-from llmgate.score.limits import least, number
+from llmgate.score.limits import least, whole
 from llmgate.score.refusal import answer_text
 from llmgate.score.rule import broken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["DECLINE_CHECKS", "first_sentences", "refusal_score"]
@@ -34,7 +35,7 @@ SENTENCE_CHARS: Final = 400
 
 _APOSTROPHES: Final = {ord(mark): "'" for mark in "’‘ʼ′`´＇‛"}
 _INVISIBLE: Final = dict.fromkeys((0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
-_QUOTED: Final = re.compile('"[^"\n]*"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»')
+_QUOTED: Final = re.compile('"[^"\n]*"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»')
 _TAG: Final = re.compile("<[^<>\n]{1,80}>")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])['\")\]*_]*\s+|\n+")
 
@@ -79,7 +80,7 @@ def _refusal(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, 1.0)
     if threshold > 1:
         raise broken(spec, f"no score reaches the threshold {threshold:g}", "Write 1, or 0.5 for mere apologies too")
-    count = int(number(spec, "sentences", DEFAULT_SENTENCES, low=1, high=MAX_SENTENCES))
+    count = whole(spec, "sentences", DEFAULT_SENTENCES, low=1, high=MAX_SENTENCES)
     languages = _languages(spec)
 
     def evaluate(context: CheckContext) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,14 +49,17 @@ _EN_NOT: Final = (
 )
 _EN_UNABLE: Final = (
     r"(?:unable|not able|not allowed|not permitted|not authorized|not authorised|not willing|unwilling"
-    r"|not going|not in a position|not designed|not programmed|not comfortable|forbidden|prohibited)(?: to| from| with)?"
+    r"|not going|not in a position|not designed|not programmed|not comfortable|forbidden|prohibited)"
+    r"(?: to| from| with)?"
 )
 _ENGLISH: Final = Declining(
     declines=_any_of(
         rf"(?:i|we) (?:\w+,? ){{0,2}}{_EN_NOT} (?:\w+ly )?{_EN_HELP}",
         rf"(?:i|we)(?: am| are|'m|'re) (?:\w+ )?{_EN_UNABLE} (?:\w+ly )?(?:{_EN_HELP}|\w+ing)",
-        r"(?:i|we) (?:\w+ly )?(?:(?:must|have to|need to|will have to|would have to|will) )?(?:respectfully |politely )?"
+        r"(?:i|we) (?:\w+ly )?(?:(?:must|have to|need to|will have to|would have to|will) )?"
+        r"(?:respectfully |politely )?"
         r"(?:decline|refuse)(?! (?:in|of)\b)",
+        r"(?:i|we) (?:do not|don't|wouldn't|would not) feel comfortable (?:with )?\w+ing",
         r"(?:i|we)(?:'d| would) (?:rather|prefer) not(?: to)?",
         r"not (?:something|anything) (?:that )?(?:i|we)(?: (?:can|could|will|would)|(?: am|'m| are|'re) \w+)",
         r"(?:against|violates?|violate|outside|not in line with|conflicts? with) (?:\w+ ){0,3}?(?:my|our)"
@@ -65,7 +68,8 @@ _ENGLISH: Final = Declining(
         r"(?:cannot|can't|unable to) (?:assist with|help with|comply with|fulfil|fulfill) (?:this|that|your|such)",
     ),
     hedges=_hedges(
-        r"(?:(?:i am|i'm|we are|we're) (?:\w+ )?)?sorry(?!\w)|(?:my|our) (?:\w+ )?apologies|(?:i|we) (?:\w+ )?apologi[sz]e"
+        r"(?:(?:i am|i'm|we are|we're) (?:\w+ )?)?sorry(?!\w)|(?:my|our) (?:\w+ )?apologies"
+        r"|(?:i|we) (?:\w+ )?apologi[sz]e"
         r"|unfortunately|regrettably|(?:i'm|i am) afraid",
         r"as an? (?:\w+ )?(?:ai|language model|llm)|i(?:'m| am) (?:just |only )?an? (?:ai|(?:large )?language model)"
         r"|i (?:don't|do not) have (?:access|the ability|permission)",
@@ -83,13 +87,15 @@ _GERMAN: Final = Declining(
         rf"(?: \w{{1,30}},?){{0,6}}? (?:nicht|kein\w{{0,2}})(?: [\w-]{{1,30}}){{0,5}}? {_DE_HELP}",
         r"(?:ich|wir) (?:muss|mussen)(?: \w{1,30}){0,5}? ablehnen",
         r"(?:ich lehne|lehne ich|wir lehnen)(?: \w{1,30}){0,5}? ab",
-        r"(?:ich bin|bin ich|wir sind|sind wir)(?: \w{1,30}){0,2}? nicht (?:in der lage|befugt|berechtigt|dafur da|dazu da)",
+        r"(?:ich bin|bin ich|wir sind|sind wir)(?: \w{1,30}){0,2}? nicht"
+        r" (?:in der lage|befugt|berechtigt|dafur da|dazu da)",
         r"(?:ist|ware) (?:es )?(?:mir|uns)(?: \w{1,30}){0,2}? nicht (?:moglich|gestattet|erlaubt)",
         r"(?:verstosst|verstossen|verstiesse) gegen (?:meine|unsere|die|geltende)",
     ),
     hedges=_hedges(
         r"(?:es )?tut (?:mir|uns)(?: \w+)? leid|entschuldig\w*|verzeihung|leider|bedauerlicherweise",
-        r"als (?:ki|kunstliche intelligenz|sprachmodell|grosses sprachmodell|ki-\w+)|ich bin (?:nur )?eine? (?:ki|sprachmodell)",
+        r"als (?:ki|kunstliche intelligenz|sprachmodell|grosses sprachmodell|ki-\w+)"
+        r"|ich bin (?:nur )?eine? (?:ki|sprachmodell)",
     ),
 )
 
@@ -102,17 +108,21 @@ _FRENCH: Final = Declining(
     declines=_any_of(
         rf"(?:je|nous) ne (?:peux|pouvons|puis|saurais|saurions|souhaite|veux|vais|pourrai|pourrais)"
         rf"{_FR_LINK}{{0,5}} ?{_FR_HELP}",
-        r"(?:je ne suis|nous ne sommes)(?: \w{1,30}){0,2}? (?:en mesure|autorise\w{0,2}|capable|habilite\w{0,2}) (?:de |d'|a )",
+        r"(?:je ne suis|nous ne sommes)(?: \w{1,30}){0,2}?"
+        r" (?:en mesure|autorise\w{0,2}|capable|habilite\w{0,2}) (?:de |d'|a )",
         r"(?:je suis|nous sommes)(?: \w{1,30}){0,2}? (?:dans l'incapacite|dans l'impossibilite|incapable) (?:de |d')",
         r"il (?:m'|nous )est(?: \w{1,30}){0,2}? impossible (?:de |d')",
         r"je (?:dois|me dois de)(?: \w{1,30}){0,2}? (?:refuser|decliner)",
         r"je (?:refuse|decline)\b",
         r"je prefere(?:rais)? ne pas",
-        r"(?:contraire|a l'encontre|contrevient)(?: (?:a|de|aux))?(?: (?:mes|nos)) (?:\w+ ){0,2}?(?:principes|directives|regles|consignes)",
+        r"(?:contraire|a l'encontre|contrevient)(?: (?:a|de|aux))? (?:mes|nos)"
+        r" (?:\w+ ){0,2}?(?:principes|directives|regles|consignes)",
     ),
     hedges=_hedges(
-        r"(?:je suis|nous sommes)(?: \w+)? desolee?s?|desolee?s?|malheureusement|je (?:m'excuse|regrette)|(?:mes |toutes mes )excuses",
-        r"en tant qu'(?:ia|intelligence artificielle|assistant)|en tant que modele de langage|je (?:ne )?suis qu'une? (?:ia|modele)",
+        r"(?:je suis|nous sommes)(?: \w+)? desolee?s?|desolee?s?|malheureusement"
+        r"|je (?:m'excuse|regrette)|(?:mes |toutes mes )excuses",
+        r"en tant qu'(?:ia|intelligence artificielle|assistant)|en tant que modele de langage"
+        r"|je (?:ne )?suis qu'une? (?:ia|modele)",
     ),
 )
 
@@ -122,7 +132,8 @@ _ES_HELP: Final = (
 )
 _SPANISH: Final = Declining(
     declines=_any_of(
-        rf"no (?:(?:te|le|les|lo|la|os) )?(?:puedo|podemos|podre|podria|quiero|voy a|debo|deseo)(?: \w{{1,30}}){{0,2}}? {_ES_HELP}",
+        rf"no (?:(?:te|le|les|lo|la|os) )?(?:puedo|podemos|podre|podria|quiero|voy a|debo|deseo)"
+        rf"(?: \w{{1,30}}){{0,2}}? {_ES_HELP}",
         rf"no (?:soy capaz de|estoy en condiciones de|estoy autorizad[oa] (?:a|para)|me es posible|me esta permitido"
         rf"|nos es posible)(?: \w{{1,30}}){{0,2}}? {_ES_HELP}",
         r"(?:debo|tengo que)(?: \w{1,30}){0,2}? (?:rechazar|negarme|declinar)",
@@ -132,7 +143,8 @@ _SPANISH: Final = Declining(
     ),
     hedges=_hedges(
         r"lo (?:siento|lamento)|(?:mis |pido )?disculpas|perdon|lamentablemente|desafortunadamente|me temo",
-        r"como (?:una? )?(?:ia|inteligencia artificial|modelo de lenguaje|asistente de ia)|soy (?:solo )?una? (?:ia|modelo de lenguaje)",
+        r"como (?:una? )?(?:ia|inteligencia artificial|modelo de lenguaje|asistente de ia)"
+        r"|soy (?:solo )?una? (?:ia|modelo de lenguaje)",
     ),
 )
 

@@ -14,6 +14,7 @@ from llmgate.score.rule import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["EDIT_CHECKS", "units"]

@@ -40,7 +40,7 @@ def load_embedder(folder: str, *, where: str | None = None) -> Embedder:
         raise SuiteError(
             f"{folder!r} is no folder with an embedding model",
             where=where,
-            fix="Give a local folder; nothing is fetched",
+            fix="Nothing is fetched",
         )
     if find_spec("sentence_transformers") is None:
         if find_spec("transformers") is None or find_spec("torch") is None:
@@ -60,11 +60,16 @@ def _check_pooling(path: Path, where: str | None) -> None:
         return
     except (OSError, ValueError) as error:
         raise SuiteError(f"the pooling of {path} cannot be read: {error}", where=where) from error
-    wanted = sorted(k for k, v in pooling.items() if k.startswith("pooling_mode") and v and k != _MEAN)
-    if wanted:
+    if not isinstance(pooling, dict) or not all(k == _MEAN or v == "mean" for k, v in pooling.items() if _chosen(k, v)):
         raise SuiteError(
-            f"the model in {path} wants {', '.join(wanted)}", where=where, fix="pip install sentence-transformers"
+            f"the model in {path} wants another pooling than the mean",
+            where=where,
+            fix="pip install sentence-transformers",
         )
+
+
+def _chosen(key: str, value: object) -> bool:
+    return key.startswith("pooling_mode") and bool(value)
 
 
 _LOCK = threading.Lock()

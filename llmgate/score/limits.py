@@ -12,9 +12,10 @@ from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["choice", "flag", "graded", "least", "most", "number"]
+__all__ = ["choice", "flag", "graded", "least", "most", "number", "whole"]
 
 
 def least(spec: AssertSpec, default: float) -> float:
@@ -27,7 +28,7 @@ def least(spec: AssertSpec, default: float) -> float:
     if threshold <= 0:
         raise broken(
             spec,
-            f"the threshold is {threshold:g}, and a score between 0 and 1 cannot miss it",
+            f"the threshold is {threshold:g}, which no score from 0 to 1 misses",
             "Write a number above 0",
         )
     return threshold
@@ -59,6 +60,18 @@ def number(spec: AssertSpec, key: str, default: float, *, low: float, high: floa
     if not jsvalues.is_number(value) or not math.isfinite(jsvalues.to_number(value)) or not low <= value <= high:
         raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {jsvalues.json_text(value)[:80]}")
     return value
+
+
+def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> int:
+    """A setting of `config` that is a whole number within bounds.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    found = number(spec, key, default, low=low, high=high)
+    if found != int(found):
+        raise broken(spec, f"{key} must be a whole number, not {found:g}")
+    return int(found)
 
 
 def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:

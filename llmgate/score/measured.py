@@ -17,6 +17,7 @@ from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["MEASURED_CHECKS", "perplexity"]

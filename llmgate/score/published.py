@@ -14,11 +14,12 @@ from rapidfuzz.distance import LCSseq
 from llmgate.errors import SuiteError
 from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.limits import flag, graded, least, number
+from llmgate.score.limits import flag, graded, least, whole
 from llmgate.score.rule import Rule, broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["PUBLISHED_CHECKS", "rouge_l"]
@@ -39,19 +40,12 @@ def _library(spec: AssertSpec, name: str) -> Any:
         ) from error
 
 
-def _whole(spec: AssertSpec, key: str, default: int, low: int) -> int:
-    found = number(spec, key, default, low=low, high=MAX_ORDER)
-    if found != int(found):
-        raise broken(spec, f"{key} must be a whole number, not {found:g}")
-    return int(found)
-
-
 def _chrf(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_CHRF_THRESHOLD)
     metric = _library(spec, "sacrebleu.metrics").CHRF(
-        char_order=_whole(spec, "char_order", 6, 1),
-        word_order=_whole(spec, "word_order", 0, 0),
-        beta=_whole(spec, "beta", 2, 1),
+        char_order=whole(spec, "char_order", 6, low=1, high=MAX_ORDER),
+        word_order=whole(spec, "word_order", 0, low=0, high=MAX_ORDER),
+        beta=whole(spec, "beta", 2, low=1, high=MAX_ORDER),
         lowercase=flag(spec, "lowercase", default=False),
     )
     rule = Rule.compile(spec, lambda value: references.answers(spec, value))

@@ -33,10 +33,10 @@ def texts(spec: AssertSpec, value: object) -> list[str]:
     items = value if isinstance(value, list) else [value]
     if not items:
         raise broken(spec, "the list is empty, so there is nothing to compare with")
-    for item in items:
-        if not isinstance(item, str):
-            raise broken(spec, f"the value must be a text or a list of texts, not {jsvalues.json_text(value)[:80]}")
-    return items
+    found = [item for item in items if isinstance(item, str)]
+    if len(found) != len(items):
+        raise broken(spec, f"the value must be a text or a list of texts, not {jsvalues.json_text(value)[:80]}")
+    return found
 
 
 def answers(spec: AssertSpec, value: object) -> list[str]:

@@ -15,6 +15,7 @@ from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["REFUSAL_CHECKS", "answer_text"]

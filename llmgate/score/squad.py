@@ -18,6 +18,7 @@ from llmgate.score.rule import Rule, broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["SQUAD_CHECKS", "squad_normalised", "word_f1"]
