@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +95,26 @@ def test_a_local_model_needs_no_endpoint(tmp_path: Path, monkeypatch: pytest.Mon
     assert "KeyError" in broken.reason
 
 
+def test_sentence_transformers_reads_the_folder_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    class Model:
+        def __init__(self, path: str, **options: object) -> None:
+            asked.append({"path": path, **options})
+
+        def encode(self, texts: list[str], **_: object) -> object:
+            return np.array([VECTORS[text] for text in texts])
+
+    monkeypatch.setattr(embedder, "find_spec", lambda _: object())
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=Model))
+    spec = {"type": "semantic-similarity", "value": "b", "config": {"model": folder(tmp_path)}}
+    assert evaluate_assert(spec, "a").score == pytest.approx(0.6)
+    assert evaluate_assert(spec, "b").score == pytest.approx(1)
+    assert asked == [{"path": str(tmp_path.resolve()), "local_files_only": True, "trust_remote_code": False}]
+
+
 @pytest.mark.parametrize("vector", [[], [math.nan, 1.0], [math.inf, 1.0]])
 def test_a_local_model_that_gives_garbage_is_an_error(
     vector: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +137,11 @@ def test_missing_libraries_and_other_poolings_are_refused(tmp_path: Path, monkey
     monkeypatch.setattr(embedder, "find_spec", lambda name: None if name == "sentence_transformers" else object())
     with pytest.raises(SuiteError, match="another pooling"):
         embedder.load_embedder(model)
+    (tmp_path / "1_Pooling" / "config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(SuiteError, match="another pooling"):
+        embedder.load_embedder(model)
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}', encoding="utf-8")
+    assert embedder.load_embedder(model)
     (tmp_path / "1_Pooling" / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(SuiteError, match="cannot be read"):
         embedder.load_embedder(model)
