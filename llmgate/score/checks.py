@@ -20,12 +20,20 @@ from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError,
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.choice import CHOICE_CHECKS
+from llmgate.score.decline import DECLINE_CHECKS
+from llmgate.score.edit import EDIT_CHECKS
 from llmgate.score.language import LANGUAGE_CHECKS
 from llmgate.score.mathequal import MATH_CHECKS
+from llmgate.score.measured import MEASURED_CHECKS
 from llmgate.score.models import Consult
+from llmgate.score.overlap import OVERLAP_CHECKS
 from llmgate.score.pattern import PATTERN_CHECKS
+from llmgate.score.published import PUBLISHED_CHECKS
+from llmgate.score.refusal import REFUSAL_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
+from llmgate.score.similarity import SIMILARITY_CHECKS
+from llmgate.score.squad import SQUAD_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
 from llmgate.score.transform import NothingLeftError, compile_transforms
@@ -62,6 +70,14 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
+        **DECLINE_CHECKS,
+        **EDIT_CHECKS,
+        **MEASURED_CHECKS,
+        **OVERLAP_CHECKS,
+        **PUBLISHED_CHECKS,
+        **REFUSAL_CHECKS,
+        **SIMILARITY_CHECKS,
+        **SQUAD_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""

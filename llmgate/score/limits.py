@@ -1,0 +1,98 @@
+"""Thresholds and settings of an assert, read and checked once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from llmgate.errors import did_you_mean
+from llmgate.score.check import Finding
+from llmgate.score.rule import broken
+from llmgate.suite import jsvalues
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["choice", "flag", "graded", "least", "most", "number", "whole"]
+
+
+def least(spec: AssertSpec, default: float) -> float:
+    """The threshold that a score between 0 and 1 has to reach.
+
+    Raises:
+        SuiteError: If every score reaches it.
+    """
+    threshold = default if spec.threshold is None else spec.threshold
+    if threshold <= 0:
+        raise broken(
+            spec,
+            f"the threshold is {threshold:g}, which no score from 0 to 1 misses",
+            "Write a number above 0",
+        )
+    return threshold
+
+
+def most(spec: AssertSpec) -> float:
+    """The threshold that a measurement must not exceed.
+
+    Raises:
+        SuiteError: If there is none.
+    """
+    if spec.threshold is None:
+        raise broken(spec, "the assert has no threshold, so it cannot fail", "Add `threshold:`")
+    return spec.threshold
+
+
+def graded(name: str, score: float, threshold: float) -> Finding:
+    """The finding of a score that passes from the threshold on."""
+    return Finding(score >= threshold, score, f"{name} {score:.4g}, wanted at least {threshold:g}")
+
+
+def number(spec: AssertSpec, key: str, default: float, *, low: float, high: float) -> float:
+    """A setting of `config` that is a number within bounds.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    value = spec.config.get(key, default)
+    if not jsvalues.is_number(value) or not math.isfinite(jsvalues.to_number(value)) or not low <= value <= high:
+        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {jsvalues.json_text(value)[:80]}")
+    return value
+
+
+def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> int:
+    """A setting of `config` that is a whole number within bounds.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    found = number(spec, key, default, low=low, high=high)
+    if found != int(found):
+        raise broken(spec, f"{key} must be a whole number, not {found:g}")
+    return int(found)
+
+
+def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:
+    """A setting of `config` that is true or false.
+
+    Raises:
+        SuiteError: If it is neither.
+    """
+    value = spec.config.get(key, default)
+    if not isinstance(value, bool):
+        raise broken(spec, f"{key} must be true or false, not {jsvalues.json_text(value)[:80]}")
+    return value
+
+
+def choice(spec: AssertSpec, key: str, default: str, names: Collection[str]) -> str:
+    """A setting of `config` that is one of a few words.
+
+    Raises:
+        SuiteError: If it is another.
+    """
+    value = spec.config.get(key, default)
+    if not isinstance(value, str) or value not in names:
+        raise broken(spec, f"unknown {key} {jsvalues.json_text(value)[:80]}", did_you_mean(str(value), names))
+    return value

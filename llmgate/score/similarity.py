@@ -1,0 +1,136 @@
+"""Similarity of embeddings: similar and its variants as in promptfoo, and semantic-similarity.
+
+Of several expected texts, `similar` takes the first that is near enough and else the nearest, `semantic-similarity`
+always the nearest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UndefinedError
+from llmgate.score import references
+from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.embedder import load_embedder
+from llmgate.score.limits import graded, least
+from llmgate.score.models import Consult, Embed, Models, embed_texts
+from llmgate.score.rule import Rule, broken
+from llmgate.suite import jsvalues
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["SIMILARITY_CHECKS", "cosine"]
+
+DEFAULT_THRESHOLD: Final = 0.75
+ROUNDING: Final = 2.0**-52
+"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
+
+Vector = Sequence[float]
+Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
+"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
+
+
+def cosine(left: Vector, right: Vector) -> float:
+    """The cosine of the angle between two vectors, from −1 to 1; 0 if one has no direction."""
+    left, right = _scaled(left), _scaled(right)
+    length = math.hypot(*left) * math.hypot(*right)
+    return max(-1.0, min(1.0, _dot(left, right) / length)) if length else 0.0
+
+
+def _scaled(vector: Vector) -> Vector:
+    # Squares of large numbers overflow, squares of small ones vanish.
+    largest = max(map(abs, vector), default=0.0)
+    return [value / largest for value in vector] if largest else vector
+
+
+def _dot(left: Vector, right: Vector) -> float:
+    try:
+        return math.fsum(x * y for x, y in zip(left, right, strict=True))
+    except (OverflowError, ValueError) as error:
+        raise UndefinedError("the numbers of the embeddings are too large to multiply") from error
+
+
+def _by_cosine(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
+    return _at_least(cosine(left, right), threshold)
+
+
+def _by_dot(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
+    return _at_least(_dot(left, right), threshold)
+
+
+def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
+    return found >= threshold - ROUNDING, found, f"similarity {found:.4g}, wanted at least {threshold:g}"
+
+
+def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
+    found = math.dist(left, right)
+    return found <= threshold + ROUNDING, 1 / (1 + found), f"distance {found:.4g}, at most {threshold:g} wanted"
+
+
+def _similar(measure: Measure) -> Callable[[AssertSpec], Consult]:
+    def prepare(spec: AssertSpec) -> Consult:
+        threshold = DEFAULT_THRESHOLD if spec.threshold is None else spec.threshold
+        rule = Rule.compile(spec, lambda value: _expected(spec, value))
+
+        async def consult(context: CheckContext, models: Models) -> Finding:
+            output, *expected = await embed_texts(models, [context.text, *rule.on(context)])
+            found = [Finding(*measure(vector, output, threshold)) for vector in expected]
+            near = [finding for finding in found if finding.passed]
+            return near[0] if near else max(found, key=lambda finding: finding.score)
+
+        return consult
+
+    return prepare
+
+
+def _expected(spec: AssertSpec, value: object) -> list[str]:
+    texts = references.texts(spec, value)
+    if not all(map(jsvalues.trim, texts)):
+        raise broken(spec, "an expected text is empty, so there is nothing to compare with")
+    return texts
+
+
+def _semantic_similarity(spec: AssertSpec) -> Consult:
+    threshold = least(spec, DEFAULT_THRESHOLD)
+    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    local = _local(spec)
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        asked = models if local is None else replace(models, embed=local)
+        output, *expected = await embed_texts(asked, [context.text, *rule.on(context)])
+        nearest = max(cosine(vector, output) for vector in expected)
+        return graded("similarity", max(0.0, nearest), threshold)
+
+    return consult
+
+
+def _local(spec: AssertSpec) -> Embed | None:
+    if "model" not in spec.config:
+        return None
+    folder = spec.config["model"]
+    if not isinstance(folder, str):
+        raise broken(spec, "model must be the path of a folder")
+    embedder = load_embedder(folder, where=spec.where or None)
+
+    async def embed(texts: Sequence[str]) -> Sequence[Vector]:
+        return await asyncio.to_thread(embedder, texts)
+
+    return embed
+
+
+def _kind(prepare: Callable[[AssertSpec], Consult], settings: frozenset[str] = frozenset()) -> ConsultKind:
+    return ConsultKind(prepare=prepare, needs=frozenset({Need.EMBEDDINGS}), settings=settings)
+
+
+SIMILARITY_CHECKS: Mapping[str, ConsultKind] = {
+    "semantic-similarity": _kind(_semantic_similarity, frozenset({"model"})),
+    "similar": _kind(_similar(_by_cosine)),
+    "similar:cosine": _kind(_similar(_by_cosine)),
+    "similar:dot": _kind(_similar(_by_dot)),
+    "similar:euclidean": _kind(_similar(_by_distance)),
+}
