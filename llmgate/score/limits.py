@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llmgate.errors import did_you_mean
+from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.check import Finding
 from llmgate.score.rule import broken
 from llmgate.suite import jsvalues
@@ -13,9 +13,26 @@ from llmgate.suite import jsvalues
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from llmgate.score.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["choice", "flag", "graded", "least", "most", "number", "whole"]
+__all__ = ["bounded_text", "choice", "flag", "graded", "least", "most", "number", "whole"]
+
+
+MOST_CHARS = 200_000
+"""Of an output whose n-grams are counted: about 50,000 tokens, and still under 3 s with the slowest metric."""
+
+
+def bounded_text(context: CheckContext) -> str:
+    """The output as text, for metrics whose time grows with its length more than a little.
+
+    Raises:
+        CannotRunError: If it is too long.
+    """
+    text = context.text
+    if len(text) > MOST_CHARS:
+        raise CannotRunError(f"the output has {len(text):,} characters, more than the {MOST_CHARS:,} that are compared")
+    return text
 
 
 def least(spec: AssertSpec, default: float) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.limits import graded, least
+from llmgate.score.limits import bounded_text, graded, least
 from llmgate.score.rule import Rule
 from llmgate.score.treebank import treebank_words
 from llmgate.suite import jsvalues
@@ -140,7 +140,9 @@ def _rouge_n(spec: AssertSpec) -> Evaluate:
     rule = Rule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
 
     def evaluate(context: CheckContext) -> Finding:
-        return graded("ROUGE-1", rouge_n(Counter(treebank_words(context.text.lower())), rule.on(context)), threshold)
+        return graded(
+            "ROUGE-1", rouge_n(Counter(treebank_words(bounded_text(context).lower())), rule.on(context)), threshold
+        )
 
     return evaluate
 

@@ -14,7 +14,7 @@ from rapidfuzz.distance import LCSseq
 from llmgate.errors import SuiteError
 from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.limits import flag, graded, least, whole
+from llmgate.score.limits import bounded_text, flag, graded, least, whole
 from llmgate.score.rule import Rule, broken
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _chrf(spec: AssertSpec) -> Evaluate:
     rule = Rule.compile(spec, lambda value: references.answers(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
-        score = metric.sentence_score(context.text, rule.on(context)).score / 100
+        score = metric.sentence_score(bounded_text(context), rule.on(context)).score / 100
         return graded("chrF", min(1.0, max(0.0, float(score))), threshold)
 
     return evaluate
@@ -84,7 +84,7 @@ def _rouge_l(spec: AssertSpec) -> Evaluate:
     rule = Rule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
-        words = split(context.text)
+        words = split(bounded_text(context))
         return graded("ROUGE-L", max(rouge_l(words, expected) for expected in rule.on(context)), threshold)
 
     return evaluate
