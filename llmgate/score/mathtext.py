@@ -50,7 +50,10 @@ def parse_expression(text: str) -> ast.expr:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text[:60]!r} is no expression") from error
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and (node.id in FUNCTIONS) is not (id(node) in called):
+            raise ValueError(f"{text[:60]!r} has a function without an argument, or calls a symbol")
         if not isinstance(node, _NODES + _OPERATORS):
             raise ValueError(f"{text[:60]!r} holds something that is not computed: {type(node).__name__}")
         if isinstance(node, ast.Constant) and (isinstance(node.value, bool) or not isinstance(node.value, int | float)):
