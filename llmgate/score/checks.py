@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.models import Consult
+from llmgate.score.jsondiff import JSON_DIFF_CHECKS
+from llmgate.score.jsonfield import JSON_FIELD_CHECKS
 from llmgate.score.markup import MARKUP_CHECKS
+from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
@@ -56,6 +58,8 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
         **MARKUP_CHECKS,
+        **JSON_FIELD_CHECKS,
+        **JSON_DIFF_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""

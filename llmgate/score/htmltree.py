@@ -21,7 +21,7 @@ from html5lib.treebuilders.base import ActiveFormattingElements, TreeBuilder
 from llmgate.errors import CannotRunError
 from llmgate.suite import jsvalues
 
-# ruff: noqa: N802, N803 - html5lib's names
+# ruff: noqa: N802, N803, N815 - html5lib's names
 __all__ = ["TIME_LIMIT_S", "html_problem"]
 
 TIME_LIMIT_S: Final = 10.0
@@ -30,14 +30,15 @@ _MAX_NODES: Final = 1_000_000
 
 _WRAPPERS: Final = frozenset({"html", "head", "body"})
 """Elements that a browser adds where a text has none; they count where the text has them."""
-_ELEMENTS: Final = frozenset(
-    """a abbr address area article aside audio b base bdi bdo blockquote br button canvas caption cite code col colgroup
-    data datalist dd del details dfn dialog div dl dt em embed fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6
-    header hr i iframe img input ins kbd label legend li link main map mark math menu meta meter nav noscript object ol
-    optgroup option output p param picture pre progress q rp rt ruby s samp script section select slot small source
-    span strong style sub summary sup svg table tbody td template textarea tfoot th thead time title tr track u ul var
-    video wbr""".split()
-)
+_ELEMENT_NAMES: Final = """
+    a abbr address area article aside audio b base bdi bdo blockquote br button canvas caption cite code col
+    colgroup data datalist dd del details dfn dialog div dl dt em embed fieldset figcaption figure footer form
+    h1 h2 h3 h4 h5 h6 header hr i iframe img input ins kbd label legend li link main map mark math menu meta
+    meter nav noscript object ol optgroup option output p param picture pre progress q rp rt ruby s samp script
+    section select slot small source span strong style sub summary sup svg table tbody td template textarea
+    tfoot th thead time title tr track u ul var video wbr
+"""
+_ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 """HTML's elements without the obsolete ones, as promptfoo lists them; every name with a hyphen counts too."""
 _LATER_BLOCKS: Final = frozenset({"dialog", "search"})
 """Elements that end a paragraph and that html5lib does not know yet."""
@@ -208,7 +209,7 @@ class _OpenElements(list[_Node]):
         return node in self.nodes
 
 
-class _Tree(TreeBuilder):  # type: ignore[misc] - html5lib has no types
+class _Tree(TreeBuilder):  # type: ignore[misc]  # html5lib has no types
     documentClass = staticmethod(lambda: _Node("#document"))
     elementClass = _Node
 
@@ -258,7 +259,7 @@ class _Tree(TreeBuilder):  # type: ignore[misc] - html5lib has no types
             self.openElements.pop()
 
 
-class _BeforeHtml(getPhases(False)["beforeHtml"]):  # type: ignore[misc] - html5lib has no types
+class _BeforeHtml(getPhases(False)["beforeHtml"]):  # type: ignore[misc]  # html5lib has no types
     __slots__ = ()
 
     def processStartTag(self, token: _Token) -> Any:
@@ -267,7 +268,7 @@ class _BeforeHtml(getPhases(False)["beforeHtml"]):  # type: ignore[misc] - html5
         return again
 
 
-class _InBody(getPhases(False)["inBody"]):  # type: ignore[misc] - html5lib has no types
+class _InBody(getPhases(False)["inBody"]):  # type: ignore[misc]  # html5lib has no types
     __slots__ = ()
 
     def processStartTag(self, token: _Token) -> Any:
@@ -283,7 +284,7 @@ class _InBody(getPhases(False)["inBody"]):  # type: ignore[misc] - html5lib has 
         return super().processEndTag(token)
 
 
-class _Parser(HTMLParser):  # type: ignore[misc] - html5lib has no types
+class _Parser(HTMLParser):  # type: ignore[misc]  # html5lib has no types
     def __init__(self, clock: _Clock) -> None:
         self.clock = clock
         super().__init__(tree=lambda _: _Tree(clock))

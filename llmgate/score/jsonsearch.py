@@ -8,13 +8,14 @@ a text, so the time is linear however the braces nest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from llmgate.score.jsontext import parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmgate.suite.asserts import Json
 
 __all__ = ["find_json_objects"]

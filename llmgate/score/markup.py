@@ -10,7 +10,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prep
 from llmgate.score.htmlsigns import count_html_signs
 from llmgate.score.rule import Rule, broken
 from llmgate.score.xmldocument import xml_problem
-from llmgate.score.xmlscan import XmlScan, holds
+from llmgate.score.xmlscan import Content, XmlScan, holds
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -73,9 +73,11 @@ def _contains_xml(text: str, required: list[str]) -> str | None:
     return _missing(groups, required) if groups else "no well-formed XML was found"
 
 
-def _missing(groups: list[dict[str, object]], required: list[str]) -> str | None:
+def _missing(groups: list[dict[str, Content]], required: list[str]) -> str | None:
     """The elements that are missing where the fewest are, None if some group has all."""
-    missing = min(([path for path in required if not holds(group, path)] for group in groups), key=len, default=required)
+    missing = min(
+        ([path for path in required if not holds(group, path)] for group in groups), key=len, default=required
+    )
     return f"missing elements: {', '.join(missing)}"[:200] if missing else None
 
 

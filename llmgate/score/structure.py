@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.jsondata import same_json
 from llmgate.score.jsonsearch import find_json_objects
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import Rule, broken
@@ -45,22 +46,11 @@ class _Expected:
         if not self.structured:
             return context.text == self.value
         if not isinstance(context.output, str):
-            return _same(context.output, self.value)
+            return same_json(context.output, self.value)
         try:
-            return _same(parse_json(context.output), self.value)
+            return same_json(parse_json(context.output), self.value)
         except ValueError:
             return False
-
-
-def _same(left: object, right: object) -> bool:
-    """Deep equality in which a boolean never equals a number, and 1 equals 1.0."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
-    return left == right
 
 
 def _has_schema(spec: AssertSpec) -> bool:

@@ -12,7 +12,27 @@ from hypothesis import strategies as st
 from llmgate.score.jsonsearch import find_json_objects
 from llmgate.score.jsontext import parse_json
 
-PIECES = ["{", "}", "[", "]", '"', ":", ",", "1", '"a"', '{"a":1}', '{"a":"{}"}', "\\", " ", "x", "null", '"{', "-", "1.", "\n"]
+PIECES = [
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    ":",
+    ",",
+    "1",
+    '"a"',
+    '{"a":1}',
+    '{"a":"{}"}',
+    "\\",
+    " ",
+    "x",
+    "null",
+    '"{',
+    "-",
+    "1.",
+    "\n",
+]
 
 
 def by_trying_every_brace(text: str) -> list[object]:
