@@ -28,7 +28,23 @@ NAME_STARTS: Final = (
     "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
 """NameStartChar beyond ASCII."""
-NAME_CHARACTERS: Final = "\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff"
+NAME_CHARACTERS: Final = "\u00b7\u0300-\u036f\u203f\u2040"
+"""NameChar beyond ASCII, without those."""
+
+_NAME: Final = f"[:A-Z_a-z{NAME_STARTS}][:A-Z_a-z.0-9{NAME_STARTS}{NAME_CHARACTERS}-]*+"
+_SPACE: Final = r"[ \t\r\n]"
+_ATTRIBUTE: Final = rf"""{_SPACE}++(?:{_NAME}){_SPACE}*+={_SPACE}*+(?:"[^<"]*+"|'[^<']*+')"""
+
+_START = re.compile(rf"<({_NAME})((?:{_ATTRIBUTE})*+){_SPACE}*+(/?)>")
+_END = re.compile(rf"</({_NAME}){_SPACE}*+>")
+_ATTRIBUTES = re.compile(rf"""({_NAME}){_SPACE}*+={_SPACE}*+(?:"([^<"]*+)"|'([^<']*+)')""")
+_TARGET = re.compile(rf"({_NAME})(?={_SPACE}|\Z)")
+_LOOSE_TAG = re.compile(rf"<(/?)({_NAME})([^<>]*+)>")
+"""A tag that is not well-formed still opens or closes something, or else the tags around it would not pair."""
+_SIGN = re.compile("[\"'\\[\\]>]")
+_INDEX = re.compile("0|[1-9][0-9]{0,8}")
+
+_CHARACTERS: Final = "\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff"
 _BAD_CHARACTER = re.compile(f"[^{_CHARACTERS}]")
 _REFERENCE = r"(?:amp|lt|gt|quot|apos|#(?=[0-9])0*+[0-9]{0,7}|#x(?=[0-9a-fA-F])0*+[0-9a-fA-F]{0,6});"
 _BAD_REFERENCE = re.compile(f"&(?!{_REFERENCE})")
