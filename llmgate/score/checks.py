@@ -22,7 +22,10 @@ from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Ki
 from llmgate.score.choice import CHOICE_CHECKS
 from llmgate.score.decline import DECLINE_CHECKS
 from llmgate.score.edit import EDIT_CHECKS
+from llmgate.score.jsondiff import JSON_DIFF_CHECKS
+from llmgate.score.jsonfield import JSON_FIELD_CHECKS
 from llmgate.score.language import LANGUAGE_CHECKS
+from llmgate.score.markup import MARKUP_CHECKS
 from llmgate.score.mathequal import MATH_CHECKS
 from llmgate.score.measured import MEASURED_CHECKS
 from llmgate.score.models import Consult
@@ -78,6 +81,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **REFUSAL_CHECKS,
         **SIMILARITY_CHECKS,
         **SQUAD_CHECKS,
+        **MARKUP_CHECKS,
+        **JSON_FIELD_CHECKS,
+        **JSON_DIFF_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""

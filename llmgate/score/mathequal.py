@@ -27,7 +27,7 @@ __all__ = ["MATH_CHECKS", "same_value"]
 DIGITS: Final = 50
 AGREE: Final = 40
 LARGEST_POWER: Final = 10_000
-POINTS: Final = ("0.73105857863", "1.61803398875", "2.39996322973")
+POINTS: Final = 3
 EXTRACT: Final = ("final", "whole")
 
 
@@ -49,8 +49,8 @@ def same_value(left: str, right: str, *, tolerance: float = 0.0) -> bool:
     compared = 0
     with mpmath.workdps(DIGITS):
         limit = mpmath.mpf(tolerance) if tolerance else mpmath.mpf(10) ** -AGREE
-        for index in range(len(POINTS) if names else 1):
-            point = {name: mpmath.mpf(POINTS[index]) + 3 * place for place, name in enumerate(names)}
+        for index in range(POINTS if names else 1):
+            point = {name: mpmath.mpf(coordinate(name, index)) / 2**256 * 2 + 0.5 for name in names}
             try:
                 values = [_value(tree, point, mpmath) for tree in trees]
             except (ZeroDivisionError, OverflowError, ValueError, mpmath.libmp.ComplexResult):
@@ -64,6 +64,11 @@ def same_value(left: str, right: str, *, tolerance: float = 0.0) -> bool:
     if not compared:
         raise ValueError("the expression has no value")
     return True
+
+
+def coordinate(name: str, index: int) -> int:
+    """256 bits that have nothing to do with those of any other symbol or point."""
+    return int.from_bytes(hashlib.sha256(f"{name}:{index}".encode()).digest())
 
 
 _RESERVED = frozenset({"pi", "e", "E", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "exp", "log", "ln", "abs"})

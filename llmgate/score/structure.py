@@ -1,4 +1,4 @@
-"""Checks of structured output: equals, is-json."""
+"""Checks of structured output: equals, is-json, contains-json."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.jsondata import same_json
+from llmgate.score.jsonsearch import find_json_objects
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import Rule, broken
 from llmgate.score.schema import JsonSchema
@@ -44,29 +46,20 @@ class _Expected:
         if not self.structured:
             return context.text == self.value
         if not isinstance(context.output, str):
-            return _same(context.output, self.value)
+            return same_json(context.output, self.value)
         try:
-            return _same(parse_json(context.output), self.value)
+            return same_json(parse_json(context.output), self.value)
         except ValueError:
             return False
 
 
-def _same(left: object, right: object) -> bool:
-    """Deep equality in which a boolean never equals a number, and 1 equals 1.0."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_same, left, right))
-    if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
-    return left == right
+def _has_schema(spec: AssertSpec) -> bool:
+    # An empty text is how promptfoo's CSV files say that there is no schema; a template that renders to it is not.
+    return spec.has_value and spec.value != ""
 
 
 def _is_json(spec: AssertSpec) -> Evaluate:
-    if not spec.has_value:
-        return _is_any_json
-    # An empty text is how promptfoo's CSV files say that there is no schema; a template that renders to it is not.
-    if spec.value == "":
+    if not _has_schema(spec):
         return _is_any_json
     rule = Rule.compile(spec, lambda value: _schema(spec, value))
 
@@ -89,6 +82,28 @@ def _is_any_json(context: CheckContext) -> Finding:
     except ValueError as error:
         return Finding.of(False, f"not JSON: {error}"[:200])
     return Finding.of(True, "valid JSON")
+
+
+def _contains_json(spec: AssertSpec) -> Evaluate:
+    if not _has_schema(spec):
+        return _contains_any_json
+    rule = Rule.compile(spec, lambda value: _schema(spec, value))
+
+    def evaluate(context: CheckContext) -> Finding:
+        schema = rule.on(context)
+        problem: str | None = "no JSON object was found"
+        for value in find_json_objects(context.text):
+            problem = schema.problem(value)
+            if problem is None:
+                break
+        return Finding.of(problem is None, problem or "found a JSON object that fits the schema")
+
+    return evaluate
+
+
+def _contains_any_json(context: CheckContext) -> Finding:
+    found = next(iter(find_json_objects(context.text)), None) is not None
+    return Finding.of(found, "found a JSON object" if found else "no JSON object was found")
 
 
 def _schema(spec: AssertSpec, value: object) -> JsonSchema:
@@ -130,6 +145,7 @@ class _SchemaLoader(yaml.SafeLoader):
 
 
 STRUCTURE_CHECKS: Mapping[str, CheckKind] = {
+    "contains-json": CheckKind(prepare=_contains_json),
     "equals": CheckKind(prepare=_equals),
     "is-json": CheckKind(prepare=_is_json),
 }
