@@ -8,6 +8,7 @@ are fixed, so the same answer is always judged alike.
 from __future__ import annotations
 
 import ast
+import hashlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 

@@ -10,6 +10,13 @@ __all__ = ["ABOUT", "EXAMPLES", "embed", "friendly_judge"]
 Spec = dict[str, Any]
 
 EXAMPLES: dict[str, Spec] = {
+    "contains-html": {},
+    "contains-json": {"value": {"type": "object", "required": ["a"]}},
+    "contains-xml": {"value": "a"},
+    "is-html": {},
+    "is-xml": {"value": "root.a"},
+    "json-diff": {"value": {"a": [1, 2], "b": "{{ x }}"}},
+    "json-field": {"value": [{"path": "$.a[*]", "min": 1}, {"path": "$.b", "exists": True}]},
     "bleu": {"value": ["the cat sat", "{{ x }}"]},
     "choice": {"value": "B"},
     "chrf": {"value": "the cat sat"},
