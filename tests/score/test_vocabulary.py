@@ -17,8 +17,8 @@ from llmgate.suite.assertpart import read_assert
 TYPES = sorted(EXAMPLES)
 NEGATIVE = {"similar", "similar:cosine", "similar:dot", "similar:euclidean", "answer-relevance"}
 """Similarities: their vectors decide the range of the score, as in promptfoo."""
-LIMIT_S = 10.0
-"""For one assert on one output of a megabyte; the slowest take 2 s on an idle machine."""
+LIMIT_S = 6.0
+"""Processor time of one assert on one output of a megabyte; the slowest give up after 3 s."""
 
 HOSTILE = [
     "", " ", "\x00", "\ud800", "\udfff\ud800", "\u202e\u2066abc", "🙂" * 50, "{{ x }}", "{% for i in range(10**9) %}",
@@ -94,9 +94,9 @@ def test_any_threshold_is_a_rule_or_an_error(type_: str, threshold: float) -> No
 def test_large_outputs_end_in_time(type_: str) -> None:
     ask(type_, "the cat sat")  # imports and models are not the output's fault
     for name, output in LARGE.items():
-        started = time.perf_counter()
+        started = time.process_time()
         sound(ask(type_, output), type_)
-        assert time.perf_counter() - started < LIMIT_S, f"{type_} on {name}"
+        assert time.process_time() - started < LIMIT_S, f"{type_} on {name}"
 
 
 @pytest.mark.parametrize("type_", TYPES)
