@@ -209,11 +209,11 @@ class _RowReader:
         metric = self.plain.get("__metric", "")
         for target, threshold in self.thresholds.items():
             self._target(target)["threshold"] = threshold
-        threshold = self.plain.get("__threshold", "")
+        overall = self.plain.get("__threshold", "")
         return ExpectedRow(
             asserts=tuple({**one, "metric": metric} if trim(metric) else one for _, one in self.cells if one),
             vars=self.vars,
-            threshold=_number(threshold, "__threshold", self.where) if trim(threshold) else None,
+            threshold=_number(overall, "__threshold", self.where) if trim(overall) else None,
             description=self.plain.get("__description") or None,
             options={name: self.plain[f"__{name}"] for name in ("prefix", "suffix") if f"__{name}" in self.plain},
             metadata=self.metadata,
