@@ -84,7 +84,7 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
         samples = data.get("samples") if isinstance(data, dict) else None
         if not isinstance(data, dict) or "eval" not in data:
             raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
-        return data, [one for one in samples or [] if isinstance(one, Mapping)]
+        return data, [one for one in samples if isinstance(one, Mapping)] if isinstance(samples, list) else []
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:

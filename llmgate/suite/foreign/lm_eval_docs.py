@@ -120,7 +120,9 @@ def chosen(target: Json, choices: list[str]) -> int | None:
         target = target[0]
     if isinstance(target, bool) or not isinstance(target, int | str):
         return None
-    text = str(target).strip()
+    if isinstance(target, int):
+        return target if 0 <= target < len(choices) else None
+    text = target.strip()
     if len(text) < 4 and text.isdecimal() and int(text) < len(choices):
         return int(text)
     options = [choice.strip() for choice in choices]
