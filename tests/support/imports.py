@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -60,7 +60,7 @@ def lost(imported: Imported) -> list[str]:
     return [str(note) for note in imported.notes if note.lost]
 
 
-def needs_types(*names: str) -> Any:
+def needs_types(*names: str) -> pytest.MarkDecorator:
     """Skip a test whose assert types are not there."""
     missing = set(names) - VOCABULARY.names
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(sorted(missing))}")

@@ -7,6 +7,7 @@ anywhere in it, both without regard to case unless told otherwise.
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from llmgate.suite.foreign.files import MAX_BYTES, parse, read_json
 from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
 from llmgate.suite.foreign.messages import as_messages, common_prompt
 from llmgate.suite.foreign.sampling import sampling_of
-from llmgate.suite.foreign.table import any_of_pattern, id_column, several, slug, table, texts
+from llmgate.suite.foreign.table import LETTERS, any_of_pattern, choice, id_column, several, slug, table, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["import_inspect"]
 
-_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SPOKEN: Final = frozenset({"system_message", "user_message", "generate", "multiple_choice", "prompt_template"})
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "frequency_penalty")
 MAX_SAMPLES: Final = 200_000
@@ -57,10 +57,13 @@ def import_inspect(path: Path, vocabulary: Vocabulary) -> Imported:
     framing = read_plan(header, str(path), notes)
     conversations = [framing.around(sample) for sample in usable]
     records, value = records_of(usable)
+    counts = [len(texts(sample.get("choices"))) for sample in usable]
     prompt, records = common_prompt(list(conversations), records)
     column = id_column({key for one in records for key in one})
     rows = table(records, [str(sample.get("id", "")) or None for sample in usable], column=column, prefix="sample")
-    asserts = [one for one in scorers(header, value, str(path), notes) if notes.accepts(one, rows[0], str(path))]
+    asserts = [
+        one for one in scorers(header, value, counts, str(path), notes) if notes.accepts(one, rows[0], str(path))
+    ]
     if not asserts:
         notes.lost("every scorer, so nothing is checked", str(path))
     suite = ImportedSuite(
@@ -135,7 +138,7 @@ class Framing:
         if self.template:
             content = self.template.replace("{prompt}", content)
         if self.choices and options:
-            listed = "\n".join(f"{letter}) {option}" for letter, option in zip(_LETTERS, options, strict=False))
+            listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
             content = f"{content}\n\n{listed}\n\nAnswer with the letter of the right option."
         before = [{"role": "system", "content": text} for text in self.system]
         return [*before, *messages[:-1], {**last, "content": content}]
@@ -183,14 +186,16 @@ def sampling(header: Mapping[str, Any], where: str, notes: Notebook) -> dict[str
     return sampling_of({key: config[key] for key in _SAMPLING if key in config}, where, notes)
 
 
-def scorers(header: Mapping[str, Any], value: Json, where: str, notes: Notebook) -> list[dict[str, Json]]:
+def scorers(
+    header: Mapping[str, Any], value: Json, options_each: list[int], where: str, notes: Notebook
+) -> list[dict[str, Json]]:
     """The asserts that stand for the log's scorers, each with a metric called after it if there are several."""
     listed = mapping(header.get("eval")).get("scorers") or mapping(header.get("results")).get("scores") or []
     found: dict[str, dict[str, Json]] = {}
     for one in listed if isinstance(listed, list) else []:
         name = str(mapping(one).get("scorer") or mapping(one).get("name")).rpartition("/")[2]
         options = mapping(mapping(one).get("params") or mapping(one).get("options"))
-        written = scorer(name, options, value)
+        written = choice(value, options_each) if name == "choice" else scorer(name, options, value)
         if written is None:
             notes.lost(f"the scorer {name!r}{options_text(options)} has no counterpart", where)
         else:
@@ -221,17 +226,31 @@ def scorer(name: str, options: Mapping[str, Any], value: Json) -> dict[str, Json
         "f1": {"type": "f1", "value": value},
     }
     single: dict[str, dict[str, Json]] = {
-        "choice": {"type": "choice", "value": value},
         "model_graded_qa": {"type": "llm-rubric", "value": f"The answer is correct by this criterion: {value}"},
         "model_graded_fact": {"type": "factuality", "value": value},
     }
     if name == "match" and not options.get("numeric"):
         return {"type": "regex", "value": f"{'(?i)' if fold else ''}{located(str(options.get('location', 'end')))}"}
+    if name == "pattern" and groups(options.get("pattern")) == 1:
+        return {
+            "type": "exact-match",
+            "value": value,
+            "config": {"normalise": "casefold" if fold else "none"},
+            "transform": [f"match:{'(?i)' if fold else ''}{options['pattern']}"],
+        }
     if set(options) & {"template", "instructions", "grade_pattern", "partial_credit", "answer_fn"}:
         return None
     if name in single and isinstance(value, str):
         return single[name]
     return simple.get(name)
+
+
+def groups(pattern: Any) -> int | None:
+    """How many groups a regular expression has, None if it is none."""
+    try:
+        return re.compile(pattern).groups if isinstance(pattern, str) else None
+    except (re.error, RecursionError, OverflowError):
+        return None
 
 
 def located(location: str) -> str:

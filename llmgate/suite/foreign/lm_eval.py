@@ -16,12 +16,12 @@ from llmgate.suite.foreign.files import FUNCTION, Source, read_csv, read_source
 from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
 from llmgate.suite.foreign.lm_eval_docs import Task, document_record, sample_record
 from llmgate.suite.foreign.sampling import sampling_of
-from llmgate.suite.foreign.table import id_column, several, slug, table, texts
+from llmgate.suite.foreign.table import choice, id_column, several, slug, table, texts
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json, Vocabulary
 
-__all__ = ["import_lm_eval"]
+__all__ = ["import_lm_eval", "transforms"]
 
 _SAMPLES: Final = re.compile(r"(?:samples_)?(.+?)(?:_\d{4}-\d\d-\d\dT[\d.:-]+)?")
 _SPLITS: Final = ("test_split", "validation_split", "training_split")
@@ -34,6 +34,7 @@ _METRICS: Final[Mapping[str, Mapping[str, Json]]] = {
     "acc_norm": {"type": "choice"},
     "rougeL": {"type": "rouge-l"},
 }
+_TRANSFORMS: Final = {"lowercase": "lower", "uppercase": "upper", "remove_whitespace": "trim"}
 MAX_INCLUDES: Final = 10
 
 
@@ -65,7 +66,7 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
         raise SuiteError("no document can be carried over", where=str(path), fix=why)
     if int(task.config.get("num_fewshot") or 0):
         notes.lost(f"num_fewshot {task.config['num_fewshot']}: examples are not put before the question", str(path))
-    note_filters(task.config, str(path), notes)
+    transform = transforms(task.config, str(path), notes)
     lettered = any("choices" in record for record in records)
     if lettered and not all("choices" in record for record in records):
         notes.lost("documents without options, because others have some", str(path))
@@ -74,7 +75,11 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
     records = [{**record, **target} for record, target in zip(records, targets, strict=True)]
     column = id_column({key for record in records for key in record})
     rows = table(records, [None] * len(records), column=column, prefix="doc")
-    written = asserts_for(metrics, value, str(path), notes, lettered=lettered)
+    options = [len(texts(record["choices"])) for record in records if "choices" in record]
+    written = [
+        {**one, **({"transform": list(transform)} if transform and not lettered else {})}
+        for one in asserts_for(metrics, value, str(path), notes, options=options)
+    ]
     asserts = [one for one in written if notes.accepts(one, rows[0], str(path))]
     if not asserts:
         notes.lost("every metric, so nothing is checked", str(path))
@@ -162,7 +167,7 @@ def metrics_of_samples(samples: Any) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def asserts_for(
-    metrics: list[tuple[str, Mapping[str, Any]]], value: Json, where: str, notes: Notebook, *, lettered: bool
+    metrics: list[tuple[str, Mapping[str, Any]]], value: Json, where: str, notes: Notebook, *, options: list[int]
 ) -> list[dict[str, Json]]:
     """One assert per metric that has a counterpart.
 
@@ -171,21 +176,21 @@ def asserts_for(
         value: What reads the target column.
         where: The task's file.
         notes: What is left out.
-        lettered: Whether the question lists options.
+        options: How many options each question lists; empty if it lists none.
     """
     found: list[dict[str, Json]] = []
-    for name, options in metrics:
+    for name, settings in metrics:
         written = _METRICS.get(name)
-        if lettered and name in {"acc", "acc_norm", "exact_match"}:
+        if options and name in {"acc", "acc_norm", "exact_match"}:
             written = {"type": "choice"}
-        if written is None or (written["type"] == "choice" and not lettered):
+        if written is None or (written["type"] == "choice" and not options):
             notes.lost(f"the metric {name} has no counterpart", where)
             continue
         if name == "exact_match" and written["type"] == "exact-match":
-            note_exactness(options, where, notes)
+            note_exactness(settings, where, notes)
         one: dict[str, Json] = {**written, "value": value, "metric": slug(name)}
         if written["type"] == "choice":
-            one["metric"] = "accuracy"
+            one = choice(value, options)
         if one not in found:
             found.append(one)
     return found
@@ -198,18 +203,24 @@ def note_exactness(options: Mapping[str, Any], where: str, notes: Notebook) -> N
         notes.lost("regexes_to_ignore of exact_match", where)
 
 
-def note_filters(config: Mapping[str, Any], where: str, notes: Notebook) -> None:
-    """Name the filters, which take the answer out of the text before it is compared."""
+def transforms(config: Mapping[str, Any], where: str, notes: Notebook) -> list[Json]:
+    """The transforms that stand for the first filter, which takes the answer out of the text; the others are noted."""
     listed = config.get("filter_list")
-    for one in listed if isinstance(listed, list) else []:
-        steps = one.get("filter") if isinstance(one, Mapping) else None
-        for step in steps if isinstance(steps, list) else []:
-            name = step.get("function") if isinstance(step, Mapping) else None
-            if name in {"regex", "multi_choice_regex"}:
-                pattern = step.get("regex_pattern", "")
-                notes.lost(f"the filter {name} {pattern!r}: asserts see the whole answer", where)
-            elif name not in {"take_first", "remove_whitespace"}:
-                notes.lost(f"the filter {name}: asserts see the whole answer", where)
+    filters = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    for one in filters[1:]:
+        notes.lost(f"the filter {one.get('name')!r}: answers are filtered in one way only", where)
+    found: list[Json] = []
+    steps = filters[0].get("filter") if filters else None
+    for step in steps if isinstance(steps, list) else []:
+        name = step.get("function") if isinstance(step, Mapping) else None
+        if name == "regex" and step.get("group_select", 0) == 0 and isinstance(step.get("regex_pattern"), str):
+            found.append(f"match:{step['regex_pattern']}")
+        elif name in _TRANSFORMS:
+            found.append(_TRANSFORMS[name])
+        elif name != "take_first":
+            notes.lost(f"the filter {name} has no counterpart: asserts see the whole answer", where)
+            return []
+    return found
 
 
 def sampling(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:

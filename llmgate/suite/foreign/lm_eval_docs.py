@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import TemplateError
 from llmgate.suite.foreign.files import FUNCTION
-from llmgate.suite.foreign.table import texts
+from llmgate.suite.foreign.table import LETTERS, texts
 from llmgate.suite.template import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.foreign.imported import Notebook
 
-__all__ = ["LETTERS", "Task", "document_record", "sample_record"]
+__all__ = ["Task", "document_record", "sample_record"]
 
 _COLUMN: Final = re.compile(r"{{-?\s*(\w+)\s*-?}}")
-LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

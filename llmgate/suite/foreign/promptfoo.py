@@ -16,11 +16,13 @@ from llmgate.suite.foreign.files import Source, read_source
 from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
 from llmgate.suite.foreign.promptfoo_asserts import carried
 from llmgate.suite.foreign.promptfoo_prompts import Prompt, names_in, read_prompts
-from llmgate.suite.foreign.promptfoo_tests import Test, expanded, filled, read_tests
+from llmgate.suite.foreign.promptfoo_tests import Test, read_tests
+from llmgate.suite.foreign.promptfoo_vars import expanded, filled
 from llmgate.suite.foreign.sampling import read_sampling
 from llmgate.suite.foreign.table import id_column, slug, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from llmgate.suite.asserts import Json, Vocabulary
@@ -64,7 +66,7 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
     suites = []
     for number, prompt in enumerate(prompts, start=1):
         own = Notebook(vocabulary)
-        cases = [(test, row) for test in tests if selects(test, prompt) for row in expanded(test, own)]
+        cases = [(test, row) for test in tests if selects(test, prompt) for row in combinations(test, own)]
         if not cases:
             notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
             continue
@@ -87,6 +89,11 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
     if not suites:
         raise SuiteError("no test is for any prompt", where=str(source.path), fix=because(notes))
     return Imported(suites=tuple(suites), notes=tuple(every))
+
+
+def combinations(test: Test, notes: Notebook) -> Iterator[dict[str, Any]]:
+    """The cases of one test."""
+    return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
 
 
 def because(notes: Notebook) -> str:

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.foreign.imported import Notebook
 
-__all__ = ["CODE_TYPES", "carried"]
+__all__ = ["CODE_TYPES", "carried", "transform_names"]
 
 CODE_TYPES: Final = frozenset({"javascript", "python", "ruby", "webhook"})
 _KEPT: Final = ("type", "value", "threshold", "weight", "metric", "config")
+_TRANSFORMS: Final = {"trim": "trim", "toLowerCase": "lower", "toUpperCase": "upper"}
+_SIMPLE_CODE: Final = re.compile(rf"output((?:\.(?:{'|'.join(_TRANSFORMS)})\(\))+);?")
 _CHANGES: Final = {
-    "transform": "it sees a transformed output, and code is not run",
     "contextTransform": "its context comes from code, which is not run",
     "rubricPrompt": "it words the question to the judge itself",
 }
@@ -47,8 +48,17 @@ def carried(written: Any, where: str, row: Mapping[str, Json], notes: Notebook) 
         notes.lost(
             f"the own `provider` of an assert {written['type']!r} (judges are named when the suite is run)", where
         )
-    result = named({key: written[key] for key in _KEPT if written.get(key) is not None}, where, notes)
+    kept = {key: written[key] for key in _KEPT if written.get(key) is not None}
+    if written.get("transform") is not None:
+        kept["transform"] = transform_names(written["transform"])
+    result = named(kept, where, notes)
     return result if notes.accepts(result, row, where) else None
+
+
+def transform_names(code: Any) -> list[Json] | None:
+    """The transforms that a few simple expressions stand for, None for all other code."""
+    match = _SIMPLE_CODE.fullmatch(code.strip()) if isinstance(code, str) else None
+    return [_TRANSFORMS[name] for name in re.findall(r"\w+", match[1])] if match else None
 
 
 def obstacle(written: Mapping[str, Any]) -> str | None:
@@ -60,9 +70,11 @@ def obstacle(written: Mapping[str, Any]) -> str | None:
     for key, why in _CHANGES.items():
         if written.get(key) is not None:
             return why
+    if written.get("transform") is not None and transform_names(written["transform"]) is None:
+        return "it sees a transformed output, and code is not run"
     if names_files(written.get("value")):
         return "its value comes from a file"
-    extra = sorted(set(written) - set(_KEPT) - {"provider"})
+    extra = sorted(set(written) - set(_KEPT) - {"provider", "transform"})
     return f"it has keys that are not known here: {', '.join(extra)}" if extra else None
 
 

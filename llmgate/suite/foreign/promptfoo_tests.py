@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.expected import read_row
-from llmgate.suite.foreign.files import read_csv, read_source, read_text
+from llmgate.suite.foreign.files import read_csv, read_source
 from llmgate.suite.foreign.promptfoo_prompts import matching
-from llmgate.suite.template import Template
+from llmgate.suite.foreign.promptfoo_vars import Place, load_vars, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.suite.foreign.files import Source
     from llmgate.suite.foreign.imported import Notebook
 
-__all__ = ["Test", "expanded", "read_tests"]
+__all__ = ["Test", "read_tests"]
 
 _DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
 _LEFT_OUT: Final = {
@@ -37,7 +35,6 @@ _OPTIONS_LEFT_OUT: Final = {
     "provider": "`options.provider` (the judge is named when the suite is run)",
     "storeOutputAs": "`options.storeOutputAs`: cases are independent",
 }
-MAX_COMBINATIONS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,32 +88,20 @@ def read_tests(source: Source, notes: Notebook) -> list[Test]:
     return [test for test in tests if test is not None]
 
 
-class Place:
-    """Words where parts of a test stand."""
-
-    def __init__(self, fixed: str, source: Source | None = None, location: tuple[str | int, ...] = ()) -> None:
-        self.fixed, self.source, self.location = fixed, source, location
-
-    def __call__(self, *location: str | int) -> str:
-        return self.source.where(*self.location, *location) if self.source else self.fixed
-
-
 Entry = tuple[Mapping[str, Any], Place]
 
 
 def default_test(source: Source, notes: Notebook) -> Entry:
     """`defaultTest`, inline or from a file."""
     written = source.data.get("defaultTest")
-    if isinstance(written, str):
-        path = source.path.parent / written.removeprefix("file://")
-        if path.suffix not in _DATA_FILES - {".csv", ".jsonl"}:
-            notes.lost(f"defaultTest {written}: code is not run", source.where("defaultTest"))
-            return {}, Place(str(path))
-        source, written, location = read_source(path), None, ()
-        written = source.data
-    else:
-        location = ("defaultTest",)  # type: ignore[assignment]
-    return (written if isinstance(written, Mapping) else {}), Place("", source, location)
+    if not isinstance(written, str):
+        return mapping(written), Place("", source, ("defaultTest",))
+    path = source.path.parent / written.removeprefix("file://")
+    if path.suffix not in _DATA_FILES - {".csv", ".jsonl"}:
+        notes.lost(f"defaultTest {written}: code is not run", source.where("defaultTest"))
+        return {}, Place(str(path))
+    inner = read_source(path)
+    return mapping(inner.data), Place("", inner)
 
 
 def entries(source: Source, written: Any, location: tuple[str | int, ...], notes: Notebook) -> Iterator[Entry]:
@@ -200,66 +185,3 @@ def merged(parts: list[Entry], notes: Notebook) -> Test | None:
         prompts=tuple(map(str, prompts)) if isinstance(prompts, list) else None,
         where=place(),
     )
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | None:
-    """Variables with the files that they name; None if one cannot be read, which is noted."""
-    folder = where.source.path.parent if where.source else None
-    names = [written] if isinstance(written, str) else written if isinstance(written, list) else []
-    loaded: dict[str, Any] = dict(mapping(written))
-    for name in names:
-        for path in matching(folder, str(name).removeprefix("file://")) if folder else []:
-            loaded |= mapping(read_source(path).data)
-    for key, value in loaded.items():
-        if isinstance(value, str) and value.startswith("file://"):
-            path = (folder or __folder(where)) / value.removeprefix("file://")
-            if path.suffix not in {".txt", ".md"}:
-                notes.lost(f"the test, because its variable {key!r} comes from {value}", where("vars", key))
-                return None
-            loaded[key] = read_text(path).strip()
-    return loaded
-
-
-def __folder(where: Place) -> Path:
-    raise SuiteError("variables of CSV files cannot name files", where=where.fixed, fix="Put the text into the cell")
-
-
-def expanded(test: Test, notes: Notebook) -> Iterator[dict[str, Any]]:
-    """The combinations of a test's variables: each list of texts stands for one case per text.
-
-    Templates inside variables are filled in from the other variables, as promptfoo does.
-
-    Raises:
-        SuiteError: If there are too many.
-    """
-    lists = {
-        key: value
-        for key, value in test.vars.items()
-        if isinstance(value, list)
-        and value
-        and isinstance(value[0], str)
-        and not test.options.get("disableVarExpansion")
-    }
-    count = 1
-    for value in lists.values():
-        count *= len(value)
-    if count > MAX_COMBINATIONS:
-        raise SuiteError(f"the lists of variables make {count} cases", where=test.where, fix="Shorten them")
-    for chosen in itertools.product(*lists.values()):
-        yield filled({**test.vars, **dict(zip(lists, chosen, strict=True))}, test.where, notes)
-
-
-def filled(variables: dict[str, Any], where: str, notes: Notebook) -> dict[str, Any]:
-    """Variables whose templates are rendered, one after the other."""
-    for key, value in variables.items():
-        if isinstance(value, str) and ("{{" in value or "{%" in value):
-            try:
-                variables[key] = Template.compile(value).render(variables)
-            except TemplateError as error:
-                notes.lost(f"the template in variable {key!r} is kept as it is: {error.what}", where)
-    return variables

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["any_of_pattern", "id_column", "literal", "several", "slug", "table", "texts"]
+__all__ = ["LETTERS", "any_of_pattern", "choice", "id_column", "literal", "several", "slug", "table", "texts"]
+
+LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What options of multiple-choice questions are called."""
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9]+")
 _SPECIAL: Final = re.compile(r"[\\^$.|?*+()\[\]{}/]")
@@ -88,6 +91,18 @@ def any_of_pattern(items: Iterable[str], *, start: bool = False, whole: bool = F
 def literal(text: str) -> str:
     """A template that renders to exactly this text."""
     return _TAG.sub("{{ '{' }}", text)
+
+
+def choice(value: Json, options: Iterable[int]) -> dict[str, Json]:
+    """A `choice` assert.
+
+    Args:
+        value: What reads the right letter.
+        options: How many options each question has.
+    """
+    most = max(options, default=0)
+    letters: dict[str, Json] = {"config": {"letters": LETTERS[:most]}} if most >= 2 else {}
+    return {"type": "choice", "value": value, **letters}
 
 
 def texts(value: Json) -> list[str]:

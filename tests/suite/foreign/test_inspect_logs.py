@@ -68,7 +68,11 @@ def test_samples_become_rows_and_match_finds_the_target_at_the_end(tmp_path: Pat
 
 
 def test_includes_and_several_scorers_have_a_metric_each(tmp_path: Path) -> None:
-    scorers = [{"scorer": "inspect_ai/includes", "params": {"ignore_case": False}}, MATCH, {"scorer": "my_code"}]
+    scorers: list[dict[str, Any]] = [
+        {"scorer": "inspect_ai/includes", "params": {"ignore_case": False}},
+        MATCH,
+        {"scorer": "my_code"},
+    ]
     done = import_inspect(write_log(tmp_path, log([FRANCE, ITALY], *scorers), packed=False), VOCABULARY)
     assert any("my_code" in note for note in lost(done))
     suite = planned(done, tmp_path / "out")
@@ -96,7 +100,7 @@ def test_multiple_choice(tmp_path: Path) -> None:
 
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     steps = [{"solver": "my_agent", "params": {}}]
-    scorers = [{"scorer": "pattern", "params": {"pattern": "x(.)"}}, {"scorer": "match", "params": {"numeric": True}}]
+    scorers = [{"scorer": "pattern", "params": {"pattern": "x(.)(y"}}, {"scorer": "match", "params": {"numeric": True}}]
     image = {
         "id": 3,
         "epoch": 1,

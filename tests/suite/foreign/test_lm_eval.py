@@ -9,7 +9,9 @@ from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts
 
 from llmgate.errors import SuiteError
 from llmgate.score.checks import VOCABULARY
-from llmgate.suite.foreign.lm_eval import import_lm_eval
+from llmgate.suite.foreign.files import read_source
+from llmgate.suite.foreign.imported import Notebook
+from llmgate.suite.foreign.lm_eval import import_lm_eval, transforms
 from llmgate.suite.foreign.lm_eval_docs import chosen
 
 if TYPE_CHECKING:
@@ -70,9 +72,35 @@ def test_a_task_with_local_documents(tmp_path: Path) -> None:
     assert [row["target"] for row in suite.rows] == [["Paris", "Paris"], ["Rome", "Roma"]]
     assert suite.sampling == {"max_tokens": 32, "temperature": 0, "stop": ["\n"]}
     notes = " ".join(lost(done))
-    for words in ("num_fewshot 3", "the filter regex", "!function utils.mine"):
+    for words in ("num_fewshot 3", "!function utils.mine"):
         assert words in notes
     assert prompts(planned(done, tmp_path / "out"))["doc-001"][0][0] == "user"
+
+
+FILTERS = """
+task: x
+dataset_kwargs: {data_files: docs.jsonl}
+doc_to_text: question
+doc_to_target: answer
+metric_list: [{metric: bleu}, {metric: exact_match}]
+filter_list:
+  - name: strict
+    filter: [{function: regex, regex_pattern: '#### (\\d+)'}, {function: lowercase}, {function: take_first}]
+  - name: flexible
+    filter: [{function: regex, group_select: -1, regex_pattern: '(\\d+)'}, {function: take_first}]
+"""
+
+
+def test_the_first_filter_becomes_transforms_and_the_others_are_named(tmp_path: Path) -> None:
+    config = read_source(write_files(tmp_path, {"task.yaml": FILTERS}) / "task.yaml").data
+    notes = Notebook(VOCABULARY)
+    assert transforms(config, "task.yaml", notes) == ["match:#### (\\d+)", "lower"]
+    assert [str(note) for note in notes.notes] == [
+        "task.yaml: the filter 'flexible': answers are filtered in one way only"
+    ]
+    config["filter_list"].reverse()
+    assert transforms(config, "task.yaml", notes) == []
+    assert "the filter regex has no counterpart" in str(notes.notes[-1])
 
 
 @needs_types("exact-match")

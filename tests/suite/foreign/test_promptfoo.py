@@ -11,6 +11,7 @@ from support.imports import lost, needs_row_asserts, outcomes, planned, prompts,
 from llmgate.errors import SuiteError, UsageError
 from llmgate.score.checks import VOCABULARY
 from llmgate.suite.foreign.promptfoo import import_promptfoo
+from llmgate.suite.foreign.promptfoo_asserts import transform_names
 from llmgate.suite.foreign.written import suite_text, write_imported
 
 if TYPE_CHECKING:
@@ -309,3 +310,36 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
     write_imported(done, tmp_path / "out", source="x")
     with pytest.raises(UsageError, match="there already"):
         write_imported(done, tmp_path / "out", source="x")
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("output.trim()", ["trim"]),
+        (" output.toLowerCase().trim(); ", ["lower", "trim"]),
+        ("output", None),
+        ("output.trim", None),
+        ("output.trim() + 'x'", None),
+        ({"a": 1}, None),
+    ],
+)
+def test_simple_transforms_have_names_and_other_code_has_none(code: object, names: list[str] | None) -> None:
+    assert transform_names(code) == names
+
+
+def test_variables_from_files(tmp_path: Path) -> None:
+    done = imported(
+        tmp_path,
+        """
+prompts: ['{{q}}']
+defaultTest: {vars: vars.yaml, assert: [{type: is-json}]}
+tests:
+  - vars: {q: file://q.txt}
+  - vars: {q: file://make.js}
+  - {}
+""",
+        vars__yaml="q: from a file\n",
+        q__txt="\n Why? \n",
+    )
+    assert [row["q"] for row in done.suites[0].rows] == ["Why?", "from a file"]
+    assert any("make.js" in note for note in lost(done))
