@@ -29,6 +29,7 @@ class Place:
         self.fixed, self.source, self.location = fixed, source, location
 
     def __call__(self, *location: str | int) -> str:
+        """`file:line` of a part."""
         return self.source.where(*self.location, *location) if self.source else self.fixed
 
 
@@ -47,11 +48,11 @@ def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | N
             loaded |= mapping(read_source(path).data)
     for key, value in loaded.items():
         if isinstance(value, str) and value.startswith("file://"):
-            path = folder / value.removeprefix("file://") if folder else None
-            if path is None or path.suffix not in {".txt", ".md"}:
+            file = folder / value.removeprefix("file://") if folder else None
+            if file is None or file.suffix not in {".txt", ".md"}:
                 notes.lost(f"the test, because its variable {key!r} comes from {value}", where("vars", key))
                 return None
-            loaded[key] = read_text(path).strip()
+            loaded[key] = read_text(file).strip()
     return loaded
 
 

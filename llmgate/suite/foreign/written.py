@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["suite_text", "write_imported"]
 
 _WIDTH: Final = 110
+_BREAKS: Final = "\x85\u2028\u2029\ufeff"
+"""PyYAML writes these as they are, and reads them back as line breaks; only double quotes escape them."""
 
 
 class Dumper(yaml.SafeDumper):
@@ -37,7 +39,10 @@ class Dumper(yaml.SafeDumper):
 
 def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Literal blocks for texts of several lines."""
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = "|" if "\n" in text else None
+    if any(sign in text for sign in _BREAKS):
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 Dumper.add_representer(str, represent_text)
