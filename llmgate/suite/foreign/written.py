@@ -40,8 +40,8 @@ class Dumper(yaml.SafeDumper):
 def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     """Literal blocks for texts of several lines."""
     style = "|" if "\n" in text else None
-    if any(sign in text for sign in _BREAKS):
-        style = '"'
+    if any(sign in text for sign in _BREAKS) or text == "\n" or text.endswith("\n\n"):
+        style = '"'  # a block that keeps its empty last lines would end the document
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -22,7 +22,7 @@ from llmgate.suite.template import Template
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text("\n a:-|#", max_size=8)
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -48,11 +48,13 @@ def test_a_suite_file_holds_what_was_written(value: Any, content: str, descripti
         description=description,
         prompt=({"role": "user", "content": content},),
         rows=({"id": "a"},),
+        sampling={"extra": {"x": value}},
         asserts=({"type": "equals", "value": value},),
         notes=(Note(what=remark, where=remark), Note(what=remark, lost=False)),
     )
     data = read_back(suite_text(suite, dataset="d.jsonl", source=remark))
     assert data["assert"] == [{"type": "equals", "value": value}]
+    assert data["sampling"] == {"extra": {"x": value}}
     assert data["prompt"] == [{"role": "user", "content": content}]
     assert data.get("description", "") == description
 
