@@ -59,6 +59,9 @@ def import_suites(tool: str, path: Path, out: Path) -> ImportedFiles:
     importer = _IMPORTERS.get(tool)
     if importer is None:
         raise UsageError(f"llmgate does not import {tool!r}", fix=did_you_mean(tool, _IMPORTERS))
-    imported = importer(path, VOCABULARY)
-    paths = write_imported(imported, out, source=f"{path} ({tool})")
+    try:
+        imported = importer(path, VOCABULARY)
+        paths = write_imported(imported, out, source=f"{path} ({tool})")
+    except RecursionError as error:
+        raise UsageError("the files are nested too deeply", where=str(path), fix="Flatten them") from error
     return ImportedFiles(imported=imported, paths=tuple(paths))

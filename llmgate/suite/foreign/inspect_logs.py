@@ -117,8 +117,10 @@ def first_epochs(samples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, An
         first.setdefault(str(sample.get("id")), sample)
         epoch = sample.get("epoch")
         epochs = max(epochs, epoch if isinstance(epoch, int) else 1)
-    ordered = sorted(first.values(), key=lambda one: (isinstance(one.get("id"), str), one.get("id") or 0))
-    return ordered, epochs
+    # Numbers count, texts follow as they come: an archive lists 10 before 2.
+    numbered = {int(name): sample for name, sample in first.items() if name.isdecimal() and len(name) < 20}
+    others = [sample for name, sample in first.items() if not (name.isdecimal() and len(name) < 20)]
+    return [*(numbered[number] for number in sorted(numbered)), *others], epochs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

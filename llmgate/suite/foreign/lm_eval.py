@@ -64,7 +64,7 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
     if not records:
         why = "; ".join(map(str, notes.notes[:3])) or "It is empty"
         raise SuiteError("no document can be carried over", where=str(path), fix=why)
-    if int(task.config.get("num_fewshot") or 0):
+    if task.config.get("num_fewshot"):
         notes.lost(f"num_fewshot {task.config['num_fewshot']}: examples are not put before the question", str(path))
     transform = transforms(task.config, str(path), notes)
     lettered = any("choices" in record for record in records)
@@ -90,10 +90,15 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
         asserts=tuple(asserts),
         case={} if column == "id" else {"id": column},
         sampling=sampling(task.config, str(path), notes),
-        repeat=min(max(int(task.config.get("repeats") or 1), 1), 1000),
+        repeat=repeats(task.config.get("repeats")),
         notes=notes.notes,
     )
     return Imported(suites=(suite,), notes=notes.notes)
+
+
+def repeats(written: Any) -> int:
+    """How often each document is asked."""
+    return min(max(written, 1), 1000) if isinstance(written, int) else 1
 
 
 def task_config(source: Source, notes: Notebook, depth: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
@@ -44,12 +45,14 @@ def import_openai_evals(path: Path, vocabulary: Vocabulary) -> Imported:
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no registry file", where=str(path), fix="Name a YAML file of registry/evals")
     notes = Notebook(vocabulary)
-    suites = []
+    suites: list[ImportedSuite] = []
     for name, spec in source.data.items():
         if not isinstance(spec, Mapping):
             notes.lost(f"the entry {name!r}, which is no mapping", source.where(name))
         elif "class" in spec:
             suite = eval_suite(source, name, spec, notes)
+            if suite and suite.name in {other.name for other in suites}:
+                suite = replace(suite, name=f"{suite.name}-{len(suites) + 1}")
             suites += [suite] if suite else []
     if not suites:
         why = "; ".join(map(str, notes.notes[:3])) or "An eval has a `class`"

@@ -38,6 +38,7 @@ _IGNORED: Final = frozenset(
     }
 )
 MAX_REFERENCES: Final = 20
+MAX_NODES: Final = 500_000
 
 
 def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
@@ -60,7 +61,8 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
     if not prompts or not tests:
         missing = "prompt" if not prompts else "test"
         raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=because(notes))
-    base = slug(source.data.get("description") or source.path.resolve().parent.name)
+    description = str(source.data.get("description") or "")
+    base = slug(description or source.path.resolve().parent.name)
     options = source.data.get("evaluateOptions")
     repeat = options.get("repeat") if isinstance(options, Mapping) else None
     suites = []
@@ -74,7 +76,7 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
         suites.append(
             ImportedSuite(
                 name=base if len(prompts) == 1 else f"{base[:50]}-{number}-{slug(prompt.label, limit=30)}",
-                description=str(source.data.get("description") or ""),
+                description=description,
                 prompt=messages,
                 rows=rows,
                 asserts=asserts,
@@ -108,13 +110,20 @@ def config_at(path: Path) -> Source:
     source = read_source(path)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
-    return Source(path=path, data=resolved(source.data, source.data, 0), lines=source.lines)
+    return Source(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
 
 
-def resolved(value: Any, root: Any, followed: int) -> Any:
-    """Data in which `{$ref: '#/a/b'}` is replaced by what stands there."""
+def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
+    """Data in which `{$ref: '#/a/b'}` is replaced by what stands there.
+
+    Raises:
+        SuiteError: If references multiply beyond the budget.
+    """
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise SuiteError("references make the configuration too large", fix="Write the parts out")
     if isinstance(value, list):
-        return [resolved(item, root, followed) for item in value]
+        return [resolved(item, root, followed, budget) for item in value]
     if not isinstance(value, Mapping):
         return value
     reference = value.get("$ref")
@@ -122,8 +131,8 @@ def resolved(value: Any, root: Any, followed: int) -> Any:
         target = root
         for part in reference[2:].split("/"):
             target = target.get(part) if isinstance(target, Mapping) else None
-        return resolved(target, root, followed + 1)
-    return {key: resolved(item, root, followed) for key, item in value.items()}
+        return resolved(target, root, followed + 1, budget)
+    return {key: resolved(item, root, followed, budget) for key, item in value.items()}
 
 
 def selects(test: Test, prompt: Prompt) -> bool:
@@ -162,7 +171,7 @@ def built(
                 notes.lost("the test is left out, because nothing would be checked", test.where)
         cases, rows, asserts = (tuple(compress(those, checked)) for those in (cases, rows, asserts))  # type: ignore[assignment]
     case: dict[str, Json] = {} if column == "id" else {"id": column}
-    thresholds = [test.threshold for test, _ in cases]
+    thresholds = [threshold_of(test, notes) for test, _ in cases]
     shared: tuple[dict[str, Json], ...] = ()
     if all(one == asserts[0] for one in asserts):
         shared = tuple(asserts[0])
@@ -178,6 +187,17 @@ def built(
             row[name] = threshold
         return rows, shared, case, None, messages
     return rows, shared, case, thresholds[0], messages
+
+
+def threshold_of(test: Test, notes: Notebook) -> float | None:
+    """The test's threshold, if it is one that a test can fail."""
+    threshold = test.threshold
+    if threshold is None:
+        return None
+    if isinstance(threshold, int | float) and not isinstance(threshold, bool) and threshold > 0:
+        return threshold
+    notes.lost(f"the threshold {threshold!r}, which no test can fail; every assert has to pass instead", test.where)
+    return None
 
 
 def record(test: Test, row: dict[str, Any]) -> dict[str, Json]:

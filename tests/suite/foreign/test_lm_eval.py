@@ -36,7 +36,7 @@ generation_kwargs: {until: ["\\n"], do_sample: false, max_gen_toks: 32}
 num_fewshot: 3
 filter_list:
   - name: strict
-    filter: [{function: regex, regex_pattern: '(\\d+)'}, {function: take_first}]
+    filter: [{function: regex, regex_pattern: '(\\w+)$'}, {function: take_first}]
 metric_list:
   - {metric: exact_match, aggregation: mean, higher_is_better: true}
   - {metric: !function utils.mine}

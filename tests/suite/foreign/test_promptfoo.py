@@ -305,6 +305,17 @@ def test_a_configuration_of_which_nothing_is_left_is_an_error(tmp_path: Path, co
         imported(tmp_path, config)
 
 
+def test_references_that_multiply_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="too large"):
+        imported(tmp_path, "prompts: [x]\ntests: [{$ref: '#/tests'}, {$ref: '#/tests'}]")
+
+
+def test_a_threshold_that_no_test_can_fail_is_named(tmp_path: Path) -> None:
+    done = imported(tmp_path, "prompts: [x]\ntests: [{threshold: 0, assert: [{type: is-json}]}]")
+    assert done.suites[0].threshold is None
+    assert any("no test can fail" in note for note in lost(done))
+
+
 def test_no_file_is_overwritten(tmp_path: Path) -> None:
     done = imported(tmp_path, SHARED)
     write_imported(done, tmp_path / "out", source="x")
