@@ -98,6 +98,17 @@ def test_multiple_choice(tmp_path: Path) -> None:
     assert outcomes(suite, {"1": "A"}) == {"1": ["fail"]}
 
 
+@needs_types("exact-match", "choice")  # choice came with the transforms
+def test_a_pattern_takes_the_answer_out_of_the_text(tmp_path: Path) -> None:
+    scorer = {"scorer": "pattern", "params": {"pattern": r"ANSWER: (\w+)"}}
+    suite = planned(
+        import_inspect(write_log(tmp_path, log([FRANCE], scorer), packed=False), VOCABULARY), tmp_path / "o"
+    )
+    assert outcomes(suite, {"1": "Not Rome. answer: paris"}) == {"1": ["pass"]}
+    assert outcomes(suite, {"1": "ANSWER: Rome, not Paris"}) == {"1": ["fail"]}
+    assert outcomes(suite, {"1": "Paris"}) == {"1": ["fail"]}
+
+
 def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     steps = [{"solver": "my_agent", "params": {}}]
     scorers = [{"scorer": "pattern", "params": {"pattern": "x(.)(y"}}, {"scorer": "match", "params": {"numeric": True}}]
