@@ -27,6 +27,8 @@ EXIT_CODES = """
 Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
 """
 PATH = click.Path(path_type=Path)
+EXIT_INCOMPLETE = 3
+"""`llmgate import` left something out."""
 
 
 class Command(click.Command):
@@ -307,6 +309,27 @@ def lock(dataset: Path, version: str | None, licence: str | None, id_column: str
     else:
         locked = write_lock(dataset, version=version, licence=licence, id_column=id_column)
     click.echo(f"{dataset}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
+
+
+@main.command("import")
+@click.argument("tool", type=click.Choice(["deepeval", "inspect", "lm-eval", "openai-evals", "promptfoo"]))
+@click.argument("path", type=PATH)
+@click.option("--out", type=PATH, default=Path("suites"), show_default=True, help="Folder for the suites.")
+def import_(tool: str, path: Path, out: Path) -> None:
+    """Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
+
+    Writes a suite per prompt or task, its rows and their lock. Nothing is run. Whatever cannot be carried over is
+    named, here and in the suite's comments; the exit code is then 3 instead of 0.
+    """
+    from llmgate.report.visible import visible
+    from llmgate.session.foreign import import_suites
+
+    done = import_suites(tool, path, out)
+    colours = {"good": "green", "warn": "yellow", "plain": None}
+    for line, mood in done.lines():
+        click.secho(visible(line), fg=colours[mood])
+    if not done.imported.complete:
+        sys.exit(EXIT_INCOMPLETE)
 
 
 @main.command(epilog=EXIT_CODES)

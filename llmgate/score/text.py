@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.listing import split_list
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
+from llmgate.suite.listing import split_list
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec

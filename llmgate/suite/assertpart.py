@@ -13,7 +13,7 @@ from llmgate.suite.asserts import AssertSpec
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["ASSERT_SET", "AssertPart", "Defaults", "Finite", "Name", "Part", "assert_spec", "read_assert"]
+__all__ = ["ASSERT_SET", "NAME", "AssertPart", "Defaults", "Finite", "Name", "Part", "assert_spec", "read_assert"]
 
 ASSERT_SET: Final = "assert-set"
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"

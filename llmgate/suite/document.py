@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Document", "read_document"]
+__all__ = ["Document", "Reader", "read_document", "syntax_error"]
 
 MAX_BYTES: Final = 1_000_000
 MAX_NODES: Final = 100_000
@@ -60,6 +60,7 @@ class Reader:
         self.scalars = yaml.SafeLoader("")
 
     def fail(self, node: yaml.Node, what: str, fix: str) -> SuiteError:
+        """The error for what stands at a node."""
         return SuiteError(what, where=f"{self.path}:{node.start_mark.line + 1}", fix=fix)
 
     def read(self, node: yaml.Node, location: tuple[str | int, ...]) -> Json:
@@ -83,6 +84,7 @@ class Reader:
         return value
 
     def mapping(self, node: yaml.MappingNode, location: tuple[str | int, ...]) -> Json:
+        """Convert a mapping, refusing a key that stands twice."""
         result: dict[str, Json] = {}
         for key_node, child in node.value:
             key = self.key(key_node)
@@ -93,6 +95,7 @@ class Reader:
         return result
 
     def key(self, node: yaml.Node) -> str:
+        """Convert a key, which is always text."""
         if not isinstance(node, yaml.ScalarNode) or node.tag not in SCALARS:
             raise self.fail(node, "a key must be plain text", "Quote it if it holds special characters")
         return str(node.value)

@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from llmgate import evaluate_assert, evaluate_asserts
+from llmgate.errors import SuiteError
+from llmgate.suite.expected import read_cell, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from llmgate import Evaluation
@@ -72,9 +74,34 @@ def embed_of(row: Row) -> Callable[[str], list[float]]:
     return embed
 
 
+def read_csv(row: Row) -> Row:
+    """What llmgate reads from a CSV cell or line, in the form of the rows; absent keys and nulls are left out."""
+    try:
+        if row["kind"] == "cell":
+            return {"assertion": present(read_cell(row["cell"]))}
+        read = read_row(row["row"])
+    except SuiteError:
+        return {"outcome": "error"}
+    return {
+        "assert": [present(one) for one in read.asserts],
+        "vars": dict(read.vars),
+        **present(
+            {"threshold": read.threshold, "description": read.description, "options": dict(read.options) or None}
+        ),
+    }
+
+
+def present(mapping: Mapping[str, Any]) -> Row:
+    """Without what is absent."""
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
 def agrees(row: Row) -> str | None:
     """Why llmgate does not do what the row wants, None if it does."""
     want = expected(row)
+    if row["type"] == "csv":
+        read = read_csv(row)
+        return None if read == want else f"{read}, wanted {want}"
     got = evaluate(row)
     if got.outcome != want["outcome"]:
         return f"{got.outcome}, wanted {want['outcome']}: {got.reason}"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.score.listing import split_list
+from llmgate.suite.listing import split_list
 
 
 @pytest.mark.parametrize(

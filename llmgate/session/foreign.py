@@ -1,0 +1,67 @@
+"""Suites of other tools: read, written, and what to say about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UsageError, did_you_mean
+from llmgate.score.checks import VOCABULARY
+from llmgate.suite.foreign.deepeval import import_deepeval
+from llmgate.suite.foreign.imported import Imported
+from llmgate.suite.foreign.inspect_logs import import_inspect
+from llmgate.suite.foreign.lm_eval import import_lm_eval
+from llmgate.suite.foreign.openai_evals import import_openai_evals
+from llmgate.suite.foreign.promptfoo import import_promptfoo
+from llmgate.suite.foreign.report import report_lines
+from llmgate.suite.foreign.written import write_imported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmgate.suite.asserts import Vocabulary
+
+__all__ = ["ImportedFiles", "import_suites"]
+
+_IMPORTERS: Final[Mapping[str, Callable[[Path, Vocabulary], Imported]]] = {
+    "deepeval": import_deepeval,
+    "inspect": import_inspect,
+    "lm-eval": import_lm_eval,
+    "openai-evals": import_openai_evals,
+    "promptfoo": import_promptfoo,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedFiles:
+    """What was imported, and the suite files that hold it."""
+
+    imported: Imported
+    paths: tuple[Path, ...]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What to print, with the mood of each line."""
+        return report_lines(self.imported, list(self.paths))
+
+
+def import_suites(tool: str, path: Path, out: Path) -> ImportedFiles:
+    """Import the files of another tool.
+
+    Args:
+        tool: Which one.
+        path: Its configuration, data set, log or folder.
+        out: Where suites go.
+
+    Raises:
+        UsageError: If the tool is unknown, nothing can be read, or files would be overwritten.
+    """
+    importer = _IMPORTERS.get(tool)
+    if importer is None:
+        raise UsageError(f"llmgate does not import {tool!r}", fix=did_you_mean(tool, _IMPORTERS))
+    try:
+        imported = importer(path, VOCABULARY)
+        paths = write_imported(imported, out, source=f"{path} ({tool})")
+    except RecursionError as error:
+        raise UsageError("the files are nested too deeply", where=str(path), fix="Flatten them") from error
+    return ImportedFiles(imported=imported, paths=tuple(paths))

@@ -1,0 +1,204 @@
+"""Files of other tools → plain data that remembers its lines, as far as the format has any."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from llmgate.errors import SuiteError
+from llmgate.suite.document import Reader, syntax_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.suite.asserts import Json
+
+__all__ = ["FUNCTION", "Source", "read_csv", "read_json", "read_jsonl", "read_source", "read_text", "strict"]
+
+FUNCTION: Final = "!function "
+"""What a YAML value tagged as code starts with, once read: it names code, which is never run."""
+
+MAX_BYTES: Final = 500_000_000
+_MERGE: Final = "tag:yaml.org,2002:merge"
+_CORE: Final = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file as data.
+
+    Attributes:
+        path: Where it was read from.
+        data: Its content.
+        lines: Path of keys and indices → line number, from 1; empty for JSON.
+    """
+
+    path: Path
+    data: Any
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
+
+    def where(self, *location: str | int) -> str:
+        """`file:line` of the deepest known part of a location."""
+        for length in range(len(location), 0, -1):
+            line = self.lines.get(location[:length])
+            if line is not None:
+                return f"{self.path}:{line}"
+        return str(self.path)
+
+
+def read_source(path: Path) -> Source:
+    """Read a YAML, JSON or JSONL file.
+
+    Raises:
+        SuiteError: With file and line, if it cannot be read.
+    """
+    if path.suffix == ".json":
+        return Source(path=path, data=read_json(path))
+    if path.suffix == ".jsonl":
+        rows = list(read_jsonl(path))
+        return Source(path=path, data=[row for _, row in rows], lines={(i,): line for i, (line, _) in enumerate(rows)})
+    return read_yaml(path)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, without a byte order mark.
+
+    Raises:
+        SuiteError: If it cannot be read or is not UTF-8.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SuiteError("the file is too large", where=str(path), fix="Split it")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SuiteError(f"cannot be read ({error.strerror})", where=str(path), fix="Check the path") from error
+    except UnicodeDecodeError as error:
+        raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
+
+
+def read_yaml(path: Path) -> Source:
+    """Read a YAML file: anchors and merge keys are followed, tags that name code become texts."""
+    try:
+        node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+        if node is None:
+            return Source(path=path, data=None)
+        plain(node, set())
+        reader = Reader(path)
+        return Source(path=path, data=reader.read(node, ()), lines=reader.lines)
+    except yaml.YAMLError as error:
+        raise syntax_error(path, error) from error
+    except RecursionError as error:
+        raise SuiteError("the file is nested too deeply", where=str(path), fix="Flatten it") from error
+
+
+def plain(node: yaml.Node, seen: set[int]) -> None:
+    """Resolve merge keys and foreign tags in place, below each node once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        if not node.tag.startswith(_CORE):
+            node.value, node.tag = f"{node.tag} {node.value}", f"{_CORE}str"
+        return
+    if isinstance(node, yaml.MappingNode):
+        for _, child in node.value:
+            plain(child, seen)
+        node.value = list(merged(node))
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            plain(child, seen)
+
+
+def merged(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """The pairs of a mapping, with those that `<<` takes over from others and that it does not set itself."""
+    own = {key.value for key, _ in node.value if key.tag != _MERGE}
+    for key, child in node.value:
+        if key.tag != _MERGE:
+            yield key, child
+            continue
+        for other in child.value if isinstance(child, yaml.SequenceNode) else [child]:
+            for inner, value in other.value if isinstance(other, yaml.MappingNode) else []:
+                if inner.value not in own:
+                    own.add(inner.value)
+                    yield inner, value
+
+
+def read_json(path: Path) -> Json:
+    """Read a JSON file; NaN and infinities, which other tools write, become null.
+
+    Raises:
+        SuiteError: If it is not JSON.
+    """
+    return parse(read_text(path), str(path))
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, Json]]:
+    """Line numbers and values of a JSONL file; blank lines are skipped.
+
+    Raises:
+        SuiteError: If a line is not JSON.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, parse(line, f"{path}:{number}")
+
+
+def parse(text: str, where: str) -> Json:
+    """JSON text as data."""
+    try:
+        value: Json = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
+    except (ValueError, RecursionError) as error:
+        raise SuiteError(f"this is not JSON that can be read ({error})", where=where, fix="Correct it") from error
+    return value
+
+
+def finite(text: str) -> float | None:
+    """A number, or None if it is too large for one."""
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line numbers and rows of a CSV file with a header; missing cells are empty.
+
+    Raises:
+        SuiteError: If there is no header, a column stands twice, or a row has more cells than the header.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True, restval="")
+    try:
+        columns = list(reader.fieldnames or ())
+        if not columns or len(set(columns)) < len(columns):
+            raise SuiteError("the first line must name every column once", where=str(path), fix="Write a header")
+        rows = []
+        for row in reader:
+            if None in row:
+                raise SuiteError(
+                    "the row has more cells than the header",
+                    where=f"{path}:{reader.line_num}",
+                    fix='Quote cells that hold commas: "a, b"',
+                )
+            rows.append((reader.line_num, row))
+    except csv.Error as error:
+        raise SuiteError(f"this is not CSV ({error})", where=f"{path}:{reader.line_num}", fix="Close quotes") from error
+    return rows
+
+
+def strict(value: Json) -> Json:
+    """A value that a dataset can hold: without numbers that JSON does not have and halves of surrogate pairs."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [strict(item) for item in value]
+    if isinstance(value, dict):
+        return {str(strict(key)): strict(item) for key, item in value.items()}
+    return value

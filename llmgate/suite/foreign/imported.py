@@ -1,0 +1,126 @@
+"""What an importer returns: suites that llmgate can run, and notes on what another tool would do differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llmgate.errors import LlmgateError
+from llmgate.suite.assertpart import read_assert
+from llmgate.suite.asserts import Json
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec, Vocabulary
+
+__all__ = ["Imported", "ImportedSuite", "Note", "Notebook"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """One remark on an import.
+
+    Attributes:
+        what: What was found.
+        where: File, and line where it is known.
+        lost: Whether something that the other tool evaluates is missing in the suite.
+    """
+
+    what: str
+    where: str | None = None
+    lost: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedSuite:
+    """A suite and its dataset, before anything is written.
+
+    Attributes:
+        name: The suite's name; also the name of its files.
+        description: Words for a reader.
+        prompt: Messages with `role` and `content`.
+        rows: The dataset, all with the same columns.
+        asserts: Entries of `assert:`.
+        case: Entries of `case:`.
+        sampling: Entries of `sampling:`.
+        threshold: The suite's `threshold:`.
+        repeat: The suite's `repeat:`.
+        notes: What is named in the suite's comments.
+    """
+
+    name: str
+    prompt: tuple[Mapping[str, str], ...]
+    rows: tuple[Mapping[str, Json], ...]
+    description: str = ""
+    asserts: tuple[Mapping[str, Json], ...] = ()
+    case: Mapping[str, Json] = field(default_factory=dict)
+    sampling: Mapping[str, Json] = field(default_factory=dict)
+    threshold: float | None = None
+    repeat: int = 1
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """Everything that was made of the files of another tool."""
+
+    suites: tuple[ImportedSuite, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not any(note.lost for note in self.notes)
+
+
+class Notebook:
+    """Collects notes, each once, and decides whether an assert can be carried over."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._notes: dict[Note, None] = {}
+        self._accepted: set[str] = set()
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """In the order in which they came."""
+        return tuple(self._notes)
+
+    def lost(self, what: str, where: str | None = None) -> None:
+        """Note that something is missing in the suite."""
+        self._notes[Note(what=what, where=where)] = None
+
+    def remark(self, what: str, where: str | None = None) -> None:
+        """Note something that a reader should know, though nothing is missing."""
+        self._notes[Note(what=what, where=where, lost=False)] = None
+
+    def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
+        """Whether an assert is sound as llmgate reads it; notes why not.
+
+        Args:
+            written: As it would stand in the suite.
+            row: A dataset row with all columns.
+            where: Where it stands in the other tool's files.
+        """
+        key = json.dumps(written, sort_keys=True, default=str)
+        if key in self._accepted:  # thousands of tests share their asserts
+            return True
+        try:
+            spec = read_assert(written, self.vocabulary.names)
+            for one in leaves(spec):
+                self.vocabulary.validate(one, row)
+        except LlmgateError as error:
+            why = f"{error.what}. {error.fix}" if error.fix and not error.fix.startswith("Valid names") else error.what
+            self.lost(f"assert {written.get('type')!r} left out: {why}", where)
+            return False
+        self._accepted.add(key)
+        return True
+
+
+def leaves(spec: AssertSpec) -> tuple[AssertSpec, ...]:
+    """The asserts that check something: the members of a set, or the assert itself."""
+    return spec.asserts or (spec,)

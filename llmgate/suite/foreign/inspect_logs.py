@@ -1,0 +1,262 @@
+"""Inspect's eval logs, `.json` and `.eval`: their samples as rows, their scorers as asserts.
+
+Format: https://inspect.aisi.org.uk/eval-logs.html. An `.eval` file is a ZIP archive of `header.json` and
+`samples/*.json`. Inspect's `match` looks at the end of the answer (or elsewhere, as `location` says), `includes`
+anywhere in it, both without regard to case unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import SuiteError
+from llmgate.suite.foreign.files import MAX_BYTES, parse, read_json
+from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
+from llmgate.suite.foreign.messages import as_messages, common_prompt
+from llmgate.suite.foreign.sampling import sampling_of
+from llmgate.suite.foreign.table import LETTERS, any_of_pattern, choice, id_column, several, slug, table, texts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmgate.suite.asserts import Json, Vocabulary
+
+__all__ = ["import_inspect"]
+
+_SPOKEN: Final = frozenset({"system_message", "user_message", "generate", "multiple_choice", "prompt_template"})
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "frequency_penalty")
+MAX_SAMPLES: Final = 200_000
+
+
+def import_inspect(path: Path, vocabulary: Vocabulary) -> Imported:
+    """Read an eval log.
+
+    Args:
+        path: A `.json` or `.eval` log.
+        vocabulary: The assert types that exist.
+
+    Raises:
+        SuiteError: If it cannot be read, or holds no sample.
+    """
+    header, samples = read_log(path)
+    notes = Notebook(vocabulary)
+    task = mapping(header.get("eval"))
+    samples, repeat = first_epochs(samples)
+    usable = [sample for sample in samples if as_messages(sample.get("input")) is not None]
+    for sample in samples:
+        if as_messages(sample.get("input")) is None:
+            notes.lost(f"the sample {sample.get('id')!r}: its input is no text", str(path))
+        if sample.get("files") or sample.get("sandbox") or sample.get("setup"):
+            notes.lost("files, sandboxes and set-up of samples", str(path))
+    if not usable:
+        raise SuiteError("the log holds no sample that can be carried over", where=str(path), fix="Log with samples")
+    framing = read_plan(header, str(path), notes)
+    conversations = [framing.around(sample) for sample in usable]
+    records, value = records_of(usable)
+    counts = [len(texts(sample.get("choices"))) for sample in usable]
+    prompt, records = common_prompt(list(conversations), records)
+    column = id_column({key for one in records for key in one})
+    rows = table(records, [str(sample.get("id", "")) or None for sample in usable], column=column, prefix="sample")
+    asserts = [
+        one for one in scorers(header, value, counts, str(path), notes) if notes.accepts(one, rows[0], str(path))
+    ]
+    if not asserts:
+        notes.lost("every scorer, so nothing is checked", str(path))
+    suite = ImportedSuite(
+        name=slug(str(task.get("task") or path.stem).rpartition("/")[2]),
+        description=f"Inspect task {task.get('task')}" if task.get("task") else "",
+        prompt=prompt,
+        rows=rows,
+        asserts=tuple(asserts),
+        case={} if column == "id" else {"id": column},
+        sampling=sampling(header, str(path), notes),
+        repeat=min(repeat, 1000),
+        notes=notes.notes,
+    )
+    return Imported(suites=(suite,), notes=notes.notes)
+
+
+def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    """Header and samples."""
+    if path.suffix != ".eval":
+        data = read_json(path)
+        samples = data.get("samples") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or "eval" not in data:
+            raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
+        return data, [one for one in samples if isinstance(one, Mapping)] if isinstance(samples, list) else []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                raise SuiteError("the log unpacks to too much", where=str(path), fix="Split it")
+            names = sorted(archive.namelist())
+            head = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
+            if head is None:
+                raise SuiteError("the log has no header", where=str(path), fix="Name a finished .eval log")
+            header = parse(archive.read(head).decode(), f"{path}/{head}")
+            files = [name for name in names if name.startswith("samples/") and name.endswith(".json")][:MAX_SAMPLES]
+            samples = [parse(archive.read(name).decode(), f"{path}/{name}") for name in files]
+    except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
+        raise SuiteError(f"the log cannot be unpacked ({error})", where=str(path), fix="Write it as .json") from error
+    return mapping(header), [one for one in samples if isinstance(one, Mapping)]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def first_epochs(samples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
+    """Each sample once, in the order of the log, and how often each was asked."""
+    first: dict[str, Mapping[str, Any]] = {}
+    epochs = 1
+    for sample in samples:
+        first.setdefault(str(sample.get("id")), sample)
+        epoch = sample.get("epoch")
+        epochs = max(epochs, epoch if isinstance(epoch, int) else 1)
+    # Numbers count, texts follow as they come: an archive lists 10 before 2.
+    numbered = {int(name): sample for name, sample in first.items() if name.isdecimal() and len(name) < 20}
+    others = [sample for name, sample in first.items() if not (name.isdecimal() and len(name) < 20)]
+    return [*(numbered[number] for number in sorted(numbered)), *others], epochs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """What solvers put around a sample's input."""
+
+    system: tuple[str, ...] = ()
+    template: str = ""
+    choices: bool = False
+
+    def around(self, sample: Mapping[str, Any]) -> list[dict[str, str]]:
+        """The conversation that a sample starts with."""
+        messages = as_messages(sample.get("input")) or []
+        last = messages[-1]
+        content = last["content"]
+        options = texts(sample.get("choices"))
+        if self.template:
+            content = self.template.replace("{prompt}", content)
+        if self.choices and options:
+            listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
+            content = f"{content}\n\n{listed}\n\nAnswer with the letter of the right option."
+        before = [{"role": "system", "content": text} for text in self.system]
+        return [*before, *messages[:-1], {**last, "content": content}]
+
+
+def read_plan(header: Mapping[str, Any], where: str, notes: Notebook) -> Framing:
+    """What the solvers of the plan put around inputs; other solvers are noted."""
+    system, template, choices = [], "", False
+    steps = mapping(header.get("plan")).get("steps")
+    for step in steps if isinstance(steps, list) else []:
+        name = str(mapping(step).get("solver")).rpartition("/")[2]
+        params = mapping(mapping(step).get("params"))
+        text = params.get("template")
+        if name == "system_message" and isinstance(text, str):
+            system.append(text)
+        elif name == "prompt_template" and isinstance(text, str) and text.count("{prompt}") == 1:
+            template = text
+        elif name == "multiple_choice":
+            choices = True
+            notes.remark("multiple_choice: options are lettered and asked for in llmgate's own words", where)
+        elif name != "generate":
+            notes.lost(f"the solver {name!r}: code is not run", where)
+    return Framing(system=tuple(system), template=template, choices=choices)
+
+
+def records_of(samples: list[Mapping[str, Any]]) -> tuple[list[dict[str, Json]], Json]:
+    """The columns of all samples - target, its pattern, options, metadata - and the value that reads the target."""
+    targets = [[text.strip() for text in texts(sample.get("target")) if text.strip()] for sample in samples]
+    columns, value = several("target", targets)
+    records = []
+    for column, target, sample in zip(columns, targets, samples, strict=True):
+        one: dict[str, Json] = {**column, "target_pattern": any_of_pattern(target)}
+        if sample.get("choices"):
+            one["choices"] = list(texts(sample.get("choices")))
+        metadata = mapping(sample.get("metadata"))
+        records.append({**one, **{key: item for key, item in metadata.items() if key not in one}})
+    return records, value
+
+
+def sampling(header: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:
+    """The generation settings of the log that llmgate has too."""
+    task, plan = mapping(header.get("eval")), mapping(header.get("plan"))
+    config = {**mapping(plan.get("config")), **mapping(task.get("model_generate_config"))}
+    notes.remark(f"the model is named when the suite is run; it was {task.get('model')}", where)
+    return sampling_of({key: config[key] for key in _SAMPLING if key in config}, where, notes)
+
+
+def scorers(
+    header: Mapping[str, Any], value: Json, options_each: list[int], where: str, notes: Notebook
+) -> list[dict[str, Json]]:
+    """The asserts that stand for the log's scorers, each with a metric called after it if there are several."""
+    listed = mapping(header.get("eval")).get("scorers") or mapping(header.get("results")).get("scores") or []
+    found: dict[str, dict[str, Json]] = {}
+    for one in listed if isinstance(listed, list) else []:
+        name = str(mapping(one).get("scorer") or mapping(one).get("name")).rpartition("/")[2]
+        options = mapping(mapping(one).get("params") or mapping(one).get("options"))
+        written = choice(value, options_each) if name == "choice" else scorer(name, options, value)
+        if written is None:
+            notes.lost(f"the scorer {name!r}{options_text(options)} has no counterpart", where)
+        else:
+            found[name] = written
+    if len(found) > 1:
+        return [{**one, "metric": slug(name)} for name, one in found.items()]
+    return list(found.values())
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """Options in words, for messages."""
+    return f" with {', '.join(map(str, options))}" if options else ""
+
+
+def scorer(name: str, options: Mapping[str, Any], value: Json) -> dict[str, Json] | None:
+    """The assert that stands for one scorer.
+
+    Args:
+        name: Inspect's name.
+        options: Its arguments.
+        value: What reads the target column: a template, or a list of them.
+    """
+    fold = bool(options.get("ignore_case", True))
+    several_kinds = "" if isinstance(value, str) else "-any"
+    simple: dict[str, dict[str, Json]] = {
+        "includes": {"type": f"{'i' if fold else ''}contains{several_kinds}", "value": value},
+        "exact": {"type": "exact-match", "value": value},
+        "f1": {"type": "f1", "value": value},
+    }
+    single: dict[str, dict[str, Json]] = {
+        "model_graded_qa": {"type": "llm-rubric", "value": f"The answer is correct by this criterion: {value}"},
+        "model_graded_fact": {"type": "factuality", "value": value},
+    }
+    if name == "match" and not options.get("numeric"):
+        return {"type": "regex", "value": f"{'(?i)' if fold else ''}{located(str(options.get('location', 'end')))}"}
+    if name == "pattern" and groups(options.get("pattern")) == 1:
+        return {
+            "type": "exact-match",
+            "value": value,
+            "config": {"normalise": "casefold" if fold else "none"},
+            "transform": [f"match:{'(?i)' if fold else ''}{options['pattern']}"],
+        }
+    if set(options) & {"template", "instructions", "grade_pattern", "partial_credit", "answer_fn"}:
+        return None
+    if name in single and isinstance(value, str):
+        return single[name]
+    return simple.get(name)
+
+
+def groups(pattern: Any) -> int | None:
+    """How many groups a regular expression has, None if it is none."""
+    try:
+        return re.compile(pattern).groups if isinstance(pattern, str) else None
+    except (re.error, RecursionError, OverflowError):
+        return None
+
+
+def located(location: str) -> str:
+    """The pattern for `match`: the target at an end of the answer, punctuation aside."""
+    body = "{{ target_pattern }}"
+    patterns = {"begin": rf"^\W*{body}", "any": body, "exact": rf"^\W*{body}\W*$"}
+    return patterns.get(location, rf"{body}\W*$")

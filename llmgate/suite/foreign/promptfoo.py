@@ -1,0 +1,250 @@
+"""promptfoo configurations: one suite per prompt, one case per test and combination of variables.
+
+Asserts that all tests share stand in the suite; where tests differ, each row brings its own in a column.
+Format: https://www.promptfoo.dev/docs/configuration/reference/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import SuiteError, TemplateError
+from llmgate.suite.foreign.files import Source, read_source
+from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
+from llmgate.suite.foreign.promptfoo_asserts import carried
+from llmgate.suite.foreign.promptfoo_prompts import Prompt, names_in, read_prompts
+from llmgate.suite.foreign.promptfoo_tests import Test, read_tests
+from llmgate.suite.foreign.promptfoo_vars import expanded, filled
+from llmgate.suite.foreign.sampling import read_sampling
+from llmgate.suite.foreign.table import id_column, slug, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llmgate.suite.asserts import Json, Vocabulary
+
+__all__ = ["import_promptfoo"]
+
+_NAMES: Final = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")
+_IGNORED: Final = frozenset(
+    {
+        *("$schema", "description", "prompts", "providers", "targets", "tests", "scenarios", "defaultTest"),
+        *("evaluateOptions", "assertionTemplates", "outputPath", "sharing", "tags", "writeLatestResults", "metadata"),
+        *("commandLineOptions",),
+    }
+)
+MAX_REFERENCES: Final = 20
+MAX_NODES: Final = 500_000
+
+
+def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
+    """Read a promptfoo configuration.
+
+    Args:
+        path: The file, or the folder with a `promptfooconfig.yaml`.
+        vocabulary: The assert types that exist.
+
+    Raises:
+        SuiteError: If a file cannot be read, or no prompt or no test can be carried over.
+    """
+    source = config_at(path)
+    notes = Notebook(vocabulary)
+    for key in sorted(set(source.data) - _IGNORED):
+        notes.lost(f"`{key}`", source.where(key))
+    sampling = read_sampling(source, notes)
+    prompts = read_prompts(source, notes)
+    tests = read_tests(source, notes)
+    if not prompts or not tests:
+        missing = "prompt" if not prompts else "test"
+        raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=because(notes))
+    description = str(source.data.get("description") or "")
+    base = slug(description or source.path.resolve().parent.name)
+    options = source.data.get("evaluateOptions")
+    repeat = options.get("repeat") if isinstance(options, Mapping) else None
+    suites = []
+    for number, prompt in enumerate(prompts, start=1):
+        own = Notebook(vocabulary)
+        cases = [(test, row) for test in tests if selects(test, prompt) for row in combinations(test, own)]
+        if not cases:
+            notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
+            continue
+        rows, asserts, case, threshold, messages = built(prompt, cases, own)
+        suites.append(
+            ImportedSuite(
+                name=base if len(prompts) == 1 else f"{base[:50]}-{number}-{slug(prompt.label, limit=30)}",
+                description=description,
+                prompt=messages,
+                rows=rows,
+                asserts=asserts,
+                case=case,
+                sampling=sampling,
+                threshold=threshold,
+                repeat=repeat if isinstance(repeat, int) and 1 <= repeat <= 1000 else 1,
+                notes=(*notes.notes, *own.notes),
+            )
+        )
+    every = dict.fromkeys([*notes.notes, *(note for suite in suites for note in suite.notes)])
+    if not suites:
+        raise SuiteError("no test is for any prompt", where=str(source.path), fix=because(notes))
+    return Imported(suites=tuple(suites), notes=tuple(every))
+
+
+def combinations(test: Test, notes: Notebook) -> Iterator[dict[str, Any]]:
+    """The cases of one test."""
+    return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
+
+
+def because(notes: Notebook) -> str:
+    """The first reasons why nothing is left."""
+    return "; ".join(map(str, notes.notes[:3])) or "There is none"
+
+
+def config_at(path: Path) -> Source:
+    """The configuration at a path, references resolved."""
+    if path.is_dir():
+        path = next((path / name for name in _NAMES if (path / name).exists()), path / _NAMES[0])
+    source = read_source(path)
+    if not isinstance(source.data, Mapping):
+        raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
+    return Source(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
+
+
+def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
+    """Data in which `{$ref: '#/a/b'}` is replaced by what stands there.
+
+    Raises:
+        SuiteError: If references multiply beyond the budget.
+    """
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise SuiteError("references make the configuration too large", fix="Write the parts out")
+    if isinstance(value, list):
+        return [resolved(item, root, followed, budget) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    reference = value.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/") and followed < MAX_REFERENCES:
+        target = root
+        for part in reference[2:].split("/"):
+            target = target.get(part) if isinstance(target, Mapping) else None
+        return resolved(target, root, followed + 1, budget)
+    return {key: resolved(item, root, followed, budget) for key, item in value.items()}
+
+
+def selects(test: Test, prompt: Prompt) -> bool:
+    """Whether a test is for a prompt."""
+    return test.prompts is None or any(
+        fnmatchcase(prompt.label, pattern) or prompt.label.startswith(f"{pattern}:") for pattern in test.prompts
+    )
+
+
+def built(
+    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], notes: Notebook
+) -> tuple[
+    tuple[dict[str, Json], ...],
+    tuple[dict[str, Json], ...],
+    dict[str, Json],
+    float | None,
+    tuple[Mapping[str, str], ...],
+]:
+    """Rows, shared asserts, `case:`, shared threshold and messages of one suite."""
+    records = [record(test, row) for test, row in cases]
+    messages = framed(prompt, cases, records, notes)
+    needed = prompt.names | {name for test, _ in cases for one, _ in test.asserts for name in assert_names(one)}
+    known = {key for one in records for key in one}
+    for name in sorted(needed - known):
+        notes.remark(f"no test sets the variable {name!r}, so it renders to nothing", prompt.where)
+    column = id_column(known | needed)
+    rows = table(records, [test.description for test, _ in cases], column=column, also=sorted(needed), prefix="test")
+    asserts = [
+        [one for one in (carried(raw, where, row, notes) for raw, where in test.asserts) if one is not None]
+        for (test, _), row in zip(cases, rows, strict=True)
+    ]
+    checked = [bool(own) for own in asserts]
+    if any(checked):
+        for (test, _), here in zip(cases, checked, strict=True):
+            if not here:
+                notes.lost("the test is left out, because nothing would be checked", test.where)
+        cases, rows, asserts = (tuple(compress(those, checked)) for those in (cases, rows, asserts))  # type: ignore[assignment]
+    case: dict[str, Json] = {} if column == "id" else {"id": column}
+    thresholds = [threshold_of(test, notes) for test, _ in cases]
+    shared: tuple[dict[str, Json], ...] = ()
+    if all(one == asserts[0] for one in asserts):
+        shared = tuple(asserts[0])
+    else:
+        name = free("asserts", rows)
+        case["asserts"] = name
+        for row, own in zip(rows, asserts, strict=True):
+            row[name] = list(own)
+    if any(threshold != thresholds[0] for threshold in thresholds):
+        name = free("threshold", rows)
+        case["threshold"] = name
+        for row, threshold in zip(rows, thresholds, strict=True):
+            row[name] = threshold
+        return rows, shared, case, None, messages
+    return rows, shared, case, thresholds[0], messages
+
+
+def threshold_of(test: Test, notes: Notebook) -> float | None:
+    """The test's threshold, if it is one that a test can fail."""
+    threshold = test.threshold
+    if threshold is None:
+        return None
+    if isinstance(threshold, int | float) and not isinstance(threshold, bool) and threshold > 0:
+        return threshold
+    notes.lost(f"the threshold {threshold!r}, which no test can fail; every assert has to pass instead", test.where)
+    return None
+
+
+def record(test: Test, row: dict[str, Any]) -> dict[str, Json]:
+    """The columns of one case: variables first, then facts that no variable hides."""
+    return {**row, **{key: value for key, value in test.metadata.items() if key not in row}}
+
+
+def free(name: str, rows: tuple[dict[str, Json], ...]) -> str:
+    """A column name that is not taken."""
+    while name in rows[0]:
+        name = f"llmgate_{name}"
+    return name
+
+
+def framed(
+    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], records: list[dict[str, Json]], notes: Notebook
+) -> tuple[Mapping[str, str], ...]:
+    """The messages, with the prefixes and suffixes that tests put around the prompt."""
+    used = [key for key in ("prefix", "suffix") if any(test.options.get(key) for test, _ in cases)]
+    if not used:
+        return prompt.messages
+    if not prompt.plain:
+        notes.lost("prefixes and suffixes of tests: the prompt is a conversation", prompt.where)
+        return prompt.messages
+    for (test, row), one in zip(cases, records, strict=True):
+        texts = {key: str(test.options.get(key) or "") for key in used}
+        for key, text in filled({**row, **{f"prompt_{k}": v for k, v in texts.items()}}, test.where, notes).items():
+            if key.startswith("prompt_") and key.removeprefix("prompt_") in used:
+                one[key] = text
+    content = prompt.messages[0]["content"]
+    before = "{{ prompt_prefix }}" if "prefix" in used else ""
+    after = "{{ prompt_suffix }}" if "suffix" in used else ""
+    return ({"role": "user", "content": f"{before}{content}{after}"},)
+
+
+def assert_names(written: Any) -> frozenset[str]:
+    """Variables that the templates of an assert name; none if they do not parse, which is noted later."""
+    if not isinstance(written, Mapping):
+        return frozenset()
+    inner = written.get("assert")
+    if isinstance(inner, list):
+        return frozenset().union(*map(assert_names, inner))
+    value = written.get("value")
+    found: set[str] = set()
+    for text in value if isinstance(value, list) else [value]:
+        try:
+            found |= names_in(text) if isinstance(text, str) else frozenset()
+        except TemplateError:
+            continue
+    return frozenset(found)

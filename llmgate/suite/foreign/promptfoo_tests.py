@@ -1,0 +1,187 @@
+"""promptfoo's `tests:`, `scenarios:` and `defaultTest:`: from inline, CSV, YAML, JSON and JSONL tests to plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.suite.expected import read_row
+from llmgate.suite.foreign.files import read_csv, read_source
+from llmgate.suite.foreign.promptfoo_prompts import matching
+from llmgate.suite.foreign.promptfoo_vars import Place, load_vars, mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llmgate.suite.foreign.files import Source
+    from llmgate.suite.foreign.imported import Notebook
+
+__all__ = ["Test", "read_tests"]
+
+_DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
+_LEFT_OUT: Final = {
+    "provider": "its own `provider` (the model under test is named when the suite is run)",
+    "providers": "its selection of `providers`",
+    "providerOutput": "its recorded `providerOutput` (every case is asked)",
+    "assertScoringFunction": "its `assertScoringFunction`: code is not run",
+}
+_OPTIONS_LEFT_OUT: Final = {
+    "transform": "`options.transform`: code is not run, so asserts see the whole answer",
+    "postprocess": "`options.postprocess`: code is not run, so asserts see the whole answer",
+    "transformVars": "`options.transformVars`: code is not run",
+    "rubricPrompt": "`options.rubricPrompt`: llmgate words its own question to the judge",
+    "provider": "`options.provider` (the judge is named when the suite is run)",
+    "storeOutputAs": "`options.storeOutputAs`: cases are independent",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One test with everything that `defaultTest` gives it.
+
+    Attributes:
+        vars: Variables; lists of texts not yet taken apart.
+        asserts: Entries of `assert:` with their places.
+        threshold: The test's own threshold.
+        description: Words for a reader.
+        metadata: Facts to slice by.
+        options: `prefix`, `suffix`, `disableVarExpansion` and others.
+        prompts: Labels of the prompts to run; None for all.
+        where: Where it stands.
+    """
+
+    __test__ = False  # pytest would take the name for a test of ours
+
+    vars: Mapping[str, Any]
+    asserts: tuple[tuple[Any, str], ...] = ()
+    threshold: Any = None
+    description: str = ""
+    metadata: Mapping[str, Any]
+    options: Mapping[str, Any]
+    prompts: tuple[str, ...] | None = None
+    where: str
+
+
+def read_tests(source: Source, notes: Notebook) -> list[Test]:
+    """All tests of a config that can be carried over, `defaultTest` and scenarios applied; notes the rest.
+
+    Raises:
+        SuiteError: If a file cannot be read.
+    """
+    config = source.data
+    default, place = default_test(source, notes)
+    tests = [merged([(default, place), one], notes) for one in entries(source, config.get("tests"), ("tests",), notes)]
+    scenarios = config.get("scenarios")
+    for i, scenario in enumerate(scenarios if isinstance(scenarios, list) else []):
+        where = source.where("scenarios", i)
+        if not isinstance(scenario, Mapping):
+            notes.lost(f"the scenario {scenario!r}"[:120], where)
+            continue
+        base = ("scenarios", i)
+        arms = list(entries(source, scenario.get("config"), (*base, "config"), notes))
+        inner = list(entries(source, scenario.get("tests"), (*base, "tests"), notes)) or [({}, Place(where))]
+        tests += [merged([(default, place), arm, one], notes) for arm in arms for one in inner]
+    if config.get("tests") is None and not scenarios:
+        tests = [merged([(default, place)], notes)]
+    return [test for test in tests if test is not None]
+
+
+Entry = tuple[Mapping[str, Any], Place]
+
+
+def default_test(source: Source, notes: Notebook) -> Entry:
+    """`defaultTest`, inline or from a file."""
+    written = source.data.get("defaultTest")
+    if not isinstance(written, str):
+        return mapping(written), Place("", source, ("defaultTest",))
+    path = source.path.parent / written.removeprefix("file://")
+    if path.suffix not in _DATA_FILES - {".csv", ".jsonl"}:
+        notes.lost(f"defaultTest {written}: code is not run", source.where("defaultTest"))
+        return {}, Place(str(path))
+    inner = read_source(path)
+    return mapping(inner.data), Place("", inner)
+
+
+def entries(source: Source, written: Any, location: tuple[str | int, ...], notes: Notebook) -> Iterator[Entry]:
+    """The tests that a value of `tests:` stands for."""
+    items = written if isinstance(written, list) else [written]
+    for i, item in enumerate(items):
+        at = (*location, i) if isinstance(written, list) else location
+        where = source.where(*at)
+        if isinstance(item, str):
+            yield from from_name(item, source.path.parent, where, notes)
+        elif isinstance(item, Mapping) and set(item) <= {"path", "config"} and "path" in item:
+            notes.lost(f"the tests of {item['path']}: code is not run", where)
+        elif isinstance(item, Mapping):
+            yield item, Place("", source, at)
+        elif item is not None:
+            notes.lost(f"a test that is no mapping: {item!r}"[:120], where)
+
+
+def from_name(name: str, folder: Path, where: str, notes: Notebook) -> Iterator[Entry]:
+    """The tests of a file."""
+    if "://" in name and not name.startswith("file://"):
+        notes.lost(f"the tests of {name}, which are kept elsewhere", where)
+        return
+    for path in matching(folder, name.removeprefix("file://")):
+        if path.suffix not in _DATA_FILES:
+            notes.lost(f"the tests of {path.name}: code and spreadsheets are not read", where)
+        elif path.suffix == ".csv":
+            for line, cells in read_csv(path):
+                yield from_cells(cells, f"{path}:{line}", notes)
+        else:
+            inner = read_source(path)
+            yield from entries(inner, inner.data, (), notes)
+
+
+def from_cells(cells: Mapping[str, str], where: str, notes: Notebook) -> Entry:
+    """A line of a CSV file as a test."""
+    row = read_row(cells, where=where)
+    if row.provider_output is not None:
+        notes.lost(_LEFT_OUT["providerOutput"], where)
+    test: dict[str, Any] = {"vars": dict(row.vars), "assert": list(row.asserts), "options": dict(row.options)}
+    test |= {"threshold": row.threshold, "description": row.description, "metadata": dict(row.metadata)}
+    return test, Place(where)
+
+
+def merged(parts: list[Entry], notes: Notebook) -> Test | None:
+    """Several layers of one test: later ones win, asserts add up."""
+    variables: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    asserts: list[tuple[Any, str]] = []
+    last, place = parts[-1]
+    for written, where in parts:
+        loaded = load_vars(written.get("vars"), where, notes)
+        if loaded is None:
+            return None
+        variables |= loaded
+        options |= mapping(written.get("options"))
+        metadata |= mapping(written.get("metadata"))
+        for key, what in _LEFT_OUT.items():
+            if written.get(key) is not None:
+                notes.lost(what, where(key))
+        for key, what in _OPTIONS_LEFT_OUT.items():
+            if mapping(written.get("options")).get(key) is not None:
+                notes.lost(what, where("options", key))
+    chosen = parts[-1:] if options.get("disableDefaultAsserts") else parts
+    for written, where in chosen:
+        items = written.get("assert")
+        if isinstance(items, list):
+            asserts += [(one, where("assert", i)) for i, one in enumerate(items)]
+        elif items is not None:
+            notes.lost("an `assert` that is no list", where("assert"))
+    thresholds = [written["threshold"] for written, _ in parts if written.get("threshold") is not None]
+    prompts = last.get("prompts")
+    return Test(
+        vars=variables,
+        asserts=tuple(asserts),
+        threshold=thresholds[-1] if thresholds else None,
+        description=str(last.get("description") or ""),
+        metadata=metadata,
+        options=options,
+        prompts=tuple(map(str, prompts)) if isinstance(prompts, list) else None,
+        where=place(),
+    )

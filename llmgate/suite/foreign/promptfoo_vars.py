@@ -1,0 +1,95 @@
+"""Variables of promptfoo's tests: files, combinations of lists, templates in values."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import SuiteError, TemplateError
+from llmgate.suite.foreign.files import read_source, read_text
+from llmgate.suite.foreign.promptfoo_prompts import matching
+from llmgate.suite.template import Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.suite.foreign.files import Source
+    from llmgate.suite.foreign.imported import Notebook
+
+__all__ = ["Place", "expanded", "filled", "load_vars", "mapping"]
+
+MAX_COMBINATIONS: Final = 100_000
+
+
+class Place:
+    """Words where parts of a test stand."""
+
+    def __init__(self, fixed: str, source: Source | None = None, location: tuple[str | int, ...] = ()) -> None:
+        self.fixed, self.source, self.location = fixed, source, location
+
+    def __call__(self, *location: str | int) -> str:
+        """`file:line` of a part."""
+        return self.source.where(*self.location, *location) if self.source else self.fixed
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping, or an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | None:
+    """Variables with the files that they name; None if one cannot be read, which is noted."""
+    folder = where.source.path.parent if where.source else None
+    names = [written] if isinstance(written, str) else written if isinstance(written, list) else []
+    loaded: dict[str, Any] = dict(mapping(written))
+    for name in names:
+        for path in matching(folder, str(name).removeprefix("file://")) if folder else []:
+            loaded |= mapping(read_source(path).data)
+    for key, value in loaded.items():
+        if isinstance(value, str) and value.startswith("file://"):
+            file = folder / value.removeprefix("file://") if folder else None
+            if file is None or file.suffix not in {".txt", ".md"}:
+                notes.lost(f"the test, because its variable {key!r} comes from {value}", where("vars", key))
+                return None
+            loaded[key] = read_text(file).strip()
+    return loaded
+
+
+def expanded(variables: Mapping[str, Any], where: str, notes: Notebook, *, keep: bool) -> Iterator[dict[str, Any]]:
+    """The combinations of a test's variables: each list of texts stands for one case per text.
+
+    Templates inside variables are filled in from the other variables, as promptfoo does.
+
+    Args:
+        variables: Name to value.
+        where: Place of the test.
+        notes: What cannot be filled in.
+        keep: Whether lists stay as they are.
+
+    Raises:
+        SuiteError: If there are too many.
+    """
+    lists = {
+        key: value
+        for key, value in variables.items()
+        if isinstance(value, list) and value and isinstance(value[0], str) and not keep
+    }
+    count = 1
+    for value in lists.values():
+        count *= len(value)
+    if count > MAX_COMBINATIONS:
+        raise SuiteError(f"the lists of variables make {count} cases", where=where, fix="Shorten them")
+    for chosen in itertools.product(*lists.values()):
+        yield filled({**variables, **dict(zip(lists, chosen, strict=True))}, where, notes)
+
+
+def filled(variables: dict[str, Any], where: str, notes: Notebook) -> dict[str, Any]:
+    """Variables whose templates are rendered, one after the other."""
+    for key, value in variables.items():
+        if isinstance(value, str) and ("{{" in value or "{%" in value):
+            try:
+                variables[key] = Template.compile(value).render(variables)
+            except TemplateError as error:
+                notes.lost(f"the template in variable {key!r} is kept as it is: {error.what}", where)
+    return variables

@@ -1,0 +1,142 @@
+"""Imported suites on disk: the suite's YAML with comments, its rows as JSONL, and the lock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from llmgate.errors import UsageError
+from llmgate.suite.dataset import write_lock
+from llmgate.suite.lock import lock_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from llmgate.suite.asserts import Json
+    from llmgate.suite.foreign.imported import Imported, ImportedSuite, Note
+
+__all__ = ["suite_text", "write_imported"]
+
+_WIDTH: Final = 110
+_BREAKS: Final = "\x85\u2028\u2029\ufeff"
+"""PyYAML writes these as they are, and reads them back as line breaks; only double quotes escape them."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Block style, texts with line breaks as literal blocks, lists indented below their key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        """Indent lists too."""
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - a signature of PyYAML
+        """Write equal parts out: a reader need not look for anchors."""
+        return True
+
+
+def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Literal blocks for texts of several lines."""
+    style = "|" if "\n" in text else None
+    if any(sign in text for sign in _BREAKS) or text == "\n" or text.endswith("\n\n"):
+        style = '"'  # a block that keeps its empty last lines would end the document
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, represent_text)
+
+
+def write_imported(imported: Imported, folder: Path, *, source: str) -> list[Path]:
+    """Write every suite with its dataset and lock below a folder.
+
+    Args:
+        imported: What to write.
+        folder: Suites go here, datasets into `datasets/` below it.
+        source: What was imported, for the first comment.
+
+    Returns:
+        The suite files.
+
+    Raises:
+        UsageError: If a file is there already, or cannot be written.
+        DatasetError: If the rows make no dataset.
+    """
+    plans = [(suite, folder / f"{suite.name}.yaml", dataset_path(folder, suite)) for suite in imported.suites]
+    for _, *paths in plans:
+        for path in (*paths, lock_path(paths[-1])):
+            if path.exists():
+                raise UsageError("the file is there already", where=str(path), fix="Remove it, or choose another --out")
+    try:
+        for suite, path, dataset in plans:
+            dataset.parent.mkdir(parents=True, exist_ok=True)
+            dataset.write_text(rows_text(suite.rows), encoding="utf-8", newline="\n")
+            write_lock(dataset, id_column=str(suite.case.get("id", "id")))
+            relative = dataset.relative_to(folder).as_posix()
+            path.write_text(suite_text(suite, dataset=relative, source=source), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(folder), fix="Check --out") from error
+    return [path for _, path, _ in plans]
+
+
+def dataset_path(folder: Path, suite: ImportedSuite) -> Path:
+    """Where the rows go."""
+    return folder / "datasets" / f"{suite.name}.jsonl"
+
+
+def rows_text(rows: Iterable[Mapping[str, Json]]) -> str:
+    """Rows as JSON lines."""
+    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
+
+
+def suite_text(suite: ImportedSuite, *, dataset: str, source: str) -> str:
+    """The suite file.
+
+    Args:
+        suite: The suite.
+        dataset: Path of its rows, relative to the file.
+        source: What was imported.
+    """
+    lost = [note for note in suite.notes if note.lost]
+    others = [note for note in suite.notes if not note.lost]
+    parts = [section({"llmgate": 1}), comment([f"Imported from {source}."])]
+    parts.append(note_lines("Not carried over, so that this suite checks less than the original:", lost))
+    parts.append(note_lines("Worth knowing:", others))
+    head: dict[str, Any] = {"suite": suite.name, "version": "1.0.0", "description": suite.description}
+    parts.append(section({key: value for key, value in head.items() if value}))
+    parts.append(section({"dataset": dataset, **({"case": dict(suite.case)} if suite.case else {})}))
+    parts.append(section({"prompt": [dict(message) for message in suite.prompt]}))
+    if suite.sampling:
+        parts.append(section({"sampling": dict(suite.sampling)}))
+    if suite.repeat != 1:
+        parts.append(section({"repeat": suite.repeat}))
+    if suite.threshold is not None:
+        parts.append(section({"threshold": suite.threshold}))
+    if suite.asserts:
+        parts.append(section({"assert": [dict(one) for one in suite.asserts]}))
+    metric = next((str(one["metric"]) for one in suite.asserts if "metric" in one), "accuracy")
+    parts.append(comment([f"Say what decides: gate: {{{metric}: {{role: primary, margin: 0.03}}}}"]))
+    return "".join(parts)
+
+
+def section(data: Mapping[str, Any]) -> str:
+    """Some top-level keys as YAML."""
+    text: str = yaml.dump(
+        dict(data), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False
+    )
+    return text
+
+
+def note_lines(title: str, notes: list[Note]) -> str:
+    """Notes as comments; nothing if there are none."""
+    return comment(["", title, *(f"- {note}" for note in notes)]) if notes else ""
+
+
+def comment(lines: Iterable[str]) -> str:
+    """Lines that YAML does not read, whatever characters they hold."""
+    # Anything that YAML takes for a line break would end the comment; what is no character at all it refuses.
+    clean = [
+        " ".join("".join(c if c.isprintable() else " " for c in line).split()) if line.strip() else "" for line in lines
+    ]
+    return "".join(f"# {line}".rstrip() + "\n" for line in clean)

@@ -1,0 +1,50 @@
+"""`llmgate import`: exit codes, messages, files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from support.imports import write_files
+
+from llmgate.cli import main
+from llmgate.errors import UsageError
+from llmgate.session.foreign import import_suites
+from llmgate.session.plan import plan_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = "prompts: ['{{q}}']\ntests: [{vars: {q: a}, assert: [{type: contains, value: x}%s]}]\n"
+
+
+def run(folder: Path, config: str) -> tuple[int, str]:
+    write_files(folder, {"promptfooconfig.yaml": config})
+    done = CliRunner().invoke(main, ["import", "promptfoo", str(folder), "--out", str(folder / "out")])
+    return done.exit_code, done.output
+
+
+def test_everything_carried_over_is_0(tmp_path: Path) -> None:
+    code, output = run(tmp_path, CONFIG % "")
+    assert code == 0, output
+    assert "everything was carried over" in output
+    (path,) = (tmp_path / "out").glob("*.yaml")
+    assert len(plan_file(path).cases) == 1
+
+
+def test_something_left_out_is_3_and_named(tmp_path: Path) -> None:
+    code, output = run(tmp_path, CONFIG % ", {type: javascript, value: x}")
+    assert code == 3
+    assert "promptfooconfig.yaml:2: assert 'javascript' left out" in output
+
+
+def test_what_cannot_be_read_is_2(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "prompts: [")
+    assert code == 2
+    assert "not valid YAML" in output
+
+
+def test_unknown_tools_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not import"):
+        import_suites("promptfo", tmp_path, tmp_path)
