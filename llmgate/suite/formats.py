@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import PurePath
 from types import MappingProxyType
@@ -14,6 +13,8 @@ from llmgate.suite.parquetfile import read_parquet
 from llmgate.suite.strictjson import json_type, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from llmgate.suite.asserts import Json
 
 __all__ = ["NO_TYPES", "Format", "format_of", "read_records", "suffixes"]

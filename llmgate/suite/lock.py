@@ -7,13 +7,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
 from llmgate.suite.formats import Format
 from llmgate.suite.source import Source, as_source, read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "LOCK_MAJOR",

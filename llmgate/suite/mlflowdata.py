@@ -88,7 +88,8 @@ def _logged(run_id: str, name: str, uri: str) -> Content:
     import mlflow  # noqa: PLC0415 - an extra, seconds to import
     from mlflow import data  # noqa: PLC0415 - see above
 
-    entries = [one.dataset for one in mlflow.get_run(run_id).inputs.dataset_inputs]
+    inputs = mlflow.get_run(run_id).inputs
+    entries = [one.dataset for one in inputs.dataset_inputs] if inputs else []
     wanted = [one for one in entries if not name or one.name == name]
     if len({(one.name, one.digest) for one in wanted}) != 1:
         names = sorted({one.name for one in entries})

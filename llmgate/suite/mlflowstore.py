@@ -10,10 +10,12 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["EXTRA", "asking"]
 

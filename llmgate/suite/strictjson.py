@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from typing import Never
+from typing import TYPE_CHECKING, Never
 
 from llmgate.errors import DatasetError
-from llmgate.suite.asserts import Json
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import Json
 
 __all__ = ["json_type", "parse_json"]
 

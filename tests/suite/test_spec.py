@@ -45,6 +45,9 @@ class Vocabulary:
     def is_judge(self, name: str) -> bool:
         return name == "llm-rubric"
 
+    def version(self, name: str) -> str:
+        return "1"
+
     def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
         pass
 
@@ -58,7 +61,7 @@ def load(tmp_path: Path, text: str) -> Suite:
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     suite = load(tmp_path, GOOD)
     assert (suite.name, suite.version, suite.repeat) == ("facts", "1.0.0", 2)
-    assert suite.dataset == (tmp_path / "data/facts.jsonl").resolve()
+    assert suite.source.path == (tmp_path / "data/facts.jsonl").resolve()
     assert (suite.id_column, suite.cluster_column, suite.slice_columns) == ("id", "page", ("topic",))
     assert [message.role for message in suite.prompt] == ["system", "user"]
     assert suite.sampling == {"temperature": 0, "max_tokens": 24, "seed": 7}
