@@ -43,7 +43,7 @@ def bench_endpoint(
         BenchError: If the server cannot be reached.
     """
     planned = [plan_file(path) for path in find_suites(suites)]
-    prompts = [case.planned.messages for suite in planned for case in suite.cases]
+    prompts = [case.messages for suite in planned for case in suite.cases]
     with (
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as scratch,
         open_target(settings, log_path=Path(scratch) / "server.log", progress=progress) as target,

@@ -41,6 +41,12 @@ class Case:
     variables: Mapping[str, Json]
     asserts: tuple[AssertSpec, ...]
 
+    @property
+    def messages(self) -> tuple[Mapping[str, Json], ...]:
+        """The messages as they are sent, with the bytes of pictures, which the record does not keep."""
+        sent = self.body["messages"]
+        return tuple(one for one in sent if isinstance(one, dict)) if isinstance(sent, list) else ()
+
     def request(self, repeat: int) -> dict[str, Json]:
         """The request body of one repeat, without `model`."""
         seed = self.body.get("seed", 0)

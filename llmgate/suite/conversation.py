@@ -156,12 +156,16 @@ def _part(part: Json, where: str, picture: Picture) -> Json:
 
 def _without_bytes(part: Json) -> Json:
     match part:
+        case {"image_url": {"url": str(url), "detail": str(detail)}} if url.startswith(INLINE):
+            return picture_part(_named(url), detail)
         case {"image_url": {"url": str(url)}} if url.startswith(INLINE):
-            kind = url[len(INLINE) :].partition(";")[0]
-            detail = part["image_url"].get("detail")
-            return picture_part(f"{kind} sha256:{hashlib.sha256(url.encode()).hexdigest()}", detail)
+            return picture_part(_named(url))
         case _:
             return part
+
+
+def _named(url: str) -> str:
+    return f"{url[len(INLINE) :].partition(';')[0]} sha256:{hashlib.sha256(url.encode()).hexdigest()}"
 
 
 def _worded(wire: Wire) -> str:
