@@ -104,8 +104,7 @@ def chat_workload(
         **({"ignore_eos": True} if ignore_eos else {}),
     }
     bodies = tuple(
-        _dump({**common, "messages": [_sent(message) for message in messages]}, name)
-        for messages in prompts
+        _dump({**common, "messages": [_sent(message) for message in messages]}, name) for messages in prompts
     )
     length = f"exactly {max_tokens}" if ignore_eos else f"at most {max_tokens}"
     description = f"{len(bodies)} chat prompts, {length} output tokens, streamed"

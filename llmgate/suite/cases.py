@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.record.schema import CaseKey, PlannedCase, SuiteIdentity
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.leakage import Leak, find_leaks
 from llmgate.suite.messages import Asked, make_asker
 from llmgate.suite.spec import Suite
 from llmgate.suite.template import Template
@@ -59,11 +60,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSuite:
-    """A suite with its dataset loaded and all its cases rendered."""
+    """A suite with its dataset loaded and all its cases rendered.
+
+    Attributes:
+        suite: The suite.
+        dataset: Its rows.
+        cases: What is asked.
+        warnings: What somebody should look at, although the suite can run.
+    """
 
     suite: Suite
     dataset: Dataset
     cases: tuple[Case, ...]
+    warnings: tuple[str, ...] = ()
 
     def identity(self, path: str) -> SuiteIdentity:
         """What the run record says about this suite."""
@@ -97,10 +106,14 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     for spec in suite.asserts:
         vocabulary.validate(spec, dataset.rows[0].values)
     values = [(spec, value_template(spec)) for spec in suite.asserts]
-    cases = tuple(plan_case(suite, row, asker.ask(row), values, repeat or suite.repeat) for row in dataset.rows)
+    asked = [asker.ask(row) for row in dataset.rows]
+    warnings = check_leaks(suite, find_leaks(asker, dataset.rows, [one.wire for one in asked]))
+    cases = tuple(
+        plan_case(suite, row, one, values, repeat or suite.repeat) for row, one in zip(dataset.rows, asked, strict=True)
+    )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
-    return PlannedSuite(suite=suite, dataset=dataset, cases=cases)
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings)
 
 
 def check_columns(suite: Suite, dataset: Dataset) -> None:
@@ -112,6 +125,25 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
                 where=str(suite.path),
                 fix=did_you_mean(column, dataset.columns),
             )
+
+
+def check_leaks(suite: Suite, leaks: Sequence[Leak]) -> tuple[str, ...]:
+    """Refuse examples that are test rows, and word those that nearly are.
+
+    Raises:
+        SuiteError: If a row stands in the prompt word for word, unless the suite allows it.
+    """
+    if suite.allow_leakage:
+        return ()
+    exact = [leak for leak in leaks if leak.exact]
+    if exact:
+        more = f", and {len(exact) - 1} more" if len(exact) > 1 else ""
+        raise SuiteError(
+            f"the prompt gives test rows away: {exact[0]}{more}",
+            where=str(suite.path),
+            fix="Take other examples, or write `allow-leakage: true` if that is meant",
+        )
+    return tuple(f"{suite.path}: {leak}" for leak in leaks)
 
 
 def plan_case(

@@ -38,6 +38,8 @@ __all__ = ["WRITTEN_ROLES", "KeptMessage", "KeptPrompt", "read_prompt_file"]
 MAX_BYTES: Final = 1_000_000
 WRITTEN_ROLES: Final = ("system", "user", "assistant")
 """Roles of messages that people write; a tool's answers come from conversations in the dataset."""
+HEADING_ROLES: Final = frozenset({*WRITTEN_ROLES, "developer", "tool"})
+"""What starts a message; those that cannot be written are refused rather than taken for text."""
 HEADING: Final = re.compile(r"#[ \t]+(\w+)[ \t]*")
 FRONT: Final = frozenset({"version", "description"})
 YAML_SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
@@ -136,7 +138,7 @@ def _split(lines: list[str], first: int, path: Path) -> list[KeptMessage]:
     starts = [
         (index, match.group(1).lower())
         for index, line in enumerate(lines)
-        if index >= first and (match := HEADING.fullmatch(line)) and match.group(1).lower() in (*WRITTEN_ROLES, "developer", "tool")
+        if index >= first and (match := HEADING.fullmatch(line)) and match.group(1).lower() in HEADING_ROLES
     ]
     if not starts:
         text = "\n".join(lines[first:]).strip()

@@ -10,11 +10,13 @@ Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["GRAM", "NEAR", "containment", "grams", "jaccard", "near_groups", "plain"]
 
