@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -99,7 +100,9 @@ class GateRun:
             SuiteError, DatasetError: With file, line and advice.
         """
         if nodeid not in self._suites:
-            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat)
+            planned = self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat)
+            for warning in planned.warnings:
+                warnings.warn(pytest.PytestCollectionWarning(warning), stacklevel=1)
         return self._suites[nodeid]
 
     def order(self, items: list[pytest.Item]) -> None:

@@ -16,7 +16,7 @@ from llmgate.suite.dataset import lock_path, read_lock
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {
         "id": f"r{i}",
         "text": f"Question number {i * 7919} about the {'cat' if i % 2 else 'dog'}",

@@ -79,3 +79,10 @@ def test_other_examples_labels_and_instructions_are_no_leaks(tmp_path: Path, mes
 
 def test_leaks_do_not_change_the_digest(tmp_path: Path) -> None:
     assert plan(tmp_path, ASK).suite.digest == plan(tmp_path, ASK, extra="allow-leakage: true\n").suite.digest
+
+
+def test_pytest_shows_the_warning(pytester: pytest.Pytester) -> None:
+    near = ("user", "Review: My parcel arrived broken and nobody answers.\nSentiment:")
+    plan(pytester.path, near, ASK)
+    result = pytester.runpytest_inprocess("leak.yaml", "--collect-only", "-W", "default")
+    result.stdout.fnmatch_lines(["*PytestCollectionWarning: *leak.yaml: row 'c' (line 3): its column 'text' nearly*"])

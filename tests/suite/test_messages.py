@@ -67,7 +67,7 @@ def test_a_column_holds_the_conversation(tmp_path: Path, prompt: str) -> None:
 
 def test_written_messages_stand_around_it(tmp_path: Path) -> None:
     prompt = '[{role: system, content: "Be kind, {{ id }}."}, {messages: talk}, {role: user, content: "Really?"}]'
-    case = plan(tmp_path, prompt, [{"id": "a", "talk": TALK[:1] + [{"role": "assistant", "content": "Ho"}]}]).cases[0]
+    case = plan(tmp_path, prompt, [{"id": "a", "talk": [*TALK[:1], {"role": "assistant", "content": "Ho"}]}]).cases[0]
     assert [m.content for m in case.planned.messages] == ["Be kind, a.", "Hi {{ id }}", "Ho", "Really?"]
 
 

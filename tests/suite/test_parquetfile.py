@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pa = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "a", "q": "x", "n": 1, "tags": ["u"], "more": {"k": 1.5}, "ok": True},
     {"id": "b", "q": None, "n": 2, "tags": [], "more": {"k": None}, "ok": False},
 ]

@@ -9,7 +9,7 @@ import pytest
 from llmgate.errors import SuiteError
 from llmgate.record.policy import Aggregate, Role
 from llmgate.suite.document import read_document
-from llmgate.suite.spec import Suite, is_suite_file, load_suite
+from llmgate.suite.spec import PromptMessage, Suite, is_suite_file, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     assert (suite.name, suite.version, suite.repeat) == ("facts", "1.0.0", 2)
     assert suite.source.path == (tmp_path / "data/facts.jsonl").resolve()
     assert (suite.id_column, suite.cluster_column, suite.slice_columns) == ("id", "page", ("topic",))
-    assert [message.role for message in suite.prompt] == ["system", "user"]
+    assert [message.role for message in suite.prompt if isinstance(message, PromptMessage)] == ["system", "user"]
     assert suite.sampling == {"temperature": 0, "max_tokens": 24, "seed": 7}
     regex = suite.asserts[1]
     assert (regex.type, regex.negated, regex.name, regex.required, regex.weight) == (
