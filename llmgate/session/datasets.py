@@ -152,9 +152,9 @@ def verify(names: Sequence[str], *, beside: Path | None = None, id_column: str |
         UsageError: If there is nothing to verify.
     """
     results: dict[Path, Verified] = {}
-    for name in dict.fromkeys(_expanded(names)):
+    for name, folder in dict.fromkeys(_expanded(names, beside)):
         try:
-            named = find_dataset(name, beside=beside, id_column=id_column)
+            named = find_dataset(name, beside=folder, id_column=id_column)
             if named.source.lock.resolve() in results:
                 continue
             results[named.source.lock.resolve()] = Verified(name=named.source.name, lock=check_dataset(named))
@@ -301,29 +301,31 @@ def _locked_id_column(source: Source) -> str:
     return read_lock(source).id_column if source.lock.exists() else "id"
 
 
-def _expanded(names: Iterable[str]) -> list[str]:
-    found: list[str] = []
+def _expanded(names: Iterable[str], beside: Path | None) -> list[tuple[str, Path | None]]:
+    """Names with what lies below folders, each with the folder in which the lock of a URI lies."""
+    found: list[tuple[str, Path | None]] = []
     for name in names:
         folder = Path(name)
         if not folder.is_dir():
-            found.append(name)
+            found.append((name, beside))
             continue
-        found += [str(p) for p in sorted(folder.rglob("*")) if p.suffix.lower() in YAML_SUFFIXES and is_suite_file(p)]
+        suites = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in YAML_SUFFIXES and is_suite_file(p))
+        found += [(str(path), None) for path in suites]
         for lock in sorted(folder.rglob(f"*{LOCK_SUFFIX}")):
-            found += _data_of(lock)
+            found += [(one, lock.parent) for one in _locked_by(lock)]
     return found
 
 
-def _data_of(lock: Path) -> list[str]:
-    """The data file beside a lock; none for a lock of data elsewhere, which its suite names."""
+def _locked_by(lock: Path) -> list[str]:
+    """What a lock is for: the data file beside it, or the URI that it names."""
     stem = lock.name.removesuffix(LOCK_SUFFIX)
     candidates = [lock.with_name(stem + suffix) for kind in Format for suffix in suffixes(kind)]
     there = [str(path) for path in candidates if path.exists()]
     try:
-        remote = bool(parse_lock(lock.read_bytes(), as_source(candidates[0])).source)
+        uri = parse_lock(lock.read_bytes(), as_source(candidates[0])).source
     except (OSError, DatasetError):
-        remote = False
-    return there or ([] if remote else [str(candidates[0])])
+        uri = ""  # reading it again says what is wrong with it
+    return there or [uri or str(candidates[0])]
 
 
 def _git_blob(path: Path, ref: str) -> bytes:

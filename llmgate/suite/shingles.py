@@ -61,8 +61,11 @@ def jaccard(first: Hashes, second: Hashes) -> float:
 
 
 def containment(part: Hashes, whole: Hashes) -> float:
-    """|A ∩ B| / |A|: how much of A stands in B; nothing is contained nowhere."""
-    return float(np.isin(part, whole, assume_unique=True).sum() / part.size) if part.size else 0.0
+    """|A ∩ B| / |A|: how much of A stands in B, both sorted; nothing is contained nowhere."""
+    if not part.size or not whole.size:
+        return 0.0
+    places = np.minimum(np.searchsorted(whole, part), whole.size - 1)
+    return float((whole[places] == part).sum() / part.size)
 
 
 def near_groups(texts: Sequence[str], *, near: float = NEAR) -> list[tuple[int, ...]]:

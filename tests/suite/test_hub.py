@@ -13,6 +13,7 @@ from support.project import write_suite
 
 from llmgate.errors import DatasetError, SuiteError
 from llmgate.score.checks import VOCABULARY
+from llmgate.session.datasets import verify
 from llmgate.suite.dataset import check_lock, load_dataset, write_lock
 from llmgate.suite.locate import is_uri, locate
 from llmgate.suite.spec import load_suite
@@ -166,6 +167,16 @@ def test_the_hubs_refusals_are_worded(hub: Path) -> None:
         locate(URI.replace("test.jsonl", "none.jsonl"), hub).read(missing_fix="")
     with pytest.raises(DatasetError, match="has no commit ffff"):
         locate(f"hf://datasets/acme/faq/x.jsonl@{'f' * 40}", hub).read(missing_fix="")
+
+
+def test_a_folder_is_verified_with_what_lies_elsewhere(cache: Path, tmp_path: Path) -> None:
+    put(cache)
+    write_lock(locate(URI, tmp_path))
+    (result,) = verify([str(tmp_path)])
+    assert (result.name, result.problem) == (URI, None)
+    (cache / "datasets--acme--faq" / "snapshots" / COMMIT / "data" / "test.jsonl").write_bytes(ROWS[: len(ROWS) // 2])
+    (result,) = verify([str(tmp_path)])
+    assert "row 'b' removed since version 1.0.0" in str(result.problem)
 
 
 def test_the_lock_file_says_where_it_is_from(cache: Path, tmp_path: Path) -> None:

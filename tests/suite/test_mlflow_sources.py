@@ -8,7 +8,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,7 +41,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
-        import pandas as pd
+
+        data: Any = mlflow.data
+        pd = pytest.importorskip("pandas")
         from mlflow.genai.datasets import create_dataset
 
         before = mlflow.get_tracking_uri()
@@ -52,10 +54,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         create_dataset(name="empty", experiment_id=[experiment])
         (folder / "rows.jsonl").write_text('{"id": "a", "q": "x"}\n', encoding="utf-8")
         frame = pd.DataFrame({"q": ["x"]})
-        kept = mlflow.data.from_pandas(frame, source=str(folder / "rows.jsonl"), name="rows")
+        kept = data.from_pandas(frame, source=str(folder / "rows.jsonl"), name="rows")
         with mlflow.start_run(experiment_id=experiment) as run:
             mlflow.log_input(kept)
-            mlflow.log_input(mlflow.data.from_pandas(frame, name="memory"))
+            mlflow.log_input(data.from_pandas(frame, name="memory"))
             mlflow.log_input(dataset)
         with mlflow.start_run(experiment_id=experiment) as lonely:
             mlflow.log_input(kept)
