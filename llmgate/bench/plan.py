@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from llmgate.record.schema import Message
 
@@ -63,7 +64,7 @@ class Workload:
 
 
 def chat_workload(
-    prompts: Sequence[Sequence[Message]],
+    prompts: Sequence[Sequence[Message | Mapping[str, object]]],
     *,
     name: str,
     model: str,
@@ -74,7 +75,7 @@ def chat_workload(
     """Requests for chat completions, streamed, with usage.
 
     Args:
-        prompts: One conversation per request.
+        prompts: One conversation per request; messages may be given as they are sent, with parts and tool calls.
         name: Name of the workload.
         model: The served model's name. It is not part of the digest: champion and candidate get the same workload.
         max_tokens: Longest answer, in tokens.
@@ -103,12 +104,15 @@ def chat_workload(
         **({"ignore_eos": True} if ignore_eos else {}),
     }
     bodies = tuple(
-        _dump({**common, "messages": [{"role": m.role, "content": m.content} for m in messages]}, name)
-        for messages in prompts
+        _dump({**common, "messages": [_sent(message) for message in messages]}, name) for messages in prompts
     )
     length = f"exactly {max_tokens}" if ignore_eos else f"at most {max_tokens}"
     description = f"{len(bodies)} chat prompts, {length} output tokens, streamed"
     return Workload(name=name, description=description, bodies=bodies, digest=digest_bodies(bodies))
+
+
+def _sent(message: Message | Mapping[str, object]) -> Mapping[str, object]:
+    return message if isinstance(message, Mapping) else {"role": message.role, "content": message.content}
 
 
 def digest_bodies(bodies: Sequence[bytes]) -> str:

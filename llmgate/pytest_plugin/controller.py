@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,7 +103,9 @@ class GateRun:
             SuiteError, DatasetError: With file, line and advice.
         """
         if nodeid not in self._suites:
-            self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat, vocabulary=self.vocabulary)
+            planned = self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat, vocabulary=self.vocabulary)
+            for warning in planned.warnings:
+                warnings.warn(pytest.PytestCollectionWarning(warning), stacklevel=1)
         return self._suites[nodeid]
 
     @property

@@ -21,6 +21,7 @@ __all__ = [
     "RECORD_MINOR",
     "CaseKey",
     "CaseResult",
+    "ChatRole",
     "CheckResult",
     "Failure",
     "FailureKind",
@@ -45,6 +46,10 @@ RECORD_MAJOR = 1
 """Readers refuse a record with another major version."""
 RECORD_MINOR = 1
 """Readers ignore what a newer minor version added."""
+
+
+ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
+"""Who says a message."""
 
 
 class Outcome(StrEnum):
@@ -81,10 +86,18 @@ class CaseKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One chat message."""
+    """One chat message.
 
-    role: Literal["system", "user", "assistant"]
+    Attributes:
+        role: Who says it.
+        content: Its text, as a reader sees it; pictures and calls of tools are worded.
+        wire: The message as it is sent, where role and content do not say it all; a picture's bytes are named by
+            their digest.
+    """
+
+    role: ChatRole
     content: str
+    wire: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ def bench_endpoint(
         BenchError: If the server cannot be reached.
     """
     plan = plan_paths(suites, settings)
-    prompts = [case.planned.messages for case in plan.cases]
+    prompts = [case.messages for case in plan.cases]
     with (
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as scratch,
         open_target(settings, log_path=Path(scratch) / "server.log", progress=progress) as target,

@@ -167,7 +167,7 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Pro
             continue
         progress.stage(f"measuring serving: {spec.requests} requests, {spec.concurrency} in flight")
         workload = chat_workload(
-            [case.planned.messages for case in planned.cases],
+            [case.messages for case in planned.cases],
             name=planned.suite.name,
             model=target.endpoint.model,
             max_tokens=spec.max_tokens,

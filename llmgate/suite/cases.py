@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
-from llmgate.record.schema import CaseKey, Message, PlannedCase, SuiteIdentity
+from llmgate.record.schema import CaseKey, PlannedCase, SuiteIdentity
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.leakage import Leak, find_leaks
+from llmgate.suite.messages import Asked, make_asker
 from llmgate.suite.spec import Suite
 from llmgate.suite.template import Template
 
@@ -40,6 +42,12 @@ class Case:
     variables: Mapping[str, Json]
     asserts: tuple[AssertSpec, ...]
 
+    @property
+    def messages(self) -> tuple[Mapping[str, Json], ...]:
+        """The messages as they are sent, with the bytes of pictures, which the record does not keep."""
+        sent = self.body["messages"]
+        return tuple(one for one in sent if isinstance(one, dict)) if isinstance(sent, list) else ()
+
     def request(self, repeat: int) -> dict[str, Json]:
         """The request body of one repeat, without `model`."""
         seed = self.body.get("seed", 0)
@@ -52,11 +60,19 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSuite:
-    """A suite with its dataset loaded and all its cases rendered."""
+    """A suite with its dataset loaded and all its cases rendered.
+
+    Attributes:
+        suite: The suite.
+        dataset: Its rows.
+        cases: What is asked.
+        warnings: What somebody should look at, although the suite can run.
+    """
 
     suite: Suite
     dataset: Dataset
     cases: tuple[Case, ...]
+    warnings: tuple[str, ...] = ()
 
     def identity(self, path: str) -> SuiteIdentity:
         """What the run record says about this suite."""
@@ -84,20 +100,20 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
         DatasetError: If the dataset differs from its lock or cannot be read.
         SuiteError: If a column is missing, a template fails, an assert's value is impossible, or no case results.
     """
-    dataset = load_dataset(suite.dataset, id_column=suite.id_column)
+    dataset = load_dataset(suite.source, id_column=suite.id_column)
     check_columns(suite, dataset)
-    prompt = [(message, Template.compile(message.content, where=message.where)) for message in suite.prompt]
-    for message, template in prompt:
-        check_names(template, dataset, message.where)
+    asker = make_asker(suite, dataset.columns)
     for spec in suite.asserts:
         vocabulary.validate(spec, dataset.rows[0].values)
     values = [(spec, value_template(spec)) for spec in suite.asserts]
+    asked = [asker.ask(row) for row in dataset.rows]
+    warnings = check_leaks(suite, find_leaks(asker, dataset.rows, [one.wire for one in asked]))
     cases = tuple(
-        plan_case(suite, row, [(m.role, t) for m, t in prompt], values, repeat or suite.repeat) for row in dataset.rows
+        plan_case(suite, row, one, values, repeat or suite.repeat) for row, one in zip(dataset.rows, asked, strict=True)
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
-    return PlannedSuite(suite=suite, dataset=dataset, cases=cases)
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings)
 
 
 def check_columns(suite: Suite, dataset: Dataset) -> None:
@@ -105,36 +121,43 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
     for column in (suite.id_column, suite.cluster_column, *suite.slice_columns):
         if column is not None and column not in dataset.columns:
             raise SuiteError(
-                f"the dataset {suite.dataset.name} has no column {column!r}",
+                f"the dataset {suite.source.name} has no column {column!r}",
                 where=str(suite.path),
                 fix=did_you_mean(column, dataset.columns),
             )
 
 
-def check_names(template: Template, dataset: Dataset, where: str) -> None:
-    """Refuse prompt variables that the dataset does not have: they would silently render to nothing."""
-    for name in sorted(template.names - set(dataset.columns)):
+def check_leaks(suite: Suite, leaks: Sequence[Leak]) -> tuple[str, ...]:
+    """Refuse examples that are test rows, and word those that nearly are.
+
+    Raises:
+        SuiteError: If a row stands in the prompt word for word, unless the suite allows it.
+    """
+    if suite.allow_leakage:
+        return ()
+    exact = [leak for leak in leaks if leak.exact]
+    if exact:
+        more = f", and {len(exact) - 1} more" if len(exact) > 1 else ""
         raise SuiteError(
-            f"the prompt uses {name!r}, which is no column of the dataset",
-            where=where,
-            fix=did_you_mean(name, dataset.columns),
+            f"the prompt gives test rows away: {exact[0]}{more}",
+            where=str(suite.path),
+            fix="Take other examples, or write `allow-leakage: true` if that is meant",
         )
+    return tuple(f"{suite.path}: {leak}" for leak in leaks)
 
 
 def plan_case(
     suite: Suite,
     row: Row,
-    prompt: list[tuple[str, Template]],
+    asked: Asked,
     values: list[tuple[AssertSpec, Template | None]],
     repeat: int,
 ) -> Case:
-    """Render one row."""
+    """One row with what it asks."""
     variables = row.values
-    messages = tuple(Message(role=role, content=template.render(variables)) for role, template in prompt)  # type: ignore[arg-type]
-    body: dict[str, Json] = {
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
-        **suite.sampling,
-    }
+    body: dict[str, Json] = {"messages": list(asked.wire), **suite.sampling}
+    if asked.tools:
+        body["tools"] = asked.tools
     return Case(
         planned=PlannedCase(
             suite=suite.name,
@@ -142,7 +165,7 @@ def plan_case(
             repeats=repeat,
             cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
             slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
-            messages=messages,
+            messages=asked.messages,
             expected=expected_text(values, variables),
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
         ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Document", "Reader", "read_document", "syntax_error"]
+__all__ = ["Document", "Reader", "parse_document", "read_document", "syntax_error"]
 
 MAX_BYTES: Final = 1_000_000
 MAX_NODES: Final = 100_000
@@ -53,22 +53,23 @@ class Document:
 class Reader:
     """Turns composed nodes into data, counting them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, first_line: int = 1) -> None:
         self.path = path
+        self.first_line = first_line
         self.nodes = 0
         self.lines: dict[tuple[str | int, ...], int] = {}
         self.scalars = yaml.SafeLoader("")
 
     def fail(self, node: yaml.Node, what: str, fix: str) -> SuiteError:
         """The error for what stands at a node."""
-        return SuiteError(what, where=f"{self.path}:{node.start_mark.line + 1}", fix=fix)
+        return SuiteError(what, where=f"{self.path}:{node.start_mark.line + self.first_line}", fix=fix)
 
     def read(self, node: yaml.Node, location: tuple[str | int, ...]) -> Json:
         """Convert one node and what is below it."""
         self.nodes += 1
         if self.nodes > MAX_NODES or len(location) > MAX_DEPTH:
             raise self.fail(node, "the file grows too large or too deep", "Move the content into a dataset")
-        self.lines.setdefault(location, node.start_mark.line + 1)
+        self.lines.setdefault(location, node.start_mark.line + self.first_line)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
@@ -90,7 +91,7 @@ class Reader:
             key = self.key(key_node)
             if key in result:
                 raise self.fail(key_node, f"the key {key!r} is written twice", "Remove one of them")
-            self.lines[(*location, key)] = key_node.start_mark.line + 1
+            self.lines[(*location, key)] = key_node.start_mark.line + self.first_line
             result[key] = self.read(child, (*location, key))
         return result
 
@@ -111,6 +112,20 @@ def read_document(path: Path) -> Document:
         data = path.read_bytes()
     except OSError as error:
         raise SuiteError(f"cannot be read ({error.strerror})", where=str(path), fix="Check the path") from error
+    return parse_document(data, path)
+
+
+def parse_document(data: bytes, path: Path, *, first_line: int = 1) -> Document:
+    """Read YAML whose top level is a mapping.
+
+    Args:
+        data: The YAML.
+        path: The file that it stands in, for messages.
+        first_line: The line of that file on which it starts.
+
+    Raises:
+        SuiteError: With file and line, if it cannot be parsed or is not a mapping.
+    """
     if len(data) > MAX_BYTES:
         raise SuiteError(f"the file has {len(data)} bytes", where=str(path), fix="Move the rows into a dataset")
     try:
@@ -120,19 +135,19 @@ def read_document(path: Path) -> Document:
     except RecursionError as error:
         raise SuiteError("the file is nested too deeply", where=str(path), fix="Flatten it") from error
     except yaml.YAMLError as error:
-        raise syntax_error(path, error) from error
+        raise syntax_error(path, error, first_line) from error
     if not isinstance(node, yaml.MappingNode):
         raise SuiteError("the file holds no settings", where=str(path), fix="Start it with `llmgate: 1`")
-    reader = Reader(path)
+    reader = Reader(path, first_line)
     result = reader.read(node, ())
     if not isinstance(result, dict):  # a mapping node always gives a dict; this tells the type checker
         raise TypeError(type(result))
     return Document(path=path, data=result, lines=reader.lines)
 
 
-def syntax_error(path: Path, error: yaml.YAMLError) -> SuiteError:
+def syntax_error(path: Path, error: yaml.YAMLError, first_line: int = 1) -> SuiteError:
     """Word a YAML syntax error with its line."""
     mark = getattr(error, "problem_mark", None)
     problem: str | Sequence[str] = getattr(error, "problem", None) or "invalid YAML"
-    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    where = f"{path}:{mark.line + first_line}" if mark else str(path)
     return SuiteError(f"this is not valid YAML ({problem})", where=where, fix="Check indentation and quotes")

@@ -12,11 +12,23 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
+from llmgate.suite.formats import Format
+from llmgate.suite.source import Source, as_source, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LOCK_MAJOR", "Lock", "lock_path", "next_version", "read_bytes", "read_lock", "save_lock", "version_key"]
+__all__ = [
+    "LOCK_MAJOR",
+    "Lock",
+    "lock_path",
+    "next_version",
+    "parse_lock",
+    "read_lock",
+    "save_lock",
+    "version_key",
+    "write_atomically",
+]
 
 LOCK_MAJOR = 1
 """A lock of another major version is refused."""
@@ -39,6 +51,10 @@ class Lock:
         row_count: Number of rows.
         columns: Column to its JSON types.
         rows: One `digest id` per row, in file order.
+        format: How the data is written.
+        source: The pinned URI of data that lies elsewhere; empty for a file beside the lock.
+        upstream: What the data's keeper calls this content, such as MLflow's digest; for readers only.
+        origin: Where rows that were made from others come from; for readers only.
         major: Format of this file.
 
     Raises:
@@ -53,10 +69,16 @@ class Lock:
     row_count: int
     columns: Mapping[str, str]
     rows: tuple[str, ...]
+    format: str = Format.JSONL.value
+    source: str = ""
+    upstream: str = ""
+    origin: str = ""
     major: int = LOCK_MAJOR
 
     def __post_init__(self) -> None:
         version_key(self.version)
+        if self.format not in set(Format):
+            raise ValueError(f"format {self.format!r} is not one of {', '.join(Format)}")
         if not SHA256.fullmatch(self.sha256):
             raise ValueError(f"sha256 {self.sha256!r} is not 64 hexadecimal digits")
         if not all(ROW_LINE.fullmatch(line) for line in self.rows):
@@ -70,20 +92,31 @@ class Lock:
         return {line[65:]: line[:64] for line in self.rows}
 
 
-def lock_path(path: Path) -> Path:
-    """Return where the lock of a dataset lies."""
-    return path.with_name(f"{path.stem}.lock.json")
+def lock_path(path: Path | Source) -> Path:
+    """Return where the lock of a dataset lies: beside the file, or beside the suite for data that lies elsewhere."""
+    return as_source(path).lock
 
 
-def read_lock(path: Path) -> Lock:
-    """Read the lock of the dataset at `path`, without comparing.
+def read_lock(path: Path | Source) -> Lock:
+    """Read the lock of a dataset, without comparing.
 
     Raises:
         DatasetError: If it is missing, malformed, or of an unknown major version.
     """
-    where = str(lock_path(path))
-    relock = f"Restore it from version control, or delete it and run `llmgate lock {path}`"
-    data = read_bytes(lock_path(path), missing_fix=f"Run `llmgate lock {path}` and commit the lock with the data")
+    source = as_source(path)
+    return parse_lock(
+        read_bytes(source.lock, missing_fix=f"Run `{source.command}` and commit the lock with the data"), source
+    )
+
+
+def parse_lock(data: bytes, source: Source) -> Lock:
+    """Read the bytes of a lock.
+
+    Raises:
+        DatasetError: If it is malformed, or of an unknown major version.
+    """
+    where = str(source.lock)
+    relock = f"Restore it from version control, or delete it and run `{source.command}`"
     try:
         head = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -106,13 +139,13 @@ def read_lock(path: Path) -> Lock:
     return lock
 
 
-def save_lock(path: Path, lock: Lock) -> None:
-    """Write the lock of the dataset at `path`: whole or not at all.
+def save_lock(path: Path | Source, lock: Lock) -> None:
+    """Write the lock of a dataset: whole or not at all. What says nothing is left out.
 
     Raises:
         DatasetError: If it cannot be written.
     """
-    fields = {
+    fields: dict[str, object] = {
         "major": lock.major,
         "name": lock.name,
         "version": lock.version,
@@ -123,8 +156,15 @@ def save_lock(path: Path, lock: Lock) -> None:
         "columns": dict(lock.columns),
         "rows": lock.rows,
     }
+    if lock.format != Format.JSONL:
+        fields["format"] = lock.format
+    fields |= {
+        name: text
+        for name, text in (("source", lock.source), ("upstream", lock.upstream), ("origin", lock.origin))
+        if text
+    }
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
-    _write_atomically(lock_path(path), f"{text}\n".encode())
+    write_atomically(lock_path(path), f"{text}\n".encode())
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -145,25 +185,12 @@ def next_version(version: str) -> str:
     return f"{major}.{minor + 1}.0"
 
 
-def read_bytes(path: Path, *, missing_fix: str) -> bytes:
-    """Read a file.
-
-    Args:
-        path: The file.
-        missing_fix: What to advise if it does not exist.
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
 
     Raises:
-        DatasetError: If it cannot be read.
+        DatasetError: If it cannot be written.
     """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise DatasetError("there is no such file", where=str(path), fix=missing_fix) from error
-    except OSError as error:
-        raise DatasetError(f"cannot be read: {error.strerror}", where=str(path), fix="Check the path") from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as file:

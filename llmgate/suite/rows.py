@@ -1,22 +1,25 @@
-"""JSONL bytes to rows: strict, so that a typo in one line cannot become a silently different case."""
+"""The bytes of a data file to rows: strict, so that a typo in one line cannot become a silently different case."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Never
 
 from llmgate.errors import DatasetError
 from llmgate.suite.asserts import Json
+from llmgate.suite.formats import NO_TYPES, Format, read_records
+from llmgate.suite.strictjson import json_type
 
-__all__ = ["MAX_ID_LENGTH", "Row", "column_types", "parse_rows"]
+__all__ = ["MAX_ID_LENGTH", "RESERVED", "Row", "column_types", "parse_rows"]
+
+RESERVED = "__"
+"""Columns whose names start so speak to llmgate (`__expected`, …); a row without one says nothing."""
 
 MAX_ID_LENGTH = 200
 """Characters. Ids become test names and file names of reports."""
@@ -31,7 +34,7 @@ class Row:
 
     Attributes:
         id: Stable and unique within the dataset.
-        line: 1-based line in the file.
+        line: 1-based line in the file; in a Parquet file, the number of the row.
         values: Column to value, the id included.
         digest: SHA-256 of the values as canonical JSON: blind to spacing and key order, not to anything else.
     """
@@ -42,34 +45,31 @@ class Row:
     digest: str
 
 
-class _NotStrictJsonError(ValueError):
-    """Python's JSON reader takes it, but the JSON standard or a second reader would not."""
-
-
-def parse_rows(data: bytes, *, source: str, id_column: str = "id") -> tuple[Row, ...]:
-    """Read the bytes of a JSONL file.
+def parse_rows(
+    data: bytes,
+    *,
+    source: str,
+    id_column: str = "id",
+    kind: Format = Format.JSONL,
+    types: Mapping[str, str] = NO_TYPES,
+) -> tuple[Row, ...]:
+    """Read the bytes of a data file.
 
     Args:
         data: The file.
         source: The file's name, for messages.
         id_column: The column that names the row; its value is text or an integer.
+        kind: The file's format.
+        types: Column types for CSV, as a lock has them; a column that is not named is text.
 
     Raises:
-        DatasetError: If it is not UTF-8, has no rows, or a line is not one JSON object with a usable and unique id
-            and the same columns as the others.
+        DatasetError: If it is malformed, has no rows, or a row has no usable and unique id or other columns than the
+            rest.
     """
-    if data.startswith(b"\xef\xbb\xbf"):
-        raise DatasetError("starts with a byte order mark", where=source, fix="Save it as UTF-8 without BOM")
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise DatasetError("has no rows", where=source, fix="Write one JSON object per line")
     rows: list[Row] = []
     first_line: dict[str, int] = {}
-    for number, raw in enumerate(lines, start=1):
+    for number, values in read_records(data, kind, source=source, types=types):
         where = f"{source}:{number}"
-        values = _parse_object(raw, where=where)
         row_id = _row_id(values, id_column, where=where)
         if row_id in first_line:
             raise DatasetError(
@@ -81,6 +81,9 @@ def parse_rows(data: bytes, *, source: str, id_column: str = "id") -> tuple[Row,
         rows.append(
             Row(id=row_id, line=number, values=MappingProxyType(values), digest=_row_digest(values, where=where))
         )
+    if not rows:
+        fix = "Write one JSON object per line" if kind is Format.JSONL else "Write at least one row"
+        raise DatasetError("has no rows", where=source, fix=fix)
     _refuse_ragged_columns(rows, source)
     return tuple(rows)
 
@@ -90,77 +93,8 @@ def column_types(rows: Sequence[Row]) -> dict[str, str]:
     seen: dict[str, set[str]] = {}
     for row in rows:
         for column, value in row.values.items():
-            seen.setdefault(column, set()).add(_json_type(value))
+            seen.setdefault(column, set()).add(json_type(value))
     return {column: "|".join(sorted(seen[column])) for column in sorted(seen)}
-
-
-def _json_type(value: Json) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case dict():
-            return "object"
-
-
-def _parse_object(raw: bytes, *, where: str) -> dict[str, Json]:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"byte {error.start + 1} of the line is not UTF-8", where=where, fix="Save the file as UTF-8"
-        ) from error
-    if not text.strip():
-        raise DatasetError("the line is blank", where=where, fix="Remove it, or write one JSON object")
-    try:
-        value = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
-        )
-    except json.JSONDecodeError as error:
-        raise DatasetError(
-            f"not JSON: {error.msg} (column {error.colno})", where=where, fix="Write one JSON object per line"
-        ) from error
-    except _NotStrictJsonError as error:
-        raise DatasetError(str(error), where=where, fix="Write what every JSON reader reads in the same way") from error
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(
-            "not JSON that can be read: a number is too long or values are nested too deeply",
-            where=where,
-            fix="Write long numbers as text",
-        ) from error
-    if not isinstance(value, dict):
-        raise DatasetError(
-            f"the line is a JSON {_json_type(value)}, not an object",
-            where=where,
-            fix='Write {"id": "…", …}',
-        )
-    return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    counts = Counter(key for key, _ in pairs)
-    for key, count in counts.items():
-        if count > 1:
-            raise _NotStrictJsonError(f"the key {key!r} stands {count} times in one object")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> Never:
-    raise _NotStrictJsonError(f"{name} is not a JSON value")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise _NotStrictJsonError(f"the number {text} is too large")
-    return number
 
 
 def _row_id(values: Mapping[str, Json], id_column: str, *, where: str) -> str:
@@ -173,7 +107,7 @@ def _row_id(values: Mapping[str, Json], id_column: str, *, where: str) -> str:
     value = values[id_column]
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise DatasetError(
-            f"{id_column!r} is a JSON {_json_type(value)}", where=where, fix="An id is text or an integer"
+            f"{id_column!r} is a JSON {json_type(value)}", where=where, fix="An id is text or an integer"
         )
     row_id = str(value)
     problem = _id_problem(row_id)
@@ -212,7 +146,7 @@ def _row_digest(values: Mapping[str, Json], *, where: str) -> str:
 def _refuse_ragged_columns(rows: Sequence[Row], source: str) -> None:
     counts = Counter(column for row in rows for column in row.values)
     for column, count in sorted(counts.items()):
-        if count == len(rows):
+        if count == len(rows) or column.startswith(RESERVED):
             continue
         # Blame the minority: with one row out of many it is that row's typo.
         has_it = 2 * count <= len(rows)

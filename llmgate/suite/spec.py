@@ -8,20 +8,34 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-from llmgate.errors import PolicyError, SuiteError, did_you_mean
+from llmgate.errors import DatasetError, PolicyError, SuiteError, did_you_mean
 from llmgate.record.policy import DEFAULT_ALPHA, Aggregate, MetricPolicy, Role
 from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.locate import locate
+from llmgate.suite.promptfile import KeptPrompt
+from llmgate.suite.promptpart import (
+    ContentPart,
+    Conversation,
+    Entries,
+    EntryPart,
+    Prompt,
+    PromptMessage,
+    column_path,
+    read_prompt,
+)
+from llmgate.suite.source import Source
+from llmgate.suite.toolspec import read_tools
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["SUITE_MAJOR", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
+__all__ = ["SUITE_MAJOR", "Conversation", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
 
 SUITE_MAJOR: Final = 1
 HEAD_BYTES: Final = 8192
@@ -33,13 +47,6 @@ class CasePart(Part):
     id: str = "id"
     cluster: str | None = None
     slices: list[str] = Field(default_factory=list)
-
-
-class MessagePart(Part):
-    """One entry of `prompt:`."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
 
 
 class SamplingPart(Part):
@@ -93,7 +100,8 @@ class SuitePart(Part):
     description: str = ""
     dataset: str
     case: CasePart = CasePart()
-    prompt: Annotated[list[MessagePart], Field(min_length=1)]
+    prompt: Entries
+    tools: str | list[Any] | None = None
     sampling: SamplingPart = SamplingPart()
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
     asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
@@ -102,15 +110,7 @@ class SuitePart(Part):
     gate: dict[Name, GatePart] = Field(default_factory=dict)
     serving: ServingPart | None = None
     judge: JudgePart = JudgePart()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptMessage:
-    """One message of the prompt, its content still a template."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-    where: str
+    allow_leakage: Annotated[bool, Field(alias="allow-leakage")] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +130,11 @@ class Suite:
     Attributes:
         digest: SHA-256 over everything that decides what is asked and how it is scored, except the dataset's
             content (the dataset has its own) and the gate policy (a margin may change without a new run).
+        source: Where the rows come from.
+        prompt: Messages and conversations, in order.
+        kept_prompts: The prompts that came from files and registries, for readers.
+        tools: The tools that requests offer, or the column that has them, or None.
+        allow_leakage: Whether examples in the prompt may be among the rows.
         sampling: Request fields, ready to be sent.
         threshold: The least weighted mean with which a case passes; None if all its asserts have to pass.
         metrics: One policy per metric that an assert feeds; metrics without a `gate:` entry are watched,
@@ -140,11 +145,14 @@ class Suite:
     version: str
     description: str
     path: Path
-    dataset: Path
+    source: Source
     id_column: str
     cluster_column: str | None
     slice_columns: tuple[str, ...]
-    prompt: tuple[PromptMessage, ...]
+    prompt: tuple[PromptMessage | Conversation, ...]
+    kept_prompts: tuple[KeptPrompt, ...] = ()
+    tools: list[Json] | Conversation | None = None
+    allow_leakage: bool = False
     sampling: Mapping[str, Json]
     repeat: int
     asserts: tuple[AssertSpec, ...]
@@ -184,20 +192,22 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     check_major(document)
     part = validate(document)
     asserts = read_asserts(document, part, vocabulary)
+    prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
+    tools = read_tools_key(document, part)
     judged = frozenset(spec.metric for spec in asserts if vocabulary.is_judge(spec.type))
     return Suite(
         name=part.suite,
         version=part.version,
         description=part.description,
         path=path,
-        dataset=(path.parent / part.dataset).resolve(),
+        source=find_dataset(document, part),
         id_column=part.case.id,
         cluster_column=part.case.cluster,
         slice_columns=tuple(part.case.slices),
-        prompt=tuple(
-            PromptMessage(role=one.role, content=one.content, where=document.where("prompt", i, "content"))
-            for i, one in enumerate(part.prompt)
-        ),
+        prompt=prompt.entries,
+        kept_prompts=prompt.kept,
+        tools=tools,
+        allow_leakage=part.allow_leakage,
         sampling=sampling_fields(part.sampling),
         repeat=part.repeat,
         asserts=asserts,
@@ -206,9 +216,30 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
-        digest=suite_digest(part, asserts, vocabulary),
+        digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def find_dataset(document: Document, part: SuitePart) -> Source:
+    """Where the rows come from; a bad URI is a mistake of the suite."""
+    try:
+        return locate(part.dataset, document.path.parent)
+    except DatasetError as error:
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        raise SuiteError(what, where=document.where("dataset"), fix=error.fix) from error
+
+
+def read_tools_key(document: Document, part: SuitePart) -> list[Json] | Conversation | None:
+    """`tools:` as definitions or as the column that has them."""
+    where = document.where("tools")
+    if part.tools is None:
+        return None
+    if "tools" in part.sampling.extra:
+        raise SuiteError("tools stand here and in sampling.extra", where=where, fix="Remove the ones in sampling.extra")
+    if isinstance(part.tools, str):
+        return Conversation(path=column_path(part.tools, where), where=where)
+    return read_tools(part.tools, where=where)
 
 
 def read_asserts(document: Document, part: SuitePart, vocabulary: Vocabulary) -> tuple[AssertSpec, ...]:
@@ -264,7 +295,7 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
     part: type[BaseModel] = SuitePart
     parts: dict[str, type[BaseModel]] = {
         "case": CasePart,
-        "prompt": MessagePart,
+        "prompt": EntryPart,
         "sampling": SamplingPart,
         "assert": AssertPart,
         "gate": GatePart,
@@ -273,7 +304,7 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "defaults": Defaults,
     }
     if len(location) > 1:
-        part = parts[str(location[0])]
+        part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
     return [field.alias or name for name, field in part.model_fields.items()]
 
 
@@ -318,12 +349,18 @@ def metric_policy(document: Document, part: SuitePart, name: str, *, judged: boo
         raise SuiteError(error.what, where=document.where("gate", name), fix=error.fix) from error
 
 
-def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...], vocabulary: Vocabulary) -> str:
+def suite_digest(
+    part: SuitePart,
+    prompt: Prompt,
+    tools: list[Json] | Conversation | None,
+    asserts: tuple[AssertSpec, ...],
+    vocabulary: Vocabulary,
+) -> str:
     """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
     types = {one.type for spec in asserts for one in (spec, *spec.asserts)} & vocabulary.names
     facts = {
         "suite": part.suite,
-        "prompt": [one.model_dump() for one in part.prompt],
+        "prompt": prompt.facts,
         "sampling": sampling_fields(part.sampling),
         "repeat": part.repeat,
         "case": part.case.model_dump(),
@@ -332,6 +369,8 @@ def suite_digest(part: SuitePart, asserts: tuple[AssertSpec, ...], vocabulary: V
         "assert": [without_places(asdict(spec)) for spec in asserts],
         "versions": {name: vocabulary.version(name) for name in sorted(types)},
     }
+    if tools is not None:
+        facts["tools"] = ".".join(tools.path) if isinstance(tools, Conversation) else tools
     return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 

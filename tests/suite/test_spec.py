@@ -9,7 +9,7 @@ import pytest
 from llmgate.errors import SuiteError
 from llmgate.record.policy import Aggregate, Role
 from llmgate.suite.document import read_document
-from llmgate.suite.spec import Suite, is_suite_file, load_suite
+from llmgate.suite.spec import PromptMessage, Suite, is_suite_file, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,11 +42,11 @@ serving: {concurrency: 4, requests: 16}
 class Vocabulary:
     names = frozenset({"equals", "icontains", "regex", "llm-rubric"})
 
-    def version(self, name: str) -> str:
-        return f"1 of {name}"
-
     def is_judge(self, name: str) -> bool:
         return name == "llm-rubric"
+
+    def version(self, name: str) -> str:
+        return "1" if name in self.names else "?"
 
     def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
         pass
@@ -61,9 +61,9 @@ def load(tmp_path: Path, text: str) -> Suite:
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     suite = load(tmp_path, GOOD)
     assert (suite.name, suite.version, suite.repeat) == ("facts", "1.0.0", 2)
-    assert suite.dataset == (tmp_path / "data/facts.jsonl").resolve()
+    assert suite.source.path == (tmp_path / "data/facts.jsonl").resolve()
     assert (suite.id_column, suite.cluster_column, suite.slice_columns) == ("id", "page", ("topic",))
-    assert [message.role for message in suite.prompt] == ["system", "user"]
+    assert [message.role for message in suite.prompt if isinstance(message, PromptMessage)] == ["system", "user"]
     assert suite.sampling == {"temperature": 0, "max_tokens": 24, "seed": 7}
     regex = suite.asserts[1]
     assert (regex.type, regex.negated, regex.name, regex.required, regex.weight) == (

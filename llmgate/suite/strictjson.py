@@ -1,0 +1,83 @@
+"""JSON that every reader reads in the same way: no duplicate keys, no NaN, no number that becomes infinite."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Never
+
+from llmgate.errors import DatasetError
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import Json
+
+__all__ = ["json_type", "parse_json"]
+
+
+class _NotStrictJsonError(ValueError):
+    """Python's JSON reader takes it, but the JSON standard or a second reader would not."""
+
+
+def parse_json(text: str, *, where: str, fix: str) -> Json:
+    """Read one JSON value.
+
+    Args:
+        text: The value.
+        where: `file:line`, for messages.
+        fix: What to advise if it is no JSON at all.
+
+    Raises:
+        DatasetError: If it is not JSON, or JSON that two readers could understand differently.
+    """
+    try:
+        value: Json = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except json.JSONDecodeError as error:
+        raise DatasetError(f"not JSON: {error.msg} (column {error.colno})", where=where, fix=fix) from error
+    except _NotStrictJsonError as error:
+        raise DatasetError(str(error), where=where, fix="Write what every JSON reader reads in the same way") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            "not JSON that can be read: a number is too long or values are nested too deeply",
+            where=where,
+            fix="Write long numbers as text",
+        ) from error
+    return value
+
+
+def json_type(value: Json) -> str:
+    """Name the JSON type of a value: `null`, `boolean`, `number`, `string`, `array` or `object`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+
+
+def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    counts = Counter(key for key, _ in pairs)
+    for key, count in counts.items():
+        if count > 1:
+            raise _NotStrictJsonError(f"the key {key!r} stands {count} times in one object")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> Never:
+    raise _NotStrictJsonError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotStrictJsonError(f"the number {text} is too large")
+    return number
