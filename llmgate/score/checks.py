@@ -21,6 +21,9 @@ from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
+from llmgate.score.rag import RAG_CHECKS
+from llmgate.score.raganswer import RAG_ANSWER_CHECKS
+from llmgate.score.ragcontext import RAG_CONTEXT_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
@@ -54,6 +57,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
+        **RAG_CHECKS,
+        **RAG_ANSWER_CHECKS,
+        **RAG_CONTEXT_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
