@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.citations import CITATION_CHECKS
 from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rag import RAG_CHECKS
@@ -60,6 +61,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **RAG_CHECKS,
         **RAG_ANSWER_CHECKS,
         **RAG_CONTEXT_CHECKS,
+        **CITATION_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
