@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 LONG_REPLY_TOKENS: Final = 4096
 """A reply that says something of every statement of an answer does not fit into a verdict's usual 1,024 tokens."""
@@ -65,6 +66,10 @@ class Question(Generic[T]):
     form: str
     schema: Mapping[str, Json]
     read: Callable[[JudgeReply], T]
+
+    def reading(self, read: Callable[[JudgeReply], U]) -> Question[U]:
+        """The same question, whose reply is read in another way."""
+        return Question(task=self.task, form=self.form, schema=self.schema, read=read)
 
     @property
     def system(self) -> str:

@@ -10,8 +10,8 @@ To add a type, write its `prepare` function in the module of its family and put 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError,
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.citations import CITATION_CHECKS
+from llmgate.score.extras import EXTRA_KINDS
 from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rag import RAG_CHECKS
@@ -29,6 +30,7 @@ from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
+from llmgate.suite.asserts import TypeNames
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models
@@ -79,18 +81,31 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The assert types that exist; meets `llmgate.suite.asserts.Vocabulary`."""
+    """The assert types that exist; meets `llmgate.suite.asserts.Vocabulary`.
+
+    Attributes:
+        kinds: By base name.
+        prefixed: Prefix of a base name → what makes the kind from the rest of the name.
+    """
 
     kinds: Mapping[str, Kind]
+    prefixed: Mapping[str, Callable[[str], Kind]] = field(default_factory=dict)
 
     @property
-    def names(self) -> frozenset[str]:
+    def names(self) -> TypeNames:
         """Base types, without `not-`."""
-        return frozenset(self.kinds)
+        return TypeNames(frozenset(self.kinds), tuple(self.prefixed))
+
+    def kind(self, name: str) -> Kind | None:
+        """The kind of a base type, None if there is none."""
+        if name in self.kinds:
+            return self.kinds[name]
+        prefix = self.names.prefix(name)
+        return None if prefix is None else self.prefixed[prefix](name.removeprefix(prefix))
 
     def needs(self, name: str) -> frozenset[Need]:
         """What this type has to ask, empty for deterministic and for unknown types."""
-        kind = self.kinds.get(name)
+        kind = self.kind(name)
         return kind.needs if isinstance(kind, ConsultKind) else frozenset()
 
     def is_judge(self, name: str) -> bool:
@@ -98,8 +113,15 @@ class Checks:
         return Need.JUDGE in self.needs(name)
 
     def version(self, name: str) -> str:
-        """The version of this type's meaning; part of the suite's digest."""
-        return self.kinds[name].version
+        """The version of this type's meaning; part of the suite's digest.
+
+        Raises:
+            SuiteError: If the type does not exist.
+        """
+        kind = self.kind(name)
+        if kind is None:
+            raise SuiteError(f"unknown assert type {name!r}", fix=did_you_mean(name, self.names))
+        return kind.version
 
     def prepare(self, spec: AssertSpec) -> Prepared:
         """Reads an assert once, for use on many outputs.
@@ -107,7 +129,7 @@ class Checks:
         Raises:
             SuiteError: If the type does not exist or the rule is broken.
         """
-        kind = self.kinds.get(spec.type)
+        kind = self.kind(spec.type)
         if kind is None:
             prefix = "not-" if spec.negated else ""
             names = (prefix + name for name in self.kinds)
@@ -156,7 +178,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise broken(spec, f"unknown setting {key!r}", fix)
 
 
-VOCABULARY: Final = Checks(KINDS)
+VOCABULARY: Final = Checks(KINDS, EXTRA_KINDS)
 
 
 def run_check(spec: AssertSpec, context: CheckContext) -> CheckResult:

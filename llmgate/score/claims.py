@@ -15,10 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.score.models import JudgeReply, Models
+    from llmgate.suite.asserts import Json
 
 __all__ = ["ATTRIBUTION", "CLAIMS", "SUPPORT", "find_claims", "find_support", "read_flags"]
 
-_JUDGEMENT_OF = {"statement": {"type": "string"}, "reason": {"type": "string", "maxLength": 600}}
+_JUDGEMENT_OF: Final[dict[str, Json]] = {
+    "statement": {"type": "string"},
+    "reason": {"type": "string", "maxLength": 600},
+}
 
 
 def _read_claims(reply: JudgeReply) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
@@ -86,7 +85,7 @@ def _context_faithfulness(spec: AssertSpec) -> Consult:
         query, passages, answer = _query(spec, context), _context(spec, context), _text_output(spec, context)
         statements = await STATEMENTS.ask(models, {"question": query, "text": answer}, judge=judge)
         parts = {"context": _joined(passages), "statements": jsvalues.json_text(statements)}
-        question = replace(SUPPORT, read=lambda reply: _read_faithfulness(reply, len(statements)))
+        question = SUPPORT.reading(lambda reply: _read_faithfulness(reply, len(statements)))
         score = await question.ask(models, parts, judge=judge)
         return judged(score, threshold, f"faithfulness of {len(statements)} statements")
 
@@ -102,7 +101,7 @@ def _read_statements(reply: JudgeReply) -> list[str]:
     return statements
 
 
-STATEMENTS: Final = replace(CLAIMS, read=_read_statements)
+STATEMENTS: Final = CLAIMS.reading(_read_statements)
 
 
 def _read_faithfulness(reply: JudgeReply, statements: int) -> float:
@@ -157,7 +156,7 @@ def _read_recall(reply: JudgeReply) -> list[bool]:
     return flags
 
 
-RECALL: Final = replace(ATTRIBUTION, read=_read_recall)
+RECALL: Final = ATTRIBUTION.reading(_read_recall)
 
 
 def _context_relevance(spec: AssertSpec) -> Consult:
@@ -167,7 +166,7 @@ def _context_relevance(spec: AssertSpec) -> Consult:
         query, passages = _query(spec, context), _context(spec, context)
         units = [one for one in passages if jsvalues.trim(one)] if isinstance(passages, list) else _units(passages)
         whole = not isinstance(passages, list) and len(_lines(passages)) < 2
-        question = replace(QUOTES, read=lambda reply: _read_quotes(reply, _joined(passages), by_sentence=whole))
+        question = QUOTES.reading(lambda reply: _read_quotes(reply, _joined(passages), by_sentence=whole))
         quotes = await question.ask(models, {"question": query, "context": _joined(passages)}, judge=judge)
         relevant = min(len(quotes), len(units))
         return judged(relevant / len(units), threshold, f"{relevant} of {len(units)} parts of the context are relevant")

@@ -33,7 +33,7 @@ from llmgate.score.rule import broken
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
-    from llmgate.suite.asserts import AssertSpec
+    from llmgate.suite.asserts import AssertSpec, Json
 
 __all__ = ["RAG_ANSWER_CHECKS", "f_score", "misled"]
 
@@ -119,7 +119,7 @@ def f_score(true_positive: int, false_positive: int, false_negative: int, *, bet
 
 
 _CLASSES: Final = ("TP", "FP", "FN")
-_CLASSIFIED = {"statement": {"type": "string"}, "reason": {"type": "string", "maxLength": 600}}
+_CLASSIFIED: Final[dict[str, Json]] = {"statement": {"type": "string"}, "reason": {"type": "string", "maxLength": 600}}
 
 
 def _read_classes(reply: JudgeReply) -> tuple[int, int, int]:

@@ -13,12 +13,14 @@ from llmgate.score.rule import RuleValue, broken
 from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Inputs", "judged", "least_score"]
+__all__ = ["Inputs", "judged", "least_score", "unit_score"]
 
 DEFAULT_THRESHOLD: Final = 0.5
-_CONTEXT: Final = ("context", "contexts")
-_QUERY: Final = ("query", "question")
-_REFERENCE: Final = ("reference",)
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "context": ("context", "contexts"),
+    "query": ("query", "question"),
+    "reference": ("reference",),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Inputs:
         Raises:
             SuiteError: If there is nothing, or something else than texts.
         """
-        found = self._find(context, "context", _CONTEXT)
+        found = self._find(context, "context")
         passages = tuple(found) if isinstance(found, list | tuple) else (found,)
         if not all(isinstance(one, str) for one in passages):
             raise broken(self.spec, "the context is neither a text nor a list of texts")
@@ -60,13 +62,17 @@ class Inputs:
             raise broken(self.spec, "the context is empty")
         return passages
 
+    def has(self, context: CheckContext, name: str) -> bool:
+        """Whether there is a `context`, `query` or `reference` at all."""
+        return name in self.given or any(column in context.variables for column in _COLUMNS[name])
+
     def query(self, context: CheckContext) -> str:
         """The user's question.
 
         Raises:
             SuiteError: If there is none.
         """
-        return self._text(context, "query", _QUERY)
+        return self._text(context, "query")
 
     def reference(self, context: CheckContext) -> str:
         """The right answer.
@@ -74,7 +80,7 @@ class Inputs:
         Raises:
             SuiteError: If there is none.
         """
-        return self._text(context, "reference", _REFERENCE)
+        return self._text(context, "reference")
 
     def answer(self, context: CheckContext) -> str:
         """The model's answer.
@@ -86,13 +92,14 @@ class Inputs:
             raise UndefinedError(f"{self.spec.name}: the answer is empty, so there is nothing to judge")
         return context.text
 
-    def _text(self, context: CheckContext, name: str, columns: tuple[str, ...]) -> str:
-        found = self._find(context, name, columns)
+    def _text(self, context: CheckContext, name: str) -> str:
+        found = self._find(context, name)
         if not isinstance(found, str) or not jsvalues.trim(found):
             raise broken(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
         return found
 
-    def _find(self, context: CheckContext, name: str, columns: tuple[str, ...]) -> object:
+    def _find(self, context: CheckContext, name: str) -> object:
+        columns = _COLUMNS[name]
         if name in self.given:
             return self.given[name].render(context.variables)
         for column in columns:
@@ -140,3 +147,21 @@ def judged(score: float, threshold: float, what: str) -> Finding:
         raise UndefinedError(f"the score is {score}")
     passed = score >= threshold - sys.float_info.epsilon
     return Finding(passed, score, f"{what}: {score:.2f}, wanted {threshold:g}")
+
+
+def unit_score(name: str, value: object) -> float:
+    """A score that another library gave.
+
+    Raises:
+        UndefinedError: If it is no number from 0 to 1.
+    """
+    if isinstance(value, bool | int | float) and 0 <= value <= 1:
+        return float(value)
+    # Also a number of a kind of its own, such as numpy's.
+    try:
+        score = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        score = float("nan")
+    if isinstance(value, str) or not 0 <= score <= 1:
+        raise UndefinedError(f"{name} gave {value!r:.40}, which is no score from 0 to 1")
+    return score
