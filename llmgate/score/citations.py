@@ -40,6 +40,7 @@ _SHORT = re.compile(
 )
 _OUTLINE = re.compile(r"\s*+(?:#{1,6}\s|[-*_=|:\s]++$)")
 _LETTER = re.compile(r"\w")
+_GAP = re.compile(r" ([.,;:!?])")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
 """Characters of languages that put no spaces between words; two count as a word."""
 
@@ -94,7 +95,7 @@ def _split(line: str) -> Iterator[str]:
 
 def _sentence(text: str, fewest_words: int) -> Sentence:
     cites = frozenset(number for marker in _MARKER.finditer(text) for number in _numbers(marker["numbers"]))
-    bare = " ".join(_MARKER.sub("", text).split())
+    bare = _GAP.sub(r"\1", " ".join(_MARKER.sub("", text).split()))
     exempt = _OUTLINE.match(text) or bare.endswith(("?", "？", ":", "："))
     words = sum(1 for word in bare.split() if _LETTER.search(word))
     words = max(words, len(_UNSPACED.findall(bare)) // 2)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.extras import extra_python
@@ -13,9 +14,6 @@ from support.fake_server import FakeServer
 from llmgate.record.rundir import load_record
 from llmgate.record.schema import CaseKey, Outcome
 from llmgate.suite.dataset import write_lock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
@@ -64,7 +62,7 @@ def run(tmp_path: Path, extra: str, *asserts: str) -> subprocess.CompletedProces
     (tmp_path / "shop.yaml").write_text(SUITE.format(asserts=lines), encoding="utf-8")
     (tmp_path / "shop.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
     write_lock(tmp_path / "shop.jsonl", licence="CC0-1.0")
-    command = [extra_python(extra).with_name("llmgate"), "run", "shop.yaml", "--out", "run"]
+    command: list[str | Path] = [extra_python(extra).with_name("llmgate"), "run", "shop.yaml", "--out", "run"]
     with FakeServer(answer=answer) as server:
         command += ["--endpoint", server.url, "--judge-endpoint", server.url]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)

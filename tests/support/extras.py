@@ -42,7 +42,7 @@ def extra_python(extra: str) -> Path:
         if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
             if not python.exists():
                 venv.create(folder, with_pip=True)
-            command = [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[{extra}]", *PINS[extra]]
+            command: list[str | Path] = [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[{extra}]", *PINS[extra]]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=1800)
             ready.write_text(wanted, encoding="utf-8")
     return python
