@@ -26,6 +26,7 @@ from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rag import RAG_CHECKS
 from llmgate.score.raganswer import RAG_ANSWER_CHECKS
 from llmgate.score.ragcontext import RAG_CONTEXT_CHECKS
+from llmgate.score.ragcorrectness import RAG_CORRECTNESS_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
@@ -62,6 +63,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **RUBRIC_CHECKS,
         **RAG_CHECKS,
         **RAG_ANSWER_CHECKS,
+        **RAG_CORRECTNESS_CHECKS,
         **RAG_CONTEXT_CHECKS,
         **CITATION_CHECKS,
     }

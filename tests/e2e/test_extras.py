@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.extras import extra_python
@@ -14,6 +13,9 @@ from support.fake_server import FakeServer
 from llmgate.record.rundir import load_record
 from llmgate.record.schema import CaseKey, Outcome
 from llmgate.suite.dataset import write_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
