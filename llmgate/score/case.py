@@ -29,7 +29,7 @@ def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary:
     """Applies the asserts that ask no model, in order. An assert of unknown type is an error."""
     results: list[CheckResult] = []
     for spec in asserts:
-        if vocabulary.asks(spec):
+        if vocabulary.defers(spec):
             continue
         if spec.type == ASSERT_SET:
             results += _set_results(spec, [run_check(one, context, vocabulary) for one in spec.asserts])
@@ -42,7 +42,7 @@ async def judge_case(
     asserts: Iterable[AssertSpec], context: CheckContext, models: Models, vocabulary: Checks
 ) -> tuple[CheckResult, ...]:
     """Applies the asserts that ask a model, all at once; the results are in order."""
-    asking = [spec for spec in asserts if vocabulary.asks(spec)]
+    asking = [spec for spec in asserts if vocabulary.defers(spec)]
     found = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
     return tuple(result for results in found for result in results)
 

@@ -104,6 +104,7 @@ class ConsultKind:
     Attributes:
         prepare: Reads the rule once.
         needs: What has to be asked.
+        needs_of: What one assert has to ask, where its settings decide; None where all ask the same.
         prompts: The prompts' fixed parts and reply schemas; their digest is part of the judge's identity.
         version: Raised when the same reply comes to mean something else; part of the suite's digest.
         settings: Keys that the assert's `config` may have.
@@ -111,6 +112,7 @@ class ConsultKind:
 
     prepare: Callable[[AssertSpec], Consult]
     needs: frozenset[Need]
+    needs_of: Callable[[AssertSpec], frozenset[Need]] | None = None
     prompts: tuple[str, ...] = ()
     version: str = "1"
     settings: frozenset[str] = frozenset()

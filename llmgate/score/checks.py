@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -20,8 +20,10 @@ from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError,
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.choice import CHOICE_CHECKS
+from llmgate.score.citations import CITATION_CHECKS
 from llmgate.score.decline import DECLINE_CHECKS
 from llmgate.score.edit import EDIT_CHECKS
+from llmgate.score.extras import EXTRA_KINDS
 from llmgate.score.jsondiff import JSON_DIFF_CHECKS
 from llmgate.score.jsonfield import JSON_FIELD_CHECKS
 from llmgate.score.language import LANGUAGE_CHECKS
@@ -32,6 +34,10 @@ from llmgate.score.models import Consult
 from llmgate.score.overlap import OVERLAP_CHECKS
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.published import PUBLISHED_CHECKS
+from llmgate.score.rag import RAG_CHECKS
+from llmgate.score.raganswer import RAG_ANSWER_CHECKS
+from llmgate.score.ragcontext import RAG_CONTEXT_CHECKS
+from llmgate.score.ragcorrectness import RAG_CORRECTNESS_CHECKS
 from llmgate.score.refusal import REFUSAL_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
@@ -41,6 +47,7 @@ from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.assertpart import ASSERT_SET
+from llmgate.suite.asserts import TypeNames
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models
@@ -84,6 +91,11 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **MARKUP_CHECKS,
         **JSON_FIELD_CHECKS,
         **JSON_DIFF_CHECKS,
+        **RAG_CHECKS,
+        **RAG_ANSWER_CHECKS,
+        **RAG_CORRECTNESS_CHECKS,
+        **RAG_CONTEXT_CHECKS,
+        **CITATION_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
@@ -103,18 +115,27 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """The assert types that exist; meets `llmgate.suite.asserts.Vocabulary`."""
+    """The assert types that exist; meets `llmgate.suite.asserts.Vocabulary`.
+
+    Attributes:
+        kinds: By base name.
+        prefixed: Prefix of a base name → what makes the kind from the rest of the name.
+    """
 
     kinds: Mapping[str, Kind]
+    prefixed: Mapping[str, Callable[[str], Kind]] = field(default_factory=dict)
 
     @property
-    def names(self) -> frozenset[str]:
+    def names(self) -> TypeNames:
         """Base types, without `not-`."""
-        return frozenset(self.kinds)
+        return TypeNames(frozenset(self.kinds), tuple(self.prefixed))
 
     def kind(self, name: str) -> Kind | None:
-        """The entry of that base name, None if there is none."""
-        return self.kinds.get(name)
+        """The kind of a base type, None if there is none."""
+        if name in self.kinds:
+            return self.kinds[name]
+        prefix = self.names.prefix(name)
+        return None if prefix is None else self.prefixed[prefix](name.removeprefix(prefix))
 
     def needs(self, name: str) -> frozenset[Need]:
         """What this type has to ask, empty for deterministic and for unknown types."""
@@ -123,7 +144,15 @@ class Checks:
 
     def asks(self, spec: AssertSpec) -> frozenset[Need]:
         """What an assert has to ask, the members of an `assert-set` included."""
-        return self.needs(spec.type).union(*map(self.asks, spec.asserts))
+        kind = self.kind(spec.type)
+        own = kind.needs if isinstance(kind, ConsultKind) else frozenset()
+        if isinstance(kind, ConsultKind) and kind.needs_of is not None:
+            own = kind.needs_of(spec)
+        return own.union(*map(self.asks, spec.asserts))
+
+    def defers(self, spec: AssertSpec) -> bool:
+        """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
+        return isinstance(self.kind(spec.type), ConsultKind) or any(map(self.defers, spec.asserts))
 
     def also(self, kinds: Mapping[str, Kind]) -> Checks:
         """The same vocabulary with further types.
@@ -134,16 +163,22 @@ class Checks:
         for name in kinds:
             if self.kind(name) is not None and self.kind(name) is not kinds[name]:
                 raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
-        return Checks(MappingProxyType({**self.kinds, **kinds}))
+        return replace(self, kinds=MappingProxyType({**self.kinds, **kinds}))
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
         return Need.JUDGE in self.needs(name)
 
     def version(self, name: str) -> str:
-        """The version of this type's meaning; part of the suite's digest."""
+        """The version of this type's meaning; part of the suite's digest.
+
+        Raises:
+            SuiteError: If the type does not exist.
+        """
         kind = self.kind(name)
-        return kind.version if kind else ""
+        if kind is None:
+            raise SuiteError(f"unknown assert type {name!r}", fix=did_you_mean(name, self.names))
+        return kind.version
 
     def prepare(self, spec: AssertSpec) -> Prepared:
         """Reads an assert once, for use on many outputs.
@@ -235,7 +270,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise broken(spec, f"unknown setting {key!r}", fix)
 
 
-VOCABULARY: Final = Checks(KINDS)
+VOCABULARY: Final = Checks(KINDS, EXTRA_KINDS)
 
 
 def run_check(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULARY) -> CheckResult:

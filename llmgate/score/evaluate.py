@@ -110,7 +110,7 @@ def evaluate_assert(
     )
     try:
         read = _remembered(spec)
-        if not VOCABULARY.asks(read):
+        if not VOCABULARY.defers(read):
             return _evaluate(read, context)
         return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
     except Exception as error:  # noqa: BLE001 - fail closed

@@ -24,7 +24,7 @@ def prompt_digest(types: Iterable[str]) -> str:
     Args:
         types: Base types of the asserts that ask the judge.
     """
-    kinds = {name: VOCABULARY.kinds.get(name) for name in sorted(set(types))}
+    kinds = {name: VOCABULARY.kind(name) for name in sorted(set(types))}
     facts = [
         [name, kind.version, list(kind.prompts)]
         for name, kind in kinds.items()

@@ -128,7 +128,11 @@ def _kind(prepare: Callable[[AssertSpec], Consult], settings: frozenset[str] = f
 
 
 SIMILARITY_CHECKS: Mapping[str, ConsultKind] = {
-    "semantic-similarity": _kind(_semantic_similarity, frozenset({"model"})),
+    # A local model needs no endpoint.
+    "semantic-similarity": replace(
+        _kind(_semantic_similarity, frozenset({"model"})),
+        needs_of=lambda spec: frozenset() if "model" in spec.config else frozenset({Need.EMBEDDINGS}),
+    ),
     "similar": _kind(_similar(_by_cosine)),
     "similar:cosine": _kind(_similar(_by_cosine)),
     "similar:dot": _kind(_similar(_by_dot)),

@@ -125,7 +125,7 @@ def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: 
         key=key,
         answer=answer,
         checks=score_case(case.asserts, context_of(case, answer), vocabulary),
-        judged=not any(map(vocabulary.asks, case.asserts)),
+        judged=not any(map(vocabulary.defers, case.asserts)),
         threshold=case.planned.threshold,
     )
 
@@ -169,7 +169,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         result
         for key in run.missing()
         if isinstance((result := run.results[key]).answer, Generation)
-        and any(map(vocabulary.asks, by_name[key.suite, key.case].asserts))
+        and any(map(vocabulary.defers, by_name[key.suite, key.case].asserts))
     ]
     if not todo:
         return

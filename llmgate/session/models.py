@@ -72,8 +72,11 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
 
 
 def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
-    """The embedding model, None if no assert needs one."""
-    if Need.EMBEDDINGS not in plan.needs:
+    """The embedding model, None if no assert needs one.
+
+    Metrics of other libraries do not say what they need: they have one if one is named.
+    """
+    if Need.EMBEDDINGS not in plan.needs and not (plan.needs and settings.embed_endpoint):
         return None
     if not settings.embed_endpoint:
         raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
@@ -127,7 +130,7 @@ async def models_beside(
     Returns:
         None if no assert asks a model, or the judge has to be started first.
     """
-    if not plan.needs:
+    if not plan.defers:
         return None
     default: Ask | None = None
     if manifest.judge is not None:

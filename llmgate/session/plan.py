@@ -49,9 +49,14 @@ class Plan:
         return tuple(one for spec in seen.values() for one in (spec.asserts or (spec,)))
 
     @property
+    def defers(self) -> bool:
+        """Whether any assert is evaluated with models at hand."""
+        return any(map(self.vocabulary.defers, self.asserts))
+
+    @property
     def needs(self) -> frozenset[Need]:
         """What asserts have to ask."""
-        return frozenset(need for spec in self.asserts for need in self.vocabulary.needs(spec.type))
+        return frozenset(need for spec in self.asserts for need in self.vocabulary.asks(spec))
 
     @property
     def judged(self) -> frozenset[str]:

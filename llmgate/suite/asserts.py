@@ -6,11 +6,14 @@ vocabulary down as a value that meets the `Vocabulary` protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-__all__ = ["AssertSpec", "Json", "Vocabulary"]
+__all__ = ["AssertSpec", "Json", "TypeNames", "Vocabulary"]
+
+T = TypeVar("T")
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What YAML and JSON can hold."""
@@ -56,11 +59,44 @@ class AssertSpec:
         return f"not-{self.type}" if self.negated else self.type
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TypeNames(AbstractSet[str]):
+    """Names of types: those that are listed, and all that begin with one of a few prefixes, which cannot be listed.
+
+    Attributes:
+        listed: Whole names.
+        prefixes: For example `ragas:`.
+    """
+
+    listed: frozenset[str]
+    prefixes: tuple[str, ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there may be such a type; one with a prefix is looked up when its rule is read."""
+        return name in self.listed or (isinstance(name, str) and self.prefix(name) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names that can be listed."""
+        return iter(self.listed)
+
+    def __len__(self) -> int:
+        """How many can be listed."""
+        return len(self.listed)
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[T]) -> AbstractSet[T]:
+        return frozenset(it)
+
+    def prefix(self, name: str) -> str | None:
+        """The prefix that a name begins with, None if there is none or nothing follows it."""
+        return next((one for one in self.prefixes if name.startswith(one) and name != one), None)
+
+
 class Vocabulary(Protocol):
     """The assert types that exist."""
 
     @property
-    def names(self) -> frozenset[str]:
+    def names(self) -> AbstractSet[str]:
         """Base types, without `not-`."""
 
     def is_judge(self, name: str) -> bool:
