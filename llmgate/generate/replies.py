@@ -73,7 +73,7 @@ def read_completion(content: bytes, latency_s: float, attempt: int) -> Generatio
     details = usage.get("prompt_tokens_details")
     finish = choice.get("finish_reason")
     return Generation(
-        text=text or "",
+        text=writable(text or ""),
         finish_reason=finish if isinstance(finish, str) else None,
         prompt_tokens=count_of(usage.get("prompt_tokens")),
         completion_tokens=count_of(usage.get("completion_tokens")),
@@ -85,6 +85,11 @@ def read_completion(content: bytes, latency_s: float, attempt: int) -> Generatio
     )
 
 
+def writable(text: str) -> str:
+    """The text with U+FFFD for halves of surrogate pairs, which no file can hold."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def read_logprobs(reported: object) -> tuple[TokenLogprob, ...] | None:
     """The answer's tokens with their log probabilities; None where the server reported none that can be read."""
     entries = reported.get("content") if isinstance(reported, dict) else None
@@ -93,9 +98,9 @@ def read_logprobs(reported: object) -> tuple[TokenLogprob, ...] | None:
     try:
         return tuple(
             TokenLogprob(
-                token=str(entry["token"]),
+                token=writable(str(entry["token"])),
                 logprob=finite(entry["logprob"]),
-                top={str(one["token"]): finite(one["logprob"]) for one in entry.get("top_logprobs") or ()},
+                top={writable(str(one["token"])): finite(one["logprob"]) for one in entry.get("top_logprobs") or ()},
             )
             for entry in entries
         )

@@ -12,8 +12,10 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.record.schema import CaseKey, PlannedCase, SuiteIdentity
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.gates import fed_metrics
 from llmgate.suite.leakage import Leak, find_leaks
 from llmgate.suite.messages import Asked, make_asker
+from llmgate.suite.rowasserts import RowTest, read_row_tests
 from llmgate.suite.spec import Suite
 from llmgate.suite.template import Template
 
@@ -103,13 +105,14 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     dataset = load_dataset(suite.source, id_column=suite.id_column)
     check_columns(suite, dataset)
     asker = make_asker(suite, dataset.columns)
-    for spec in suite.asserts:
-        vocabulary.validate(spec, dataset.rows[0].values)
-    values = [(spec, value_template(spec)) for spec in suite.asserts]
+    tests = read_row_tests(suite, dataset, vocabulary)
+    suite = tests.suite
     asked = [asker.ask(row) for row in dataset.rows]
     warnings = check_leaks(suite, find_leaks(asker, dataset.rows, [one.wire for one in asked]))
+    template_of = ValueTemplates()
     cases = tuple(
-        plan_case(suite, row, one, values, repeat or suite.repeat) for row, one in zip(dataset.rows, asked, strict=True)
+        plan_case(suite, row, one, test, template_of, repeats=repeat or suite.repeat, own=tests.own)
+        for row, one, test in zip(dataset.rows, asked, tests.rows, strict=True)
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
@@ -118,7 +121,8 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
 
 def check_columns(suite: Suite, dataset: Dataset) -> None:
     """Refuse `case:` columns that the dataset does not have."""
-    for column in (suite.id_column, suite.cluster_column, *suite.slice_columns):
+    own = (suite.assert_column, suite.threshold_column)
+    for column in (suite.id_column, suite.cluster_column, *suite.slice_columns, *own):
         if column is not None and column not in dataset.columns:
             raise SuiteError(
                 f"the dataset {suite.source.name} has no column {column!r}",
@@ -147,11 +151,7 @@ def check_leaks(suite: Suite, leaks: Sequence[Leak]) -> tuple[str, ...]:
 
 
 def plan_case(
-    suite: Suite,
-    row: Row,
-    asked: Asked,
-    values: list[tuple[AssertSpec, Template | None]],
-    repeat: int,
+    suite: Suite, row: Row, asked: Asked, test: RowTest, template_of: ValueTemplates, *, repeats: int, own: bool
 ) -> Case:
     """One row with what it asks."""
     variables = row.values
@@ -162,16 +162,18 @@ def plan_case(
         planned=PlannedCase(
             suite=suite.name,
             case=row.id,
-            repeats=repeat,
+            repeats=repeats,
             cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
             slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
             messages=asked.messages,
-            expected=expected_text(values, variables),
+            expected=expected_text(test.asserts, template_of, variables),
+            metrics=fed_metrics(test.asserts) if own else None,
+            threshold=test.threshold,
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
         ),
         body=body,
         variables=variables,
-        asserts=suite.asserts,
+        asserts=test.asserts,
     )
 
 
@@ -180,15 +182,26 @@ def text_of(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def value_template(spec: AssertSpec) -> Template | None:
-    """The value of an assert as a template, compiled once for all rows; None for values that are no text."""
-    return Template.compile(spec.value, where=spec.where) if isinstance(spec.value, str) else None
+class ValueTemplates:
+    """The values of asserts as templates, each compiled once for all rows; None for values that are no text."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[int, tuple[AssertSpec, Template | None]] = {}
+
+    def __call__(self, spec: AssertSpec) -> Template | None:
+        """The template of one assert's value."""
+        if id(spec) not in self._compiled:
+            template = Template.compile(spec.value, where=spec.where) if isinstance(spec.value, str) else None
+            # Kept with the spec, so that its id is not used again.
+            self._compiled[id(spec)] = (spec, template)
+        return self._compiled[id(spec)][1]
 
 
-def expected_text(values: list[tuple[AssertSpec, Template | None]], variables: Mapping[str, Json]) -> str:
+def expected_text(asserts: Sequence[AssertSpec], template_of: ValueTemplates, variables: Mapping[str, Json]) -> str:
     """Word what the asserts look for in this case, for a reader."""
     parts = []
-    for spec, template in values:
+    for spec in (one for each in asserts for one in (each.asserts or (each,))):
+        template = template_of(spec)
         if spec.value is None:
             parts.append(spec.name)
         elif template is not None:

@@ -59,6 +59,11 @@ class Source:
     path: Path | None = None
     fetch: Callable[[], Content] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def may_bring_asserts(self) -> bool:
+        """Whether rows may have `__expected` cells, which only tables of text have."""
+        return self.name.lower().partition("@")[0].endswith(".csv")
+
     def read(self, *, missing_fix: str) -> Content:
         """Get the bytes.
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-from llmgate.errors import DatasetError, PolicyError, SuiteError, did_you_mean
-from llmgate.record.policy import DEFAULT_ALPHA, Aggregate, MetricPolicy, Role
+from llmgate.errors import DatasetError, SuiteError, did_you_mean
+from llmgate.record.policy import MetricPolicy
 from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.gates import GatePart, Gates
 from llmgate.suite.locate import locate
 from llmgate.suite.promptfile import KeptPrompt
 from llmgate.suite.promptpart import (
@@ -42,11 +43,13 @@ HEAD_BYTES: Final = 8192
 
 
 class CasePart(Part):
-    """`case:` - which columns identify a case."""
+    """`case:` - which columns identify a case, and which bring asserts and a threshold of its own."""
 
     id: str = "id"
     cluster: str | None = None
     slices: list[str] = Field(default_factory=list)
+    asserts: str | None = None
+    threshold: str | None = None
 
 
 class SamplingPart(Part):
@@ -63,16 +66,6 @@ class SamplingPart(Part):
     presence_penalty: Finite | None = None
     response_format: dict[str, Any] | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
-
-
-class GatePart(Part):
-    """One entry of `gate:`."""
-
-    role: Annotated[Role, Field(strict=False)] = Role.PRIMARY
-    aggregate: Annotated[Aggregate, Field(strict=False)] = Aggregate.ALL
-    margin: Finite | None = None
-    min: Finite | None = None
-    alpha: Finite = DEFAULT_ALPHA
 
 
 class ServingPart(Part):
@@ -137,8 +130,11 @@ class Suite:
         allow_leakage: Whether examples in the prompt may be among the rows.
         sampling: Request fields, ready to be sent.
         threshold: The least weighted mean with which a case passes; None if all its asserts have to pass.
-        metrics: One policy per metric that an assert feeds; metrics without a `gate:` entry are watched,
-            unless the suite has no `gate:` at all, in which case all that no judge scores are primary.
+        metrics: One policy per metric that an assert feeds; empty until the rows are known, if rows bring asserts.
+        gates: How metrics are gated.
+        defaults: What asserts are given where they say nothing themselves.
+        assert_column: The column with asserts of the row's own, None if there is none.
+        threshold_column: The column with the row's own threshold, None if there is none.
     """
 
     name: str
@@ -163,6 +159,10 @@ class Suite:
     judge_seed: int
     digest: str
     threshold: float | None
+    gates: Gates
+    defaults: Defaults
+    assert_column: str | None = None
+    threshold_column: str | None = None
 
 
 def is_suite_file(path: Path) -> bool:
@@ -194,13 +194,19 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
     tools = read_tools_key(document, part)
-    judged = frozenset(spec.metric for spec in asserts if vocabulary.is_judge(spec.type))
+    gates = Gates(suite=part.suite, parts=part.gate, where=partial(document.where, "gate"))
+    source = find_dataset(document, part)
+    # The asserts of rows are known once the rows are.
+    own = part.case.asserts is not None or source.may_bring_asserts
+    metrics = () if own else gates.policies(asserts, vocabulary)
+    if not asserts and not own:
+        raise SuiteError("the suite has no assert", where=document.where("assert"), fix="Add `assert:`")
     return Suite(
         name=part.suite,
         version=part.version,
         description=part.description,
         path=path,
-        source=find_dataset(document, part),
+        source=source,
         id_column=part.case.id,
         cluster_column=part.case.cluster,
         slice_columns=tuple(part.case.slices),
@@ -211,8 +217,12 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         sampling=sampling_fields(part.sampling),
         repeat=part.repeat,
         asserts=asserts,
-        judged_metrics=judged,
-        metrics=metric_policies(document, part, asserts, judged),
+        judged_metrics=frozenset(metric.metric for metric in metrics if metric.judged),
+        metrics=metrics,
+        gates=gates,
+        defaults=part.defaults,
+        assert_column=part.case.asserts,
+        threshold_column=part.case.threshold,
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
@@ -312,41 +322,6 @@ def sampling_fields(part: SamplingPart) -> dict[str, Json]:
     """The request fields that sampling stands for; what is unset is not sent."""
     fields = part.model_dump(exclude_none=True, exclude={"extra"})
     return {**fields, **part.extra}
-
-
-def metric_policies(
-    document: Document, part: SuitePart, asserts: tuple[AssertSpec, ...], judged: frozenset[str]
-) -> tuple[MetricPolicy, ...]:
-    """One policy per metric, in the order in which asserts name them."""
-    metrics = list(dict.fromkeys(spec.metric for spec in asserts))
-    for name in part.gate:
-        if name not in metrics:
-            raise SuiteError(
-                f"no assert feeds the metric {name!r}",
-                where=document.where("gate", name),
-                fix=did_you_mean(name, metrics),
-            )
-    return tuple(metric_policy(document, part, name, judged=name in judged) for name in metrics)
-
-
-def metric_policy(document: Document, part: SuitePart, name: str, *, judged: bool) -> MetricPolicy:
-    """The policy of one metric."""
-    gate = part.gate.get(name)
-    if gate is None:
-        gate = GatePart(role=Role.WATCH if part.gate or judged else Role.PRIMARY)
-    try:
-        return MetricPolicy(
-            suite=part.suite,
-            metric=name,
-            role=gate.role,
-            aggregate=gate.aggregate,
-            margin=gate.margin,
-            min=gate.min,
-            alpha=gate.alpha,
-            judged=judged,
-        )
-    except PolicyError as error:
-        raise SuiteError(error.what, where=document.where("gate", name), fix=error.fix) from error
 
 
 def suite_digest(

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.imports import loaded
 
 from llmgate.errors import LlmgateError, UsageError
-from llmgate.score.checks import VOCABULARY
 from llmgate.session.foreign import import_suites
-from llmgate.suite.cases import plan_suite
-from llmgate.suite.spec import CasePart, load_suite
+from llmgate.suite.spec import CasePart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +100,7 @@ def try_import(tool: str, files: Mapping[str, str], name: str) -> None:
         for path, suite in zip(done.paths, done.imported.suites, strict=True):
             if not set(suite.case) <= set(CasePart.model_fields):
                 continue
-            planned = plan_suite(load_suite(path, VOCABULARY), VOCABULARY)
+            planned = loaded(path)
             assert len(planned.cases) == len(suite.rows)
 
 
