@@ -37,6 +37,7 @@ __all__ = [
     "Seal",
     "ServerIdentity",
     "SuiteIdentity",
+    "Vote",
 ]
 
 RECORD_MAJOR = 1
@@ -141,6 +142,21 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What one member of a panel came to.
+
+    Attributes:
+        outcome: pass, fail, or error if the member could not be asked or understood.
+        score: Finite, in [0, 1]; None exactly when the outcome is error.
+        reason: One line for a reader.
+    """
+
+    outcome: Outcome
+    score: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One question to a judge and what came back, so that a verdict can be read again word for word.
 
@@ -148,13 +164,19 @@ class Judgement:
         judge: The judge's name in the suite; empty for the only one.
         messages: What it was asked.
         reply: What it answered, None if it did not.
-        error: Why there is no reply.
+        error: Why there is no reply, or why the reply could not be read.
+        prompt_tokens: Length of the question as the server counted it, None if it did not say.
+        cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
+        vote: On the last question to each member of a panel: what that member came to.
     """
 
     judge: str = ""
     messages: tuple[Message, ...] = ()
     reply: str | None = None
     error: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    vote: Vote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.judged import JUDGED_CHECKS
 from llmgate.score.models import Consult
+from llmgate.score.panel import with_panels
 from llmgate.score.pattern import PATTERN_CHECKS
-from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
@@ -53,7 +54,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **TEXT_CHECKS,
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
-        **RUBRIC_CHECKS,
+        **JUDGED_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
@@ -148,7 +149,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise broken(spec, f"unknown setting {key!r}", fix)
 
 
-VOCABULARY: Final = Checks(KINDS)
+VOCABULARY: Final = Checks(with_panels(KINDS))
 
 
 def run_check(spec: AssertSpec, context: CheckContext) -> CheckResult:
