@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from llmgate.record.schema import JudgeIdentity
+from llmgate.record.schema import JudgeIdentity, ModelIdentity
 from llmgate.score.check import ConsultKind, Need
 from llmgate.score.checks import VOCABULARY
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llmgate.score.models import JudgeSampling
 
-__all__ = ["identify", "prompt_digest"]
+__all__ = ["identify", "is_self_judging", "prompt_digest"]
 
 
 def prompt_digest(types: Iterable[str]) -> str:
@@ -40,3 +40,23 @@ def identify(
     return JudgeIdentity(
         model=model, prompt_digest=prompt_digest(types), sampling=sampling.fields, weights_digest=weights_digest
     )
+
+
+def is_self_judging(judge: JudgeIdentity, model: ModelIdentity, *, judge_source: str | None = None) -> bool:
+    """Whether a model judges its own answers, which it tends to favour.
+
+    The weights decide where both are known. Otherwise it is the same model if it goes by the same name at the same
+    place; nothing is said about one model that is served twice.
+
+    Args:
+        judge: The judge.
+        model: The model under test.
+        judge_source: The judge's folder or endpoint, as given.
+
+    Reference: Panickssery et al. (2024), LLM Evaluators Recognize and Favor Their Own Generations, arXiv 2404.13076.
+    """
+    if judge.weights_digest is not None and model.weights_digest is not None:
+        return judge.weights_digest == model.weights_digest
+    if judge_source is None:
+        return False
+    return judge.model == model.name and judge_source.rstrip("/") == model.source.rstrip("/")

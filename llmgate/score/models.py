@@ -30,6 +30,7 @@ __all__ = [
     "Token",
     "ask_judge",
     "embed_texts",
+    "writable",
 ]
 
 T = TypeVar("T")
@@ -229,7 +230,7 @@ async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[Judge
         try:
             return _read(reply, read)
         except JudgeError as error:
-            _note(models, entry, error=error.what)
+            _note(models, entry, error=writable(error.what))
             if attempt == models.retries:
                 raise
             request = request.told(reply, error.what)
@@ -252,21 +253,27 @@ async def _asked(models: Models, request: JudgeRequest, name: str) -> tuple[Judg
     if models.log is not None:
         # Before the reply is there, so that the order is that of the questions and the same in every run.
         entry = len(models.log)
-        models.log.append(Judgement(judge=name, messages=request.messages, error="no reply came"))
+        messages = tuple(replace(message, content=writable(message.content)) for message in request.messages)
+        models.log.append(Judgement(judge=name, messages=messages, error="no reply came"))
     try:
         reply = await ask(request)
     except Exception as error:
-        _note(models, entry, error=str(error) or type(error).__name__)
+        _note(models, entry, error=writable(str(error)) or type(error).__name__)
         raise
     _note(
         models,
         entry,
         error=None,
-        reply=reply.text,
+        reply=writable(reply.text),
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
     )
     return reply, entry
+
+
+def writable(text: str) -> str:
+    """The text as a record can hold it: a surrogate without its partner becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _note(models: Models, entry: int, **facts: Any) -> None:

@@ -17,6 +17,7 @@ from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError,
 from llmgate.record.schema import Judgement, Outcome, Vote
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Kind, Need
 from llmgate.score.criterion import least_score, whole_number
+from llmgate.score.models import writable
 from llmgate.score.rule import broken
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ def _asking(panel: _Panel, consult: Consult) -> Consult:
             if models.log is not None:
                 # Member by member, so that the record does not depend on who answered first.
                 models.log.extend(entry for log in logs for entry in log)
+        for vote in votes:
+            if isinstance(vote, SuiteError):
+                # The rule is broken, so no quorum of other judges can have applied it.
+                raise vote
         return _counted(panel, votes)
 
     return ask
@@ -145,14 +150,11 @@ async def _vote(consult: Consult, context: CheckContext, models: Models) -> Find
         vote = Vote(
             outcome=Outcome.PASS if found.passed else Outcome.FAIL,
             score=min(1.0, max(0.0, found.score)),
-            reason=found.reason[:_MAX_REASON_CHARS],
+            reason=writable(found.reason[:_MAX_REASON_CHARS]),
         )
-    except SuiteError:
-        # The rule is broken, so no quorum of other judges can have applied it.
-        raise
     except Exception as error:  # noqa: BLE001 - one member's error is not the others'
         found = error
-        vote = Vote(outcome=Outcome.ERROR, score=None, reason=_worded(error)[:_MAX_REASON_CHARS])
+        vote = Vote(outcome=Outcome.ERROR, score=None, reason=writable(_worded(error)[:_MAX_REASON_CHARS]))
     if not log:
         log.append(Judgement(judge=models.default, error=vote.reason if vote.score is None else None))
     log[-1] = replace(log[-1], vote=vote)

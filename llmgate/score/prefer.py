@@ -31,6 +31,7 @@ __all__ = [
     "Choice",
     "Preference",
     "Side",
+    "ask_both_orders",
     "choose",
     "prefer_request",
     "read_choice",
@@ -121,14 +122,32 @@ async def choose(models: Models, one: str, other: str, *, question: str, criteri
     Raises:
         JudgeError: If one of the two replies cannot be read.
     """
+    straight, swapped = await ask_both_orders(models, one, other, question=question, criterion=criterion)
+    if isinstance(straight, Exception):
+        raise straight
+    if isinstance(swapped, Exception):
+        raise swapped
+    return Preference(straight=straight[0], swapped=swapped[0], reasons=(straight[1], swapped[1]))
 
-    def asked(first: str, second: str) -> JudgeRequest:
-        return prefer_request(first, second, question=question, criterion=criterion, sampling=models.sampling)
 
-    straight, swapped = await asyncio.gather(
-        ask_judge(models, asked(one, other), read_choice), ask_judge(models, asked(other, one), read_choice)
-    )
-    return Preference(straight=_STRAIGHT[straight[0]], swapped=_SWAPPED[swapped[0]], reasons=(straight[1], swapped[1]))
+async def ask_both_orders(
+    models: Models, one: str, other: str, *, question: str, criterion: str
+) -> tuple[tuple[Side, str] | Exception, tuple[Side, str] | Exception]:
+    """As `choose`, but what went wrong with one order leaves the other one standing.
+
+    Returns:
+        For each order the answer that the judge favours and why, or the error.
+    """
+
+    async def asked(first: str, second: str, sides: Mapping[Choice, Side]) -> tuple[Side, str] | Exception:
+        request = prefer_request(first, second, question=question, criterion=criterion, sampling=models.sampling)
+        try:
+            choice, reason = await ask_judge(models, request, read_choice)
+        except Exception as error:  # noqa: BLE001 - handed to the caller
+            return error
+        return sides[choice], reason
+
+    return await asyncio.gather(asked(one, other, _STRAIGHT), asked(other, one, _SWAPPED))
 
 
 def prefer_request(first: str, second: str, *, question: str, criterion: str, sampling: JudgeSampling) -> JudgeRequest:

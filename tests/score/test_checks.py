@@ -18,15 +18,21 @@ from llmgate.suite.asserts import AssertSpec, Json
 
 SCHEMA: Json = {"type": "object", "required": ["a"], "properties": {"a": {"type": "array", "uniqueItems": True}}}
 SOUND: dict[str, Json] = {
+    "checklist": ["Greets {{ x }}", "Is short"],
     "contains": "a",
     "contains-all": ["a", "b"],
     "contains-any": "a, b",
     "equals": {"a": [1]},
+    "factuality": "{{ x }} is kind",
+    "g-eval": ["Is kind to {{ x }}", "Is short"],
     "icontains": 7,
     "icontains-all": ["{{ x }}"],
     "icontains-any": "{{ x }}, b",
     "is-json": SCHEMA,
     "llm-rubric": "Is kind to {{ x }}",
+    "model-graded-closedqa": "Is kind to {{ x }}",
+    "model-graded-factuality": "{{ x }} is kind",
+    "prefer": "{{ x }}",
     "regex": r"^(\w+)\s\1$",
     "starts-with": "{{ x }}",
     "word-count": {"min": 1, "max": 3},
@@ -48,8 +54,9 @@ def test_every_type_has_a_sound_example() -> None:
         VOCABULARY.validate(spec(name, value), {"x": "ab"})
 
 
-def test_only_rubrics_ask_a_judge() -> None:
-    assert {name for name in KINDS if VOCABULARY.is_judge(name)} == {"llm-rubric"}
+def test_the_vocabulary_knows_which_types_ask_a_judge() -> None:
+    assert {"llm-rubric", "g-eval", "prefer"} <= {name for name in KINDS if VOCABULARY.is_judge(name)}
+    assert not VOCABULARY.is_judge("contains")
     assert not VOCABULARY.is_judge("no-such-type")
 
 
@@ -106,7 +113,7 @@ def test_broken_rules_are_refused_on_loading(type_: str, value: Json, message: s
 
 @pytest.mark.parametrize(
     ("written", "advice"),
-    [("icontians", "Did you mean icontains?"), ("Contains", "Did you mean contains?"), ("", "Valid names: contains, ")],
+    [("icontians", "Did you mean icontains?"), ("Contains", "Did you mean contains?"), ("", "Valid names: ")],
 )
 def test_unknown_types_are_answered_with_the_nearest_name(written: str, advice: str) -> None:
     with pytest.raises(SuiteError) as caught:
@@ -232,7 +239,7 @@ outputs = st.one_of(
 )
 
 
-@pytest.mark.parametrize("name", sorted(SOUND.keys() - {"llm-rubric"}))
+@pytest.mark.parametrize("name", sorted(name for name in SOUND if not VOCABULARY.needs(name)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(output=outputs)
 def test_any_output_is_evaluated_and_not_inverts(name: str, output: object) -> None:
