@@ -47,8 +47,10 @@ _QUESTION: Final = Question(
     properties={"reason": REASON, "category": {"type": "string", "enum": list(_NAMES)}},
 )
 
-# A letter that stands alone before a closing bracket; not the end of a word, of an abbreviation or of a choice.
-_LETTER = re.compile(r"(?<![\w.,'’/&+-])([A-Ea-e])\)")
+# A letter that stands alone before a closing bracket; not the end of a word or of an abbreviation. Where it is the end
+# of a choice, as in `(A, B)`, the letter before it counts too.
+_ALONE = r"(?<![\w.'’&+-])([A-Ea-e])"
+_LETTER = re.compile(rf"(?:{_ALONE}\s{{0,9}}(?:,|/|&|or|and)\s{{0,9}})?(?<![\w.'’+-])([A-Ea-e])\)")
 
 
 def _factuality(spec: AssertSpec) -> Consult:
@@ -104,16 +106,17 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
     Raises:
         JudgeError: If there is no category, or two that disagree.
     """
-    verdicts = [found for found in objects_with(reply, "category") if "category" in found]
-    if verdicts:
-        letters, reason = [_category(verdict["category"]) for verdict in verdicts], read_reason(verdicts[0])
-    else:
-        letters, reason = [letter.upper() for letter in _LETTER.findall(reply.text)], reply.text
+    objects = objects_with(reply)
+    verdicts = [found for found in objects if "category" in found]
+    letters = [_category(verdict["category"]) for verdict in verdicts]
+    # A letter inside an object is part of its reason, so an object without a category says nothing.
+    if not objects:
+        letters = [found.upper() for pair in _LETTER.findall(reply.text) for found in pair if found]
     if not letters:
         raise JudgeError(f"the judge's reply holds no category: {reply.text[:100]!r}")
     if len(set(letters)) > 1:
         raise JudgeError(f"the judge's reply holds categories that disagree: {', '.join(sorted(set(letters)))}")
-    return letters[0], reason
+    return letters[0], read_reason(verdicts[0]) if verdicts else reply.text
 
 
 def _category(value: object) -> str:

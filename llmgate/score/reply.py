@@ -16,7 +16,7 @@ __all__ = ["objects_with", "read_reason", "the_object"]
 
 
 def objects_with(reply: JudgeReply, *keys: str, strict: bool = False) -> list[Mapping[str, object]]:
-    """The outermost objects of a reply that have any of the keys.
+    """The outermost objects of a reply that have any of the keys, or all objects if no key is given.
 
     Args:
         reply: Text, or a mapping from a judge that returns parsed data, which is taken whatever its keys.
@@ -31,7 +31,7 @@ def objects_with(reply: JudgeReply, *keys: str, strict: bool = False) -> list[Ma
         return [content]
     if not isinstance(content, str):
         raise JudgeError(f"the judge's reply is no verdict but a {type(content).__name__}")
-    return [found for found in find_objects(content, strict=strict) if any(key in found for key in keys)]
+    return [found for found in find_objects(content, strict=strict) if not keys or any(key in found for key in keys)]
 
 
 def the_object(reply: JudgeReply, key: str) -> Mapping[str, object]:

@@ -57,7 +57,8 @@ def codes_of(request: JudgeRequest) -> list[str]:
 
 
 def _fenced(request: JudgeRequest) -> list[tuple[str, str, str]]:
-    text, found = request.messages[1].content, []
+    text = request.messages[1].content
+    found: list[tuple[str, str, str]] = []
     position, code = 0, ""
     announced = re.compile(r"The code is (?:now )?([0-9a-f]{16})\.\n\n")
     while True:
