@@ -141,6 +141,13 @@ class Failure:
     attempts: int = 1
 
 
+def _check_score(outcome: Outcome, score: float | None) -> None:
+    if (score is None) != (outcome is Outcome.ERROR):
+        raise ValueError(f"outcome {outcome} with score {score}")
+    if score is not None and not (math.isfinite(score) and 0.0 <= score <= 1.0):
+        raise ValueError(f"score {score} is not a finite number in [0, 1]")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vote:
     """What one member of a panel came to.
@@ -149,11 +156,17 @@ class Vote:
         outcome: pass, fail, or error if the member could not be asked or understood.
         score: Finite, in [0, 1]; None exactly when the outcome is error.
         reason: One line for a reader.
+
+    Raises:
+        ValueError: If score and outcome contradict each other or the score is not finite.
     """
 
     outcome: Outcome
     score: float | None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check_score(self.outcome, self.score)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,10 +220,7 @@ class CheckResult:
     judgements: tuple[Judgement, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.score is None) != (self.outcome is Outcome.ERROR):
-            raise ValueError(f"outcome {self.outcome} with score {self.score}")
-        if self.score is not None and not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
-            raise ValueError(f"score {self.score} is not a finite number in [0, 1]")
+        _check_score(self.outcome, self.score)
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ValueError(f"weight {self.weight} is not a finite number >= 0")
 

@@ -1,11 +1,13 @@
 """g-eval: the judge first derives steps from the criterion, then follows them and gives a score from 0 to 10.
 
 The steps depend on the criterion alone. They are asked once for all cases of a run, or given in the suite by
-`config: {steps: […]}`, which also keeps them the same from run to run.
+`config: {steps: […]}`, which also keeps them the same from run to run. `logprobs: false` is for endpoints that refuse
+to report probabilities.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
@@ -51,12 +53,17 @@ _SCORE: Final = Question(
 def _g_eval(spec: AssertSpec) -> Consult:
     rule = Rule.compile(spec, lambda value: _criteria(spec, value))
     steps, threshold = _given_steps(spec), least_score(spec, DEFAULT_THRESHOLD)
+    question = _SCORE if _weighted(spec) else replace(_SCORE, top_logprobs=0)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         scores, reasons = [], []
         # One after another: a scripted judge answers in the order of the criteria.
         for criterion in rule.on(context):
-            score, reason = await _scored(criterion, steps or await _derived_steps(criterion, models), context, models)
+            parts = {"criterion": criterion, "steps": _numbered(steps or await _derived_steps(criterion, models))}
+            request = question.request(
+                given=parts, case={"question": context.prompt, "answer": context.text}, sampling=models.sampling
+            )
+            score, reason = await ask_judge(models, request, read_score)
             scores.append(score)
             reasons.append(reason)
         mean = sum(scores) / len(scores)
@@ -89,6 +96,13 @@ def _given_steps(spec: AssertSpec) -> list[str] | None:
     return steps
 
 
+def _weighted(spec: AssertSpec) -> bool:
+    weighted = spec.config.get("logprobs", True)
+    if not isinstance(weighted, bool):
+        raise broken(spec, "`logprobs` must be true or false")
+    return weighted
+
+
 def _are_steps(steps: object) -> TypeIs[list[str]]:
     return (
         isinstance(steps, list)
@@ -115,14 +129,8 @@ def read_steps(reply: JudgeReply) -> list[str]:
     return steps
 
 
-async def _scored(criterion: str, steps: list[str], context: CheckContext, models: Models) -> tuple[float, str]:
-    numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
-    request = _SCORE.request(
-        given={"criterion": criterion, "steps": numbered},
-        case={"question": context.prompt, "answer": context.text},
-        sampling=models.sampling,
-    )
-    return await ask_judge(models, request, read_score)
+def _numbered(steps: list[str]) -> str:
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
 
 
 def read_score(reply: JudgeReply) -> tuple[float, str]:
@@ -151,6 +159,6 @@ GEVAL_CHECKS: Mapping[str, ConsultKind] = {
         prepare=_g_eval,
         needs=frozenset({Need.JUDGE}),
         prompts=(*_STEPS.prompts, *_SCORE.prompts),
-        settings=frozenset({"steps"}),
+        settings=frozenset({"steps", "logprobs"}),
     )
 }

@@ -39,6 +39,12 @@ def test_the_steps_are_derived_from_the_criterion_and_shown_with_it() -> None:
     assert seen[1].body["logprobs"] is True
 
 
+def test_probabilities_are_not_asked_for_where_the_suite_says_so() -> None:
+    seen: list[JudgeRequest] = []
+    judge(replace(KIND, config={"logprobs": False}), models(STEPS, of(8), seen=seen))
+    assert not any("logprobs" in request.body for request in seen)
+
+
 def test_given_steps_are_not_asked_for() -> None:
     seen: list[JudgeRequest] = []
     assert judge(GIVEN, models(of(8), seen=seen)).score == 0.8
@@ -144,6 +150,7 @@ def test_a_failed_call_for_the_steps_is_tried_again_for_the_next_case() -> None:
         ("a", {"config": {"steps": []}}, "1 to 20 texts"),
         ("a", {"config": {"steps": "Read."}}, "1 to 20 texts"),
         ("a", {"config": {"steps": ["a", " "]}}, "1 to 20 texts"),
+        ("a", {"config": {"logprobs": "no"}}, "true or false"),
         (["a"], {"config": {"steps": ["a"]}}, "belong to one criterion"),
         ("a", {"config": {"step": ["a"]}}, "unknown setting 'step'. Did you mean steps"),
     ],

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support.judges import CONTEXT, judge, scripted
 
 from llmgate.errors import EndpointError, SuiteError
-from llmgate.record.schema import CheckResult, Outcome
+from llmgate.record.journal import RESULT
+from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, Outcome, Vote
 from llmgate.score.checks import KINDS, VOCABULARY
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
 from llmgate.suite.asserts import AssertSpec, Json
@@ -73,6 +74,17 @@ def test_every_vote_and_every_reply_is_kept_judge_by_judge() -> None:
     votes = [entry.vote for entry in result.judgements]
     assert votes[2] is None
     assert [(vote.outcome, vote.score) for vote in votes if vote] == [("pass", 0.9), ("fail", 0.2), ("pass", 0.9)]
+
+
+def test_votes_can_be_recorded_and_read_again() -> None:
+    result = CaseResult(
+        key=CaseKey(suite="s", case="c"),
+        answer=Generation(text="x", latency_s=0.1),
+        checks=(ask("all", YES, "no idea \\ud800", NO),),
+    )
+    assert RESULT.validate_json(RESULT.dump_json(result)) == result
+    with pytest.raises(ValueError, match="with score"):
+        Vote(outcome=Outcome.ERROR, score=0.5)
 
 
 @pytest.mark.parametrize("broken", [EndpointError("gone"), "no idea", "", '{"pass": "maybe"}', None, RuntimeError("x")])

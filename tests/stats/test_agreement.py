@@ -110,6 +110,12 @@ def test_nothing_has_no_figures(figure: object) -> None:
         figure([])  # type: ignore[operator]
 
 
+def test_one_category_says_nothing_about_chance() -> None:
+    for figure in (cohen_kappa, gwet_ac1, krippendorff_alpha):
+        with pytest.raises(UndefinedError):
+            figure([(1, 1), (1, 1)])
+
+
 def test_votes_for_either_side() -> None:
     assert net_preference([2, 2, 1, 0, None]) == pytest.approx(1 / 5)
 
