@@ -39,6 +39,7 @@ __all__ = [
     "ServerIdentity",
     "SuiteIdentity",
     "TokenLogprob",
+    "Vote",
     "weighted_mean",
 ]
 
@@ -180,6 +181,34 @@ class Failure:
     attempts: int = 1
 
 
+def _check_score(outcome: Outcome, score: float | None) -> None:
+    if (score is None) != (outcome is Outcome.ERROR):
+        raise ValueError(f"outcome {outcome} with score {score}")
+    if score is not None and not (math.isfinite(score) and 0.0 <= score <= 1.0):
+        raise ValueError(f"score {score} is not a finite number in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What one member of a panel came to.
+
+    Attributes:
+        outcome: pass, fail, or error if the member could not be asked or understood.
+        score: Finite, in [0, 1]; None exactly when the outcome is error.
+        reason: One line for a reader.
+
+    Raises:
+        ValueError: If score and outcome contradict each other or the score is not finite.
+    """
+
+    outcome: Outcome
+    score: float | None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        _check_score(self.outcome, self.score)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One question to a judge and what came back, so that a verdict can be read again word for word.
@@ -188,13 +217,19 @@ class Judgement:
         judge: The judge's name in the suite; empty for the only one.
         messages: What it was asked.
         reply: What it answered, None if it did not.
-        error: Why there is no reply.
+        error: Why there is no reply, or why the reply could not be read.
+        prompt_tokens: Length of the question as the server counted it, None if it did not say.
+        cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
+        vote: On the last question to each member of a panel: what that member came to.
     """
 
     judge: str = ""
     messages: tuple[Message, ...] = ()
     reply: str | None = None
     error: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    vote: Vote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,10 +263,7 @@ class CheckResult:
     part: bool = False
 
     def __post_init__(self) -> None:
-        if (self.score is None) != (self.outcome is Outcome.ERROR):
-            raise ValueError(f"outcome {self.outcome} with score {self.score}")
-        if self.score is not None and not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
-            raise ValueError(f"score {self.score} is not a finite number in [0, 1]")
+        _check_score(self.outcome, self.score)
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise ValueError(f"weight {self.weight} is not a finite number >= 0")
 
@@ -315,6 +347,8 @@ class JudgeIdentity:
     prompt_digest: str
     sampling: Mapping[str, float | int | str]
     weights_digest: str | None = None
+    source: str = ""
+    """Its folder or endpoint, for readers; the same judge may be reached in two ways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,7 +405,13 @@ class Manifest:
 
     @property
     def self_judges(self) -> tuple[str, ...]:
-        """Names of the judges that are the model under test itself, by weights where they are known, else by name."""
+        """Names of the judges that are the model under test itself, which tends to favour its own answers.
+
+        The weights decide where both are known. Otherwise it is the same model if it goes by the same name at the
+        same place; nothing is said about one model that is served twice.
+
+        Reference: Panickssery et al. (2024), LLM Evaluators Recognize and Favor Their Own Generations, arXiv 2404.13076.
+        """
         judges = {"": self.judge, **self.judges}
         return tuple(
             name or judge.model
@@ -380,7 +420,7 @@ class Manifest:
             and (
                 judge.weights_digest == self.model.weights_digest
                 if judge.weights_digest and self.model.weights_digest
-                else judge.model == self.model.name
+                else (judge.model, judge.source.rstrip("/")) == (self.model.name, self.model.source.rstrip("/"))
             )
         )
 

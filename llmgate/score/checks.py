@@ -26,12 +26,14 @@ from llmgate.score.edit import EDIT_CHECKS
 from llmgate.score.extras import EXTRA_KINDS
 from llmgate.score.jsondiff import JSON_DIFF_CHECKS
 from llmgate.score.jsonfield import JSON_FIELD_CHECKS
+from llmgate.score.judged import JUDGED_CHECKS
 from llmgate.score.language import LANGUAGE_CHECKS
 from llmgate.score.markup import MARKUP_CHECKS
 from llmgate.score.mathequal import MATH_CHECKS
 from llmgate.score.measured import MEASURED_CHECKS
 from llmgate.score.models import Consult
 from llmgate.score.overlap import OVERLAP_CHECKS
+from llmgate.score.panel import with_panels
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.published import PUBLISHED_CHECKS
 from llmgate.score.rag import RAG_CHECKS
@@ -39,7 +41,6 @@ from llmgate.score.raganswer import RAG_ANSWER_CHECKS
 from llmgate.score.ragcontext import RAG_CONTEXT_CHECKS
 from llmgate.score.ragcorrectness import RAG_CORRECTNESS_CHECKS
 from llmgate.score.refusal import REFUSAL_CHECKS
-from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.similarity import SIMILARITY_CHECKS
 from llmgate.score.squad import SQUAD_CHECKS
@@ -79,7 +80,6 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **MATH_CHECKS,
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
-        **RUBRIC_CHECKS,
         **DECLINE_CHECKS,
         **EDIT_CHECKS,
         **MEASURED_CHECKS,
@@ -96,6 +96,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **RAG_CORRECTNESS_CHECKS,
         **RAG_CONTEXT_CHECKS,
         **CITATION_CHECKS,
+        **JUDGED_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
@@ -161,9 +162,9 @@ class Checks:
             SuiteError: If a name is taken.
         """
         for name in kinds:
-            if self.kind(name) is not None and self.kind(name) is not kinds[name]:
+            if self.kind(name) is not None:
                 raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
-        return replace(self, kinds=MappingProxyType({**self.kinds, **kinds}))
+        return replace(self, kinds=MappingProxyType({**self.kinds, **with_panels(kinds)}))
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
@@ -270,7 +271,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise broken(spec, f"unknown setting {key!r}", fix)
 
 
-VOCABULARY: Final = Checks(KINDS, EXTRA_KINDS)
+VOCABULARY: Final = Checks(with_panels(KINDS), EXTRA_KINDS)
 
 
 def run_check(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULARY) -> CheckResult:

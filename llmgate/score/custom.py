@@ -166,7 +166,7 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
     value = _checked_value(wanted, spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
-        ask = models.judge(spec.judges[0] if spec.judges else "")
+        ask = models.judge()
 
         async def judge(prompt: str) -> str:
             messages = (Message(role="user", content=prompt),)

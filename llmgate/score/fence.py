@@ -12,26 +12,35 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["derive_nonce", "fence"]
 
 NONCE_CHARS = 16
 
 
-def derive_nonce(*parts: str) -> str:
+def derive_nonce(*parts: str, avoiding: Iterable[str] = ()) -> str:
     """A code that occurs in none of the parts and that nobody can know before all parts are written.
 
     Args:
         parts: Everything that will stand between the fences.
+        avoiding: Further texts that must not hold the code. They do not shape it, so that it stays the same from
+            case to case; whoever wrote them may guess it, and then gets another one.
 
     Returns:
         16 hexadecimal digits, the same for the same parts.
     """
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    while any(digest[:NONCE_CHARS] in part for part in parts):
-        digest = hashlib.sha256(digest.encode()).hexdigest()
-    return digest[:NONCE_CHARS]
+    texts = (*parts, *avoiding)
+    folded = [text.lower() for text in texts]
+    code = _code(parts)
+    while any(code in text for text in folded):
+        # Over all texts, so that a guesser who writes down a million codes in a row costs no million tries.
+        code = _code((code, *texts))
+    return code
+
+
+def _code(parts: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:NONCE_CHARS]
 
 
 def fence(parts: Mapping[str, str], nonce: str) -> str:

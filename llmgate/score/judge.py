@@ -34,9 +34,13 @@ def prompt_digest(types: Iterable[str]) -> str:
 
 
 def identify(
-    model: str, types: Iterable[str], sampling: JudgeSampling, *, weights_digest: str | None = None
+    model: str, types: Iterable[str], sampling: JudgeSampling, *, source: str = "", weights_digest: str | None = None
 ) -> JudgeIdentity:
     """The judge's identity. Two runs with different judges are not comparable."""
     return JudgeIdentity(
-        model=model, prompt_digest=prompt_digest(types), sampling=sampling.fields, weights_digest=weights_digest
+        model=model,
+        prompt_digest=prompt_digest(types),
+        sampling=sampling.fields,
+        source=source,
+        weights_digest=weights_digest,
     )

@@ -30,12 +30,16 @@ _WORDS: dict[str, Json] = {
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def find_objects(reply: str) -> list[dict[str, Json]]:
+def find_objects(reply: str, *, strict: bool = False) -> list[dict[str, Json]]:
     """All outermost JSON objects in a text, in order.
 
     An object may have single quotes, bare keys, bare words, comments and trailing commas. The last of equal keys wins.
     A brace that begins no object is passed over; one that does begin an object must end it, or else a verdict that is
     only quoted inside, say in a comment, would be taken for the judge's own.
+
+    Args:
+        reply: The text.
+        strict: Whether an object that is not strict JSON is an error.
 
     Raises:
         JudgeError: If an object cannot be read or is cut off, or the text is too long or too tangled.
@@ -47,14 +51,14 @@ def find_objects(reply: str) -> list[dict[str, Json]]:
     for _ in range(_MAX_ATTEMPTS):
         if position < 0:
             return objects
-        found, position = _object_at(reply, position)
+        found, position = _object_at(reply, position, strict=strict)
         if found is not None:
             objects.append(found)
         position = reply.find("{", position)
     raise JudgeError(f"the judge's reply has more than {_MAX_ATTEMPTS} braces")
 
 
-def _object_at(reply: str, start: int) -> tuple[dict[str, Json] | None, int]:
+def _object_at(reply: str, start: int, *, strict: bool) -> tuple[dict[str, Json] | None, int]:
     try:
         value, end = json.JSONDecoder().raw_decode(reply, start)
     except RecursionError as error:
@@ -65,13 +69,16 @@ def _object_at(reply: str, start: int) -> tuple[dict[str, Json] | None, int]:
         return value, end
     reader = _Reader(reply, start)
     try:
-        return reader.mapping(), reader.position
+        found = reader.mapping()
     except ValueError as error:
         if reader.at_end:
             raise JudgeError("the judge's reply is cut off", fix="Raise the judge's max_tokens") from error
         if reader.began:
             raise JudgeError(f"the judge's reply holds an object that cannot be read: {error}") from error
         return None, start + 1
+    if strict:
+        raise JudgeError("the judge's reply holds an object that is not JSON")
+    return found, reader.position
 
 
 class _Reader:

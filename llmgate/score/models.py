@@ -1,16 +1,18 @@
 """The models that a check may ask: judges, and embeddings. What is sent, what comes back, and how often.
 
-Nothing here knows HTTP: the session hands the callables in, and so does a test with scripted replies.
+Nothing here knows HTTP: the session hands the callables in, and so does a test with scripted replies. Checks ask by
+`ask_judge`, which writes down every question and reply.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from llmgate.errors import JudgeError
+from llmgate.errors import JudgeError, did_you_mean
 from llmgate.record.schema import Judgement, Message
+from llmgate.score.memo import Memo
 from llmgate.suite import jsvalues
 from llmgate.suite.asserts import Json
 
@@ -28,12 +30,15 @@ __all__ = [
     "Token",
     "ask_judge",
     "embed_texts",
+    "writable",
 ]
 
 T = TypeVar("T")
 
 FEWEST_TOKENS: Final = 32
 SHOWN_PROBLEM_CHARS: Final = 300
+SHOWN_REPLY_CHARS: Final = 4000
+"""How much of an unreadable reply is shown to the judge again; it may be endless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,8 @@ class JudgeRequest:
         complaint = (
             f"This reply could not be read: {problem[:SHOWN_PROBLEM_CHARS]}\nReply again, in the form asked for."
         )
-        more = (Message(role="assistant", content=reply.text), Message(role="user", content=complaint))
+        said = reply.text[:SHOWN_REPLY_CHARS]
+        more = (Message(role="assistant", content=said), Message(role="user", content=complaint))
         return replace(self, messages=(*self.messages, *more))
 
 
@@ -138,10 +144,14 @@ class JudgeReply:
     Attributes:
         content: The text, or data from a judge that returns it parsed.
         tokens: Its tokens, empty where the judge reports none.
+        prompt_tokens: Length of the question as the server counted it, None if it did not say.
+        cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
     """
 
     content: object
     tokens: tuple[Token, ...] = ()
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
 
     @property
     def text(self) -> str:
@@ -160,50 +170,47 @@ class Models:
     """The models that a check may ask.
 
     Attributes:
-        judges: Judges by name; the one named "" is asked where an assert names none.
+        judges: Judges by name.
+        default: The judge that is asked where a check names none.
         embed: Embeds texts, None if no embedding model was named.
         sampling: How judges' replies are sampled.
         retries: How often an unreadable reply is asked again, with what was wrong with it.
+        log: Where every question to a judge is written down, in the order of asking; None for nowhere.
+        memo: What judges were asked about a criterion and not about a case, shared by all cases of a run.
     """
 
     judges: Mapping[str, Ask] = field(default_factory=dict)
+    default: str = ""
     embed: Embed | None = None
     sampling: JudgeSampling = JudgeSampling()
     retries: int = 0
+    log: list[Judgement] | None = None
+    memo: Memo = field(default_factory=Memo)
 
     def judge(self, name: str = "") -> Ask:
-        """The judge of that name.
+        """The judge of that name, or the default one.
 
         Raises:
             JudgeError: If there is none.
         """
+        name = name or self.default
         if name in self.judges:
             return self.judges[name]
-        raise JudgeError(
-            f"no judge is called {name!r}" if name else "this assert needs a judge, and none was named",
-            fix="Give --judge-model or --judge-endpoint",
-        )
+        if name:
+            raise JudgeError(f"no judge is called {name!r}", fix=did_you_mean(name, filter(None, self.judges)))
+        raise JudgeError("this assert needs a judge, and none was named", fix="Give --judge-model or --judge-endpoint")
 
     def logged(self, log: list[Judgement]) -> Models:
         """The same models, writing down everything that judges are asked and answer."""
-        return replace(self, judges={name: _logged(name, ask, log) for name, ask in self.judges.items()})
+        return replace(self, log=log)
+
+    def asking(self, name: str) -> Models:
+        """The same models, of which that judge is asked where a check names none."""
+        return replace(self, default=name)
 
 
 Consult = Callable[["CheckContext", Models], Awaitable["Finding"]]
 """An assert that asks models. Raises an `LlmgateError` if the output cannot be evaluated."""
-
-
-def _logged(name: str, ask: Ask, log: list[Judgement]) -> Ask:
-    async def asked(request: JudgeRequest) -> JudgeReply:
-        try:
-            reply = await ask(request)
-        except Exception as error:
-            log.append(Judgement(judge=name, messages=request.messages, error=str(error) or type(error).__name__))
-            raise
-        log.append(Judgement(judge=name, messages=request.messages, reply=reply.text))
-        return reply
-
-    return asked
 
 
 async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T], *, judge: str = "") -> T:
@@ -213,21 +220,65 @@ async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[Judge
         models: The judges.
         request: The question.
         read: Turns the reply into its meaning; raises a `JudgeError` if it has none.
-        judge: Which judge.
+        judge: Which judge; the default one where it is not said.
 
     Raises:
         JudgeError: If there is no such judge, or no reply could be read.
     """
-    ask = models.judge(judge)
     for attempt in range(models.retries + 1):
-        reply = await ask(request)
+        reply, entry = await _asked(models, request, judge or models.default)
         try:
-            return read(reply)
+            return _read(reply, read)
         except JudgeError as error:
+            _note(models, entry, error=writable(error.what))
             if attempt == models.retries:
                 raise
             request = request.told(reply, error.what)
     raise AssertionError("the loop returns or raises")
+
+
+def _read(reply: JudgeReply, read: Callable[[JudgeReply], T]) -> T:
+    if isinstance(reply.content, str) and not jsvalues.trim(reply.content):
+        raise JudgeError("the judge's reply is empty")
+    try:
+        return read(reply)
+    except RecursionError as error:
+        raise JudgeError("the judge's reply is nested too deeply") from error
+
+
+async def _asked(models: Models, request: JudgeRequest, name: str) -> tuple[JudgeReply, int]:
+    """The reply, and where in the log the question stands."""
+    ask = models.judge(name)
+    entry = 0
+    if models.log is not None:
+        # Before the reply is there, so that the order is that of the questions and the same in every run.
+        entry = len(models.log)
+        messages = tuple(replace(message, content=writable(message.content)) for message in request.messages)
+        models.log.append(Judgement(judge=name, messages=messages, error="no reply came"))
+    try:
+        reply = await ask(request)
+    except Exception as error:
+        _note(models, entry, error=writable(str(error)) or type(error).__name__)
+        raise
+    _note(
+        models,
+        entry,
+        error=None,
+        reply=writable(reply.text),
+        prompt_tokens=reply.prompt_tokens,
+        cached_tokens=reply.cached_tokens,
+    )
+    return reply, entry
+
+
+def writable(text: str) -> str:
+    """The text as a record can hold it: a surrogate without its partner becomes an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _note(models: Models, entry: int, **facts: Any) -> None:
+    if models.log is not None:
+        models.log[entry] = replace(models.log[entry], **facts)
 
 
 async def embed_texts(models: Models, texts: Sequence[str]) -> list[list[float]]:

@@ -201,7 +201,12 @@ def asker(client: ChatClient) -> Ask:
         if isinstance(answer, Generation):
             if answer.finish_reason == "length":
                 raise JudgeError("the judge's reply was cut off by max_tokens", fix="Raise `judge: {max_tokens: …}`")
-            return JudgeReply(content=answer.text, tokens=tokens_of(answer))
+            return JudgeReply(
+                content=answer.text,
+                tokens=tokens_of(answer),
+                prompt_tokens=answer.prompt_tokens,
+                cached_tokens=answer.cached_tokens,
+            )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
     return ask

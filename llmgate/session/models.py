@@ -67,7 +67,7 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     for name in sorted(plan.judge_names):
         endpoint = named_judge(settings, name)
         found = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
-        judges[name] = identify(found.model, plan.judged, sampling)
+        judges[name] = identify(found.model, plan.judged, sampling, source=endpoint.url)
     return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
 
 

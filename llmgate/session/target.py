@@ -139,7 +139,7 @@ def judge_identity(
     else:
         found = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
         model, digest = found.model, None
-    return identify(model, types, sampling, weights_digest=digest)
+    return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from llmgate.errors import SuiteError, did_you_mean
+from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:
@@ -42,12 +44,20 @@ class Defaults(Part):
     judges: list[str] = []
 
 
+def _number(value: object) -> object:
+    """A text that is a number as that number, as promptfoo reads it; anything else as it is."""
+    if not isinstance(value, str) or not jsvalues.trim(value):
+        return value
+    number = jsvalues.text_to_number(value)
+    return value if math.isnan(number) else number
+
+
 class AssertPart(Part):
     """One entry of `assert:`."""
 
     type: str
     value: Any = None
-    threshold: Finite | None = None
+    threshold: Annotated[Finite | None, BeforeValidator(_number)] = None
     weight: Annotated[Finite, Field(ge=0)] | None = None
     metric: Name | None = None
     required: bool = False
