@@ -410,7 +410,8 @@ class Manifest:
         The weights decide where both are known. Otherwise it is the same model if it goes by the same name at the
         same place; nothing is said about one model that is served twice.
 
-        Reference: Panickssery et al. (2024), LLM Evaluators Recognize and Favor Their Own Generations, arXiv 2404.13076.
+        Reference: Panickssery et al. (2024), LLM Evaluators Recognize and Favor Their Own Generations, arXiv
+        2404.13076.
         """
         judges = {"": self.judge, **self.judges}
         return tuple(
