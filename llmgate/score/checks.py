@@ -25,6 +25,7 @@ from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
+from llmgate.score.tools import TOOL_CHECKS
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models
@@ -54,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
+        **TOOL_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
