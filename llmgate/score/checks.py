@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.code import CODE_CHECKS
 from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
@@ -56,6 +57,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
         **TOOL_CHECKS,
+        **CODE_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
