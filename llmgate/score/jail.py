@@ -107,7 +107,7 @@ def enter_root(settings: Settings) -> None:
         if os.path.lexists(path) and not os.path.lexists(root + path):
             show(path, root + path)
     work = root + "/work"
-    Path(work).mkdir()
+    Path(work).mkdir(exist_ok=True)
     Path(work).chmod(0o1777)
     os.chdir(root)
     # The new root is put over the old one, and the old one taken away from below it.
