@@ -77,7 +77,7 @@ def test_sleeping_is_killed_by_the_clock() -> None:
 def test_processor_time_is_limited_for_good() -> None:
     code = "import resource\nprint(*resource.getrlimit(resource.RLIMIT_CPU))\n"
     raised = run(code + "resource.setrlimit(resource.RLIMIT_CPU, (100, 100))")
-    assert raised.output.startswith("5 6\n")
+    assert "5 6\n" in raised.output
     assert "not allowed to raise maximum limit" in raised.output
 
 
