@@ -24,6 +24,7 @@ from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
+from llmgate.score.safety import SAFETY_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
 from llmgate.score.tools import TOOL_CHECKS
@@ -58,6 +59,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **RUBRIC_CHECKS,
         **TOOL_CHECKS,
         **CODE_CHECKS,
+        **SAFETY_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
