@@ -42,8 +42,14 @@ SOUND: dict[str, Json] = {
 }
 
 
-NEEDS_MORE = {"code-executes", "is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call"}
-"""Types that need more than a text: leave to run code, or a list of tools."""
+NEEDS_MORE = {
+    "code-executes",
+    "is-valid-function-call",
+    "is-valid-openai-function-call",
+    "is-valid-openai-tools-call",
+    "tool-calls",
+}
+"""Types for which some outputs are errors: they need leave to run code, a list of tools, or calls that can be read."""
 
 
 def spec(type_: str, value: Json = None, /, **fields: Any) -> AssertSpec:
@@ -119,7 +125,7 @@ def test_broken_rules_are_refused_on_loading(type_: str, value: Json, message: s
 
 @pytest.mark.parametrize(
     ("written", "advice"),
-    [("icontians", "Did you mean icontains?"), ("Contains", "Did you mean contains?"), ("", "Valid names: contains, ")],
+    [("icontians", "Did you mean icontains?"), ("Contains", "Did you mean contains?"), ("", "Valid names: ")],
 )
 def test_unknown_types_are_answered_with_the_nearest_name(written: str, advice: str) -> None:
     with pytest.raises(SuiteError) as caught:
