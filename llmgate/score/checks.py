@@ -21,6 +21,7 @@ from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.choice import CHOICE_CHECKS
 from llmgate.score.citations import CITATION_CHECKS
+from llmgate.score.code import CODE_CHECKS
 from llmgate.score.decline import DECLINE_CHECKS
 from llmgate.score.edit import EDIT_CHECKS
 from llmgate.score.extras import EXTRA_KINDS
@@ -42,10 +43,12 @@ from llmgate.score.ragcontext import RAG_CONTEXT_CHECKS
 from llmgate.score.ragcorrectness import RAG_CORRECTNESS_CHECKS
 from llmgate.score.refusal import REFUSAL_CHECKS
 from llmgate.score.rule import RuleValue, broken
+from llmgate.score.safety import SAFETY_CHECKS
 from llmgate.score.similarity import SIMILARITY_CHECKS
 from llmgate.score.squad import SQUAD_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
+from llmgate.score.tools import TOOL_CHECKS
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.assertpart import ASSERT_SET
 from llmgate.suite.asserts import TypeNames
@@ -97,6 +100,10 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **RAG_CONTEXT_CHECKS,
         **CITATION_CHECKS,
         **JUDGED_CHECKS,
+        **RUBRIC_CHECKS,
+        **TOOL_CHECKS,
+        **CODE_CHECKS,
+        **SAFETY_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""

@@ -1,0 +1,126 @@
+"""Fenced code blocks in Markdown: which lines stand inside one.
+
+Reference: https://spec.commonmark.org/0.31.2/#fenced-code-blocks. List items are followed only as far as their
+indentation decides what opens and closes a fence; block quotes are not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llmgate.suite.jsvalues import WHITESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Line", "code_blocks", "read_lines"]
+
+_MARKER = re.compile(r"[ \t]*+(`{3,}+|~{3,}+)")
+_LIST = re.compile(r"[ \t]*+(?:[-+*]|[0-9]++[.)])[ \t]++")
+_TAB_STOP = 4
+_MOST_INDENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line and how it relates to fences.
+
+    Attributes:
+        start: Where it begins in the text.
+        content: What it holds, without the white space at its end.
+        fenced: Whether it belongs to a code block; neither do the lines that open and close one.
+        opens: The info string where the line opens a block, for example `python`; None elsewhere.
+        ends: Whether a block ended here, or just before this line where the text left the block's list item.
+    """
+
+    start: int
+    content: str
+    fenced: bool = False
+    opens: str | None = None
+    ends: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the line is ordinary text. One before which a block ended can be."""
+        return not self.fenced and self.opens is None
+
+
+@dataclass(slots=True)
+class _Fences:
+    """What is open at a line: the marker of a block, its indentation, and the list items around."""
+
+    marker: str = ""
+    indent: int = 0
+    items: list[int] = field(default_factory=list)
+
+    def take(self, start: int, content: str) -> Line | None:
+        """The line as part of a block or as the opening of one, None for ordinary text."""
+        blank = len(content) - len(content.lstrip(WHITESPACE))
+        indent = _columns(content[:blank])
+        if self.marker and not (content and indent < self.indent):
+            closes = self._closes(content, indent)
+            self.marker = "" if closes else self.marker
+            return Line(start, content, fenced=not closes, ends=closes)
+        left, self.marker = bool(self.marker), ""
+        info = self._open(content, indent)
+        if info is not None:
+            return Line(start, content, opens=info, ends=left)
+        return Line(start, content, ends=True) if left else None
+
+    def _closes(self, content: str, indent: int) -> bool:
+        found = _MARKER.match(content)
+        return (
+            found is not None
+            and indent <= self.indent + _MOST_INDENT
+            and found[1].startswith(self.marker)
+            and not content[found.end() :].strip(WHITESPACE)
+        )
+
+    def _open(self, content: str, indent: int) -> str | None:
+        while content and self.items and indent < self.items[-1]:
+            self.items.pop()
+        item = _LIST.match(content)
+        if item:
+            self.items.append(_columns(item[0]))
+        self.indent = self.items[-1] if self.items else 0
+        rest = content[item.end() :] if item else content
+        found = _MARKER.match(rest)
+        if not found or not (item or indent <= self.indent + _MOST_INDENT):
+            return None
+        info = rest[found.end() :]
+        if found[1].startswith("`") and "`" in info:
+            return None
+        self.marker = found[1]
+        return info.strip(WHITESPACE)
+
+
+def _columns(text: str) -> int:
+    column = 0
+    for character in text:
+        column += _TAB_STOP - column % _TAB_STOP if character == "\t" else 1
+    return column
+
+
+def read_lines(text: str) -> Iterator[Line]:
+    """All lines in order. A block that is never closed goes on to the end of the text."""
+    fences, start = _Fences(), 0
+    for line in text.split("\n"):
+        content = line.rstrip(WHITESPACE)
+        yield fences.take(start, content) or Line(start, content)
+        start += len(line) + 1
+
+
+def code_blocks(text: str) -> list[tuple[str, str]]:
+    """All fenced blocks in order: info string and code, the fence's own indentation taken off."""
+    blocks: list[tuple[str, list[str], int]] = []
+    for line in read_lines(text):
+        if line.opens is not None:
+            marker = _LIST.sub(lambda item: " " * len(item[0]), line.content, count=1)
+            blocks.append((line.opens, [], len(marker) - len(marker.lstrip(" "))))
+        elif line.fenced:
+            _, lines, indent = blocks[-1]
+            spaces = len(line.content) - len(line.content.lstrip(" "))
+            lines.append(line.content[min(indent, spaces) :])
+    return [(info, "\n".join(lines)) for info, lines, _ in blocks]
