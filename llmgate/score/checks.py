@@ -23,6 +23,7 @@ from llmgate.score.models import Consult
 from llmgate.score.pattern import PATTERN_CHECKS
 from llmgate.score.rubric import RUBRIC_CHECKS
 from llmgate.score.rule import RuleValue, broken
+from llmgate.score.sql import SQL_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
 
@@ -54,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **PATTERN_CHECKS,
         **STRUCTURE_CHECKS,
         **RUBRIC_CHECKS,
+        **SQL_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""
