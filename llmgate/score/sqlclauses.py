@@ -27,12 +27,16 @@ _WANTS: Final = (
 )
 _ENDS: Final = frozenset(_ORDER) | _SETS | {")", "]", ",", "", "THEN", "ELSE", "AND", "OR"} | _OPERATORS - {"+"}
 
+_NO_ROWS: Final = frozenset(("DEFAULT", "SELECT", ",", "(", "WHERE", "AND", "OR", "NOT", "GROUP BY", "ORDER BY", "="))
+"""Before VALUES, what shows that no rows follow but a column of that name."""
 
-def clause_problem(words: Sequence[str]) -> str | None:
+
+def clause_problem(words: Sequence[str], *, comma_ends: bool) -> str | None:
     """What is out of place among a statement's words, spelt in upper case; None if nothing is.
 
     Args:
         words: Tokens; several words that make one token, such as `GROUP BY`, are one word here.
+        comma_ends: Whether a list of columns may end with a comma.
     """
     ranks: list[int | None] = [None]
     started = words[0] != "UPDATE"
@@ -40,6 +44,8 @@ def clause_problem(words: Sequence[str]) -> str | None:
         before = words[place - 1] if place else ""
         after = words[place + 1] if place + 1 < len(words) else ""
         if before == ".":
+            continue
+        if comma_ends and (word, after) == (",", "FROM"):
             continue
         if problem := _neighbours(before, word, after):
             return problem
@@ -78,7 +84,7 @@ def _neighbours(before: str, word: str, after: str) -> str | None:
         return f"a subquery after {word} needs brackets"
     if word == "AS" and after[:1].isdigit():
         return "a number is no name"
-    if word == "VALUES" and before != "DEFAULT" and after not in {"(", "ROW"}:
+    if word == "VALUES" and before not in _NO_ROWS and after not in {"(", "ROW"}:
         return "values stand in brackets"
     return None
 

@@ -124,6 +124,7 @@ SPELLINGS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "AUTOINCREMENT": _LITE | _SF,
         "AUTO_INCREMENT": _MY,
         "STRAIGHT_JOIN": _MY,
+        "DIV": _MY,
         "TRY_CAST": _TS | _SF,
         "SAFE_CAST": _BQ,
         "GENERATE_SERIES": _NOT_MY | _MARIA,
@@ -150,6 +151,7 @@ NODES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "IndexTableHint": _MY,
         "Merge": _PG | _TS | _BQ | _SF,
         "GeneratedAsIdentityColumnConstraint": _PG | _TS | _SF,
+        "Into": _MY | _PG | _TS,
         "Lock": _MY | _PG | _SF,
     }
 )
@@ -209,10 +211,15 @@ SHAPES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (r"^DROP INDEX (?:IF EXISTS )?\S+ ON\b", _MY | _TS),
     (r"^DROP INDEX (?!.{1,300}? ON\b)", _PG | _LITE | _SF),
     (r"^ALTER TABLE .{1,300}? (?:ADD|DROP) COLUMN IF (?:NOT )?EXISTS\b", _PG | _SF | _TS | _BQ | _MARIA),
-    (r"^ALTER TABLE .{1,300}? ALTER (?:COLUMN )?\S+ (?:TYPE|SET DATA TYPE|SET NOT NULL|DROP NOT NULL)\b", _PG | _SF | _BQ),
-    (r"^ALTER TABLE .{1,300}? ALTER (?:COLUMN )?\S+ (?!TYPE|SET|DROP|ADD)", _TS | _SF),
+    (r"^ALTER TABLE .{1,300}? ALTER (?:COLUMN )?+\S+ (?:TYPE|SET DATA TYPE|SET NOT NULL|DROP NOT NULL)\b", _PG | _SF | _BQ),
+    (r"^ALTER TABLE .{1,300}? ALTER (?:COLUMN )?+\S+ (?!TYPE|SET|DROP|ADD)", _TS | _SF),
     (r"^ALTER TABLE .{1,300}? RENAME (?!TO |COLUMN |AS |INDEX |KEY |CONSTRAINT )\S+ TO\b", _PG | _LITE),
     (r"\bLIMIT \S+ , ", _MY | _LITE),
+    (r"(?:[(,=]|SELECT) \[ ", _BQ | _SF),
+    (r"\bIDENTITY \( \d", _TS | _SF),
+    (r"^CREATE .{0,20}?TABLE (?:IF NOT EXISTS )?\S+ (?:\. \S+ )*+LIKE\b", _MY | _BQ | _SF),
+    (r"^CREATE OR REPLACE VIEW\b", _MY | _PG | _BQ | _SF),
+    (r"^(?:CREATE|DROP) (?:OR REPLACE )?(?:DATABASE|SCHEMA|FUNCTION|PROCEDURE|USER|ROLE)\b", _MY | _PG | _TS | _BQ | _SF),
     (r"^SELECT ALL (?!.*\bFROM\b)", frozenset()),
     (rf"\bINTERVAL 'x'(?! {_UNIT}\b| [A-Z]+_[A-Z]+\b)", _PG | _SF | _LITE | _TS),
 )

@@ -43,7 +43,8 @@ def _tables(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
     if tree is None:
         verb = _verb(statement)
         if verb not in _TOUCH_NOTHING:
-            yield f"{verb.lower()}::{_NONE}::{_NONE}"
+            for parts in statement.named or ((_NONE,),):
+                yield f"{verb.lower()}::{'.'.join(parts[:-1]) or _NONE}::{parts[-1]}"
         return
     targets = _delete_targets(tree)
     found = False

@@ -62,10 +62,12 @@ class Statement:
     Attributes:
         shape: Its tokens apart by one space: unquoted words in upper case, names in quotes as `"x"`, texts as `'x'`.
         tree: sqlglot's syntax tree; None for a statement that is known by its shape alone.
+        named: The tables that such a statement names, each as schema and name.
     """
 
     shape: str
     tree: exp.Expression | None
+    named: tuple[tuple[str, ...], ...] = ()
 
 
 def read_statements(text: str, dialect: SqlDialect) -> list[Statement]:
@@ -131,7 +133,9 @@ def _check_characters(text: str, tokens: Sequence[Token]) -> None:
         if not gap.isascii() and not _COMMENT.sub(" ", gap).isascii():
             raise NotSqlError("there is white space that is not SQL's")
         end = token.end + 1
-        if not _quoted(token, text) and _is_word(token) and _NO_WORD.search(token.text.replace(" ", "")):
+        if token.token_type == TokenType.UNKNOWN:
+            raise NotSqlError(f"{token.text[:40]!r} is no sign of SQL's")
+        if not _quoted(token) and _is_word(token) and _NO_WORD.search(token.text.replace(" ", "")):
             raise NotSqlError(f"{token.text[:40]!r} is no word")
         depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
         if depth > MAX_NESTING:
@@ -142,11 +146,8 @@ def _is_word(token: Token) -> bool:
     return token.token_type == TokenType.VAR or token.text[:1].isalpha()
 
 
-def _quoted(token: Token, text: str) -> bool:
-    return token.token_type in (TokenType.IDENTIFIER, TokenType.STRING) or text[token.start : token.start + 1] in {
-        *("'", '"', "`", "["),
-        "$" if token.token_type not in (TokenType.VAR, TokenType.PARAMETER) else "'",
-    }
+def _quoted(token: Token) -> bool:
+    return token.token_type == TokenType.IDENTIFIER or token.token_type.name.endswith("STRING")
 
 
 def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -166,31 +167,26 @@ def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
         yield part
 
 
-def _shape(tokens: Sequence[Token], text: str) -> str:
-    words = []
-    for token in tokens:
-        first = text[token.start : token.start + 1]
-        if token.token_type == TokenType.IDENTIFIER:
-            words.append('"x"')
-        elif token.token_type in (TokenType.STRING, TokenType.HEREDOC_STRING) or first in "'\"":
-            words.append("'x'")
-        else:
-            words.append(token.text.upper())
-    return " ".join(words)
+def _shape(tokens: Sequence[Token]) -> str:
+    return " ".join(
+        token.text.upper() if not _quoted(token) else '"x"' if token.token_type == TokenType.IDENTIFIER else "'x'"
+        for token in tokens
+    )
 
 
 def _statement(tokens: list[Token], text: str, dialect: SqlDialect) -> Statement:
-    shape = _shape(tokens, text)
+    shape = _shape(tokens)
     if explained := EXPLAIN.match(shape):
         skipped = explained[0].count(" ")
         return _statement(tokens[skipped:], text, dialect)
     if _matches(shape, dialect):
-        return Statement(shape=shape, tree=None)
+        return Statement(shape=shape, tree=None, named=tuple(_named(tokens)))
     first = shape.split(" ", 1)[0]
     if dialect.name not in FIRST_WORDS.get(first, ()):
         raise NotSqlError(f"no {dialect.name} statement begins with {first[:40]!r}")
-    _check_tokens(tokens, text, dialect)
-    if problem := clause_problem([_word(token, text) for token in tokens]):
+    words = ["''" if _quoted(token) else token.text.upper() for token in tokens]
+    _check_words(words, dialect)
+    if problem := clause_problem(words, comma_ends=dialect.name in {"bigquery", "snowflake"}):
         raise NotSqlError(problem)
     for pattern, having in SHAPES:
         if dialect.lacks(having) and re.search(pattern, shape):
@@ -208,13 +204,26 @@ def _matches(shape: str, dialect: SqlDialect) -> bool:
         raise CannotRunError(f"the statement {shape[:40]!r} takes too long to be recognised") from error
 
 
-def _word(token: Token, text: str) -> str:
-    """How a token is spelt, in upper case; what is quoted is no word."""
-    return "''" if _quoted(token, text) else token.text.upper()
+def _named(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
+    """The tables after TABLE, and all that RENAME TABLE and LOCK TABLES list."""
+    words = [token.text.upper() for token in tokens]
+    start = next((place + 1 for place, word in enumerate(words) if word in {"TABLE", "TABLES"}), len(words))
+    several = words[0] in {"RENAME", "LOCK"}
+    while start < len(words):
+        while start < len(words) and words[start] in {"IF", "EXISTS", "ONLY", "TO", ","}:
+            start += 1
+        end = start
+        while end + 1 < len(words) and words[end + 1] == ".":
+            end += 2
+        yield tuple(token.text for token in tokens[start : end + 1 : 2])
+        start = end + 1
+        while start < len(words) and words[start] not in {"TO", ","}:
+            start += 1
+        if not several:
+            return
 
 
-def _check_tokens(tokens: Sequence[Token], text: str, dialect: SqlDialect) -> None:
-    words = [_word(token, text) for token in tokens]
+def _check_words(words: Sequence[str], dialect: SqlDialect) -> None:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         having = SPELLINGS.get(word)
         if having is not None and dialect.lacks(having) and (not _PLAIN.fullmatch(word) or _is_used(word, following)):
@@ -229,7 +238,7 @@ def _is_used(word: str, following: str) -> bool:
         return following == "("
     if word in {"AUTOINCREMENT", "AUTO_INCREMENT"}:
         return True
-    return following not in {"", ",", ")", ".", "FROM", "="}
+    return following not in {"", ",", ")", ".", "FROM", "=", "("}
 
 
 def _missing_comma(words: Sequence[str], dialect: SqlDialect) -> bool:
@@ -251,7 +260,19 @@ def _parse(tokens: list[Token], text: str, dialect: SqlDialect) -> exp.Expressio
     if tokens[0].text.upper() == "REPLACE":
         # sqlglot does not read REPLACE INTO, which is an INSERT that deletes what is in its way.
         tokens = [Token(TokenType.INSERT, "INSERT"), *tokens[1:]]
+    if dialect.name == "sqlite":
+        tokens = _without_options(tokens)
     trees = Dialect.get_or_raise(dialect.sqlglot).parser().parse(tokens, text)
     if len(trees) != 1 or not isinstance(trees[0], exp.Expression):
         raise NotSqlError("this is not one statement")
     return trees[0]
+
+
+def _without_options(tokens: list[Token]) -> list[Token]:
+    """A statement without what SQLite allows after a table's columns, which sqlglot does not read."""
+    words = [token.text.upper() for token in tokens]
+    if words[:1] == ["CREATE"]:
+        for options in (["WITHOUT", "ROWID"], ["STRICT"], [","], ["WITHOUT", "ROWID"]):
+            if words[-len(options) :] == options and ")" in words[: -len(options)]:
+                del words[-len(options) :]
+    return tokens[: len(words)]

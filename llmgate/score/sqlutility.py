@@ -41,7 +41,13 @@ _OTHER_OBJECT = (
     "|PUBLICATION|SUBSCRIPTION|LANGUAGE|LOGIN|WAREHOUSE|STAGE|STREAM|TASK|PIPE|SYNONYM|AGGREGATE|COLLATION|CAST|OPERATOR)"
 )
 _DEFINER = rf"(?:DEFINER = {_ACCOUNT} )?"
-_OBJECTS = ((_ALL, _OBJECT), (_MY, _MY_OBJECT), (_ALL - _MY, _OTHER_OBJECT))
+_OBJECTS = (
+    (_ALL - {"sqlite"}, _OBJECT),
+    (frozenset({"sqlite"}), "(?:TEMP |TEMPORARY )?TRIGGER"),
+    (_MY, _MY_OBJECT),
+    (_ALL - _MY - {"sqlite"}, _OTHER_OBJECT),
+)
+_ACTION = "(?:SELECT|INSERT|UPDATE|DELETE|BEGIN|EXEC|EXECUTE|DROP|CREATE|ALTER|TRUNCATE|PRINT|SET|RETURN|RAISERROR|THROW)\\b"
 _TRANSACTION = "(?: TRANSACTION| WORK| TRAN)?"
 
 UTILITIES: Final[Mapping[str, tuple[tuple[frozenset[str], str], ...]]] = MappingProxyType(
@@ -82,8 +88,8 @@ UTILITIES: Final[Mapping[str, tuple[tuple[frozenset[str], str], ...]]] = Mapping
             (_PG, rf"LOCK(?: TABLE)? {_NAMES}(?: IN [A-Z ]+ MODE)?(?: NOWAIT)?"),
         ),
         "UNLOCK": ((_MY, "UNLOCK TABLES?"),),
-        "GRANT": ((_ALL, rf"GRANT (?:.+ ON .+|{_NAMES}) TO {_ACCOUNT}.*"),),
-        "REVOKE": ((_ALL, rf"REVOKE (?:.+ ON .+|{_NAMES}) FROM {_ACCOUNT}.*"),),
+        "GRANT": ((_ALL - {"sqlite"}, rf"GRANT (?:.+ ON .+|{_NAMES}) TO {_ACCOUNT}.*"),),
+        "REVOKE": ((_ALL - {"sqlite"}, rf"REVOKE (?:.+ ON .+|{_NAMES}) FROM {_ACCOUNT}.*"),),
         "CALL": ((_ALL - {"transactsql", "sqlite"}, rf"CALL {_NAME} ?(?:{_CALL})"), (_MY, rf"CALL {_NAME}")),
         "EXEC": ((frozenset({"transactsql"}), rf"EXEC(?:UTE)? (?:@ ?\w+ = )?{_NAME}(?: (?:@|'x'|-? ?[\d.]+|\().*)?"),),
         "EXECUTE": (
@@ -122,6 +128,8 @@ UTILITIES: Final[Mapping[str, tuple[tuple[frozenset[str], str], ...]]] = Mapping
             (frozenset({"bigquery"}), rf"DECLARE {_NAMES} {_NAME}.*"),
         ),
         "PRINT": ((frozenset({"transactsql"}), rf"PRINT (?:'x'|@ ?\w+|\d+|{_NAME} \(.*)(?: \+ .+)?"),),
+        "IF": ((frozenset({"transactsql"}), rf"IF .+ {_ACTION}.*"),),
+        "WHILE": ((frozenset({"transactsql"}), rf"WHILE .+ {_ACTION}.*"),),
         "GO": ((frozenset({"transactsql"}), r"GO(?: \d+)?"),),
         "CREATE": tuple(
             (having, rf"CREATE (?:OR REPLACE |OR ALTER )?{_DEFINER}{kind} (?:IF NOT EXISTS )?{_ACCOUNT}(?: .+)?")
@@ -133,9 +141,10 @@ UTILITIES: Final[Mapping[str, tuple[tuple[frozenset[str], str], ...]]] = Mapping
         ),
         "ALTER": (
             *((having, rf"ALTER {kind} (?:IF EXISTS )?{_ACCOUNT} .+") for having, kind in _OBJECTS),
-            (_ALL, rf"ALTER (?:DATABASE|SCHEMA|SEQUENCE|INDEX|MATERIALIZED VIEW) (?:IF EXISTS )?{_NAME} .+"),
+            (_ALL - {"sqlite"}, rf"ALTER (?:DATABASE|SCHEMA|SEQUENCE|INDEX|MATERIALIZED VIEW) (?:IF EXISTS )?{_NAME} .+"),
             (_MY | {"snowflake"}, rf"ALTER TABLE {_NAME} MODIFY (?:COLUMN )?{_WORD} {_WORD}.*"),
             (_MY, rf"ALTER TABLE {_NAME} CHANGE (?:COLUMN )?{_WORD} {_WORD} {_WORD}.*"),
+            (frozenset({"sqlite", "snowflake", "transactsql"}), rf"ALTER TABLE {_NAME} DROP (?!COLUMN\b|CONSTRAINT\b){_WORD}"),
             (_MY, rf"ALTER TABLE {_NAME} RENAME (?:INDEX|KEY) {_WORD} TO {_WORD}"),
             (_MY, rf"ALTER TABLE {_NAME} (?:CONVERT TO|ENGINE|ENABLE|DISABLE|ORDER BY|DEFAULT|AUTO_INCREMENT|COMMENT) \S+.*"),
             (
