@@ -23,6 +23,9 @@ __all__ = ["SQL_CHECKS"]
 CHECK_LIMIT_S: Final = 3.0
 """Time for comparing what one output touches with an allow-list."""
 
+MAX_BLOCK_CHARS: Final = 60_000
+"""Characters of all code blocks that are tried before one is found to be SQL."""
+
 _KEYS = ("allowedColumns", "allowedTables", "databaseType")
 _FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*(.*)")
 _APART = str.maketrans("\u0130\u017f\u212a", "\ue000\ue001\ue002")
@@ -59,9 +62,12 @@ def _contains_sql(spec: AssertSpec) -> Evaluate:
     rule = _rule(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        blocks = _blocks(context.text)
-        problem: str | None = "there is no text"
-        for block in blocks or [context.text]:
+        problem: str | None = None
+        chars = 0
+        for block in _blocks(context.text) or [context.text]:
+            chars += len(block)
+            if chars > MAX_BLOCK_CHARS:
+                raise CannotRunError(f"the code blocks have more than {MAX_BLOCK_CHARS} characters together")
             problem = _problem(block, rule)
             if problem is None:
                 break

@@ -18,13 +18,11 @@ _ORDER: Final = {
 }
 _SETS: Final = frozenset(("UNION", "INTERSECT", "EXCEPT", "MINUS"))
 _OPERATORS: Final = frozenset(("+", "/", "%", "=", "<", ">", "<=", ">=", "<>", "!=", "||", "&&", "::"))
-_WANTS: Final = (
-    frozenset(
-        "SELECT FROM WHERE HAVING QUALIFY LIMIT ON AND OR NOT WHEN THEN ELSE SET LIKE BETWEEN JOIN".split()
-    )  # what comes next belongs to them
-    | frozenset(("GROUP BY", "ORDER BY", "PARTITION BY", ","))
-    | _OPERATORS
-)
+_WORDS_THAT_WANT: Final = """
+    SELECT FROM WHERE HAVING QUALIFY LIMIT ON AND OR NOT WHEN THEN ELSE SET LIKE BETWEEN JOIN
+"""
+_WANTS: Final = frozenset(_WORDS_THAT_WANT.split()) | {"GROUP BY", "ORDER BY", "PARTITION BY", ","} | _OPERATORS
+"""What belongs to something that comes next."""
 _ENDS: Final = frozenset(_ORDER) | _SETS | {")", "]", ",", "", "THEN", "ELSE", "AND", "OR"} | _OPERATORS - {"+"}
 
 _NO_ROWS: Final = frozenset(("DEFAULT", "SELECT", ",", "(", "WHERE", "AND", "OR", "NOT", "GROUP BY", "ORDER BY", "="))
@@ -38,40 +36,56 @@ def clause_problem(words: Sequence[str], *, comma_ends: bool) -> str | None:
         words: Tokens; several words that make one token, such as `GROUP BY`, are one word here.
         comma_ends: Whether a list of columns may end with a comma.
     """
-    ranks: list[int | None] = [None]
-    started = words[0] != "UPDATE"
+    order = _Order(words[0])
     for place, word in enumerate(words):
         before = words[place - 1] if place else ""
         after = words[place + 1] if place + 1 < len(words) else ""
-        if before == ".":
+        if before == "." or (comma_ends and (word, after) == (",", "FROM")):
             continue
-        if comma_ends and (word, after) == (",", "FROM"):
-            continue
-        if problem := _neighbours(before, word, after):
+        problem = _neighbours(before, word, after) or order.problem(before, word)
+        if problem:
             return problem
-        if word == "(":
-            ranks.append(None)
-        elif word == ")":
-            if len(ranks) == 1:
-                return "a closing bracket is too many"
-            ranks.pop()
-        elif word == "SELECT":
-            ranks[-1] = 0
-        elif word in _SETS or word == "CONFLICT":
-            ranks[-1] = None
-        elif word == "SET" and len(ranks) == 1:
-            started = True
-        elif word in _ORDER and before != "DISTINCT":
-            rank = ranks[-1]
-            if rank is None and words[0] == "WITH" and before == ")" and len(ranks) == 1:
-                return "no statement follows WITH"
-            if rank is not None and (_ORDER[word] < rank or word == "FROM" == before or (word == "FROM" and rank)):
-                return f"{word} is out of place"
-            if rank is not None:
-                ranks[-1] = _ORDER[word]
-            if not started and len(ranks) == 1:
-                return f"{word} stands before SET"
     return None
+
+
+class _Order:
+    """Where each open bracket's SELECT stands among its clauses; None outside of one."""
+
+    __slots__ = ("first", "ranks", "set_seen")
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        self.ranks: list[int | None] = [None]
+        self.set_seen = first != "UPDATE"
+
+    def problem(self, before: str, word: str) -> str | None:
+        if word in _ORDER and before != "DISTINCT":  # IS DISTINCT FROM
+            return self._clause(before, word)
+        if word == "(":
+            self.ranks.append(None)
+        elif word == ")":
+            if len(self.ranks) == 1:
+                return "a closing bracket is too many"
+            self.ranks.pop()
+        elif word == "SELECT":
+            self.ranks[-1] = 0
+        elif word in _SETS or word == "CONFLICT":
+            self.ranks[-1] = None
+        self.set_seen |= word == "SET" and len(self.ranks) == 1
+        return None
+
+    def _clause(self, before: str, word: str) -> str | None:
+        outside = len(self.ranks) == 1
+        rank = self.ranks[-1]
+        if not self.set_seen and outside:
+            return f"{word} stands before SET"
+        if rank is None:
+            lonely = self.first == "WITH" and before == ")" and outside
+            return "no statement follows WITH" if lonely else None
+        if _ORDER[word] < rank or (word == "FROM" and rank):
+            return f"{word} is out of place"
+        self.ranks[-1] = _ORDER[word]
+        return None
 
 
 def _neighbours(before: str, word: str, after: str) -> str | None:
@@ -87,4 +101,3 @@ def _neighbours(before: str, word: str, after: str) -> str | None:
     if word == "VALUES" and before not in _NO_ROWS and after not in {"(", "ROW"}:
         return "values stand in brackets"
     return None
-

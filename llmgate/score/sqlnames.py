@@ -9,14 +9,15 @@ too, so that an allow-list does not let them pass unseen: `DROP VIEW v` is `drop
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from llmgate.score.sqlnodes import argument
+from llmgate.score.sqlscope import tables_in_scope
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from llmgate.score.sqldialect import SqlDialect
     from llmgate.score.sqlsyntax import Statement
 
@@ -24,8 +25,13 @@ __all__ = ["columns_of", "tables_of"]
 
 _NONE: Final = "null"
 _ALL: Final = "(.*)"
-_TOUCH_NOTHING: Final = frozenset("SET BEGIN START COMMIT END ROLLBACK ABORT SAVEPOINT RELEASE UNLOCK PRINT GO DECLARE".split())
-_TOUCH_NO_ROW: Final = _TOUCH_NOTHING | frozenset(("SHOW", "USE", "DESCRIBE", "DESC"))
+_TOUCH_NOTHING: Final = frozenset(
+    ("SET", "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "UNLOCK", "PRINT", "GO")
+) | {"DECLARE"}
+_TOUCH_NO_ROW: Final = _TOUCH_NOTHING | {"SHOW", "USE", "DESCRIBE", "DESC"}
+_TOUCHING: Final = frozenset(
+    ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "TRUNCATE", "EXEC", "EXECUTE", "CALL")
+) | {"INTO"}
 
 
 def tables_of(statements: Sequence[Statement], dialect: SqlDialect) -> list[str]:
@@ -40,65 +46,72 @@ def columns_of(statements: Sequence[Statement], dialect: SqlDialect) -> list[str
 
 def _tables(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
     tree = statement.tree
+    verb = statement.verb.lower()
     if tree is None:
-        verb = _verb(statement)
-        if verb not in _TOUCH_NOTHING:
-            for parts in statement.named or ((_NONE,),):
-                yield f"{verb.lower()}::{'.'.join(parts[:-1]) or _NONE}::{parts[-1]}"
+        if not _harmless(statement, _TOUCH_NOTHING):
+            yield from (_name(verb, parts) for parts in statement.named or ((_NONE,),))
         return
     targets = _delete_targets(tree)
     found = False
-    for table in tree.find_all(exp.Table):
+    for table, defined in tables_in_scope(tree):
         parts = _parts(table)
-        if not parts or _defined_by_with(table) or (dialect.mysql_family and parts == ["dual"]):
+        action = _target(table)
+        if not parts or (defined and action is None) or (dialect.mysql_family and parts == ("dual",)):
             continue
         if isinstance(table.parent, exp.Delete) and table.arg_key == "tables":
             continue
         found = True
-        yield f"{_action(table, targets)}::{'.'.join(parts[:-1]) or _NONE}::{parts[-1]}"
+        if targets:
+            action = "delete" if {table.alias_or_name.casefold(), parts[-1].casefold()} & targets else "select"
+        yield _name(action or "select", parts)
     if not found and isinstance(tree, exp.Create | exp.Drop | exp.Alter | exp.TruncateTable):
-        yield f"{_verb(statement).lower()}::{_NONE}::{_NONE}"
+        yield _name(verb, (_NONE,))
 
 
-def _verb(statement: Statement) -> str:
-    return statement.shape.split(" ", 1)[0]
+def _harmless(statement: Statement, verbs: frozenset[str]) -> bool:
+    """Whether a statement that was not parsed touches nothing, as far as its words tell."""
+    words = statement.shape.split(" ")
+    return words[0] in verbs and not _TOUCHING.intersection(words[2:])  # the second word is CREATE in SHOW CREATE
 
 
-def _parts(table: exp.Expression) -> list[str]:
+def _name(action: str, parts: Sequence[str]) -> str:
+    return f"{action}::{'.'.join(parts[:-1]) or _NONE}::{parts[-1]}"
+
+
+def _parts(table: exp.Expression) -> tuple[str, ...]:
     """Server, database, schema and name, as far as they are there; nothing for a function that gives a table."""
     last = table.this
     if not isinstance(last, exp.Identifier | exp.Dot):
-        return []
-    named = [table.args.get("catalog"), table.args.get("db"), last]
-    return [str(one.name) for part in named if part for one in (part.find_all(exp.Identifier, bfs=False))]
+        return ()
+    named = [part for key in ("catalog", "db") if (part := table.args.get(key))]
+    parts = tuple(str(one.name) for part in (*named, last) for one in part.find_all(exp.Identifier, bfs=False))
+    # BigQuery's `project.set.table` in one pair of quotes is one name to node-sql-parser.
+    return (".".join(parts),) if table.meta.get("quoted_table") else parts
 
 
-def _action(table: exp.Expression, targets: frozenset[str]) -> str:
+_TARGETS: Final[tuple[tuple[type[exp.Expression], str], ...]] = (
+    (exp.Insert, "insert"),
+    (exp.Update, "update"),
+    (exp.Delete, "delete"),
+    (exp.Merge, "merge"),
+    (exp.Create, "create"),
+    (exp.Drop, "drop"),
+    (exp.Alter, "alter"),
+    (exp.AlterRename, "alter"),
+    (exp.TruncateTable, "truncate"),
+    (exp.Into, "insert"),
+)
+_TARGET_KEYS: Final = frozenset(("this", "tables", "expressions", "cluster"))
+
+
+def _target(table: exp.Expression) -> str | None:
+    """What a statement does to a table, None if it only reads it."""
     node = table
-    while isinstance(node.parent, exp.Schema | exp.Subquery | exp.Index) and node.arg_key in {"this", "table"}:
+    while isinstance(node.parent, exp.Schema | exp.Subquery | exp.Index | exp.OnProperty):
         node = node.parent
-    parent = node.parent
-    for kind, action in _TARGETS.items():
-        if isinstance(parent, kind) and node.arg_key in {"this", "tables", "expressions"}:
-            return action if action != "delete" or not targets else _deleted(table, targets)
-    if targets and table.find_ancestor(exp.Delete, exp.Select, exp.Subquery) is not None:
-        owner = table.find_ancestor(exp.Delete, exp.Select, exp.Subquery)
-        return _deleted(table, targets) if isinstance(owner, exp.Delete) else "select"
-    return "select"
-
-
-_TARGETS: Final[dict[type[exp.Expression], str]] = {
-    exp.Insert: "insert",
-    exp.Update: "update",
-    exp.Delete: "delete",
-    exp.Merge: "merge",
-    exp.Create: "create",
-    exp.Drop: "drop",
-    exp.Alter: "alter",
-    exp.AlterRename: "alter",
-    exp.TruncateTable: "truncate",
-    exp.Into: "insert",
-}
+    if node.arg_key not in _TARGET_KEYS:
+        return None
+    return next((action for kind, action in _TARGETS if isinstance(node.parent, kind)), None)
 
 
 def _delete_targets(tree: exp.Expression) -> frozenset[str]:
@@ -107,67 +120,22 @@ def _delete_targets(tree: exp.Expression) -> frozenset[str]:
     return frozenset(table.name.casefold() for table in named or ())
 
 
-def _deleted(table: exp.Expression, targets: frozenset[str]) -> str:
-    return "delete" if {table.alias_or_name.casefold(), table.name.casefold()} & targets else "select"
-
-
-def _defined_by_with(table: exp.Expression) -> bool:
-    """Whether the table is a name of a WITH that is in scope: not yet in its own query unless it is recursive."""
-    if table.args.get("db") or isinstance(table.parent, exp.Schema) or not isinstance(table.this, exp.Identifier):
-        return False
-    if isinstance(table.parent, tuple(_TARGETS)) and table.arg_key in {"this", "tables"}:
-        return False
-    node: exp.Expression | None = table
-    inside: exp.Expression | None = None
-    while node is not None:
-        if isinstance(node, exp.CTE):
-            inside = node
-        scope = node if isinstance(node, exp.With) else argument(node, "with")
-        if isinstance(scope, exp.With) and _names_it(scope, inside if inside and inside.parent is scope else None, table):
-            return True
-        node = node.parent
-    return False
-
-
-def _names_it(scope: exp.With, inside: exp.Expression | None, table: exp.Expression) -> bool:
-    for query in scope.expressions:
-        if query is inside and not scope.args.get("recursive"):
-            return False
-        alias = query.args.get("alias")
-        if isinstance(alias, exp.TableAlias) and _same_name(alias.this, table.this):
-            return True
-    return False
-
-
-def _same_name(left: exp.Expression, right: exp.Expression) -> bool:
-    if left.args.get("quoted") or right.args.get("quoted"):
-        return str(left.name) == str(right.name)
-    return str(left.name).casefold() == str(right.name).casefold()
-
-
 def _columns(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
     tree = statement.tree
     if tree is None:
-        verb = _verb(statement)
-        if verb not in _TOUCH_NO_ROW:
-            yield f"{verb.lower()}::{_NONE}::{_ALL}"
+        if not _harmless(statement, _TOUCH_NO_ROW):
+            yield f"{statement.verb.lower()}::{_NONE}::{_ALL}"
         return
     aliases = _aliases(tree)
     for node in tree.walk():
         if isinstance(node, exp.Column):
             yield from _column(node, aliases, dialect)
-        elif isinstance(node, exp.Star) and isinstance(node.parent, exp.Select | exp.Returning):
-            yield f"select::{_NONE}::{_ALL}"
-        elif isinstance(node, exp.Literal) and node.is_string and _is_projection(node):
-            # node-sql-parser takes it for a column, which in double quotes it may be.
-            yield f"select::{_NONE}::{node.name}"
-        elif isinstance(node, exp.Insert) and not isinstance(node.parent, exp.When):
-            yield from _inserted(node)
-        elif isinstance(node, exp.Delete):
-            for table in node.args.get("tables") or [node.this]:
-                yield from (f"delete::{name}::{_ALL}" for name in _resolved(table.name, aliases))
-        elif isinstance(node, exp.ColumnDef) and isinstance(node.find_ancestor(exp.Create, exp.Alter), exp.Expression):
+        elif isinstance(node, exp.Insert | exp.Delete):
+            yield from _rows(node, aliases)
+        elif isinstance(node, exp.ColumnDef) and isinstance(node.parent, exp.Schema | exp.Alter):
             yield from (f"{action}::{_NONE}::{node.name}" for action in ("select", "create"))
+        elif name := _projected(node):
+            yield f"select::{_NONE}::{name}"
 
 
 def _aliases(tree: exp.Expression) -> dict[str, list[str]]:
@@ -179,35 +147,41 @@ def _aliases(tree: exp.Expression) -> dict[str, list[str]]:
     return found
 
 
-def _resolved(name: str, aliases: dict[str, list[str]]) -> list[str]:
-    return aliases.get(name.casefold(), [name])
-
-
-def _column(column: exp.Expression, aliases: dict[str, list[str]], dialect: SqlDialect) -> Iterator[str]:
-    name = _ALL if isinstance(column.this, exp.Star) else column.name
+def _column(column: exp.Column, aliases: Mapping[str, list[str]], dialect: SqlDialect) -> Iterator[str]:
     action = "select"
-    update = column.find_ancestor(exp.Update, exp.Select)
-    assignment = column.parent.parent if isinstance(column.parent, exp.Tuple) else column.parent
-    if isinstance(update, exp.Update) and isinstance(assignment, exp.EQ) and assignment.parent is update:
-        left = assignment.this is column or assignment.this is column.parent
-        action = "update" if left and assignment.arg_key == "expressions" else action
-    qualifiers = [str(part.name) for key in ("catalog", "db") if (part := column.args.get(key))]
-    tables = _resolved(column.args["table"].name, aliases) if column.args.get("table") else [_NONE]
+    side: exp.Expr = column.parent if isinstance(column.parent, exp.Tuple) else column
+    assignment = side.parent
+    if isinstance(assignment, exp.EQ) and side.arg_key == "this" and assignment.arg_key == "expressions":
+        action = "update" if isinstance(assignment.parent, exp.Update | exp.OnConflict) else action
+    name = _ALL if isinstance(column.this, exp.Star) else column.name
+    outer = [str(part.name) for key in ("catalog", "db") if (part := column.args.get(key))]
     joint = "::" if dialect.mysql_family else "."
-    for table in tables:
-        yield f"{action}::{joint.join([*qualifiers, table])}::{name}"
+    for table in aliases.get(column.table.casefold(), [column.table]) if column.table else [_NONE]:
+        yield f"{action}::{joint.join([*outer, table])}::{name}"
 
 
-def _is_projection(node: exp.Expression) -> bool:
-    parent = node.parent
-    if isinstance(parent, exp.Alias) and node.arg_key == "this":
-        node, parent = parent, parent.parent
-    return isinstance(parent, exp.Select) and node.arg_key == "expressions"
-
-
-def _inserted(insert: exp.Expression) -> Iterator[str]:
-    target = insert.this
-    table = target.this if isinstance(target, exp.Schema) else target
+def _rows(node: exp.Expression, aliases: Mapping[str, list[str]]) -> Iterator[str]:
+    """The columns that INSERT names, all columns where it names none, and where DELETE removes rows."""
+    if isinstance(node, exp.Delete):
+        for table in node.args.get("tables") or [node.this]:
+            yield from (f"delete::{name}::{_ALL}" for name in aliases.get(table.name.casefold(), [table.name]))
+        return
+    if isinstance(node.parent, exp.When):
+        return
+    target = node.this
     columns = target.expressions if isinstance(target, exp.Schema) else []
+    table = target.this if isinstance(target, exp.Schema) else target
     for name in [column.name for column in columns] or [_ALL]:
         yield f"insert::{table.name}::{name}"
+
+
+def _projected(node: exp.Expr) -> str | None:
+    """The star of SELECT *, and a text in its place, which node-sql-parser takes for a column in double quotes."""
+    parent, key = node.parent, node.arg_key
+    if isinstance(node, exp.Star):
+        return _ALL if isinstance(parent, exp.Select | exp.Returning) else None
+    if not isinstance(node, exp.Literal) or not node.is_string:
+        return None
+    if isinstance(parent, exp.Alias) and key == "this":
+        key, parent = parent.arg_key, parent.parent
+    return str(node.name) if isinstance(parent, exp.Select) and key == "expressions" else None

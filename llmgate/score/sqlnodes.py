@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from llmgate.score.sqldialect import ARGUMENTS, NODES
+from llmgate.score.sqlfeatures import ARGUMENTS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,15 +19,19 @@ _STATEMENTS = (
     *(exp.Select, exp.SetOperation, exp.Subquery, exp.Values, exp.Insert, exp.Update, exp.Delete, exp.Merge),
     *(exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.MultitableInserts),
 )
+_PARTS = {
+    owner: tuple((part, having) for (other, part), having in ARGUMENTS.items() if other == owner)
+    for owner, _ in ARGUMENTS
+}
 _NAMING = (exp.Column, exp.Table, exp.TableAlias, exp.Alias, exp.ColumnDef, exp.Schema, exp.CTE)
 
 
-def argument(node: exp.Expression, name: str) -> object:
+def argument(node: exp.Expr, name: str) -> object:
     """A part of a node; sqlglot has added an underscore to those that are Python's keywords."""
     return node.args.get(name) or node.args.get(f"{name}_")
 
 
-def node_problem(tree: exp.Expression, dialect: SqlDialect) -> str | None:
+def node_problem(tree: exp.Expr, dialect: SqlDialect) -> str | None:
     """What is wrong with a statement in this dialect, None if nothing is."""
     if not isinstance(tree, _STATEMENTS):
         return "this is an expression, not a statement"
@@ -35,16 +39,16 @@ def node_problem(tree: exp.Expression, dialect: SqlDialect) -> str | None:
         name = type(node).__name__
         if name in NODES and dialect.lacks(NODES[name]):
             return f"{dialect.name} has no {name}"
-        for (owner, part), having in ARGUMENTS.items():
-            if owner == name and dialect.lacks(having) and argument(node, part):
+        for part, having in _PARTS.get(name, ()):
+            if dialect.lacks(having) and argument(node, part):
                 return f"{dialect.name} has no {part} in {name}"
-        for kind, problem in _PROBLEMS.items():
-            if isinstance(node, kind) and (found := problem(node, dialect)):
-                return found
+        problem = _PROBLEMS.get(type(node))
+        if problem is not None and (found := problem(node, dialect)):
+            return found
     return None
 
 
-def _identifier(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _identifier(node: exp.Expr, dialect: SqlDialect) -> str | None:
     parent = node.parent
     if node.args.get("quoted") or not isinstance(parent, _NAMING) or str(node.this).upper() not in dialect.reserved:
         return None
@@ -55,11 +59,11 @@ def _identifier(node: exp.Expression, dialect: SqlDialect) -> str | None:
     return f"{str(node.this)[:40]!r} is a reserved word"
 
 
-def _unread(node: exp.Expression, _: SqlDialect) -> str:
+def _unread(node: exp.Expr, _: SqlDialect) -> str:
     return f"{str(node.this)[:40]} is followed by what is no SQL"
 
 
-def _select(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _select(node: exp.Expr, dialect: SqlDialect) -> str | None:
     if not node.expressions:
         return "nothing is selected"
     if node.args.get("offset") and not node.args.get("limit") and dialect.lacks(_OFFSET_ALONE):
@@ -70,34 +74,34 @@ def _select(node: exp.Expression, dialect: SqlDialect) -> str | None:
 _OFFSET_ALONE = frozenset({"postgresql", "transactsql", "snowflake", "mariadb"})
 
 
-def _alias(node: exp.Expression, _: SqlDialect) -> str | None:
+def _alias(node: exp.Expr, _: SqlDialect) -> str | None:
     what = node.this
     return "a star has no alias" if isinstance(what, exp.Star) or getattr(what, "is_star", False) else None
 
 
-def _in(node: exp.Expression, _: SqlDialect) -> str | None:
+def _in(node: exp.Expr, _: SqlDialect) -> str | None:
     given = any(argument(node, part) for part in ("expressions", "query", "unnest", "field"))
     return None if given else "the list after IN is empty"
 
 
-def _limit(node: exp.Expression, _: SqlDialect) -> str | None:
+def _limit(node: exp.Expr, _: SqlDialect) -> str | None:
     count = node.args.get("expression")
     named = isinstance(count, exp.Column) or (isinstance(count, exp.Literal) and count.is_string)
     return "a limit is a number" if named else None
 
 
-def _join(node: exp.Expression, _: SqlDialect) -> str | None:
+def _join(node: exp.Expr, _: SqlDialect) -> str | None:
     side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
     if (kind == "OUTER" and not side) or (side in {"LEFT", "RIGHT", "FULL"} and kind in {"INNER", "CROSS"}):
         return f"there is no {f'{side} {kind}'.strip()} JOIN"
     return None
 
 
-def _insert(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _insert(node: exp.Expr, dialect: SqlDialect) -> str | None:
     if isinstance(node.parent, exp.When):
         return None
     target, source = node.this, node.args.get("expression")
-    columns: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
     if isinstance(target, exp.Schema):
         columns, target = target.expressions, target.this
     if not isinstance(target, exp.Table | exp.Directory) or not all(isinstance(c, exp.Identifier) for c in columns):
@@ -112,7 +116,7 @@ def _insert(node: exp.Expression, dialect: SqlDialect) -> str | None:
     return _rows(source, len(columns), dialect)
 
 
-def _rows(values: exp.Expression, columns: int, dialect: SqlDialect) -> str | None:
+def _rows(values: exp.Expr, columns: int, dialect: SqlDialect) -> str | None:
     for row in values.expressions:
         cells = row.expressions if isinstance(row, exp.Tuple) else [row]
         if not cells and (columns or not dialect.mysql_family):
@@ -122,7 +126,7 @@ def _rows(values: exp.Expression, columns: int, dialect: SqlDialect) -> str | No
     return None
 
 
-def _update(node: exp.Expression, _: SqlDialect) -> str | None:
+def _update(node: exp.Expr, _: SqlDialect) -> str | None:
     if not node.expressions:
         return "nothing is set"
     for one in node.expressions:
@@ -133,12 +137,12 @@ def _update(node: exp.Expression, _: SqlDialect) -> str | None:
     return None
 
 
-def _conflict(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _conflict(node: exp.Expr, dialect: SqlDialect) -> str | None:
     missing = not node.args.get("duplicate") and dialect.lacks(frozenset({"postgresql", "sqlite"}))
     return f"{dialect.name} has no ON CONFLICT" if missing else None
 
 
-def _create(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _create(node: exp.Expr, dialect: SqlDialect) -> str | None:
     kind = str(node.args.get("kind") or "").upper()
     if kind == "VIEW" and node.args.get("expression") is None:
         return "a view has no query"
@@ -154,7 +158,7 @@ def _create(node: exp.Expression, dialect: SqlDialect) -> str | None:
     return None
 
 
-def _create_table(node: exp.Expression, dialect: SqlDialect) -> str | None:
+def _create_table(node: exp.Expr, dialect: SqlDialect) -> str | None:
     schema = node.this
     if not isinstance(schema, exp.Schema):
         return None if node.args.get("expression") or node.args.get("properties") else "a table has no columns"
@@ -164,12 +168,12 @@ def _create_table(node: exp.Expression, dialect: SqlDialect) -> str | None:
     return "a column has no type" if bare and not node.args.get("expression") and dialect.name != "sqlite" else None
 
 
-def _drop(node: exp.Expression, _: SqlDialect) -> str | None:
+def _drop(node: exp.Expr, _: SqlDialect) -> str | None:
     alone = node.parent is None and str(node.args.get("kind") or "").upper() in {"COLUMN", "CONSTRAINT"}
     return "only ALTER TABLE drops columns" if alone else None
 
 
-_PROBLEMS: dict[type[exp.Expression], Callable[[exp.Expression, SqlDialect], str | None]] = {
+_PROBLEMS: dict[type[exp.Expr], Callable[[exp.Expr, SqlDialect], str | None]] = {
     exp.Identifier: _identifier,
     exp.Command: _unread,
     exp.Select: _select,

@@ -2,57 +2,52 @@
 
 sqlglot is made for translation and takes much that no database would: missing lists, clauses in any order, reserved
 words as names, constructs of other dialects, and whole sentences as commands that it does not read. The checks here
-are made on its tokens and on its syntax trees, and need none of its internals.
+are made on its tokens and on its syntax trees.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import regex
-import sqlglot
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, Tokenizer, TokenType
 
 from llmgate.errors import CannotRunError
 from llmgate.score.sqlclauses import clause_problem
-from llmgate.score.sqldialect import FIRST_WORDS, SHAPES, SPELLINGS, SqlDialect
+from llmgate.score.sqlfeatures import FIRST_WORDS, SHAPES, SPELLINGS
 from llmgate.score.sqlnodes import node_problem
+from llmgate.score.sqltokens import NotSqlError, is_quoted, named_tables, shape_of, split, tokenize
 from llmgate.score.sqlutility import EXPLAIN, is_utility
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlglot.parser import Parser
+
+    from llmgate.score.sqldialect import SqlDialect
 
 __all__ = ["MAX_SQL_CHARS", "NotSqlError", "Statement", "read_statements"]
 
-MAX_SQL_CHARS: Final = 100_000
-"""Characters of a text that is read as SQL; sqlglot takes about a second for so many."""
-MAX_NESTING: Final = 60
-"""Open brackets at one place; sqlglot takes about fifteen stack frames for each."""
+MAX_SQL_CHARS: Final = 50_000
+"""Characters of a text that is read as SQL; sqlglot takes one to two seconds for the worst of so many."""
+MAX_STEPS: Final = 20_000
+MAX_STEPS_PER_TOKEN: Final = 40
+"""Tokens that a parser may pass, forth and back; plain statements need fewer than ten for each token."""
 MATCH_LIMIT_S: Final = 1.0
 """Processor time of one pattern on one statement."""
 
-_COMMENT = re.compile(r"--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
-_NO_WORD = re.compile(r"[^\w$#@]")
 _MODIFIERS = frozenset(("ALL", "DISTINCT"))
 _MY_MODIFIERS = _MODIFIERS | {
     *("DISTINCTROW", "HIGH_PRIORITY", "STRAIGHT_JOIN", "SQL_BIG_RESULT", "SQL_BUFFER_RESULT", "SQL_CACHE"),
     *("SQL_CALC_FOUND_ROWS", "SQL_NO_CACHE", "SQL_SMALL_RESULT"),
 }
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPEN = frozenset((TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE))
-_CLOSE = frozenset((TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE))
-_BODY = re.compile(r"CREATE (?:OR (?:REPLACE|ALTER) )?(?:\S+ = \S+(?: @ \S+)? )?(?:PROCEDURE|PROC|FUNCTION|TRIGGER|EVENT)\b")
-
-
-class NotSqlError(ValueError):
-    """The text is no SQL of this dialect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +64,11 @@ class Statement:
     tree: exp.Expression | None
     named: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def verb(self) -> str:
+        """The first word."""
+        return self.shape.partition(" ")[0]
+
 
 def read_statements(text: str, dialect: SqlDialect) -> list[Statement]:
     """The statements of a text that holds nothing else.
@@ -81,9 +81,7 @@ def read_statements(text: str, dialect: SqlDialect) -> list[Statement]:
         raise CannotRunError(f"the text has {len(text)} characters; SQL is read up to {MAX_SQL_CHARS}")
     with _silenced():
         try:
-            tokens = _tokenizer(dialect.sqlglot).tokenize(text)
-            _check_characters(text, tokens)
-            statements = [_statement(part, text, dialect) for part in _split(tokens)]
+            statements = [_statement(part, text, dialect) for part in split(tokenize(text, dialect.sqlglot))]
         except SqlglotError as error:
             raise NotSqlError(str(error).partition("\n")[0]) from error
         except RecursionError as error:
@@ -109,7 +107,7 @@ logging.getLogger("sqlglot").addFilter(_loud)
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """sqlglot warns of statements that it does not read, which are judged here; others' use of it stays as it is."""
+    """Sqlglot warns of statements that it does not read, which are judged here; others' use of it stays as it is."""
     token = _quiet.set(True)
     try:
         yield
@@ -117,74 +115,17 @@ def _silenced() -> Iterator[None]:
         _quiet.reset(token)
 
 
-@lru_cache(maxsize=None)
-def _tokenizer(name: str) -> Tokenizer:
-    """A dialect's tokenizer that also splits what sqlglot would keep as the unread rest of a command."""
-    dialect = Dialect.get_or_raise(name)
-    plain: type[Tokenizer] = type("Plain", (dialect.tokenizer_class,), {"COMMANDS": set()})
-    return plain(dialect=dialect)
-
-
-def _check_characters(text: str, tokens: Sequence[Token]) -> None:
-    depth = 0
-    end = 0
-    for token in tokens:
-        gap = text[end : token.start]
-        if not gap.isascii() and not _COMMENT.sub(" ", gap).isascii():
-            raise NotSqlError("there is white space that is not SQL's")
-        end = token.end + 1
-        if token.token_type == TokenType.UNKNOWN:
-            raise NotSqlError(f"{token.text[:40]!r} is no sign of SQL's")
-        if not _quoted(token) and _is_word(token) and _NO_WORD.search(token.text.replace(" ", "")):
-            raise NotSqlError(f"{token.text[:40]!r} is no word")
-        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
-        if depth > MAX_NESTING:
-            raise CannotRunError(f"more than {MAX_NESTING} brackets are open at once")
-
-
-def _is_word(token: Token) -> bool:
-    return token.token_type == TokenType.VAR or token.text[:1].isalpha()
-
-
-def _quoted(token: Token) -> bool:
-    return token.token_type == TokenType.IDENTIFIER or token.token_type.name.endswith("STRING")
-
-
-def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
-    """Statements at their semicolons; a routine's body keeps its own."""
-    part: list[Token] = []
-    routine = False
-    for token in tokens:
-        if token.token_type == TokenType.SEMICOLON and not routine:
-            if part:
-                yield part
-            part = []
-            continue
-        part.append(token)
-        if len(part) <= 12:
-            routine = bool(_BODY.match(" ".join(one.text.upper() for one in part)))
-    if part:
-        yield part
-
-
-def _shape(tokens: Sequence[Token]) -> str:
-    return " ".join(
-        token.text.upper() if not _quoted(token) else '"x"' if token.token_type == TokenType.IDENTIFIER else "'x'"
-        for token in tokens
-    )
-
-
 def _statement(tokens: list[Token], text: str, dialect: SqlDialect) -> Statement:
-    shape = _shape(tokens)
+    shape = shape_of(tokens)
     if explained := EXPLAIN.match(shape):
         skipped = explained[0].count(" ")
         return _statement(tokens[skipped:], text, dialect)
     if _matches(shape, dialect):
-        return Statement(shape=shape, tree=None, named=tuple(_named(tokens)))
+        return Statement(shape=shape, tree=None, named=tuple(named_tables(tokens)))
     first = shape.split(" ", 1)[0]
     if dialect.name not in FIRST_WORDS.get(first, ()):
         raise NotSqlError(f"no {dialect.name} statement begins with {first[:40]!r}")
-    words = ["''" if _quoted(token) else token.text.upper() for token in tokens]
+    words = ["''" if is_quoted(token) else token.text.upper() for token in tokens]
     _check_words(words, dialect)
     if problem := clause_problem(words, comma_ends=dialect.name in {"bigquery", "snowflake"}):
         raise NotSqlError(problem)
@@ -202,25 +143,6 @@ def _matches(shape: str, dialect: SqlDialect) -> bool:
         return is_utility(shape, dialect.name, timeout=MATCH_LIMIT_S)
     except TimeoutError as error:
         raise CannotRunError(f"the statement {shape[:40]!r} takes too long to be recognised") from error
-
-
-def _named(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
-    """The tables after TABLE, and all that RENAME TABLE and LOCK TABLES list."""
-    words = [token.text.upper() for token in tokens]
-    start = next((place + 1 for place, word in enumerate(words) if word in {"TABLE", "TABLES"}), len(words))
-    several = words[0] in {"RENAME", "LOCK"}
-    while start < len(words):
-        while start < len(words) and words[start] in {"IF", "EXISTS", "ONLY", "TO", ","}:
-            start += 1
-        end = start
-        while end + 1 < len(words) and words[end + 1] == ".":
-            end += 2
-        yield tuple(token.text for token in tokens[start : end + 1 : 2])
-        start = end + 1
-        while start < len(words) and words[start] not in {"TO", ","}:
-            start += 1
-        if not several:
-            return
 
 
 def _check_words(words: Sequence[str], dialect: SqlDialect) -> None:
@@ -244,14 +166,10 @@ def _is_used(word: str, following: str) -> bool:
 def _missing_comma(words: Sequence[str], dialect: SqlDialect) -> bool:
     """Whether `SELECT a b FROM` stands anywhere: promptfoo takes a first column's bare alias for a missing comma."""
     modifiers = _MY_MODIFIERS if dialect.mysql_family else _MODIFIERS
-    for place, word in enumerate(words):
-        if word != "SELECT":
-            continue
-        place += 1
-        while place < len(words) and words[place] in modifiers:
-            place += 1
-        rest = words[place : place + 3]
-        if len(rest) == 3 and rest[2] == "FROM" and all(_PLAIN.fullmatch(one) for one in rest[:2]):
+    for place in (place + 1 for place, word in enumerate(words) if word == "SELECT"):
+        start = next((one for one in range(place, len(words)) if words[one] not in modifiers), len(words))
+        pair = words[start : start + 2]
+        if words[start + 2 : start + 3] == ["FROM"] and all(_PLAIN.fullmatch(one) for one in pair):
             return True
     return False
 
@@ -262,10 +180,26 @@ def _parse(tokens: list[Token], text: str, dialect: SqlDialect) -> exp.Expressio
         tokens = [Token(TokenType.INSERT, "INSERT"), *tokens[1:]]
     if dialect.name == "sqlite":
         tokens = _without_options(tokens)
-    trees = Dialect.get_or_raise(dialect.sqlglot).parser().parse(tokens, text)
+    trees = _parser(dialect.sqlglot, len(tokens)).parse(tokens, text)
     if len(trees) != 1 or not isinstance(trees[0], exp.Expression):
         raise NotSqlError("this is not one statement")
     return trees[0]
+
+
+def _parser(name: str, tokens: int) -> Parser:
+    """A dialect's parser that gives up, since some nested brackets make sqlglot try all combinations of readings."""
+    dialect = Dialect.get_or_raise(name)
+    left = MAX_STEPS + MAX_STEPS_PER_TOKEN * tokens
+
+    def advance(self: Parser, times: int = 1) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise CannotRunError("the SQL can be read in too many ways")
+        dialect.parser_class._advance(self, times)  # noqa: SLF001 - the one place that every reading passes
+
+    bounded: type[Parser] = type("Bounded", (dialect.parser_class,), {"_advance": advance})
+    return bounded(dialect=dialect)
 
 
 def _without_options(tokens: list[Token]) -> list[Token]:

@@ -8,7 +8,6 @@ tokens apart by one space.
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import regex
@@ -16,147 +15,163 @@ import regex
 from llmgate.score.sqldialect import DIALECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
-__all__ = ["EXPLAIN", "UTILITIES", "is_utility"]
+__all__ = ["EXPLAIN", "is_utility"]
 
 _WORD = r'(?:"x"|[^\W\d][\w$#]*+)'
 _NAME = rf"{_WORD}(?: \. {_WORD})*+"
 _NAMES = rf"{_NAME}(?: , {_NAME})*+"
-_VALUE = rf"(?:'x'|-? ?[\d.]+|{_NAME})"
+_NUMBER = r"-? ?[\d.]+"
+_VALUE = rf"(?:'x'|{_NUMBER}|{_NAME})"
+_VARIABLE = r"@ ?\w+"
 _ACCOUNT = rf"(?:'x'|{_NAME})(?: ?@ ?(?:'x'|{_NAME}))?"
-_CALL = r"\( .*\)|\( \)"
+_CALL = r"(?:\( .*\)|\( \))"
+_TRANSACTION = "(?: TRANSACTION| WORK| TRAN)?"
+_ACTION = (
+    r"(?:SELECT|INSERT|UPDATE|DELETE|BEGIN|EXEC|EXECUTE|DROP|CREATE|ALTER|TRUNCATE|PRINT|SET|RETURN|RAISERROR|THROW)\b"
+)
+_SHOWN = (
+    "(?:TABLES|DATABASES|SCHEMAS|COLUMNS|FIELDS|INDEX|INDEXES|KEYS|STATUS|VARIABLES|PROCESSLIST|TRIGGERS|EVENTS|ENGINES"
+    "|GRANTS|PLUGINS|PRIVILEGES|WARNINGS|ERRORS|COLLATION|BINARY LOGS|MASTER STATUS|OPEN TABLES|TABLE STATUS"
+    "|FUNCTION STATUS|PROCEDURE STATUS|CHARACTER SET|CHARSET|VIEWS|FUNCTIONS|CATALOGS|USERS|ROLES|WAREHOUSES|OBJECTS)"
+)
+_LOCKED = rf"{_NAME}(?: AS {_NAME})? (?:READ|WRITE)(?: LOCAL)?"
+
 _ALL = frozenset(DIALECTS)
 _MY = frozenset({"mysql", "mariadb"})
 _PG = frozenset({"postgresql", "redshift", "noql"})
-_SHOWN = (
-    "TABLES|DATABASES|SCHEMAS|COLUMNS|FIELDS|INDEX|INDEXES|KEYS|STATUS|VARIABLES|PROCESSLIST|TRIGGERS|EVENTS|ENGINES"
-    "|GRANTS|PLUGINS|PRIVILEGES|WARNINGS|ERRORS|COLLATION|BINARY LOGS|MASTER STATUS|OPEN TABLES|TABLE STATUS"
-    "|FUNCTION STATUS|PROCEDURE STATUS|CHARACTER SET|CHARSET|VIEWS|FUNCTIONS|CATALOGS|USERS|ROLES|WAREHOUSES|OBJECTS"
-)
-_OBJECT = r"(?:USER|ROLE|TRIGGER|FUNCTION|PROCEDURE|SERVER)"
-_MY_OBJECT = r"(?:AGGREGATE FUNCTION|EVENT|TABLESPACE)"
-_OTHER_OBJECT = (
-    "(?:CONSTRAINT TRIGGER|TEMP FUNCTION|TEMPORARY FUNCTION|TABLE FUNCTION|FOREIGN TABLE|PROC|EXTENSION|TYPE|DOMAIN|POLICY|RULE"
-    "|PUBLICATION|SUBSCRIPTION|LANGUAGE|LOGIN|WAREHOUSE|STAGE|STREAM|TASK|PIPE|SYNONYM|AGGREGATE|COLLATION|CAST|OPERATOR)"
-)
-_DEFINER = rf"(?:DEFINER = {_ACCOUNT} )?"
-_OBJECTS = (
-    (_ALL - {"sqlite"}, _OBJECT),
-    (frozenset({"sqlite"}), "(?:TEMP |TEMPORARY )?TRIGGER"),
-    (_MY, _MY_OBJECT),
-    (_ALL - _MY - {"sqlite"}, _OTHER_OBJECT),
-)
-_ACTION = "(?:SELECT|INSERT|UPDATE|DELETE|BEGIN|EXEC|EXECUTE|DROP|CREATE|ALTER|TRUNCATE|PRINT|SET|RETURN|RAISERROR|THROW)\\b"
-_TRANSACTION = "(?: TRANSACTION| WORK| TRAN)?"
+_LITE = frozenset({"sqlite"})
+_TS = frozenset({"transactsql"})
+_BQ = frozenset({"bigquery"})
+_SF = frozenset({"snowflake"})
 
-UTILITIES: Final[Mapping[str, tuple[tuple[frozenset[str], str], ...]]] = MappingProxyType(
-    {
-        "SHOW": (
-            (
-                _MY | {"snowflake", "hive", "trino", "athena"},
-                rf"SHOW (?:FULL |EXTENDED |GLOBAL |SESSION |TERSE )?(?:{_SHOWN})"
-                rf"(?: (?:FROM|IN|FOR|ON)(?: TABLE| DATABASE| SCHEMA)? {_ACCOUNT}){{0,2}}(?: LIKE 'x'| WHERE .+)?",
-            ),
-            (_MY | {"hive", "trino"}, rf"SHOW CREATE [A-Z]+ (?:IF NOT EXISTS )?{_NAME}"),
-            (_PG, rf"SHOW (?:ALL|TIME ZONE|TRANSACTION ISOLATION LEVEL|{_NAME})"),
-        ),
-        "DESCRIBE": (
-            (_ALL - {"postgresql", "sqlite", "transactsql", "bigquery"}, rf"DESC(?:RIBE)? (?:TABLE |VIEW )?{_NAME}(?: (?!TABLE\b){_WORD})?"),
-        ),
-        "USE": ((_ALL - _PG - {"sqlite", "bigquery"}, rf"USE (?:(?:DATABASE|SCHEMA|WAREHOUSE|ROLE|CATALOG) )?{_NAME}"),),
-        "SET": (
-            (_ALL - {"transactsql", "sqlite"}, rf"SET (?:(?:GLOBAL|SESSION|LOCAL|PERSIST) )?(?:@ ){{0,2}}{_NAME} :?= .+"),
-            (_MY, r"SET (?:NAMES|CHARACTER SET|CHARSET) \S+(?: COLLATE \S+)?"),
-            (_MY | {"transactsql"}, r"SET (?:(?:GLOBAL|SESSION) )?TRANSACTION .+"),
-            (_PG, rf"SET (?:(?:LOCAL|SESSION) )?(?:{_NAME} TO .+|TIME ZONE .+|ROLE .+|TRANSACTION .+|CHARACTERISTICS .+)"),
-            (frozenset({"transactsql"}), rf"SET (?:@ ?{_NAME} (?:[-+*/] )?= .+|{_NAME}(?: {_NAME})? (?:ON|OFF)|{_NAME} {_VALUE})"),
-        ),
-        "BEGIN": (
-            (_ALL - {"transactsql"}, rf"BEGIN(?: DEFERRED| IMMEDIATE| EXCLUSIVE)?{_TRANSACTION}(?: ISOLATION LEVEL .+)?"),
-            (frozenset({"transactsql"}), rf"BEGIN (?:TRAN|TRANSACTION)(?: {_NAME})?"),
-        ),
-        "START": ((_ALL - {"transactsql", "sqlite"}, r"START TRANSACTION(?: (?:READ|WITH|ISOLATION) .+)?"),),
-        "COMMIT": ((_ALL, rf"COMMIT{_TRANSACTION}(?: AND (?:NO )?CHAIN)?"),),
-        "END": ((_PG | {"sqlite"}, r"END(?: TRANSACTION| WORK)?"),),
-        "ROLLBACK": ((_ALL, rf"ROLLBACK{_TRANSACTION}(?: TO(?: SAVEPOINT)? {_NAME})?"),),
-        "ABORT": ((_PG, r"ABORT(?: TRANSACTION| WORK)?"),),
-        "SAVEPOINT": ((_ALL, rf"SAVEPOINT {_NAME}"),),
-        "RELEASE": ((_ALL, rf"RELEASE(?: SAVEPOINT)? {_NAME}"),),
-        "LOCK": (
-            (_MY, rf"LOCK TABLES? {_NAME}(?: AS {_NAME})? (?:READ|WRITE)(?: LOCAL)?(?: , {_NAME}(?: AS {_NAME})? (?:READ|WRITE))*"),
-            (_PG, rf"LOCK(?: TABLE)? {_NAMES}(?: IN [A-Z ]+ MODE)?(?: NOWAIT)?"),
-        ),
-        "UNLOCK": ((_MY, "UNLOCK TABLES?"),),
-        "GRANT": ((_ALL - {"sqlite"}, rf"GRANT (?:.+ ON .+|{_NAMES}) TO {_ACCOUNT}.*"),),
-        "REVOKE": ((_ALL - {"sqlite"}, rf"REVOKE (?:.+ ON .+|{_NAMES}) FROM {_ACCOUNT}.*"),),
-        "CALL": ((_ALL - {"transactsql", "sqlite"}, rf"CALL {_NAME} ?(?:{_CALL})"), (_MY, rf"CALL {_NAME}")),
-        "EXEC": ((frozenset({"transactsql"}), rf"EXEC(?:UTE)? (?:@ ?\w+ = )?{_NAME}(?: (?:@|'x'|-? ?[\d.]+|\().*)?"),),
-        "EXECUTE": (
-            (frozenset({"transactsql"}), rf"EXECUTE (?:@ ?\w+ = )?{_NAME}(?: (?:@|'x'|-? ?[\d.]+|\().*)?"),
-            (_MY | _PG, rf"EXECUTE {_NAME}(?: ?(?:{_CALL})| USING .+)?"),
-            (frozenset({"bigquery", "snowflake"}), r"EXECUTE IMMEDIATE .+"),
-        ),
-        "PREPARE": ((_MY, rf"PREPARE {_NAME} FROM (?:'x'|@ ?\w+)"), (_PG, rf"PREPARE {_NAME}(?: ?\( .*\))? AS .+")),
-        "DEALLOCATE": ((_MY | _PG, rf"DEALLOCATE (?:PREPARE )?{_NAME}"),),
-        "RENAME": ((_MY, rf"RENAME TABLES? {_NAME} TO {_NAME}(?: , {_NAME} TO {_NAME})*"), (_MY, r"RENAME USER .+ TO .+")),
-        "DO": ((_MY, rf"DO {_NAME} \(.*"), (_PG, r"DO (?:LANGUAGE \S+ )?'x'")),
-        "ANALYZE": ((_MY, rf"ANALYZE (?:\w+ )?TABLE {_NAMES}"), (_PG | {"sqlite"}, rf"ANALYZE(?: VERBOSE)?(?: {_NAMES})?")),
-        "OPTIMIZE": ((_MY, rf"OPTIMIZE (?:\w+ )?TABLES? {_NAMES}"),),
-        "CHECK": ((_MY, rf"CHECK TABLE {_NAMES}(?: [A-Z]+)*"),),
-        "REPAIR": ((_MY, rf"REPAIR (?:\w+ )?TABLE {_NAMES}(?: [A-Z_]+)*"),),
-        "FLUSH": ((_MY, rf"FLUSH (?:PRIVILEGES|TABLES?|LOGS|HOSTS|STATUS)(?: {_NAMES})?(?: WITH READ LOCK)?"),),
-        "KILL": ((_MY, r"KILL (?:CONNECTION |QUERY )?\d+"),),
-        "LOAD": ((_MY, rf"LOAD DATA (?:LOCAL )?INFILE 'x' (?:IGNORE |REPLACE )?INTO TABLE {_NAME}.*"),),
-        "HANDLER": ((_MY, rf"HANDLER {_NAME} (?:OPEN|READ|CLOSE).*"),),
-        "VACUUM": ((_PG | {"sqlite"}, rf"VACUUM(?: (?:FULL|FREEZE|VERBOSE|ANALYZE))*(?: {_NAMES})?(?: INTO 'x')?"),),
-        "REINDEX": ((_PG, rf"REINDEX (?:TABLE|INDEX|SCHEMA|DATABASE|SYSTEM) {_NAME}"), (frozenset({"sqlite"}), rf"REINDEX(?: {_NAME})?")),
-        "PRAGMA": ((frozenset({"sqlite"}), rf"PRAGMA {_NAME}(?: = {_VALUE}| \( {_VALUE} \))?"),),
-        "ATTACH": ((frozenset({"sqlite"}), rf"ATTACH (?:DATABASE )?'x' AS {_NAME}"),),
-        "DETACH": ((frozenset({"sqlite"}), rf"DETACH (?:DATABASE )?{_NAME}"),),
-        "COPY": ((_PG | {"snowflake"}, rf"COPY (?:INTO )?(?:@ ?\S+|{_NAME}|\( .+ \)).* (?:FROM|TO) .+"),),
-        "COMMENT": ((_PG | {"snowflake", "trino"}, rf"COMMENT (?:IF EXISTS )?ON [A-Z ]+ {_NAME}.* IS (?:'x'|NULL)"),),
-        "LISTEN": ((_PG, rf"LISTEN {_NAME}"),),
-        "UNLISTEN": ((_PG, rf"UNLISTEN (?:{_NAME}|\*)"),),
-        "NOTIFY": ((_PG, rf"NOTIFY {_NAME}(?: , 'x')?"),),
-        "REFRESH": ((_PG, rf"REFRESH MATERIALIZED VIEW (?:CONCURRENTLY )?{_NAME}(?: WITH (?:NO )?DATA)?"),),
-        "RESET": ((_PG, rf"RESET {_NAME}"),),
-        "DISCARD": ((_PG, r"DISCARD (?:ALL|PLANS|SEQUENCES|TEMP)"),),
-        "CHECKPOINT": ((_PG | {"transactsql"}, r"CHECKPOINT"),),
-        "DECLARE": (
-            (frozenset({"transactsql"}), rf"DECLARE @ ?\w+ (?:AS )?{_NAME}.*"),
-            (frozenset({"bigquery"}), rf"DECLARE {_NAMES} {_NAME}.*"),
-        ),
-        "PRINT": ((frozenset({"transactsql"}), rf"PRINT (?:'x'|@ ?\w+|\d+|{_NAME} \(.*)(?: \+ .+)?"),),
-        "IF": ((frozenset({"transactsql"}), rf"IF .+ {_ACTION}.*"),),
-        "WHILE": ((frozenset({"transactsql"}), rf"WHILE .+ {_ACTION}.*"),),
-        "GO": ((frozenset({"transactsql"}), r"GO(?: \d+)?"),),
-        "CREATE": tuple(
-            (having, rf"CREATE (?:OR REPLACE |OR ALTER )?{_DEFINER}{kind} (?:IF NOT EXISTS )?{_ACCOUNT}(?: .+)?")
-            for having, kind in _OBJECTS
-        ),
-        "DROP": tuple(
-            (having, rf"DROP {kind} (?:IF EXISTS )?{_ACCOUNT}(?: (?:{_CALL}))?(?: , {_ACCOUNT})*(?: ON {_NAME})?(?: CASCADE| RESTRICT)?")
-            for having, kind in _OBJECTS
-        ),
-        "ALTER": (
-            *((having, rf"ALTER {kind} (?:IF EXISTS )?{_ACCOUNT} .+") for having, kind in _OBJECTS),
-            (_ALL - {"sqlite"}, rf"ALTER (?:DATABASE|SCHEMA|SEQUENCE|INDEX|MATERIALIZED VIEW) (?:IF EXISTS )?{_NAME} .+"),
-            (_MY | {"snowflake"}, rf"ALTER TABLE {_NAME} MODIFY (?:COLUMN )?{_WORD} {_WORD}.*"),
-            (_MY, rf"ALTER TABLE {_NAME} CHANGE (?:COLUMN )?{_WORD} {_WORD} {_WORD}.*"),
-            (frozenset({"sqlite", "snowflake", "transactsql"}), rf"ALTER TABLE {_NAME} DROP (?!COLUMN\b|CONSTRAINT\b){_WORD}"),
-            (_MY, rf"ALTER TABLE {_NAME} RENAME (?:INDEX|KEY) {_WORD} TO {_WORD}"),
-            (_MY, rf"ALTER TABLE {_NAME} (?:CONVERT TO|ENGINE|ENABLE|DISABLE|ORDER BY|DEFAULT|AUTO_INCREMENT|COMMENT) \S+.*"),
-            (
-                _PG,
-                rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME} (?:OWNER TO|SET|RESET|ENABLE|DISABLE|ATTACH|DETACH|INHERIT"
-                r"|NO INHERIT|VALIDATE|CLUSTER|REPLICA) .+",
-            ),
-        ),
-    }
-)  # fmt: skip
-"""First words with the dialects that have the statement and its whole shape."""
-_SYNONYMS: Final = MappingProxyType({"DESC": "DESCRIBE"})
+_OBJECTS = (
+    (_ALL - _LITE, "(?:USER|ROLE|TRIGGER|FUNCTION|PROCEDURE|SERVER)"),
+    (_LITE, "(?:TEMP |TEMPORARY )?TRIGGER"),
+    (_MY, "(?:AGGREGATE FUNCTION|EVENT|TABLESPACE)"),
+    (
+        _ALL - _MY - _LITE,
+        "(?:CONSTRAINT TRIGGER|TEMP FUNCTION|TEMPORARY FUNCTION|TABLE FUNCTION|FOREIGN TABLE|PROC|EXTENSION|TYPE"
+        "|DOMAIN|POLICY|RULE|PUBLICATION|SUBSCRIPTION|LANGUAGE|LOGIN|WAREHOUSE|STAGE|STREAM|TASK|PIPE|SYNONYM"
+        "|AGGREGATE|COLLATION|CAST|OPERATOR)",
+    ),
+)
+_DROPPED = rf"{_ACCOUNT}(?: {_CALL})?(?: , {_ACCOUNT})*(?: ON {_NAME})?(?: CASCADE| RESTRICT)?"
+
+_PATTERNS: Final[tuple[tuple[frozenset[str], str], ...]] = (
+    (
+        _MY | _SF | {"hive", "trino", "athena"},
+        rf"SHOW (?:FULL |EXTENDED |GLOBAL |SESSION |TERSE )?{_SHOWN}"
+        rf"(?: (?:FROM|IN|FOR|ON)(?: TABLE| DATABASE| SCHEMA)? {_ACCOUNT}){{0,2}}(?: LIKE 'x'| WHERE .+)?",
+    ),
+    (_MY | {"hive", "trino"}, rf"SHOW CREATE [A-Z]+ (?:IF NOT EXISTS )?{_NAME}"),
+    (_PG, rf"SHOW (?:ALL|TIME ZONE|TRANSACTION ISOLATION LEVEL|{_NAME})"),
+    (_ALL - {"postgresql"} - _LITE - _TS - _BQ, rf"DESCRIBE (?:TABLE |VIEW )?{_NAME}(?: (?!TABLE\b){_WORD})?"),
+    (_ALL - {"postgresql"} - _LITE - _TS - _BQ, rf"DESC (?:TABLE |VIEW )?{_NAME}(?: (?!TABLE\b){_WORD})?"),
+    (_ALL - _PG - _LITE - _BQ, rf"USE (?:(?:DATABASE|SCHEMA|WAREHOUSE|ROLE|CATALOG) )?{_NAME}"),
+    (_ALL - _TS - _LITE, rf"SET (?:(?:GLOBAL|SESSION|LOCAL|PERSIST) )?(?:@ ){{0,2}}{_NAME} :?= .+"),
+    (_MY, r"SET (?:NAMES|CHARACTER SET|CHARSET) \S+(?: COLLATE \S+)?"),
+    (_MY | _TS, r"SET (?:(?:GLOBAL|SESSION) )?TRANSACTION .+"),
+    (
+        _PG,
+        rf"SET (?:(?:LOCAL|SESSION) )?"
+        rf"(?:{_NAME} TO .+|TIME ZONE .+|ROLE .+|TRANSACTION .+|CHARACTERISTICS .+)",
+    ),
+    (_TS, rf"SET (?:@ ?{_NAME} (?:[-+*/] )?= .+|{_NAME}(?: {_NAME})? (?:ON|OFF)|{_NAME} {_VALUE})"),
+    (_ALL - _TS, rf"BEGIN(?: DEFERRED| IMMEDIATE| EXCLUSIVE)?{_TRANSACTION}(?: ISOLATION LEVEL .+)?"),
+    (_TS, rf"BEGIN (?:TRAN|TRANSACTION)(?: {_NAME})?"),
+    (_ALL - _TS - _LITE, r"START TRANSACTION(?: (?:READ|WITH|ISOLATION) .+)?"),
+    (_ALL, rf"COMMIT{_TRANSACTION}(?: AND (?:NO )?CHAIN)?"),
+    (_PG | _LITE, r"END(?: TRANSACTION| WORK)?"),
+    (_ALL, rf"ROLLBACK{_TRANSACTION}(?: TO(?: SAVEPOINT)? {_NAME})?"),
+    (_PG, r"ABORT(?: TRANSACTION| WORK)?"),
+    (_ALL, rf"SAVEPOINT {_NAME}"),
+    (_ALL, rf"RELEASE(?: SAVEPOINT)? {_NAME}"),
+    (_MY, rf"LOCK TABLES? {_LOCKED}(?: , {_LOCKED})*"),
+    (_PG, rf"LOCK(?: TABLE)? {_NAMES}(?: IN [A-Z ]+ MODE)?(?: NOWAIT)?"),
+    (_MY, "UNLOCK TABLES?"),
+    (_ALL - _LITE, rf"GRANT (?:.+ ON .+|{_NAMES}) TO {_ACCOUNT}.*"),
+    (_ALL - _LITE, rf"REVOKE (?:.+ ON .+|{_NAMES}) FROM {_ACCOUNT}.*"),
+    (_ALL - _TS - _LITE, rf"CALL {_NAME} ?{_CALL}"),
+    (_MY, rf"CALL {_NAME}"),
+    *((_TS, rf"{verb} (?:{_VARIABLE} = )?{_NAME}(?: (?:@|'x'|{_NUMBER}|\().*)?") for verb in ("EXEC", "EXECUTE")),
+    (_MY | _PG, rf"EXECUTE {_NAME}(?: ?{_CALL}| USING .+)?"),
+    (_BQ | _SF, r"EXECUTE IMMEDIATE .+"),
+    (_MY, rf"PREPARE {_NAME} FROM (?:'x'|{_VARIABLE})"),
+    (_PG, rf"PREPARE {_NAME}(?: ?\( .*\))? AS .+"),
+    (_MY | _PG, rf"DEALLOCATE (?:PREPARE )?{_NAME}"),
+    (_MY, rf"RENAME TABLES? {_NAME} TO {_NAME}(?: , {_NAME} TO {_NAME})*"),
+    (_MY, r"RENAME USER .+ TO .+"),
+    (_MY, rf"DO {_NAME} \(.*"),
+    (_PG, r"DO (?:LANGUAGE \S+ )?'x'"),
+    (_MY, rf"ANALYZE (?:\w+ )?TABLE {_NAMES}"),
+    (_PG | _LITE, rf"ANALYZE(?: VERBOSE)?(?: {_NAMES})?"),
+    (_MY, rf"OPTIMIZE (?:\w+ )?TABLES? {_NAMES}"),
+    (_MY, rf"CHECK TABLE {_NAMES}(?: [A-Z]+)*"),
+    (_MY, rf"REPAIR (?:\w+ )?TABLE {_NAMES}(?: [A-Z_]+)*"),
+    (_MY, rf"FLUSH (?:PRIVILEGES|TABLES?|LOGS|HOSTS|STATUS)(?: {_NAMES})?(?: WITH READ LOCK)?"),
+    (_MY, r"KILL (?:CONNECTION |QUERY )?\d+"),
+    (_MY, rf"LOAD DATA (?:LOCAL )?INFILE 'x' (?:IGNORE |REPLACE )?INTO TABLE {_NAME}.*"),
+    (_MY, rf"HANDLER {_NAME} (?:OPEN|READ|CLOSE).*"),
+    (_PG | _LITE, rf"VACUUM(?: (?:FULL|FREEZE|VERBOSE|ANALYZE))*(?: {_NAMES})?(?: INTO 'x')?"),
+    (_PG, rf"REINDEX (?:TABLE|INDEX|SCHEMA|DATABASE|SYSTEM) {_NAME}"),
+    (_LITE, rf"REINDEX(?: {_NAME})?"),
+    (_LITE, rf"PRAGMA {_NAME}(?: = {_VALUE}| \( {_VALUE} \))?"),
+    (_LITE, rf"ATTACH (?:DATABASE )?'x' AS {_NAME}"),
+    (_LITE, rf"DETACH (?:DATABASE )?{_NAME}"),
+    (_PG | _SF, rf"COPY (?:INTO )?(?:@ ?\S+|{_NAME}|\( .+ \)).* (?:FROM|TO) .+"),
+    (_PG | _SF | {"trino"}, rf"COMMENT (?:IF EXISTS )?ON [A-Z ]+ {_NAME}.* IS (?:'x'|NULL)"),
+    (_PG, rf"LISTEN {_NAME}"),
+    (_PG, rf"UNLISTEN (?:{_NAME}|\*)"),
+    (_PG, rf"NOTIFY {_NAME}(?: , 'x')?"),
+    (_PG, rf"REFRESH MATERIALIZED VIEW (?:CONCURRENTLY )?{_NAME}(?: WITH (?:NO )?DATA)?"),
+    (_PG, rf"RESET {_NAME}"),
+    (_PG, r"DISCARD (?:ALL|PLANS|SEQUENCES|TEMP)"),
+    (_PG | _TS, r"CHECKPOINT"),
+    (_TS, rf"DECLARE {_VARIABLE} (?:AS )?{_NAME}.*"),
+    (_BQ, rf"DECLARE {_NAMES} {_NAME}.*"),
+    (_TS, rf"PRINT (?:'x'|{_VARIABLE}|\d+|{_NAME} \(.*)(?: \+ .+)?"),
+    (_TS, rf"IF .+ {_ACTION}.*"),
+    (_TS, rf"WHILE .+ {_ACTION}.*"),
+    (_TS, r"GO(?: \d+)?"),
+    *(
+        (
+            having,
+            rf"CREATE (?:OR REPLACE |OR ALTER )?(?:DEFINER = {_ACCOUNT} )?{kind} (?:IF NOT EXISTS )?{_ACCOUNT}(?: .+)?",
+        )
+        for having, kind in _OBJECTS
+    ),
+    *((having, rf"DROP {kind} (?:IF EXISTS )?{_DROPPED}") for having, kind in _OBJECTS),
+    *((having, rf"ALTER {kind} (?:IF EXISTS )?{_ACCOUNT} .+") for having, kind in _OBJECTS),
+    (_ALL - _LITE, rf"ALTER (?:DATABASE|SCHEMA|SEQUENCE|INDEX|MATERIALIZED VIEW) (?:IF EXISTS )?{_NAME} .+"),
+    (_MY | _SF, rf"ALTER TABLE {_NAME} MODIFY (?:COLUMN )?{_WORD} {_WORD}.*"),
+    (_MY, rf"ALTER TABLE {_NAME} CHANGE (?:COLUMN )?{_WORD} {_WORD} {_WORD}.*"),
+    (_LITE | _SF | _TS, rf"ALTER TABLE {_NAME} DROP (?!COLUMN\b|CONSTRAINT\b){_WORD}"),
+    (_MY, rf"ALTER TABLE {_NAME} RENAME (?:INDEX|KEY) {_WORD} TO {_WORD}"),
+    (
+        _MY,
+        rf"ALTER TABLE {_NAME} (?:CONVERT TO|ENGINE|ENABLE|DISABLE|ORDER BY|DEFAULT|AUTO_INCREMENT|COMMENT) \S+.*",
+    ),
+    (
+        _PG,
+        rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME} (?:OWNER TO|SET|RESET|ENABLE|DISABLE|ATTACH|DETACH|INHERIT"
+        r"|NO INHERIT|VALIDATE|CLUSTER|REPLICA) .+",
+    ),
+)
+"""Whole shapes, each with the dialects that have the statement."""
+
+
+def _by_verb(
+    patterns: Iterable[tuple[frozenset[str], str]],
+) -> dict[str, list[tuple[frozenset[str], str]]]:
+    grouped: dict[str, list[tuple[frozenset[str], str]]] = {}
+    for having, pattern in patterns:
+        grouped.setdefault(re.match("[A-Z]+", pattern)[0], []).append((having, pattern))  # type: ignore[index]
+    return grouped
+
+
+_UTILITIES: Final = _by_verb(_PATTERNS)
 
 EXPLAIN: Final = re.compile(
     r"(?:EXPLAIN|DESCRIBE|DESC)(?: (?:ANALYZE|VERBOSE|EXTENDED|PARTITIONS|QUERY PLAN|FORMAT = \w+|\( [A-Z ,]+ \)))*+ "
@@ -171,9 +186,7 @@ def is_utility(shape: str, dialect: str, *, timeout: float) -> bool:
     Raises:
         TimeoutError: If a pattern takes longer than that many seconds.
     """
-    first = shape.split(" ", 1)[0]
-    patterns = UTILITIES.get(_SYNONYMS.get(first, first), ())
     return any(
         dialect in having and regex.fullmatch(pattern, shape, flags=regex.DOTALL, timeout=timeout)
-        for having, pattern in patterns
+        for having, pattern in _UTILITIES.get(shape.split(" ", 1)[0], ())
     )
