@@ -36,8 +36,8 @@ __all__ = ["MAX_SQL_CHARS", "NotSqlError", "Statement", "read_statements"]
 
 MAX_SQL_CHARS: Final = 50_000
 """Characters of a text that is read as SQL; sqlglot takes one to two seconds for the worst of so many."""
-MAX_STEPS: Final = 20_000
-MAX_STEPS_PER_TOKEN: Final = 40
+MAX_STEPS: Final = 10_000
+MAX_STEPS_PER_TOKEN: Final = 20
 """Tokens that a parser may pass, forth and back; plain statements need fewer than ten for each token."""
 MATCH_LIMIT_S: Final = 1.0
 """Processor time of one pattern on one statement."""
