@@ -45,6 +45,7 @@ from llmgate.score.refusal import REFUSAL_CHECKS
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.safety import SAFETY_CHECKS
 from llmgate.score.similarity import SIMILARITY_CHECKS
+from llmgate.score.sql import SQL_CHECKS
 from llmgate.score.squad import SQUAD_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS
@@ -104,6 +105,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         **TOOL_CHECKS,
         **CODE_CHECKS,
         **SAFETY_CHECKS,
+        **SQL_CHECKS,
     }
 )
 """Every assert type by its base name, without `not-`."""

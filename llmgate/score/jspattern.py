@@ -41,12 +41,13 @@ class Pattern:
     split_astral: bool
 
     @classmethod
-    def compile(cls, source: str, *, unicode: bool = False) -> Pattern:
+    def compile(cls, source: str, *, unicode: bool = False, ignore_case: bool = False) -> Pattern:
         """Translates and compiles.
 
         Args:
             source: The pattern.
             unicode: Whether to read it as JavaScript does with the flag `u`, as JSON schemas want.
+            ignore_case: Whether to read it as with the flag `i`.
 
         Raises:
             SuiteError: If it does not compile. The message does not say where; the caller knows.
@@ -55,7 +56,8 @@ class Pattern:
             raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
         try:
             translated = translate(source if unicode else _split_astral(source), unicode=unicode)
-            compiled = regex.compile(source if translated is None else translated, flags=regex.VERSION0)
+            flags = regex.VERSION0 | (regex.IGNORECASE if ignore_case else 0)
+            compiled = regex.compile(source if translated is None else translated, flags=flags)
             return cls(source, compiled, split_astral=not unicode and translated is not None)
         except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, LookupError) as error:
             raise SuiteError(f"the pattern {source[:80]!r} does not compile: {str(error)[:120]}") from error
