@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import Decision
     from llmgate.record.schema import CaseResult
-    from llmgate.score.checks import Checks
+    from llmgate.score.vocabulary import Checks
     from llmgate.session.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 

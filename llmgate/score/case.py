@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CheckResult
     from llmgate.score.check import CheckContext
-    from llmgate.score.checks import Checks
     from llmgate.score.models import Models
+    from llmgate.score.vocabulary import Checks
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["judge_case", "score_case"]

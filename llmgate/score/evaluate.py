@@ -12,13 +12,14 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from llmgate.errors import JudgeError, SuiteError
 from llmgate.score.check import CheckContext, Finding
-from llmgate.score.checks import VOCABULARY, consult, error_reason, find, one_line
+from llmgate.score.checks import consult, error_reason, find, one_line
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
 from llmgate.score.sets import Member, combine
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import ASSERT_SET, read_assert
 
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ def evaluate_assert(
     )
     try:
         read = _remembered(spec)
-        if not VOCABULARY.defers(read):
-            return _evaluate(read, context)
-        return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
+        if read.type == ASSERT_SET:
+            raise SuiteError("an assert-set is part of a test", fix="Call evaluate_asserts")
+        if VOCABULARY.defers(read):
+            return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
+        return _evaluation(read.name, find(read, context))
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
 
@@ -132,7 +135,7 @@ def evaluate_asserts(
         The test's outcome and weighted mean score, with a part per assert. One assert that could not be evaluated
         makes the whole an error.
     """
-    parts = tuple(evaluate_assert(spec, output, **context) for spec in specs)
+    parts = tuple(_part(spec, output, context) for spec in specs)
     try:
         for part in parts:
             if part.score is None:
@@ -159,27 +162,22 @@ def _read(key: bytes) -> AssertSpec:
     return read_assert(marshal.loads(key), VOCABULARY.names)  # noqa: S302 - our own bytes
 
 
-def _evaluate(spec: AssertSpec, context: CheckContext) -> Evaluation:
-    if spec.type != ASSERT_SET:
-        return _evaluation(spec.name, find(spec, context))
-    parts = []
-    for one in spec.asserts:
-        try:
-            parts.append(_evaluation(one.name, find(one, context)))
-        except Exception as error:  # noqa: BLE001 - a member's error is the set's
-            parts.append(_failed(error, one.name))
-    return _set(spec, tuple(parts))
+def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -> Evaluation:
+    """One entry of a test: an assert, or a set of them."""
+    try:
+        read = _remembered(spec)
+    except Exception as error:  # noqa: BLE001 - fail closed
+        return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
+    if read.type != ASSERT_SET:
+        return evaluate_assert(spec, output, **context)
+    try:
+        return _set(read, tuple(evaluate_assert(one, output, **context) for one in spec["assert"]))
+    except Exception as error:  # noqa: BLE001 - fail closed
+        return _failed(error, ASSERT_SET)
 
 
 async def _consulted(spec: AssertSpec, context: CheckContext, models: Models) -> Evaluation:
-    if spec.type != ASSERT_SET:
-        return _evaluation(spec.name, await consult(spec, context, models))
-    found = await asyncio.gather(*(consult(one, context, models) for one in spec.asserts), return_exceptions=True)
-    parts = tuple(
-        _evaluation(one.name, result) if isinstance(result, Finding) else _failed(cast("Exception", result), one.name)
-        for one, result in zip(spec.asserts, found, strict=True)
-    )
-    return _set(spec, parts)
+    return _evaluation(spec.name, await consult(spec, context, models))
 
 
 def _set(spec: AssertSpec, parts: tuple[Evaluation, ...]) -> Evaluation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.record.schema import JudgeIdentity
 from llmgate.score.check import ConsultKind, Need
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError, SuiteError
-from llmgate.score.checks import VOCABULARY
 from llmgate.score.custom import find_checks
+from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
 
-    from llmgate.score.checks import Checks
+    from llmgate.score.vocabulary import Checks
 
 __all__ = ["GROUP", "beside_suites", "conftest_modules", "with_checks_of"]
 

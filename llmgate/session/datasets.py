@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
 from llmgate.suite.datasetstats import DatasetStats, dataset_stats
 from llmgate.suite.formats import NO_TYPES, Format, format_of, suffixes

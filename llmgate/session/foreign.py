@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.foreign.deepeval import import_deepeval
 from llmgate.suite.foreign.imported import Imported
 from llmgate.suite.foreign.inspect_logs import import_inspect

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.client import ChatClient
     from llmgate.record.rundir import RunDir
-    from llmgate.score.checks import Checks
+    from llmgate.score.vocabulary import Checks
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.suite.asserts import Json

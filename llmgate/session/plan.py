@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.policy import OnInconclusive, Policy
-from llmgate.score.checks import VOCABULARY, Checks
+from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.policyfile import override_policy

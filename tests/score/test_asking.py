@@ -10,9 +10,9 @@ import pytest
 from llmgate.errors import JudgeError
 from llmgate.score.asking import all_of, as_flag, as_items, as_text, as_texts, holds, read_object
 from llmgate.score.check import ConsultKind
-from llmgate.score.checks import KINDS
 from llmgate.score.claims import CLAIMS, SUPPORT, find_support
 from llmgate.score.cosine import cosine
+from llmgate.score.kinds import KINDS
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models
 
 

@@ -7,8 +7,8 @@ import asyncio
 from llmgate.record.schema import CaseKey, CaseResult, Generation, Outcome
 from llmgate.score.case import judge_case, score_case
 from llmgate.score.check import CheckContext
-from llmgate.score.checks import VOCABULARY
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import read_assert
 
 HAS_A = {"type": "contains", "value": "a"}

@@ -13,7 +13,7 @@ from support.judges import judge, models, parts_of
 
 from llmgate.errors import SuiteError
 from llmgate.record.schema import Outcome
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:

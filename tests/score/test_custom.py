@@ -17,9 +17,10 @@ from llmgate.cli import main
 from llmgate.errors import SuiteError
 from llmgate.record.schema import Outcome
 from llmgate.score.check import CheckContext, Finding
-from llmgate.score.checks import VOCABULARY, run_check, run_consult
+from llmgate.score.checks import run_check, run_consult
 from llmgate.score.custom import check, find_checks
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import read_assert
 
 if TYPE_CHECKING:

@@ -125,9 +125,10 @@ def test_a_set_with_a_judge_asks_it() -> None:
         "type": "assert-set",
         "assert": [{"type": "contains", "value": "H"}, {"type": "llm-rubric", "value": "kind"}],
     }
-    assert evaluate_assert(spec, "Hi", judge=lambda _: '{"pass": true}').outcome == "pass"
-    assert evaluate_assert(spec, "Hi", judge=lambda _: "?").outcome == "error"
-    assert evaluate_assert(spec, "Hi").outcome == "error"
+    assert evaluate_asserts([spec], "Hi", judge=lambda _: '{"pass": true}').outcome == "pass"
+    assert evaluate_asserts([spec], "Hi", judge=lambda _: "?").outcome == "error"
+    assert evaluate_asserts([spec], "Hi").outcome == "error"
+    assert "evaluate_asserts" in evaluate_assert(spec, "Hi").reason
 
 
 def test_one_error_is_the_whole_tests_error_whatever_the_threshold() -> None:

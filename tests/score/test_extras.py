@@ -13,10 +13,11 @@ from support.project import write_suite
 from llmgate import evaluate_assert
 from llmgate.errors import SuiteError
 from llmgate.score.check import CheckContext
-from llmgate.score.checks import VOCABULARY, run_consult
+from llmgate.score.checks import run_consult
 from llmgate.score.extras import EXTRA_KINDS, allowed_arguments
 from llmgate.score.judge import prompt_digest
 from llmgate.score.models import Models
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.session.plan import plan_file
 from llmgate.suite.asserts import AssertSpec
 

@@ -12,8 +12,9 @@ from support.judges import CONTEXT, judge, models, parts_of
 
 from llmgate.errors import JudgeError, SuiteError
 from llmgate.record.schema import Outcome
-from llmgate.score.checks import VOCABULARY, run_consult
+from llmgate.score.checks import run_consult
 from llmgate.score.models import JudgeReply, JudgeRequest, Models, Token
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from llmgate import evaluate_assert
 from llmgate.errors import EndpointError, JudgeError, SuiteError
 from llmgate.record.schema import JudgeIdentity, Outcome
 from llmgate.score.case import judge_case
-from llmgate.score.checks import VOCABULARY
 from llmgate.score.judge import identify, prompt_digest
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models
 from llmgate.score.rubric import read_verdict, rubric_request
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:

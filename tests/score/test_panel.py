@@ -14,8 +14,9 @@ from support.judges import CONTEXT, judge, scripted
 from llmgate.errors import EndpointError, SuiteError
 from llmgate.record.journal import RESULT
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, Outcome, Vote
-from llmgate.score.checks import KINDS, VOCABULARY
+from llmgate.score.kinds import KINDS
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec, Json
 
 NAMES = ("a", "b", "c")

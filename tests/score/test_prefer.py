@@ -10,8 +10,8 @@ from support.judges import CONTEXT, judge, models, parts_of
 
 from llmgate.errors import EndpointError, SuiteError
 from llmgate.record.schema import Outcome
-from llmgate.score.checks import VOCABULARY
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from support.judges import CONTEXT, judge, models, parts_of
 
 from llmgate.errors import EndpointError
 from llmgate.record.schema import Outcome
-from llmgate.score.checks import KINDS, VOCABULARY
 from llmgate.score.judged import JUDGED_CHECKS
+from llmgate.score.kinds import KINDS
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec, Json
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 
 from llmgate import Evaluation, evaluate_assert
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import read_assert
 
 TYPES = sorted(EXAMPLES)

@@ -10,7 +10,7 @@ from support.project import write_suite
 
 from llmgate.errors import DatasetError, SuiteError, TemplateError
 from llmgate.record.schema import CaseKey, Message
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.spec import load_suite
 

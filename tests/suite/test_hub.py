@@ -12,7 +12,7 @@ import pytest
 from support.project import write_suite
 
 from llmgate.errors import DatasetError, SuiteError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.session.datasets import verify
 from llmgate.suite.dataset import check_lock, load_dataset, write_lock
 from llmgate.suite.locate import is_uri, locate

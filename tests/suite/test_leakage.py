@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import SuiteError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.dataset import write_lock
 from llmgate.suite.spec import load_suite

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llmgate.errors import DatasetError, LlmgateError, SuiteError
 from llmgate.record.rundir import CASE, cases_digest, encode_cases
 from llmgate.record.schema import Message
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite import images
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.conversation import read_messages, recorded

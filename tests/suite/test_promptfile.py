@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.project import write_suite
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.promptfile import read_prompt_file
 from llmgate.suite.spec import load_suite

@@ -9,7 +9,8 @@ import pytest
 
 from llmgate.errors import SuiteError
 from llmgate.score.check import CheckContext
-from llmgate.score.checks import VOCABULARY, run_check
+from llmgate.score.checks import run_check
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.foreign.written import write_imported
 from llmgate.suite.spec import CasePart, load_suite

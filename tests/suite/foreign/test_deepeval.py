@@ -9,7 +9,7 @@ import pytest
 from support.imports import lost, needs_types, outcomes, planned, prompts, write_files
 
 from llmgate.errors import SuiteError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.foreign.deepeval import class_name, import_deepeval
 
 if TYPE_CHECKING:

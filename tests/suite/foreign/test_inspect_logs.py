@@ -10,7 +10,7 @@ import pytest
 from support.imports import lost, needs_types, outcomes, planned, prompts, write_files
 
 from llmgate.errors import SuiteError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.foreign.inspect_logs import import_inspect
 
 if TYPE_CHECKING:

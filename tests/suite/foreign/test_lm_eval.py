@@ -8,7 +8,7 @@ import pytest
 from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts, write_files
 
 from llmgate.errors import SuiteError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.foreign.files import read_source
 from llmgate.suite.foreign.imported import Notebook
 from llmgate.suite.foreign.lm_eval import import_lm_eval, transforms

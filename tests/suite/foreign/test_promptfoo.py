@@ -9,7 +9,7 @@ import pytest
 from support.imports import lost, needs_row_asserts, outcomes, planned, prompts, write_files
 
 from llmgate.errors import SuiteError, UsageError
-from llmgate.score.checks import VOCABULARY
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.foreign.promptfoo import import_promptfoo
 from llmgate.suite.foreign.promptfoo_asserts import transform_names
 from llmgate.suite.foreign.written import suite_text, write_imported

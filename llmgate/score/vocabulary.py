@@ -1,0 +1,231 @@
+"""The vocabulary: which asserts exist, whether an assert is sound, and what it asks.
+
+promptfoo's names and meaning; deviations are deliberate and follow three principles. An assert that cannot be
+evaluated is an error, never a pass, and never a failure that `not-` would turn into a pass. A check that cannot fail
+is a mistake in the suite. `not-` turns both the verdict and the score round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from llmgate.errors import LlmgateError, SuiteError, did_you_mean
+from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.extras import EXTRA_KINDS
+from llmgate.score.kinds import KINDS
+from llmgate.score.models import Consult
+from llmgate.score.panel import with_panels
+from llmgate.score.rule import RuleValue, broken
+from llmgate.score.transform import NothingLeftError, compile_transforms
+from llmgate.suite.assertpart import ASSERT_SET
+from llmgate.suite.asserts import TypeNames
+
+if TYPE_CHECKING:
+    from llmgate.score.models import Models
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["VOCABULARY", "Checks", "Prepared", "prepare_check"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An assert whose rule has been read; exactly one of the two is there."""
+
+    evaluate: Evaluate | None = None
+    consult: Consult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The assert types that exist; meets `llmgate.suite.asserts.Vocabulary`.
+
+    Attributes:
+        kinds: By base name.
+        prefixed: Prefix of a base name → what makes the kind from the rest of the name.
+    """
+
+    kinds: Mapping[str, Kind]
+    prefixed: Mapping[str, Callable[[str], Kind]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> TypeNames:
+        """Base types, without `not-`."""
+        return TypeNames(frozenset(self.kinds), tuple(self.prefixed))
+
+    def kind(self, name: str) -> Kind | None:
+        """The kind of a base type, None if there is none."""
+        if name in self.kinds:
+            return self.kinds[name]
+        prefix = self.names.prefix(name)
+        return None if prefix is None else self.prefixed[prefix](name.removeprefix(prefix))
+
+    def needs(self, name: str) -> frozenset[Need]:
+        """What this type has to ask, empty for deterministic and for unknown types."""
+        kind = self.kind(name)
+        return kind.needs if isinstance(kind, ConsultKind) else frozenset()
+
+    def asks(self, spec: AssertSpec) -> frozenset[Need]:
+        """What an assert has to ask, the members of an `assert-set` included."""
+        kind = self.kind(spec.type)
+        own = kind.needs if isinstance(kind, ConsultKind) else frozenset()
+        if isinstance(kind, ConsultKind) and kind.needs_of is not None:
+            own = kind.needs_of(spec)
+        return own.union(*map(self.asks, spec.asserts))
+
+    def defers(self, spec: AssertSpec) -> bool:
+        """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
+        return isinstance(self.kind(spec.type), ConsultKind) or any(map(self.defers, spec.asserts))
+
+    def also(self, kinds: Mapping[str, Kind]) -> Checks:
+        """The same vocabulary with further types.
+
+        Raises:
+            SuiteError: If a name is taken.
+        """
+        for name in kinds:
+            if self.kind(name) is not None:
+                raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
+        return replace(self, kinds=MappingProxyType({**self.kinds, **with_panels(kinds)}))
+
+    def is_judge(self, name: str) -> bool:
+        """Whether this type asks a judge model."""
+        return Need.JUDGE in self.needs(name)
+
+    def version(self, name: str) -> str:
+        """The version of this type's meaning; part of the suite's digest.
+
+        Raises:
+            SuiteError: If the type does not exist.
+        """
+        kind = self.kind(name)
+        if kind is None:
+            raise SuiteError(f"unknown assert type {name!r}", fix=did_you_mean(name, self.names))
+        return kind.version
+
+    def prepare(self, spec: AssertSpec) -> Prepared:
+        """Reads an assert once, for use on many outputs.
+
+        Raises:
+            SuiteError: If the type does not exist or the rule is broken.
+        """
+        kind = self.kind(spec.type)
+        if kind is None:
+            prefix = "not-" if spec.negated else ""
+            names = (prefix + name for name in self.kinds)
+            raise SuiteError(
+                f"unknown assert type {spec.name!r}", where=spec.where or None, fix=did_you_mean(spec.name, names)
+            )
+        _check_fields(spec, kind)
+        transform = compile_transforms(spec)
+        if isinstance(kind, ConsultKind):
+            consult = kind.prepare(spec)
+            return Prepared(consult=_consult_transformed(spec, transform, consult) if transform else consult)
+        evaluate = kind.prepare(spec)
+        return Prepared(evaluate=_evaluate_transformed(spec, transform, evaluate) if transform else evaluate)
+
+    def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
+        """Refuses a bad value at load time.
+
+        Args:
+            spec: The assert.
+            columns: A dataset row: its columns must be all that templates name, and its values must make a rule.
+
+        Raises:
+            SuiteError: With `spec.where`, what is wrong, and how to fix it.
+        """
+        if spec.type == ASSERT_SET:
+            for one in spec.asserts:
+                self.validate(one, columns)
+            return
+        prepared = self.prepare(spec)
+        if not spec.has_value:
+            return
+        value = RuleValue.compile(spec)
+        for name in sorted(value.names - columns.keys()):
+            raise broken(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
+        if value.constant or prepared.evaluate is None:
+            return
+        try:
+            prepared.evaluate(CheckContext(output="", variables=columns))
+        except SuiteError as error:
+            raise SuiteError(f"{error.what} (tried on the first row)", where=error.where, fix=error.fix) from error
+        except LlmgateError:
+            # The rule is sound; only this made-up output cannot be evaluated.
+            return
+
+
+def _evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
+    def transformed(context: CheckContext) -> Finding:
+        try:
+            output = transform(context.output)
+        except NothingLeftError as error:
+            return _nothing_left(spec, error)
+        return evaluate(replace(context, output=output))
+
+    return transformed
+
+
+def _consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
+    async def transformed(context: CheckContext, models: Models) -> Finding:
+        try:
+            output = transform(context.output)
+        except NothingLeftError as error:
+            return _nothing_left(spec, error)
+        return await consult(replace(context, output=output), models)
+
+    return transformed
+
+
+def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
+    if spec.negated:
+        raise error
+    return Finding.of(False, error.what)
+
+
+def _check_fields(spec: AssertSpec, kind: Kind) -> None:
+    if not (math.isfinite(spec.weight) and spec.weight >= 0):
+        raise broken(spec, f"the weight is {spec.weight}, but must be 0 or more")
+    if spec.threshold is not None and not math.isfinite(spec.threshold):
+        raise broken(spec, f"the threshold is {spec.threshold}")
+    for key in sorted(spec.config.keys() - kind.settings):
+        fix = did_you_mean(key, kind.settings) if kind.settings else "This type has no `config`"
+        raise broken(spec, f"unknown setting {key!r}", fix)
+
+
+VOCABULARY: Final = Checks(with_panels(KINDS), EXTRA_KINDS)
+
+
+class _Identity(Generic[T]):
+    """Keys the memo by the very object: specs hold lists and mappings, which have no hash, but do not change."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.value is self.value
+
+
+def prepare_check(spec: AssertSpec, vocabulary: Checks = VOCABULARY) -> Prepared:
+    """`vocabulary.prepare(spec)`, done once for each spec object: all cases of a suite share theirs.
+
+    Raises:
+        SuiteError: If the type does not exist or the rule is broken.
+    """
+    return _prepared(_Identity(spec), _Identity(vocabulary))
+
+
+@lru_cache(maxsize=4096)
+def _prepared(spec: _Identity[AssertSpec], vocabulary: _Identity[Checks]) -> Prepared:
+    return vocabulary.value.prepare(spec.value)
