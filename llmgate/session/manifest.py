@@ -36,7 +36,7 @@ def timestamp() -> str:
 
 def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
     """Knows every value that must not be written: the keys in use and whatever the environment calls a secret."""
-    values = {settings.api_key, settings.judge_api_key}
+    values = {settings.api_key, settings.judge_api_key, settings.embed_api_key}
     values |= {value for name, value in environ.items() if SECRET_NAME.search(name)}
     return Redactor(tuple(sorted(value for value in values if value)))
 
