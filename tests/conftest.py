@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
 from support.conformance import count_lines, load_rows
-
-if TYPE_CHECKING:
-    import pytest
 
 # A property says what is true, not how fast: on a busy machine the default deadline fails at random.
 settings.register_profile("llmgate", deadline=None)
@@ -31,7 +28,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "row" not in metafunc.fixturenames or metafunc.module.__name__.rpartition(".")[2] != "test_conformance":
         return
     js_only = metafunc.definition.get_closest_marker("js_only") is not None
-    rows = load_rows(Path(metafunc.config.getoption("--conformance-dir")))
+    folder = Path(metafunc.config.getoption("--conformance-dir"))
+    rows = load_rows(folder)
+    if not rows:
+        raise pytest.UsageError(f"{folder} holds no conformance rows (*.jsonl), so nothing would be tested")
     chosen = [row for row in rows if (row.get("engine") == "js-only") is js_only]
     metafunc.parametrize("row", chosen, ids=[row["id"] for row in chosen])
 
