@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from llmgate.score.check import CheckContext, Finding
     from llmgate.score.custom import check
     from llmgate.score.evaluate import Evaluation, evaluate_assert, evaluate_asserts
+    from llmgate.score.models import JudgeReply, Token
 
 __all__ = [
     "CheckContext",
     "Decision",
     "Evaluation",
     "Finding",
+    "JudgeReply",
+    "Token",
     "Verdict",
     "__version__",
     "check",
@@ -38,6 +41,8 @@ _HOMES = {
     "Decision": "llmgate.gate.decision",
     "Evaluation": "llmgate.score.evaluate",
     "Finding": "llmgate.score.check",
+    "JudgeReply": "llmgate.score.models",
+    "Token": "llmgate.score.models",
     "Verdict": "llmgate.gate.decision",
     "check": "llmgate.score.custom",
     "decide": "llmgate.gate.decide",

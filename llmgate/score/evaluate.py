@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Judge", "Vector", "evaluate_assert", "evaluate_asserts"]
 
 Judge = Callable[[str], Any]
-"""A judge as a plain function: the prompt as one text → the reply as text, or as data already parsed. May be async."""
+"""A judge as a plain function: the prompt as one text → the reply as text, as data already parsed, or as a `JudgeReply`
+with the log probabilities of its tokens. May be async."""
 Vector = Callable[[str], Any]
 """An embedding model as a plain function: a text → its vector. May be async."""
 

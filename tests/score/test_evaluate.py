@@ -80,6 +80,17 @@ def test_judges_may_be_plain_async_or_several() -> None:
     assert evaluate_assert(spec, "Hello!", judge=lambda _: None).outcome == "error"
 
 
+def test_a_judge_may_report_its_tokens() -> None:
+    def judge(_: str) -> llmgate.JudgeReply:
+        text = '{"reason": "so", "score": 8}'
+        score = llmgate.Token(text="8", logprob=math.log(0.5), alternatives={"8": math.log(0.5), "6": math.log(0.5)})
+        plain = [llmgate.Token(text=part, logprob=0.0) for part in ('{"reason": "so", "score": ', "}")]
+        return llmgate.JudgeReply(content=text, tokens=(plain[0], score, plain[1]))
+
+    got = evaluate_assert({"type": "g-eval", "value": "is kind", "config": {"steps": ["Read it."]}}, "Hi", judge=judge)
+    assert got.score == pytest.approx(0.7)
+
+
 def test_an_unreadable_reply_is_asked_again_only_if_wanted() -> None:
     asked: list[str] = []
 
