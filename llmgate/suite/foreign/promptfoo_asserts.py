@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CODE_TYPES", "carried", "transform_names"]
 
 CODE_TYPES: Final = frozenset({"javascript", "python", "ruby", "webhook"})
+JUDGED: Final = "judged"
 _KEPT: Final = ("type", "value", "threshold", "weight", "metric", "config")
 _TRANSFORMS: Final = {"trim": "trim", "toLowerCase": "lower", "toUpperCase": "upper"}
 _SIMPLE_CODE: Final = re.compile(rf"output((?:\.(?:{'|'.join(_TRANSFORMS)})\(\))+);?")
@@ -52,6 +53,10 @@ def carried(written: Any, where: str, row: Mapping[str, Json], notes: Notebook) 
     if written.get("transform") is not None:
         kept["transform"] = transform_names(written["transform"])
     result = named(kept, where, notes)
+    if "metric" not in result and notes.vocabulary.is_judge(written["type"].removeprefix("not-")):
+        # Beside them, deterministic asserts could not gate: a metric that a judge scores is only watched.
+        result["metric"] = JUDGED
+        notes.remark(f"asserts that ask a judge feed the metric {JUDGED!r}, so that the others can gate")
     return result if notes.accepts(result, row, where) else None
 
 

@@ -22,7 +22,7 @@ def report_lines(imported: Imported, paths: list[Path]) -> list[tuple[str, str]]
     lost = [note for note in imported.notes if note.lost]
     lines += [(f"not carried over: {note}", "warn") for note in lost]
     if lost:
-        lines.append((f"{len(lost)} things were not carried over; the suites name them in comments", "warn"))
+        lines.append((f"not carried over: {len(lost)} in all; the suites name them in comments", "warn"))
     else:
         lines.append(("everything was carried over", "good"))
     return lines

@@ -354,3 +354,20 @@ tests:
     )
     assert [row["q"] for row in done.suites[0].rows] == ["Why?", "from a file"]
     assert any("make.js" in note for note in lost(done))
+
+
+def test_asserts_that_ask_a_judge_leave_the_others_able_to_gate(tmp_path: Path) -> None:
+    config = """\
+prompts: ["Say {{x}}"]
+tests:
+  - vars: {x: hello}
+    assert:
+      - {type: contains, value: hello}
+      - {type: llm-rubric, value: is kind}
+      - {type: llm-rubric, value: is short, metric: style}
+"""
+    folder = write_files(tmp_path, {"promptfooconfig.yaml": config})
+    suite = planned(import_promptfoo(folder / "promptfooconfig.yaml", VOCABULARY), tmp_path / "out").suite
+    assert {metric.metric: metric.judged for metric in suite.metrics} == {
+        "accuracy": False, "judged": True, "style": True,
+    }  # fmt: skip
