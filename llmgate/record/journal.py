@@ -192,7 +192,7 @@ class Journal:
 
     def __init__(self, path: Path, *, redact: Redactor = Redactor()) -> None:
         self.path = path
-        self._redact = redact
+        self.redact = redact
         self._mutex = threading.Lock()
         self._synced = time.monotonic()
         self._broken: str | None = None
@@ -220,7 +220,7 @@ class Journal:
         Raises:
             RecordError: If it could not be written whole. Nothing half-written stays in the file.
         """
-        line = frame(self._redact(RESULT.dump_json(result)))
+        line = frame(self.redact(RESULT.dump_json(result)))
         with self._mutex:
             if self._broken:
                 raise RecordError(self._broken, where=str(self.path), fix="Free some space, then add --resume")

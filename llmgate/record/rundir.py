@@ -4,6 +4,7 @@ manifest.json       identities, digests, versions, hardware, seeds; written befo
 cases.jsonl         every case that must be answered
 journal.jsonl       what happened, append-only
 serving-NAME.json   raw timings of serving measurements
+canaries.json       what judges said about answers that no judge should let pass
 seal.json           digests of all of these; written last
 """
 
@@ -22,6 +23,7 @@ from llmgate.record.schema import (
     RECORD_MAJOR,
     CaseKey,
     CaseResult,
+    JudgeTrial,
     Manifest,
     PlannedCase,
     Record,
@@ -48,10 +50,12 @@ MANIFEST_NAME: Final = "manifest.json"
 CASES_NAME: Final = "cases.jsonl"
 SEAL_NAME: Final = "seal.json"
 SERVING_GLOB: Final = "serving-*.json"
+TRIALS_NAME: Final = "canaries.json"
 
 MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
 CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
 SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
+TRIALS: Final[TypeAdapter[tuple[JudgeTrial, ...]]] = TypeAdapter(tuple[JudgeTrial, ...])
 SEAL: Final[TypeAdapter[Seal]] = TypeAdapter(Seal)
 
 T = TypeVar("T")
@@ -202,6 +206,14 @@ class RunDir:
         """The serving measurements recorded so far, by name."""
         return tuple(read_file(path, SERVING) for path in sorted(self.path.glob(SERVING_GLOB)))
 
+    def add_trials(self, trials: tuple[JudgeTrial, ...]) -> None:
+        """Record what judges said about canaries."""
+        write_atomic(self.path / TRIALS_NAME, self._journal.redact(TRIALS.dump_json(trials)))
+
+    def trials(self) -> tuple[JudgeTrial, ...]:
+        """What judges said about canaries so far."""
+        return read_trials(self.path)
+
     def seal(self, *, sealed_at: str) -> Record:
         """Close the journal and mark the record complete.
 
@@ -216,7 +228,7 @@ class RunDir:
                 fix="Add --resume to go on with the run",
             )
         self._journal.close()
-        files = [self.path / MANIFEST_NAME, self.path / CASES_NAME, *self.path.glob(SERVING_GLOB)]
+        files = [self.path / MANIFEST_NAME, self.path / CASES_NAME, *optional_files(self.path)]
         seal = Seal(
             sealed_at=sealed_at,
             journal_digest=file_digest(self.path / JOURNAL_NAME),
@@ -279,6 +291,7 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         cases=cases,
         results=checked_results(path, cases, seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
+        trials=read_trials(path),
         seal=seal,
         path=str(path),
     )
@@ -306,9 +319,20 @@ def check_seal(path: Path, seal: Seal) -> None:
             raise RecordError("a file of the sealed record is missing", where=str(path / name), fix="Restore it")
         if file_digest(path / name) != digest:
             raise RecordError("the file changed after the run was sealed", where=str(path / name), fix="Restore it")
-    added = {file.name for file in path.glob(SERVING_GLOB)} - files.keys()
+    added = {file.name for file in optional_files(path)} - files.keys()
     if added:
         raise RecordError("this file was added after the run was sealed", where=str(path / min(added)), fix="Remove it")
+
+
+def optional_files(path: Path) -> list[Path]:
+    """The files that a record may have or not."""
+    trials = path / TRIALS_NAME
+    return [*path.glob(SERVING_GLOB), *([trials] if trials.exists() else [])]
+
+
+def read_trials(path: Path) -> tuple[JudgeTrial, ...]:
+    """What judges said about canaries, empty where none were tried."""
+    return read_file(path / TRIALS_NAME, TRIALS) if (path / TRIALS_NAME).exists() else ()
 
 
 def file_digest(path: Path) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "Generation",
     "Hardware",
     "JudgeIdentity",
+    "JudgeTrial",
     "Judgement",
     "Manifest",
     "Message",
@@ -438,6 +439,29 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeTrial:
+    """A judge asked about an answer that no judge should let pass, under one criterion of a suite.
+
+    Attributes:
+        suite: Suite name.
+        type: Assert type.
+        criterion: The criterion, rendered for the case that it was tried on.
+        judge: The judge's name in the suite; empty for the only one.
+        canary: Which answer.
+        outcome: Pass if the judge let it pass, error if it gave no verdict.
+        judgements: What it was asked and answered.
+    """
+
+    suite: str
+    type: str
+    criterion: str
+    judge: str = ""
+    canary: str
+    outcome: Outcome
+    judgements: tuple[Judgement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A record in memory."""
 
@@ -445,5 +469,6 @@ class Record:
     cases: tuple[PlannedCase, ...]
     results: Mapping[CaseKey, CaseResult]
     serving: tuple[ServingTrace, ...] = ()
+    trials: tuple[JudgeTrial, ...] = ()
     seal: Seal | None = None
     path: str = field(default="", compare=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llmgate.record.schema import Record
+from llmgate.report.judges import judge_facts, judge_titles
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import percent, points
@@ -32,7 +33,8 @@ def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGr
         ("Run", _RUN),
         ("Model", _MODEL),
         ("Server", _SERVER),
-        ("Judge", _JUDGE),
+        *((f"Judge {name}".strip(), judge_facts(name)) for name in _names(candidate, champion, judge_titles)),
+        ("Embeddings", _EMBEDDING),
         ("Hardware", _HARDWARE),
         *((f"Suite {name}", _suite_facts(name)) for name in _names(candidate, champion, _suite_names)),
         ("Gates", [(name, _gate(name)) for name in _names(candidate, champion, _gate_names)]),
@@ -104,19 +106,9 @@ _SERVER: Facts = (
 )
 
 
-def _judge_sampling(record: Record) -> str:
-    judge = record.manifest.judge
-    return one_line(", ".join(f"{key}={judge.sampling[key]}" for key in sorted(judge.sampling))) if judge else ""
-
-
-_JUDGE: Facts = (
-    ("Model", lambda record: one_line(record.manifest.judge.model) if record.manifest.judge else ""),
-    ("Prompt digest", lambda record: one_line(record.manifest.judge.prompt_digest) if record.manifest.judge else ""),
-    ("Sampling", _judge_sampling),
-    (
-        "Weights digest",
-        lambda record: one_line(record.manifest.judge.weights_digest or "") if record.manifest.judge else "",
-    ),
+_EMBEDDING: Facts = (
+    ("Model", lambda record: one_line(record.manifest.embedding.name) if record.manifest.embedding else ""),
+    ("Endpoint", lambda record: short_path(record.manifest.embedding.source) if record.manifest.embedding else ""),
 )
 
 _HARDWARE: Facts = (

@@ -9,6 +9,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision import Verdict
 from llmgate.record.policy import OnInconclusive
 from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
+from llmgate.report.judges import trial_notice
 from llmgate.report.measured import serving_tables
 from llmgate.report.metrics import metric_row
 from llmgate.report.provenance import provenance
@@ -179,6 +180,8 @@ def _notices(candidate: Record, champion: Record | None, decision: Decision) -> 
     if candidate.manifest.judge is not None or candidate.manifest.judges:
         text = "Judged metrics are judge scores, not human quality."
         notices.append(Notice(text=text, serious=False))
+    if text := trial_notice(candidate):
+        notices.append(Notice(text=text, serious=True))
     if candidate.manifest.self_judges:
         text = f"The model judged its own answers (judge {one_line(', '.join(candidate.manifest.self_judges), 120)})."
         notices.append(Notice(text=text, serious=True))

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.record.schema import CheckResult, Outcome
 from llmgate.score.checks import run_consult
+from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from llmgate.score.check import CheckContext
     from llmgate.score.models import Models
+    from llmgate.score.vocabulary import Checks
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["CANARIES", "CanaryResult", "let_pass", "not_judged", "try_canaries"]
@@ -57,7 +59,12 @@ class CanaryResult:
 
 
 async def try_canaries(
-    spec: AssertSpec, context: CheckContext, models: Models, *, canaries: Mapping[str, str] = CANARIES
+    spec: AssertSpec,
+    context: CheckContext,
+    models: Models,
+    vocabulary: Checks = VOCABULARY,
+    *,
+    canaries: Mapping[str, str] = CANARIES,
 ) -> tuple[CanaryResult, ...]:
     """Asks each judge of an assert about each canary. Once for each judge and criterion is enough.
 
@@ -68,6 +75,7 @@ async def try_canaries(
         spec: A judged assert. It is asked as it would be without `not-` and weight, and each judge by itself.
         context: A case, for the question and for templates; its output is replaced by the canary.
         models: The judges.
+        vocabulary: The assert types that exist.
         canaries: Name to answer.
 
     Returns:
@@ -78,7 +86,7 @@ async def try_canaries(
 
     async def one(judge: str, name: str) -> CanaryResult:
         asked = replace(plain, judges=(judge,) if judge else ())
-        result = await run_consult(asked, replace(context, output=canaries[name]), models)
+        result = await run_consult(asked, replace(context, output=canaries[name]), models, vocabulary)
         return CanaryResult(name=name, judge=judge, result=result)
 
     return tuple(await asyncio.gather(*(one(judge, name) for judge in spec.judges or ("",) for name in canaries)))

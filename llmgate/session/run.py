@@ -12,6 +12,7 @@ from llmgate.errors import RecordError
 from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.canaries import try_judges
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
@@ -136,6 +137,7 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
         await generate_answers(run, plan, client, models=models, progress=progress)
         if models:
             await judge_answers(run, plan, models, progress=progress)
+            await try_judges(run, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -156,6 +158,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         progress.stage(f"judging with {one_line(target.model.name)}")
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
         await judge_answers(run, plan, models, progress=progress)
+        await try_judges(run, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

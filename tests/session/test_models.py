@@ -14,6 +14,7 @@ import llmgate
 from llmgate.cli import main
 from llmgate.errors import UsageError
 from llmgate.record.schema import Generation, Outcome
+from llmgate.score.judgecanary import CANARIES
 from llmgate.session.settings import read_judges, settings_from
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def test_a_named_judge_is_asked_and_recorded(project: Path) -> None:
     with scripted_endpoint(answer) as (url, _), scripted_endpoint(answer, model="judge-7") as (judge, seen):
         done = run("--endpoint", url, "--judges", f"strict={judge}")
     assert done.exit_code == 0, done.output
-    assert len(seen) == 12
+    assert len(seen) == 12 + len(CANARIES)
     record = llmgate.load_record(project / "run")
     assert record.manifest.judge is None
     assert record.manifest.judges["strict"].model == "judge-7"

@@ -1,0 +1,81 @@
+"""Canaries: each judged criterion of a run is tried once on answers that no judge should let pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from llmgate.record.schema import JudgeTrial, Outcome
+from llmgate.score.check import CheckContext
+from llmgate.score.judgecanary import CANARIES, try_canaries
+from llmgate.score.rule import RuleValue
+from llmgate.suite import jsvalues
+
+if TYPE_CHECKING:
+    from llmgate.record.rundir import RunDir
+    from llmgate.score.models import Models
+    from llmgate.session.plan import Plan
+    from llmgate.session.progress import Progress
+    from llmgate.suite.asserts import AssertSpec
+    from llmgate.suite.cases import Case
+
+__all__ = ["try_judges"]
+
+MOST_CRITERIA: Final = 20
+"""Where every row has a criterion of its own, some are enough to know a judge that lets anything pass."""
+
+
+async def try_judges(run: RunDir, plan: Plan, models: Models, *, progress: Progress) -> None:
+    """Ask the judges about the canaries, once per criterion, unless the record has it already.
+
+    What a criterion wants may be what a canary does, so these are facts for the report and never end a run.
+
+    Args:
+        run: Where the results go.
+        plan: The judged asserts.
+        models: The judges.
+        progress: Told what is asked, and what was let pass.
+
+    Raises:
+        RecordError: If the results could not be written.
+    """
+    judged = first_cases(plan)[:MOST_CRITERIA]
+    if not judged or run.trials():
+        return
+    progress.stage(f"trying the judge on {len(CANARIES)} canaries for each of {len(judged)} criteria")
+    found = await asyncio.gather(*(tried(case, spec, models, plan) for case, spec in judged))
+    trials = tuple(trial for trials in found for trial in trials)
+    run.add_trials(trials)
+    passed = sum(trial.outcome is Outcome.PASS for trial in trials)
+    lost = sum(trial.outcome is Outcome.ERROR for trial in trials)
+    progress.stage(
+        f"the judge let {passed} of {len(trials)} canaries pass" + (f", {lost} got no verdict" if lost else "")
+    )
+
+
+def first_cases(plan: Plan) -> list[tuple[Case, AssertSpec]]:
+    """Each judged assert, members of sets included, with the first selected case that has it."""
+    seen: dict[int, tuple[Case, AssertSpec]] = {}
+    for case in plan.cases:
+        for spec in (one for each in case.asserts for one in (each.asserts or (each,))):
+            if plan.vocabulary.is_judge(spec.type):
+                seen.setdefault(id(spec), (case, spec))
+    return list(seen.values())
+
+
+async def tried(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> list[JudgeTrial]:
+    """The canaries of one assert, on one case."""
+    prompt = "\n\n".join(message.content for message in case.planned.messages if message.role == "user")
+    context = CheckContext(output="", variables=case.variables, prompt=prompt)
+    return [
+        JudgeTrial(
+            suite=case.planned.suite,
+            type=spec.type,
+            criterion=jsvalues.text(RuleValue.compile(spec).render(case.variables)) if spec.has_value else "",
+            judge=result.judge,
+            canary=result.name,
+            outcome=result.result.outcome,
+            judgements=result.result.judgements,
+        )
+        for result in await try_canaries(spec, context, models, plan.vocabulary)
+    ]
