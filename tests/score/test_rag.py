@@ -142,7 +142,7 @@ def test_an_empty_answer_is_an_error() -> None:
 
 def test_settings_that_do_not_exist_and_several_judges_are_refused() -> None:
     assert "unknown setting" in ask("context-recall", "x", config={"context": "c"}).reason
-    assert "names 2 judges" in ask("context-recall", "x", judges=["a", "b"]).reason
+    assert "no judge is called" in ask("context-recall", "x", judges=["a", "b"]).reason
 
 
 @given(

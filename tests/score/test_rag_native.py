@@ -51,7 +51,6 @@ def test_every_metric_has_scenarios() -> None:
         ({"threshold": -0.1}, "cannot fail"),
         ({"threshold": 1.01}, "no score is above 1"),
         ({"config": {"contxt": "x"}}, "unknown setting"),
-        ({"judges": ["a", "b"]}, "names 2 judges"),
     ],
 )
 def test_broken_rules_are_errors(kind: str, spec: dict[str, Any], words: str) -> None:
