@@ -1,13 +1,15 @@
 """Every example of the cookbook is run as it stands.
 
 Blocks of a page are carried out in order, in one empty folder. A block with a title is written to that file; Python
-is executed, names living on through the page; of a console block each `$ ` line is run by a shell, and each line
-below it has to be in what was printed (`…` stands for anything). `$ENDPOINT`, `$JUDGE` and `$EMBED` are scripted
-endpoints, described in `answer`.
+is executed, names living on through the page, and an `output` block below it has to be what it printed; of a console
+block each `$ ` line is run by a shell, and the lines below it have to be in what was printed, in this order. `…` stands
+for anything. `$ENDPOINT`, `$JUDGE` and `$EMBED` are scripted endpoints, described in `answer`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -19,11 +21,18 @@ from typing import Any
 import pytest
 from support.endpoint import chat, scripted_endpoint, vectors
 
+from llmgate.score.check import Kind
+from llmgate.score.transform import NAMES as TRANSFORMS
+from llmgate.score.vocabulary import VOCABULARY
+
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "cookbook").glob("*.md"))
 BLOCK = re.compile(
     r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml"}
+KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml", "output", "markdown"}
+PANEL = {"vote", "quorum"}
+PACKAGE = Path(__file__).parents[2]
+
 
 
 def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -60,6 +69,24 @@ def test_there_is_a_page_per_area() -> None:
     assert {page.stem for page in PAGES} >= {"assertions", "judges", "rag", "datasets", "importing", "custom-checks"}
 
 
+def rows_of(page: str) -> dict[str, str]:
+    """The rows of a page's tables, by each name in their first cell."""
+    text = (PACKAGE / "docs" / "cookbook" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*) \|(.*)\|$", text, re.MULTILINE)
+    return {name: rest for cell, rest in rows for name in re.findall("`([^`]+)`", cell)}
+
+
+@pytest.mark.parametrize(("name", "kind"), VOCABULARY.kinds.items())
+def test_every_type_is_told_with_its_settings(name: str, kind: Kind) -> None:
+    told = rows_of("assertions.md")[name]
+    assert [key for key in sorted(kind.settings - PANEL) if f"`{key}`" not in told] == []
+
+
+def test_every_transform_is_told() -> None:
+    told = {name.partition(":")[0] for name in rows_of("assertions.md")}
+    assert {name.partition(":")[0] for name in TRANSFORMS} <= told
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = page.read_text(encoding="utf-8")
@@ -75,25 +102,35 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         scripted_endpoint(answer, model="embedder") as (embed, _),
     ):
         places = {"ENDPOINT": endpoint, "JUDGE": judge, "EMBED": embed}
+        printed = ""
         for block in blocks:
             line = text[: block.start()].count("\n") + 1
-            carry_out(block, f"{page.name}:{line}", names, places)
+            printed = carry_out(block, f"{page.name}:{line}", names, places, printed)
 
 
-def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str]) -> None:
-    """Write, execute or run one block."""
+def carry_out(
+    block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str], before: str
+) -> str:
+    """Write, execute or run one block, or compare it with what the one before it printed; returns what is printed."""
     if block["title"]:
         path = Path(block["title"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block["content"], encoding="utf-8")
     elif block["language"] == "python":
-        exec(compile(block["content"], where, "exec"), names)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block["content"], where, "exec"), names)
+        return printed.getvalue()
+    elif block["language"] == "output":
+        wanted = ".*".join(re.escape(part) for part in block["content"].strip().split("…"))
+        assert re.fullmatch(wanted, before.strip(), re.DOTALL), f"{where}: printed was:\n{before}"
     elif block["language"] == "console":
         for command, wanted in commands(block["content"]):
-            printed = shell(command, places)
+            printed = rest = shell(command, places)
             for line in wanted:
-                pattern = ".*".join(re.escape(part) for part in line.strip().split("…"))
-                assert re.search(pattern, printed, re.DOTALL), f"{where}: {line!r} is not in:\n{printed}"
+                found = re.search("[^\n]*".join(re.escape(part) for part in line.strip().split("…")), rest)
+                assert found, f"{where}: {line!r} is not in the rest of:\n{printed}"
+                rest = rest[found.end() :]
+    return ""
 
 
 def commands(content: str) -> list[tuple[str, list[str]]]:
@@ -112,6 +149,8 @@ def shell(command: str, places: dict[str, str]) -> str:
     environment = {
         **os.environ,
         **places,
+        # The package that is tested, also where another copy is installed.
+        "PYTHONPATH": str(PACKAGE),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "200",
     }
