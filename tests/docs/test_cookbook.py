@@ -54,15 +54,19 @@ def verdict(schema: dict[str, Any], asked: str) -> dict[str, Any]:
     return {name: fitting(part, good) for name, part in schema["properties"].items()}
 
 
-def fitting(part: dict[str, Any], good: bool) -> Any:
-    """A value of the wanted kind."""
+def fitting(part: dict[str, Any], good: bool, number: int | None = None) -> Any:
+    """A value of the wanted kind; items of a list are numbered from 1."""
     if "enum" in part:
-        return part["enum"][0 if good else -1]
+        # Flags and ratings rise; letters begin with the best.
+        best = max if isinstance(part["enum"][0], int) else min
+        return best(part["enum"]) if good else next(one for one in part["enum"] if one != best(part["enum"]))
     if part.get("type") == "array":
-        return [fitting(part["items"], good) for _ in range(max(1, part.get("minItems", 1)))]
+        return [fitting(part["items"], good, 1 + i) for i in range(max(1, part.get("minItems", 1)))]
     if part.get("type") == "object":
-        return {name: fitting(one, good) for name, one in part["properties"].items()}
-    return {"boolean": good, "integer": int(good), "number": float(good), "string": "It names the city."}[part["type"]]
+        return {name: fitting(one, good, number) for name, one in part["properties"].items()}
+    if part["type"] == "integer":
+        return number if number is not None else part["maximum" if good else "minimum"]
+    return {"boolean": good, "number": float(good), "string": "It names the city."}[part["type"]]
 
 
 def test_there_is_a_page_per_area() -> None:
