@@ -103,9 +103,7 @@ def run_options(names: frozenset[str] | None = None) -> Callable[[Callable[..., 
     return decorate
 
 
-@click.group(
-    cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, help=MAIN_HELP
-)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, help=MAIN_HELP)
 @click.version_option(__version__, prog_name="llmgate")
 def main() -> None:
     """The command line."""

@@ -34,7 +34,6 @@ PANEL = {"vote", "quorum"}
 PACKAGE = Path(__file__).parents[2]
 
 
-
 def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
     """A model that knows three capitals and repeats everything else; a judge that likes what names a city."""
     if path.endswith("/embeddings"):
@@ -46,6 +45,11 @@ def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
     city = next((city for country, city in known.items() if country in asked), None)
     extra = {"logprobs": {"content": [{"token": "x", "logprob": -0.1}]}} if body.get("logprobs") else {}
     return chat(f"The capital is {city}." if city else asked, **extra)
+
+
+def judge_answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The same as a judge, which says yes where it is asked in free words."""
+    return answer(path, body) if "response_format" in body else chat("yes, it is")
 
 
 def verdict(schema: dict[str, Any], asked: str) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, Any] = {"__name__": "cookbook"}
     with (
         scripted_endpoint(answer) as (endpoint, _),
-        scripted_endpoint(answer, model="judge") as (judge, _),
+        scripted_endpoint(judge_answer, model="judge") as (judge, _),
         scripted_endpoint(answer, model="embedder") as (embed, _),
     ):
         places = {"ENDPOINT": endpoint, "JUDGE": judge, "EMBED": embed}
@@ -112,9 +116,7 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             printed = carry_out(block, f"{page.name}:{line}", names, places, printed)
 
 
-def carry_out(
-    block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str], before: str
-) -> str:
+def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str], before: str) -> str:
     """Write, execute or run one block, or compare it with what the one before it printed; returns what is printed."""
     if block["title"]:
         path = Path(block["title"])

@@ -291,7 +291,10 @@ def test_the_key_reaches_the_endpoint_and_no_file(tmp_path: Path, monkeypatch: p
     assert all(b"sk-very-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["decide"], ["bench"], ["report"], ["promote"], ["lock"], ["demo"], ["dataset"], ["import"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["decide"], ["bench"], ["report"], ["promote"], ["lock"], ["demo"], ["dataset"], ["import"]],
+)
 def test_help_teaches(command: list[str]) -> None:
     done = llmgate(*command, "--help")
     assert done.exit_code == 0
