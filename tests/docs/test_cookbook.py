@@ -16,14 +16,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.endpoint import chat, scripted_endpoint, vectors
 
-from llmgate.score.check import Kind
 from llmgate.score.transform import NAMES as TRANSFORMS
 from llmgate.score.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    from llmgate.score.check import Kind
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "cookbook").glob("*.md"))
 BLOCK = re.compile(
@@ -123,12 +125,12 @@ def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: d
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block["content"], encoding="utf-8")
     elif block["language"] == "python":
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        with contextlib.redirect_stdout(io.StringIO()) as caught:
             exec(compile(block["content"], where, "exec"), names)
-        return printed.getvalue()
+        return caught.getvalue()
     elif block["language"] == "output":
-        wanted = ".*".join(re.escape(part) for part in block["content"].strip().split("…"))
-        assert re.fullmatch(wanted, before.strip(), re.DOTALL), f"{where}: printed was:\n{before}"
+        expected = ".*".join(re.escape(part) for part in block["content"].strip().split("…"))
+        assert re.fullmatch(expected, before.strip(), re.DOTALL), f"{where}: printed was:\n{before}"
     elif block["language"] == "console":
         for command, wanted in commands(block["content"]):
             printed = rest = shell(command, places)
