@@ -42,8 +42,8 @@ def test_something_left_out_is_3_and_named(tmp_path: Path) -> None:
 
 
 def test_asserts_that_rows_bring_are_not_called_none(tmp_path: Path) -> None:
-    own = "  - {vars: {q: b}, assert: [{type: contains, value: y}]}\n"
-    _, output = run(tmp_path, "prompts: ['{{q}}']\ntests:\n  - {vars: {q: a}}\n" + own)
+    test = "  - {vars: {q: %s}, assert: [{type: contains, value: %s}]}\n"
+    _, output = run(tmp_path, "prompts: ['{{q}}']\ntests:\n" + test % ("a", "x") + test % ("b", "y"))
     assert "2 rows, asserts in the rows" in output
 
 
