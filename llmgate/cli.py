@@ -22,6 +22,27 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+MAIN_HELP = """A release gate for language models.
+
+Runs versioned suites against a model on vLLM (or any OpenAI-compatible endpoint), compares it with the champion
+by paired statistics, and says PASS, FAIL or INCONCLUSIVE.
+
+\b
+First steps:
+  llmgate import promptfoo promptfooconfig.yaml                  # suites of another tool, or write your own
+  llmgate dataset lock datasets/support.jsonl                    # once, and whenever rows change
+  llmgate run suites/ --endpoint http://127.0.0.1:8000/v1        # absolute thresholds (min:)
+  llmgate run suites/ --model new --baseline runs/champion       # paired comparison
+  llmgate decide runs/candidate runs/champion                    # again, without a model
+  llmgate promote models:/support-bot/7 --alias champion
+
+Asserts, judges, datasets, imports and checks of your own: docs/cookbook/ in the repository.
+"""
+DATASET_HELP = """Lock, verify, compare, describe and sample datasets.
+
+A dataset is a .jsonl, .csv or .parquet file, hf://datasets/OWNER/NAME/FILE@COMMIT, mlflow:datasets/NAME,
+mlflow:runs/RUN_ID/NAME, or a suite file, which stands for its dataset.
+"""
 EXIT_CODES = """
 \b
 Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
@@ -82,21 +103,10 @@ def run_options(names: frozenset[str] | None = None) -> Callable[[Callable[..., 
     return decorate
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, help=MAIN_HELP)
 @click.version_option(__version__, prog_name="llmgate")
 def main() -> None:
-    r"""A release gate for language models.
-
-    Runs versioned suites against a model on vLLM (or any OpenAI-compatible endpoint), compares it with the champion
-    by paired statistics, and says PASS, FAIL or INCONCLUSIVE.
-
-    \b
-    First steps:
-      llmgate run suites/ --endpoint http://127.0.0.1:8000/v1            # absolute thresholds (min:)
-      llmgate run suites/ --model models/new --baseline runs/champion    # paired comparison
-      llmgate decide runs/candidate runs/champion                        # again, without a model
-      llmgate promote models:/support-bot/7 --alias champion
-    """
+    """The command line."""
 
 
 @main.command(epilog=EXIT_CODES)
@@ -107,6 +117,10 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
 
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
+
+    Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
+    similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
+    code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
     from llmgate.record.watch import RunLock
     from llmgate.session.outcome import decide_run, note_baseline, resolve_baseline
@@ -302,14 +316,9 @@ BESIDE = click.option(
 ID_COLUMN = click.option("--id-column", help="Column that names the rows [default: as locked, else id].")
 
 
-@main.group("dataset", cls=Group)
+@main.group("dataset", cls=Group, help=DATASET_HELP)
 def dataset_group() -> None:
-    r"""Lock, verify, compare, describe and sample datasets.
-
-    \b
-    A dataset is a .jsonl, .csv or .parquet file, hf://datasets/OWNER/NAME/FILE@COMMIT, mlflow:datasets/NAME,
-    mlflow:runs/RUN_ID/NAME, or a suite file, which stands for its dataset.
-    """
+    """Commands about data."""
 
 
 def lock_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import JudgeError, SuiteError, UndefinedError, did_you_mean
+from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
 from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.models import Consult, JudgeRequest, Models, ask_judge
@@ -157,7 +158,10 @@ def _evaluate(function: Function, wanted: frozenset[str], spec: AssertSpec) -> E
     value = _checked_value(wanted, spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        return _finding(spec, function(context.text, **_arguments(wanted, spec, value, context)))
+        arguments = _arguments(wanted, spec, value, context)
+        with _blamed(spec):
+            said = function(context.text, **arguments)
+        return _finding(spec, said)
 
     return evaluate
 
@@ -169,13 +173,26 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
         async def judge(prompt: str) -> str:
             messages = (Message(role="user", content=prompt),)
             request = JudgeRequest(messages=messages, schema=None, sampling=models.sampling)
+            # Through `ask_judge`, which writes question and reply into the record.
             return await ask_judge(models, request, lambda reply: reply.text)
 
         arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
-        said: Awaitable[object] = function(context.text, judge=judge, **arguments)
-        return _finding(spec, await said)
+        with _blamed(spec):
+            said = await function(context.text, judge=judge, **arguments)
+        return _finding(spec, said)
 
     return consult
+
+
+@contextmanager
+def _blamed(spec: AssertSpec) -> Iterator[None]:
+    """What a user's function raises is no error inside llmgate, and says whose it is."""
+    try:
+        yield
+    except LlmgateError:
+        raise
+    except Exception as error:
+        raise JudgeError(f"the check {spec.type} raised {type(error).__name__}: {error}") from error
 
 
 def _finding(spec: AssertSpec, said: object) -> Finding:

@@ -141,6 +141,7 @@ def context_of(case: Case, answer: Generation) -> CheckContext:
         variables=case.variables,
         prompt=prompt,
         latency_ms=answer.latency_s * 1000,
+        cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
         finish_reason=answer.finish_reason,
         tokens={name: count for name, count in counts.items() if count is not None},

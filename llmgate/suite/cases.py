@@ -16,7 +16,7 @@ from llmgate.suite.gates import fed_metrics
 from llmgate.suite.leakage import Leak, find_leaks
 from llmgate.suite.messages import Asked, make_asker
 from llmgate.suite.rowasserts import RowTest, read_row_tests
-from llmgate.suite.spec import Suite
+from llmgate.suite.spec import Prices, Suite
 from llmgate.suite.template import Template
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ class Case:
         body: The chat completion request without `model`; `seed` grows by one per repeat.
         variables: The row, for templates in asserts.
         asserts: The asserts that apply.
+        prices: What tokens cost, None if the suite does not say.
     """
 
     planned: PlannedCase
     body: Mapping[str, Json]
     variables: Mapping[str, Json]
     asserts: tuple[AssertSpec, ...]
+    prices: Prices | None = None
 
     @property
     def messages(self) -> tuple[Mapping[str, Json], ...]:
@@ -109,6 +111,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     suite = tests.suite
     asked = [asker.ask(row) for row in dataset.rows]
     warnings = check_leaks(suite, find_leaks(asker, dataset.rows, [one.wire for one in asked]))
+    check_prices(suite, tests.rows)
     template_of = ValueTemplates()
     cases = tuple(
         plan_case(suite, row, one, test, template_of, repeats=repeat or suite.repeat, own=tests.own)
@@ -129,6 +132,18 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
                 where=str(suite.path),
                 fix=did_you_mean(column, dataset.columns),
             )
+
+
+def check_prices(suite: Suite, tests: Sequence[RowTest]) -> None:
+    """Refuse asserts of costs that nobody could know."""
+    priced = (one for test in tests for spec in test.asserts for one in (spec, *spec.asserts) if one.type == "cost")
+    spec = next(priced, None)
+    if spec is not None and suite.prices is None:
+        raise SuiteError(
+            "the assert needs to know what tokens cost",
+            where=spec.where,
+            fix="Add `prices: {prompt: 0.15, completion: 0.6}` for a million tokens to the suite",
+        )
 
 
 def check_leaks(suite: Suite, leaks: Sequence[Leak]) -> tuple[str, ...]:
@@ -174,6 +189,7 @@ def plan_case(
         body=body,
         variables=variables,
         asserts=test.asserts,
+        prices=suite.prices,
     )
 
 

@@ -198,6 +198,6 @@ def _groups(what: str, groups: Sequence[tuple[str, ...]]) -> list[str]:
     rows = sum(len(one) for one in groups)
     if not groups:
         return [f"no {what}"]
-    lines = [f"{what}: {rows} rows in {len(groups)} groups"]
+    lines = [f"{what}: {rows} rows in {len(groups)} group{'' if len(groups) == 1 else 's'}"]
     lines += [f"  {', '.join(one[:SHOWN])}" + (" …" if len(one) > SHOWN else "") for one in groups[:SHOWN]]
     return lines + ([f"  and {len(groups) - SHOWN} more groups"] if len(groups) > SHOWN else [])

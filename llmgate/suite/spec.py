@@ -84,6 +84,13 @@ class JudgePart(Part):
     seed: int = 0
 
 
+class PricesPart(Part):
+    """`prices:` - what a million tokens cost, in one currency."""
+
+    prompt: Annotated[Finite, Field(ge=0)]
+    completion: Annotated[Finite, Field(ge=0)]
+
+
 class SuitePart(Part):
     """The whole file."""
 
@@ -103,6 +110,7 @@ class SuitePart(Part):
     gate: dict[Name, GatePart] = Field(default_factory=dict)
     serving: ServingPart | None = None
     judge: JudgePart = JudgePart()
+    prices: PricesPart | None = None
     allow_leakage: Annotated[bool, Field(alias="allow-leakage")] = False
 
 
@@ -114,6 +122,20 @@ class ServingSpec:
     requests: int
     max_tokens: int
     warmup: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a million tokens cost."""
+
+    prompt: float
+    completion: float
+
+    def of(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
+        """The cost of one answer, None where the server did not count its tokens."""
+        if prompt_tokens is None or completion_tokens is None:
+            return None
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +157,7 @@ class Suite:
         defaults: What asserts are given where they say nothing themselves.
         assert_column: The column with asserts of the row's own, None if there is none.
         threshold_column: The column with the row's own threshold, None if there is none.
+        prices: What tokens cost, None if the suite does not say.
     """
 
     name: str
@@ -163,6 +186,7 @@ class Suite:
     defaults: Defaults
     assert_column: str | None = None
     threshold_column: str | None = None
+    prices: Prices | None = None
 
 
 def is_suite_file(path: Path) -> bool:
@@ -223,6 +247,7 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         defaults=part.defaults,
         assert_column=part.case.asserts,
         threshold_column=part.case.threshold,
+        prices=Prices(**part.prices.model_dump()) if part.prices else None,
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
@@ -312,6 +337,7 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "serving": ServingPart,
         "judge": JudgePart,
         "defaults": Defaults,
+        "prices": PricesPart,
     }
     if len(location) > 1:
         part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
@@ -333,7 +359,7 @@ def suite_digest(
 ) -> str:
     """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
     types = {one.type for spec in asserts for one in (spec, *spec.asserts)} & vocabulary.names
-    facts = {
+    facts: dict[str, Any] = {
         "suite": part.suite,
         "prompt": prompt.facts,
         "sampling": sampling_fields(part.sampling),
@@ -341,6 +367,7 @@ def suite_digest(
         "case": part.case.model_dump(),
         "judge": part.judge.model_dump(),
         "threshold": part.threshold,
+        **({"prices": part.prices.model_dump()} if part.prices else {}),
         "assert": [without_places(asdict(spec)) for spec in asserts],
         "versions": {name: vocabulary.version(name) for name in sorted(types)},
     }

@@ -1,29 +1,39 @@
 """Every example of the cookbook is run as it stands.
 
 Blocks of a page are carried out in order, in one empty folder. A block with a title is written to that file; Python
-is executed, names living on through the page; of a console block each `$ ` line is run by a shell, and each line
-below it has to be in what was printed (`…` stands for anything). `$ENDPOINT`, `$JUDGE` and `$EMBED` are scripted
-endpoints, described in `answer`.
+is executed, names living on through the page, and an `output` block below it has to be what it printed; of a console
+block each `$ ` line is run by a shell, and the lines below it have to be in what was printed, in this order. `…` stands
+for anything. `$ENDPOINT`, `$JUDGE` and `$EMBED` are scripted endpoints, described in `answer`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.endpoint import chat, scripted_endpoint, vectors
+
+from llmgate.score.transform import NAMES as TRANSFORMS
+from llmgate.score.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    from llmgate.score.check import Kind
 
 PAGES = sorted((Path(__file__).parents[2] / "docs" / "cookbook").glob("*.md"))
 BLOCK = re.compile(
     r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml"}
+KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml", "output", "markdown"}
+PANEL = {"vote", "quorum"}
+PACKAGE = Path(__file__).parents[2]
 
 
 def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -39,25 +49,52 @@ def answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return chat(f"The capital is {city}." if city else asked, **extra)
 
 
+def judge_answer(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The same as a judge, which says yes where it is asked in free words."""
+    return answer(path, body) if "response_format" in body else chat("yes, it is")
+
+
 def verdict(schema: dict[str, Any], asked: str) -> dict[str, Any]:
     """A reply that fits the schema: yes and full marks where the text names a city that it knows."""
     good = any(city in asked for city in ("Paris", "Rome", "Tokyo"))
     return {name: fitting(part, good) for name, part in schema["properties"].items()}
 
 
-def fitting(part: dict[str, Any], good: bool) -> Any:
-    """A value of the wanted kind."""
+def fitting(part: dict[str, Any], good: bool, number: int | None = None) -> Any:
+    """A value of the wanted kind; items of a list are numbered from 1."""
     if "enum" in part:
-        return part["enum"][0 if good else -1]
+        # Flags and ratings rise; letters begin with the best.
+        best = max if isinstance(part["enum"][0], int) else min
+        return best(part["enum"]) if good else next(one for one in part["enum"] if one != best(part["enum"]))
     if part.get("type") == "array":
-        return [fitting(part["items"], good) for _ in range(max(1, part.get("minItems", 1)))]
+        return [fitting(part["items"], good, 1 + i) for i in range(max(1, part.get("minItems", 1)))]
     if part.get("type") == "object":
-        return {name: fitting(one, good) for name, one in part["properties"].items()}
-    return {"boolean": good, "integer": int(good), "number": float(good), "string": "It names the city."}[part["type"]]
+        return {name: fitting(one, good, number) for name, one in part["properties"].items()}
+    if part["type"] == "integer":
+        return number if number is not None else part["maximum" if good else "minimum"]
+    return {"boolean": good, "number": float(good), "string": "It names the city."}[part["type"]]
 
 
 def test_there_is_a_page_per_area() -> None:
     assert {page.stem for page in PAGES} >= {"assertions", "judges", "rag", "datasets", "importing", "custom-checks"}
+
+
+def rows_of(page: str) -> dict[str, str]:
+    """The rows of a page's tables, by each name in their first cell."""
+    text = (PACKAGE / "docs" / "cookbook" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*) \|(.*)\|$", text, re.MULTILINE)
+    return {name: rest for cell, rest in rows for name in re.findall("`([^`]+)`", cell)}
+
+
+@pytest.mark.parametrize(("name", "kind"), VOCABULARY.kinds.items())
+def test_every_type_is_told_with_its_settings(name: str, kind: Kind) -> None:
+    told = rows_of("assertions.md")[name]
+    assert [key for key in sorted(kind.settings - PANEL) if f"`{key}`" not in told] == []
+
+
+def test_every_transform_is_told() -> None:
+    told = {name.partition(":")[0] for name in rows_of("assertions.md")}
+    assert {name.partition(":")[0] for name in TRANSFORMS} <= told
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -71,29 +108,37 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, Any] = {"__name__": "cookbook"}
     with (
         scripted_endpoint(answer) as (endpoint, _),
-        scripted_endpoint(answer, model="judge") as (judge, _),
+        scripted_endpoint(judge_answer, model="judge") as (judge, _),
         scripted_endpoint(answer, model="embedder") as (embed, _),
     ):
         places = {"ENDPOINT": endpoint, "JUDGE": judge, "EMBED": embed}
+        printed = ""
         for block in blocks:
             line = text[: block.start()].count("\n") + 1
-            carry_out(block, f"{page.name}:{line}", names, places)
+            printed = carry_out(block, f"{page.name}:{line}", names, places, printed)
 
 
-def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str]) -> None:
-    """Write, execute or run one block."""
+def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: dict[str, str], before: str) -> str:
+    """Write, execute or run one block, or compare it with what the one before it printed; returns what is printed."""
     if block["title"]:
         path = Path(block["title"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block["content"], encoding="utf-8")
     elif block["language"] == "python":
-        exec(compile(block["content"], where, "exec"), names)
+        with contextlib.redirect_stdout(io.StringIO()) as caught:
+            exec(compile(block["content"], where, "exec"), names)
+        return caught.getvalue()
+    elif block["language"] == "output":
+        expected = ".*".join(re.escape(part) for part in block["content"].strip().split("…"))
+        assert re.fullmatch(expected, before.strip(), re.DOTALL), f"{where}: printed was:\n{before}"
     elif block["language"] == "console":
         for command, wanted in commands(block["content"]):
-            printed = shell(command, places)
+            printed = rest = shell(command, places)
             for line in wanted:
-                pattern = ".*".join(re.escape(part) for part in line.strip().split("…"))
-                assert re.search(pattern, printed, re.DOTALL), f"{where}: {line!r} is not in:\n{printed}"
+                found = re.search("[^\n]*".join(re.escape(part) for part in line.strip().split("…")), rest)
+                assert found, f"{where}: {line!r} is not in the rest of:\n{printed}"
+                rest = rest[found.end() :]
+    return ""
 
 
 def commands(content: str) -> list[tuple[str, list[str]]]:
@@ -112,6 +157,8 @@ def shell(command: str, places: dict[str, str]) -> str:
     environment = {
         **os.environ,
         **places,
+        # The package that is tested, also where another copy is installed.
+        "PYTHONPATH": str(PACKAGE),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "COLUMNS": "200",
     }

@@ -87,7 +87,10 @@ def test_an_exception_is_an_error_and_not_a_fail() -> None:
 
     got = outcome(fails)
     assert got.outcome is Outcome.ERROR
+    assert "the check" in got.reason
+    assert "raised KeyError" in got.reason
     assert "no such thing" in got.reason
+    assert "internal" not in got.reason
 
 
 def test_scores_need_a_threshold() -> None:

@@ -291,11 +291,20 @@ def test_the_key_reaches_the_endpoint_and_no_file(tmp_path: Path, monkeypatch: p
     assert all(b"sk-very-secret" not in path.read_bytes() for path in (tmp_path / "run").iterdir())
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["decide"], ["bench"], ["report"], ["promote"], ["lock"], ["demo"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["decide"], ["bench"], ["report"], ["promote"], ["lock"], ["demo"], ["dataset"], ["import"]],
+)
 def test_help_teaches(command: list[str]) -> None:
     done = llmgate(*command, "--help")
     assert done.exit_code == 0
     assert len(done.output.splitlines()) > 8
+
+
+def test_first_steps_stand_on_lines_of_their_own() -> None:
+    lines = llmgate("--help").output.splitlines()
+    assert "  First steps:" in lines
+    assert all(any(line.startswith(f"    llmgate {one} ") for line in lines) for one in ("import", "run", "promote"))
 
 
 def test_locking_refuses_changed_content_under_the_same_version(tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_something_left_out_is_3_and_named(tmp_path: Path) -> None:
     code, output = run(tmp_path, CONFIG % ", {type: javascript, value: x}")
     assert code == 3
     assert "promptfooconfig.yaml:2: assert 'javascript' left out" in output
+    assert "1 row, 1 assert for all of them" in output
+    assert "1 thing was not carried over" in output
+
+
+def test_asserts_that_rows_bring_are_not_called_none(tmp_path: Path) -> None:
+    test = "  - {vars: {q: %s}, assert: [{type: contains, value: %s}]}\n"
+    _, output = run(tmp_path, "prompts: ['{{q}}']\ntests:\n" + test % ("a", "x") + test % ("b", "y"))
+    assert "2 rows, asserts in the rows" in output
 
 
 def test_what_cannot_be_read_is_2(tmp_path: Path) -> None:

@@ -127,3 +127,29 @@ def test_a_model_that_judges_itself_is_flagged(project: Path) -> None:
     assert done.exit_code == 0, done.output
     assert llmgate.load_record(project / "run").manifest.self_judges == ("scripted",)
     assert "judged its own answers" in (project / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_an_answer_costs_follows_from_the_suites_prices(project: Path) -> None:
+    suite = write_suite(project, cases=12, extra="  - {type: cost, threshold: 0.00002, metric: price}\n")
+    with scripted_endpoint(answer) as (url, seen):
+        refused = run("--endpoint", url)
+        assert not seen
+        suite.write_text(suite.read_text(encoding="utf-8") + "prices: {prompt: 1.5, completion: 3}\n", encoding="utf-8")
+        done = run("--endpoint", url)
+        dear = suite.read_text(encoding="utf-8").replace("completion: 3", "completion: 5")
+        suite.write_text(dear, encoding="utf-8")
+        run("--endpoint", url, "--out", "dear")
+    assert refused.exit_code == 2
+    assert "prices:" in refused.output
+    assert done.exit_code == 0, done.output
+    outcomes = [
+        {
+            c.outcome
+            for result in llmgate.load_record(project / name).results.values()
+            for c in result.checks
+            if c.type == "cost"
+        }
+        for name in ("run", "dear")
+    ]
+    # 8 tokens of prompt and 2 of answer: 18 and 22 millionths.
+    assert outcomes == [{Outcome.PASS}, {Outcome.FAIL}]

@@ -184,7 +184,8 @@ def sampling(header: Mapping[str, Any], where: str, notes: Notebook) -> dict[str
     """The generation settings of the log that llmgate has too."""
     task, plan = mapping(header.get("eval")), mapping(header.get("plan"))
     config = {**mapping(plan.get("config")), **mapping(task.get("model_generate_config"))}
-    notes.remark(f"the model is named when the suite is run; it was {task.get('model')}", where)
+    if task.get("model"):
+        notes.remark(f"the model is named when the suite is run; it was {task['model']}", where)
     return sampling_of({key: config[key] for key in _SAMPLING if key in config}, where, notes)
 
 

@@ -144,3 +144,10 @@ def test_a_packed_log_without_header_is_an_error(tmp_path: Path) -> None:
         archive.writestr("x", "y")
     with pytest.raises(SuiteError, match="no header"):
         import_inspect(tmp_path / "log.eval", VOCABULARY)
+
+
+def test_a_log_without_a_model_names_none(tmp_path: Path) -> None:
+    data = log([FRANCE], MATCH)
+    del data["eval"]["model"]
+    done = import_inspect(write_log(tmp_path, data, packed=False), VOCABULARY)
+    assert not any("the model is named" in note.what for note in done.notes)
