@@ -40,6 +40,8 @@ U = TypeVar("U")
 
 LONG_REPLY_TOKENS: Final = 4096
 """A reply that says something of every statement of an answer does not fit into a verdict's usual 1,024 tokens."""
+TIMES_A_VERDICT: Final = 4
+"""A suite that wants short verdicts, because its judge's context is small, gets shorter long replies as well."""
 
 _FENCED = """
 
@@ -91,13 +93,12 @@ class Question(Generic[T]):
         """
         nonce = derive_nonce(*parts.values())
         asked = f"The code is {nonce}.\n\n{fence(parts, nonce)}\n\nReply with the JSON object."
-        sampling = models.sampling
+        verdict = models.sampling.max_tokens
+        longest = max(verdict, min(TIMES_A_VERDICT * verdict, LONG_REPLY_TOKENS))
         return JudgeRequest(
             messages=(Message(role="system", content=self.system), Message(role="user", content=asked)),
             schema=self.schema,
-            sampling=replace(
-                sampling, max_tokens=max(sampling.max_tokens, LONG_REPLY_TOKENS), seed=sampling.seed + seed
-            ),
+            sampling=replace(models.sampling, max_tokens=longest, seed=models.sampling.seed + seed),
         )
 
     async def ask(

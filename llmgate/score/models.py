@@ -36,6 +36,7 @@ __all__ = [
 T = TypeVar("T")
 
 FEWEST_TOKENS: Final = 32
+CUT_OFF: Final = "the judge's reply was cut off by max_tokens"
 SHOWN_PROBLEM_CHARS: Final = 300
 SHOWN_REPLY_CHARS: Final = 4000
 """How much of an unreadable reply is shown to the judge again; it may be endless."""
@@ -146,12 +147,14 @@ class JudgeReply:
         tokens: Its tokens, empty where the judge reports none.
         prompt_tokens: Length of the question as the server counted it, None if it did not say.
         cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
+        cut_off: Whether it ended at `max_tokens`, so that it is no verdict whatever it says.
     """
 
     content: object
     tokens: tuple[Token, ...] = ()
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
+    cut_off: bool = False
 
     @property
     def text(self) -> str:
@@ -227,6 +230,10 @@ async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[Judge
     """
     for attempt in range(models.retries + 1):
         reply, entry = await _asked(models, request, judge or models.default)
+        if reply.cut_off:
+            # Not asked again: the next reply would be cut off too.
+            _note(models, entry, error=CUT_OFF)
+            raise JudgeError(CUT_OFF, fix="Raise `judge: {max_tokens: …}`")
         try:
             return _read(reply, read)
         except JudgeError as error:

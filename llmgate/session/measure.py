@@ -200,13 +200,12 @@ def asker(client: ChatClient) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
         answer = await client.ask(request.body)
         if isinstance(answer, Generation):
-            if answer.finish_reason == "length":
-                raise JudgeError("the judge's reply was cut off by max_tokens", fix="Raise `judge: {max_tokens: …}`")
             return JudgeReply(
                 content=answer.text,
                 tokens=tokens_of(answer),
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
+                cut_off=answer.finish_reason == "length",
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 

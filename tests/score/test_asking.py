@@ -29,6 +29,12 @@ def test_the_fixed_words_come_first_and_the_material_last() -> None:
     assert SUPPORT.prompts[0] == first.messages[0].content
 
 
+@pytest.mark.parametrize(("verdict", "longest"), [(100, 400), (400, 1600), (1024, 4096), (2000, 4096), (9000, 9000)])
+def test_long_replies_follow_the_suites_limit(verdict: int, longest: int) -> None:
+    models = Models(sampling=JudgeSampling(max_tokens=verdict))
+    assert SUPPORT.request({"context": "a"}, models).sampling.max_tokens == longest
+
+
 def test_every_prompt_shows_its_schema_and_is_part_of_the_identity() -> None:
     kinds = {name: kind for name, kind in KINDS.items() if name.startswith(("rag-", "context-", "answer-"))}
     assert len(kinds) == 15

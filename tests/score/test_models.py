@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmgate.errors import JudgeError
-from llmgate.score.models import JudgeReply, Models, embed_texts
+from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge, embed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llmgate.record.schema import Judgement
 
 
 def embedding(vectors: Any) -> Models:
@@ -40,3 +42,17 @@ def test_without_an_embedding_model_there_are_no_vectors() -> None:
 
 def test_data_from_a_judge_has_a_text() -> None:
     assert JudgeReply(content={"pass": True, "score": 1}).text == '{"pass":true,"score":1}'
+
+
+def test_a_reply_that_was_cut_off_is_no_verdict_but_stays_readable() -> None:
+    log: list[Judgement] = []
+
+    async def ask(request: JudgeRequest) -> JudgeReply:
+        return JudgeReply(content='{"pass": true}', prompt_tokens=9, cached_tokens=4, cut_off=True)
+
+    request = JudgeRequest(messages=(), schema=None, sampling=JudgeSampling())
+    with pytest.raises(JudgeError, match=r"cut off by max_tokens.*judge: \{max_tokens"):
+        asyncio.run(ask_judge(Models(judges={"": ask}, retries=2, log=log), request, lambda reply: reply.text))
+    (entry,) = log
+    assert (entry.reply, entry.error) == ('{"pass": true}', "the judge's reply was cut off by max_tokens")
+    assert (entry.prompt_tokens, entry.cached_tokens) == (9, 4)
