@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import JudgeError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
 from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.models import Consult, JudgeRequest, Models
+from llmgate.score.models import Consult, JudgeRequest, Models, ask_judge
 from llmgate.score.rule import RuleValue, broken
 
 if TYPE_CHECKING:
@@ -166,12 +166,11 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
     value = _checked_value(wanted, spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
-        ask = models.judge()
-
         async def judge(prompt: str) -> str:
-            messages = (Message(role="user", content=prompt),)
-            reply = await ask(JudgeRequest(messages=messages, schema=None, sampling=models.sampling))
-            return reply.text
+            request = JudgeRequest(
+                messages=(Message(role="user", content=prompt),), schema=None, sampling=models.sampling
+            )
+            return await ask_judge(models, request, lambda reply: reply.text)
 
         arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
         said: Awaitable[object] = function(context.text, judge=judge, **arguments)
