@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
 from llmgate.generate.endpoint import probe
-from llmgate.record.schema import JudgeIdentity, ModelIdentity
+from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
@@ -19,7 +19,7 @@ from llmgate.session.target import judge_identity, judge_place
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from llmgate.record.schema import Manifest
+    from llmgate.record.manifest import Manifest
     from llmgate.score.models import Ask
     from llmgate.session.plan import Plan
     from llmgate.session.settings import Settings
