@@ -13,8 +13,9 @@ from llmgate.record.schema import Generation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from llmgate.record.manifest import JudgeIdentity, SuiteIdentity
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import JudgeIdentity, PlannedCase, Record, SuiteIdentity
+    from llmgate.record.schema import PlannedCase, Record
 
 __all__ = ["check_comparable", "check_decidable", "check_policy"]
 

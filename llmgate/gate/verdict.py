@@ -16,8 +16,8 @@ from llmgate.gate.decision import Decision
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import MetricDecision
+    from llmgate.record.manifest import JudgeIdentity, Manifest
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import JudgeIdentity, Manifest
 
 __all__ = [
     "DECISION_MAJOR",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
-from llmgate.record.schema import Hardware, ModelIdentity
+from llmgate.record.manifest import Hardware, ModelIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -23,7 +23,7 @@ from llmgate.generate.server_log import ServerPhase, phase_of, silent
 from llmgate.generate.server_machine import oom_kills, start_lock
 from llmgate.generate.server_probe import Probe
 from llmgate.generate.server_process import ServerProcess
-from llmgate.record.schema import ServerIdentity
+from llmgate.record.manifest import ServerIdentity
 
 if TYPE_CHECKING:
     import socket

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision import Decision, MetricDecision
-    from llmgate.record.schema import Manifest, SuiteIdentity
+    from llmgate.record.manifest import Manifest, SuiteIdentity
 
 __all__ = ["DatasetFacts", "dataset_facts", "description", "run_metrics", "run_params", "run_tags", "version_tags"]
 

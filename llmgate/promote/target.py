@@ -12,7 +12,8 @@ from typing import Protocol
 
 from llmgate.errors import UsageError
 from llmgate.gate.decision import Decision
-from llmgate.record.schema import Manifest, Seal
+from llmgate.record.manifest import Manifest
+from llmgate.record.schema import Seal
 
 __all__ = ["Evidence", "EvidenceFiles", "PromotionTarget", "RecordIdentity", "VersionFacts", "parse_version_uri"]
 

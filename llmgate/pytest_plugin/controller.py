@@ -21,6 +21,7 @@ from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
 from llmgate.session.custom import with_checks_of
+from llmgate.session.models import check_models
 from llmgate.session.options import OPTIONS
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.plan import make_plan, plan_file
@@ -177,6 +178,7 @@ class GateRun:
         suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
         try:
             self._plan = make_plan(suites, self.settings, selected=cases, gated=gates, vocabulary=self.vocabulary)
+            check_models(self.settings, self._plan)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
         self._gates = frozenset(gates)

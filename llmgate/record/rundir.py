@@ -19,16 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor, first_problem, lines_of, read_journal
-from llmgate.record.schema import (
-    RECORD_MAJOR,
-    CaseKey,
-    CaseResult,
-    JudgeTrial,
-    Manifest,
-    PlannedCase,
-    Record,
-    Seal,
-)
+from llmgate.record.manifest import RECORD_MAJOR, Manifest
+from llmgate.record.schema import CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
 from llmgate.record.serving import ServingTrace
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from llmgate.report.words import count, percent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llmgate.record.schema import JudgeIdentity, Manifest, Record
+    from llmgate.record.manifest import JudgeIdentity, Manifest
+    from llmgate.record.schema import Record
 
 __all__ = ["judge_facts", "judge_titles", "prefix_cache", "trial_notice"]
 

@@ -12,8 +12,8 @@ from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import percent, points
 
 if TYPE_CHECKING:
+    from llmgate.record.manifest import Manifest, SuiteIdentity
     from llmgate.record.policy import MetricPolicy
-    from llmgate.record.schema import Manifest, SuiteIdentity
 
 __all__ = ["NONE", "provenance"]
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.criterion import least_score
-from llmgate.score.models import Consult, JudgeReply, Models, ask_judge
+from llmgate.score.limits import least
 from llmgate.score.question import Question, object_schema
 from llmgate.score.reply import the_object
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
+    from llmgate.score.models import Consult, JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["CHECKLIST_CHECKS", "read_items"]
@@ -24,29 +23,20 @@ DEFAULT_THRESHOLD: Final = 1.0
 MOST_ITEMS: Final = 50
 MAX_REASON_CHARS: Final = 200
 
-_QUESTION: Final = Question(
-    task="Say for each point of the checklist, by itself, whether the answer to the question meets it.",
-    form='{"items": [{"item": the number of the point, "reason": why, in a few words, "met": true or false}, …]}, '
-    "each point once",
-    ask="Which points does the answer meet? Reply with the JSON object.",
-)
-
 
 def _checklist(spec: AssertSpec) -> Consult:
     rule, threshold = (
         Rule.compile(spec, lambda value: _points(spec, value)),
-        least_score(spec, DEFAULT_THRESHOLD, most=1),
+        least(spec, DEFAULT_THRESHOLD),
     )
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         points = rule.on(context)
-        question = replace(_QUESTION, properties={"items": _items_schema(len(points))})
-        request = question.request(
+        met = await _question(len(points)).ask(
+            models,
             given={"checklist": "\n".join(f"{number}. {point}" for number, point in enumerate(points, start=1))},
             case={"question": context.prompt, "answer": context.text},
-            sampling=models.sampling,
         )
-        met = await ask_judge(models, request, lambda reply: read_items(reply, len(points)))
         missed = [
             f"{number}. {point}" for number, (point, here) in enumerate(zip(points, met, strict=True), 1) if not here
         ]
@@ -68,6 +58,17 @@ def _points(spec: AssertSpec, value: object) -> list[str]:
         if not jsvalues.trim(point):
             raise broken(spec, "a point is empty, so there is nothing to check")
     return value
+
+
+def _question(count: int) -> Question[list[bool]]:
+    return Question(
+        task="Say for each point of the checklist, by itself, whether the answer to the question meets it.",
+        form='{"items": [{"item": the number of the point, "reason": why, in a few words, "met": true or false}, …]}, '
+        "each point once",
+        reminder="Which points does the answer meet? Reply with the JSON object.",
+        properties={"items": _items_schema(count)},
+        read=lambda reply: read_items(reply, count),
+    )
 
 
 def _items_schema(count: int) -> dict[str, object]:
@@ -119,6 +120,6 @@ CHECKLIST_CHECKS: Mapping[str, ConsultKind] = {
     "checklist": ConsultKind(
         prepare=_checklist,
         needs=frozenset({Need.JUDGE}),
-        prompts=(*_QUESTION.prompts, jsvalues.json_text(_items_schema(1))),
+        prompts=_question(1).prompts,
     )
 }

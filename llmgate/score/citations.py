@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.score.asking import all_of, one_judge
 from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Need
 from llmgate.score.claims import SUPPORT, find_support
-from llmgate.score.retrieval import Inputs, judged, least_score
-from llmgate.score.rule import broken
+from llmgate.score.limits import least, whole
+from llmgate.score.retrieval import Inputs, judged
+from llmgate.score.together import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,10 +124,8 @@ class _Citations:
 
     @classmethod
     def compile(cls, spec: AssertSpec) -> _Citations:
-        words = spec.config.get("min_words", FEWEST_WORDS)
-        if isinstance(words, bool) or not isinstance(words, int) or not 1 <= words <= 100:
-            raise broken(spec, f"min_words is {words!r:.40}, but must be a whole number from 1 to 100")
-        return cls(Inputs.compile(spec), least_score(spec, default=1.0), words)
+        words = whole(spec, "min_words", FEWEST_WORDS, low=1, high=100)
+        return cls(Inputs.compile(spec), least(spec, 1.0), words)
 
     def sentences(self, context: CheckContext) -> list[Sentence]:
         """The sentences that need a citation or have one."""
@@ -161,7 +159,7 @@ def _citations(spec: AssertSpec) -> Evaluate:
 
 
 def _citation_support(spec: AssertSpec) -> Consult:
-    rule, judge = _Citations.compile(spec), one_judge(spec)
+    rule = _Citations.compile(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         passages, sentences = rule.inputs.passages(context), rule.sentences(context)
@@ -170,7 +168,7 @@ def _citation_support(spec: AssertSpec) -> Consult:
             if not _right(sentence, passages):
                 return False
             cited = "\n".join(passages[number - 1] for number in sorted(sentence.cites))
-            return (await find_support(models, [sentence.text], cited, judge=judge))[0]
+            return (await find_support(models, [sentence.text], cited))[0]
 
         if len(sentences) > MOST_SENTENCES:
             raise UndefinedError(f"the answer has {len(sentences)} sentences to judge, more than {MOST_SENTENCES}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import Question, as_flag, as_items, as_text, as_texts, object_schema, read_object
+from llmgate.score.question import MATERIAL, Question, object_schema
+from llmgate.score.reply import agreed_object, as_flag, as_items, as_text, as_texts
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _JUDGEMENT_OF: Final[dict[str, Json]] = {
 
 
 def _read_claims(reply: JudgeReply) -> list[str]:
-    claims = as_texts(read_object(reply, "statements"), "statements")
+    claims = as_texts(agreed_object(reply, "statements"), "statements")
     if not claims:
         raise JudgeError("the judge found no statement, so there is nothing to check")
     return claims
@@ -38,7 +39,7 @@ def read_flags(reply: JudgeReply, key: str, flag: str) -> list[bool]:
     Raises:
         JudgeError: If the list is empty or no such list.
     """
-    items = as_items(read_object(reply, key), key)
+    items = as_items(agreed_object(reply, key), key)
     if not items:
         raise JudgeError("the judge gave no verdict")
     for item in items:
@@ -54,7 +55,8 @@ CLAIMS: Final = Question(
         "mere refusal or a greeting, has no statements."
     ),
     form='{"statements": [each statement as a text]}',
-    schema=object_schema({"statements": {"type": "array", "items": {"type": "string"}}}),
+    properties={"statements": {"type": "array", "items": {"type": "string"}}},
+    frame=MATERIAL,
     read=_read_claims,
 )
 
@@ -65,14 +67,13 @@ SUPPORT: Final = Question(
         "does not say so. What you know besides the context does not count."
     ),
     form='{"statements": [for each statement {"statement": word by word, "reason": why, "verdict": 1 or 0}]}',
-    schema=object_schema(
-        {
-            "statements": {
-                "type": "array",
-                "items": object_schema({**_JUDGEMENT_OF, "verdict": {"type": "integer", "enum": [0, 1]}}),
-            }
+    properties={
+        "statements": {
+            "type": "array",
+            "items": object_schema({**_JUDGEMENT_OF, "verdict": {"type": "integer", "enum": [0, 1]}}),
         }
-    ),
+    },
+    frame=MATERIAL,
     read=lambda reply: read_flags(reply, "statements", "verdict"),
 )
 
@@ -83,28 +84,27 @@ ATTRIBUTION: Final = Question(
         "it does not. What you know besides the context does not count."
     ),
     form='{"classifications": [for each sentence {"statement": the sentence, "reason": why, "attributed": 1 or 0}]}',
-    schema=object_schema(
-        {
-            "classifications": {
-                "type": "array",
-                "items": object_schema({**_JUDGEMENT_OF, "attributed": {"type": "integer", "enum": [0, 1]}}),
-            }
+    properties={
+        "classifications": {
+            "type": "array",
+            "items": object_schema({**_JUDGEMENT_OF, "attributed": {"type": "integer", "enum": [0, 1]}}),
         }
-    ),
+    },
+    frame=MATERIAL,
     read=lambda reply: read_flags(reply, "classifications", "attributed"),
 )
 
 
-async def find_claims(models: Models, query: str, text: str, *, judge: str = "") -> list[str]:
+async def find_claims(models: Models, query: str, text: str) -> list[str]:
     """What a text claims in answer to a question; at least one statement.
 
     Raises:
         JudgeError: If the judge cannot be read or found none.
     """
-    return await CLAIMS.ask(models, {"question": query, "text": text}, judge=judge)
+    return await CLAIMS.ask(models, case={"question": query, "text": text})
 
 
-async def find_support(models: Models, statements: Sequence[str], context: str, *, judge: str = "") -> list[bool]:
+async def find_support(models: Models, statements: Sequence[str], context: str) -> list[bool]:
     """Which statements follow from a context.
 
     Raises:
@@ -116,4 +116,4 @@ async def find_support(models: Models, statements: Sequence[str], context: str, 
             raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {len(statements)} statements")
 
     parts = {"context": context, "statements": jsvalues.json_text(list(statements))}
-    return await SUPPORT.ask(models, parts, judge=judge, fits=fits)
+    return await SUPPORT.ask(models, case=parts, fits=fits)

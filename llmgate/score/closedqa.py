@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.criterion import text_rule
-from llmgate.score.models import Consult, JudgeReply, Models, ask_judge
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import objects_with, read_reason
 from llmgate.suite import jsvalues
@@ -15,6 +14,7 @@ from llmgate.suite import jsvalues
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmgate.score.models import Consult, JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["CLOSEDQA_CHECKS", "read_letter"]
@@ -22,24 +22,13 @@ __all__ = ["CLOSEDQA_CHECKS", "read_letter"]
 _LETTERS: Final = ("Y", "N")
 _KEY: Final = "meets_criterion"
 
-_QUESTION: Final = Question(
-    task="Say whether the answer to the question meets the criterion, yes (Y) or no (N). There is nothing in between.",
-    form=f'{{"reason": why, in one or two sentences, "{_KEY}": "Y" or "N"}}',
-    ask="Does the answer meet the criterion? Reply with the JSON object.",
-    properties={"reason": REASON, _KEY: {"type": "string", "enum": list(_LETTERS)}},
-)
-
 
 def _closed_qa(spec: AssertSpec) -> Consult:
     rule = text_rule(spec, "criterion")
 
     async def consult(context: CheckContext, models: Models) -> Finding:
-        request = _QUESTION.request(
-            given={"criterion": rule.on(context)},
-            case={"question": context.prompt, "answer": context.text},
-            sampling=models.sampling,
-        )
-        letter, reason = await ask_judge(models, request, read_letter)
+        case = {"question": context.prompt, "answer": context.text}
+        letter, reason = await _QUESTION.ask(models, given={"criterion": rule.on(context)}, case=case)
         return Finding.of(letter == "Y", f"judge ({letter}): {reason}")
 
     return consult
@@ -72,6 +61,14 @@ def _objects(reply: JudgeReply) -> list[Mapping[str, object]]:
         return []
     return objects_with(reply, _KEY, strict=True)
 
+
+_QUESTION: Final = Question(
+    task="Say whether the answer to the question meets the criterion, yes (Y) or no (N). There is nothing in between.",
+    form=f'{{"reason": why, in one or two sentences, "{_KEY}": "Y" or "N"}}',
+    reminder="Does the answer meet the criterion? Reply with the JSON object.",
+    properties={"reason": REASON, _KEY: {"type": "string", "enum": list(_LETTERS)}},
+    read=read_letter,
+)
 
 CLOSEDQA_CHECKS: Mapping[str, ConsultKind] = {
     "model-graded-closedqa": ConsultKind(prepare=_closed_qa, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)

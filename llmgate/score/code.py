@@ -66,7 +66,7 @@ def _code_executes(spec: AssertSpec) -> Evaluate:
 
 def find_code(text: str, language: str) -> str | None:
     """The first fenced block of a language, or else the first one that names no language; None if there is neither."""
-    blocks = [(info.split(), code) for info, code in code_blocks(text) if jsvalues.trim(code)]
+    blocks = [(block.info.split(), block.code) for block in code_blocks(text) if jsvalues.trim(block.code)]
     named = (code for info, code in blocks if info and info[0].casefold() in _LANGUAGES[language])
     return next(named, next((code for info, code in blocks if not info), None))
 

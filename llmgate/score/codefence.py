@@ -15,7 +15,7 @@ from llmgate.suite.jsvalues import WHITESPACE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Line", "code_blocks", "read_lines"]
+__all__ = ["CodeBlock", "Line", "code_blocks", "read_lines"]
 
 _MARKER = re.compile(r"[ \t]*+(`{3,}+|~{3,}+)")
 _LIST = re.compile(r"[ \t]*+(?:[-+*]|[0-9]++[.)])[ \t]++")
@@ -112,15 +112,37 @@ def read_lines(text: str) -> Iterator[Line]:
         start += len(line) + 1
 
 
-def code_blocks(text: str) -> list[tuple[str, str]]:
-    """All fenced blocks in order: info string and code, the fence's own indentation taken off."""
-    blocks: list[tuple[str, list[str], int]] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeBlock:
+    """A fenced block.
+
+    Attributes:
+        info: The info string, for example `python`.
+        code: What it holds, the fence's own indentation taken off.
+        closed: Whether it ended before the text did.
+    """
+
+    info: str
+    code: str
+    closed: bool
+
+
+def code_blocks(text: str) -> list[CodeBlock]:
+    """All fenced blocks in order."""
+    blocks: list[CodeBlock] = []
+    info, indent, code = "", 0, list[str]()
+    is_open = False
     for line in read_lines(text):
+        if line.ends:
+            blocks.append(CodeBlock(info=info, code="\n".join(code), closed=True))
+            is_open = False
         if line.opens is not None:
             marker = _LIST.sub(lambda item: " " * len(item[0]), line.content, count=1)
-            blocks.append((line.opens, [], len(marker) - len(marker.lstrip(" "))))
+            info, indent, code = line.opens, len(marker) - len(marker.lstrip(" ")), []
+            is_open = True
         elif line.fenced:
-            _, lines, indent = blocks[-1]
             spaces = len(line.content) - len(line.content.lstrip(" "))
-            lines.append(line.content[min(indent, spaces) :])
-    return [(info, "\n".join(lines)) for info, lines, _ in blocks]
+            code.append(line.content[min(indent, spaces) :])
+    if is_open:
+        blocks.append(CodeBlock(info=info, code="\n".join(code), closed=False))
+    return blocks

@@ -1,4 +1,4 @@
-"""What judged asserts read from the suite: a criterion, further texts, a threshold."""
+"""What judged asserts read from the suite: a criterion and further texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llmgate.suite.template import Template
 if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
 
-__all__ = ["Setting", "least_score", "text_rule", "whole_number"]
+__all__ = ["Setting", "text_rule"]
 
 
 def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
@@ -69,36 +69,3 @@ class Setting:
         if not jsvalues.trim(text):
             raise broken(self.spec, f"{self.name!r} is empty for this case")
         return text
-
-
-def least_score(spec: AssertSpec, default: float, *, most: float | None = None) -> float:
-    """The threshold on a score between 0 and 1.
-
-    Args:
-        spec: The assert.
-        default: Where it has none.
-        most: The largest threshold that makes sense, None to take any.
-
-    Raises:
-        SuiteError: If every output reaches it, or none can.
-    """
-    threshold = default if spec.threshold is None else spec.threshold
-    if threshold <= 0:
-        raise broken(spec, f"the threshold is {threshold:g}, so the check cannot fail", "Write a number above 0")
-    if most is not None and threshold > most:
-        raise broken(spec, f"the threshold is {threshold:g}, but no score is above {most:g}")
-    return threshold
-
-
-def whole_number(spec: AssertSpec, name: str, *, least: int, most: int) -> int | None:
-    """A whole number in an assert's `config`, None if it is not there.
-
-    Raises:
-        SuiteError: If it is none, or out of range.
-    """
-    if name not in spec.config:
-        return None
-    value = spec.config[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise broken(spec, f"{name!r} must be a whole number from {least} to {most}")
-    return value

@@ -78,8 +78,6 @@ def _refusal(spec: AssertSpec) -> Evaluate:
     if spec.has_value:
         raise broken(spec, "the assert takes no value", "Leave `value:` out")
     threshold = least(spec, 1.0)
-    if threshold > 1:
-        raise broken(spec, f"no score reaches the threshold {threshold:g}", "Write 1, or 0.5 for mere apologies too")
     count = whole(spec, "sentences", DEFAULT_SENTENCES, low=1, high=MAX_SENTENCES)
     languages = _languages(spec)
 

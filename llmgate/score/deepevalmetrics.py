@@ -12,11 +12,11 @@ from deepeval.models import DeepEvalBaseLLM
 from deepeval.test_case import LLMTestCase, SingleTurnParams
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import one_judge
+from llmgate.score.bridge import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.extras import allowed_arguments, without_warnings
-from llmgate.score.foreign import Bridge, foreign_request, read_model, run_foreign
+from llmgate.score.limits import least
 from llmgate.score.models import Consult, JudgeReply, Models, Token
-from llmgate.score.retrieval import Inputs, judged, least_score, unit_score
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 from llmgate.score.rule import broken
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     Raises:
         SuiteError: If the metric cannot be made with its arguments.
     """
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
     accepted = inspect.signature(metric).parameters
     arguments = allowed_arguments(spec, metric, _OURS)
     if "evaluation_params" in accepted:
@@ -86,7 +86,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
             note = " (not weighted: the judge reports no log probabilities)" if model.unweighted else ""
             return measured.score, f"{measured.reason or ''}{note}"
 
-        value, reason = await run_foreign(spec.type, work, models, judge=judge)
+        value, reason = await run_foreign(spec.type, work, models)
         finding = judged(unit_score(spec.name, value), threshold, f"DeepEval {metric.__name__}")
         return replace(finding, reason=f"{finding.reason}. {reason}")
 

@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from rapidfuzz.distance import Levenshtein
 
 from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.limits import most
 from llmgate.score.rule import Rule
+from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["EDIT_CHECKS", "units"]
+__all__ = ["EDIT_CHECKS"]
 
 DEFAULT_MOST_EDITS = 5
 
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-
-
-def units(text: str) -> str:
-    """The text with a character per UTF-16 unit: what lies beyond U+FFFF becomes two surrogates."""
-    return text if text.isascii() else _ASTRAL.sub(_surrogates, text)
-
-
-def _surrogates(found: re.Match[str]) -> str:
-    high, low = divmod(ord(found.group()) - 0x10000, 0x400)
-    return chr(0xD800 + high) + chr(0xDC00 + low)
-
 
 def _levenshtein(spec: AssertSpec) -> Evaluate:
-    most = DEFAULT_MOST_EDITS if spec.threshold is None else spec.threshold
-    rule = Rule.compile(spec, lambda value: units(references.text(spec, value)))
+    limit = most(spec, DEFAULT_MOST_EDITS)
+    rule = Rule.compile(spec, lambda value: jsvalues.utf16_units(references.text(spec, value)))
 
     def evaluate(context: CheckContext) -> Finding:
-        expected, text = rule.on(context), units(context.text)
-        if most < 0:
-            return Finding.of(False, f"no text is within {most:g} edits")
+        expected, text = rule.on(context), jsvalues.utf16_units(context.text)
+        if limit < 0:
+            return Finding.of(False, f"no text is within {limit:g} edits")
         # Beyond the limit the distance does not matter, and a limit makes long texts cheap.
-        limit = math.floor(min(most, max(len(expected), len(text))))
-        edits = Levenshtein.distance(text, expected, score_cutoff=limit)
-        found = f"{edits} edits" if edits <= limit else f"more than {limit} edits"
-        return Finding.of(edits <= limit, f"{found}, at most {most:g} wanted")
+        cutoff = math.floor(min(limit, max(len(expected), len(text))))
+        edits = Levenshtein.distance(text, expected, score_cutoff=cutoff)
+        found = f"{edits} edits" if edits <= cutoff else f"more than {cutoff} edits"
+        return Finding.of(edits <= cutoff, f"{found}, at most {limit:g} wanted")
 
     return evaluate
 

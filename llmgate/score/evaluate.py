@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from llmgate.errors import JudgeError, SuiteError
+from llmgate.errors import JudgeError, LlmgateError, SuiteError
 from llmgate.score.check import CheckContext, Finding
 from llmgate.score.checks import consult, error_reason, find, one_line
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
@@ -244,11 +244,19 @@ def _models(judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, ret
     )
 
 
+async def _called(what: str, function: Callable[[str], Any], text: str) -> Any:
+    try:
+        got = function(text)
+        return await got if inspect.isawaitable(got) else got
+    except LlmgateError:
+        raise
+    except Exception as error:
+        raise JudgeError(f"the {what} failed: {type(error).__name__}: {error}") from error
+
+
 def _ask(judge: Judge) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
-        reply = judge(request.prompt)
-        if inspect.isawaitable(reply):
-            reply = await reply
+        reply = await _called("judge", judge, request.prompt)
         if reply is None:
             raise JudgeError("the judge gave no reply")
         return reply if isinstance(reply, JudgeReply) else JudgeReply(content=reply)
@@ -258,11 +266,7 @@ def _ask(judge: Judge) -> Ask:
 
 def _embed(embed: Vector) -> Embed:
     async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        found = []
-        for text in texts:
-            vector = embed(text)
-            found.append(await vector if inspect.isawaitable(vector) else vector)
-        return found
+        return [await _called("embedding model", embed, text) for text in texts]
 
     return vectors
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.criterion import text_rule
-from llmgate.score.models import Consult, JudgeReply, Models, ask_judge
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import objects_with, read_reason
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
+    from llmgate.score.models import Consult, JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["FACTUALITY_CHECKS", "read_category"]
@@ -39,14 +39,6 @@ _MEANING: Final[Mapping[str, str]] = {
 }
 _WORTH: Final[Mapping[str, float]] = {"A": 1.0, "B": 1.0, "C": 1.0, "D": 0.0, "E": 1.0}
 
-_QUESTION: Final = Question(
-    task="Compare the facts in the answer with those in the reference, and nothing else: not style, not order, not "
-    "length. Choose one category: the answer\n" + "\n".join(f"{letter}: {what}" for letter, what in _MEANING.items()),
-    form='{"reason": why, in one or two sentences, "category": one letter}',
-    ask="Which category? Reply with the JSON object.",
-    properties={"reason": REASON, "category": {"type": "string", "enum": list(_NAMES)}},
-)
-
 # A letter that stands alone before a closing bracket; not the end of a word or of an abbreviation. Where it is the end
 # of a choice, as in `(A, B)`, the letter before it counts too.
 _ALONE = r"(?<![\w.'’&+-])([A-Ea-e])"
@@ -58,12 +50,8 @@ def _factuality(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         reference, worth = rule.on(context), _worth(spec, context.options)
-        request = _QUESTION.request(
-            given={},
-            case={"question": context.prompt, "reference": reference, "answer": context.text},
-            sampling=models.sampling,
-        )
-        category, reason = await ask_judge(models, request, read_category)
+        case = {"question": context.prompt, "reference": reference, "answer": context.text}
+        category, reason = await _QUESTION.ask(models, case=case)
         score = worth[category]
         return Finding(score > 0, score, f"judge ({category}, the answer {_MEANING[category]}): {reason}")
 
@@ -125,6 +113,15 @@ def _category(value: object) -> str:
         raise JudgeError(f"the judge's category is {jsvalues.json_text(value)[:60]}, not one letter from A to E")
     return letter
 
+
+_QUESTION: Final = Question(
+    task="Compare the facts in the answer with those in the reference, and nothing else: not style, not order, not "
+    "length. Choose one category: the answer\n" + "\n".join(f"{letter}: {what}" for letter, what in _MEANING.items()),
+    form='{"reason": why, in one or two sentences, "category": one letter}',
+    reminder="Which category? Reply with the JSON object.",
+    properties={"reason": REASON, "category": {"type": "string", "enum": list(_NAMES)}},
+    read=read_category,
+)
 
 _KIND = ConsultKind(prepare=_factuality, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)
 

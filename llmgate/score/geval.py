@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.criterion import least_score
 from llmgate.score.expectation import BEST, expected_score
-from llmgate.score.models import Consult, JudgeReply, Models, ask_judge
+from llmgate.score.limits import least
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import read_reason, the_object
 from llmgate.score.rule import Rule, broken
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeIs
 
+    from llmgate.score.models import Consult, JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["GEVAL_CHECKS", "read_score", "read_steps"]
@@ -32,27 +32,10 @@ __all__ = ["GEVAL_CHECKS", "read_score", "read_steps"]
 DEFAULT_THRESHOLD: Final = 0.7
 MOST_STEPS: Final = 20
 
-_STEPS: Final = Question(
-    task="You are given a criterion by which answers to questions will be scored. Write the steps that lead from an "
-    "answer to its score: three or four, short, in order, each something to do.",
-    form='{"steps": [a text for each step]}',
-    ask="Which steps? Reply with the JSON object.",
-    properties={"steps": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_STEPS}},
-)
-_SCORE: Final = Question(
-    task="Score the answer to the question by the criterion. Follow the steps. 0 means that the criterion is not met "
-    "at all, 10 that it is met perfectly.",
-    form='{"reason": what the steps brought to light, in one or two sentences, "score": a whole number from 0 to 10}',
-    ask="Which score does the answer get? Reply with the JSON object.",
-    # The score is last, so that its probabilities are those after the reason.
-    properties={"reason": REASON, "score": {"type": "integer", "minimum": 0, "maximum": BEST}},
-    top_logprobs=20,
-)
-
 
 def _g_eval(spec: AssertSpec) -> Consult:
     rule = Rule.compile(spec, lambda value: _criteria(spec, value))
-    steps, threshold = _given_steps(spec), least_score(spec, DEFAULT_THRESHOLD)
+    steps, threshold = _given_steps(spec), least(spec, DEFAULT_THRESHOLD, unreachable=True)
     question = _SCORE if _weighted(spec) else replace(_SCORE, top_logprobs=0)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
@@ -60,10 +43,8 @@ def _g_eval(spec: AssertSpec) -> Consult:
         # One after another: a scripted judge answers in the order of the criteria.
         for criterion in rule.on(context):
             parts = {"criterion": criterion, "steps": _numbered(steps or await _derived_steps(criterion, models))}
-            request = question.request(
-                given=parts, case={"question": context.prompt, "answer": context.text}, sampling=models.sampling
-            )
-            score, reason = await ask_judge(models, request, read_score)
+            case = {"question": context.prompt, "answer": context.text}
+            score, reason = await question.ask(models, given=parts, case=case)
             scores.append(score)
             reasons.append(reason)
         mean = sum(scores) / len(scores)
@@ -112,9 +93,8 @@ def _are_steps(steps: object) -> TypeIs[list[str]]:
 
 
 async def _derived_steps(criterion: str, models: Models) -> list[str]:
-    request = _STEPS.request(given={"criterion": criterion}, case={}, sampling=models.sampling)
     key = ("g-eval steps", models.default, criterion)
-    return await models.memo.once(key, lambda: ask_judge(models, request, read_steps))
+    return await models.memo.once(key, lambda: _STEPS.ask(models, given={"criterion": criterion}, case={}))
 
 
 def read_steps(reply: JudgeReply) -> list[str]:
@@ -153,6 +133,25 @@ def read_score(reply: JudgeReply) -> tuple[float, str]:
         raise JudgeError(f"the judge's score {jsvalues.json_text(written)[:60]} is not between 0 and {BEST}")
     return expected_score(reply.tokens, score) / BEST, read_reason(verdict)
 
+
+_STEPS: Final = Question(
+    task="You are given a criterion by which answers to questions will be scored. Write the steps that lead from an "
+    "answer to its score: three or four, short, in order, each something to do.",
+    form='{"steps": [a text for each step]}',
+    reminder="Which steps? Reply with the JSON object.",
+    properties={"steps": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_STEPS}},
+    read=read_steps,
+)
+_SCORE: Final = Question(
+    task="Score the answer to the question by the criterion. Follow the steps. 0 means that the criterion is not met "
+    "at all, 10 that it is met perfectly.",
+    form='{"reason": what the steps brought to light, in one or two sentences, "score": a whole number from 0 to 10}',
+    reminder="Which score does the answer get? Reply with the JSON object.",
+    # The score is last, so that its probabilities are those after the reason.
+    properties={"reason": REASON, "score": {"type": "integer", "minimum": 0, "maximum": BEST}},
+    top_logprobs=20,
+    read=read_score,
+)
 
 GEVAL_CHECKS: Mapping[str, ConsultKind] = {
     "g-eval": ConsultKind(

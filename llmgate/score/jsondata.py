@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["check_json", "check_keys", "graded_threshold", "output_json", "same_json"]
+__all__ = ["check_json", "check_keys", "output_json", "same_json"]
 
 
 def output_json(context: CheckContext) -> Json:
@@ -61,18 +61,6 @@ def check_keys(spec: AssertSpec, value: Mapping[str, object], known: Collection[
     for key in value:
         if key not in known:
             raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), known))
-
-
-def graded_threshold(spec: AssertSpec) -> float:
-    """The least share that passes, 1 unless the assert says otherwise.
-
-    Raises:
-        SuiteError: If every output or none could pass.
-    """
-    threshold = 1.0 if spec.threshold is None else spec.threshold
-    if not 0 < threshold <= 1:
-        raise broken(spec, f"the threshold is {threshold:g}, but must be above 0 and at most 1")
-    return threshold
 
 
 def same_json(left: object, right: object) -> bool:

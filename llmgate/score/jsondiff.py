@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jsoncompare import compare_json
-from llmgate.score.jsondata import check_json, graded_threshold, output_json
+from llmgate.score.jsondata import check_json, output_json
 from llmgate.score.jsonpath import JsonPath
 from llmgate.score.jsontext import parse_json
-from llmgate.score.rule import Rule, broken
+from llmgate.score.limits import least
+from llmgate.score.rule import Rule, broken, refuse_hidden_templates
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class _Settings:
 
 
 def _json_diff(spec: AssertSpec) -> Evaluate:
-    threshold = graded_threshold(spec)
+    refuse_hidden_templates(spec)
+    threshold = least(spec, 1.0)
     settings = _Settings.read(spec)
     rule = Rule.compile(spec, lambda value: _Expected(settings.prune(_expected(spec, value))))
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.jsondata import check_json, check_keys, graded_threshold, output_json, same_json
+from llmgate.score.jsondata import check_json, check_keys, output_json, same_json
 from llmgate.score.jsonpath import MISSING, JsonPath
 from llmgate.score.jspattern import Pattern
+from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
 from llmgate.suite.template import Template
@@ -168,7 +169,7 @@ def _render(spec: AssertSpec, template: Template, variables: Mapping[str, object
 
 
 def _json_field(spec: AssertSpec) -> Evaluate:
-    threshold = graded_threshold(spec)
+    threshold = least(spec, 1.0)
     rule = Rule.compile(spec, lambda value: _fields(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:

@@ -120,8 +120,12 @@ def _scalar(text: str, position: int) -> tuple[Json, int]:
 
 
 def json_end(text: str, start: int) -> int | None:
-    """Where the strict JSON value that begins at `start` ends, None if none begins there or it is nested too deeply."""
+    """Where the strict JSON value that begins at `start` ends, None if none begins there.
+
+    Raises:
+        RecursionError: If it is nested too deeply to tell.
+    """
     try:
         return _DECODER.raw_decode(text, start)[1]
-    except (ValueError, RecursionError):
+    except ValueError:
         return None

@@ -15,6 +15,7 @@ import regex
 
 from llmgate.errors import CannotRunError, SuiteError
 from llmgate.score.jssyntax import expanded_size, translate
+from llmgate.suite.jsvalues import utf16_units
 
 __all__ = ["MAX_PATTERN_CHARS", "TIME_LIMIT_S", "Pattern"]
 
@@ -22,8 +23,6 @@ TIME_LIMIT_S = 2.0
 """Processor time of one search."""
 MAX_PATTERN_CHARS = 50_000
 """Characters of a pattern, and repetitions that it writes out: `(?:a{100}){100}` counts 10 000."""
-
-_ASTRAL = regex.compile(r"[\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class Pattern:
         if len(source) > MAX_PATTERN_CHARS or expanded_size(source) > MAX_PATTERN_CHARS:
             raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
         try:
-            translated = translate(source if unicode else _split_astral(source), unicode=unicode)
+            translated = translate(source if unicode else utf16_units(source), unicode=unicode)
             flags = regex.VERSION0 | (regex.IGNORECASE if ignore_case else 0)
             compiled = regex.compile(source if translated is None else translated, flags=flags)
             return cls(source, compiled, split_astral=not unicode and translated is not None)
@@ -84,7 +83,7 @@ class Pattern:
 
     def _search(self, text: str) -> regex.Match[str] | None:
         if self.split_astral:
-            text = _split_astral(text)
+            text = utf16_units(text)
         try:
             return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False)
         except TimeoutError as error:
@@ -94,14 +93,3 @@ class Pattern:
             ) from error
         except (RecursionError, MemoryError) as error:
             raise CannotRunError(f"the pattern {self.source[:80]!r} needs too much memory") from error
-
-
-def _split_astral(text: str) -> str:
-    if text.isascii() or not _ASTRAL.search(text):
-        return text
-    return _ASTRAL.sub(lambda match: _surrogates(match[0]), text)
-
-
-def _surrogates(character: str) -> str:
-    offset = ord(character) - 0x10000
-    return chr(0xD800 + (offset >> 10)) + chr(0xDC00 + (offset & 0x3FF))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from llmgate.record.schema import JudgeIdentity
+from llmgate.record.manifest import JudgeIdentity
 from llmgate.score.check import ConsultKind, Need
 from llmgate.score.vocabulary import VOCABULARY
 

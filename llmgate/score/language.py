@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import CannotRunError, SuiteError, did_you_mean
+from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.limits import choice, least
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
 
@@ -38,9 +40,7 @@ def _identifier() -> Any:
 
 
 def _language(spec: AssertSpec) -> Evaluate:
-    least = DEFAULT_CERTAINTY if spec.threshold is None else spec.threshold
-    if not 0 < least <= 1:
-        raise broken(spec, f"the threshold is {least:g}, but a probability is compared with it", "Write 0.8")
+    threshold = least(spec, DEFAULT_CERTAINTY)
     try:
         known = _known()
     except ImportError as error:
@@ -57,7 +57,7 @@ def _language(spec: AssertSpec) -> Evaluate:
         share = sum(float(p) for label, p in _identifier().rank(text) if str(label) in wanted)
         share = min(1.0, max(0.0, share))
         said = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
-        return Finding(share >= least, share, f"the answer is in {said}")
+        return Finding(share >= threshold, share, f"the answer is in {said}")
 
     return evaluate
 
@@ -106,23 +106,23 @@ BOUNDS: Final = ("max", "min")
 
 
 def _readability(spec: AssertSpec) -> Evaluate:
-    formula = spec.config.get("formula", "lix")
-    if formula not in FORMULAS:
-        raise broken(spec, f"unknown formula {formula!r}", did_you_mean(str(formula), FORMULAS))
+    formula = choice(spec, "formula", "lix", FORMULAS)
     try:
         import textstat  # noqa: PLC0415 - takes two seconds to import
     except ImportError as error:
         raise _missing(spec, error) from error
-    grade: Callable[[str], float] = getattr(textstat, FORMULAS[str(formula)])
+    grade: Callable[[str], float] = getattr(textstat, FORMULAS[formula])
     rule = Rule.compile(spec, lambda value: _limits(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
-        least, most = rule.on(context)
+        low, high = rule.on(context)
         text = context.text[:MOST_CHARS]
         if not any(character.isalpha() for character in text):
             raise CannotRunError("an answer without letters has no readability")
         found = float(grade(text))
-        return Finding.of(least <= found <= most, f"{formula} is {found:.1f}, wanted {least:g} to {most:g}")
+        if not math.isfinite(found):
+            raise UndefinedError(f"{formula} of the answer is {found}")
+        return Finding.of(low <= found <= high, f"{formula} is {found:.1f}, wanted {low:g} to {high:g}")
 
     return evaluate
 

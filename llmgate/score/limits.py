@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["bounded_text", "choice", "flag", "graded", "least", "most", "number", "whole"]
+__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "number", "whole"]
 
 
 MOST_CHARS = 200_000
@@ -35,31 +35,50 @@ def bounded_text(context: CheckContext) -> str:
     return text
 
 
-def least(spec: AssertSpec, default: float) -> float:
+def least(spec: AssertSpec, default: float, *, unreachable: bool = False) -> float:
     """The threshold that a score between 0 and 1 has to reach.
 
+    Args:
+        spec: The assert.
+        default: Where it has none.
+        unreachable: Whether it may be above 1, so that every output fails, as in promptfoo. With `not-` every output
+            would pass.
+
     Raises:
-        SuiteError: If every score reaches it.
+        SuiteError: If every score reaches it, or none may and none does.
     """
     threshold = default if spec.threshold is None else spec.threshold
     if threshold <= 0:
-        raise broken(
-            spec,
-            f"the threshold is {threshold:g}, which no score from 0 to 1 misses",
-            "Write a number above 0",
-        )
+        raise broken(spec, f"the threshold is {threshold:g}, so the check cannot fail", "Write a number above 0")
+    if threshold > 1 and (spec.negated or not unreachable):
+        raise broken(spec, f"the threshold is {threshold:g}, but no score is above 1", "Write a number from 0 to 1")
     return threshold
 
 
-def most(spec: AssertSpec) -> float:
+def least_cosine(spec: AssertSpec, default: float) -> float:
+    """The threshold that a cosine, from −1 to 1, has to reach.
+
+    Raises:
+        SuiteError: If the assert cannot fail: every cosine reaches it, or none does and the assert is negated.
+    """
+    threshold = default if spec.threshold is None else spec.threshold
+    if threshold <= -1 or (threshold > 1 and spec.negated):
+        raise broken(spec, f"the threshold is {threshold:g} for a cosine from -1 to 1, so the check cannot fail")
+    return threshold
+
+
+def most(spec: AssertSpec, default: float | None = None) -> float:
     """The threshold that a measurement must not exceed.
 
     Raises:
-        SuiteError: If there is none.
+        SuiteError: If there is none, or it is below 0 and every output passes, as no measurement is below 0.
     """
-    if spec.threshold is None:
+    limit = default if spec.threshold is None else spec.threshold
+    if limit is None:
         raise broken(spec, "the assert has no threshold, so it cannot fail", "Add `threshold:`")
-    return spec.threshold
+    if limit < 0 and spec.negated:
+        raise broken(spec, f"the threshold is {limit:g}, and nothing is below 0, so the check cannot fail")
+    return limit
 
 
 def graded(name: str, score: float, threshold: float) -> Finding:
@@ -85,10 +104,11 @@ def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> i
     Raises:
         SuiteError: If it is none.
     """
-    found = number(spec, key, default, low=low, high=high)
-    if found != int(found):
-        raise broken(spec, f"{key} must be a whole number, not {found:g}")
-    return int(found)
+    value = spec.config.get(key, default)
+    if not jsvalues.is_number(value) or not low <= value <= high or value != int(value):
+        shown = jsvalues.json_text(value)[:80]
+        raise broken(spec, f"{key} must be a whole number from {low} to {high}, not {shown}")
+    return int(value)
 
 
 def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:

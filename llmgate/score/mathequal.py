@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.limits import choice
 from llmgate.score.mathtext import final_answer, parse_expression
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
@@ -127,16 +128,14 @@ def _math_equal(spec: AssertSpec) -> Evaluate:
 
 
 def _settings(spec: AssertSpec) -> tuple[float, str]:
-    tolerance, extract = spec.config.get("tolerance", 0.0), spec.config.get("extract", "final")
+    tolerance, extract = spec.config.get("tolerance", 0.0), choice(spec, "extract", "final", EXTRACT)
     if not jsvalues.is_number(tolerance) or not 0 <= tolerance < 1:
         raise broken(spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %")
-    if extract not in EXTRACT:
-        raise broken(spec, f"config.extract is {extract!r}", f"Write {' or '.join(EXTRACT)}")
     try:
         import mpmath  # noqa: F401, PLC0415 - a package of the extra `metrics`
     except ImportError as error:
         raise broken(spec, "needs the package mpmath", "pip install 'pytest-llmgate[metrics]'") from error
-    return float(tolerance), str(extract)
+    return float(tolerance), extract
 
 
 def _reference(spec: AssertSpec, value: object) -> str:

@@ -77,7 +77,7 @@ def _perplexity(spec: AssertSpec) -> Evaluate:
 
 def _perplexity_score(spec: AssertSpec) -> Evaluate:
     most(spec)
-    threshold = least(spec, 0.0)
+    threshold = least(spec, 0.0, unreachable=True)
 
     def evaluate(context: CheckContext) -> Finding:
         return graded("perplexity score", 1 / (1 + perplexity(context.logprobs)), threshold)

@@ -216,20 +216,19 @@ Consult = Callable[["CheckContext", Models], Awaitable["Finding"]]
 """An assert that asks models. Raises an `LlmgateError` if the output cannot be evaluated."""
 
 
-async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T], *, judge: str = "") -> T:
+async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T]) -> T:
     """Ask a judge and read its reply; an unreadable reply is told back and asked again, a bounded number of times.
 
     Args:
-        models: The judges.
+        models: The judge is the default one.
         request: The question.
         read: Turns the reply into its meaning; raises a `JudgeError` if it has none.
-        judge: Which judge; the default one where it is not said.
 
     Raises:
         JudgeError: If there is no such judge, or no reply could be read.
     """
     for attempt in range(models.retries + 1):
-        reply, entry = await _asked(models, request, judge or models.default)
+        reply, entry = await _asked(models, request)
         if reply.cut_off:
             # Not asked again: the next reply would be cut off too.
             _note(models, entry, error=CUT_OFF)
@@ -253,15 +252,15 @@ def _read(reply: JudgeReply, read: Callable[[JudgeReply], T]) -> T:
         raise JudgeError("the judge's reply is nested too deeply") from error
 
 
-async def _asked(models: Models, request: JudgeRequest, name: str) -> tuple[JudgeReply, int]:
+async def _asked(models: Models, request: JudgeRequest) -> tuple[JudgeReply, int]:
     """The reply, and where in the log the question stands."""
-    ask = models.judge(name)
+    ask = models.judge()
     entry = 0
     if models.log is not None:
         # Before the reply is there, so that the order is that of the questions and the same in every run.
         entry = len(models.log)
         messages = tuple(replace(message, content=writable(message.content)) for message in request.messages)
-        models.log.append(Judgement(judge=name, messages=messages, error="no reply came"))
+        models.log.append(Judgement(judge=models.default, messages=messages, error="no reply came"))
     try:
         reply = await ask(request)
     except Exception as error:
@@ -299,7 +298,10 @@ async def embed_texts(models: Models, texts: Sequence[str]) -> list[list[float]]
     """
     if models.embed is None:
         raise JudgeError("this assert needs embeddings, and no embedding model was named", fix="Give --embed-endpoint")
-    vectors = [[float(x) for x in vector] for vector in await models.embed(texts)]
+    try:
+        vectors = [[float(x) for x in vector] for vector in await models.embed(texts)]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise JudgeError(f"the embedding model gave something that is no vector: {error}") from error
     if len(vectors) != len(texts) or not all(vectors) or len({len(vector) for vector in vectors}) > 1:
         raise JudgeError(f"the embedding model gave no vector for each of {len(texts)} texts")
     if not all(abs(x) < float("inf") for vector in vectors for x in vector):

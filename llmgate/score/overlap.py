@@ -124,7 +124,7 @@ def _best_of(
     reference: Callable[[str], Grams],
 ) -> Prepare:
     def prepare(spec: AssertSpec) -> Evaluate:
-        threshold = least(spec, DEFAULT_THRESHOLD)
+        threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
         rule = Rule.compile(spec, lambda value: [reference(text) for text in references.texts(spec, value)])
 
         def evaluate(context: CheckContext) -> Finding:
@@ -136,7 +136,7 @@ def _best_of(
 
 
 def _rouge_n(spec: AssertSpec) -> Evaluate:
-    threshold = least(spec, DEFAULT_ROUGE_THRESHOLD)
+    threshold = least(spec, DEFAULT_ROUGE_THRESHOLD, unreachable=True)
     rule = Rule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
 
     def evaluate(context: CheckContext) -> Finding:

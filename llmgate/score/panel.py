@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Judgement, Outcome, Vote
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Kind, Need
-from llmgate.score.criterion import least_score, whole_number
+from llmgate.score.limits import least, whole
 from llmgate.score.models import writable
 from llmgate.score.rule import broken
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.score.models import Consult, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["VOTES", "with_panels"]
+__all__ = ["VOTES", "with_panel", "with_panels"]
 
 _SETTINGS: Final = frozenset({"vote", "quorum"})
 _MAX_REASON_CHARS: Final = 300
@@ -93,20 +93,21 @@ class _Panel:
             raise broken(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
         if vote in _BY_SCORE and spec.threshold is None:
             raise broken(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
-        threshold = least_score(spec, 1.0, most=1) if vote in _BY_SCORE else 0.0
-        quorum = whole_number(spec, "quorum", least=1, most=max(1, len(names)))
-        return cls(names=names, vote=vote, threshold=threshold, quorum=quorum or len(names))
+        threshold = least(spec, 1.0) if vote in _BY_SCORE else 0.0
+        quorum = whole(spec, "quorum", max(1, len(names)), low=1, high=max(1, len(names)))
+        return cls(names=names, vote=vote, threshold=threshold, quorum=quorum)
 
 
 def with_panels(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
     """The same kinds, of which those that ask a judge can ask several."""
-    return {
-        name: _panelled(kind) if isinstance(kind, ConsultKind) and Need.JUDGE in kind.needs else kind
-        for name, kind in kinds.items()
-    }
+    return {name: with_panel(kind) for name, kind in kinds.items()}
 
 
-def _panelled(kind: ConsultKind) -> ConsultKind:
+def with_panel(kind: Kind) -> Kind:
+    """The same kind, which can ask several judges if it asks one."""
+    if not isinstance(kind, ConsultKind) or Need.JUDGE not in kind.needs:
+        return kind
+
     def prepare(spec: AssertSpec) -> Consult:
         panel = _Panel.read(spec)
         own = {key: value for key, value in spec.config.items() if key not in _SETTINGS}

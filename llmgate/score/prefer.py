@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.errors import JudgeError
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.criterion import Setting, least_score, text_rule
-from llmgate.score.models import Consult, JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
+from llmgate.score.criterion import Setting, text_rule
+from llmgate.score.limits import least
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import read_reason, the_object
 from llmgate.suite import jsvalues
@@ -23,6 +23,7 @@ from llmgate.suite import jsvalues
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmgate.score.models import Consult, JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "Side",
     "ask_both_orders",
     "choose",
-    "prefer_request",
     "read_choice",
 ]
 
@@ -49,14 +49,6 @@ _CHOICES: Final[tuple[Choice, ...]] = ("first", "second", "tie")
 _SWAPPED: Final[Mapping[Choice, Side]] = {"first": "other", "second": "one", "tie": "tie"}
 _STRAIGHT: Final[Mapping[Choice, Side]] = {"first": "one", "second": "other", "tie": "tie"}
 _POINTS: Final[Mapping[Side, float]] = {"one": 1.0, "tie": 0.5, "other": 0.0}
-
-_QUESTION: Final = Question(
-    task="Two answers to the same question were given. Say which one is better by the criterion. Their order means "
-    "nothing. If neither is better, it is a tie.",
-    form='{"reason": why, in one or two sentences, "better": "first", "second" or "tie"}',
-    ask="Which answer is better? Reply with the JSON object.",
-    properties={"reason": REASON, "better": {"type": "string", "enum": list(_CHOICES)}},
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +77,7 @@ class Preference:
 
 
 def _prefer(spec: AssertSpec) -> Consult:
-    rule, threshold = text_rule(spec, "other answer"), least_score(spec, DEFAULT_THRESHOLD, most=1)
+    rule, threshold = text_rule(spec, "other answer"), least(spec, DEFAULT_THRESHOLD)
     criterion = Setting.compile(spec, "criterion")
 
     async def consult(context: CheckContext, models: Models) -> Finding:
@@ -140,23 +132,14 @@ async def ask_both_orders(
     """
 
     async def asked(first: str, second: str, sides: Mapping[Choice, Side]) -> tuple[Side, str] | Exception:
-        request = prefer_request(first, second, question=question, criterion=criterion, sampling=models.sampling)
+        case = {"question": question, "first-answer": first, "second-answer": second}
         try:
-            choice, reason = await ask_judge(models, request, read_choice)
+            choice, reason = await _QUESTION.ask(models, given={"criterion": criterion}, case=case)
         except Exception as error:  # noqa: BLE001 - handed to the caller
             return error
         return sides[choice], reason
 
     return await asyncio.gather(asked(one, other, _STRAIGHT), asked(other, one, _SWAPPED))
-
-
-def prefer_request(first: str, second: str, *, question: str, criterion: str, sampling: JudgeSampling) -> JudgeRequest:
-    """Words the question: which of these two answers is better?"""
-    return _QUESTION.request(
-        given={"criterion": criterion},
-        case={"question": question, "first-answer": first, "second-answer": second},
-        sampling=sampling,
-    )
 
 
 def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
@@ -173,6 +156,15 @@ def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
         f"the judge's choice is {jsvalues.json_text(verdict.get('better'))[:60]}, not first, second or tie"
     )
 
+
+_QUESTION: Final = Question(
+    task="Two answers to the same question were given. Say which one is better by the criterion. Their order means "
+    "nothing. If neither is better, it is a tie.",
+    form='{"reason": why, in one or two sentences, "better": "first", "second" or "tie"}',
+    reminder="Which answer is better? Reply with the JSON object.",
+    properties={"reason": REASON, "better": {"type": "string", "enum": list(_CHOICES)}},
+    read=read_choice,
+)
 
 PREFER_CHECKS: Mapping[str, ConsultKind] = {
     "prefer": ConsultKind(

@@ -5,18 +5,18 @@ The scores are promptfoo's. What cannot be judged is an error, where promptfoo r
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import all_of, one_judge
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.claims import SUPPORT
 from llmgate.score.cosine import cosine
+from llmgate.score.limits import least, least_cosine
 from llmgate.score.models import Consult, Models, embed_texts
 from llmgate.score.ragreplies import GUESS, QUOTES, RECALL, STATEMENTS, lines, read_faithfulness, read_quotes, units
-from llmgate.score.retrieval import DEFAULT_THRESHOLD, judged, least_score
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, judged
 from llmgate.score.rule import Rule, broken
+from llmgate.score.together import all_of
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ QUESTIONS: Final = 3
 
 
 def _answer_relevance(spec: AssertSpec) -> Consult:
-    judge = one_judge(spec)
-    threshold = DEFAULT_THRESHOLD if spec.threshold is None else spec.threshold
+    threshold = least_cosine(spec, DEFAULT_THRESHOLD)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query = context.variables.get("query")
@@ -40,37 +39,37 @@ def _answer_relevance(spec: AssertSpec) -> Consult:
         if not jsvalues.trim(asked):
             raise broken(spec, "there is no question", "Give the row a column query")
         parts = {"answer": _text_output(spec, context)}
-        guessed = await all_of([GUESS.ask(models, parts, judge=judge, seed=i) for i in range(QUESTIONS)])
+        guessed = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(QUESTIONS)])
         target, *vectors = await embed_texts(models, [asked, *guessed])
         # A vector without a direction is like none, as in promptfoo.
-        cosines = [0.0 if math.isnan(c) else c for c in (cosine(target, vector) for vector in vectors)]
+        cosines = [cosine(target, vector, directionless=0.0) for vector in vectors]
         return judged(sum(cosines) / len(cosines), threshold, "relevance of the answer")
 
     return consult
 
 
 def _context_faithfulness(spec: AssertSpec) -> Consult:
-    judge, threshold = one_judge(spec), least_score(spec, most=math.inf)
+    threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, answer = _query(spec, context), _context(spec, context), _text_output(spec, context)
-        statements = await STATEMENTS.ask(models, {"question": query, "text": answer}, judge=judge)
+        statements = await STATEMENTS.ask(models, case={"question": query, "text": answer})
         parts = {"context": _joined(passages), "statements": jsvalues.json_text(statements)}
         question = SUPPORT.reading(lambda reply: read_faithfulness(reply, len(statements)))
-        score = await question.ask(models, parts, judge=judge)
+        score = await question.ask(models, case=parts)
         return judged(score, threshold, f"faithfulness of {len(statements)} statements")
 
     return consult
 
 
 def _context_recall(spec: AssertSpec) -> Consult:
-    judge, threshold = one_judge(spec), least_score(spec, most=math.inf)
+    threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
     rule = Rule.compile(spec, lambda value: _reference(spec, value))
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         passages = _context(spec, context, fallback=context.prompt)
         parts = {"context": _joined(passages), "reference": rule.on(context)}
-        flags = await RECALL.ask(models, parts, judge=judge)
+        flags = await RECALL.ask(models, case=parts)
         return judged(sum(flags) / len(flags), threshold, f"{sum(flags)} of {len(flags)} sentences are in the context")
 
     return consult
@@ -83,14 +82,14 @@ def _reference(spec: AssertSpec, value: object) -> str:
 
 
 def _context_relevance(spec: AssertSpec) -> Consult:
-    judge, threshold = one_judge(spec), least_score(spec, most=math.inf)
+    threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages = _query(spec, context), _context(spec, context)
         parts = [one for one in passages if jsvalues.trim(one)] if isinstance(passages, list) else units(passages)
         whole = not isinstance(passages, list) and len(lines(passages)) < 2
         question = QUOTES.reading(lambda reply: read_quotes(reply, _joined(passages), by_sentence=whole))
-        quotes = await question.ask(models, {"question": query, "context": _joined(passages)}, judge=judge)
+        quotes = await question.ask(models, case={"question": query, "context": _joined(passages)})
         relevant = min(len(quotes), len(parts))
         return judged(relevant / len(parts), threshold, f"{relevant} of {len(parts)} parts of the context are relevant")
 

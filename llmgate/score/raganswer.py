@@ -8,26 +8,19 @@ Reference: Es et al. (2023), RAGAS: Automated Evaluation of Retrieval Augmented 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import UndefinedError, did_you_mean
-from llmgate.score.asking import (
-    Question,
-    all_of,
-    as_flag,
-    as_text,
-    object_schema,
-    one_judge,
-    read_object,
-)
+from llmgate.errors import UndefinedError
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.claims import CLAIMS, SUPPORT, find_claims, find_support
 from llmgate.score.cosine import cosine
+from llmgate.score.limits import choice, least, whole
 from llmgate.score.models import Consult, JudgeReply, Models, embed_texts
-from llmgate.score.retrieval import Inputs, judged, least_score
-from llmgate.score.rule import broken
+from llmgate.score.question import MATERIAL, Question
+from llmgate.score.reply import agreed_object, as_flag, as_text
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.together import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,12 +33,12 @@ MOST_QUESTIONS: Final = 20
 
 
 def _faithfulness(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, answer = inputs.query(context), inputs.passages(context), inputs.answer(context)
-        statements = await find_claims(models, query, answer, judge=judge)
-        supported = await find_support(models, statements, "\n".join(passages), judge=judge)
+        statements = await find_claims(models, query, answer)
+        supported = await find_support(models, statements, "\n".join(passages))
         what = f"{sum(supported)} of {len(supported)} statements follow from the context"
         return judged(sum(supported) / len(supported), threshold, what)
 
@@ -59,7 +52,7 @@ class _Guess:
 
 
 def _read_guess(reply: JudgeReply) -> _Guess:
-    found = read_object(reply, "question")
+    found = agreed_object(reply, "question")
     return _Guess(as_text(found, "question"), as_flag(found, "noncommittal"))
 
 
@@ -69,33 +62,26 @@ GUESS: Final = Question(
         "the answer is noncommittal: 1 if it evades, stays vague or says that it does not know, 0 if it commits itself."
     ),
     form='{"question": the question, "noncommittal": 1 or 0}',
-    schema=object_schema({"question": {"type": "string"}, "noncommittal": {"type": "integer", "enum": [0, 1]}}),
+    properties={"question": {"type": "string"}, "noncommittal": {"type": "integer", "enum": [0, 1]}},
+    frame=MATERIAL,
     read=_read_guess,
 )
 
 
 def _relevancy(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec)
-    questions = spec.config.get("questions", 3)
-    if isinstance(questions, bool) or not isinstance(questions, int) or not 1 <= questions <= MOST_QUESTIONS:
-        raise broken(spec, f"questions is {questions!r:.40}, but must be a whole number from 1 to {MOST_QUESTIONS}")
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec)
+    questions = whole(spec, "questions", 3, low=1, high=MOST_QUESTIONS)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, parts = inputs.query(context), {"answer": inputs.answer(context)}
-        guesses = await all_of([GUESS.ask(models, parts, judge=judge, seed=i) for i in range(questions)])
+        guesses = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(questions)])
         if all(guess.noncommittal for guess in guesses):
             return judged(0.0, threshold, "the answer is noncommittal; relevancy")
         target, *vectors = await embed_texts(models, [query, *(guess.question for guess in guesses)])
-        cosines = [_direction(cosine(target, vector)) for vector in vectors]
+        cosines = [cosine(target, vector) for vector in vectors]
         return judged(sum(cosines) / len(cosines), threshold, f"relevancy, mean of {questions} guessed questions")
 
     return consult
-
-
-def _direction(similarity: float) -> float:
-    if math.isnan(similarity):
-        raise UndefinedError("an embedding has no direction, so nothing is similar to it")
-    return similarity
 
 
 def misled(
@@ -125,19 +111,15 @@ _MODES: Final = ("relevant", "irrelevant")
 
 
 def _noise_resistance(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
-    mode = spec.config.get("passages", "relevant")
-    if mode not in _MODES:
-        raise broken(spec, f"passages is {mode!r:.40}", did_you_mean(str(mode), _MODES))
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
+    mode = choice(spec, "passages", "relevant", _MODES)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, reference = inputs.query(context), inputs.passages(context), inputs.reference(context)
         texts = (reference, inputs.answer(context))
-        wanted, said = await all_of([find_claims(models, query, one, judge=judge) for one in texts])
+        wanted, said = await all_of([find_claims(models, query, one) for one in texts])
         pairs = [(claims, passage) for passage in passages for claims in (wanted, said)]
-        found = await all_of(
-            [find_support(models, claims, passage, judge=judge) for claims, passage in [*pairs, (said, reference)]]
-        )
+        found = await all_of([find_support(models, claims, passage) for claims, passage in [*pairs, (said, reference)]])
         share = misled(
             relevant=[any(one) for one in found[:-1:2]],
             supported=found[1:-1:2],

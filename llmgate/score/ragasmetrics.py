@@ -10,11 +10,11 @@ from ragas.llms.base import InstructorBaseRagasLLM
 from ragas.metrics.collections import BaseMetric
 
 from llmgate.errors import UndefinedError
-from llmgate.score.asking import one_judge
+from llmgate.score.bridge import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.extras import allowed_arguments, without_warnings
-from llmgate.score.foreign import Bridge, foreign_request, read_model, run_foreign
+from llmgate.score.limits import least
 from llmgate.score.models import Consult, Models
-from llmgate.score.retrieval import Inputs, judged, least_score, unit_score
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 from llmgate.score.rule import broken
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     Raises:
         SuiteError: If the metric cannot be made with its arguments.
     """
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
     arguments = allowed_arguments(spec, metric, _OURS)
 
     def make(bridge: Bridge) -> Any:
@@ -72,7 +72,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
             result = await make(bridge).ascore(**given)
             return result.value
 
-        value = unit_score(spec.name, await run_foreign(spec.type, work, models, judge=judge))
+        value = unit_score(spec.name, await run_foreign(spec.type, work, models))
         score = 1 - value if metric.__name__ in _LOWER_IS_BETTER else value
         return judged(score, threshold, f"Ragas {metric.__name__} {value:.2f}; score")
 

@@ -12,10 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import Question, all_of, as_flag, as_texts, object_schema, one_judge, read_object
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.claims import ATTRIBUTION
-from llmgate.score.retrieval import Inputs, judged, least_score
+from llmgate.score.limits import least
+from llmgate.score.question import MATERIAL, Question
+from llmgate.score.reply import agreed_object, as_flag, as_texts
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.together import all_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,22 +52,21 @@ USEFUL: Final = Question(
         "of it that matters, can be taken from the passage, 0 if not. What you know besides the passage does not count."
     ),
     form='{"reason": why, in one or two sentences, "verdict": 1 or 0}',
-    schema=object_schema(
-        {"reason": {"type": "string", "maxLength": 600}, "verdict": {"type": "integer", "enum": [0, 1]}}
-    ),
-    read=lambda reply: as_flag(read_object(reply, "verdict"), "verdict"),
+    properties={"reason": {"type": "string", "maxLength": 600}, "verdict": {"type": "integer", "enum": [0, 1]}},
+    frame=MATERIAL,
+    read=lambda reply: as_flag(agreed_object(reply, "verdict"), "verdict"),
 )
 
 
 def _precision(*, with_reference: bool) -> Callable[[AssertSpec], Consult]:
     def prepare(spec: AssertSpec) -> Consult:
-        judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=with_reference)
+        threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=with_reference)
 
         async def consult(context: CheckContext, models: Models) -> Finding:
             query, passages = inputs.query(context), inputs.passages(context)
             answer = inputs.reference(context) if with_reference else inputs.answer(context)
             parts = ({"question": query, "answer": answer, "passage": passage} for passage in passages)
-            useful = await all_of([USEFUL.ask(models, one, judge=judge) for one in parts])
+            useful = await all_of([USEFUL.ask(models, case=one) for one in parts])
             what = f"{sum(useful)} of {len(useful)} passages are useful; average precision"
             return judged(average_precision(useful), threshold, what)
 
@@ -74,7 +76,7 @@ def _precision(*, with_reference: bool) -> Callable[[AssertSpec], Consult]:
 
 
 def _recall(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         parts = {
@@ -82,7 +84,7 @@ def _recall(spec: AssertSpec) -> Consult:
             "context": "\n".join(inputs.passages(context)),
             "reference": inputs.reference(context),
         }
-        found = await ATTRIBUTION.ask(models, parts, judge=judge)
+        found = await ATTRIBUTION.ask(models, case=parts)
         score = sum(found) / len(found)
         return judged(score, threshold, f"{sum(found)} of {len(found)} sentences of the reference are in the context")
 
@@ -90,7 +92,7 @@ def _recall(spec: AssertSpec) -> Consult:
 
 
 def _read_rating(reply: JudgeReply) -> int:
-    rating = read_object(reply, "rating")["rating"]
+    rating = agreed_object(reply, "rating")["rating"]
     if isinstance(rating, bool) or not isinstance(rating, int | float) or rating not in {0, 1, 2}:
         raise JudgeError(f"the judge's 'rating' is {rating!r:.40}, not 0, 1 or 2")
     return int(rating)
@@ -103,7 +105,8 @@ RATING: Final = Question(
         "what is needed, 2 if it holds all that is needed. What you know besides the context does not count."
     ),
     form=_RATING_FORM,
-    schema=object_schema({"rating": {"type": "integer", "enum": [0, 1, 2]}}),
+    properties={"rating": {"type": "integer", "enum": [0, 1, 2]}},
+    frame=MATERIAL,
     read=_read_rating,
 )
 SECOND_RATING: Final = replace(
@@ -117,14 +120,14 @@ SECOND_RATING: Final = replace(
 
 
 def _relevance(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages = inputs.query(context), "\n".join(inputs.passages(context))
         if passages.strip() in query.strip():
             return judged(0.0, threshold, "the context only repeats the question; relevance")
         parts = {"question": query, "context": passages}
-        ratings = await all_of([one.ask(models, parts, judge=judge) for one in (RATING, SECOND_RATING)])
+        ratings = await all_of([one.ask(models, case=parts) for one in (RATING, SECOND_RATING)])
         return judged(sum(ratings) / 4, threshold, f"ratings {ratings[0]} and {ratings[1]} of 2; relevance")
 
     return consult
@@ -136,17 +139,18 @@ ENTITIES: Final = Question(
         "other proper names. List each once, in its most common form, even if the text names it in several ways."
     ),
     form='{"entities": [each entity as a text]}',
-    schema=object_schema({"entities": {"type": "array", "items": {"type": "string"}}}),
-    read=lambda reply: as_texts(read_object(reply, "entities"), "entities"),
+    properties={"entities": {"type": "array", "items": {"type": "string"}}},
+    frame=MATERIAL,
+    read=lambda reply: as_texts(agreed_object(reply, "entities"), "entities"),
 )
 
 
 def _entity_recall(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         texts = (inputs.reference(context), "\n".join(inputs.passages(context)))
-        wanted, there = map(set, await all_of([ENTITIES.ask(models, {"text": one}, judge=judge) for one in texts]))
+        wanted, there = map(set, await all_of([ENTITIES.ask(models, case={"text": one}) for one in texts]))
         if not wanted:
             raise JudgeError("the judge found no entity in the reference, so there is nothing to look for")
         found = wanted & there

@@ -6,18 +6,20 @@ Where the judge found no statement, the assert is an error; Ragas calls that a p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError, UndefinedError, did_you_mean
-from llmgate.score.asking import Question, all_of, as_items, as_text, object_schema, one_judge, read_object
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.claims import CLAIMS, find_claims
 from llmgate.score.cosine import cosine
+from llmgate.score.limits import least
 from llmgate.score.models import Consult, JudgeReply, Models, embed_texts
-from llmgate.score.retrieval import Inputs, judged, least_score
+from llmgate.score.question import MATERIAL, Question, object_schema
+from llmgate.score.reply import agreed_object, as_items, as_text
+from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged
 from llmgate.score.rule import broken
+from llmgate.score.together import all_of
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ _CLASSIFIED: Final[dict[str, Json]] = {"statement": {"type": "string"}, "reason"
 
 
 def _read_classes(reply: JudgeReply) -> tuple[int, int, int]:
-    found = read_object(reply, "TP")
+    found = agreed_object(reply, "TP")
     for name in _CLASSES:
         for item in as_items(found, name):
             as_text(item, "statement")
@@ -64,19 +66,20 @@ CLASSES: Final = Question(
         "every statement of the reference that the answer does not cover into FN. No statement stands in two classes."
     ),
     form='{"TP": [{"statement": word by word, "reason": why}, …], "FP": [the same], "FN": [the same]}',
-    schema=object_schema({name: {"type": "array", "items": object_schema(_CLASSIFIED)} for name in _CLASSES}),
+    properties={name: {"type": "array", "items": object_schema(_CLASSIFIED)} for name in _CLASSES},
+    frame=MATERIAL,
     read=_read_classes,
 )
 
 
 def _correctness(spec: AssertSpec) -> Consult:
-    judge, threshold, inputs = one_judge(spec), least_score(spec), Inputs.compile(spec, reference=True)
+    threshold, inputs = least(spec, DEFAULT_THRESHOLD), Inputs.compile(spec, reference=True)
     beta = _positive(spec, "beta", spec.config.get("beta", 1.0))
     facts, likeness = _weights(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, answer, reference = inputs.query(context), inputs.answer(context), inputs.reference(context)
-        said, wanted = await all_of([find_claims(models, query, one, judge=judge) for one in (answer, reference)])
+        said, wanted = await all_of([find_claims(models, query, one) for one in (answer, reference)])
 
         def fits(classes: tuple[int, int, int]) -> None:
             if classes[0] + classes[1] != len(said) or classes[2] > len(wanted):
@@ -88,12 +91,11 @@ def _correctness(spec: AssertSpec) -> Consult:
             "answer": jsvalues.json_text(said),
             "reference": jsvalues.json_text(wanted),
         }
-        score = f_score(*await CLASSES.ask(models, parts, judge=judge, fits=fits), beta=beta)
+        score = f_score(*await CLASSES.ask(models, case=parts, fits=fits), beta=beta)
         similarity = 0.0
         if likeness:
-            similarity = cosine(*await embed_texts(models, [answer, reference]))
             # A vector without a direction is like none, as in Ragas.
-            similarity = 0.0 if math.isnan(similarity) else similarity
+            similarity = cosine(*await embed_texts(models, [answer, reference]), directionless=0.0)
         mean = (facts * score + likeness * similarity) / (facts + likeness)
         return judged(mean, threshold, f"facts {score:.2f}, similarity {similarity:.2f}; correctness")
 

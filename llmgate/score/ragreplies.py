@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import Question, as_text, as_texts, holds, object_schema, read_object
 from llmgate.score.claims import ATTRIBUTION, CLAIMS, SUPPORT
+from llmgate.score.question import MATERIAL, Question
+from llmgate.score.reply import agreed_object, as_text, as_texts, holds
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _LIST_MARK = re.compile(r"\s*+(?:[0-9]++[.)]|[-*])\s*+")
 
 def _read_guess(reply: JudgeReply) -> str:
     if holds(reply, "question"):
-        return as_text(read_object(reply, "question"), "question")
+        return as_text(agreed_object(reply, "question"), "question")
     return _text_reply(reply)
 
 
@@ -45,7 +46,8 @@ GUESS: Final = Question(
         "nothing else, in the language of the answer."
     ),
     form='{"question": the question}',
-    schema=object_schema({"question": {"type": "string"}}),
+    properties={"question": {"type": "string"}},
+    frame=MATERIAL,
     read=_read_guess,
 )
 
@@ -120,7 +122,7 @@ def read_quotes(reply: JudgeReply, context: str, *, by_sentence: bool) -> set[st
     split = units if by_sentence else lines
     folded = _folded(context)
     if holds(reply, "sentences"):
-        quoted = as_texts(read_object(reply, "sentences"), "sentences")
+        quoted = as_texts(agreed_object(reply, "sentences"), "sentences")
         _refuse_many(quoted)
         strays = [quote for quote in quoted if not _is_quote(quote, folded)]
         if strays:
@@ -142,8 +144,9 @@ QUOTES: Final = Question(
         "and change nothing. If no sentence helps, the list is empty."
     ),
     form='{"sentences": [each sentence that helps, as a text]}',
-    schema=object_schema({"sentences": {"type": "array", "items": {"type": "string"}}}),
-    read=lambda reply: as_texts(read_object(reply, "sentences"), "sentences"),
+    properties={"sentences": {"type": "array", "items": {"type": "string"}}},
+    frame=MATERIAL,
+    read=lambda reply: as_texts(agreed_object(reply, "sentences"), "sentences"),
 )
 
 

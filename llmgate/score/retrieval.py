@@ -13,7 +13,7 @@ from llmgate.score.rule import RuleValue, broken
 from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Inputs", "judged", "least_score", "unit_score"]
+__all__ = ["DEFAULT_THRESHOLD", "Inputs", "judged", "unit_score"]
 
 DEFAULT_THRESHOLD: Final = 0.5
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -109,27 +109,6 @@ class Inputs:
         raise broken(
             self.spec, f"there is no {name}", f"Give the row a column {' or '.join(columns)}, or the assert {where}"
         )
-
-
-def least_score(spec: AssertSpec, default: float = DEFAULT_THRESHOLD, *, most: float = 1.0) -> float:
-    """The least score in [0, 1] that passes.
-
-    Args:
-        spec: The assert.
-        default: Where it names no threshold.
-        most: The highest threshold that makes sense.
-
-    Raises:
-        SuiteError: If every score reaches it, or none, so that either the assert or its negation could not fail.
-    """
-    threshold = default if spec.threshold is None else spec.threshold
-    if threshold <= 0:
-        raise broken(spec, f"the threshold is {threshold:g}, so it cannot fail", "Write a number above 0")
-    if threshold > most:
-        raise broken(
-            spec, f"the threshold is {threshold:g}, but no score is above {most:g}", "Write a number from 0 to 1"
-        )
-    return threshold
 
 
 def judged(score: float, threshold: float, what: str) -> Finding:

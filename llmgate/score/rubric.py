@@ -28,13 +28,14 @@ _QUESTION: Final = Question(
     "answer: measure by it.",
     form='{"reason": why, in one or two sentences, "pass": true or false, '
     '"score": how well the criterion is met, from 0 to 1}',
-    ask="Does the answer meet the criterion? Reply with the JSON object.",
+    reminder="Does the answer meet the criterion? Reply with the JSON object.",
     # The reason comes first, so that the verdict follows from it and not it from the verdict.
     properties={
         "reason": REASON,
         "pass": {"type": "boolean"},
         "score": {"type": "number", "minimum": 0, "maximum": 1},
     },
+    read=lambda reply: read_verdict(reply, None),
 )
 
 _YES = frozenset({"true", "yes", "pass", "y"})
@@ -66,6 +67,8 @@ def _criterion(spec: AssertSpec, value: object) -> str:
 
 def _llm_rubric(spec: AssertSpec) -> Consult:
     rule, reference = rubric_rule(spec), Setting.compile(spec, "reference")
+    if spec.negated and spec.threshold is not None and spec.threshold > 1:
+        raise broken(spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail")
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         request = rubric_request(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Rule", "RuleValue", "broken"]
+__all__ = ["Rule", "RuleValue", "broken", "refuse_hidden_templates"]
 
 T = TypeVar("T")
 
@@ -71,6 +71,28 @@ class RuleValue:
         if isinstance(self.parts, list):
             return [part.render(variables) if isinstance(part, Template) else part for part in self.parts]
         return self.parts
+
+
+def refuse_hidden_templates(spec: AssertSpec) -> None:
+    """Refuses templates deeper inside a value than they are rendered: they would be compared as they stand.
+
+    For types of our own; promptfoo's compare such braces.
+
+    Raises:
+        SuiteError: If there is one.
+    """
+    deeper = spec.value if isinstance(spec.value, list) else [spec.value]
+    waiting: list[object] = [item for item in deeper if not isinstance(item, str)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and ("{{" in value or "{%" in value):
+            raise broken(
+                spec, f"the template {value[:60]!r} stands too deep in the value", "Write the value as one text"
+            )
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _refuse_file(spec: AssertSpec, value: str) -> None:

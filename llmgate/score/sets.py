@@ -42,7 +42,10 @@ def combine(members: Sequence[Member], threshold: float | None) -> Finding:
         raise SuiteError(f"the threshold is {threshold:g}, so the test cannot fail", fix="Write a number above 0")
     total = math.fsum(member.weight for member in members)
     # Nothing to check is fully right, and of what does not count the mean is 0, as in promptfoo.
-    score = sum(m.weight * m.finding.score for m in members) / total if total else float(not members)
+    # A similarity may lie outside of [0, 1]; it must not make up for what others lack.
+    score = (
+        sum(m.weight * min(1.0, max(0.0, m.finding.score)) for m in members) / total if total else float(not members)
+    )
     failed = [member for member in members if not member.finding.passed]
     if threshold is not None:
         return Finding(score >= threshold, score, f"the weighted mean is {score:.4g}, wanted {threshold:g}")

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UndefinedError
 from llmgate.score import references
 from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.cosine import Vector, cosine, dot
 from llmgate.score.embedder import load_embedder
-from llmgate.score.limits import graded, least
+from llmgate.score.limits import graded, least, least_cosine, most
 from llmgate.score.models import Consult, Embed, Models, embed_texts
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
@@ -24,43 +25,27 @@ from llmgate.suite import jsvalues
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SIMILARITY_CHECKS", "cosine"]
+__all__ = ["SIMILARITY_CHECKS"]
 
 DEFAULT_THRESHOLD: Final = 0.75
 ROUNDING: Final = 2.0**-52
 """How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
 
-Vector = Sequence[float]
 Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
 """Two vectors and the threshold → whether they are near enough, the score, and both in words."""
+Thresholds = Callable[["AssertSpec"], float]
 
 
-def cosine(left: Vector, right: Vector) -> float:
-    """The cosine of the angle between two vectors, from −1 to 1; 0 if one has no direction."""
-    left, right = _scaled(left), _scaled(right)
-    length = math.hypot(*left) * math.hypot(*right)
-    return max(-1.0, min(1.0, _dot(left, right) / length)) if length else 0.0
-
-
-def _scaled(vector: Vector) -> Vector:
-    # Squares of large numbers overflow, squares of small ones vanish.
-    largest = max(map(abs, vector), default=0.0)
-    return [value / largest for value in vector] if largest else vector
-
-
-def _dot(left: Vector, right: Vector) -> float:
-    try:
-        return math.fsum(x * y for x, y in zip(left, right, strict=True))
-    except (OverflowError, ValueError) as error:
-        raise UndefinedError("the numbers of the embeddings are too large to multiply") from error
+def _threshold(spec: AssertSpec) -> float:
+    return DEFAULT_THRESHOLD if spec.threshold is None else spec.threshold
 
 
 def _by_cosine(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
-    return _at_least(cosine(left, right), threshold)
+    return _at_least(cosine(left, right, directionless=0.0), threshold)
 
 
 def _by_dot(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
-    return _at_least(_dot(left, right), threshold)
+    return _at_least(dot(left, right), threshold)
 
 
 def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
@@ -69,12 +54,14 @@ def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
 
 def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
     found = math.dist(left, right)
+    if not math.isfinite(found):
+        raise UndefinedError("the numbers of the embeddings are too large for a distance")
     return found <= threshold + ROUNDING, 1 / (1 + found), f"distance {found:.4g}, at most {threshold:g} wanted"
 
 
-def _similar(measure: Measure) -> Callable[[AssertSpec], Consult]:
+def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec], Consult]:
     def prepare(spec: AssertSpec) -> Consult:
-        threshold = DEFAULT_THRESHOLD if spec.threshold is None else spec.threshold
+        threshold = thresholds(spec)
         rule = Rule.compile(spec, lambda value: _expected(spec, value))
 
         async def consult(context: CheckContext, models: Models) -> Finding:
@@ -133,8 +120,8 @@ SIMILARITY_CHECKS: Mapping[str, ConsultKind] = {
         _kind(_semantic_similarity, frozenset({"model"})),
         needs_of=lambda spec: frozenset() if "model" in spec.config else frozenset({Need.EMBEDDINGS}),
     ),
-    "similar": _kind(_similar(_by_cosine)),
-    "similar:cosine": _kind(_similar(_by_cosine)),
-    "similar:dot": _kind(_similar(_by_dot)),
-    "similar:euclidean": _kind(_similar(_by_distance)),
+    "similar": _kind(_similar(_by_cosine, lambda spec: least_cosine(spec, DEFAULT_THRESHOLD))),
+    "similar:cosine": _kind(_similar(_by_cosine, lambda spec: least_cosine(spec, DEFAULT_THRESHOLD))),
+    "similar:dot": _kind(_similar(_by_dot, _threshold)),
+    "similar:euclidean": _kind(_similar(_by_distance, lambda spec: most(spec, DEFAULT_THRESHOLD))),
 }

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jsontext import parse_json
-from llmgate.score.listing import split_list
-from llmgate.score.rule import Rule, broken
-from llmgate.score.toolnames import f1_threshold, tool_f1
+from llmgate.score.limits import least
+from llmgate.score.rule import Rule, broken, refuse_hidden_templates
+from llmgate.score.toolnames import tool_f1
 from llmgate.suite import jsvalues
+from llmgate.suite.listing import split_list
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -51,8 +52,9 @@ class Call:
 
 
 def _tool_calls(spec: AssertSpec) -> Evaluate:
+    refuse_hidden_templates(spec)
     rule = Rule.compile(spec, lambda value: _expected(spec, value))
-    threshold = f1_threshold(spec)
+    threshold = least(spec, 1.0)
     arguments = _choice(spec, "arguments", _Arguments, _Arguments.EXACT)
     order = _choice(spec, "order", _Order, _Order.ANY)
 

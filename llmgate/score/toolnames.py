@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jsonblocks import find_json_blocks
 from llmgate.score.jsontext import parse_json
+from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TOOL_NAME_CHECKS", "called_names", "f1_threshold", "tool_f1"]
+__all__ = ["TOOL_NAME_CHECKS", "called_names", "tool_f1"]
 
 _DEFAULT_THRESHOLD: Final = 1.0
 
@@ -91,21 +92,9 @@ def tool_f1(matched: int, called: int, expected: int) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def f1_threshold(spec: AssertSpec) -> float:
-    """The threshold of an F1 score, 1 unless the suite says otherwise.
-
-    Raises:
-        SuiteError: If no score could fail the check.
-    """
-    threshold = _DEFAULT_THRESHOLD if spec.threshold is None else spec.threshold
-    if threshold <= 0 or (spec.negated and threshold > 1):
-        raise broken(spec, f"with the threshold {threshold:g} the check cannot fail", "Write a number in (0, 1]")
-    return threshold
-
-
 def _tool_call_f1(spec: AssertSpec) -> Evaluate:
     rule = Rule.compile(spec, lambda value: _expected(spec, value))
-    threshold = f1_threshold(spec)
+    threshold = least(spec, _DEFAULT_THRESHOLD, unreachable=True)
 
     def evaluate(context: CheckContext) -> Finding:
         expected, called = rule.on(context), called_names(context.output)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
+from llmgate.score.codefence import code_blocks
 from llmgate.score.jsontext import json_end
 from llmgate.score.jspattern import Pattern
 from llmgate.suite import jsvalues
@@ -26,7 +27,6 @@ __all__ = ["NAMES", "NothingLeftError", "compile_transforms"]
 Transform = Callable[[str], str]
 
 _SPACES = re.compile(r"\s+")
-_FENCE = re.compile(r"^[ ]{0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 _THOUGHT_END = "</think>"
 _THOUGHT_START = "<think>"
 
@@ -77,21 +77,9 @@ def _strip_thinking(text: str) -> str:
     return text
 
 
-def _code_blocks(text: str) -> list[str]:
-    blocks: list[str] = []
-    opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif fence[1][0] == opened[1][0] and len(fence[1]) >= len(opened[1]) and fence[0].strip() == fence[1]:
-            blocks.append(text[opened.end() + 1 : fence.start()].removesuffix("\n"))
-            opened = None
-    return blocks
-
-
 def _code_block(index: int) -> Transform:
     def take(text: str) -> str:
-        blocks = _code_blocks(text)
+        blocks = [block.code for block in code_blocks(text) if block.closed]
         if not blocks:
             raise NothingLeftError("there is no fenced code block in the answer")
         return blocks[index]
@@ -112,7 +100,11 @@ def _line(index: int) -> Transform:
 def _json(text: str) -> str:
     """The first JSON object or list in the text, whatever stands around it."""
     for start, _ in zip(re.finditer(r"[{\[]", text), range(_MOST_STARTS), strict=False):
-        end = json_end(text, start.start())
+        try:
+            end = json_end(text, start.start())
+        except RecursionError as error:
+            # To go on would take what stands deeper inside for the whole.
+            raise NothingLeftError("the JSON in the answer is nested too deeply") from error
         if end is not None:
             return text[start.start() : end]
     raise NothingLeftError("there is no JSON object or list in the answer")

@@ -19,11 +19,11 @@ from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Ki
 from llmgate.score.extras import EXTRA_KINDS
 from llmgate.score.kinds import KINDS
 from llmgate.score.models import Consult
-from llmgate.score.panel import with_panels
+from llmgate.score.panel import with_panel, with_panels
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.assertpart import ASSERT_SET
-from llmgate.suite.asserts import TypeNames
+from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models
@@ -64,7 +64,7 @@ class Checks:
         if name in self.kinds:
             return self.kinds[name]
         prefix = self.names.prefix(name)
-        return None if prefix is None else self.prefixed[prefix](name.removeprefix(prefix))
+        return None if prefix is None else with_panel(self.prefixed[prefix](name.removeprefix(prefix)))
 
     def needs(self, name: str) -> frozenset[Need]:
         """What this type has to ask, empty for deterministic and for unknown types."""
@@ -190,8 +190,8 @@ def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
 
 
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:
-    if not (math.isfinite(spec.weight) and spec.weight >= 0):
-        raise broken(spec, f"the weight is {spec.weight}, but must be 0 or more")
+    if not 0 <= spec.weight <= MOST_WEIGHT:
+        raise broken(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
     if spec.threshold is not None and not math.isfinite(spec.threshold):
         raise broken(spec, f"the threshold is {spec.threshold}")
     for key in sorted(spec.config.keys() - kind.settings):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import llmgate
 from llmgate.generate.identity import hardware, packages
 from llmgate.record.journal import Redactor
+from llmgate.record.manifest import Manifest
 from llmgate.record.rundir import cases_digest
-from llmgate.record.schema import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
 from llmgate.generate.endpoint import probe
-from llmgate.record.schema import JudgeIdentity, ModelIdentity
+from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
@@ -19,12 +19,12 @@ from llmgate.session.target import judge_identity, judge_place
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from llmgate.record.schema import Manifest
+    from llmgate.record.manifest import Manifest
     from llmgate.score.models import Ask
     from llmgate.session.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Identities", "identify_models", "models_afterwards", "models_beside", "retry_policy"]
+__all__ = ["Identities", "check_models", "identify_models", "models_afterwards", "models_beside", "retry_policy"]
 
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
@@ -45,6 +45,24 @@ class Identities:
     embedding: ModelIdentity | None = None
 
 
+def check_models(settings: Settings, plan: Plan) -> None:
+    """Refuse asserts that need a model that was not named, before a server is started for nothing.
+
+    Raises:
+        UsageError: With what to name.
+    """
+    if plan.asks_default_judge and judge_place(settings) is None:
+        raise UsageError(
+            "an assert asks a judge, but no judge is named",
+            where=", ".join(sorted({p.suite.name for p in plan.suites if p.suite.judged_metrics})),
+            fix="Give --judge-model DIR or --judge-endpoint URL",
+        )
+    for name in sorted(plan.judge_names):
+        named_judge(settings, name)
+    if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
+        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+
+
 def identify_models(settings: Settings, plan: Plan) -> Identities:
     """Find out who will judge and embed, before anything is asked.
 
@@ -52,17 +70,10 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
         UsageError: If an assert needs a model that was not named.
         EndpointError: If an endpoint cannot be used.
     """
+    check_models(settings, plan)
     sampling = judge_sampling(plan)
-    judge = None
-    if plan.asks_default_judge:
-        place = judge_place(settings)
-        if place is None:
-            raise UsageError(
-                "an assert asks a judge, but no judge is named",
-                where=", ".join(sorted({p.suite.name for p in plan.suites if p.suite.judged_metrics})),
-                fix="Give --judge-model DIR or --judge-endpoint URL",
-            )
-        judge = judge_identity(settings, place, plan.judged, sampling)
+    place = judge_place(settings) if plan.asks_default_judge else None
+    judge = None if place is None else judge_identity(settings, place, plan.judged, sampling)
     judges = {}
     for name in sorted(plan.judge_names):
         endpoint = named_judge(settings, name)
@@ -76,10 +87,8 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
 
     Metrics of other libraries do not say what they need: they have one if one is named.
     """
-    if Need.EMBEDDINGS not in plan.needs and not (plan.needs and settings.embed_endpoint):
+    if not plan.needs or not settings.embed_endpoint:
         return None
-    if not settings.embed_endpoint:
-        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
     url = normalise_url(settings.embed_endpoint)
     found = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
     return ModelIdentity(name=found.model, source=url)

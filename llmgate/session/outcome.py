@@ -16,8 +16,8 @@ from llmgate.record.tables import load_score_table
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
+    from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import Manifest
     from llmgate.session.settings import Settings
 
 __all__ = [

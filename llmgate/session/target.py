@@ -14,7 +14,7 @@ from llmgate.generate.client import Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity, weights_digest
 from llmgate.generate.server import ServerSpec, launch
-from llmgate.record.schema import JudgeIdentity, ModelIdentity, ServerIdentity
+from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.score.judge import identify
 
 if TYPE_CHECKING:

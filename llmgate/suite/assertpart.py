@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.suite import jsvalues
-from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.asserts import MOST_WEIGHT, AssertSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +23,7 @@ DEFAULT_METRIC: Final = "accuracy"
 
 Name = Annotated[str, Field(pattern=NAME)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[Finite, Field(ge=0, le=MOST_WEIGHT)]
 Where = Callable[..., str]
 """Words the place of a part from its path within the assert."""
 
@@ -38,7 +39,7 @@ class Defaults(Part):
 
     threshold: dict[str, Finite] = {}
     """Assert type to threshold."""
-    weight: Annotated[Finite, Field(ge=0)] = 1.0
+    weight: Weight = 1.0
     metric: Name = DEFAULT_METRIC
     transform: str | list[str] = []
     judges: list[str] = []
@@ -58,7 +59,7 @@ class AssertPart(Part):
     type: str
     value: Any = None
     threshold: Annotated[Finite | None, BeforeValidator(_number)] = None
-    weight: Annotated[Finite, Field(ge=0)] | None = None
+    weight: Weight | None = None
     metric: Name | None = None
     required: bool = False
     config: dict[str, Any] = {}

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-__all__ = ["AssertSpec", "Json", "TypeNames", "Vocabulary"]
+__all__ = ["MOST_WEIGHT", "AssertSpec", "Json", "TypeNames", "Vocabulary"]
 
 T = TypeVar("T")
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """What YAML and JSON can hold."""
+
+MOST_WEIGHT: Final = 1_000_000_000
+"""Sums of larger ones could be infinite, and a mean over them nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class AssertSpec:
         value: As written; templates not rendered yet.
         has_value: Whether `value` was written at all (an explicit null counts as written).
         threshold: As written, or None.
-        weight: At least 0.
+        weight: From 0 to `MOST_WEIGHT`.
         metric: The metric that it feeds.
         required: A case that must never be wrong: a fail fails the session.
         config: Further settings of this type, as written; which exist is the type's own business.

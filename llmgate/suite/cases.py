@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
-from llmgate.record.schema import CaseKey, PlannedCase, SuiteIdentity
+from llmgate.record.manifest import SuiteIdentity
+from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.dataset import Dataset, load_dataset
 from llmgate.suite.gates import fed_metrics

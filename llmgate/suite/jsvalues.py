@@ -31,6 +31,7 @@ __all__ = [
     "trim",
     "truthy",
     "utf16_length",
+    "utf16_units",
     "words",
 ]
 
@@ -188,6 +189,19 @@ def _primitive(value: object) -> object:
 
 def _utf16(value: str) -> bytes:
     return value.encode("utf-16-be", "surrogatepass")
+
+
+def utf16_units(text: str) -> str:
+    """The text with a character per UTF-16 unit: what lies beyond U+FFFF becomes two surrogates."""
+    return text if text.isascii() else _ASTRAL.sub(_surrogates, text)
+
+
+def _surrogates(found: re.Match[str]) -> str:
+    high, low = divmod(ord(found[0]) - 0x10000, 0x400)
+    return chr(0xD800 + high) + chr(0xDC00 + low)
+
+
+_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 
 
 def utf16_length(value: str) -> int:

@@ -10,11 +10,13 @@ from support.records import make_case, make_failed_result, make_policy, make_rec
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
+from llmgate.record.manifest import JudgeIdentity
 from llmgate.record.policy import MetricPolicy, Role
-from llmgate.record.schema import JudgeIdentity, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from llmgate.record.schema import Record
 
 POLICY = make_policy()
 CANDIDATE = make_record()

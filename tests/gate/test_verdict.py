@@ -22,8 +22,8 @@ from llmgate.gate.verdict import (
     policy_digest,
     statement,
 )
+from llmgate.record.manifest import JudgeIdentity
 from llmgate.record.policy import OnInconclusive
-from llmgate.record.schema import JudgeIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,9 @@ from llmgate.gate.decision import Decision, MetricDecision, Problem, Verdict
 from llmgate.promote import tags
 from llmgate.promote.permission import Permission, Refusal, may_promote
 from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts
+from llmgate.record.manifest import ModelIdentity
 from llmgate.record.policy import Role
-from llmgate.record.schema import ModelIdentity, Seal
+from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ import pytest
 
 from llmgate.errors import RecordError
 from llmgate.record.journal import Redactor
+from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.rundir import RunDir, cases_digest, load_record, write_atomic
 from llmgate.record.schema import (
@@ -18,14 +19,9 @@ from llmgate.record.schema import (
     Failure,
     FailureKind,
     Generation,
-    Hardware,
-    Manifest,
     Message,
-    ModelIdentity,
     Outcome,
     PlannedCase,
-    ServerIdentity,
-    SuiteIdentity,
 )
 from llmgate.record.serving import RequestTrace, ServingTrace
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.records import make_manifest
 
-from llmgate.record.schema import JudgeIdentity, ModelIdentity
+from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ from llmgate.score.codefence import code_blocks, read_lines
     ],
 )
 def test_blocks_are_those_of_the_specification(text: str, blocks: list[tuple[str, str]]) -> None:
-    assert code_blocks(text) == blocks
+    assert [(block.info, block.code) for block in code_blocks(text)] == blocks
 
 
 @given(st.text(alphabet="`~ \n\t-*1.ab", max_size=200))

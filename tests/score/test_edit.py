@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.edit import units
+from llmgate.suite.jsvalues import utf16_units
 
 letters = st.text(alphabet="ab\u00e9\U0001f98a\ud800", max_size=8)
 
@@ -31,7 +31,7 @@ def utf16(text: str) -> list[int]:
 
 @given(letters)
 def test_units_are_utf16(text: str) -> None:
-    assert list(map(ord, units(text))) == utf16(text)
+    assert list(map(ord, utf16_units(text))) == utf16(text)
 
 
 @given(letters, letters, st.integers(0, 9))

@@ -14,7 +14,8 @@ from support.judges import CONTEXT, codes_of, judge, models, parts_of, scripted
 
 from llmgate import evaluate_assert
 from llmgate.errors import EndpointError, JudgeError, SuiteError
-from llmgate.record.schema import JudgeIdentity, Outcome
+from llmgate.record.manifest import JudgeIdentity
+from llmgate.record.schema import Outcome
 from llmgate.score.case import judge_case
 from llmgate.score.judge import identify, prompt_digest
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models

@@ -51,6 +51,7 @@ def test_every_metric_has_scenarios() -> None:
         ({"threshold": -0.1}, "cannot fail"),
         ({"threshold": 1.01}, "no score is above 1"),
         ({"config": {"contxt": "x"}}, "unknown setting"),
+        ({"judges": ["a", "b"]}, "0 of 2 judges"),
     ],
 )
 def test_broken_rules_are_errors(kind: str, spec: dict[str, Any], words: str) -> None:
@@ -80,7 +81,7 @@ def test_broken_rules_are_errors(kind: str, spec: dict[str, Any], words: str) ->
 def test_bad_settings_are_refused(kind: str, config: dict[str, Any]) -> None:
     found = evaluate_assert({"type": kind, "config": config}, ANSWER, vars=ROW, judge=lambda _: "{}")
     assert found.outcome == "error"
-    assert any(word in found.reason for word in ("must", "unknown weight", "passages is"))
+    assert any(word in found.reason for word in ("must", "unknown weight", "unknown passages"))
 
 
 @pytest.mark.parametrize("kind", sorted(METRICS))

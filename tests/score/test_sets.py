@@ -49,3 +49,8 @@ def test_a_member_that_gets_worse_never_helps(members: list[Member], index: int)
     worse = [*members[:i], member(0.0, passed=False, weight=members[i].weight), *members[i + 1 :]]
     assert combine(worse, None).score <= combine(members, None).score + 1e-12
     assert combine(worse, None).passed <= combine(members, None).passed
+
+
+def test_a_score_above_1_does_not_make_up_for_a_failure() -> None:
+    found = combine([member(100.0), member(0.0, passed=False)], 0.9)
+    assert (found.passed, found.score) == (False, 0.5)

@@ -99,3 +99,10 @@ def test_json_in_prose_is_always_found(value: object) -> None:
 def test_large_bait_ends(bait: str) -> None:
     for name in SIMPLE:
         assert evaluate_assert({"type": "contains", "value": "a", "transform": name}, bait).outcome in {"pass", "fail"}
+
+
+def test_json_nested_too_deeply_is_no_other_json() -> None:
+    deep = "[" * 1200 + "1" + "]" * 1200
+    for name, outcome in (("is-json", "fail"), ("not-is-json", "error")):
+        got = evaluate_assert({"type": name, "transform": ["json"]}, f"Here: {deep}")
+        assert (got.outcome, "nested too deeply" in got.reason) == (outcome, True)

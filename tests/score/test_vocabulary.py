@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 
 from llmgate import Evaluation, evaluate_assert
+from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import read_assert
 
@@ -105,6 +109,97 @@ def test_an_unknown_setting_is_refused(type_: str) -> None:
     got = evaluate_assert({"type": type_, **rest}, "the cat sat", **about())
     assert got.outcome == "error"
     assert "no-such-setting" in got.reason
+
+
+JUDGED = sorted(name for name in TYPES if VOCABULARY.is_judge(name))
+EMBEDDED = sorted(name for name in TYPES if Need.EMBEDDINGS in VOCABULARY.needs(name))
+CONFIGURED = sorted(
+    (name, key) for name in TYPES if (kind := VOCABULARY.kind(name)) is not None for key in kind.settings
+)
+DEEP: list[Any] = []
+for _ in range(3000):
+    DEEP = [DEEP]
+VALUES: list[Any] = [
+    None, True, False, -1, 0, 0.5, 3, 10**400, 1e308, math.nan, math.inf, -math.inf, "", " ", "x", "{{ nope }}", "{% if",
+    "\ud800", "file:///etc/passwd", [], [None], [[]], ["x", "x"], {}, {"a": 1}, {"facts": True}, {None: {}}, DEEP,
+]  # fmt: skip
+REPLIES: list[Any] = [
+    *VALUES, "}", "{}", "[]", "[" * 5000, "{" * 5000, '{"a":' * 5000, "null", "maybe", "1e999", "```json\n{}\n```",
+    '{"pass": true, "score": NaN}', '{"pass": true, "score": 1e999}', '{"pass": true, "score": -1}', '{"pass": [1]}',
+    '{"score": true}', '{"reason": "r", "score": 11}', '{"items": 3}', '{"items": [{"item": 1, "met": "yes"}]}',
+    '{"better": "both"}', '{"category": "F"}', '{"meets_criterion": "maybe"}', '{"statements": []}',
+    '{"statements": [{"statement": "s", "verdict": 2}]}', '{"statements": ["a", ""]}', '{"question": 3}', object(), b"x",
+    {"statements": [1]}, {"pass": {}}, {"score": []}, {"items": [DEEP]}, {"category": []}, {"better": {}}, {1: 2},
+    '{"classifications": [{"statement": "s", "attributed": null}]}', '{"TP": [], "FP": [], "FN": []}', "verdict: maybe",
+    '{"rating": 1e999}', '{"entities": [[]]}', '{"sentences": ["nowhere"]}', '{"steps": []}', '{"pass": true', "N\nY",
+]  # fmt: skip
+VECTORS: list[Any] = [
+    None, 3, "abc", b"ab", [], [[]], [None], ["x"], ["1"], [math.nan], [math.inf], [10**400], {"a": 1}, [0.0, 0.0],
+    [1e308, 1e308], [5e-324, 0.0], object(),
+]  # fmt: skip
+
+
+def never_both(type_: str, rest: dict[str, Any], **asked: Any) -> tuple[Evaluation, Evaluation]:
+    right, wrong = (
+        evaluate_assert({"type": name, **rest}, "The cat sat on it [1].", **{**about(), **asked})
+        for name in (type_, f"not-{type_}")
+    )
+    sound(right, type_)
+    sound(wrong, f"not-{type_}")
+    assert not (right.outcome == wrong.outcome == "pass")
+    assert (right.outcome == "error") is (wrong.outcome == "error")
+    return right, wrong
+
+
+@pytest.mark.parametrize("type_", JUDGED)
+def test_no_reply_of_a_judge_lets_both_forms_pass(type_: str) -> None:
+    for reply in REPLIES:
+        right, _ = never_both(type_, EXAMPLES[type_], judge=lambda _, reply=reply: reply)
+        if not isinstance(reply, str | Mapping):
+            assert right.outcome == "error", f"{reply!r:.80}"
+
+
+@pytest.mark.parametrize("type_", JUDGED)
+def test_a_judge_that_fails_is_an_error(type_: str) -> None:
+    def judge(_: str) -> str:
+        raise OSError("gone")
+
+    assert {one.outcome for one in never_both(type_, EXAMPLES[type_], judge=judge)} == {"error"}
+
+
+@pytest.mark.parametrize("type_", EMBEDDED)
+def test_no_vector_lets_both_forms_pass(type_: str) -> None:
+    def judge(_: str) -> str:
+        return json.dumps({"question": "q", "noncommittal": 0, "statements": ["s"], "TP": [], "FP": [], "FN": []})
+
+    for vector in VECTORS:
+        never_both(type_, EXAMPLES[type_], embed=lambda _, vector=vector: vector, judge=judge)
+
+
+@pytest.mark.parametrize(("type_", "key"), CONFIGURED)
+def test_any_setting_is_a_rule_or_an_error(type_: str, key: str) -> None:
+    for value in VALUES:
+        never_both(type_, {**EXAMPLES[type_], "config": {key: value}})
+
+
+UNREACHABLE = [
+    *((name, 1.5) for name in ("answer-relevance", "bleu", "chrf", "context-faithfulness", "context-recall", "f1", "g-eval",
+    "context-relevance", "gleu", "json-diff", "llm-rubric", "perplexity-score", "rouge-l", "rouge-n", "similar",
+    "semantic-similarity", "similar:cosine", "tool-call-f1", "tool-calls", "checklist", "prefer", "refusal")),
+    *((name, -1) for name in ("cost", "latency", "levenshtein", "perplexity", "similar:euclidean")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "threshold"), UNREACHABLE)
+def test_a_negation_of_what_never_passes_is_refused(type_: str, threshold: float) -> None:
+    got = evaluate_assert({"type": f"not-{type_}", **EXAMPLES[type_], "threshold": threshold}, "the cat", **about())
+    assert got.outcome == "error"
+
+
+@pytest.mark.parametrize("type_", ["similar", "similar:cosine", "answer-relevance"])
+def test_a_cosine_that_every_vector_reaches_is_refused(type_: str) -> None:
+    got = evaluate_assert({"type": type_, **EXAMPLES[type_], "threshold": -1}, "the cat", **about())
+    assert (got.outcome, "cannot fail" in got.reason) == ("error", True)
 
 
 @pytest.mark.parametrize("type_", TYPES)

@@ -10,21 +10,10 @@ from pydantic import TypeAdapter
 
 from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Decision
+from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.rundir import RunDir, cases_digest, load_record
-from llmgate.record.schema import (
-    CaseKey,
-    CaseResult,
-    CheckResult,
-    Generation,
-    Hardware,
-    Manifest,
-    ModelIdentity,
-    Outcome,
-    PlannedCase,
-    ServerIdentity,
-    SuiteIdentity,
-)
+from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, Outcome, PlannedCase
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.decision import Decision, Flip, MetricDecision, Problem, Verdict
+from llmgate.record.manifest import Hardware, JudgeIdentity, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.schema import (
     CaseKey,
@@ -18,17 +19,11 @@ from llmgate.record.schema import (
     Failure,
     FailureKind,
     Generation,
-    Hardware,
-    JudgeIdentity,
-    Manifest,
     Message,
-    ModelIdentity,
     Outcome,
     PlannedCase,
     Record,
     Seal,
-    ServerIdentity,
-    SuiteIdentity,
 )
 
 if TYPE_CHECKING:

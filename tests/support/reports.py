@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.decision import Verdict
 from llmgate.gate.serving import ServingSummary
+from llmgate.record.manifest import Hardware, JudgeIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Role
-from llmgate.record.schema import (
-    FailureKind,
-    Hardware,
-    JudgeIdentity,
-    Message,
-    PlannedCase,
-    ServerIdentity,
-    SuiteIdentity,
-)
+from llmgate.record.schema import FailureKind, Message, PlannedCase
 from llmgate.report.view import build_view
 from support.records import (
     digest_of,

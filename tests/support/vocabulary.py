@@ -15,7 +15,7 @@ EXAMPLES: dict[str, Spec] = {
     "contains-xml": {"value": "a"},
     "is-html": {},
     "is-xml": {"value": "root.a"},
-    "json-diff": {"value": {"a": [1, 2], "b": "{{ x }}"}},
+    "json-diff": {"value": {"a": [1, 2], "b": "x"}},
     "json-field": {"value": [{"path": "$.a[*]", "min": 1}, {"path": "$.b", "exists": True}]},
     "answer-relevance": {"threshold": 0.5},
     "bleu": {"value": ["the cat sat", "{{ x }}"]},

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from llmgate.errors import JudgeError, SuiteError, UndefinedError
-from llmgate.score.foreign import Bridge, foreign_request, read_model, run_foreign
+from llmgate.score.bridge import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models
 from llmgate.score.retrieval import unit_score
 

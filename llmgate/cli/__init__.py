@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmgate import __version__
-from llmgate.errors import EXIT_CANNOT_RUN, EXIT_USAGE, LlmgateError, UsageError
+from llmgate.cli.datasets import dataset_group, lock
+from llmgate.cli.foreign import import_
+from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from llmgate.gate.decision import Decision
     from llmgate.session.settings import Settings
 
 __all__ = ["main"]
+
 
 MAIN_HELP = """A release gate for language models.
 
@@ -38,69 +39,6 @@ First steps:
 
 Asserts, judges, datasets, imports and checks of your own: docs/cookbook/ in the repository.
 """
-DATASET_HELP = """Lock, verify, compare, describe and sample datasets.
-
-A dataset is a .jsonl, .csv or .parquet file, hf://datasets/OWNER/NAME/FILE@COMMIT, mlflow:datasets/NAME,
-mlflow:runs/RUN_ID/NAME, or a suite file, which stands for its dataset.
-"""
-EXIT_CODES = """
-\b
-Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
-"""
-PATH = click.Path(path_type=Path)
-EXIT_INCOMPLETE = 3
-"""`llmgate import` left something out."""
-
-
-class Command(click.Command):
-    """Turns llmgate's errors into one line on standard error and the right exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except LlmgateError as error:
-            from llmgate.report.visible import visible
-
-            # Errors quote what servers and endpoints said.
-            click.secho(f"llmgate: {visible(str(error))}", err=True, fg="red")
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.secho(
-                "llmgate: interrupted. What was answered is kept: add --resume --out with the run's folder", err=True
-            )
-            ctx.exit(EXIT_CANNOT_RUN)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
-            click.echo(traceback.format_exc(), err=True)
-            click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
-            ctx.exit(EXIT_CANNOT_RUN)
-
-
-class Group(click.Group):
-    """Commands that report errors in the same way."""
-
-    command_class = Command
-
-
-def run_options(names: frozenset[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the shared options to a command, all or some of them."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(OPTIONS):
-            if names is not None and option.name not in names:
-                continue
-            if option.kind == "flag":
-                function = click.option(f"--{option.name}", option.field, is_flag=True, help=option.help)(function)
-            else:
-                shown = f" [default: {option.default}]" if option.default else ""
-                function = click.option(
-                    f"--{option.name}", option.field, metavar=option.metavar, default=None, help=option.help + shown
-                )(function)
-        return function
-
-    return decorate
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES, help=MAIN_HELP)
@@ -123,6 +61,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
     from llmgate.record.watch import RunLock
+    from llmgate.session.models import check_models
     from llmgate.session.outcome import decide_run, note_baseline, resolve_baseline
     from llmgate.session.plan import plan_paths
     from llmgate.session.progress import LineProgress
@@ -134,6 +73,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     out = out_folder(settings)
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
+    check_models(settings, plan)
     for warning in (one for suite in plan.suites for one in suite.warnings):
         click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
@@ -310,210 +250,6 @@ def promote(uri: str, alias: str, mlflow_uri: str | None) -> None:
     click.echo(f"{promotion.version.uri} {verb} {alias}{before}")
 
 
-BESIDE = click.option(
-    "--beside", type=PATH, metavar="SUITE", help="Suite or folder beside which the lock of a URI lies [default: .]."
-)
-ID_COLUMN = click.option("--id-column", help="Column that names the rows [default: as locked, else id].")
-
-
-@main.group("dataset", cls=Group, help=DATASET_HELP)
-def dataset_group() -> None:
-    """Commands about data."""
-
-
-def lock_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments of the two names of `lock`."""
-    for decorate in (
-        click.option("--check", is_flag=True, help="Only check that the data matches its lock."),
-        click.option(
-            "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="JSON type of a CSV column that is not text."
-        ),
-        ID_COLUMN,
-        BESIDE,
-        click.option("--licence", help="SPDX name of the licence."),
-        click.option("--version", "version", help="The new version. Needed when locked content changed."),
-        click.argument("dataset"),
-    ):
-        function = decorate(function)
-    return function
-
-
-@main.command("lock")
-@lock_options
-def lock(
-    dataset: str,
-    *,
-    version: str | None,
-    licence: str | None,
-    beside: Path | None,
-    id_column: str | None,
-    types: tuple[str, ...],
-    check: bool,
-) -> None:
-    """Write or check the lock of a DATASET: digests of its bytes and of every row. As `llmgate dataset lock`."""
-    from llmgate.session.datasets import check_dataset, find_dataset, lock_dataset, read_types
-
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
-    if check:
-        locked = check_dataset(named)
-    else:
-        locked = lock_dataset(named, version=version, licence=licence, types=read_types(types))
-    click.echo(f"{named.source.name}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
-
-
-dataset_group.add_command(lock)
-
-
-@dataset_group.command("verify")
-@click.argument("datasets", nargs=-1, required=True)
-@BESIDE
-@ID_COLUMN
-def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> None:
-    """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
-    from llmgate.session.datasets import verify
-
-    results = verify(datasets, beside=beside, id_column=id_column)
-    for one in results:
-        if one.lock is None:
-            click.secho(f"refused  {visible_text(str(one.problem))}", fg="red")
-        else:
-            show_lines([f"matches  {one.name}: version {one.lock.version}, {len(one.lock.rows)} rows"])
-    if any(one.lock is None for one in results):
-        sys.exit(EXIT_USAGE)
-
-
-def visible_text(text: str) -> str:
-    """A text of others for a terminal."""
-    from llmgate.report.visible import visible
-
-    return visible(text)
-
-
-@dataset_group.command("diff")
-@click.argument("first")
-@click.argument("second", required=False)
-@click.option("--against", metavar="REF", help="Compare the file with this git revision of it.")
-@BESIDE
-@ID_COLUMN
-@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
-def dataset_diff(
-    first: str, second: str | None, *, against: str | None, beside: Path | None, id_column: str | None, as_json: bool
-) -> None:
-    """List rows added, removed and changed from FIRST to SECOND, by id and field.
-
-    With FIRST alone: since it was locked (by row), or since a git revision (--against REF, by field). Exits with 0
-    whether or not they differ.
-    """
-    from llmgate.session.datasets import compare, compare_with_git, compare_with_lock, find_dataset
-    from llmgate.suite.rowdiff import diff_lines
-
-    if second and against:
-        raise UsageError("a dataset is compared with one other", fix="Give SECOND or --against")
-    named = find_dataset(first, beside=beside, id_column=id_column)
-    if second:
-        diff = compare(named, find_dataset(second, beside=beside, id_column=id_column))
-    else:
-        diff = compare_with_git(named, against) if against else compare_with_lock(named)
-    if as_json:
-        show_json(diff.to_json())
-    else:
-        show_lines(diff_lines(diff))
-
-
-@dataset_group.command("stats")
-@click.argument("dataset")
-@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Slice column; may be repeated.")
-@click.option("--cluster", metavar="COLUMN", help="Column whose rows belong together.")
-@click.option("--text", "texts", multiple=True, metavar="COLUMN", help="Column compared for near-duplicates.")
-@click.option(
-    "--near", type=click.FloatRange(0, 1, min_open=True), default=0.8, show_default=True, help="Least resemblance."
-)
-@BESIDE
-@ID_COLUMN
-@click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
-def dataset_stats_command(
-    dataset: str,
-    *,
-    slices: tuple[str, ...],
-    cluster: str | None,
-    texts: tuple[str, ...],
-    near: float,
-    beside: Path | None,
-    id_column: str | None,
-    as_json: bool,
-) -> None:
-    """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
-    from llmgate.session.datasets import describe, find_dataset
-    from llmgate.suite.datasetstats import stats_lines
-
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
-    described = describe(named, slices=slices, cluster=cluster, texts=texts, near=near)
-    if as_json:
-        show_json({"dataset": described.name, "lock": described.lock_note, **described.stats.to_json()})
-    else:
-        show_lines([f"{described.name}: {described.lock_note}", *stats_lines(described.stats)])
-
-
-@dataset_group.command("sample")
-@click.argument("dataset")
-@click.argument("count", type=click.IntRange(1))
-@click.option("--out", type=PATH, required=True, metavar="FILE", help="The new .jsonl file.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Decides which rows.")
-@click.option("--stratify", metavar="COLUMN", help="Column whose values keep their shares.")
-@BESIDE
-@ID_COLUMN
-def dataset_sample(
-    dataset: str,
-    count: int,
-    *,
-    out: Path,
-    seed: int,
-    stratify: str | None,
-    beside: Path | None,
-    id_column: str | None,
-) -> None:
-    """Write COUNT rows of a DATASET as a dataset of its own, with its lock; the same rows for the same seed."""
-    from llmgate.session.datasets import find_dataset, sample_dataset
-
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
-    locked = sample_dataset(named, out, count, seed=seed, stratify=stratify)
-    click.echo(f"{out}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
-
-
-def show_json(value: object) -> None:
-    """Print JSON, in ASCII: exact for programs, and nothing in it drives a terminal."""
-    import json
-
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
-
-
-def show_lines(lines: Iterable[str]) -> None:
-    """Print lines that hold text of others."""
-    for line in lines:
-        click.echo(visible_text(line))
-
-
-@main.command("import")
-@click.argument("tool", type=click.Choice(["deepeval", "inspect", "lm-eval", "openai-evals", "promptfoo"]))
-@click.argument("path", type=PATH)
-@click.option("--out", type=PATH, default=Path("suites"), show_default=True, help="Folder for the suites.")
-def import_(tool: str, path: Path, out: Path) -> None:
-    """Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
-
-    Writes a suite per prompt or task, its rows and their lock. Nothing is run. Whatever cannot be carried over is
-    named, here and in the suite's comments; the exit code is then 3 instead of 0.
-    """
-    from llmgate.report.visible import visible
-    from llmgate.session.foreign import import_suites
-
-    done = import_suites(tool, path, out)
-    colours = {"good": "green", "warn": "yellow", "plain": None}
-    for line, mood in done.lines():
-        click.secho(visible(line), fg=colours[mood])
-    if not done.imported.complete:
-        sys.exit(EXIT_INCOMPLETE)
-
-
 @main.command(epilog=EXIT_CODES)
 @click.option("--folder", type=PATH, default=Path(".demo"), show_default=True, help="Where models and runs go.")
 def demo(folder: Path) -> None:
@@ -525,3 +261,8 @@ def demo(folder: Path) -> None:
     from llmgate.demo.run import run_demo
 
     sys.exit(run_demo(folder))
+
+
+main.add_command(dataset_group)
+main.add_command(lock)
+main.add_command(import_)

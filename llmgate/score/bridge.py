@@ -19,9 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from llmgate.errors import JudgeError, LlmgateError
 from llmgate.record.schema import Message
-from llmgate.score.asking import LONG_REPLY_TOKENS
 from llmgate.score.loosejson import find_objects
 from llmgate.score.models import JudgeReply, JudgeRequest, Models, ask_judge, embed_texts
+from llmgate.score.question import long_reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -42,21 +42,19 @@ class Bridge:
 
     Attributes:
         models: The models of the run.
-        judge: Which judge.
         home: The loop that the assert came from, None where nothing can be asked yet.
     """
 
     models: Models
-    judge: str = ""
     home: asyncio.AbstractEventLoop | None = None
 
     async def ask(self, request: JudgeRequest, read: Callable[[JudgeReply], T]) -> T:
         """The judge's reply, read; see `ask_judge`."""
-        return await asyncio.wrap_future(self._send(ask_judge(self.models, request, read, judge=self.judge)))
+        return await asyncio.wrap_future(self._send(ask_judge(self.models, request, read)))
 
     def ask_now(self, request: JudgeRequest, read: Callable[[JudgeReply], T]) -> T:
         """The same for code that cannot await."""
-        return self._send(ask_judge(self.models, request, read, judge=self.judge)).result(LONGEST_WAIT_S)
+        return self._send(ask_judge(self.models, request, read)).result(LONGEST_WAIT_S)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """A vector for each text; see `embed_texts`."""
@@ -73,19 +71,18 @@ class Bridge:
         return asyncio.run_coroutine_threadsafe(work, self.home)
 
 
-async def run_foreign(name: str, work: Callable[[Bridge], Awaitable[T]], models: Models, *, judge: str = "") -> T:
+async def run_foreign(name: str, work: Callable[[Bridge], Awaitable[T]], models: Models) -> T:
     """Runs a metric on the loop for foreign metrics.
 
     Args:
         name: Of the metric, for messages.
         work: The metric's coroutine, given the way to the models.
         models: The models of the run.
-        judge: Which judge.
 
     Raises:
         JudgeError: If the metric raised anything.
     """
-    bridge = Bridge(models, judge, asyncio.get_running_loop())
+    bridge = Bridge(models, asyncio.get_running_loop())
 
     async def guarded() -> T:
         try:
@@ -117,7 +114,7 @@ def foreign_request(
         schema: The form of the reply, None for free text.
         top_logprobs: How many alternatives of each token to report.
     """
-    sampling = replace(models.sampling, max_tokens=max(models.sampling.max_tokens, LONG_REPLY_TOKENS))
+    sampling = replace(models.sampling, max_tokens=long_reply(models.sampling.max_tokens))
     return JudgeRequest(
         messages=(Message(role="user", content=prompt),),
         schema=None if schema is None else schema.model_json_schema(),

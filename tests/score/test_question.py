@@ -8,12 +8,12 @@ import jsonschema
 import pytest
 
 from llmgate.errors import JudgeError
-from llmgate.score.asking import all_of, as_flag, as_items, as_text, as_texts, holds, read_object
 from llmgate.score.check import ConsultKind
 from llmgate.score.claims import CLAIMS, SUPPORT, find_support
-from llmgate.score.cosine import cosine
 from llmgate.score.kinds import KINDS
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models
+from llmgate.score.reply import agreed_object, as_flag, as_items, as_text, as_texts, holds
+from llmgate.score.together import all_of
 
 
 def reply(content: object) -> JudgeReply:
@@ -21,8 +21,10 @@ def reply(content: object) -> JudgeReply:
 
 
 def test_the_fixed_words_come_first_and_the_material_last() -> None:
-    models = Models(sampling=JudgeSampling(seed=5))
-    first, second = (SUPPORT.request({"context": text, "statements": "s"}, models, seed=2) for text in ("a", "b"))
+    sampling = JudgeSampling(seed=5)
+    first, second = (
+        SUPPORT.request(case={"context": text, "statements": "s"}, sampling=sampling, seed=2) for text in ("a", "b")
+    )
     assert first.messages[0] == second.messages[0]
     assert first.messages[1] != second.messages[1]
     assert (first.sampling.max_tokens, first.sampling.seed, first.sampling.temperature) == (4096, 7, 0.0)
@@ -31,8 +33,8 @@ def test_the_fixed_words_come_first_and_the_material_last() -> None:
 
 @pytest.mark.parametrize(("verdict", "longest"), [(100, 400), (400, 1600), (1024, 4096), (2000, 4096), (9000, 9000)])
 def test_long_replies_follow_the_suites_limit(verdict: int, longest: int) -> None:
-    models = Models(sampling=JudgeSampling(max_tokens=verdict))
-    assert SUPPORT.request({"context": "a"}, models).sampling.max_tokens == longest
+    sampling = JudgeSampling(max_tokens=verdict)
+    assert SUPPORT.request(case={"context": "a"}, sampling=sampling).sampling.max_tokens == longest
 
 
 def test_every_prompt_shows_its_schema_and_is_part_of_the_identity() -> None:
@@ -83,10 +85,10 @@ def test_which_replies_are_read_as_json(content: object, *, is_json: bool) -> No
 
 
 def test_two_objects_must_agree() -> None:
-    assert read_object(reply('{"a": 1} and {"b": 2} and {"a": 1}'), "a") == {"a": 1}
+    assert agreed_object(reply('{"a": 1} and {"b": 2} and {"a": 1}'), "a") == {"a": 1}
     for content in ('{"a": 1} {"a": 2}', "none", {"b": 1}, [1], None, '{"a": 1'):
         with pytest.raises(JudgeError):
-            read_object(reply(content), "a")
+            agreed_object(reply(content), "a")
 
 
 @pytest.mark.parametrize("value", [2, -1, 0.5, "1", "yes", None, [], [1], {}, float("nan")])
@@ -109,10 +111,3 @@ def test_lists_and_texts_are_what_they_say() -> None:
     for one in texts:
         with pytest.raises(JudgeError):
             as_text({"v": one}, "v")
-
-
-def test_cosine_of_vectors_without_direction_is_not_a_number() -> None:
-    assert cosine([1, 2], [2, 4]) == pytest.approx(1)
-    assert cosine([1, 0], [0, 1]) == 0
-    assert cosine([1, 0], [-1, 0]) == -1
-    assert str(cosine([0, 0], [1, 0])) == "nan"

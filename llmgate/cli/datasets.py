@@ -1,0 +1,186 @@
+"""`llmgate dataset` and `llmgate lock`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmgate.cli.frame import PATH, Command, Group, show_json, show_lines, visible_text
+from llmgate.errors import EXIT_USAGE, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["dataset_group", "lock"]
+
+BESIDE = click.option(
+    "--beside", type=PATH, metavar="SUITE", help="Suite or folder beside which the lock of a URI lies [default: .]."
+)
+ID_COLUMN = click.option("--id-column", help="Column that names the rows [default: as locked, else id].")
+
+
+DATASET_HELP = """Lock, verify, compare, describe and sample datasets.
+
+A dataset is a .jsonl, .csv or .parquet file, hf://datasets/OWNER/NAME/FILE@COMMIT, mlflow:datasets/NAME,
+mlflow:runs/RUN_ID/NAME, or a suite file, which stands for its dataset.
+"""
+
+
+@click.group("dataset", cls=Group, help=DATASET_HELP)
+def dataset_group() -> None:
+    """Commands about data."""
+
+
+def lock_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments of the two names of `lock`."""
+    for decorate in (
+        click.option("--check", is_flag=True, help="Only check that the data matches its lock."),
+        click.option(
+            "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="JSON type of a CSV column that is not text."
+        ),
+        ID_COLUMN,
+        BESIDE,
+        click.option("--licence", help="SPDX name of the licence."),
+        click.option("--version", "version", help="The new version. Needed when locked content changed."),
+        click.argument("dataset"),
+    ):
+        function = decorate(function)
+    return function
+
+
+@click.command("lock", cls=Command)
+@lock_options
+def lock(
+    dataset: str,
+    *,
+    version: str | None,
+    licence: str | None,
+    beside: Path | None,
+    id_column: str | None,
+    types: tuple[str, ...],
+    check: bool,
+) -> None:
+    """Write or check the lock of a DATASET: digests of its bytes and of every row. As `llmgate dataset lock`."""
+    from llmgate.session.datasets import check_dataset, find_dataset, lock_dataset, read_types
+
+    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    if check:
+        locked = check_dataset(named)
+    else:
+        locked = lock_dataset(named, version=version, licence=licence, types=read_types(types))
+    click.echo(f"{named.source.name}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
+
+
+dataset_group.add_command(lock)
+
+
+@dataset_group.command("verify")
+@click.argument("datasets", nargs=-1, required=True)
+@BESIDE
+@ID_COLUMN
+def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> None:
+    """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
+    from llmgate.session.datasets import verify
+
+    results = verify(datasets, beside=beside, id_column=id_column)
+    for one in results:
+        if one.lock is None:
+            click.secho(f"refused  {visible_text(str(one.problem))}", fg="red")
+        else:
+            show_lines([f"matches  {one.name}: version {one.lock.version}, {len(one.lock.rows)} rows"])
+    if any(one.lock is None for one in results):
+        sys.exit(EXIT_USAGE)
+
+
+@dataset_group.command("diff")
+@click.argument("first")
+@click.argument("second", required=False)
+@click.option("--against", metavar="REF", help="Compare the file with this git revision of it.")
+@BESIDE
+@ID_COLUMN
+@click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
+def dataset_diff(
+    first: str, second: str | None, *, against: str | None, beside: Path | None, id_column: str | None, as_json: bool
+) -> None:
+    """List rows added, removed and changed from FIRST to SECOND, by id and field.
+
+    With FIRST alone: since it was locked (by row), or since a git revision (--against REF, by field). Exits with 0
+    whether or not they differ.
+    """
+    from llmgate.session.datasets import compare, compare_with_git, compare_with_lock, find_dataset
+    from llmgate.suite.rowdiff import diff_lines
+
+    if second and against:
+        raise UsageError("a dataset is compared with one other", fix="Give SECOND or --against")
+    named = find_dataset(first, beside=beside, id_column=id_column)
+    if second:
+        diff = compare(named, find_dataset(second, beside=beside, id_column=id_column))
+    else:
+        diff = compare_with_git(named, against) if against else compare_with_lock(named)
+    if as_json:
+        show_json(diff.to_json())
+    else:
+        show_lines(diff_lines(diff))
+
+
+@dataset_group.command("stats")
+@click.argument("dataset")
+@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Slice column; may be repeated.")
+@click.option("--cluster", metavar="COLUMN", help="Column whose rows belong together.")
+@click.option("--text", "texts", multiple=True, metavar="COLUMN", help="Column compared for near-duplicates.")
+@click.option(
+    "--near", type=click.FloatRange(0, 1, min_open=True), default=0.8, show_default=True, help="Least resemblance."
+)
+@BESIDE
+@ID_COLUMN
+@click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
+def dataset_stats_command(
+    dataset: str,
+    *,
+    slices: tuple[str, ...],
+    cluster: str | None,
+    texts: tuple[str, ...],
+    near: float,
+    beside: Path | None,
+    id_column: str | None,
+    as_json: bool,
+) -> None:
+    """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
+    from llmgate.session.datasets import describe, find_dataset
+    from llmgate.suite.datasetstats import stats_lines
+
+    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    described = describe(named, slices=slices, cluster=cluster, texts=texts, near=near)
+    if as_json:
+        show_json({"dataset": described.name, "lock": described.lock_note, **described.stats.to_json()})
+    else:
+        show_lines([f"{described.name}: {described.lock_note}", *stats_lines(described.stats)])
+
+
+@dataset_group.command("sample")
+@click.argument("dataset")
+@click.argument("count", type=click.IntRange(1))
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="The new .jsonl file.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides which rows.")
+@click.option("--stratify", metavar="COLUMN", help="Column whose values keep their shares.")
+@BESIDE
+@ID_COLUMN
+def dataset_sample(
+    dataset: str,
+    count: int,
+    *,
+    out: Path,
+    seed: int,
+    stratify: str | None,
+    beside: Path | None,
+    id_column: str | None,
+) -> None:
+    """Write COUNT rows of a DATASET as a dataset of its own, with its lock; the same rows for the same seed."""
+    from llmgate.session.datasets import find_dataset, sample_dataset
+
+    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    locked = sample_dataset(named, out, count, seed=seed, stratify=stratify)
+    click.echo(f"{out}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")

@@ -1,0 +1,36 @@
+"""`llmgate import`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from llmgate.cli.frame import PATH, Command
+
+__all__ = ["import_"]
+
+EXIT_INCOMPLETE = 3
+"""`llmgate import` left something out."""
+
+
+@click.command("import", cls=Command)
+@click.argument("tool", type=click.Choice(["deepeval", "inspect", "lm-eval", "openai-evals", "promptfoo"]))
+@click.argument("path", type=PATH)
+@click.option("--out", type=PATH, default=Path("suites"), show_default=True, help="Folder for the suites.")
+def import_(tool: str, path: Path, out: Path) -> None:
+    """Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
+
+    Writes a suite per prompt or task, its rows and their lock. Nothing is run. Whatever cannot be carried over is
+    named, here and in the suite's comments; the exit code is then 3 instead of 0.
+    """
+    from llmgate.report.visible import visible
+    from llmgate.session.foreign import import_suites
+
+    done = import_suites(tool, path, out)
+    colours = {"good": "green", "warn": "yellow", "plain": None}
+    for line, mood in done.lines():
+        click.secho(visible(line), fg=colours[mood])
+    if not done.imported.complete:
+        sys.exit(EXIT_INCOMPLETE)

@@ -1,0 +1,94 @@
+"""What all commands share: how errors end, shared options, and printing text of others."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmgate.errors import EXIT_CANNOT_RUN, LlmgateError
+from llmgate.session.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["EXIT_CODES", "PATH", "Command", "Group", "run_options", "show_json", "show_lines", "visible_text"]
+
+EXIT_CODES = """
+\b
+Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
+"""
+PATH = click.Path(path_type=Path)
+
+
+class Command(click.Command):
+    """Turns llmgate's errors into one line on standard error and the right exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except LlmgateError as error:
+            from llmgate.report.visible import visible
+
+            # Errors quote what servers and endpoints said.
+            click.secho(f"llmgate: {visible(str(error))}", err=True, fg="red")
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.secho(
+                "llmgate: interrupted. What was answered is kept: add --resume --out with the run's folder", err=True
+            )
+            ctx.exit(EXIT_CANNOT_RUN)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+            click.echo(traceback.format_exc(), err=True)
+            click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
+            ctx.exit(EXIT_CANNOT_RUN)
+
+
+class Group(click.Group):
+    """Commands that report errors in the same way."""
+
+    command_class = Command
+
+
+def run_options(names: frozenset[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the shared options to a command, all or some of them."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(OPTIONS):
+            if names is not None and option.name not in names:
+                continue
+            if option.kind == "flag":
+                function = click.option(f"--{option.name}", option.field, is_flag=True, help=option.help)(function)
+            else:
+                shown = f" [default: {option.default}]" if option.default else ""
+                function = click.option(
+                    f"--{option.name}", option.field, metavar=option.metavar, default=None, help=option.help + shown
+                )(function)
+        return function
+
+    return decorate
+
+
+def visible_text(text: str) -> str:
+    """A text of others for a terminal."""
+    from llmgate.report.visible import visible
+
+    return visible(text)
+
+
+def show_json(value: object) -> None:
+    """Print JSON, in ASCII: exact for programs, and nothing in it drives a terminal."""
+    import json
+
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines that hold text of others."""
+    for line in lines:
+        click.echo(visible_text(line))

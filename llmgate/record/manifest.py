@@ -1,0 +1,139 @@
+"""What a run was: who answered, who judged, what was asked, where and when. Written before the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from llmgate.record.policy import Policy
+
+__all__ = [
+    "RECORD_MAJOR",
+    "RECORD_MINOR",
+    "Hardware",
+    "JudgeIdentity",
+    "Manifest",
+    "ModelIdentity",
+    "ServerIdentity",
+    "SuiteIdentity",
+]
+
+RECORD_MAJOR = 1
+"""Readers refuse a record with another major version."""
+RECORD_MINOR = 1
+"""Readers ignore what a newer minor version added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model answered.
+
+    Attributes:
+        name: The name that requests use.
+        source: Model folder or endpoint URL, as given.
+        weights_digest: SHA-256 over the model folder's file manifest; None when only an endpoint is known.
+        registry_uri: For example `models:/support-bot/7`, where the run was started for a registered version.
+    """
+
+    name: str
+    source: str
+    weights_digest: str | None = None
+    registry_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerIdentity:
+    """What served it. `owned` is whether llmgate started it."""
+
+    engine: str
+    version: str | None = None
+    owned: bool
+    flags: tuple[str, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeIdentity:
+    """Which judge scored: model, prompt and sampling. Two runs with different judges are not comparable."""
+
+    model: str
+    prompt_digest: str
+    sampling: Mapping[str, float | int | str]
+    weights_digest: str | None = None
+    source: str = ""
+    """Its folder or endpoint, for readers; the same judge may be reached in two ways."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteIdentity:
+    """Which questions were asked. `digest` covers prompt, sampling, asserts and dataset, not the gate policy."""
+
+    name: str
+    version: str
+    digest: str
+    path: str
+    dataset_version: str
+    dataset_digest: str
+    cases: int
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """Where it ran."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpus: tuple[str, ...] = ()
+    driver: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Identities, digests, versions, hardware and seeds of one run; written before the first request."""
+
+    run_id: str
+    created_at: str
+    """UTC, ISO 8601."""
+    llmgate_version: str
+    model: ModelIdentity
+    server: ServerIdentity
+    judge: JudgeIdentity | None = None
+    judges: Mapping[str, JudgeIdentity] = field(default_factory=dict)
+    """Further judges by the names that suites give them, such as the members of a panel."""
+    embedding: ModelIdentity | None = None
+    """The embedding model, where asserts needed one."""
+    suites: tuple[SuiteIdentity, ...]
+    cases_digest: str
+    policy: Policy
+    hardware: Hardware
+    packages: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    concurrency: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Free facts for the reader: git commit, branch, CI run."""
+    major: int = RECORD_MAJOR
+    minor: int = RECORD_MINOR
+
+    @property
+    def self_judges(self) -> tuple[str, ...]:
+        """Names of the judges that are the model under test itself, which tends to favour its own answers.
+
+        The weights decide where both are known. Otherwise it is the same model if it goes by the same name at the
+        same place; nothing is said about one model that is served twice.
+
+        Reference: Panickssery et al. (2024), LLM Evaluators Recognize and Favor Their Own Generations, arXiv
+        2404.13076.
+        """
+        judges = {"": self.judge, **self.judges}
+        return tuple(
+            name or judge.model
+            for name, judge in judges.items()
+            if judge is not None
+            and (
+                judge.weights_digest == self.model.weights_digest
+                if judge.weights_digest and self.model.weights_digest
+                else (judge.model, judge.source.rstrip("/")) == (self.model.name, self.model.source.rstrip("/"))
+            )
+        )
