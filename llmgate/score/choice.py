@@ -74,7 +74,7 @@ def _choice(spec: AssertSpec) -> Evaluate:
 
 def _letter(spec: AssertSpec, value: object, letters: str) -> str:
     """A letter as written, or the letter of an index that counts from 0."""
-    if jsvalues.is_number(value) and value == int(value) and 0 <= value < len(letters):
+    if jsvalues.is_number(value) and 0 <= value < len(letters) and value == int(value):
         return letters[int(value)]
     text = value.strip().strip("()").upper() if isinstance(value, str) else ""
     if len(text) == 1 and text in letters:

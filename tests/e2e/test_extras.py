@@ -55,7 +55,7 @@ REPLIES: dict[str, dict[str, Any]] = {
 def answer(body: dict[str, Any]) -> str:
     if "response_format" not in body:
         return "Yes, for 30 days."
-    assert body["max_tokens"] == 4096
+    assert body["max_tokens"] == 1600  # four times what the suite gives a verdict
     return json.dumps(REPLIES[body["response_format"]["json_schema"]["schema"]["title"]])
 
 

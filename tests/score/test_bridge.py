@@ -128,7 +128,7 @@ def test_a_cancelled_assert_ends_its_metric() -> None:
 
 def test_requests_are_long_enough_and_carry_the_schema() -> None:
     request = foreign_request("p", Models(sampling=JudgeSampling(max_tokens=64)), schema=Verdict, top_logprobs=20)
-    assert request.sampling.max_tokens == 4096
+    assert request.sampling.max_tokens == 256
     assert request.body["top_logprobs"] == 20
     assert request.schema is not None
     assert request.schema["title"] == "Verdict"

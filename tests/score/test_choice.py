@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from llmgate import evaluate_assert
 from llmgate.score.choice import chosen
 
 
-@pytest.mark.parametrize("value", ["", "AB", "Z", 10, -1, 1.5, None, True, [], {"a": 1}, "11"])
+@pytest.mark.parametrize("value", ["", "AB", "Z", 10, -1, 1.5, math.inf, math.nan, None, True, [], {"a": 1}, "11"])
 def test_values_that_are_no_letter_are_errors(value: object) -> None:
     assert evaluate_assert({"type": "choice", "value": value}, "B").outcome == "error"
     assert evaluate_assert({"type": "not-choice", "value": value}, "B").outcome == "error"

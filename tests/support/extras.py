@@ -14,12 +14,6 @@ __all__ = ["ROOT", "extra_python"]
 
 ROOT = Path(__file__).parents[2]
 
-PINS = {
-    # Later versions of langchain-community and older ones of the two clients break the import of ragas 0.4.3.
-    "ragas": ["ragas==0.4.3", "langchain-community<0.4.2", "instructor>=1.11", "openai>=2"],
-    "deepeval": ["deepeval==4.3.1"],
-}
-
 
 def extra_python(extra: str) -> Path:
     """The Python of an environment with this checkout and one extra.
@@ -35,14 +29,14 @@ def extra_python(extra: str) -> Path:
     )
     folder.mkdir(parents=True, exist_ok=True)
     python, ready = folder / "bin" / "python", folder / "installed.json"
-    wanted = json.dumps([str(ROOT), (ROOT / "pyproject.toml").read_text(encoding="utf-8"), PINS[extra]])
+    wanted = json.dumps([str(ROOT), (ROOT / "pyproject.toml").read_text(encoding="utf-8")])
     with (folder / "lock").open("w", encoding="utf-8") as lock:
         # Workers of one run share it.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
             if not python.exists():
                 venv.create(folder, with_pip=True)
-            command: list[str | Path] = [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[{extra}]", *PINS[extra]]
+            command: list[str | Path] = [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[{extra}]"]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=1800)
             ready.write_text(wanted, encoding="utf-8")
     return python
