@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from llmgate.gate.decision import Flip, MetricDecision, Verdict
 from llmgate.gate.foresight import pass_chances
 from llmgate.gate.reasons import metric_reason
+from llmgate.stats.sums import mean_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from llmgate.gate.measure import Measured
+    from llmgate.gate.pairing import Pairs
 
-__all__ = ["conclude", "flips_of"]
+__all__ = ["FLIPS_LISTED", "conclude", "flips_of"]
+
+FLIPS_LISTED = 1_000
+"""Of one metric; a decision on a million items is to be read by people and diffed by tools."""
 
 
 def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> MetricDecision:
@@ -33,6 +38,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     verdict = _verdict(measured, adjusted)
     main = measured.comparison or measured.floor
     unchanged, lost = pass_chances(measured)
+    better, worse = _changes(pairs)
     barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
     return MetricDecision(
         suite=policy.suite,
@@ -51,9 +57,9 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         min=policy.min,
         expected=pairs.expected if pairs else 0,
         evaluated=len(pairs.item_ids) if pairs else 0,
-        errors=len(pairs.errors) if pairs else 0,
-        better=sum(flip.delta > 0 for flip in flips_of(measured)),
-        worse=sum(flip.delta < 0 for flip in flips_of(measured)),
+        errors=pairs.errors.count if pairs else 0,
+        better=better,
+        worse=worse,
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
@@ -63,16 +69,32 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
 
 
 def flips_of(measured: Measured) -> tuple[Flip, ...]:
-    """The cases whose score changed, by id."""
+    """The cases whose score changed, by id; of more than `FLIPS_LISTED` those that lost most (gained least)."""
     pairs = measured.pairs
     if pairs is None or pairs.champion is None:
         return ()
-    scores = zip(pairs.item_ids, pairs.champion.tolist(), pairs.candidate.tolist(), strict=True)
+    deltas = pairs.candidate - pairs.champion
+    changed = np.flatnonzero(deltas)
+    if len(changed) > FLIPS_LISTED:
+        losses = changed[np.argsort(deltas[changed], kind="stable")[:FLIPS_LISTED]]
+        changed = np.sort(losses)
     return tuple(
-        Flip(suite=measured.policy.suite, case=case, metric=measured.policy.metric, champion=old, candidate=new)
-        for case, old, new in scores
-        if old != new
+        Flip(
+            suite=measured.policy.suite,
+            case=pairs.item_ids[i],
+            metric=measured.policy.metric,
+            champion=float(pairs.champion[i]),
+            candidate=float(pairs.candidate[i]),
+        )
+        for i in changed.tolist()
     )
+
+
+def _changes(pairs: Pairs | None) -> tuple[int, int]:
+    """How many scores are better and worse than the champion's."""
+    if pairs is None or pairs.champion is None:
+        return 0, 0
+    return int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
 
 
 def _verdict(measured: Measured, adjusted: tuple[float, ...]) -> Verdict:
@@ -91,4 +113,4 @@ def _reference(measured: Measured) -> Literal["champion", "threshold", "none"]:
 
 
 def _mean(scores: NDArray[np.float64] | None) -> float | None:
-    return None if scores is None or len(scores) == 0 else math.fsum(scores) / len(scores)
+    return None if scores is None or len(scores) == 0 else mean_of(scores)

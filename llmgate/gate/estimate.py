@@ -14,8 +14,6 @@ from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tan
 from llmgate.stats.unseen import widen_for_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
     from numpy.typing import NDArray
 
     from llmgate.gate.pairing import Pairs
@@ -98,10 +96,10 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Findi
 
 
 def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: float, ceiling: float) -> Interval:
-    if pairs.clusters is not None and len(set(pairs.clusters)) < 2:
+    if pairs.clusters is not None and np.all(pairs.clusters == pairs.clusters[0]):
         raise UndefinedError(f"all {len(values)} cases belong to one cluster, so their spread is unknown")
     interval = None
-    if not np.all(values == values[0]):
+    if len(values) and not np.all(values == values[0]):
         rng = np.random.default_rng(pairs.seed)
         if pairs.clusters is not None:
             interval = _clustered(values, pairs.clusters, alpha, rng)
@@ -120,9 +118,9 @@ def _independent(values: NDArray[np.float64], alpha: float, rng: np.random.Gener
 
 
 def _clustered(
-    values: NDArray[np.float64], clusters: Sequence[Hashable], alpha: float, rng: np.random.Generator
+    values: NDArray[np.float64], clusters: NDArray[np.int64], alpha: float, rng: np.random.Generator
 ) -> Interval:
-    groups = len(set(clusters))
+    groups = len(np.unique(clusters))
     try:
         robust = cluster_t(values, clusters, alpha=alpha)
     except UndefinedError:

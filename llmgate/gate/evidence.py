@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
-from llmgate.record.scores import ItemScore, ScoreTable
+from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,16 +55,15 @@ def gather(record: Record, policy: Policy) -> Evidence:
     that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
     ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
     """
-    tables = tuple(
-        ScoreTable(
-            suite=metric.suite,
-            metric=metric.metric,
-            items=tuple(_item(record, case, metric) for case in record.cases if _feeds(case, metric)),
-        )
-        for metric in policy.metrics
-    )
+    shared: dict[tuple[str, ...], Items] = {}
+    tables = []
+    for metric in policy.metrics:
+        cases = [case for case in record.cases if _feeds(case, metric)]
+        key = (metric.suite, *(case.case for case in cases))
+        items = shared.setdefault(key, _items(cases))
+        tables.append(_table(record, cases, metric, items))
     return Evidence(
-        tables=tables,
+        tables=tuple(tables),
         required_failures=_required_failures(record),
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
@@ -101,7 +102,27 @@ def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
-def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
+def _items(cases: Sequence[PlannedCase]) -> Items:
+    """The cases with their clusters and slices; metrics that the same cases feed share them."""
+    fields = sorted({name for case in cases for name in case.slices})
+    return Items.of(
+        [case.case for case in cases],
+        clusters=[case.cluster for case in cases],
+        slices={name: [case.slices.get(name) for case in cases] for name in fields},
+    )
+
+
+def _table(record: Record, cases: Sequence[PlannedCase], metric: MetricPolicy, items: Items) -> ScoreTable:
+    scores, errors = np.full(len(cases), np.nan), {}
+    for i, case in enumerate(cases):
+        try:
+            scores[i] = _case_score(record, case, metric)
+        except UndefinedError as error:
+            errors[i] = error.what
+    return ScoreTable(suite=metric.suite, metric=metric.metric, items=items, scores=scores, errors=errors)
+
+
+def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> float:
     scores = []
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
@@ -109,11 +130,11 @@ def _item(record: Record, case: PlannedCase, metric: MetricPolicy) -> ItemScore:
             scores.append(_answer_score(result, metric, case.threshold))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
-            return ItemScore(item_id=case.case, score=None, cluster=case.cluster, error=f"{error.what}{at}")
+            raise UndefinedError(f"{error.what}{at}") from error
     if not scores:
-        return ItemScore(item_id=case.case, score=None, cluster=case.cluster, error="planned without a repeat")
+        raise UndefinedError("planned without a repeat")
     # The mean of 0/1 scores must stay exactly 0 or 1 where all repeats agree.
-    return ItemScore(item_id=case.case, score=math.fsum(scores) / len(scores), cluster=case.cluster)
+    return math.fsum(scores) / len(scores)
 
 
 def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:

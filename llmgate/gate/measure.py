@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.pairing import Pairs, pair_up
-from llmgate.gate.wording import count, name_some, points
+from llmgate.gate.wording import count, points
 from llmgate.record.policy import MetricPolicy
 
 if TYPE_CHECKING:
@@ -62,10 +64,10 @@ def measure(policy: MetricPolicy, candidate: Evidence, champion: Evidence | None
     where = f"{policy.suite}::gate::{policy.metric}"
     mine = candidate.table(policy.suite, policy.metric)
     theirs = None if champion is None else champion.table(policy.suite, policy.metric)
-    if mine is None or not mine.items:
+    if mine is None or not len(mine.items):
         problem = Problem(where=where, what="the candidate has no scores on this metric", fix="Run the suite")
         return Measured(policy=policy, problem=problem)
-    if champion is not None and (theirs is None or not theirs.items):
+    if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
     return _test(policy, pair_up(mine, theirs), where)
@@ -88,7 +90,7 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
         margin, note = default_margin(pairs.expected)
         notes.append(note)
     if pairs.clusters is not None:
-        notes.append(f"{count(len(set(pairs.clusters)), 'cluster')} of cases that belong together.")
+        notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
     comparison = floor = None
     problem = _unevaluated(policy, pairs, where)
     try:
@@ -105,12 +107,12 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
 
 
 def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | None:
-    if pairs.errors:
+    if pairs.errors.count:
         noun = "case" if pairs.champion is None else "pair"
-        what = f"{len(pairs.errors):,} of {count(pairs.expected, noun)} could not be evaluated"
+        what = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
         return Problem(
             where=where,
-            what=f"{what}: {name_some(pairs.errors)}",
+            what=f"{what}: {pairs.errors}",
             fix="Ask them again: add --resume and --out with the folder of the run",
         )
     if pairs.champion is None and policy.min is None:

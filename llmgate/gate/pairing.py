@@ -1,24 +1,68 @@
-"""Two score tables become pairs; what has no partner becomes an error, never a gap."""
+"""Two sides become pairs; what has no partner becomes an error, never a gap.
+
+Items are matched once per sheet, scores are gathered once per metric.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmgate.errors import NotComparableError
+from llmgate.record.scores import NO_LABEL, Labels
 
 if TYPE_CHECKING:
-    from llmgate.record.scores import ItemScore, ScoreTable
+    from llmgate.record.scores import Items, ScoreTable
 
-__all__ = ["Pairs", "pair_up"]
+__all__ = ["Errors", "Match", "Pairs", "match_items", "pair_up"]
+
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Items that are expected but not evaluated.
+
+    Attributes:
+        count: How many.
+        named: `id (why)` of the first few of them.
+    """
+
+    count: int = 0
+    named: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The few, and how many more there are."""
+        left = self.count - len(self.named)
+        return ", ".join(self.named) + (f" and {left:,} more" if left else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Match:
+    """Which item of one side is which of the other.
+
+    Attributes:
+        ids: Shape (n,): every id that either side knows, sorted.
+        mine: Shape (n,): its index on the candidate's side, −1 where it is missing.
+        theirs: The same for the champion, None without one.
+        clusters: Cluster codes, shape (n,), where at least two items share one, else None. An item without a key is
+            its own cluster.
+        slices: Field name to the items' values.
+    """
+
+    ids: NDArray[np.object_]
+    mine: NDArray[np.int64]
+    theirs: NDArray[np.int64] | None
+    clusters: NDArray[np.int64] | None
+    slices: Mapping[str, Labels]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pairs:
     """The cases that could be evaluated, sorted by id, and those that could not.
 
@@ -26,17 +70,22 @@ class Pairs:
         item_ids: n ids.
         candidate: Scores, shape (n,).
         champion: Scores of the champion on the same cases, None without one.
-        clusters: Cluster keys where at least two cases share one, else None. A case without a key is its own cluster.
+        clusters: Cluster codes, shape (n,), where at least two cases share one, else None.
+        slices: Field name to the cases' values.
+        human: Differences of what people say, candidate − champion, shape (n,), NaN where not both answers were
+            labelled; without a champion what people say of the candidate. None without labels.
         expected: Cases that either side knows.
-        errors: `id (why)` of every case that is expected but not evaluated.
+        errors: Every case that is expected but not evaluated.
     """
 
-    item_ids: tuple[str, ...]
+    item_ids: NDArray[np.object_]
     candidate: NDArray[np.float64]
     champion: NDArray[np.float64] | None
-    clusters: tuple[Hashable, ...] | None
+    clusters: NDArray[np.int64] | None = None
+    slices: Mapping[str, Labels]
+    human: NDArray[np.float64] | None = None
     expected: int
-    errors: tuple[str, ...]
+    errors: Errors
 
     @property
     def binary(self) -> bool:
@@ -54,60 +103,202 @@ class Pairs:
         """A seed that belongs to these data, so that deciding again gives the same bytes."""
         digest = hashlib.sha256()
         for side in (self.candidate, self.champion):
-            digest.update(b"" if side is None else side.astype("<f8").tobytes())
-        digest.update(repr(self.clusters).encode())
+            digest.update(b"" if side is None else np.ascontiguousarray(side, dtype="<f8").tobytes())
+        digest.update(b"" if self.clusters is None else np.ascontiguousarray(self.clusters, dtype="<i8").tobytes())
         return int.from_bytes(digest.digest()[:16], "big")
 
+    def where(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Some of the cases, as a comparison of their own.
 
-def pair_up(candidate: ScoreTable, champion: ScoreTable | None) -> Pairs:
-    """Match two tables by item id, or take one as it is.
+        Args:
+            chosen: Shape (n,).
+        """
+        indices = np.flatnonzero(chosen)
+        return replace(
+            self,
+            item_ids=self.item_ids[indices],
+            candidate=self.candidate[indices],
+            champion=None if self.champion is None else self.champion[indices],
+            clusters=None if self.clusters is None else shared(self.clusters[indices]),
+            slices={name: labels.taken(indices) for name, labels in self.slices.items()},
+            human=None if self.human is None else self.human[indices],
+            expected=len(indices),
+            errors=Errors(),
+        )
+
+
+def match_items(candidate: Items, champion: Items | None, *, where: str) -> Match:
+    """Match the items of two sides by id, or take one side as it is.
+
+    Args:
+        candidate: The candidate's items.
+        champion: The champion's, None without one.
+        where: Names the two in messages.
+
+    Raises:
+        NotComparableError: If the two put an item that both have into different clusters.
+    """
+    if champion is None or same_ids(candidate, champion):
+        ids, mine = in_order(candidate.ids)
+        theirs = None if champion is None else mine
+    else:
+        ids, mine, theirs = join(candidate.ids, champion.ids)
+    if champion is not None and theirs is not None:
+        check_clusters(candidate, champion, (mine, theirs), ids, where)
+    return Match(
+        ids=ids,
+        mine=mine,
+        theirs=theirs,
+        clusters=cluster_codes(candidate, mine),
+        slices={name: taken(labels, mine) for name, labels in candidate.slices.items()},
+    )
+
+
+def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | None = None) -> Pairs:
+    """Gather one metric's scores of two sides, or of one.
+
+    Args:
+        candidate: The candidate's scores.
+        champion: The champion's, None without one.
+        match: How their items match, where that is known already.
 
     Raises:
         NotComparableError: If the two put the same case into different clusters.
     """
-    new = {item.item_id: item for item in candidate.items}
-    old = None if champion is None else {item.item_id: item for item in champion.items}
-    ids, errors, scores, baseline, clusters = [], [], [], [], []
-    everyone = sorted(new.keys() | (old.keys() if old is not None else set()))
-    for item_id in everyone:
-        mine, theirs = new.get(item_id), None if old is None else old.get(item_id)
-        if mine is None or mine.score is None:
-            errors.append(f"{item_id} ({_why(mine, 'candidate' if old is not None else '')})")
-        elif old is None:
-            ids.append(item_id)
-            scores.append(mine.score)
-            clusters.append(_cluster(mine))
-        elif theirs is None or theirs.score is None:
-            errors.append(f"{item_id} ({_why(theirs, 'champion')})")
-        else:
-            _same_cluster(mine, theirs, candidate)
-            ids.append(item_id)
-            scores.append(mine.score)
-            baseline.append(theirs.score)
-            clusters.append(_cluster(mine))
-    return Pairs(
-        item_ids=tuple(ids),
-        candidate=np.array(scores, dtype=np.float64),
-        champion=None if old is None else np.array(baseline, dtype=np.float64),
-        clusters=tuple(clusters) if len(set(clusters)) < len(clusters) else None,
-        expected=len(everyone),
-        errors=tuple(errors),
+    if match is None:
+        theirs = None if champion is None else champion.items
+        match = match_items(candidate.items, theirs, where=f"{candidate.suite}::{candidate.metric}")
+    mine = gathered(candidate.scores, match.mine)
+    other = None if champion is None or match.theirs is None else gathered(champion.scores, match.theirs)
+    whole = ~np.isnan(mine) if other is None else ~(np.isnan(mine) | np.isnan(other))
+    pairs = Pairs(
+        item_ids=match.ids,
+        candidate=mine,
+        champion=other,
+        clusters=match.clusters,
+        slices=match.slices,
+        human=human_differences(candidate, champion, match),
+        expected=len(match.ids),
+        errors=Errors(),
+    )
+    if bool(np.all(whole)):
+        return pairs
+    errors = errors_of(candidate, champion, match, np.flatnonzero(~whole))
+    return replace(pairs.where(whole), expected=len(match.ids), errors=errors)
+
+
+def same_ids(one: Items, other: Items) -> bool:
+    """Whether two sides list the same items in the same order, so that nothing needs matching."""
+    return one is other or (len(one) == len(other) and bool(np.array_equal(one.ids, other.ids)))
+
+
+def in_order(ids: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Sorted ids and where each of them was."""
+    listed = ids.tolist()
+    if all(map(str.__le__, listed, listed[1:])):
+        return ids, np.arange(len(ids), dtype=np.int64)
+    order = np.array(sorted(range(len(listed)), key=listed.__getitem__), dtype=np.int64)
+    return ids[order], order
+
+
+def join(
+    mine: NDArray[np.object_], theirs: NDArray[np.object_]
+) -> tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int64]]:
+    """All ids sorted, and where each of them is on either side, −1 for nowhere."""
+    here = {item_id: i for i, item_id in enumerate(mine.tolist())}
+    there = {item_id: i for i, item_id in enumerate(theirs.tolist())}
+    everyone = sorted(here.keys() | there.keys())
+    ids = np.empty(len(everyone), dtype=np.object_)
+    ids[:] = everyone
+    return (
+        ids,
+        np.array([here.get(item_id, -1) for item_id in everyone], dtype=np.int64),
+        np.array([there.get(item_id, -1) for item_id in everyone], dtype=np.int64),
     )
 
 
-def _cluster(item: ItemScore) -> tuple[bool, str]:
-    return (True, item.cluster) if item.cluster is not None else (False, item.item_id)
+def gathered(scores: NDArray[np.float64], indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Scores in the order of a match, NaN where the side lacks the item."""
+    if len(scores) == 0:
+        return np.full(len(indices), np.nan)
+    return np.where(indices >= 0, scores[indices], np.nan)
 
 
-def _why(item: ItemScore | None, side: str) -> str:
-    cause = "not there" if item is None else (item.error or "no score")
-    return f"{side}: {cause}" if side else cause
+def taken(labels: Labels, indices: NDArray[np.int64]) -> Labels:
+    """Labels in the order of a match, none where the side lacks the item."""
+    if len(labels.codes) == 0:
+        return Labels(codes=np.full(len(indices), NO_LABEL, dtype=np.int64), names=labels.names)
+    return Labels(codes=np.where(indices >= 0, labels.codes[indices], NO_LABEL), names=labels.names)
 
 
-def _same_cluster(mine: ItemScore, theirs: ItemScore, table: ScoreTable) -> None:
-    if mine.cluster != theirs.cluster:
+def cluster_codes(items: Items, indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """A code per item; items without a key, or that only the champion has, are clusters of their own."""
+    if items.clusters is None:
+        return None
+    codes = taken(items.clusters, indices).codes
+    alone = np.flatnonzero(codes == NO_LABEL)
+    codes = codes.copy()
+    codes[alone] = len(items.clusters.names) + np.arange(len(alone))
+    return shared(codes)
+
+
+def shared(codes: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Codes renumbered by first occurrence, None where no two items share one."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    if len(first) == len(codes):
+        return None
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return rank[inverse]
+
+
+def human_differences(candidate: ScoreTable, champion: ScoreTable | None, match: Match) -> NDArray[np.float64] | None:
+    """What people say of the two answers, subtracted; a pair counts where both were labelled."""
+    if candidate.human is None or (champion is not None and champion.human is None):
+        return None
+    mine = gathered(candidate.human, match.mine)
+    if champion is None or champion.human is None or match.theirs is None:
+        return mine
+    return mine - gathered(champion.human, match.theirs)
+
+
+def errors_of(candidate: ScoreTable, champion: ScoreTable | None, match: Match, lost: NDArray[np.int64]) -> Errors:
+    """Count what was not evaluated, and say why for the first few."""
+    named = []
+    for i in lost[:_NAMED].tolist():
+        mine = int(match.mine[i])
+        side, table, index = ("candidate", candidate, mine)
+        if mine >= 0 and mine not in candidate.errors and champion is not None and match.theirs is not None:
+            side, table, index = ("champion", champion, int(match.theirs[i]))
+        cause = "not there" if index < 0 else table.errors.get(index, "no score")
+        named.append(f"{match.ids[i]} ({cause if champion is None else f'{side}: {cause}'})")
+    return Errors(count=len(lost), named=tuple(named))
+
+
+def check_clusters(
+    candidate: Items,
+    champion: Items,
+    at: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ids: NDArray[np.object_],
+    where: str,
+) -> None:
+    """Refuse items that the two sides put into different clusters."""
+    mine, theirs = at
+    if candidate.clusters is None and champion.clusters is None:
+        return
+    none = Labels(codes=np.zeros(0, dtype=np.int64), names=())
+    one, other = candidate.clusters or none, champion.clusters or none
+    known = {name: code for code, name in enumerate(one.names)}
+    # The champion's codes in the candidate's numbering; a key that the candidate lacks gets one that matches nothing.
+    renumbered = np.array([known.get(name, len(known)) for name in other.names] + [NO_LABEL], dtype=np.int64)
+    differs = (taken(one, mine).codes != renumbered[taken(other, theirs).codes]) & (mine >= 0) & (theirs >= 0)
+    found = np.flatnonzero(differs)
+    if len(found):
+        i = int(found[0])
+        first = one.at(int(mine[i])) if len(one.codes) else None
+        second = other.at(int(theirs[i])) if len(other.codes) else None
         raise NotComparableError(
-            f"cluster is {mine.cluster!r} for the candidate, but {theirs.cluster!r} for the champion",
-            where=f"{table.suite}::{mine.item_id}",
+            f"cluster is {first!r} for the candidate, but {second!r} for the champion",
+            where=f"{where.partition('::')[0]}::{ids[i]}",
             fix="Score both with the same cluster keys",
         )

@@ -34,9 +34,9 @@ def _body(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests
     if pairs is None or not measured.findings:
         return measured.problem.what if measured.problem else "nothing to compare with"
     said = _tested(measured, verdict, adjusted, tests)
-    if pairs.errors:
+    if pairs.errors.count:
         noun = "case" if pairs.champion is None else "pair"
-        lost = f"{len(pairs.errors):,} of {count(pairs.expected, noun)} could not be evaluated"
+        lost = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
         return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
     return said
 

@@ -46,7 +46,7 @@ def load_score_table(path: Path | str, *, suite: str = "scores", metric: str = "
         items.append(item)
     if not items:
         raise RecordError("no scores", where=str(path), fix='Write one {"item_id": "…", "score": 1} per line')
-    return ScoreTable(suite=suite, metric=metric, items=tuple(items))
+    return ScoreTable.of(items, suite=suite, metric=metric)
 
 
 def _read(path: Path) -> str:

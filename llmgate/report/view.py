@@ -211,8 +211,7 @@ def _facts(book: CaseBook, decision: Decision) -> list[Fact]:
         Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves"),
     ]
     if book.champion is not None:
-        worse = sum(flip.delta < 0 for flip in decision.flips)
-        better = sum(flip.delta > 0 for flip in decision.flips)
+        worse, better = sum(m.worse for m in decision.metrics), sum(m.better for m in decision.metrics)
         detail = f"{count(better)} better, {count(worse)} worse"
-        facts.append(Fact(label="Scores that changed", value=count(len(decision.flips)), detail=detail))
+        facts.append(Fact(label="Scores that changed", value=count(better + worse), detail=detail))
     return facts

@@ -6,22 +6,25 @@ Values are fractions of the score range; differences (candidate − champion) li
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.bootstrap import bootstrap_means, corrected_level, corrected_p, order_statistic
 from llmgate.stats.interval import Interval, check_alpha
+from llmgate.stats.sums import total
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
-
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
-__all__ = ["bca", "cluster_bootstrap", "cluster_t", "skew_error", "t_interval"]
+Clusters = Sequence[Hashable] | NDArray[np.int64]
+"""The cluster key of each value; integer arrays are the fast way."""
+
+__all__ = ["Clusters", "bca", "cluster_bootstrap", "cluster_t", "skew_error", "t_interval"]
 
 
 def t_interval(values: NDArray[np.float64], *, alpha: float) -> Interval:
@@ -41,7 +44,7 @@ def t_interval(values: NDArray[np.float64], *, alpha: float) -> Interval:
     """
     mean, residuals = _centred(values, alpha)
     n = len(values)
-    se = math.sqrt(math.fsum(residuals * residuals) / (n * (n - 1)))
+    se = math.sqrt(total(residuals * residuals) / (n * (n - 1)))
     return _student(mean, se, n - 1, alpha, "paired t")
 
 
@@ -68,11 +71,11 @@ def bca(values: NDArray[np.float64], *, alpha: float, rng: Generator, resamples:
     mean, residuals = _centred(values, alpha)
     n = len(values)
     replicates = bootstrap_means(values, np.ones(n), rng=rng, resamples=resamples)
-    se = math.sqrt(math.fsum(residuals * residuals) / (n * (n - 1)))
+    se = math.sqrt(total(residuals * residuals) / (n * (n - 1)))
     return _bca_interval(mean, residuals, replicates, se=se, alpha=alpha, method="BCa bootstrap")
 
 
-def cluster_t(values: NDArray[np.float64], clusters: Sequence[Hashable], *, alpha: float) -> Interval:
+def cluster_t(values: NDArray[np.float64], clusters: Clusters, *, alpha: float) -> Interval:
     """Cluster-robust t bounds of a mean over all values, with G − 1 degrees of freedom.
 
     SE² = G/(G − 1) · Σ_g (Σ_{i∈g} (x_i − x̄))² / n²
@@ -95,7 +98,7 @@ def cluster_t(values: NDArray[np.float64], clusters: Sequence[Hashable], *, alph
 
 def cluster_bootstrap(
     values: NDArray[np.float64],
-    clusters: Sequence[Hashable],
+    clusters: Clusters,
     *,
     alpha: float,
     rng: Generator,
@@ -153,35 +156,42 @@ def _centred(values: NDArray[np.float64], alpha: float) -> tuple[float, NDArray[
         raise UndefinedError("a value is not a finite number")
     if np.all(values == values[0]):
         raise UndefinedError(f"all {len(values)} values are equal, so their spread is unknown")
-    mean = math.fsum(values) / len(values)
+    mean = total(values) / len(values)
     return mean, values - mean
 
 
 def _clustered(
-    values: NDArray[np.float64], clusters: Sequence[Hashable], alpha: float
+    values: NDArray[np.float64], clusters: Clusters, alpha: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     check_alpha(alpha)
     if len(values) != len(clusters):
         raise UndefinedError(f"{len(values)} values but {len(clusters)} cluster keys")
     if not np.all(np.isfinite(values)):
         raise UndefinedError("a value is not a finite number")
-    members: dict[Hashable, list[float]] = {}
-    for value, cluster in zip(values.tolist(), clusters, strict=True):
-        members.setdefault(cluster, []).append(value)
-    if len(members) < 2:
-        raise UndefinedError(f"{len(members)} cluster has no spread that could be estimated")
-    groups = list(members.values())
-    return np.array([math.fsum(g) for g in groups]), np.array([float(len(g)) for g in groups])
+    codes, groups = _codes(clusters)
+    if groups < 2:
+        raise UndefinedError(f"{groups} cluster has no spread that could be estimated")
+    return np.bincount(codes, weights=values, minlength=groups), np.bincount(codes, minlength=groups).astype(np.float64)
+
+
+def _codes(clusters: Clusters) -> tuple[NDArray[np.int64], int]:
+    """The clusters numbered from 0, and how many there are."""
+    if isinstance(clusters, np.ndarray) and clusters.dtype.kind == "i":
+        names, codes = np.unique(clusters, return_inverse=True)
+        return codes, len(names)
+    index: dict[Hashable, int] = {}
+    numbered = [index.setdefault(cluster, len(index)) for cluster in clusters]
+    return np.array(numbered, dtype=np.int64), len(index)
 
 
 def _cluster_moments(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[float, float]:
     g, n = len(sums), float(sizes.sum())
-    mean = math.fsum(sums) / n
+    mean = total(sums) / n
     scores = sums - mean * sizes
     # Equal values leave residues of rounding, which are not spread.
     if float(np.abs(scores).max()) <= 1e-12 * float(sizes.max()):
         raise UndefinedError(f"all {g} clusters have the same mean, so their spread is unknown")
-    return mean, math.sqrt(g / (g - 1) * math.fsum(scores * scores)) / n
+    return mean, math.sqrt(g / (g - 1) * total(scores * scores)) / n
 
 
 def _student(mean: float, se: float, df: int, alpha: float, method: str) -> Interval:

@@ -9,6 +9,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.interval import Interval, check_alpha
+from llmgate.stats.sums import mean_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +52,7 @@ def widen_for_unseen(
     u = unseen_share(len(values), alpha=alpha)
     if not (np.all(values >= floor) and np.all(values <= ceiling)):
         raise UndefinedError(f"a value lies outside [{floor}, {ceiling}]")
-    # Summing can carry the mean of equal values past them by the last bit.
-    mean = min(max(math.fsum(values) / len(values), float(values.min())), float(values.max()))
+    mean = mean_of(values)
     # The alpha at which the upper bound below would be 0.
     p_unseen = 1.0 if mean >= 0.0 else float(ceiling / (ceiling - mean)) ** len(values)
     if interval is None:

@@ -29,19 +29,16 @@ GATE = MetricPolicy(suite="support", metric="accuracy", margin=0.03)
 
 
 def table(scores: Sequence[float | None], *, metric: str = "accuracy", clusters: list[str] | None = None) -> ScoreTable:
-    return ScoreTable(
-        suite="support",
-        metric=metric,
-        items=tuple(
-            ItemScore(
-                item_id=f"c{i:04d}",
-                score=score,
-                cluster=clusters[i] if clusters else None,
-                error="timeout" if score is None else None,
-            )
-            for i, score in enumerate(scores)
-        ),
+    items = (
+        ItemScore(
+            item_id=f"c{i:04d}",
+            score=score,
+            cluster=clusters[i] if clusters else None,
+            error="timeout" if score is None else None,
+        )
+        for i, score in enumerate(scores)
     )
+    return ScoreTable.of(items, suite="support", metric=metric)
 
 
 def changed(better: int, worse: int, pairs: int) -> tuple[ScoreTable, ScoreTable]:
@@ -215,7 +212,8 @@ def test_with_nothing_to_compare_with_there_is_no_pass() -> None:
 
 def test_a_pair_without_a_score_bars_a_pass_and_is_named() -> None:
     candidate, champion = changed(5, 5, 2000)
-    broken = replace(candidate, items=(*candidate.items[:-1], ItemScore(item_id="c1999", score=None, error="timeout")))
+    rows = (*list(candidate.rows())[:-1], ItemScore(item_id="c1999", score=None, error="timeout"))
+    broken = ScoreTable.of(rows, suite="support", metric="accuracy")
     decision = decide_tables(broken, champion, margin=0.03)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.exit_code == 4
@@ -226,7 +224,7 @@ def test_a_pair_without_a_score_bars_a_pass_and_is_named() -> None:
 
 def test_a_missing_item_is_never_intersected_away() -> None:
     candidate, champion = changed(5, 5, 2000)
-    fewer = replace(candidate, items=candidate.items[1:])
+    fewer = ScoreTable.of(list(candidate.rows())[1:], suite="support", metric="accuracy")
     for pair in ((fewer, champion), (champion, fewer)):
         decision = decide_tables(*pair, margin=0.03)
         assert decision.verdict is Verdict.INCONCLUSIVE
@@ -236,7 +234,9 @@ def test_a_missing_item_is_never_intersected_away() -> None:
 
 def test_proven_worse_stays_proven_whatever_else_is_missing() -> None:
     candidate, champion = changed(0, 200, 1000)
-    decision = decide_tables(replace(candidate, items=candidate.items[:-3]), champion, margin=0.03)
+    decision = decide_tables(
+        ScoreTable.of(list(candidate.rows())[:-3], suite="support", metric="accuracy"), champion, margin=0.03
+    )
     assert decision.verdict is Verdict.FAIL
     assert "3 of 1,000 pairs could not be evaluated" in decision.sentence
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from llmgate.gate.estimate import Finding, compare
-from llmgate.gate.pairing import Pairs
+from llmgate.gate.pairing import Errors, Pairs
+from llmgate.record.scores import texts
 
 RUNS = 200
 ALPHA = 0.05
@@ -29,12 +30,13 @@ def compared(differences: np.ndarray, margin: float, clusters: tuple[int, ...] |
     """The rule on differences between −1 and 1; scores are halves around one half, so all sizes are halved too."""
     candidate = (1.0 + np.clip(differences, -1.0, 1.0)) / 2.0
     pairs = Pairs(
-        item_ids=tuple(str(i) for i in range(len(candidate))),
+        item_ids=texts([str(i) for i in range(len(candidate))]),
         candidate=candidate,
         champion=np.full(len(candidate), 0.5),
-        clusters=clusters,
+        clusters=None if clusters is None else np.array(clusters),
         expected=len(candidate),
-        errors=(),
+        errors=Errors(),
+        slices={},
     )
     return compare(pairs, margin=margin / 2.0, alpha=ALPHA)
 
@@ -102,12 +104,13 @@ def test_swapping_labels_of_real_results_gives_an_exact_null() -> None:
         candidate = np.concatenate((np.where(swapped, 1.0, 0.0), np.ones(958)))
         champion = np.concatenate((np.where(swapped, 0.0, 1.0), np.ones(958)))
         pairs = Pairs(
-            item_ids=tuple(str(i) for i in range(1319)),
+            item_ids=texts([str(i) for i in range(1319)]),
             candidate=candidate,
             champion=champion,
             clusters=None,
             expected=1319,
-            errors=(),
+            errors=Errors(),
+            slices={},
         )
         failed += compare(pairs, margin=0.01, alpha=ALPHA).worse
     assert failed / RUNS <= at_most(ALPHA)

@@ -8,7 +8,8 @@ from scipy import stats
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.estimate import compare, compare_with_minimum
-from llmgate.gate.pairing import Pairs
+from llmgate.gate.pairing import Errors, Pairs
+from llmgate.record.scores import texts
 
 TINY = 1e-7
 """So small an alpha asks the bootstrap for a percentile that its correction cannot give."""
@@ -16,18 +17,19 @@ TINY = 1e-7
 
 def graded(differences: list[float], clusters: tuple[str, ...] | None = None) -> Pairs:
     return Pairs(
-        item_ids=tuple(str(i) for i in range(len(differences))),
+        item_ids=texts([str(i) for i in range(len(differences))]),
         candidate=0.5 + np.array(differences),
         champion=np.full(len(differences), 0.5),
-        clusters=clusters,
+        clusters=None if clusters is None else np.unique(clusters, return_inverse=True)[1],
         expected=len(differences),
-        errors=(),
+        errors=Errors(),
+        slices={},
     )
 
 
 def test_without_a_champion_there_is_no_comparison() -> None:
     lonely = Pairs(
-        item_ids=("a",), candidate=np.array([1.0]), champion=None, clusters=None, expected=1, errors=()
+        item_ids=texts(["a"]), candidate=np.array([1.0]), champion=None, clusters=None, expected=1, errors=Errors(), slices={}
     )  # fmt: skip
     with pytest.raises(UndefinedError, match="no champion"):
         compare(lonely, margin=0.03, alpha=0.05)
@@ -35,7 +37,7 @@ def test_without_a_champion_there_is_no_comparison() -> None:
 
 def test_without_a_case_there_is_no_estimate() -> None:
     nothing = Pairs(
-        item_ids=(), candidate=np.array([]), champion=np.array([]), clusters=None, expected=0, errors=()
+        item_ids=texts([]), candidate=np.array([]), champion=np.array([]), clusters=None, expected=0, errors=Errors(), slices={}
     )  # fmt: skip
     with pytest.raises(UndefinedError):
         compare(nothing, margin=0.03, alpha=0.05)
@@ -61,8 +63,8 @@ def test_where_the_cluster_bootstrap_has_no_answer_the_robust_t_takes_over() -> 
 def test_a_graded_minimum_is_a_t_test_against_it(cases: int) -> None:
     scores = np.random.default_rng(cases).uniform(0.6, 0.9, cases)
     pairs = Pairs(
-        item_ids=tuple(str(i) for i in range(cases)), candidate=scores, champion=None, clusters=None, expected=cases,
-        errors=(),
+        item_ids=texts([str(i) for i in range(cases)]), candidate=scores, champion=None, clusters=None, expected=cases,
+        errors=Errors(), slices={},
     )  # fmt: skip
     found = compare_with_minimum(pairs, minimum=0.76, alpha=0.05)
     assert found.p == pytest.approx(stats.ttest_1samp(scores, 0.76, alternative="less").pvalue)

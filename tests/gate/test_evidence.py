@@ -21,7 +21,7 @@ GRADED = make_policy([MetricPolicy(suite="support", metric="accuracy", aggregate
 def scores(record: Record, policy: object = POLICY) -> dict[str, float | str]:
     assert isinstance(policy, type(POLICY))
     (table,) = gather(record, policy).tables
-    return {i.item_id: i.score if i.score is not None else i.error or "" for i in table.items}
+    return {i.item_id: i.score if i.score is not None else i.error or "" for i in table.rows()}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_score_is_in_range_or_does_not_exist(pairs: list[tuple[float, float]],
 
 def test_clusters_come_from_the_plan() -> None:
     record = make_record(results=[make_result("a")], cases=[make_case("a", cluster="doc-1")])
-    assert gather(record, POLICY).tables[0].items[0].cluster == "doc-1"
+    assert gather(record, POLICY).tables[0].items.clusters.at(0) == "doc-1"
 
 
 def test_failed_required_checks_are_listed_once_per_case_whatever_their_metric() -> None:

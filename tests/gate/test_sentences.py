@@ -14,8 +14,8 @@ from llmgate.record.scores import ItemScore, ScoreTable
 
 
 def table(scores: list[float], metric: str = "accuracy") -> ScoreTable:
-    items = tuple(ItemScore(item_id=f"c{i:04d}", score=score) for i, score in enumerate(scores))
-    return ScoreTable(suite="support", metric=metric, items=items)
+    items = (ItemScore(item_id=f"c{i:04d}", score=score) for i, score in enumerate(scores))
+    return ScoreTable.of(items, suite="support", metric=metric)
 
 
 def paired(better: int, worse: int, pairs: int) -> tuple[ScoreTable, ScoreTable]:
@@ -121,7 +121,7 @@ def test_of_several_metrics_the_deciding_one_is_named() -> None:
 def test_problems_and_required_failures_come_first() -> None:
     candidate, champion = paired(0, 0, 500)
     decision = decide_tables(
-        ScoreTable(suite="support", metric="accuracy", items=candidate.items[1:]), champion, margin=0.03
+        ScoreTable.of(list(candidate.rows())[1:], suite="support", metric="accuracy"), champion, margin=0.03
     )
     assert decision.sentence == (
         "INCONCLUSIVE: 1 problem bars a PASS: support::gate::accuracy: 1 of 500 pairs could not be evaluated:"

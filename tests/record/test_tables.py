@@ -88,22 +88,19 @@ def test_rows_are_read_in_order_with_and_without_clusters(tmp_path: Path) -> Non
         '{"item_id":"c","score":0.0,"cluster":null}',
     )
     table = load_score_table(str(path), suite="support", metric="tone")
-    assert table == ScoreTable(
-        suite="support",
-        metric="tone",
-        items=(
-            ItemScore(item_id="a", score=1.0),
-            ItemScore(item_id="b", score=0.25, cluster="doc-1"),
-            ItemScore(item_id="c", score=0.0),
-        ),
-    )
+    assert (table.suite, table.metric) == ("support", "tone")
+    assert list(table.rows()) == [
+        ItemScore(item_id="a", score=1.0),
+        ItemScore(item_id="b", score=0.25, cluster="doc-1"),
+        ItemScore(item_id="c", score=0.0),
+    ]
 
 
 @given(st.dictionaries(st.text(min_size=1), st.floats(0, 1), min_size=1, max_size=20))
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, scores: dict[str, float]) -> None:
     rows = [json.dumps({"item_id": item, "score": score}) for item, score in scores.items()]
     table = load_score_table(write(tmp_path_factory.mktemp("scores"), *rows))
-    assert {item.item_id: item.score for item in table.items} == scores
+    assert {item.item_id: item.score for item in table.rows()} == scores
 
 
 @pytest.mark.parametrize(
@@ -117,4 +114,4 @@ def test_an_item_score_that_contradicts_itself_cannot_be_made(score: float | Non
 def test_a_table_with_an_item_twice_cannot_be_made() -> None:
     item = ItemScore(item_id="a", score=1.0)
     with pytest.raises(ValueError, match="occurs twice"):
-        ScoreTable(suite="s", metric="m", items=(item, item))
+        ScoreTable.of((item, item), suite="s", metric="m")
