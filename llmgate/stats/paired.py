@@ -171,7 +171,8 @@ def _clustered(
     codes, groups = _codes(clusters)
     if groups < 2:
         raise UndefinedError(f"{groups} cluster has no spread that could be estimated")
-    return np.bincount(codes, weights=values, minlength=groups), np.bincount(codes, minlength=groups).astype(np.float64)
+    sums = np.bincount(codes, weights=values, minlength=groups).astype(np.float64)
+    return sums, np.bincount(codes, minlength=groups).astype(np.float64)
 
 
 def _codes(clusters: Clusters) -> tuple[NDArray[np.int64], int]:

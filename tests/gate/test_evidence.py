@@ -94,7 +94,7 @@ def test_a_score_is_in_range_or_does_not_exist(pairs: list[tuple[float, float]],
 
 def test_clusters_come_from_the_plan() -> None:
     record = make_record(results=[make_result("a")], cases=[make_case("a", cluster="doc-1")])
-    assert gather(record, POLICY).tables[0].items.clusters.at(0) == "doc-1"
+    assert next(gather(record, POLICY).tables[0].rows()).cluster == "doc-1"
 
 
 def test_failed_required_checks_are_listed_once_per_case_whatever_their_metric() -> None:
