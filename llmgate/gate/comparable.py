@@ -68,6 +68,15 @@ def check_policy(record: Record, policy: Policy) -> None:
             raise PolicyError(
                 f"no check feeds the metric {metric.metric!r}", where=where, fix=_nearest(metric.metric, metrics)
             )
+    cases = {(case.suite, case.case) for case in record.cases}
+    for waiver in policy.waivers:
+        if waiver.case is not None and (waiver.suite, waiver.case) not in cases:
+            known_cases = [case for suite, case in cases if suite == waiver.suite]
+            raise PolicyError(
+                "the waiver is about a case that does not exist",
+                where=waiver.target,
+                fix=_nearest(waiver.case, known_cases) if len(known_cases) < 100 else "Check its id",
+            )
 
 
 def check_comparable(candidate: Record, champion: Record, policy: Policy) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 from llmgate.gate.decision import Flip, MetricDecision, Verdict
 from llmgate.gate.foresight import pass_chances
 from llmgate.gate.reasons import metric_reason
+from llmgate.record.policy import Direction
 from llmgate.stats.sums import mean_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from llmgate.gate.estimate import Finding
     from llmgate.gate.measure import Measured
     from llmgate.gate.pairing import Pairs
 
@@ -37,8 +39,9 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     policy, pairs = measured.policy, measured.pairs
     verdict = _verdict(measured, adjusted)
     main = measured.comparison or measured.floor
+    lower, upper = _bounds(measured, main)
     unchanged, lost = pass_chances(measured)
-    better, worse = _changes(pairs)
+    better, worse = _changes(measured.oriented)
     barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
     return MetricDecision(
         suite=policy.suite,
@@ -51,10 +54,12 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         candidate=_mean(pairs.candidate) if pairs else None,
         champion=_mean(pairs.champion) if pairs else None,
         delta=measured.comparison.interval.estimate if measured.comparison else None,
-        lower=main.interval.lower if main else None,
-        upper=main.interval.upper if main else None,
+        lower=lower,
+        upper=upper,
         margin=measured.margin,
         min=policy.min,
+        max=policy.max,
+        direction=policy.direction,
         expected=pairs.expected if pairs else 0,
         evaluated=len(pairs.item_ids) if pairs else 0,
         errors=pairs.errors.count if pairs else 0,
@@ -70,10 +75,10 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
 
 def flips_of(measured: Measured) -> tuple[Flip, ...]:
     """The cases whose score changed, by id; of more than `FLIPS_LISTED` those that lost most (gained least)."""
-    pairs = measured.pairs
-    if pairs is None or pairs.champion is None:
+    pairs, oriented = measured.pairs, measured.oriented
+    if pairs is None or pairs.champion is None or oriented is None or oriented.champion is None:
         return ()
-    deltas = pairs.candidate - pairs.champion
+    deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)
     if len(changed) > FLIPS_LISTED:
         losses = changed[np.argsort(deltas[changed], kind="stable")[:FLIPS_LISTED]]
@@ -85,9 +90,19 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
             metric=measured.policy.metric,
             champion=float(pairs.champion[i]),
             candidate=float(pairs.candidate[i]),
+            direction=measured.policy.direction,
         )
         for i in changed.tolist()
     )
+
+
+def _bounds(measured: Measured, main: Finding | None) -> tuple[float | None, float | None]:
+    """Of the difference, with more being better; of the rate as the metric counts it."""
+    if main is None:
+        return None, None
+    if measured.comparison is None and measured.policy.direction is Direction.LOWER:
+        return measured.shown(main.interval.upper), measured.shown(main.interval.lower)
+    return main.interval.lower, main.interval.upper
 
 
 def _changes(pairs: Pairs | None) -> tuple[int, int]:

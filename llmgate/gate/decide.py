@@ -8,8 +8,11 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
   all tests of the gating metrics.
 - INCONCLUSIVE otherwise.
 
-The verdict is FAIL if a required check failed or a gating metric fails; PASS if every gating metric passes, there is
-at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
+Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
+`slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
+
+The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
+passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
 """
 
 from __future__ import annotations
@@ -22,43 +25,55 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.measure import measure
+from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
+from llmgate.gate.slices import decide_slices
+from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
     from llmgate.record.schema import Record
-    from llmgate.record.scores import ScoreTable
+    from llmgate.record.scores import ScoreSheet, ScoreTable
 
-__all__ = ["decide", "decide_records", "decide_tables"]
+__all__ = ["decide", "decide_records", "decide_sheets", "decide_tables"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy) -> Decision:
+def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
         candidate: What the candidate's run brought.
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
+        today: The day in UTC, by which waivers hold or have expired; None, and none holds.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
     """
-    measured = [measure(metric, candidate, champion) for metric in policy.metrics]
-    metrics = _concluded(measured)
+    matches = Matches()
+    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    found = Findings(
+        metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
+    )
+    found = waive(found, policy.waivers, today)
     problems = _problems(measured, candidate, champion)
-    verdict = _verdict(metrics, problems, candidate.required_failures)
+    verdict = _verdict(found, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, metrics, problems, candidate.required_failures),
-        metrics=metrics,
+        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+        metrics=found.metrics,
         flips=tuple(flip for m in measured for flip in flips_of(m)),
         problems=problems,
-        required_failures=candidate.required_failures,
+        required_failures=found.required,
+        slices=found.slices,
+        slice_alpha=policy.slice_alpha,
+        waivers=found.uses,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -67,13 +82,16 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy) -> De
     )
 
 
-def decide_records(candidate: Record, champion: Record | None, policy: Policy | None = None) -> Decision:
+def decide_records(
+    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+) -> Decision:
     """Decide on two run records.
 
     Args:
         candidate: The candidate's record.
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
+        today: As for `decide`.
 
     Raises:
         RecordError: If the candidate's record is unfinished.
@@ -87,9 +105,9 @@ def decide_records(candidate: Record, champion: Record | None, policy: Policy | 
         check_comparable(candidate, champion, policy)
     evidence = gather(candidate, policy)
     if champion is None:
-        return decide(evidence, None, policy)
+        return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy)
+    return decide(evidence, gather(champion, policy), policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
@@ -130,6 +148,23 @@ def decide_tables(
     return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
 
 
+def decide_sheets(
+    candidate: ScoreSheet, champion: ScoreSheet, policy: Policy, *, today: date | None = None
+) -> Decision:
+    """Decide on the results of any harness, many metrics at once; tables are matched by suite and metric.
+
+    Args:
+        candidate: The candidate's scores.
+        champion: The champion's scores.
+        policy: Which metrics gate.
+        today: As for `decide`.
+
+    Raises:
+        NotComparableError: If the two put the same item into different clusters.
+    """
+    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy, today=today)
+
+
 def _concluded(measured: Sequence[Measured]) -> tuple[MetricDecision, ...]:
     gating = [finding.p for m in measured if m.policy.gates for finding in m.findings]
     adjusted = iter(holm(gating))
@@ -153,11 +188,9 @@ def _problems(measured: Sequence[Measured], candidate: Evidence, champion: Evide
     return tuple(problems)
 
 
-def _verdict(
-    metrics: Sequence[MetricDecision], problems: Sequence[Problem], required_failures: Sequence[str]
-) -> Verdict:
-    gating = [m.verdict for m in metrics if m.gates]
-    if required_failures or Verdict.FAIL in gating:
+def _verdict(found: Findings, problems: Sequence[Problem]) -> Verdict:
+    gating = [m.verdict for m in found.metrics if m.gates and not m.waived]
+    if found.required or Verdict.FAIL in gating or any(one.failed and not one.waived for one in found.slices):
         return Verdict.FAIL
     if gating and not problems and all(verdict is Verdict.PASS for verdict in gating):
         return Verdict.PASS

@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
-from llmgate.record.policy import OnInconclusive, Role
+from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
-__all__ = ["Decision", "Flip", "MetricDecision", "Problem", "Verdict"]
+__all__ = ["Decision", "Flip", "MetricDecision", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
 
 
 class Verdict(StrEnum):
@@ -41,11 +41,13 @@ class Flip:
     metric: str
     champion: float
     candidate: float
+    direction: Direction = Direction.HIGHER
 
     @property
     def delta(self) -> float:
-        """Candidate minus champion."""
-        return self.candidate - self.champion
+        """Candidate minus champion, turned round where less is better."""
+        difference = self.candidate - self.champion
+        return -difference if self.direction is Direction.LOWER else difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,13 @@ class MetricDecision:
         method: The interval used, in words.
         candidate: Mean score over the evaluated pairs (cases, without a champion); None if there are none.
         champion: The champion's mean over the same pairs.
-        delta: candidate − champion.
+        direction: Which way is better.
+        delta: candidate − champion; champion − candidate where less is better. More than 0 is better.
         lower: One-sided (1−α) lower bound of delta, or of the candidate's rate for a threshold.
         upper: One-sided (1−α) upper bound of the same.
         margin: The margin that was applied.
         min: The absolute threshold that was applied, beside a champion too: a PASS then needs both.
+        max: The same where less is better.
         expected: Cases that the suite says must exist.
         evaluated: Pairs (cases) that both sides evaluated.
         errors: expected − evaluated.
@@ -73,6 +77,7 @@ class MetricDecision:
         pass_if_margin_lost: P(PASS | δ = −margin), at most.
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
+        waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
     """
 
     suite: str
@@ -89,6 +94,8 @@ class MetricDecision:
     upper: float | None = None
     margin: float | None = None
     min: float | None = None
+    max: float | None = None
+    direction: Direction = Direction.HIGHER
     expected: int
     evaluated: int
     errors: int
@@ -99,11 +106,74 @@ class MetricDecision:
     pass_if_margin_lost: float | None = None
     reason: str
     notes: tuple[str, ...] = ()
+    waived: bool = False
 
     @property
     def gates(self) -> bool:
-        """Whether it counts for the verdict."""
+        """Whether it is meant to count for the verdict; a waiver may have taken that from it."""
         return self.role is not Role.WATCH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceDecision:
+    """A part of the cases, compared on its own. All numbers are fractions; more than 0 is better.
+
+    Attributes:
+        suite: Suite name.
+        metric: Gating metric.
+        field: Slice field.
+        value: Its value.
+        cases: Pairs in the slice that both sides evaluated.
+        candidate: Mean score over them.
+        champion: The champion's.
+        delta: As for the metric.
+        lower: One-sided (1−α) bound of delta, with the metric's α.
+        upper: The same above.
+        method: The interval used, in words.
+        p_worse: One-sided p-value of "worse than the champion", Holm-adjusted over all slices.
+        failed: Proven worse at the slices' family-wise error rate, and not proven to be within the margin.
+        waived: Whether a waiver that holds covers it.
+    """
+
+    suite: str
+    metric: str
+    field: str
+    value: str
+    cases: int
+    candidate: float
+    champion: float
+    delta: float
+    lower: float
+    upper: float
+    method: str
+    p_worse: float
+    failed: bool
+    waived: bool = False
+
+    @property
+    def name(self) -> str:
+        """`suite::metric[field=value]`."""
+        return f"{self.suite}::{self.metric}[{self.field}={self.value}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverUse:
+    """What became of a waiver.
+
+    Attributes:
+        target: What it is about.
+        until: Its last day.
+        by: Who gave it.
+        reason: Why.
+        status: `applied` if it covers a finding, `unused` if there is none to cover, `expired` if its last day is
+            over, `no date` if the decision was taken without knowing the day.
+    """
+
+    target: str
+    until: str
+    by: str
+    reason: str
+    status: Literal["applied", "unused", "expired", "no date"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +186,10 @@ class Decision:
         champion_run: Run id of the baseline, None without one.
         candidate_digest: Journal digest of the candidate record.
         champion_digest: Journal digest of the baseline record.
-        required_failures: `suite::case` of every failed `required: true` assert.
+        required_failures: `suite::case` of every failed `required: true` assert that is not waived.
+        slices: Every slice that was tested.
+        slice_alpha: Family-wise error rate of all slices together.
+        waivers: Every waiver of the policy, and what became of it.
     """
 
     verdict: Verdict
@@ -125,6 +198,9 @@ class Decision:
     flips: tuple[Flip, ...] = ()
     problems: tuple[Problem, ...] = ()
     required_failures: tuple[str, ...] = ()
+    slices: tuple[SliceDecision, ...] = ()
+    slice_alpha: float = DEFAULT_SLICE_ALPHA
+    waivers: tuple[WaiverUse, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

@@ -51,8 +51,8 @@ def more_cases(measured: Measured, finding: Finding) -> str:
             return f"an unchanged model needs about {_about(needed)} to pass 80 % of the time"
         shown = f"the true difference is the observed {100.0 * finding.interval.estimate:+.1f} points"
         return _for_observed(measured, finding, limit=-measured.margin, worse_than=0.0, shown=shown)
-    minimum = measured.policy.min or 0.0
-    shown = f"the true rate is the observed {percent(round(finding.interval.estimate, 3))}"
+    minimum = measured.policy.floor or 0.0
+    shown = f"the true rate is the observed {percent(round(measured.shown(finding.interval.estimate), 3))}"
     return _for_observed(measured, finding, limit=minimum, worse_than=minimum, shown=shown)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
-from llmgate.gate.pairing import Pairs, pair_up
+from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
-from llmgate.record.policy import MetricPolicy
+from llmgate.record.policy import Direction, MetricPolicy
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
@@ -51,12 +51,31 @@ class Measured:
         """What has been tested: the comparison, then the minimum."""
         return tuple(f for f in (self.comparison, self.floor) if f is not None)
 
+    @property
+    def oriented(self) -> Pairs | None:
+        """The cases with their scores turned so that more is better."""
+        if self.pairs is None or self.policy.direction is Direction.HIGHER:
+            return self.pairs
+        return turned_round(self.pairs)
 
-def measure(policy: MetricPolicy, candidate: Evidence, champion: Evidence | None) -> Measured:
+    def shown(self, score: float) -> float:
+        """A score, or a bound of one, as the metric counts it, from one that was turned so that more is better."""
+        return 1.0 - score if self.policy.direction is Direction.LOWER else score
+
+
+def measure(
+    policy: MetricPolicy, candidate: Evidence, champion: Evidence | None, matches: Matches | None = None
+) -> Measured:
     """Match the two sides and test what the policy asks; whatever cannot be tested is a problem.
 
     With a champion the paired comparison is tested, and `min:` besides if there is one; a PASS then needs both.
     Without a champion only `min:` is tested.
+
+    Args:
+        policy: What is asked.
+        candidate: The candidate's evidence.
+        champion: The champion's, None without one.
+        matches: Remembers how items match, for the metrics that share them.
 
     Raises:
         NotComparableError: If the two sides put a case into different clusters.
@@ -70,7 +89,20 @@ def measure(policy: MetricPolicy, candidate: Evidence, champion: Evidence | None
     if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
-    return _test(policy, pair_up(mine, theirs), where)
+    match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
+    return _test(policy, pair_up(mine, theirs, match), where)
+
+
+def turned_round(pairs: Pairs) -> Pairs:
+    """1 − score on both sides, so that what was unwanted is wanted."""
+    if pairs.champion is None:
+        return replace(pairs, candidate=1.0 - pairs.candidate, human=None if pairs.human is None else 1.0 - pairs.human)
+    return replace(
+        pairs,
+        candidate=1.0 - pairs.candidate,
+        champion=1.0 - pairs.champion,
+        human=None if pairs.human is None else -pairs.human,
+    )
 
 
 def default_margin(cases: int) -> tuple[float, str]:
@@ -93,11 +125,12 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
         notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
     comparison = floor = None
     problem = _unevaluated(policy, pairs, where)
+    oriented = pairs if policy.direction is Direction.HIGHER else turned_round(pairs)
     try:
         if margin is not None:
-            comparison = compare(pairs, margin=margin, alpha=policy.alpha)
-        if policy.min is not None:
-            floor = compare_with_minimum(pairs, minimum=policy.min, alpha=policy.alpha)
+            comparison = compare(oriented, margin=margin, alpha=policy.alpha)
+        if policy.floor is not None:
+            floor = compare_with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
         problem = problem or Problem(where=where, what=error.what, fix="Add cases")
     return Measured(
@@ -115,6 +148,7 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | No
             what=f"{what}: {pairs.errors}",
             fix="Ask them again: add --resume and --out with the folder of the run",
         )
-    if pairs.champion is None and policy.min is None:
-        return Problem(where=where, what="there is nothing to compare with", fix="Give a champion run, or set min:")
+    if pairs.champion is None and policy.floor is None:
+        limit = "max:" if policy.direction is Direction.LOWER else "min:"
+        return Problem(where=where, what="there is nothing to compare with", fix=f"Give a champion run, or set {limit}")
     return None

@@ -19,7 +19,7 @@ from llmgate.record.scores import NO_LABEL, Labels
 if TYPE_CHECKING:
     from llmgate.record.scores import Items, ScoreTable
 
-__all__ = ["Errors", "Match", "Pairs", "match_items", "pair_up"]
+__all__ = ["Errors", "Match", "Matches", "Pairs", "match_items", "pair_up"]
 
 _NAMED = 3
 
@@ -125,6 +125,21 @@ class Pairs:
             expected=len(indices),
             errors=Errors(),
         )
+
+
+class Matches:
+    """Remembers matches within one decision: twenty metrics of a million items are matched once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[Items, Items | None, Match]] = {}
+
+    def of(self, candidate: Items, champion: Items | None, *, where: str) -> Match:
+        """As `match_items`, the second time from memory."""
+        key = (id(candidate), id(champion))
+        if key not in self._known:
+            # The items are kept as well, so that their identities cannot be given to others.
+            self._known[key] = (candidate, champion, match_items(candidate, champion, where=where))
+        return self._known[key][2]
 
 
 def match_items(candidate: Items, champion: Items | None, *, where: str) -> Match:

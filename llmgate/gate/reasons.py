@@ -67,6 +67,8 @@ def _said(measured: Measured, finding: Finding, *, failed: bool) -> str:
     level = f"{100.0 * (1.0 - measured.policy.alpha):.6g} %"
     if finding is measured.comparison and measured.margin is not None:
         return _difference(finding, measured.margin, level, failed=failed)
+    if measured.policy.max is not None:
+        return _ceiling(measured, finding, measured.policy.max, level, failed=failed)
     return _rate(finding, measured.policy.min or 0.0, level, failed=failed)
 
 
@@ -94,4 +96,17 @@ def _rate(finding: Finding, minimum: float, level: str, *, failed: bool) -> str:
         return f"at most {upper} ({level}), {limit}"
     if finding.passed:
         return f"at least {lower} ({level}), {limit}"
+    return f"between {lower} and {upper} ({level} each), {limit}"
+
+
+def _ceiling(measured: Measured, finding: Finding, maximum: float, level: str, *, failed: bool) -> str:
+    """The same where less is better: the interval is that of what is wanted, 1 − the rate."""
+    lower, upper = (
+        percent(measured.shown(bound), maximum) for bound in (finding.interval.upper, finding.interval.lower)
+    )
+    limit = f"maximum {percent(maximum)}"
+    if failed:
+        return f"at least {lower} ({level}), {limit}"
+    if finding.passed:
+        return f"at most {upper} ({level}), {limit}"
     return f"between {lower} and {upper} ({level} each), {limit}"

@@ -6,10 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import MetricDecision, Problem, Verdict
-from llmgate.gate.wording import count, name_some, percent, points, share, verb
+from llmgate.gate.wording import count, name_some, one_line, percent, points, share, verb
+from llmgate.record.policy import Direction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llmgate.gate.waive import Findings
 
 __all__ = ["decision_sentence"]
 
@@ -17,34 +20,67 @@ _LISTED = 3
 """How many problems are spelt out."""
 
 
-def decision_sentence(
-    verdict: Verdict,
-    metrics: Sequence[MetricDecision],
-    problems: Sequence[Problem],
-    required_failures: Sequence[str],
-) -> str:
+def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Problem], *, slice_alpha: float) -> str:
     """The verdict, what decided it, what changed, and how often this gate is right.
 
     With several gating metrics the one that decided is named: the one with the smallest p-value for a FAIL, else the
-    one whose lower bound is closest to its limit or furthest beyond it.
+    one whose lower bound is closest to its limit or furthest beyond it. Slices that failed, and waivers that were
+    needed, are named in any case.
     """
+    metrics = [one for one in found.metrics if one.gates and not one.waived]
     parts = []
-    if required_failures:
-        failed = count(len(required_failures), "case")
-        parts.append(f"{failed} failed a check that must never fail: {name_some(required_failures)}.")
+    if found.required:
+        failed = count(len(found.required), "case")
+        parts.append(f"{failed} failed a check that must never fail: {name_some(found.required)}.")
+    parts += _slices(found)
     if problems and verdict is Verdict.INCONCLUSIVE:
         parts.append(
             f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
         )
     else:
-        gating = [m for m in metrics if m.gates]
-        deciding = _deciding(verdict, gating)
+        deciding = _deciding(verdict, metrics)
         if deciding is not None:
-            reason = _named(deciding, verdict, gating)
+            reason = _named(deciding, verdict, metrics)
             parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
+    if found.slices and verdict is not Verdict.INCONCLUSIVE:
+        parts.append(_slices_rate(found, slice_alpha))
+    parts += _waivers(found)
     return f"{verdict}: {' '.join(parts)}"
+
+
+def _slices(found: Findings) -> list[str]:
+    failed = sorted((one for one in found.slices if one.failed and not one.waived), key=lambda one: one.p_worse)
+    if not failed:
+        return []
+    worst = failed[0]
+    said = (
+        f"{worst.name} is {points(-worst.delta, 0.0)} points worse on {count(worst.cases, 'case')}"
+        f" (p = {worst.p_worse:.2g} after adjusting for {count(len(found.slices), 'slice')})"
+    )
+    others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(one.name for one in failed[1:])}"
+    return [f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."]
+
+
+def _slices_rate(found: Findings, slice_alpha: float) -> str:
+    return (
+        f"{count(len(found.slices), 'slice')} {verb(len(found.slices), 'was', 'were')} looked into, which fails an"
+        f" unchanged model in at most {100.0 * slice_alpha:.3g} % of runs more."
+    )
+
+
+def _waivers(found: Findings) -> list[str]:
+    spoken = [
+        f"{use.target} is waived until {use.until} by {one_line(use.by)}: {one_line(use.reason)}."
+        for use in found.uses
+        if use.status == "applied"
+    ]
+    over = [use for use in found.uses if use.status == "expired"]
+    if over:
+        named = name_some(f"{use.target} ({use.until})" for use in over)
+        spoken.append(f"{count(len(over), 'waiver')} {verb(len(over), 'has', 'have')} expired: {named}.")
+    return spoken
 
 
 def _list(problems: Sequence[Problem]) -> str:
@@ -66,6 +102,8 @@ def _room(metric: MetricDecision) -> float:
         return -math.inf
     if metric.margin is not None:
         return (metric.lower + metric.margin) / metric.margin
+    if metric.max is not None and metric.upper is not None:
+        return (metric.max - metric.upper) / (1.0 - metric.max)
     return (metric.lower - metric.min) / metric.min if metric.min else -math.inf
 
 
@@ -106,7 +144,8 @@ def _changes(metric: MetricDecision) -> str:
 
 def _rate(metric: MetricDecision, rate: float) -> str:
     if metric.method.startswith("Clopper"):
-        return f"{round(rate * metric.evaluated):,} of {count(metric.evaluated, 'answer')} right."
+        what = "right" if metric.direction is Direction.HIGHER else "counted"
+        return f"{round(rate * metric.evaluated):,} of {count(metric.evaluated, 'answer')} {what}."
     return f"Mean score {percent(round(rate, 3))} over {count(metric.evaluated, 'case')}."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["count", "name_some", "percent", "points", "share", "verb"]
+__all__ = ["count", "name_some", "one_line", "percent", "points", "share", "verb"]
 
 _NAMED = 3
 """How many of the affected cases are named."""
@@ -60,3 +60,9 @@ def share(probability: float) -> str:
     if 0.0 < probability < 0.005:
         return "less than 1 %"
     return f"{100.0 * probability:.0f} %"
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """What people wrote, on one line and bounded, without a final full stop."""
+    line = " ".join(text.split()).rstrip(".")
+    return line if len(line) <= most else f"{line[: most - 1]}…"

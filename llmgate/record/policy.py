@@ -6,11 +6,25 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from llmgate.errors import PolicyError
+from llmgate.errors import PolicyError, did_you_mean
+from llmgate.record.waiver import Waiver
 
-__all__ = ["DEFAULT_ALPHA", "Aggregate", "MetricPolicy", "OnInconclusive", "Policy", "Role"]
+__all__ = [
+    "DEFAULT_ALPHA",
+    "DEFAULT_SLICE_ALPHA",
+    "Aggregate",
+    "Direction",
+    "MetricPolicy",
+    "OnInconclusive",
+    "Policy",
+    "Role",
+    "SlicePolicy",
+]
 
 DEFAULT_ALPHA = 0.05
+DEFAULT_SLICE_ALPHA = 0.01
+"""Family-wise over all slices: looking into them blocks an unchanged model in at most 1 of 100 further runs."""
+DEFAULT_SLICE_CASES = 20
 
 
 class Role(StrEnum):
@@ -33,6 +47,14 @@ class Aggregate(StrEnum):
     """Weighted mean of the assert scores (graded)."""
 
 
+class Direction(StrEnum):
+    """Which way a metric is good."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    """The score counts something unwanted; differences and bounds are turned round, so that + is always better."""
+
+
 class OnInconclusive(StrEnum):
     """What an INCONCLUSIVE verdict does to the exit code. It never allows a promotion."""
 
@@ -51,7 +73,9 @@ class MetricPolicy:
         aggregate: How asserts become the case score.
         margin: Non-inferiority margin as a fraction of the score range (0.03 = 3 points), or None for the
             default that depends on the number of cases.
-        min: Absolute threshold as a fraction, judged by the lower confidence bound when no champion is given.
+        min: Absolute threshold as a fraction, judged by the lower confidence bound, where more is better.
+        max: The same where less is better, judged by the upper confidence bound.
+        direction: Which way is better.
         alpha: One-sided error rate, per side.
         judged: Whether a judge scores it. Such a metric cannot gate before its judge has been admitted.
 
@@ -65,11 +89,14 @@ class MetricPolicy:
     aggregate: Aggregate = Aggregate.ALL
     margin: float | None = None
     min: float | None = None
+    max: float | None = None
+    direction: Direction = Direction.HIGHER
     alpha: float = DEFAULT_ALPHA
     judged: bool = False
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
+        self._check_threshold(where)
         if self.judged and self.gates:
             raise PolicyError(
                 f"the judge behind {self.metric!r} was never admitted, so it cannot gate",
@@ -82,12 +109,6 @@ class MetricPolicy:
                 where=where,
                 fix="Write 0.03 for three points",
             )
-        if self.min is not None and not (math.isfinite(self.min) and 0 < self.min <= 1):
-            raise PolicyError(
-                f"min is {self.min}, but must lie above 0 and at most 1",
-                where=where,
-                fix="Write 0.8 for 80 %",
-            )
         if not (math.isfinite(self.alpha) and 0 < self.alpha < 0.5):
             raise PolicyError(
                 f"alpha is {self.alpha}, but must lie between 0 and 0.5, both excluded",
@@ -95,15 +116,88 @@ class MetricPolicy:
                 fix=f"The default is {DEFAULT_ALPHA}",
             )
 
+    def _check_threshold(self, where: str) -> None:
+        lower = self.direction is Direction.LOWER
+        if lower and self.min is not None:
+            raise PolicyError("less is better here, so there is no min", where=where, fix="Write `max:`")
+        if not lower and self.max is not None:
+            raise PolicyError(
+                "more is better here, so there is no max", where=where, fix="Write `min:`, or `direction: lower`"
+            )
+        if self.min is not None and not (math.isfinite(self.min) and 0 < self.min <= 1):
+            raise PolicyError(
+                f"min is {self.min}, but must lie above 0 and at most 1", where=where, fix="Write 0.8 for 80 %"
+            )
+        if self.max is not None and not (math.isfinite(self.max) and 0 <= self.max < 1):
+            raise PolicyError(
+                f"max is {self.max}, but must be at least 0 and below 1", where=where, fix="Write 0.02 for 2 %"
+            )
+
     @property
     def gates(self) -> bool:
         """Whether this metric can keep the verdict from PASS."""
         return self.role is not Role.WATCH
 
+    @property
+    def floor(self) -> float | None:
+        """The threshold on scores that are turned so that more is better; None without one."""
+        return self.min if self.max is None else 1.0 - self.max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePolicy:
+    """A slice field whose values are looked at one by one. A slice can FAIL; it never makes a PASS.
+
+    Attributes:
+        suite: Suite name.
+        field: Slice field of the suite.
+        min_cases: Slices with fewer cases are shown and not tested.
+    """
+
+    suite: str
+    field: str
+    min_cases: int = DEFAULT_SLICE_CASES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """All gated and watched metrics of a run."""
+    """All gated and watched metrics of a run.
+
+    Attributes:
+        metrics: One entry per metric.
+        inconclusive: What INCONCLUSIVE does to the exit code.
+        slices: The slice fields in which a loss is looked for.
+        slice_alpha: Family-wise error rate of all slices together, one-sided; it adds to that of the metrics.
+        waivers: Findings that somebody accepted until a date.
+
+    Raises:
+        PolicyError: If `slice_alpha` is none, or a waiver names a metric or slice that is not gated.
+    """
 
     metrics: tuple[MetricPolicy, ...]
     inconclusive: OnInconclusive = OnInconclusive.FAIL
+    slices: tuple[SlicePolicy, ...] = ()
+    slice_alpha: float = DEFAULT_SLICE_ALPHA
+    waivers: tuple[Waiver, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):
+            raise PolicyError(
+                f"slice-alpha is {self.slice_alpha}, but must lie between 0 and 0.5, both excluded",
+                fix=f"The default is {DEFAULT_SLICE_ALPHA}",
+            )
+        gated = {(metric.suite, metric.metric) for metric in self.metrics if metric.gates}
+        looked_into = {(one.suite, one.field) for one in self.slices}
+        for waiver in self.waivers:
+            if waiver.metric is not None and (waiver.suite, waiver.metric) not in gated:
+                raise PolicyError(
+                    "the waiver is about no gating metric",
+                    where=waiver.target,
+                    fix=did_you_mean(waiver.metric, [metric for suite, metric in gated if suite == waiver.suite]),
+                )
+            if waiver.field is not None and (waiver.suite, waiver.field) not in looked_into:
+                raise PolicyError(
+                    f"the waiver is about {waiver.field!r}, which is no slice that is looked into",
+                    where=waiver.target,
+                    fix=did_you_mean(waiver.field, [field for suite, field in looked_into if suite == waiver.suite]),
+                )

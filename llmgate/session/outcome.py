@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from llmgate.record.rundir import load_record, write_atomic
 from llmgate.record.tables import load_score_table
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from llmgate.gate.decision import Decision
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
@@ -134,7 +137,12 @@ def decide_folders(
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
-    return decide_records(record, load_record(champion) if champion else None, chosen)
+    return decide_records(record, load_record(champion) if champion else None, chosen, today=today())
+
+
+def today() -> date:
+    """The day in UTC: waivers end for everyone at the same moment."""
+    return datetime.now(UTC).date()
 
 
 def chosen_policy(manifest: Manifest, path: Path | None) -> Policy:

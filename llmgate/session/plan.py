@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
-from llmgate.record.policy import OnInconclusive, Policy
+from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
@@ -158,9 +158,21 @@ def make_plan(
         raise UsageError("no case is selected, so nothing would be evaluated", fix="Check -k and the named files")
     policy = Policy(
         metrics=tuple(metric for planned in suites for metric in planned.suite.metrics),
-        inconclusive=OnInconclusive.ALLOW if settings.allow_inconclusive else OnInconclusive.FAIL,
+        inconclusive=on_inconclusive(suites, settings),
+        slices=tuple(one for planned in suites for one in planned.suite.slices),
+        slice_alpha=min(
+            (alpha for planned in suites if (alpha := planned.suite.gates.block.slice_alpha) is not None),
+            default=DEFAULT_SLICE_ALPHA,
+        ),
+        waivers=tuple(one for planned in suites for one in planned.suite.waivers),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
     return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names, vocabulary=vocabulary)
+
+
+def on_inconclusive(suites: Sequence[PlannedSuite], settings: Settings) -> OnInconclusive:
+    """It is allowed by the options, or if every suite allows it."""
+    allowed = all(planned.suite.gates.block.inconclusive is OnInconclusive.ALLOW for planned in suites)
+    return OnInconclusive.ALLOW if settings.allow_inconclusive or (suites and allowed) else OnInconclusive.FAIL

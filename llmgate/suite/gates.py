@@ -1,21 +1,34 @@
-"""`gate:` of a suite: which metrics its asserts feed, and how each is gated."""
+"""`gate:` of a suite: which metrics its asserts feed, how each is gated, and what else the decision looks at.
+
+The short form maps metrics to their entries. The long form has them below `metrics:`, beside the other keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
-from llmgate.record.policy import DEFAULT_ALPHA, Aggregate, MetricPolicy, Role
-from llmgate.suite.assertpart import Finite, Part
+from llmgate.record.policy import (
+    DEFAULT_ALPHA,
+    DEFAULT_SLICE_CASES,
+    Aggregate,
+    Direction,
+    MetricPolicy,
+    OnInconclusive,
+    Role,
+    SlicePolicy,
+)
+from llmgate.record.waiver import Waiver
+from llmgate.suite.assertpart import Finite, Name, Part
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary
 
-__all__ = ["GatePart", "Gates", "fed_metrics"]
+__all__ = ["GateBlock", "GatePart", "Gates", "SlicesPart", "WaiverPart", "fed_metrics", "is_long"]
 
 
 class GatePart(Part):
@@ -25,7 +38,77 @@ class GatePart(Part):
     aggregate: Annotated[Aggregate, Field(strict=False)] = Aggregate.ALL
     margin: Finite | None = None
     min: Finite | None = None
+    max: Finite | None = None
+    direction: Annotated[Direction, Field(strict=False)] = Direction.HIGHER
     alpha: Finite = DEFAULT_ALPHA
+
+
+class SlicesPart(Part):
+    """`slices:` - the fields in whose values a loss is looked for; a list of fields for short."""
+
+    fields: list[str] | None = None
+    min_cases: Annotated[int, Field(alias="min-cases", ge=2)] = DEFAULT_SLICE_CASES
+
+
+class WaiverPart(Part):
+    """One entry of `waivers:`."""
+
+    metric: str | None = None
+    slice: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
+    case: str | None = None
+    until: str
+    by: str
+    reason: str
+
+    def waiver(self, suite: str, where: str) -> Waiver:
+        """As the record keeps it.
+
+        Raises:
+            PolicyError: With the given place.
+        """
+        field, value = next(iter(self.slice.items())) if self.slice else (None, None)
+        try:
+            return Waiver(
+                suite=suite,
+                metric=self.metric,
+                field=field,
+                value=value,
+                case=self.case,
+                until=self.until,
+                by=self.by,
+                reason=self.reason,
+            )
+        except PolicyError as error:
+            raise PolicyError(error.what, where=where, fix=error.fix) from error
+
+
+class GateBlock(Part):
+    """`gate:` in its long form."""
+
+    metrics: dict[Name, GatePart] = Field(default_factory=dict)
+    inconclusive: Annotated[OnInconclusive, Field(strict=False)] | None = None
+    slices: SlicesPart | None = None
+    slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha", gt=0, lt=0.5)] = None
+    waivers: list[WaiverPart] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def short(cls, data: object) -> object:
+        """Take the short form too."""
+        if isinstance(data, dict) and not is_long(data):
+            return {"metrics": data}
+        return data
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def listed(cls, data: object) -> object:
+        """Take a list of fields."""
+        return {"fields": data} if isinstance(data, list) else data
+
+
+def is_long(gate: Mapping[str, object]) -> bool:
+    """Whether a `gate:` has the long form: a key of it is one that only that form has."""
+    return any((field.alias or name) in gate for name, field in GateBlock.model_fields.items())
 
 
 def fed_metrics(asserts: Iterable[AssertSpec]) -> tuple[str, ...]:
@@ -39,13 +122,50 @@ class Gates:
 
     Attributes:
         suite: The suite's name.
-        parts: `gate:` by metric.
-        where: Words the place of an entry.
+        block: `gate:` as it is written.
+        where: Words the place of a part of it.
     """
 
     suite: str
-    parts: Mapping[str, GatePart]
-    where: Callable[[str], str]
+    block: GateBlock
+    where: Callable[..., str]
+
+    @property
+    def parts(self) -> Mapping[str, GatePart]:
+        """The entries by metric."""
+        return self.block.metrics
+
+    def slices(self, columns: Sequence[str]) -> tuple[SlicePolicy, ...]:
+        """The slice fields that are looked into: all of the suite's, unless `slices:` names some or none.
+
+        Raises:
+            SuiteError: If `slices:` names a field that is no slice of the suite.
+        """
+        part = self.block.slices or SlicesPart()
+        fields = columns if part.fields is None else part.fields
+        for field in fields:
+            if field not in columns:
+                raise SuiteError(
+                    f"{field!r} is no slice of the suite",
+                    where=self.where("slices"),
+                    fix=f"{did_you_mean(field, columns)} Or add it to `case: {{slices: […]}}`"
+                    if columns
+                    else f"Add it to `case: {{slices: [{field}]}}`",
+                )
+        return tuple(SlicePolicy(suite=self.suite, field=field, min_cases=part.min_cases) for field in fields)
+
+    def waivers(self) -> tuple[Waiver, ...]:
+        """What somebody accepted.
+
+        Raises:
+            SuiteError: If one is impossible.
+        """
+        try:
+            return tuple(
+                part.waiver(self.suite, self.where("waivers", index)) for index, part in enumerate(self.block.waivers)
+            )
+        except PolicyError as error:
+            raise SuiteError(error.what, where=error.where, fix=error.fix) from error
 
     def policies(self, asserts: Iterable[AssertSpec], vocabulary: Vocabulary) -> tuple[MetricPolicy, ...]:
         """One policy per metric that asserts feed.
@@ -61,7 +181,9 @@ class Gates:
         for name in self.parts:
             if name not in metrics:
                 raise SuiteError(
-                    f"no assert feeds the metric {name!r}", where=self.where(name), fix=did_you_mean(name, metrics)
+                    f"no assert feeds the metric {name!r}",
+                    where=self.where("metrics", name),
+                    fix=did_you_mean(name, metrics),
                 )
         judged = frozenset(
             metric
@@ -84,8 +206,10 @@ class Gates:
                 aggregate=gate.aggregate,
                 margin=gate.margin,
                 min=gate.min,
+                max=gate.max,
+                direction=gate.direction,
                 alpha=gate.alpha,
                 judged=judged,
             )
         except PolicyError as error:
-            raise SuiteError(error.what, where=self.where(name), fix=error.fix) from error
+            raise SuiteError(error.what, where=self.where("metrics", name), fix=error.fix) from error

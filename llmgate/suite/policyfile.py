@@ -3,20 +3,29 @@
 llmgate-policy: 1
 inconclusive: fail
 metrics:
-short-facts/accuracy: {role: primary, margin: 0.03, min: 0.4, alpha: 0.05, aggregate: all}
+  short-facts/accuracy: {role: primary, margin: 0.03, min: 0.4, alpha: 0.05, aggregate: all}
+slices:
+  short-facts: {fields: [topic], min-cases: 20}
+slice-alpha: 0.01
+waivers:
+  - {metric: short-facts/accuracy, until: 2026-12-31, by: Ada, reason: known and accepted}
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role
+from llmgate.record.policy import Aggregate, Direction, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.gates import SlicesPart, WaiverPart
+
+if TYPE_CHECKING:
+    from llmgate.record.waiver import Waiver
 
 __all__ = ["POLICY_MAJOR", "override_policy"]
 
@@ -34,6 +43,8 @@ class MetricPart(BaseModel):
     aggregate: Aggregate | None = None
     margin: Finite | None = None
     min: Finite | None = None
+    max: Finite | None = None
+    direction: Direction | None = None
     alpha: Finite | None = None
 
 
@@ -45,6 +56,9 @@ class PolicyPart(BaseModel):
     major: Annotated[int, Field(alias="llmgate-policy")]
     inconclusive: OnInconclusive | None = None
     metrics: dict[str, MetricPart] = {}
+    slices: dict[str, SlicesPart] = {}
+    slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
+    waivers: list[WaiverPart] = []
 
 
 def override_policy(policy: Policy, path: str) -> Policy:
@@ -67,7 +81,45 @@ def override_policy(policy: Policy, path: str) -> Policy:
         if name not in known:
             raise PolicyError(f"there is no metric {name!r}", where=where, fix=did_you_mean(name, known))
         changed[name] = overridden(known[name], change, where)
-    return Policy(metrics=tuple(changed.values()), inconclusive=part.inconclusive or policy.inconclusive)
+    try:
+        return replace(
+            policy,
+            metrics=tuple(changed.values()),
+            inconclusive=part.inconclusive or policy.inconclusive,
+            slices=changed_slices(policy, part, document),
+            slice_alpha=policy.slice_alpha if part.slice_alpha is None else part.slice_alpha,
+            # Those who gate own the file: what it accepts comes on top of what the suites say.
+            waivers=(*policy.waivers, *file_waivers(part, document)),
+        )
+    except PolicyError as error:
+        raise PolicyError(error.what, where=error.where or document.where("slice-alpha"), fix=error.fix) from error
+
+
+def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tuple[SlicePolicy, ...]:
+    """The slice fields with what the file says about them; a suite that it names has those that it lists."""
+    suites = {metric.suite for metric in policy.metrics}
+    kept = [one for one in policy.slices if one.suite not in part.slices]
+    for suite, slices in part.slices.items():
+        if suite not in suites:
+            raise PolicyError(
+                f"there is no suite {suite!r}", where=document.where("slices", suite), fix=did_you_mean(suite, suites)
+            )
+        fields = [one.field for one in policy.slices if one.suite == suite] if slices.fields is None else slices.fields
+        kept += [SlicePolicy(suite=suite, field=field, min_cases=slices.min_cases) for field in fields]
+    return tuple(kept)
+
+
+def file_waivers(part: PolicyPart, document: Document) -> tuple[Waiver, ...]:
+    """The file's waivers, which name their suite: `metric: SUITE/METRIC` or `case: SUITE/CASE`."""
+    found = []
+    for index, one in enumerate(part.waivers):
+        where = document.where("waivers", index)
+        suite, slash, rest = (one.metric or one.case or "").partition("/")
+        if not slash:
+            raise PolicyError("the waiver names no suite", where=where, fix="Write SUITE/METRIC, or SUITE/CASE")
+        named = one.model_copy(update={"metric": rest} if one.metric else {"case": rest})
+        found.append(named.waiver(suite, where))
+    return tuple(found)
 
 
 def validated(document: Document) -> PolicyPart:
@@ -79,7 +131,8 @@ def validated(document: Document) -> PolicyPart:
         location = tuple(problem["loc"])
         fix = "Correct the value"
         if problem["type"] == "extra_forbidden":
-            model = MetricPart if location[0] == "metrics" else PolicyPart
+            parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
+            model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
             fix = did_you_mean(str(location[-1]), [field.alias or name for name, field in model.model_fields.items()])
         message = f"{'.'.join(map(str, location))}: {problem['msg']}"
         raise PolicyError(message, where=document.where(*location), fix=fix) from error

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BaseModel, Field, ValidationError
 
 from llmgate.errors import DatasetError, SuiteError, did_you_mean
-from llmgate.record.policy import MetricPolicy
+from llmgate.record.policy import MetricPolicy, SlicePolicy
+from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
-from llmgate.suite.gates import GatePart, Gates
+from llmgate.suite.gates import GateBlock, GatePart, Gates, SlicesPart, WaiverPart, is_long
 from llmgate.suite.locate import locate
 from llmgate.suite.promptfile import KeptPrompt
 from llmgate.suite.promptpart import (
@@ -107,7 +108,7 @@ class SuitePart(Part):
     asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
     defaults: Defaults = Defaults()
     threshold: Annotated[Finite, Field(gt=0)] | None = None
-    gate: dict[Name, GatePart] = Field(default_factory=dict)
+    gate: GateBlock = GateBlock()
     serving: ServingPart | None = None
     judge: JudgePart = JudgePart()
     prices: PricesPart | None = None
@@ -158,6 +159,8 @@ class Suite:
         assert_column: The column with asserts of the row's own, None if there is none.
         threshold_column: The column with the row's own threshold, None if there is none.
         prices: What tokens cost, None if the suite does not say.
+        slices: The slice fields in which a loss is looked for.
+        waivers: Findings that somebody accepted until a date.
     """
 
     name: str
@@ -187,6 +190,8 @@ class Suite:
     assert_column: str | None = None
     threshold_column: str | None = None
     prices: Prices | None = None
+    slices: tuple[SlicePolicy, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
 
 def is_suite_file(path: Path) -> bool:
@@ -218,7 +223,7 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
     tools = read_tools_key(document, part)
-    gates = Gates(suite=part.suite, parts=part.gate, where=partial(document.where, "gate"))
+    gates = Gates(suite=part.suite, block=part.gate, where=partial(where_written, document, "gate"))
     source = find_dataset(document, part)
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
@@ -248,6 +253,8 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         assert_column=part.case.asserts,
         threshold_column=part.case.threshold,
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
+        slices=gates.slices(part.case.slices),
+        waivers=gates.waivers(),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
@@ -312,8 +319,8 @@ def worded(document: Document, error: ValidationError) -> SuiteError:
     problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     problem = problems[0]
     location = tuple(problem["loc"])
-    where = document.where(*location)
-    field = ".".join(str(part) for part in location)
+    where = where_written(document, *location)
+    field = ".".join(str(part) for part in written(document, location))
     if problem["type"] == "extra_forbidden":
         return SuiteError(
             f"unknown key {str(location[-1])!r}", where=where, fix=did_you_mean(str(location[-1]), keys_at(location))
@@ -325,6 +332,19 @@ def worded(document: Document, error: ValidationError) -> SuiteError:
     )
 
 
+def where_written(document: Document, *location: str | int) -> str:
+    """`file:line` of a part of the parsed file."""
+    return document.where(*written(document, location))
+
+
+def written(document: Document, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where a part stands in the file: the short form of `gate:` has no `metrics:` in between."""
+    gate = document.data.get("gate")
+    if location[:2] == ("gate", "metrics") and isinstance(gate, dict) and not is_long(gate):
+        return ("gate", *location[2:])
+    return location
+
+
 def keys_at(location: tuple[str | int, ...]) -> list[str]:
     """The keys that are valid where an unknown one stands."""
     part: type[BaseModel] = SuitePart
@@ -333,13 +353,16 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "prompt": EntryPart,
         "sampling": SamplingPart,
         "assert": AssertPart,
-        "gate": GatePart,
+        "gate": GateBlock,
         "serving": ServingPart,
         "judge": JudgePart,
         "defaults": Defaults,
         "prices": PricesPart,
     }
-    if len(location) > 1:
+    gate: dict[object, type[BaseModel]] = {"metrics": GatePart, "slices": SlicesPart, "waivers": WaiverPart}
+    if location[0] == "gate" and len(location) > 2:
+        part = gate[location[1]]
+    elif len(location) > 1:
         part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
     return [field.alias or name for name, field in part.model_fields.items()]
 
