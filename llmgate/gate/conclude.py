@@ -81,8 +81,10 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
     deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)
     if len(changed) > FLIPS_LISTED:
-        losses = changed[np.argsort(deltas[changed], kind="stable")[:FLIPS_LISTED]]
-        changed = np.sort(losses)
+        # The last one that fits, and of those that lost as much the first by id.
+        limit = np.partition(deltas[changed], FLIPS_LISTED - 1)[FLIPS_LISTED - 1]
+        more, equal = changed[deltas[changed] < limit], changed[deltas[changed] == limit]
+        changed = np.sort(np.concatenate((more, equal[: FLIPS_LISTED - len(more)])))
     return tuple(
         Flip(
             suite=measured.policy.suite,

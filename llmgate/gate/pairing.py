@@ -53,6 +53,7 @@ class Match:
         clusters: Cluster codes, shape (n,), where at least two items share one, else None. An item without a key is
             its own cluster.
         slices: Field name to the items' values.
+        straight: Both sides list the same items in this order already, so that nothing has to be gathered.
     """
 
     ids: NDArray[np.object_]
@@ -60,6 +61,7 @@ class Match:
     theirs: NDArray[np.int64] | None
     clusters: NDArray[np.int64] | None
     slices: Mapping[str, Labels]
+    straight: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,13 +109,12 @@ class Pairs:
         digest.update(b"" if self.clusters is None else np.ascontiguousarray(self.clusters, dtype="<i8").tobytes())
         return int.from_bytes(digest.digest()[:16], "big")
 
-    def where(self, chosen: NDArray[np.bool_]) -> Pairs:
+    def at(self, indices: NDArray[np.int64]) -> Pairs:
         """Some of the cases, as a comparison of their own.
 
         Args:
-            chosen: Shape (n,).
+            indices: Which, ascending.
         """
-        indices = np.flatnonzero(chosen)
         return replace(
             self,
             item_ids=self.item_ids[indices],
@@ -156,7 +157,9 @@ def match_items(candidate: Items, champion: Items | None, *, where: str) -> Matc
     if champion is None or same_ids(candidate, champion):
         ids, mine = in_order(candidate.ids)
         theirs = None if champion is None else mine
+        straight = ids is candidate.ids
     else:
+        straight = False
         ids, mine, theirs = join(candidate.ids, champion.ids)
     if champion is not None and theirs is not None:
         check_clusters(candidate, champion, (mine, theirs), ids, where)
@@ -165,7 +168,8 @@ def match_items(candidate: Items, champion: Items | None, *, where: str) -> Matc
         mine=mine,
         theirs=theirs,
         clusters=cluster_codes(candidate, mine),
-        slices={name: taken(labels, mine) for name, labels in candidate.slices.items()},
+        slices=candidate.slices if straight else {n: taken(labels, mine) for n, labels in candidate.slices.items()},
+        straight=straight,
     )
 
 
@@ -183,8 +187,8 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
     if match is None:
         theirs = None if champion is None else champion.items
         match = match_items(candidate.items, theirs, where=f"{candidate.suite}::{candidate.metric}")
-    mine = gathered(candidate.scores, match.mine)
-    other = None if champion is None or match.theirs is None else gathered(champion.scores, match.theirs)
+    mine = gathered(candidate.scores, match, match.mine)
+    other = None if champion is None or match.theirs is None else gathered(champion.scores, match, match.theirs)
     whole = ~np.isnan(mine) if other is None else ~(np.isnan(mine) | np.isnan(other))
     pairs = Pairs(
         item_ids=match.ids,
@@ -199,7 +203,7 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
     if bool(np.all(whole)):
         return pairs
     errors = errors_of(candidate, champion, match, np.flatnonzero(~whole))
-    return replace(pairs.where(whole), expected=len(match.ids), errors=errors)
+    return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors)
 
 
 def same_ids(one: Items, other: Items) -> bool:
@@ -232,8 +236,10 @@ def join(
     )
 
 
-def gathered(scores: NDArray[np.float64], indices: NDArray[np.int64]) -> NDArray[np.float64]:
+def gathered(scores: NDArray[np.float64], match: Match, indices: NDArray[np.int64]) -> NDArray[np.float64]:
     """Scores in the order of a match, NaN where the side lacks the item."""
+    if match.straight:
+        return scores
     if len(scores) == 0:
         return np.full(len(indices), np.nan)
     return np.where(indices >= 0, scores[indices], np.nan)
@@ -271,10 +277,10 @@ def human_differences(candidate: ScoreTable, champion: ScoreTable | None, match:
     """What people say of the two answers, subtracted; a pair counts where both were labelled."""
     if candidate.human is None or (champion is not None and champion.human is None):
         return None
-    mine = gathered(candidate.human, match.mine)
+    mine = gathered(candidate.human, match, match.mine)
     if champion is None or champion.human is None or match.theirs is None:
         return mine
-    return mine - gathered(champion.human, match.theirs)
+    return mine - gathered(champion.human, match, match.theirs)
 
 
 def errors_of(candidate: ScoreTable, champion: ScoreTable | None, match: Match, lost: NDArray[np.int64]) -> Errors:

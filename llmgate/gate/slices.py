@@ -7,6 +7,7 @@ from those of the metrics: looking into slices makes an unchanged model FAIL in 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,10 +22,13 @@ from llmgate.stats.sums import mean_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from llmgate.gate.estimate import Finding
     from llmgate.gate.measure import Measured
     from llmgate.gate.pairing import Pairs
     from llmgate.record.policy import Policy, SlicePolicy
+    from llmgate.record.scores import Labels
 
 __all__ = ["decide_slices"]
 
@@ -40,13 +44,14 @@ def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDe
         One entry per metric, field and value with enough cases, in that order. A slice whose cases all belong to one
         cluster has no known spread and is left out.
     """
+    parts = _Parts()
     tested = [
         (one, field, value, pairs, finding)
         for one in measured
         if one.policy.gates and one.comparison is not None
         for field in policy.slices
         if field.suite == one.policy.suite
-        for value, pairs, finding in _tested(one, field)
+        for value, pairs, finding in _tested(one, field, parts)
     ]
     adjusted = holm([_p(pairs, finding) for _, _, _, pairs, finding in tested])
     return tuple(
@@ -69,17 +74,34 @@ def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDe
     )
 
 
-def _tested(one: Measured, field: SlicePolicy) -> Iterator[tuple[str, Pairs, Finding]]:
+class _Parts:
+    """Which cases have which value, remembered for the metrics that share their cases."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Labels, tuple[tuple[str, NDArray[np.int64]], ...]]] = {}
+
+    def of(self, labels: Labels) -> tuple[tuple[str, NDArray[np.int64]], ...]:
+        """Each value, sorted, with the indices of its cases."""
+        if id(labels) not in self._known:
+            order = np.argsort(labels.codes, kind="stable")
+            bounds = np.searchsorted(labels.codes[order], np.arange(len(labels.names) + 1))
+            values = sorted(range(len(labels.names)), key=labels.names.__getitem__)
+            parts = tuple((labels.names[code], order[bounds[code] : bounds[code + 1]]) for code in values)
+            # The labels are kept as well, so that their identity cannot be given to others.
+            self._known[id(labels)] = (labels, parts)
+        return self._known[id(labels)][1]
+
+
+def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, Finding]]:
     oriented = one.oriented
     labels = None if oriented is None else oriented.slices.get(field.field)
     if oriented is None or labels is None or one.margin is None:
         return
-    sizes = np.bincount(labels.codes[labels.codes >= 0], minlength=len(labels.names))
-    for value in sorted(labels.names):
-        code = labels.names.index(value)
-        if sizes[code] < field.min_cases:
+    bare = replace(oriented, slices={}, human=None)
+    for value, indices in parts.of(labels):
+        if len(indices) < field.min_cases:
             continue
-        pairs = oriented.where(labels.codes == code)
+        pairs = bare.at(indices)
         try:
             yield value, pairs, compare(pairs, margin=one.margin, alpha=one.policy.alpha)
         except UndefinedError:

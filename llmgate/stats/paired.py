@@ -142,7 +142,9 @@ def skew_error(values: NDArray[np.float64], *, alpha: float) -> float:
     """
     _, residuals = _centred(values, alpha)
     n = len(values)
-    gamma = float(np.mean(residuals**3) / np.mean(residuals**2) ** 1.5)
+    squares = residuals * residuals
+    # A product: numpy's power is twenty times as slow.
+    gamma = total(squares * residuals) / n / (total(squares) / n) ** 1.5
     z = float(special.ndtri(1.0 - alpha))
     density = math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
     return abs(gamma) / math.sqrt(n) * (2.0 * z * z + 1.0) * density / 6.0
