@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 DECISION_MAJOR = 1
-DECISION_MINOR = 0
+DECISION_MINOR = 1
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:llmgate:verdict:v1"
 
@@ -129,6 +129,8 @@ def statement(
         "metrics": [_metric(metric) for metric in decision.metrics],
         "problems": [str(problem) for problem in decision.problems],
         "requiredFailures": list(decision.required_failures),
+        "slicesFailed": [one.name for one in decision.slices if one.failed and not one.waived],
+        "waivers": [asdict(use) for use in decision.waivers],
         "decision": hashlib.sha256(decision_to_json(decision).encode()).hexdigest(),
         "llmgate": candidate.llmgate_version,
         "issuedAt": _zoned("issued_at", issued_at),

@@ -132,7 +132,8 @@ def essence(decision: Decision) -> tuple[object, ...]:
         decision.candidate_digest,
         decision.champion_run,
         decision.champion_digest,
-        tuple((m.suite, m.metric, m.verdict) for m in decision.metrics),
+        tuple((m.suite, m.metric, m.verdict, m.waived) for m in decision.metrics),
+        tuple((one.name, one.failed, one.waived) for one in decision.slices),
         decision.required_failures,
     )
 
@@ -147,7 +148,9 @@ def passed(q: Question) -> str | None:
             "the verdict is INCONCLUSIVE, which never allows a promotion; "
             f"evaluate more cases or clear the errors in the report in {q.evidence.where}"
         )
-    gating = [m for m in d.metrics if m.gates]
+    gating = [m for m in d.metrics if m.gates and not m.waived]
+    if any(one.failed and not one.waived for one in d.slices):
+        return f"the verdict is PASS although a slice in {q.evidence.where} failed, {AGAIN}"
     if d.problems or d.required_failures or any(m.verdict is not Verdict.PASS for m in gating):
         return f"the verdict is PASS although the evidence in {q.evidence.where} is not, {AGAIN}"
     if not gating:

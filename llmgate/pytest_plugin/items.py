@@ -131,7 +131,17 @@ class GateItem(SuiteItem):
         if not mine:
             raise GateClosedError("the decision says nothing about this metric")
         self.add_report_section("call", "llmgate", visible(mine[0].reason))
+        lost = [
+            f"slice {one.name}: {100 * one.delta:+.1f} points on {one.cases:,} cases (p = {one.p_worse:.2g}, adjusted)"
+            for one in decision.slices
+            if (one.suite, one.metric) == (mine[0].suite, mine[0].metric) and one.failed and not one.waived
+        ]
+        if lost:
+            raise GateClosedError("\n".join([f"FAIL: {mine[0].reason}", *lost]))
         if mine[0].verdict is Verdict.PASS:
+            return
+        if mine[0].waived:
+            self.user_properties.append(("llmgate", "waived"))
             return
         problems = [str(problem) for problem in decision.problems]
         allowed = gate_run(self.config).settings.allow_inconclusive

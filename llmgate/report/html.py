@@ -61,6 +61,7 @@ def _sections(view: ReportView) -> list[dict[str, Any]]:
         ("problems", "Problems", len(view.problems)),
         ("required", "Must never fail", view.required.total),
         ("metrics", "Metrics", len(view.metrics)),
+        *((panel.id, panel.title, len(panel.rows) + panel.left_out) for panel in view.panels),
         ("serving", "Serving", len(view.serving)),
         ("worse", "Worse", view.worse.total),
         ("better", "Better", view.better.total),

@@ -15,7 +15,7 @@ from llmgate.report.words import plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from llmgate.report.rows import Answer, CaseRow, Listing, ReportView, ServingCell, ServingTable, Text
+    from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable, Text
 
 __all__ = ["COMMENT_BYTES", "render_markdown"]
 
@@ -76,10 +76,12 @@ def _parts(view: ReportView) -> Iterator[str]:
         yield "### Could not be evaluated\n\n" + _table(["Where", "What", "What to do"], rows)
     yield from _cases(view.required, "Must never fail, and failed", view)
     yield from _metrics(view)
+    yield from _panels(view, serious=True)
     for table in view.serving:
         yield _serving(table, compared=view.champion is not None)
     yield from _cases(view.worse, "Got worse", view)
     yield from _errors(view)
+    yield from _panels(view, serious=False)
     yield from _slices(view)
     yield from _cases(view.better, "Got better", view)
     yield from _cases(view.missed, "Below par", view)
@@ -102,7 +104,7 @@ def _metrics(view: ReportView) -> Iterator[str]:
             it.counts
             + (f", **{it.errors:,} errors**" if it.errors else "")
             + (f"; {it.changes}" if it.changes else ""),
-            f"{SYMBOLS[it.state]} {it.outcome}{'' if it.gates else ' (never gates)'}",
+            f"{SYMBOLS[it.state]} {it.outcome}{_aside(it)}",
         ]
         for it in view.metrics
     ]
@@ -114,6 +116,30 @@ def _metrics(view: ReportView) -> Iterator[str]:
         f" ({_prose(it.method)}{', ' + it.p_worse if it.p_worse else ''})\n"
         for it in view.metrics
     )
+
+
+def _aside(row: MetricRow) -> str:
+    if row.waived:
+        return " (waived)"
+    return "" if row.gates else " (never gates)"
+
+
+def _panels(view: ReportView, *, serious: bool) -> Iterator[str]:
+    for panel in view.panels:
+        if panel.serious is not serious:
+            continue
+        text = f"### {_prose(panel.title)}\n\n{_prose(panel.lead)}\n"
+        if panel.rows:
+            header = [_prose(column.title) for column in panel.columns]
+            rows = (
+                [
+                    (f"{SYMBOLS[row.state]} " if row.state else "") + _in_cell(row.cells[0]),
+                    *map(_in_cell, row.cells[1:]),
+                ]
+                for row in panel.rows
+            )
+            text += "\n" + _table(header, rows)
+        yield text + (f"\n{plural(panel.left_out, 'further row')} left out.\n" if panel.left_out else "")
 
 
 def _sentence(text: str) -> str:
@@ -211,7 +237,7 @@ def _slices(view: ReportView) -> Iterator[str]:
         header = ["Slice", "Cases", "Champion", "Candidate", "Difference", "Errors"]
         more = f"\n{plural(view.slices_left_out, 'further slice')} left out.\n" if view.slices_left_out else ""
         table = _table(header, rows)
-        yield f"### Slices\n\nDescriptive, never gates: share of cases in which every check passed.\n\n{table}{more}"
+        yield f"### Slices\n\nDescription only: share of cases in which every check passed.\n\n{table}{more}"
 
 
 def _provenance(view: ReportView) -> str:

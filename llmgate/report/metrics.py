@@ -43,6 +43,7 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         reason=one_line(metric.reason, 600),
         notes=tuple(one_line(note, 600) for note in metric.notes),
         interval=_interval(metric),
+        waived=metric.waived,
     )
 
 
@@ -55,6 +56,7 @@ def _bounds(metric: MetricDecision) -> str:
         return "no interval"
     if metric.reference != "champion":
         digits = tell_apart(metric.lower, metric.min)
+        digits = max(digits, tell_apart(metric.upper, metric.max))
         return f"{percent(metric.lower, digits).removesuffix(' %')} to {percent(metric.upper, digits)}"
     lower = signed_points(metric.lower, tell_apart(metric.lower, -metric.margin if metric.margin else None))
     upper = signed_points(metric.upper, tell_apart(metric.upper, 0.0))
@@ -64,6 +66,8 @@ def _bounds(metric: MetricDecision) -> str:
 def _limit(metric: MetricDecision) -> str:
     if metric.reference == "champion":
         return "no tolerance" if metric.margin is None else f"tolerance {points(metric.margin)}"
+    if metric.max is not None:
+        return f"at most {percent(metric.max)}"
     return "no threshold" if metric.min is None else f"at least {percent(metric.min)}"
 
 
@@ -85,6 +89,8 @@ def _interval(metric: MetricDecision) -> Interval | None:
     if not all(math.isfinite(value) for value in (metric.lower, metric.upper, point)):
         return None
     limit = (None if metric.margin is None else -metric.margin) if compared else metric.min
+    if not compared and metric.max is not None:
+        return None  # The plot shades what is acceptable from the limit upwards.
     return Interval(
         kind="difference" if compared else "rate",
         lower=metric.lower * 100,

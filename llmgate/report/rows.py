@@ -14,6 +14,7 @@ __all__ = [
     "Answer",
     "CaseRow",
     "CheckRow",
+    "Column",
     "ErrorRow",
     "Fact",
     "Interval",
@@ -21,6 +22,8 @@ __all__ = [
     "MetricRow",
     "Notice",
     "Pair",
+    "Panel",
+    "PanelRow",
     "Piece",
     "ProblemRow",
     "PromptRow",
@@ -107,6 +110,7 @@ class MetricRow:
         limit: The margin or the minimum, in words.
         counts: `300 of 300 cases`.
         changes: `19 better, 22 worse`, empty without a champion.
+        waived: Whether a waiver keeps it from counting.
         chances: Both error rates of the gate in one sentence, empty if they are unknown.
         interval: What to draw, None if there is no finite interval.
     """
@@ -132,6 +136,7 @@ class MetricRow:
     reason: str
     notes: tuple[str, ...]
     interval: Interval | None
+    waived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +239,47 @@ class SliceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a panel."""
+
+    title: str
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelRow:
+    """One row of a panel: a cell per column, and how it looks."""
+
+    cells: tuple[str, ...]
+    state: State | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Evidence that is a table and needs no layout of its own: every format shows it the same way.
+
+    Attributes:
+        id: Anchor within the page, lower case with dashes.
+        title: Heading.
+        tag: A few words beside the heading.
+        lead: What the reader has to know to read it.
+        columns: Of the table; the first one names the rows.
+        rows: May be empty: a panel can be a sentence alone.
+        left_out: Rows that are not shown.
+        serious: Whether it is part of why the verdict is no PASS.
+    """
+
+    id: str
+    title: str
+    tag: str = ""
+    lead: str
+    columns: tuple[Column, ...] = ()
+    rows: tuple[PanelRow, ...] = ()
+    left_out: int = 0
+    serious: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingCell:
     """One side's figure, or, where no run is valid, the word INVALID instead of one."""
 
@@ -308,6 +354,7 @@ class ReportView:
         sentence: What the release manager reads.
         consequence: What the verdict means for a promotion.
         champion: Name of the champion, None if there is none.
+        panels: Further evidence, in reading order.
     """
 
     state: State
@@ -333,3 +380,4 @@ class ReportView:
     slices_left_out: int
     serving: tuple[ServingTable, ...]
     provenance: tuple[ProvenanceGroup, ...]
+    panels: tuple[Panel, ...] = ()

@@ -37,11 +37,22 @@ def decision_lines(decision: Decision) -> list[StyledLine]:
     For doors that have a decision and no record. Reasons and problems quote what endpoints said.
     """
     lines: list[StyledLine] = [
-        (f"{m.verdict:<12} {m.suite}::{m.metric} ({m.role}): {m.reason}", VERDICT_STYLES[m.verdict])
+        (
+            f"{m.verdict:<12} {m.suite}::{m.metric} ({m.role}{', waived' if m.waived else ''}): {m.reason}",
+            VERDICT_STYLES[m.verdict],
+        )
         for m in decision.metrics
     ]
     lines += [(f"problem: {problem}", "warn") for problem in decision.problems]
     lines += [(f"required assert failed: {name}", "bad") for name in decision.required_failures]
+    lines += [
+        (f"slice {one.name}: {100 * one.delta:+.1f} points on {one.cases:,} cases (p = {one.p_worse:.2g})", "bad")
+        for one in decision.slices
+        if one.failed and not one.waived
+    ]
+    lines += [
+        (f"waiver of {use.target} until {use.until} by {use.by}: {use.status}", "warn") for use in decision.waivers
+    ]
     lines.append((decision.sentence, VERDICT_STYLES[decision.verdict]))
     return [(visible(" ".join(text.splitlines())), style) for text, style in lines]
 
@@ -71,6 +82,14 @@ def _lines(view: ReportView) -> Iterator[StyledLine]:
     width = max((len(f"{row.suite}::{row.metric}") for row in view.metrics), default=0)
     for metric in view.metrics:
         yield _metric(metric, width)
+    for panel in view.panels:
+        yield f"  {panel.title}: {panel.lead}", "bad" if panel.serious else "plain"
+        rows: Iterator[StyledLine] = (
+            (f"    {', '.join(cell for cell in row.cells if cell)}", STYLES[row.state])
+            for row in panel.rows
+            if row.state is not None
+        )
+        yield from _capped(rows, "row", sum(row.state is not None for row in panel.rows))
     for table in view.serving:
         yield from _serving(table)
     causes: Iterator[StyledLine] = (
@@ -98,7 +117,7 @@ def _metric(row: MetricRow, width: int) -> StyledLine:
     bounds = f"{row.bounds}, {row.level}" if row.level else row.bounds
     errors = f", {plural(row.errors, 'error')}" if row.errors else ""
     changes = f"; {row.changes}" if row.changes else ""
-    role = row.role if row.gates else f"{row.role}, never gates"
+    role = f"{row.role}, waived" if row.waived else row.role if row.gates else f"{row.role}, never gates"
     text = (
         f"  {row.outcome:<12}  {f'{row.suite}::{row.metric}':<{width}}  {scores} ({bounds}), {row.limit}; "
         f"{row.counts}{errors}{changes} [{role}]"

@@ -9,6 +9,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision import Verdict
 from llmgate.record.policy import OnInconclusive
 from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
+from llmgate.report.findings import finding_panels
 from llmgate.report.judges import trial_notice
 from llmgate.report.measured import serving_tables
 from llmgate.report.metrics import metric_row
@@ -96,6 +97,7 @@ def build_view(
         slices_left_out=slices_left_out,
         serving=serving_tables(serving, champion_serving),
         provenance=provenance(candidate, champion),
+        panels=tuple(finding_panels(decision, most=limits.slices)),
     )
 
 
@@ -129,6 +131,7 @@ def _check_possible(candidate: Record, champion: Record | None, decision: Decisi
     contradictions = [
         (decision.problems, "lists problems"),
         (decision.required_failures, "lists failed required asserts"),
+        (any(one.failed and not one.waived for one in decision.slices), "lists slices that failed"),
         (candidate.seal is None, "is about a candidate run that was never finished"),
         (champion is not None and champion.seal is None, "is about a champion run that was never finished"),
     ]
@@ -192,14 +195,17 @@ def _facts(book: CaseBook, decision: Decision) -> list[Fact]:
     planned = len(book.candidate.cases)
     done = sum(evaluated(book.candidate, case) for case in book.candidate.cases)
     missed = len(book.missed_names())
-    gating = [metric for metric in decision.metrics if metric.gates]
-    watched = len(decision.metrics) - len(gating)
+    waived = sum(metric.waived for metric in decision.metrics)
+    gating = [metric for metric in decision.metrics if metric.gates and not metric.waived]
+    watched = len(decision.metrics) - len(gating) - waived
     passing = sum(metric.verdict is Verdict.PASS for metric in gating)
+    beside = [f"{plural(watched, 'more metric')} only watched"] if watched else []
+    beside += [f"{plural(waived, 'metric')} waived"] if waived else []
     facts = [
         Fact(
             label="Gates that pass",
             value=f"{count(passing)} of {count(len(gating))}",
-            detail=f"{plural(watched, 'more metric')} only watched" if watched else "",
+            detail=", ".join(beside),
             serious=passing < len(gating) or not gating,
         ),
         Fact(

@@ -144,7 +144,7 @@ def skew_error(values: NDArray[np.float64], *, alpha: float) -> float:
     n = len(values)
     squares = residuals * residuals
     # A product: numpy's power is twenty times as slow.
-    gamma = total(squares * residuals) / n / (total(squares) / n) ** 1.5
+    gamma = total(squares * residuals) / n / math.pow(total(squares) / n, 1.5)
     z = float(special.ndtri(1.0 - alpha))
     density = math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
     return abs(gamma) / math.sqrt(n) * (2.0 * z * z + 1.0) * density / 6.0
