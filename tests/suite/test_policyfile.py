@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import PolicyError, SuiteError
-from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role
+from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.suite.policyfile import override_policy
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ POLICY = Policy(
         MetricPolicy(suite="facts", metric="tone", role=Role.WATCH, judged=True),
     )
 )
+
+ACCEPTED = "until: 2026-12-31, by: Ada, reason: known"
 
 
 def override(tmp_path: Path, text: str) -> Policy:
@@ -48,12 +50,51 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 3}\n", 3, "margin is 3.0, but must lie between"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.9}\n", 3, "alpha is 0.9"),
         ("llmgate-policy: 1\nmetrics:\n  facts/tone: {role: primary}\n", 3, "never admitted, so it cannot gate"),
+        ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {max: 0.1}\n", 3, "more is better here, so there is no max"),
+        ("llmgate-policy: 1\nslices:\n  fatcs: {fields: [a]}\n", 3, "Did you mean facts"),
+        ("llmgate-policy: 1\nslices:\n  facts: {feilds: [a]}\n", 3, "Did you mean fields"),
+        ("llmgate-policy: 1\nslice-alpha: 0.6\n", 2, "slice-alpha is 0.6"),
+        (f"llmgate-policy: 1\nwaivers:\n  - {{metric: accuracy, {ACCEPTED}}}\n", 3, "names no suite"),
+        (
+            f"llmgate-policy: 1\nwaivers:\n  - {{metric: facts/accuracy, case: facts/c1, {ACCEPTED}}}\n",
+            3,
+            "names one finding",
+        ),
+        (f"llmgate-policy: 1\nwaivers:\n  - {{metirc: facts/accuracy, {ACCEPTED}}}\n", 3, "Did you mean metric"),
     ],
 )
 def test_mistakes_are_named_with_their_line(tmp_path: Path, text: str, line: int, says: str) -> None:
     with pytest.raises(PolicyError, match=says) as caught:
         override(tmp_path, text)
     assert caught.value.where == f"{tmp_path}/policy.yaml:{line}"
+
+
+def test_slices_and_waivers_of_a_file(tmp_path: Path) -> None:
+    text = f"""\
+llmgate-policy: 1
+slices:
+  facts: {{fields: [topic], min-cases: 40}}
+slice-alpha: 0.002
+waivers:
+  - {{metric: facts/accuracy, slice: {{topic: billing}}, {ACCEPTED}}}
+  - {{case: facts/refund/17, {ACCEPTED}}}
+"""
+    policy = override(tmp_path, text)
+    assert policy.slices == (SlicePolicy(suite="facts", field="topic", min_cases=40),)
+    assert policy.slice_alpha == 0.002
+    assert [waiver.target for waiver in policy.waivers] == ["facts::accuracy[topic=billing]", "facts::refund/17"]
+
+
+@pytest.mark.parametrize(
+    ("waiver", "says"),
+    [
+        ("{metric: facts/tone, ", "about no gating metric"),
+        ("{metric: facts/accuracy, slice: {topic: billing}, ", "'topic', which is no slice"),
+    ],
+)
+def test_a_waiver_of_what_does_not_gate_is_refused(tmp_path: Path, waiver: str, says: str) -> None:
+    with pytest.raises(PolicyError, match=says):
+        override(tmp_path, f"llmgate-policy: 1\nwaivers:\n  - {waiver}{ACCEPTED}}}\n")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
