@@ -1,0 +1,369 @@
+"""Corrected judge scores against closed forms, published numbers, simulation and their own properties."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from llmgate.errors import UndefinedError
+from llmgate.stats.corrected import (
+    JudgeErrors,
+    informedness,
+    ppi_bounded,
+    ppi_difference,
+    ppi_mean,
+    ppi_weight,
+    rogan_gladen,
+)
+from llmgate.stats.paired import cluster_t, t_interval
+from llmgate.stats.unseen import unseen_share
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NONE = np.array([])
+THIRDS = st.integers(-3, 3).map(lambda x: x / 3)
+LABELLED = st.lists(st.tuples(THIRDS, THIRDS), min_size=3, max_size=40)
+OTHERS = st.lists(THIRDS, min_size=2, max_size=60)
+
+
+def arrays(
+    labelled: list[tuple[float, float]], others: list[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    judge, human = (np.array(column) for column in zip(*labelled, strict=True))
+    assume(np.ptp(human - ppi_weight(judge, human, len(others)) * judge) > 1e-9)
+    return judge, human, np.array(others)
+
+
+def sample(n: int, rng: np.random.Generator, *, agree: float = 0.8) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A judge that says yes too often, and people's yes at a rate of 0.7."""
+    human = (rng.random(n) < 0.7).astype(float)
+    judge = np.where(rng.random(n) < agree, human, (rng.random(n) < 0.9).astype(float))
+    return judge, human
+
+
+@pytest.mark.parametrize(
+    ("judge", "human", "others", "message"),
+    [
+        ([1.0], [1.0], [0.0, 1.0], "1 labels have no spread"),
+        ([], [], [0.0, 1.0], "0 labels have no spread"),
+        ([1.0, 0.0], [1.0], [0.0, 1.0], "1 labels but 2"),
+        ([1.0, math.nan], [1.0, 0.0], [0.0, 1.0], "not a finite"),
+        ([1.0, 0.0], [1.0, math.inf], [0.0, 1.0], "not a finite"),
+        ([1.0, 0.0], [1.0, 0.0], [0.0, math.nan], "not a finite"),
+        ([1.0, 0.0], [1.0, 1.0], [0.0, 1.0], "no spread"),
+    ],
+)
+def test_no_correction_without_labels_that_say_something(
+    judge: list[float], human: list[float], others: list[float], message: str
+) -> None:
+    with pytest.raises(UndefinedError, match=message):
+        ppi_mean(np.array(judge), np.array(human), np.array(others), alpha=0.05)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, math.nan])
+def test_no_alpha(alpha: float) -> None:
+    with pytest.raises(UndefinedError, match="alpha"):
+        ppi_mean(np.array([0.0, 1.0]), np.array([0.0, 1.0]), NONE, alpha=alpha)
+    with pytest.raises(UndefinedError, match="alpha"):
+        ppi_bounded(np.array([0.0, 1.0]), np.array([0.0, 1.0]), NONE, alpha=alpha, floor=0.0, ceiling=1.0)
+    with pytest.raises(UndefinedError, match="alpha"):
+        rogan_gladen(5, 10, JudgeErrors(true_yes=9, human_yes=10, true_no=9, human_no=10), alpha=alpha)
+
+
+def test_the_formula_by_hand() -> None:
+    judge, human, others = np.array([1.0, 1, 0, 0, 1]), np.array([1.0, 0, 0, 0, 1]), np.array([1.0, 1, 1, 0])
+    weight = 0.2 / (0.3 * (1 + 5 / 4))
+    assert ppi_weight(judge, human, 4) == pytest.approx(weight)
+    found = ppi_mean(judge, human, others, alpha=0.05)
+    residuals = human - weight * judge
+    assert found.estimate == pytest.approx(weight * 0.75 + residuals.mean())
+    assert found.standard_error == pytest.approx(math.sqrt(weight**2 * 0.25 / 4 + residuals.var(ddof=1) / 5))
+    assert found.df == 4
+    assert found.lower == pytest.approx(found.estimate - stats.t.ppf(0.95, 4) * found.standard_error)
+
+
+def test_a_perfect_judge_is_as_good_as_labels_on_all_cases() -> None:
+    rng = np.random.default_rng(1)
+    _, human = sample(100, rng)
+    _, others = sample(300, rng)
+    found = ppi_mean(human, human, others, alpha=0.05)
+    assert ppi_weight(human, human, 300) == pytest.approx(0.75)
+    assert found.estimate == pytest.approx(np.concatenate((human, others)).mean())
+    assert found.standard_error == pytest.approx(
+        math.sqrt((0.75**2 * others.var(ddof=1) / 300) + 0.25**2 * human.var(ddof=1) / 100)
+    )
+
+
+@pytest.mark.parametrize("others", [NONE, np.array([0.3])])
+def test_without_other_cases_the_labels_decide_alone(others: NDArray[np.float64]) -> None:
+    judge, human = sample(40, np.random.default_rng(2))
+    found, plain = ppi_mean(judge, human, others, alpha=0.05), t_interval(human, alpha=0.05)
+    assert (found.lower, found.estimate, found.upper) == pytest.approx((plain.lower, plain.estimate, plain.upper))
+    assert found.p_negative == pytest.approx(plain.p_negative)
+
+
+def test_a_judge_without_variance_or_against_people_is_left_out() -> None:
+    _, human = sample(40, np.random.default_rng(3))
+    plain = t_interval(human, alpha=0.05)
+    for judge in (np.full(40, 0.1), 1 - human):
+        assert ppi_weight(judge, human, 100) == 0
+        found = ppi_mean(judge, human, np.linspace(0, 1, 100), alpha=0.05)
+        assert (found.lower, found.upper) == pytest.approx((plain.lower, plain.upper))
+
+
+@given(LABELLED, OTHERS)
+def test_swapping_the_roles_mirrors_the_bounds(labelled: list[tuple[float, float]], others: list[float]) -> None:
+    judge, human, rest = arrays(labelled, others)
+    one, other = ppi_mean(judge, human, rest, alpha=0.05), ppi_mean(-judge, -human, -rest, alpha=0.05)
+    assert (one.lower, one.upper) == pytest.approx((-other.upper, -other.lower))
+    assert one.p_negative is not None
+    assert other.p_negative == pytest.approx(1 - one.p_negative)
+
+
+@given(LABELLED, OTHERS, st.randoms(use_true_random=False))
+def test_the_order_of_cases_says_nothing(
+    labelled: list[tuple[float, float]], others: list[float], shuffler: object
+) -> None:
+    judge, human, rest = arrays(labelled, others)
+    one = ppi_mean(judge, human, rest, alpha=0.05)
+    shuffler.shuffle(labelled)  # type: ignore[attr-defined]
+    shuffler.shuffle(others)  # type: ignore[attr-defined]
+    judge, human, rest = arrays(labelled, others)
+    other = ppi_mean(judge, human, rest, alpha=0.05)
+    assert (one.lower, one.estimate, one.upper) == pytest.approx((other.lower, other.estimate, other.upper))
+
+
+@given(LABELLED, OTHERS)
+def test_a_smaller_alpha_gives_wider_bounds(labelled: list[tuple[float, float]], others: list[float]) -> None:
+    judge, human, rest = arrays(labelled, others)
+    narrow, wide = (ppi_mean(judge, human, rest, alpha=alpha) for alpha in (0.1, 0.01))
+    assert wide.lower < narrow.lower <= narrow.upper < wide.upper
+
+
+@given(LABELLED, OTHERS, st.floats(-1, 1).map(lambda x: round(x, 3)))
+def test_a_judge_that_is_off_by_a_constant_changes_nothing(
+    labelled: list[tuple[float, float]], others: list[float], shift: float
+) -> None:
+    judge, human, rest = arrays(labelled, others)
+    one, other = ppi_mean(judge, human, rest, alpha=0.05), ppi_mean(judge + shift, human, rest + shift, alpha=0.05)
+    assert (one.lower, one.upper) == pytest.approx((other.lower, other.upper), abs=1e-9)
+
+
+@given(LABELLED, OTHERS)
+def test_clusters_of_one_are_no_clusters_but_for_the_degrees_of_freedom(
+    labelled: list[tuple[float, float]], others: list[float]
+) -> None:
+    judge, human, rest = arrays(labelled, others)
+    n, m = len(human), len(rest)
+    plain = ppi_mean(judge, human, rest, alpha=0.05)
+    found = ppi_mean(judge, human, rest, alpha=0.05, clusters_labelled=range(n), clusters_unlabelled=range(n, n + m))
+    assert found.df == n - 1
+    assert found.standard_error is not None
+    assert plain.standard_error is not None
+    # The finite-sample factor of the labels serves both parts.
+    factor = math.sqrt(n / (n - 1) * (m - 1) / m)
+    assert min(1.0, factor) - 1e-9 <= found.standard_error / plain.standard_error <= max(1.0, factor) + 1e-9
+
+
+def test_clusters_without_a_say_of_the_judge_are_the_cluster_robust_t() -> None:
+    rng = np.random.default_rng(4)
+    judge, human = sample(60, rng)
+    keys = [i % 12 for i in range(60)]
+    found = ppi_mean(
+        np.zeros(60), human, judge, alpha=0.05, clusters_labelled=keys, clusters_unlabelled=list(range(60))
+    )
+    robust = cluster_t(human, keys, alpha=0.05)
+    assert (found.lower, found.upper, found.df) == pytest.approx((robust.lower, robust.upper, robust.df))
+
+
+def test_clusters_that_span_both_parts_are_counted_once() -> None:
+    """Every case four times: standard errors double, whether or not labels and other cases share the clusters."""
+    rng = np.random.default_rng(5)
+    judge, human = sample(300, rng)
+    labelled = slice(0, 100)
+    once = ppi_mean(judge[labelled], human[labelled], judge[100:], alpha=0.05)
+    four = ppi_mean(
+        np.repeat(judge[labelled], 4),
+        np.repeat(human[labelled], 4),
+        np.repeat(judge[100:], 4),
+        alpha=0.05,
+        clusters_labelled=[i // 4 for i in range(400)],
+        clusters_unlabelled=[100 + i // 4 for i in range(800)],
+    )
+    assert four.estimate == pytest.approx(once.estimate)
+    assert four.standard_error == pytest.approx(once.standard_error, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("labelled", "unlabelled", "message"),
+    [
+        ([0, 0, 0, 0], [1, 2, 3], "1 cluster with labels"),
+        ([0, 1, 2], [1, 2, 3], "cluster keys"),
+        ([0, 1, 2, 3], None, "one part"),
+        (None, [0, 1, 2], "one part"),
+        ([0, 0, 1, 1], [2, 2, 2], "same mean"),
+    ],
+)
+def test_clusters_that_do_not_fit(labelled: list[int] | None, unlabelled: list[int] | None, message: str) -> None:
+    judge, human, others = np.array([0.0, 1, 1, 0]), np.array([0.0, 1, 1, 0]), np.array([1.0, 0.0, 0.5])
+    with pytest.raises(UndefinedError, match=message):
+        ppi_mean(judge, human, others, alpha=0.05, clusters_labelled=labelled, clusters_unlabelled=unlabelled)
+
+
+@pytest.mark.parametrize("n", [50, 100, 150])
+def test_measured_coverage(n: int) -> None:
+    rng = np.random.default_rng(n)
+    covered, runs = 0, 2_000
+    for _ in range(runs):
+        judge, human = sample(n, rng)
+        others, _ = sample(200, rng)
+        found = ppi_mean(judge, human, others, alpha=0.025)
+        covered += found.lower <= 0.7 <= found.upper
+    # Four standard errors of 2,000 runs.
+    assert covered / runs == pytest.approx(0.95, abs=0.0195)
+
+
+def test_the_difference_is_the_mean_of_differences() -> None:
+    rng = np.random.default_rng(6)
+    scores = {name: rng.integers(0, 2, size=60).astype(float) for name in "abcd"}
+    rest = {name: rng.integers(0, 2, size=90).astype(float) for name in "ab"}
+    found = ppi_difference(
+        candidate_judge=scores["a"],
+        champion_judge=scores["b"],
+        candidate_human=scores["c"],
+        champion_human=scores["d"],
+        candidate_judge_unlabelled=rest["a"],
+        champion_judge_unlabelled=rest["b"],
+        alpha=0.05,
+    )
+    assert found == ppi_mean(scores["a"] - scores["b"], scores["c"] - scores["d"], rest["a"] - rest["b"], alpha=0.05)
+    with pytest.raises(UndefinedError, match="60 scores of the candidate but 90"):
+        ppi_difference(
+            candidate_judge=scores["a"],
+            champion_judge=rest["b"],
+            candidate_human=scores["c"],
+            champion_human=scores["d"],
+            candidate_judge_unlabelled=rest["a"],
+            champion_judge_unlabelled=rest["b"],
+            alpha=0.05,
+        )
+
+
+@given(LABELLED, OTHERS)
+def test_bounded_scores_are_never_narrower(labelled: list[tuple[float, float]], others: list[float]) -> None:
+    judge, human, rest = arrays(labelled, others)
+    plain = ppi_mean(judge, human, rest, alpha=0.05)
+    wide = ppi_bounded(judge, human, rest, alpha=0.05, floor=-1.0, ceiling=1.0)
+    assert wide.lower <= plain.lower
+    assert wide.upper >= plain.upper
+    assert wide.estimate == plain.estimate
+
+
+def test_labels_that_all_say_the_same_bound_what_stayed_unseen() -> None:
+    u = unseen_share(80, alpha=0.05)
+    found = ppi_bounded(np.zeros(80), np.zeros(80), np.zeros(200), alpha=0.05, floor=-1.0, ceiling=1.0)
+    assert (found.lower, found.estimate, found.upper) == pytest.approx((-u, 0.0, u))
+
+
+def test_bounded_scores_take_clusters() -> None:
+    rng = np.random.default_rng(7)
+    judge, human = sample(400, rng)
+    keys = [i % 40 for i in range(400)]
+    found = ppi_bounded(
+        judge[:200],
+        human[:200],
+        judge[200:],
+        alpha=0.05,
+        floor=0.0,
+        ceiling=1.0,
+        clusters_labelled=keys[:200],
+        clusters_unlabelled=keys[200:],
+    )
+    assert found.method == "PPI++, cluster-robust"
+    assert found.df == 39
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_scores_outside_their_range_are_refused(part: int) -> None:
+    parts = [np.array([0.0, 0.5, 1.0]) for _ in range(3)]
+    parts[part][1] = 1.5
+    with pytest.raises(UndefinedError, match="outside"):
+        ppi_bounded(*parts, alpha=0.05, floor=0.0, ceiling=1.0)
+
+
+@pytest.mark.parametrize(
+    ("true_yes", "human_yes", "true_no", "human_no"),
+    [(0, 0, 1, 2), (1, 2, 0, 0), (3, 2, 1, 2), (1, 2, 3, 2), (-1, 2, 1, 2), (1, 2, -1, 2)],
+)
+def test_errors_that_cannot_be(true_yes: int, human_yes: int, true_no: int, human_no: int) -> None:
+    with pytest.raises(UndefinedError):
+        JudgeErrors(true_yes=true_yes, human_yes=human_yes, true_no=true_no, human_no=human_no)
+
+
+def test_informedness_is_newcombes_published_interval() -> None:
+    """Newcombe (1998), Table II, 56/70 against 48/80, method 10: 0.0524 to 0.3339."""
+    found = informedness(JudgeErrors(true_yes=56, human_yes=70, true_no=32, human_no=80), alpha=0.025)
+    assert found.estimate == pytest.approx(0.2)
+    assert (found.lower, found.upper) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_the_textbook_estimate_and_the_delta_method() -> None:
+    """With many cases the adjusted counts no longer matter."""
+    errors = JudgeErrors(true_yes=8_000, human_yes=10_000, true_no=45_000, human_no=50_000)
+    found = rogan_gladen(40_000, 100_000, errors, alpha=0.025)
+    p = (0.4 + 0.9 - 1) / 0.7
+    variance = (0.4 * 0.6 / 100_000 + p**2 * 0.16 / 10_000 + (1 - p) ** 2 * 0.09 / 50_000) / 0.49
+    assert found.estimate == pytest.approx(p)
+    assert found.standard_error == pytest.approx(math.sqrt(variance), rel=2e-3)
+    assert (found.lower, found.upper) == pytest.approx(
+        (p - 1.96 * math.sqrt(variance), p + 1.96 * math.sqrt(variance)), abs=2e-4
+    )
+
+
+@pytest.mark.parametrize(("yes", "cases", "estimate"), [(0, 50, 0.0), (50, 50, 1.0)])
+def test_the_rate_stays_a_rate(yes: int, cases: int, estimate: float) -> None:
+    found = rogan_gladen(yes, cases, JudgeErrors(true_yes=45, human_yes=50, true_no=45, human_no=50), alpha=0.05)
+    assert found.estimate == pytest.approx(estimate)
+    assert 0.0 <= found.lower < found.upper <= 1.0
+
+
+@given(st.integers(0, 60), st.integers(26, 40), st.integers(26, 40))
+def test_calling_yes_no_mirrors_the_rate(yes: int, true_yes: int, true_no: int) -> None:
+    one = rogan_gladen(yes, 60, JudgeErrors(true_yes=true_yes, human_yes=40, true_no=true_no, human_no=40), alpha=0.05)
+    other = rogan_gladen(
+        60 - yes, 60, JudgeErrors(true_yes=true_no, human_yes=40, true_no=true_yes, human_no=40), alpha=0.05
+    )
+    assert (one.lower, one.estimate, one.upper) == pytest.approx((1 - other.upper, 1 - other.estimate, 1 - other.lower))
+
+
+@pytest.mark.parametrize(("true_yes", "true_no"), [(50, 50), (30, 70), (70, 35), (0, 0)])
+def test_a_judge_that_says_nothing_is_refused_with_advice(true_yes: int, true_no: int) -> None:
+    errors = JudgeErrors(true_yes=true_yes, human_yes=100, true_no=true_no, human_no=100)
+    with pytest.raises(UndefinedError, match=r"not clearly above 1.*another judge"):
+        rogan_gladen(50, 100, errors, alpha=0.05)
+
+
+@pytest.mark.parametrize(("yes", "cases"), [(1, 0), (-1, 5), (6, 5)])
+def test_counts_that_do_not_fit(yes: int, cases: int) -> None:
+    with pytest.raises(UndefinedError, match="do not fit"):
+        rogan_gladen(yes, cases, JudgeErrors(true_yes=9, human_yes=10, true_no=9, human_no=10), alpha=0.05)
+
+
+def test_measured_coverage_of_rogan_and_gladen() -> None:
+    rng = np.random.default_rng(8)
+    covered, runs = 0, 4_000
+    for _ in range(runs):
+        yes = int(rng.binomial(200, 0.7 * 0.85 + 0.3 * 0.25))
+        errors = JudgeErrors(
+            true_yes=int(rng.binomial(70, 0.85)), human_yes=70, true_no=int(rng.binomial(40, 0.75)), human_no=40
+        )
+        found = rogan_gladen(yes, 200, errors, alpha=0.025)
+        covered += found.lower <= 0.7 <= found.upper
+    assert 0.94 <= covered / runs <= 0.975
