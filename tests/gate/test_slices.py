@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from llmgate.gate.decision import Decision, Verdict
 from llmgate.record.policy import MetricPolicy, Policy, Role, SlicePolicy
 from llmgate.record.scores import Items, ScoreSheet, ScoreTable
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "paired"
 LIVEBENCH = SHARED / "livebench.jsonl.gz"
 TOPIC = SlicePolicy(suite="s", field="topic")
@@ -24,9 +28,9 @@ TOPIC = SlicePolicy(suite="s", field="topic")
 
 def sheet(
     scores: np.ndarray,
-    topics: list[str | None],
+    topics: Sequence[str | None],
     *,
-    clusters: list[str | None] | None = None,
+    clusters: Sequence[str | None] | None = None,
     errors: tuple[int, ...] = (),
 ) -> ScoreSheet:
     items = Items.of([f"c{i:05d}" for i in range(len(scores))], slices={"topic": topics}, clusters=clusters)
@@ -47,7 +51,7 @@ def policy(
 
 def one_lost_topic(lost: int = 30) -> tuple[ScoreSheet, ScoreSheet]:
     """1,000 cases in five topics; all of the losses in one, as many gains in the others."""
-    topics: list[str | None] = [f"t{i // 200}" for i in range(1000)]
+    topics: Sequence[str | None] = [f"t{i // 200}" for i in range(1000)]
     champion, candidate = np.ones(1000), np.ones(1000)
     candidate[:lost] = 0.0
     champion[200 : 200 + lost] = 0.0
@@ -66,7 +70,8 @@ def test_equal_overall_and_worse_in_one_slice_fails_and_names_it() -> None:
         " 5 slices)."
     )
     (lost,) = [one for one in decision.slices if one.failed]
-    assert (lost.cases, lost.candidate, lost.champion, lost.delta) == (200, 0.85, 1.0, pytest.approx(-0.15))
+    assert (lost.cases, lost.candidate, lost.champion) == (200, 0.85, 1.0)
+    assert lost.delta == pytest.approx(-0.15)
 
 
 def test_slices_that_are_not_in_the_policy_are_not_looked_into() -> None:
@@ -77,7 +82,7 @@ def test_slices_that_are_not_in_the_policy_are_not_looked_into() -> None:
 
 
 def test_a_better_slice_makes_no_pass() -> None:
-    topics: list[str | None] = ["a"] * 100 + ["b"] * 100
+    topics: Sequence[str | None] = ["a"] * 100 + ["b"] * 100
     champion = np.concatenate((np.zeros(100), np.ones(100)))
     candidate = np.ones(200)
     candidate[100:112] = 0.0
@@ -90,7 +95,7 @@ def test_a_better_slice_makes_no_pass() -> None:
 
 
 def test_a_loss_within_the_margin_is_no_fail_in_a_slice_either() -> None:
-    topics: list[str | None] = ["a"] * 4000
+    topics: Sequence[str | None] = ["a"] * 4000
     champion, candidate = np.ones(4000), np.ones(4000)
     candidate[:40] = 0.0
     decision = decide_sheets(sheet(candidate, topics), sheet(champion, topics), policy(margin=0.05))
@@ -100,7 +105,7 @@ def test_a_loss_within_the_margin_is_no_fail_in_a_slice_either() -> None:
 
 @pytest.mark.parametrize(("cases", "tested"), [(19, 0), (20, 1)])
 def test_small_slices_are_not_tested(cases: int, tested: int) -> None:
-    topics: list[str | None] = ["small"] * cases + [None] * 500
+    topics: list[str | None] = [*["small"] * cases, *[None] * 500]
     decision = decide_sheets(sheet(np.ones(cases + 500), topics), sheet(np.ones(cases + 500), topics), policy())
     assert len(decision.slices) == tested
 
@@ -111,8 +116,8 @@ def test_watched_metrics_have_no_slices() -> None:
 
 
 def test_a_slice_of_one_cluster_has_no_known_spread_and_does_not_end_the_decision() -> None:
-    topics: list[str | None] = ["a"] * 100 + ["b"] * 100
-    clusters: list[str | None] = ["one"] * 100 + [f"c{i // 2}" for i in range(100)]
+    topics: Sequence[str | None] = ["a"] * 100 + ["b"] * 100
+    clusters: Sequence[str | None] = ["one"] * 100 + [f"c{i // 2}" for i in range(100)]
     candidate = np.ones(200)
     candidate[:60] = 0.0
     decision = decide_sheets(
@@ -122,7 +127,7 @@ def test_a_slice_of_one_cluster_has_no_known_spread_and_does_not_end_the_decisio
 
 
 def test_cases_without_a_score_are_not_in_a_slice_and_bar_the_pass() -> None:
-    topics: list[str | None] = ["a"] * 1000
+    topics: Sequence[str | None] = ["a"] * 1000
     decision = decide_sheets(sheet(np.ones(1000), topics, errors=(3,)), sheet(np.ones(1000), topics), policy())
     assert decision.slices[0].cases == 999
     assert decision.verdict is Verdict.INCONCLUSIVE
@@ -131,7 +136,7 @@ def test_cases_without_a_score_are_not_in_a_slice_and_bar_the_pass() -> None:
 
 @given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.001, 0.01, 0.1]))
 def test_looking_into_slices_never_improves_a_verdict(lost: int, gained: int, alpha: float) -> None:
-    topics: list[str | None] = [f"t{i % 3}" for i in range(300)]
+    topics: Sequence[str | None] = [f"t{i % 3}" for i in range(300)]
     champion, candidate = np.ones(300), np.ones(300)
     candidate[:lost] = 0.0
     champion[299 - gained : 299] = 0.0
@@ -144,7 +149,7 @@ def test_looking_into_slices_never_improves_a_verdict(lost: int, gained: int, al
 def test_an_unchanged_model_fails_by_a_slice_in_at_most_one_of_a_hundred_runs() -> None:
     """8 slices of 40 cases, 20 % discordance; the bound leaves four standard errors of room."""
     rng = np.random.default_rng(8)
-    topics: list[str | None] = [f"t{i % 8}" for i in range(320)]
+    topics: Sequence[str | None] = [f"t{i % 8}" for i in range(320)]
     runs, failed = 400, 0
     for _ in range(runs):
         base = rng.random(320) < 0.7
@@ -170,7 +175,7 @@ def livebench(candidate: str, champion: str) -> Decision:
             suite="s", metric="accuracy", items=items, scores=np.array([scores[system][i] for i in shared])
         )
         sides.append(ScoreSheet(source=system, items=items, tables=(table,)))
-    return decide_sheets(*sides, policy(margin=0.03))
+    return decide_sheets(sides[0], sides[1], policy(margin=0.03))
 
 
 @pytest.mark.skipif(not LIVEBENCH.exists(), reason="the paired LiveBench results are not beside the checkout")
