@@ -27,7 +27,7 @@ from llmgate.suite.gates import SlicesPart, WaiverPart
 if TYPE_CHECKING:
     from llmgate.record.waiver import Waiver
 
-__all__ = ["POLICY_MAJOR", "override_policy"]
+__all__ = ["POLICY_MAJOR", "named_metrics", "override_policy"]
 
 POLICY_MAJOR: Final = 1
 
@@ -59,6 +59,15 @@ class PolicyPart(BaseModel):
     slices: dict[str, SlicesPart] = {}
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
     waivers: list[WaiverPart] = []
+
+
+def named_metrics(path: str) -> frozenset[str]:
+    """The metrics, as `SUITE/METRIC`, that a policy file has an entry for.
+
+    Raises:
+        SuiteError, PolicyError: As `override_policy`.
+    """
+    return frozenset(validated(read_document(Path(path))).metrics)
 
 
 def override_policy(policy: Policy, path: str) -> Policy:
