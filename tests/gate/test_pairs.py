@@ -53,8 +53,10 @@ def scores_of(name: str, label: str) -> dict[str, dict[str, tuple[float, str | N
     return found
 
 
-def table(scores: dict[str, tuple[float, str | None]], items: list[str]) -> ScoreTable:
-    rows = (ItemScore(item_id=item, score=scores[item][0], cluster=scores[item][1]) for item in items)
+@functools.cache
+def table(name: str, label: str, system: str) -> ScoreTable:
+    scores = sorted(scores_of(name, label)[system].items())
+    rows = (ItemScore(item_id=item, score=score, cluster=cluster) for item, (score, cluster) in scores)
     return ScoreTable.of(rows, suite="s", metric="m")
 
 
@@ -80,18 +82,13 @@ def test_every_pair_is_reproduced(name: str) -> None:
     rows = published(name)
     assert rows
     for i, row in enumerate(rows):
-        scores = scores_of(name, row["label"])
-        champion, candidate = scores[row["system_a"]], scores[row["system_b"]]
-        items = sorted(champion.keys() & candidate.keys())
-        sides = table(candidate, items), table(champion, items)
+        sides = tuple(table(name, row["label"], row[system]) for system in ("system_b", "system_a"))
         figures = decided(*sides) if name != "livebench" or i % DECIDED == 0 else measured(*sides)
         check(figures, row, f"{name}, {row['label']}: {row['system_a']} → {row['system_b']}")
 
 
 def decided(candidate: ScoreTable, champion: ScoreTable) -> dict[str, Any]:
-    figures = headline(decide_tables(candidate, champion, margin=0.03))
-    assert figures["errors"] == 0
-    return figures
+    return headline(decide_tables(candidate, champion, margin=0.03))
 
 
 def measured(candidate: ScoreTable, champion: ScoreTable) -> dict[str, Any]:
