@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import special
-
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
 from llmgate.stats.proportion import PairedCounts, tango_z
 from llmgate.stats.unseen import unseen_share
