@@ -20,13 +20,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
-from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
+from llmgate.gate.side import Evidence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
@@ -98,6 +97,10 @@ def decide_records(
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
+    # The types of records take a tenth of a second to load, which who decides on plain scores does not have.
+    from llmgate.gate.comparable import check_comparable, check_decidable, check_policy  # noqa: PLC0415
+    from llmgate.gate.evidence import gather  # noqa: PLC0415
+
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.side import Evidence
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
@@ -23,29 +23,6 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
 __all__ = ["Evidence", "gather", "score_checks"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What one side of a decision brings.
-
-    Attributes:
-        tables: One per metric of the policy.
-        required_failures: `suite::case` of every failed `required: true` check.
-        problems: What could not be evaluated, beyond the items without a score.
-        run: Run id, "" for plain score tables.
-        digest: Journal digest, "" for plain score tables.
-    """
-
-    tables: tuple[ScoreTable, ...]
-    required_failures: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    run: str = ""
-    digest: str = ""
-
-    def table(self, suite: str, metric: str) -> ScoreTable | None:
-        """The scores of one metric, None if there are none."""
-        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
 
 
 def gather(record: Record, policy: Policy) -> Evidence:

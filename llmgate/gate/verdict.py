@@ -9,8 +9,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
-
 from llmgate.errors import RecordError, UndefinedError
 from llmgate.gate.decision import Decision
 
@@ -56,6 +54,8 @@ def decision_from_json(text: str) -> Decision:
     Raises:
         RecordError: If it is no decision, of another major version, or holds a number that is not finite.
     """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only who reads a decision needs it
+
     try:
         values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (json.JSONDecodeError, RecursionError) as error:

@@ -1,0 +1,33 @@
+"""What one side of a decision brings: values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llmgate.gate.decision import Problem
+from llmgate.record.scores import ScoreTable
+
+__all__ = ["Evidence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one side of a decision brings.
+
+    Attributes:
+        tables: One per metric of the policy.
+        required_failures: `suite::case` of every failed `required: true` check.
+        problems: What could not be evaluated, beyond the items without a score.
+        run: Run id, "" for plain score tables.
+        digest: Journal digest, "" for plain score tables.
+    """
+
+    tables: tuple[ScoreTable, ...]
+    required_failures: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    run: str = ""
+    digest: str = ""
+
+    def table(self, suite: str, metric: str) -> ScoreTable | None:
+        """The scores of one metric, None if there are none."""
+        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
