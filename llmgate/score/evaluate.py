@@ -5,16 +5,14 @@ Specifications are read once and remembered by content, so that a loop over many
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import marshal
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from llmgate.errors import JudgeError, LlmgateError, SuiteError
+from llmgate.errors import JudgeError, SuiteError
+from llmgate.score.blocking import Caller
 from llmgate.score.check import CheckContext, Finding
 from llmgate.score.checks import consult, error_reason, find, one_line
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
@@ -115,7 +113,8 @@ def evaluate_assert(
         if read.type == ASSERT_SET:
             raise SuiteError("an assert-set is part of a test", fix="Call evaluate_asserts")
         if VOCABULARY.defers(read):
-            return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
+            caller = Caller()
+            return caller.run(_consulted(read, context, _models(caller, judge, embed, judge_retries)))
         return _evaluation(read.name, find(read, context))
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
@@ -234,29 +233,19 @@ def _failed(error: Exception, name: str) -> Evaluation:
     return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
 
 
-def _models(judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
+def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
     functions = judge if isinstance(judge, Mapping) else {} if judge is None else {"": judge}
     return Models(
-        judges={name: _ask(function) for name, function in functions.items()},
-        embed=None if embed is None else _embed(embed),
+        judges={name: _ask(caller, function) for name, function in functions.items()},
+        embed=None if embed is None else _embed(caller, embed),
         sampling=JudgeSampling(),
         retries=retries,
     )
 
 
-async def _called(what: str, function: Callable[[str], Any], text: str) -> Any:
-    try:
-        got = function(text)
-        return await got if inspect.isawaitable(got) else got
-    except LlmgateError:
-        raise
-    except Exception as error:
-        raise JudgeError(f"the {what} failed: {type(error).__name__}: {error}") from error
-
-
-def _ask(judge: Judge) -> Ask:
+def _ask(caller: Caller, judge: Judge) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
-        reply = await _called("judge", judge, request.prompt)
+        reply = await caller.call("judge", judge, request.prompt)
         if reply is None:
             raise JudgeError("the judge gave no reply")
         return reply if isinstance(reply, JudgeReply) else JudgeReply(content=reply)
@@ -264,25 +253,8 @@ def _ask(judge: Judge) -> Ask:
     return ask
 
 
-def _embed(embed: Vector) -> Embed:
+def _embed(caller: Caller, embed: Vector) -> Embed:
     async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        return [await _called("embedding model", embed, text) for text in texts]
+        return [await caller.call("embedding model", embed, text) for text in texts]
 
     return vectors
-
-
-def _run(work: Awaitable[Evaluation]) -> Evaluation:
-    """Run to the end, in a thread of its own where the caller is inside an event loop already."""
-
-    async def awaited() -> Evaluation:
-        return await work
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(awaited())
-    results: list[Evaluation] = []
-    thread = threading.Thread(target=lambda: results.append(asyncio.run(awaited())))
-    thread.start()
-    thread.join()
-    return results[0]
