@@ -12,7 +12,7 @@ import pytest
 from llmgate import Evaluation, evaluate_assert, evaluate_asserts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 RUBRIC = {"type": "llm-rubric", "value": "is kind"}
 YES = '{"pass": true}'
@@ -45,7 +45,7 @@ def evaluates(_: str) -> str:
 
 
 JUDGES: list[Callable[[str], Any]] = [
-    lambda _: YES, later, Later(), lambda prompt: later(prompt), runs_a_loop, drives_a_loop, evaluates,
+    lambda _: YES, later, Later(), lambda prompt: later(f"{prompt}!"), runs_a_loop, drives_a_loop, evaluates,
 ]  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_what_a_judge_raises_is_an_error_that_names_it(
     async def fails(_: str) -> str:
         raise ConnectionError("refused")
 
-    replies = iter([])
+    replies: Iterator[str] = iter([])
     for judge, name in ((fails, "refused"), (lambda _: next(replies), "StopIteration"), (lambda _: 1 / 0, "division")):
         got = call(lambda judge=judge: evaluate_assert(RUBRIC, "x", judge=judge))  # type: ignore[misc]
         assert (got.outcome, got.score) == ("error", None)
