@@ -12,6 +12,7 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -35,6 +36,7 @@ class Evidence:
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        labels: The files that the tables' human columns come from.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -42,6 +44,7 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    labels: tuple[AnswerLabels, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""
