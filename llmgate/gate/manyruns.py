@@ -117,11 +117,11 @@ def tango_scores(
     if not -1.0 < delta0 < 1.0:
         raise UndefinedError(f"delta0 is {delta0}, but must lie between −1 and 1, both excluded")
     if delta0 < 0.0:
-        return -tango_scores(worse, better, pairs, delta0=-delta0)
+        return np.negative(tango_scores(worse, better, pairs, delta0=-delta0))
     b, c, n = (np.asarray(x, dtype=np.float64) for x in (better, worse, pairs))
     numerator = b - c - n * delta0
     if delta0 == 0.0:
-        return np.divide(numerator, np.sqrt(b + c), out=np.zeros_like(numerator), where=b + c > 0)
+        return np.asarray(numerator / np.sqrt(np.maximum(b + c, 1.0)))
     spread = delta0 * (1.0 - delta0)
     big_b = -b - c + (2.0 * n - b + c) * delta0
     root = np.sqrt(big_b * big_b + 8.0 * n * c * spread)
@@ -194,7 +194,7 @@ def _binary(draws: Draws) -> NDArray[np.bool_]:
     graded = np.zeros(len(draws.draw), dtype=bool)
     for side in (draws.candidate, draws.champion):
         graded |= (side != 0.0) & (side != 1.0)
-    return np.bincount(draws.draw, weights=graded, minlength=draws.count) == 0
+    return np.asarray(_sums(draws, graded.astype(np.float64)) == 0.0)
 
 
 def _clusters_of(draws: Draws) -> NDArray[np.int64] | None:
@@ -270,4 +270,4 @@ def _shares(sizes: Iterable[int], alpha: float) -> NDArray[np.float64]:
 
 
 def _sums(draws: Draws, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.bincount(draws.draw, weights=values, minlength=draws.count)
+    return np.bincount(draws.draw, weights=values, minlength=draws.count).astype(np.float64)

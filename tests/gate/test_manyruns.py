@@ -73,7 +73,7 @@ KINDS = {"right or wrong": right_or_wrong, "graded": graded, "skewed": skewed}
 @pytest.mark.parametrize(("n", "margin"), [(7, 0.4), (30, 0.12), (49, 0.1), (60, 0.1), (300, 0.03), (1000, 0.02)])
 def test_the_same_verdicts_as_the_gate_on_independent_cases(kind: str, n: int, margin: float) -> None:
     rng = np.random.default_rng([n, len(kind)])
-    sides = [KINDS[kind](rng, n, lost) for lost in (0.0, margin / 2, margin, 2 * margin) for _ in range(8)]
+    sides = [KINDS[kind](rng, n, lost) for lost in (0.0, margin / 2, margin, 2 * margin) for _ in range(4)]
     draws = draws_of(sides)
     assert together(draws, margin) == one_by_one(draws, margin)
 
@@ -84,7 +84,7 @@ def test_the_same_verdicts_as_the_gate_on_clusters(kind: str, groups: int, size:
     rng = np.random.default_rng([groups, size, len(kind)])
     sides, clusters = [], []
     for lost in (0.0, 0.05, 0.1, 0.3):
-        for _ in range(6):
+        for _ in range(4):
             n = groups * size + int(rng.integers(5))
             sides.append(KINDS[kind](rng, n, lost))
             clusters.append(rng.permutation(np.arange(n) % groups))
@@ -118,7 +118,11 @@ def test_data_sets_of_different_kinds_and_sizes_may_lie_side_by_side() -> None:
 def test_differences_that_do_not_vary_and_a_single_cluster() -> None:
     same = np.full(200, 0.5)
     sides = [(same, same), (same - 0.1, same), (same + 0.1, same), (same[:50], same[:50])]
-    for clusters in (None, [np.arange(len(one)) // 5 for one, _ in sides], [np.zeros(len(one), int) for one, _ in sides]):
+    for clusters in (
+        None,
+        [np.arange(len(one)) // 5 for one, _ in sides],
+        [np.zeros(len(one), int) for one, _ in sides],
+    ):
         draws = draws_of(sides, clusters)
         assert together(draws, 0.05) == one_by_one(draws, 0.05)
 
