@@ -13,6 +13,7 @@ from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
@@ -268,3 +269,4 @@ main.add_command(calibrate)
 main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)
+main.add_command(schema)
