@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.decide import decide, show_decision
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.cli.labels import labels_group
+from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN
 from llmgate.session.options import OPTIONS
 
@@ -100,7 +103,10 @@ def out_folder(settings: Settings) -> Path:
 @click.argument("candidate", type=PATH)
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
-def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
+@click.option(
+    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+)
+def report(candidate: Path, baseline: Path | None, *, policy: Path | None, labels: tuple[Path, ...]) -> None:
     """Write the report of a run again, from its record.
 
     CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
@@ -109,7 +115,7 @@ def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
     from llmgate.session.outcome import Baseline, decide_folders
     from llmgate.session.publish import write_report
 
-    decision = decide_folders(candidate, baseline, policy=policy)
+    decision = decide_folders(candidate, baseline, policy=policy, labels=labels)
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
 
 
@@ -196,7 +202,10 @@ def demo(folder: Path) -> None:
     sys.exit(run_demo(folder))
 
 
+main.add_command(calibrate)
 main.add_command(dataset_group)
 main.add_command(decide)
 main.add_command(lock)
 main.add_command(import_)
+main.add_command(labels_group)
+main.add_command(schema)

@@ -53,6 +53,9 @@ cluster, human and error:
 @click.option("--baseline-only", multiple=True, metavar="COLUMN=VALUE", help="The same for the champion's file.")
 @click.option("--format", "kind", metavar="NAME", help="Format of both files. [default: told from their content]")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that says which metrics gate, and how strictly.")
+@click.option(
+    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+)
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
 def decide(
@@ -62,6 +65,7 @@ def decide(
     candidate_table: Path | None,
     baseline_table: Path | None,
     policy: Path | None,
+    labels: tuple[Path, ...],
     allow_inconclusive: bool,
     as_json: bool,
     **options: Any,
@@ -73,6 +77,8 @@ def decide(
                 "score tables come in pairs, and not together with run folders",
                 fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
             )
+        if labels:
+            raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
         from llmgate.session.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
@@ -83,7 +89,9 @@ def decide(
         refuse_table_options(options)
         from llmgate.session.outcome import decide_folders
 
-        decision = decide_folders(candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive)
+        decision = decide_folders(
+            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, labels=labels
+        )
     if as_json:
         click.echo(json_of(decision, headline=candidate is None), nl=False)
     else:

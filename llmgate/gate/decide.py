@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
@@ -56,7 +57,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
+    if any(one.judged for one in policy.metrics):
+        # What an admission is made of takes longer to load than a decision without judges takes in all.
+        from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415
+
+        measured = [hold_to_admission(one, candidate) for one in measured]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -82,7 +88,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
 
 
 def decide_records(
-    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -91,26 +102,29 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
-        RecordError: If the candidate's record is unfinished.
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
     # The types of records take a tenth of a second to load, which who decides on plain scores does not have.
     from llmgate.gate.comparable import check_comparable, check_decidable, check_policy  # noqa: PLC0415
     from llmgate.gate.evidence import gather  # noqa: PLC0415
+    from llmgate.gate.labelled import with_labels  # noqa: PLC0415
 
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    evidence = gather(candidate, policy)
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy, today=today)
+    return decide(evidence, others[0], policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.judging import standing_in
 from llmgate.gate.side import Evidence
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
@@ -45,6 +46,9 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        standings=tuple(
+            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        ),
     )
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import Problem
 from llmgate.record.scores import ScoreTable
+
+if TYPE_CHECKING:
+    # Nothing reads these annotations, and who decides on plain scores has neither.
+    from llmgate.gate.judging import Standing  # noqa: TC004
+    from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
 __all__ = ["Evidence"]
 
@@ -20,6 +26,8 @@ class Evidence:
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        labels: The files that the tables' human columns come from.
+        standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -27,6 +35,8 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    labels: tuple[AnswerLabels, ...] = ()
+    standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""

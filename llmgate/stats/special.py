@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["bdtr", "nctdtr", "ndtr", "ndtri", "stdtr", "stdtrit", "xlog1py", "xlogy"]
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["bdtr", "ndtr", "ndtr_each", "ndtri", "stdtr", "stdtrit", "xlog1py", "xlogy"]
 
 _MANY_TRIALS = 5_000
 """Beyond so many trials the continued fraction takes longer than importing scipy, once it is asked for often."""
@@ -27,6 +32,11 @@ def __getattr__(name: str) -> Any:
 def ndtr(x: float) -> float:
     """Φ(x), the normal distribution function: erfc(−x/√2)/2."""
     return 0.5 * math.erfc(-x / _ROOT_2)
+
+
+def ndtr_each(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Φ of each of a few hundred numbers, shape (n,)."""
+    return np.array([ndtr(x) for x in values.tolist()], dtype=np.float64)
 
 
 def ndtri(p: float) -> float:
@@ -105,33 +115,6 @@ def stdtrit(df: float, p: float) -> float:
             return new
         t = new
     return t
-
-
-def nctdtr(df: float, shift: float, t: float) -> float:
-    """The noncentral t distribution function, to about 1e-12; scipy's for a negative argument.
-
-    Reference: Lenth (1989), Algorithm AS 243, Applied Statistics 38:185-189.
-    """
-    if shift < 0.0 or t < 0.0 or shift > 37.0:
-        return float(import_module("scipy.special").nctdtr(df, shift, t))
-    square, half = t * t, shift * shift / 2.0
-    if square == 0.0:
-        return ndtr(-shift)
-    x, y, a, b = square / (square + df), df / (square + df), 0.5, df / 2.0
-    p = 0.5 * math.exp(-half)
-    q = math.sqrt(2.0 / math.pi) * p * shift
-    rest = math.exp(b * math.log(y))
-    odd, even = _betainc(a, b, x, y), 1.0 - rest
-    odd_step, even_step = _beta_density(a, b, x, y) / a, b * x * rest
-    total = p * odd + q * even
-    for j in range(1, math.ceil(half + 12.0 * math.sqrt(half)) + 60):
-        a += 1.0
-        odd, even = odd - odd_step, even - even_step
-        odd_step *= x * (a + b - 1.0) / a
-        even_step *= x * (a + b - 0.5) / (a + 0.5)
-        p, q = p * half / j, q * half / (j + 0.5)
-        total += p * odd + q * even
-    return min(1.0, max(0.0, total + ndtr(-shift)))
 
 
 def _betainc(a: float, b: float, x: float, y: float) -> float:
