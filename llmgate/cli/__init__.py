@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.anchors import anchors_group
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
@@ -279,3 +280,4 @@ main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)
 main.add_command(labels_group)
+main.add_command(anchors_group)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
@@ -59,7 +60,11 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(measure(metric, candidate, champion, matches), drifts, compared=champion is not None)
+        for metric in policy.metrics
+    ]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -76,6 +81,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,

@@ -104,6 +104,8 @@ class Manifest:
     """Further judges by the names that suites give them, such as the members of a panel."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
+    anchors: str = ""
+    """SHA-256 over the file of anchors that judges have to judge again, "" for none."""
     suites: tuple[SuiteIdentity, ...]
     cases_digest: str
     policy: Policy

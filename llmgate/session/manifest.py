@@ -14,6 +14,7 @@ from llmgate.generate.identity import hardware, packages
 from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
 from llmgate.record.rundir import cases_digest
+from llmgate.session.anchors import named_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +64,7 @@ def make_manifest(
         judge=asked.judge,
         judges=dict(asked.judges),
         embedding=asked.embedding,
+        anchors=anchors.digest if (anchors := named_anchors(settings, plan)) else "",
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
         policy=plan.policy,

@@ -13,6 +13,7 @@ from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
+from llmgate.session.anchors import named_anchors
 from llmgate.session.measure import asker, embedder
 from llmgate.session.target import judge_identity, judge_place
 
@@ -59,6 +60,7 @@ def check_models(settings: Settings, plan: Plan) -> None:
         )
     for name in sorted(plan.judge_names):
         named_judge(settings, name)
+    named_anchors(settings, plan)
     if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
         raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
 
