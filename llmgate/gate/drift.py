@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["drifts_of", "hold_to_anchors"]
 
-FIX = (
+FIX = "Take the judge that the anchors were frozen with; for a new one freeze anew, and run the champion again"
     "Take the judge that the anchors were frozen with; for a new judge freeze anchors anew, and run the champion again"
 )
 

@@ -58,11 +58,8 @@ async def judge_anchors(run: RunDir, settings: Settings, plan: Plan, models: Mod
     if file is None:
         return
     before = run.anchors()
-    if (
-        before is not None
-        and before.digest == file.digest
-        and all(r.outcome is not Outcome.ERROR for r in before.results)
-    ):
+    whole = before is not None and all(one.outcome is not Outcome.ERROR for one in before.results)
+    if before is not None and whole and before.digest == file.digest:
         return
     progress.stage(f"judging {len(file.anchors)} anchors again")
     results = await asyncio.gather(*(judged(anchor, models, plan) for anchor in file.anchors))
@@ -157,7 +154,8 @@ def judged_rows(plan: Plan, record: Record, suite: str, metric: str) -> Iterator
         if case.planned.suite != suite or result is None or not isinstance(result.answer, Generation):
             continue
         for index, spec in enumerate(case.asserts):
-            if spec.metric != metric or not plan.vocabulary.is_judge(spec.type):
+            # An assert of weight 0 never fails, whatever the judge says.
+            if spec.metric != metric or not plan.vocabulary.is_judge(spec.type) or spec.weight == 0:
                 continue
             same = [one for one in result.checks if (one.type, one.metric) == (spec.name, metric)]
             if sum((one.name, one.metric) == (spec.name, metric) for one in case.asserts) > 1 or len(same) != 1:
@@ -173,13 +171,8 @@ def row(case: Case, spec: AssertSpec, answer: Generation, name: str, outcome: Ou
     for key in ("value", "threshold"):
         if getattr(spec, key) is not None:
             written[key] = getattr(spec, key)
-    for key, value in (
-        ("config", dict(spec.config)),
-        ("transform", list(spec.transform)),
-        ("judges", list(spec.judges)),
-    ):
-        if value:
-            written[key] = value
+    lists = {"config": dict(spec.config), "transform": list(spec.transform), "judges": list(spec.judges)}
+    written |= {key: value for key, value in lists.items() if value}
     return {
         "id": name,
         "assert": written,

@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, did_you_mean
@@ -19,6 +18,8 @@ from llmgate.suite.assertpart import ASSERT_SET, read_assert
 from llmgate.suite.asserts import AssertSpec, Json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmgate.suite.asserts import Vocabulary
 
 __all__ = ["FEWEST_ANCHORS", "FEWEST_PER_VERDICT", "Anchor", "AnchorFile", "read_anchors"]
@@ -81,7 +82,8 @@ def read_anchors(path: Path, vocabulary: Vocabulary) -> AnchorFile:
         raise SuiteError(
             f"the anchors cannot be read ({error})", where=str(path), fix="Check --judge-anchors"
         ) from error
-    anchors, seen = [], dict[str, int]()
+    anchors: list[Anchor] = []
+    seen: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
