@@ -10,10 +10,12 @@ import click
 
 from llmgate import __version__
 from llmgate.cli.anchors import anchors_group
+from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
 from llmgate.cli.labels import labels_group
+from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
@@ -276,8 +278,10 @@ def demo(folder: Path) -> None:
     sys.exit(run_demo(folder))
 
 
+main.add_command(calibrate)
 main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)
 main.add_command(labels_group)
 main.add_command(anchors_group)
+main.add_command(schema)

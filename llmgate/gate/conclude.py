@@ -73,6 +73,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         judged=policy.judged,
         labels=measured.labels,
         labels_digest=measured.labels_digest,
+        admission=measured.admission,
     )
 
 

@@ -25,6 +25,7 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Matches
@@ -62,8 +63,10 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     matches = Matches()
     drifts = drifts_of(candidate, champion)
     measured = [
-        hold_to_anchors(measure(metric, candidate, champion, matches), drifts, compared=champion is not None)
-        for metric in policy.metrics
+        hold_to_anchors(
+            hold_to_admission(measure(one, candidate, champion, matches), candidate), drifts, champion is not None
+        )
+        for one in policy.metrics
     ]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures

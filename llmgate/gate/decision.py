@@ -83,6 +83,7 @@ class MetricDecision:
         labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
             (PPI++); if not, those of a judged metric are about what the judge says.
         labels_digest: SHA-256 over the file of labels, "" for none or where they came with the scores.
+        admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
     suite: str
@@ -115,6 +116,7 @@ class MetricDecision:
     judged: bool = False
     labels: int = 0
     labels_digest: str = ""
+    admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property
     def gates(self) -> bool:

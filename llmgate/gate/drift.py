@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["drifts_of", "hold_to_anchors"]
 
 FIX = "Take the judge that the anchors were frozen with; for a new one freeze anew, and run the champion again"
-    "Take the judge that the anchors were frozen with; for a new judge freeze anchors anew, and run the champion again"
-)
 
 
 def drifts_of(candidate: Evidence, champion: Evidence | None) -> tuple[JudgeDrift, ...]:
@@ -27,7 +25,7 @@ def drifts_of(candidate: Evidence, champion: Evidence | None) -> tuple[JudgeDrif
     return tuple(replace(one.drift, side=side) for side, one in sides.items() if one.drift is not None)
 
 
-def hold_to_anchors(measured: Measured, drifts: Sequence[JudgeDrift], *, compared: bool) -> Measured:
+def hold_to_anchors(measured: Measured, drifts: Sequence[JudgeDrift], compared: bool) -> Measured:
     """A metric with a problem that bars a PASS, if it hangs on a judge that drifted.
 
     A metric that people's labels correct hangs on no judge. One side with anchors and the other without is a problem

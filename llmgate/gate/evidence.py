@@ -12,6 +12,7 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.anchored import JudgeDrift, drift_of
 from llmgate.gate.decision import Problem
+from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
@@ -39,6 +40,7 @@ class Evidence:
         digest: Journal digest, "" for plain score tables.
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.
+        standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -48,6 +50,7 @@ class Evidence:
     digest: str = ""
     labels: tuple[AnswerLabels, ...] = ()
     drift: JudgeDrift | None = None
+    standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""
@@ -75,6 +78,9 @@ def gather(record: Record, policy: Policy) -> Evidence:
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
         drift=drift_of(record),
+        standings=tuple(
+            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from llmgate.gate.corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
 from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, MetricDecision, Verdict
 from llmgate.gate.verdict import decision_from_json, decision_to_json
-from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy
+from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy, Unadmitted
 from llmgate.record.scores import Items, ScoreSheet, ScoreTable
 from llmgate.stats.corrected import ppi_bounded
 
@@ -208,6 +208,20 @@ def test_without_labels_it_is_called_a_judges_score() -> None:
     (metric,) = decided(sides(400, 100), chosen).metrics
     assert JUDGE_ALONE not in metric.reason
     assert not any(JUDGE_ALONE in note.lower() for note in metric.notes)
+
+
+@pytest.mark.parametrize("unadmitted", [Unadmitted.REFUSE, Unadmitted.LABELS])
+def test_labels_need_no_trust_in_the_judge_and_without_them_nothing_passes(unadmitted: Unadmitted) -> None:
+    both = sides(3000, 400, candidate=0.82, noise=0.02)
+    chosen = policy(judged=True, unadmitted=unadmitted)
+    decision = decided(both, chosen)
+    assert decision.verdict is Verdict.PASS
+    assert decision.metrics[0].admission == ""
+    alone = decided(both, chosen, labelled=False)
+    assert alone.verdict is Verdict.INCONCLUSIVE
+    assert "was never admitted" in alone.sentence
+    assert "llmgate labels sample" in alone.sentence
+    assert alone.metrics[0].reason.startswith(JUDGE_ALONE)
 
 
 @given(st.integers(0, 2**32), st.integers(0, 300), st.floats(0.0, 0.8))

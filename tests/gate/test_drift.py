@@ -115,7 +115,7 @@ def table() -> ScoreTable:
 
 def test_a_watched_metric_stays_as_it_is() -> None:
     bad = drift(anchored(to_pass=9))
-    assert hold_to_anchors(measured(), [bad], compared=False).problem is None
+    assert hold_to_anchors(measured(), [bad], False).problem is None
 
 
 def test_metrics_that_no_judge_scores_do_not_care() -> None:

@@ -136,6 +136,35 @@ def test_labels_of_another_metric_are_not_taken_over(runs: Path, tmp_path: Path)
     assert "these labels are about words/tone, not words/accuracy" in done.output
 
 
+def test_a_judged_metric_gates_by_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_suite(
+        tmp_path,
+        cases=100,
+        gate="role: watch",
+        extra="  - {type: llm-rubric, value: 'Says {{ word }}', metric: tone}\n",
+    )
+    text = (tmp_path / "words.yaml").read_text(encoding="utf-8")
+    (tmp_path / "words.yaml").write_text(f"{text}  tone: {{margin: 0.2, unadmitted: labels}}\n", encoding="utf-8")
+
+    def both(body: dict[str, Any]) -> str:
+        return '{"reason": "yes", "pass": true, "score": 1}' if "response_format" in body else answer_right(body)
+
+    with FakeServer(answer=both) as server:
+        for name in ("one", "two"):
+            more = ("--baseline", "one") if name == "two" else ()
+            place = ("--endpoint", server.url, "--judge-endpoint", server.url)
+            done = llmgate("run", "words.yaml", *place, "--out", name, *more)
+    assert done.exit_code == 4, done.output
+    assert "judge score, not human quality" in done.output
+    sampled = llmgate("labels", "sample", "two", "one", "--metric", "words/tone", "--cases", 80)
+    assert sampled.exit_code == 0, sampled.output
+    fill(tmp_path / "labels.jsonl", lambda _: True)
+    done = llmgate("decide", "two", "one", "--labels", "labels.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "PASS: corrected by 80 human labels: " in done.output
+
+
 def test_score_tables_take_no_labels(tmp_path: Path) -> None:
     done = llmgate("decide", "--candidate", "a", "--baseline", "b", "--labels", "c")
     assert done.exit_code == 2
