@@ -107,6 +107,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="judge-anchors",
         metavar="FILE",
         help="Answers with stored verdicts, which the judge is asked about again: see `llmgate anchors freeze`.",
+    ),
+    Option(
         name="judge-admission",
         metavar="FILE ...",
         default="",
