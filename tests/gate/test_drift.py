@@ -14,12 +14,12 @@ from support.records import make_record
 
 from llmgate.gate.anchored import DRIFT_ALPHA, JudgeDrift, drift_of
 from llmgate.gate.decide import decide
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision import Decision, Verdict
 from llmgate.gate.drift import hold_to_anchors
 from llmgate.gate.evidence import Evidence
 from llmgate.gate.measure import Measured
 from llmgate.gate.verdict import decision_from_json, decision_to_json
-from llmgate.record.policy import MetricPolicy, Policy, Role
+from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
 from llmgate.record.schema import AnchorCheck, AnchorResult, Outcome
 from llmgate.record.scores import Items, ScoreTable
 
@@ -75,7 +75,7 @@ def test_a_few_that_turn_are_no_drift(to_pass: int, to_fail: int) -> None:
 def test_a_judge_that_became_restless() -> None:
     found = drift(anchored(to_pass=25, to_fail=25))
     assert found.p == 1.0
-    assert found.drifted == "50 of 250 anchors turned, more than 15.0 %"
+    assert found.drifted == "50 of 250 anchors turned, more than 15 %"
 
 
 def test_silence_is_no_way_out() -> None:
@@ -118,8 +118,45 @@ def test_a_watched_metric_stays_as_it_is() -> None:
     assert hold_to_anchors(measured(), [bad], False).problem is None
 
 
+def gated(candidate: Record | None, champion: Record | None, *, human: bool = False) -> Decision:
+    """A judged metric whose judge said the same of 100 answers of both sides."""
+    sides = []
+    for record in (candidate, champion):
+        one = replace(table(), human=np.ones(100)) if human else table()
+        sides.append(Evidence(tables=(one,), drift=None if record is None else drift_of(record)))
+    metric = MetricPolicy(suite="s", metric="tone", margin=0.1, judged=True, unadmitted=Unadmitted.ALLOW)
+    return decide(sides[0], sides[1], Policy(metrics=(metric,)))
+
+
+def test_a_judge_that_drifted_on_either_side_cannot_make_a_pass() -> None:
+    steady, lax = anchored(), anchored(to_pass=9)
+    assert gated(steady, steady).verdict is Verdict.PASS
+    assert gated(None, None).verdict is Verdict.PASS
+    for sides, side in (((lax, steady), "candidate"), ((steady, lax), "champion")):
+        decision = gated(*sides)
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert f"the judge drifted ({side}'s run): of 209 anchors 9 turned to pass" in decision.sentence
+
+
+def test_leaving_the_anchors_out_or_taking_others_is_no_way_to_pass() -> None:
+    steady = anchored()
+    for sides, said in (
+        ((None, steady), "only the champion's run judged anchors"),
+        ((steady, None), "only the candidate's run judged anchors"),
+        ((steady, anchored(named="e", digest="e")), "the two runs judged different anchors"),
+        ((replace(steady, anchors=None), steady), "named, and not judged again"),
+    ):
+        decision = gated(*sides)
+        assert decision.verdict is Verdict.INCONCLUSIVE
+        assert said in decision.sentence
+
+
+def test_what_people_labelled_hangs_on_no_judge() -> None:
+    assert gated(anchored(to_pass=9), anchored(), human=True).verdict is Verdict.PASS
+
+
 def test_metrics_that_no_judge_scores_do_not_care() -> None:
-    bad = replace(drift(anchored(to_pass=9)))
+    bad = drift(anchored(to_pass=9))
     chosen = Policy(metrics=(MetricPolicy(suite="s", metric="tone", margin=0.1),))
     decision = decide(
         Evidence(tables=(table(),), drift=bad), Evidence(tables=(table(),), drift=drift(anchored())), chosen

@@ -22,10 +22,10 @@ WRONG_ONES = {f"word-{i}" for i in range(30)}
 
 
 class Model:
-    """Answers the first 30 cases wrongly; as the judge it sees that, unless it is lax, or it says nothing."""
+    """Answers the first 30 cases wrongly; as the judge it sees that, but for ten if it is lax, or it says nothing."""
 
     def __init__(self) -> None:
-        self.lax = 0
+        self.lax = False
         self.mute = False
 
     def __call__(self, body: dict[str, Any]) -> str:
@@ -33,9 +33,8 @@ class Model:
             return WRONG if answer_right(body) in WRONG_ONES else answer_right(body)
         if self.mute:
             return "no idea"
-        good = WRONG not in json.dumps(body["messages"])
-        if not good and self.lax:
-            self.lax, good = self.lax - 1, True
+        asked = json.dumps(body["messages"])
+        good = WRONG not in asked or (self.lax and "word-1" in asked)
         return json.dumps({"reason": "so it is", "pass": good, "score": float(good)})
 
 
@@ -46,7 +45,9 @@ def llmgate(*args: object) -> Result:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
     monkeypatch.chdir(tmp_path)
-    write_suite(tmp_path, cases=120, extra=JUDGED)
+    path = write_suite(tmp_path, cases=120, gate="role: watch", extra=JUDGED)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}  tone: {{margin: 0.2, unadmitted: allow}}\n", encoding="utf-8")
     return Model()
 
 
@@ -66,9 +67,15 @@ def test_frozen_and_judged_again(tmp_path: Path, model: Model) -> None:
         assert done.exit_code == 0, done.output
         assert "30 anchors that pass and 30 that fail" in done.output
         run(server, "steady", "--judge-anchors", "anchors.jsonl")
-        model.lax = 8
-        run(server, "lax", "--judge-anchors", "anchors.jsonl")
-        model.mute, model.lax = True, 0
+        same = run(server, "same", "--judge-anchors", "anchors.jsonl", "--baseline", "steady")
+        assert same.exit_code == 0, same.output
+        model.lax = True
+        lax = run(server, "lax", "--judge-anchors", "anchors.jsonl", "--baseline", "steady")
+        assert lax.exit_code == 4, lax.output
+        assert "the judge drifted (candidate's run): of 60 anchors 1" in lax.output
+        left_out = run(server, "out", "--baseline", "steady")
+        assert "only the champion's run judged anchors" in left_out.output
+        model.mute = True
         run(server, "mute", "--judge-anchors", "anchors.jsonl")
     steady = load_record(tmp_path / "steady")
     assert steady.anchors is not None
@@ -80,6 +87,9 @@ def test_frozen_and_judged_again(tmp_path: Path, model: Model) -> None:
         (drift,) = json.loads((tmp_path / name / "decision.json").read_text(encoding="utf-8"))["drifts"]
         assert drift["drifted"] == wanted
     assert load_record(tmp_path / "first").anchors is None
+    report = (tmp_path / "lax" / "report.html").read_text(encoding="utf-8")
+    assert "Judges, held against their anchors" in report
+    assert "drifted" in report
 
 
 def test_the_sealed_verdicts_cannot_go_missing(tmp_path: Path, model: Model) -> None:
@@ -103,11 +113,10 @@ def test_what_is_refused(tmp_path: Path, model: Model) -> None:
         other = llmgate("anchors", "freeze", "first", "words.yaml", "--metric", "words/accuracy", "--out", "b.jsonl")
         assert "no judge scores 'words/accuracy'" in other.output
         (tmp_path / "anchors.jsonl").write_text("{}", encoding="utf-8")
-        asked = len(server.bodies) if hasattr(server, "bodies") else None
         bad = run(server, "bad", "--judge-anchors", "anchors.jsonl")
         assert bad.exit_code == 2
         assert "anchors.jsonl:1: no 'id'" in bad.output
-        assert asked is None or asked == len(server.bodies)
+        assert not (tmp_path / "bad" / "manifest.json").exists()
         text = (tmp_path / "words.yaml").read_text(encoding="utf-8")
         (tmp_path / "words.yaml").write_text(text.replace("Says {{", "Shouts {{"), encoding="utf-8")
         changed = freeze("--out", "c.jsonl")
