@@ -102,6 +102,7 @@ class VerdictLog:
                     fix="Restore them, or choose another --out",
                 )
             self.verdicts.update(found)
+            drop_torn_line(path)
         try:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
@@ -127,6 +128,13 @@ class VerdictLog:
     def __exit__(self, *_: object) -> None:
         """Close the file; it can be gone on with."""
         self._file.close()
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off a last line without an end: what is written next must not be glued to it."""
+    with path.open("r+b") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
 
 
 def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict]]:
@@ -158,7 +166,7 @@ def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict
             verdict = _VERDICT.validate_json(line, strict=True)
         except (ValueError, RecursionError) as error:
             if number == len(lines):
-                break  # The writer was stopped in the middle of it.
+                break  # The writer was stopped in the middle of it; a whole line ends.
             said = first_problem(error) if isinstance(error, ValidationError) else str(error)
             raise RecordError(f"cannot be understood: {said}", where=f"{path}:{number}", fix="Restore it") from error
         verdicts[verdict.task, verdict.item] = verdict

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CAPITALS = Path(__file__).with_name("labels") / "capitals.jsonl"
-RIGHT = {(row["prompt"], row["output"]): row["human"][0] for row in map(json.loads, CAPITALS.open(encoding="utf-8"))}
+ROWS = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
+RIGHT = {(row["prompt"], row["output"]): row["human"][0] for row in ROWS}
 RUBRIC = "The answer names the capital of the country."
 QUESTIONS = 160 + REPEATS + CANARY_ITEMS * len(CANARIES)
 
@@ -110,8 +111,7 @@ def test_recorded_verdicts_give_the_same_without_a_model() -> None:
 
 
 def test_verdicts_of_nobody_show_figures_and_admit_no_judge() -> None:
-    rows = [json.loads(line) for line in CAPITALS.open(encoding="utf-8")]
-    lines = [{"item": row["id"], "said": "pass" if row["human"][0] else "fail"} for row in rows]
+    lines = [{"item": row["id"], "said": "pass" if row["human"][0] else "fail"} for row in ROWS]
     Path("said.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     done = llmgate("judge", "admit", CAPITALS, "--rubric", RUBRIC, "--recorded", "said.jsonl", "--out", "judge.json")
     assert done.exit_code == 1
@@ -188,7 +188,14 @@ def test_the_judge_of_a_suite_is_admitted_and_then_gates(tmp_path: Path) -> None
 
 def pandalm() -> dict[str, int]:
     """Real pairs with people's votes, written as labels; the better answer by question, answer 1 and answer 2."""
-    rows = [row for row in shared_rows("judge/pandalm.jsonl") if row["response_1"] != row["response_2"]][:200]
+    rows = [
+        row
+        for row in shared_rows("judge/pandalm.jsonl")
+        # A few answers came as other JSON values, and equal ones cannot be told apart.
+        if row["response_1"] != row["response_2"]
+        and isinstance(row["response_1"], str)
+        and isinstance(row["response_2"], str)
+    ][:200]
     lines = [
         {
             "id": row["item_id"], "prompt": f"{row['instruction']}\n{row['input']}", "output_1": row["response_1"],
