@@ -71,6 +71,9 @@ class MetricDecision:
         errors: expected − evaluated.
         better: Pairs in which the candidate scored higher.
         worse: Pairs in which the candidate scored lower.
+        se: Standard error of delta over independent pairs; descriptive, whatever the method.
+        se_clustered: The same with whole clusters as the unit; None where no two cases share one.
+        clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
@@ -78,6 +81,10 @@ class MetricDecision:
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
+        labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
+            (PPI++); if not, those of a judged metric are about what the judge says.
+        labels_digest: SHA-256 over the file of labels, "" for none or where they came with the scores.
         admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
@@ -102,12 +109,18 @@ class MetricDecision:
     errors: int
     better: int = 0
     worse: int = 0
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    judged: bool = False
+    labels: int = 0
+    labels_digest: str = ""
     admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property

@@ -13,6 +13,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -36,6 +37,7 @@ class Evidence:
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        labels: The files that the tables' human columns come from.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -44,6 +46,7 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    labels: tuple[AnswerLabels, ...] = ()
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
