@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
@@ -62,7 +63,8 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         # What an admission is made of takes longer to load than a decision without judges takes in all.
         from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415
 
-        measured = [hold_to_admission(one, candidate) for one in measured]
+        drifts, compared = drifts_of(candidate, champion), champion is not None
+        measured = [hold_to_anchors(hold_to_admission(one, candidate), drifts, compared) for one in measured]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -79,6 +81,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,

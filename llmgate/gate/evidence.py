@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.anchored import drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import standing_in
 from llmgate.gate.side import Evidence
@@ -46,6 +47,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),

@@ -9,7 +9,8 @@ from llmgate.gate.decision import Problem
 from llmgate.record.scores import ScoreTable
 
 if TYPE_CHECKING:
-    # Nothing reads these annotations, and who decides on plain scores has neither.
+    # Nothing reads these annotations, and who decides on plain scores has none of the three.
+    from llmgate.gate.anchored import JudgeDrift  # noqa: TC004
     from llmgate.gate.judging import Standing  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
@@ -27,6 +28,7 @@ class Evidence:
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
         labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -36,6 +38,7 @@ class Evidence:
     run: str = ""
     digest: str = ""
     labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:

@@ -13,6 +13,8 @@ from llmgate.errors import RecordError, UndefinedError
 from llmgate.gate.decision import Decision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmgate.gate.decision import MetricDecision
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.judge import JudgeIdentity
@@ -27,6 +29,7 @@ __all__ = [
     "decision_to_json",
     "policy_digest",
     "statement",
+    "written",
 ]
 
 DECISION_MAJOR = 1
@@ -43,7 +46,11 @@ def decision_to_json(decision: Decision) -> str:
     Raises:
         UndefinedError: If a number is not finite.
     """
-    values = {"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision)}
+    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision)})
+
+
+def written(values: Mapping[str, object]) -> str:
+    """Values as a decision is written down: see `decision_to_json`."""
     try:
         return json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     except ValueError as error:
