@@ -25,6 +25,7 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.measure import measure
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
@@ -74,6 +75,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,

@@ -10,9 +10,11 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
+from llmgate.gate.length import compare_lengths
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
+from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
@@ -89,6 +91,13 @@ def measure(
     if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
+    if champion is not None and policy.trait is not None and candidate.readings != champion.readings:
+        problem = Problem(
+            where=where,
+            what="the two records' answers were read by other rules, or one record is older than traits of answers",
+            fix="Run the champion again with this version of llmgate",
+        )
+        return Measured(policy=policy, problem=problem)
     match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
     return _test(policy, pair_up(mine, theirs, match), where)
 
@@ -128,7 +137,9 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
     oriented = pairs if policy.direction is Direction.HIGHER else turned_round(pairs)
     try:
         if margin is not None:
-            comparison = compare(oriented, margin=margin, alpha=policy.alpha)
+            comparison = (compare_lengths if policy.trait is Trait.LENGTH else compare)(
+                oriented, margin=margin, alpha=policy.alpha
+            )
         if policy.floor is not None:
             floor = compare_with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
