@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "default_margin", "measure"]
 
 _MARGIN, _WIDE_MARGIN = 0.03, 0.05
+READ_BY_RULES = (Trait.REFUSALS, Trait.LENGTH)
 _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
 
@@ -91,15 +92,20 @@ def measure(
     if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
-    if champion is not None and policy.trait is not None and candidate.readings != champion.readings:
+    if champion is not None and policy.trait in READ_BY_RULES and not same_readings(candidate, champion):
         problem = Problem(
             where=where,
-            what="the two records' answers were read by other rules, or one record is older than traits of answers",
+            what="the two records' answers were read by different versions of the rules",
             fix="Run the champion again with this version of llmgate",
         )
         return Measured(policy=policy, problem=problem)
     match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
     return _test(policy, pair_up(mine, theirs, match), where)
+
+
+def same_readings(candidate: Evidence, champion: Evidence) -> bool:
+    """Whether one version of the rules read both sides' answers; a side that was not read says so for each case."""
+    return not candidate.readings or not champion.readings or candidate.readings == champion.readings
 
 
 def turned_round(pairs: Pairs) -> Pairs:
@@ -161,5 +167,6 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | No
         )
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
-        return Problem(where=where, what="there is nothing to compare with", fix=f"Give a champion run, or set {limit}")
+        fix = "Give a champion run" + ("" if policy.trait is Trait.LENGTH else f", or set {limit}")
+        return Problem(where=where, what="there is nothing to compare with", fix=fix)
     return None

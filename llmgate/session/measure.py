@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "embedder", "generate_answers", "judge_answers"]
+__all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
 
 NEED_LOGPROBS: Final = frozenset({"perplexity", "perplexity-score"})
 

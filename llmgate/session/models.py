@@ -60,7 +60,8 @@ def check_models(settings: Settings, plan: Plan) -> None:
     for name in sorted(plan.judge_names):
         named_judge(settings, name)
     if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
-        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+        needed = "an assert" if Need.EMBEDDINGS in plan.asserted else "`drift: {embeddings: watch}`"
+        raise UsageError(f"{needed} needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
 
 
 def identify_models(settings: Settings, plan: Plan) -> Identities:

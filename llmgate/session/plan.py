@@ -57,8 +57,12 @@ class Plan:
     @property
     def needs(self) -> frozenset[Need]:
         """What asserts have to ask, and what the traits that are compared need."""
-        asserted = frozenset(need for spec in self.asserts for need in self.vocabulary.asks(spec))
-        return asserted | {Need.EMBEDDINGS} if self.embedded else asserted
+        return self.asserted | {Need.EMBEDDINGS} if self.embedded else self.asserted
+
+    @property
+    def asserted(self) -> frozenset[Need]:
+        """What asserts alone have to ask."""
+        return frozenset(need for spec in self.asserts for need in self.vocabulary.asks(spec))
 
     @property
     def embedded(self) -> frozenset[str]:
