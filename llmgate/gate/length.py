@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_lengths", "length_decision", "length_limits"]
 
-_LEAST_REACH: Final = math.log(2.0)
+_LEAST_REACH: Final = math.log(10.0)
+"""A suite of labels has answers of one length, and still a model could begin to explain itself."""
 
 
 def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
     """Candidate against champion, by the mean logarithm of the ratio of their lengths.
 
     Two one-sided paired t tests, cluster-robust with clusters, widened by what stayed unseen: an answer that nobody saw
-    may be as much longer or shorter as the longest answer of the suite is longer than the shortest, and at least twice
-    as long or half.
+    may be as much longer or shorter as the longest answer of the suite is longer than the shortest, and at least ten
+    times as long or a tenth.
 
     Args:
         pairs: Scores are log(1 + characters) / 64 (see `traits`).

@@ -100,8 +100,8 @@ class MetricPolicy:
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
-        self._check_threshold(where)
         self._check_trait(where)
+        self._check_threshold(where)
         if self.judged and self.gates:
             raise PolicyError(
                 f"the judge behind {self.metric!r} was never admitted, so it cannot gate",
