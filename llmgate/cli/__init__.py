@@ -12,6 +12,7 @@ from llmgate import __version__
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
@@ -266,3 +267,4 @@ def demo(folder: Path) -> None:
 main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)
+main.add_command(schema)

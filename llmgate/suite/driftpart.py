@@ -53,10 +53,16 @@ class TraitPart(Part):
     """One entry of `drift:`. An entry gates unless it says `role: watch`; a role alone is the short form."""
 
     role: Annotated[TraitRole, Field(strict=False)] = TraitRole.GUARDRAIL
+    """guardrail gates; watch is only shown; off is left out."""
     margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points; of length the largest change, 0.2 for a
+    fifth longer or shorter."""
     min: Finite | None = None
+    """What the lower confidence bound of the share of kept formats must reach."""
     max: Finite | None = None
+    """What the upper confidence bound of the share of refusals must not exceed."""
     alpha: Finite = DEFAULT_ALPHA
+    """One-sided error rate."""
 
 
 WATCHED: Final = TraitPart(role=TraitRole.WATCH)
@@ -67,9 +73,13 @@ class DriftBlock(Part):
     """`drift:` as it is written."""
 
     refusals: TraitPart = WATCHED
+    """Answers that decline to answer, where no assert asks for that."""
     format: Annotated[TraitPart, Field(alias="schema")] = WATCHED
+    """Answers that keep the format for which an assert asks."""
     length: TraitPart = WATCHED
+    """Length of answers in characters, in both directions."""
     embeddings: TraitPart = OFF
+    """Energy distance of the answers' embeddings; it is only shown, and needs an embedding model."""
 
     @model_validator(mode="before")
     @classmethod

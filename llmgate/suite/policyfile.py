@@ -41,29 +41,43 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class MetricPart(BaseModel):
     """What a policy file may say about one metric; what it leaves out stays as the suite has it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     role: Role | None = None
+    """primary and guardrail gate; watch is only shown."""
     aggregate: Aggregate | None = None
+    """all: a case is right if all its asserts pass; mean: the weighted mean of their scores."""
     margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points."""
     min: Finite | None = None
+    """What the lower confidence bound of the score itself must reach."""
     max: Finite | None = None
+    """What the upper confidence bound must not exceed, where less is better."""
     direction: Direction | None = None
+    """lower, where the metric counts something unwanted."""
     alpha: Finite | None = None
+    """One-sided error rate."""
 
 
 class PolicyPart(BaseModel):
     """The whole file."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     major: Annotated[int, Field(alias="llmgate-policy")]
+    """Format of the file: 1."""
     inconclusive: OnInconclusive | None = None
+    """allow: INCONCLUSIVE does not fail the session. It never allows a promotion."""
     metrics: dict[str, MetricPart] = {}
+    """SUITE/METRIC to what changes about its gate."""
     slices: dict[str, SlicesPart] = {}
+    """Suite to the slices in which a loss is looked for."""
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
+    """Error rate of all slices together."""
     drift: dict[str, DriftBlock] = {}
+    """Suite to the traits of answers that gate, are watched, or are left out."""
     waivers: list[WaiverPart] = []
+    """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
 
 
 def override_policy(policy: Policy, path: str) -> Policy:

@@ -1,0 +1,278 @@
+"""Looking at the data before all of it is there: bounds that keep one error rate over all looks.
+
+Notation: look k of K is taken at the information fraction t_k = n_k/n, with t_K = 1. The statistic Z_k is standard
+normal where nothing is to be found, and Z_k·√t_k is a Brownian motion at time t_k, so that looks share what they saw.
+A one-sided test that stops at the first Z_k ≥ z_k errs with the probability that the motion ever crosses.
+
+A gate that tests "worse by the margin" (PASS) and "not worse" (FAIL) takes the same bounds for each of the two tests;
+each of them keeps its own error rate, whatever ends the run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import optimize, special
+
+from llmgate.errors import UndefinedError
+from llmgate.stats.interval import check_alpha
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Bounds", "equal_fractions", "exit_chances", "obrien_fleming", "repeated_p", "spending", "stagewise_p"]
+
+_REACH = 8.5
+"""Standard deviations of the motion that are integrated over; what lies below weighs less than 1e-16."""
+_PANEL = 16
+"""Nodes of Gauss and Legendre in each panel of the quadrature."""
+_PANELS_PER_STEP = 0.5
+"""Panels for each standard deviation of the shortest step, within which the integrand changes."""
+_FEWEST_PANELS = 6
+_MOST_PANELS = 125
+_HIGHEST = 37.0
+"""The tail beyond is too small to be a floating point number; a look with such a bound never stops."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a statistic has to reach at each look.
+
+    Attributes:
+        fractions: t_1 < … < t_K = 1, the shares of all cases that each look sees.
+        z: z_k, on the scale of a standard normal: a one-sided test rejects at the first look with Z_k ≥ z_k. A test
+            with another reference distribution is put to the same tail, `tails[k]`.
+        alpha: One-sided error rate over all looks together.
+    """
+
+    fractions: tuple[float, ...]
+    z: tuple[float, ...]
+    alpha: float
+
+    @property
+    def looks(self) -> int:
+        """K."""
+        return len(self.fractions)
+
+    @property
+    def tails(self) -> tuple[float, ...]:
+        """1 − Φ(z_k): the one-sided α at which look k is to be tested on its own, with any interval."""
+        return tuple(float(special.ndtr(-z)) for z in self.z)
+
+
+def equal_fractions(looks: int) -> tuple[float, ...]:
+    """1/K, 2/K, …, 1.
+
+    Raises:
+        UndefinedError: If there is not at least one look.
+    """
+    if looks < 1:
+        raise UndefinedError(f"{looks} looks are none")
+    return tuple((k + 1) / looks for k in range(looks))
+
+
+def obrien_fleming(looks: int | Sequence[float], *, alpha: float = 0.05) -> Bounds:
+    """O'Brien and Fleming's bounds: z_k = c/√t_k, with the c that makes the error over all looks alpha.
+
+    The first looks stop only for what is overwhelming, and the last one is hardly stricter than a test without looks.
+    Five equal looks at a one-sided 5 % give z = 3.92, 2.77, 2.26, 1.96, 1.75.
+
+    To use them at look k (counted from 0) on n_k = t_k·n cases: stop where the statistic of the test reaches
+    `bounds.z[k]`, for Tango's `tango_z(counts, delta0=-margin) > bounds.z[k]`; or, the same, take any one-sided
+    interval with `alpha=bounds.tails[k]` and ask whether it excludes the hypothesis. Vectorised over simulated runs,
+    hold an array of shape (runs, looks) against `np.array(bounds.z)`.
+
+    Args:
+        looks: How many equally spaced looks, or the fractions of all cases at which they are taken, ascending, the
+            last one 1. One look gives the test without looks.
+        alpha: One-sided error rate over all looks.
+
+    Raises:
+        UndefinedError: If alpha is none or the fractions do not ascend to 1.
+
+    Reference: O'Brien & Fleming (1979), Biometrics 35:549-556; the integration is that of Armitage, McPherson & Rowe
+    (1969), JRSS A 132:235-244.
+    """
+    check_alpha(alpha)
+    fractions = equal_fractions(looks) if isinstance(looks, int) else _checked(looks)
+    roots = np.sqrt(np.array(fractions))
+
+    def excess(c: float) -> float:
+        return math.fsum(_exits(fractions, c / roots)) - alpha
+
+    single = float(special.ndtri(1.0 - alpha))
+    # By the reflection principle even a motion that is watched all the time crosses c with 2(1 − Φ(c)) at most.
+    highest = float(special.ndtri(1.0 - alpha / 2.0))
+    # A little below: where earlier looks weigh next to nothing, rounding decides the sign at `single`.
+    c = single if len(fractions) == 1 else float(optimize.brentq(excess, single - 1e-3, highest, xtol=1e-10))
+    return Bounds(fractions=fractions, z=tuple((c / roots).tolist()), alpha=alpha)
+
+
+def spending(fractions: Sequence[float], *, alpha: float = 0.05) -> Bounds:
+    """Bounds that spend alpha as O'Brien and Fleming's would, at looks that need not have been planned.
+
+    Until t the error rate α*(t) = 2 − 2Φ(z_{α/2}/√t) is spent; z_k follows from the looks taken so far and from nothing
+    that is yet to come. So the next look may be moved, as long as that does not depend on what was seen.
+
+    Args:
+        fractions: At which looks are taken, ascending; the last one may be below 1 while the run goes on.
+        alpha: One-sided error rate over all looks.
+
+    Raises:
+        UndefinedError: If alpha is none or the fractions do not ascend within (0, 1].
+
+    Reference: Lan & DeMets (1983), Biometrika 70:659-663.
+    """
+    check_alpha(alpha)
+    taken = _checked(fractions, whole=False)
+    quantile = float(special.ndtri(1.0 - alpha / 2.0))
+    spent, z = 0.0, []
+    walk = _Walk(taken, drift=0.0)
+    for k, t in enumerate(taken):
+        until = 2.0 * float(special.ndtr(-quantile / math.sqrt(t)))
+        z.append(_solve(walk.crossing(k), until - spent))
+        walk.go_on(k, z[-1])
+        spent = until
+    return Bounds(fractions=taken, z=tuple(z), alpha=alpha)
+
+
+def exit_chances(bounds: Bounds, *, drift: float = 0.0) -> tuple[float, ...]:
+    """P(the first Z_k ≥ z_k is at look k), for every k.
+
+    Their sum is the power of the test, at a drift of 0 its size. With the chance p_k of every look the expected share
+    of cases is Σ p_k·t_k + (1 − Σ p_k).
+
+    Args:
+        bounds: The looks.
+        drift: Expectation of Z_K: the true excess over the tested hypothesis in standard errors of the whole run.
+
+    Raises:
+        UndefinedError: If the drift is not a finite number.
+    """
+    if not math.isfinite(drift):
+        raise UndefinedError(f"the drift is {drift}")
+    return tuple(_exits(bounds.fractions, np.array(bounds.z), drift=drift))
+
+
+def stagewise_p(bounds: Bounds, *, look: int, z: float) -> float:
+    """The p-value of a test that stopped at a look: P(stopping earlier, or here with at least this z).
+
+    It is uniform where nothing is to be found, and at most alpha exactly where the test rejected. It supposes that the
+    test stopped as planned: at the first z_k that was reached, or at the last look. Where something else may have
+    ended the run, take `repeated_p`.
+
+    Args:
+        bounds: The looks.
+        look: At which it stopped, counted from 0.
+        z: The statistic there.
+
+    Raises:
+        UndefinedError: If there is no such look.
+
+    Reference: Jennison & Turnbull (2000), Group Sequential Methods, section 8.4 (stage-wise ordering).
+    """
+    _check_look(bounds, look)
+    until = bounds.fractions[: look + 1]
+    return min(1.0, math.fsum(_exits(until, np.array([*bounds.z[:look], z]))))
+
+
+def repeated_p(fractions: Sequence[float], *, look: int, z: float) -> float:
+    """The smallest α at which `obrien_fleming` bounds would have rejected at this look.
+
+    P(sup_j Z_j·√t_j ≥ z·√t_look). Whatever ends the run, and at whichever look, it falls below α with a probability of
+    at most α; so p-values of several metrics that were stopped together can be adjusted together.
+
+    Args:
+        fractions: All planned looks, the last one 1.
+        look: Which one, counted from 0.
+        z: The statistic there.
+
+    Raises:
+        UndefinedError: If there is no such look or the fractions do not ascend to 1.
+
+    Reference: Jennison & Turnbull (2000), section 9.2 (repeated p-values).
+    """
+    planned = _checked(fractions)
+    if not 0 <= look < len(planned) or math.isnan(z):
+        raise UndefinedError(f"there is no look {look + 1} of {len(planned)} with z = {z}")
+    height = z * math.sqrt(planned[look])
+    return min(1.0, math.fsum(_exits(planned, np.clip(height / np.sqrt(np.array(planned)), -_HIGHEST, _HIGHEST))))
+
+
+class _Walk:
+    """The sub-density of the motion among those that have not crossed yet, held at the nodes of a quadrature.
+
+    Kept as (nodes, masses): ∫ f(u)·g(u) du over the motion's values u = Z_k·√t_k below the bound is Σ masses·g(nodes).
+    """
+
+    def __init__(self, fractions: Sequence[float], *, drift: float) -> None:
+        self._fractions = fractions
+        self._drift = drift
+        self._nodes = np.zeros(1)
+        self._masses = np.ones(1)
+
+    def crossing(self, k: int) -> Callable[[float], float]:
+        """P(not crossed before look k, Z_k ≥ z), as a function of z."""
+        root, mean, sd = self._step(k)
+        masses = self._masses
+        return lambda z: float(masses @ special.ndtr((mean - z * root) / sd))
+
+    def go_on(self, k: int, z: float) -> None:
+        """Past look k, of which those with Z_k ≥ z are left behind."""
+        root, mean, sd = self._step(k)
+        centre = self._drift * self._fractions[k]
+        low = centre - _REACH * root
+        high = min(z * root, centre + _REACH * root)
+        following = self._fractions[k + 1] - self._fractions[k] if k + 1 < len(self._fractions) else math.inf
+        width = max(high - low, 0.0)
+        wanted = math.ceil(_PANELS_PER_STEP * width / math.sqrt(min(sd * sd, following)))
+        panels = max(_FEWEST_PANELS, min(wanted, _MOST_PANELS))
+        x, w = special.roots_legendre(_PANEL)
+        half = width / panels / 2.0
+        nodes = (low + half * (2.0 * np.arange(panels)[:, None] + 1.0 + x[None, :])).ravel()
+        kernel = np.exp(-0.5 * ((nodes[:, None] - mean[None, :]) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
+        self._masses = half * np.tile(w, panels) * (kernel @ self._masses)
+        self._nodes = nodes
+
+    def _step(self, k: int) -> tuple[float, NDArray[np.float64], float]:
+        """√t_k, the means from every node, and the standard deviation of the step to look k."""
+        before = self._fractions[k - 1] if k else 0.0
+        step = self._fractions[k] - before
+        return math.sqrt(self._fractions[k]), self._nodes + self._drift * step, math.sqrt(step)
+
+
+def _exits(fractions: Sequence[float], z: NDArray[np.float64], *, drift: float = 0.0) -> Iterator[float]:
+    walk = _Walk(fractions, drift=drift)
+    for k, bound in enumerate(z.tolist()):
+        yield walk.crossing(k)(bound)
+        if k + 1 < len(fractions):
+            walk.go_on(k, bound)
+
+
+def _solve(crossing: Callable[[float], float], chance: float) -> float:
+    """The z at which a falling crossing chance has a value; `_HIGHEST` where that value is next to nothing."""
+    if not chance > crossing(_HIGHEST):
+        return _HIGHEST
+    target = math.log(chance)
+    return float(
+        optimize.brentq(lambda z: math.log(max(crossing(z), 5e-324)) - target, -_HIGHEST, _HIGHEST, xtol=1e-10)
+    )
+
+
+def _checked(fractions: Sequence[float], *, whole: bool = True) -> tuple[float, ...]:
+    values = tuple(float(t) for t in fractions)
+    ascending = all(a < b for a, b in zip((0.0, *values), values, strict=False))
+    if not values or not ascending or not values[-1] <= 1.0 or (whole and values[-1] != 1.0):
+        end = "end at 1" if whole else "be 1 at most"
+        raise UndefinedError(f"looks at {list(values)} of the cases: they must ascend from above 0 and {end}")
+    return values
+
+
+def _check_look(bounds: Bounds, look: int) -> None:
+    if not 0 <= look < bounds.looks:
+        raise UndefinedError(f"there is no look {look + 1} of {bounds.looks}")
