@@ -74,6 +74,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         pass_if_margin_lost=lost,
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
+        admission=measured.admission,
     )
 
 

@@ -81,6 +81,7 @@ class MetricDecision:
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
         two_sided: Whether a change in either direction is a loss. `delta`, `lower`, `upper` and `margin` are then
             relative changes (0.04 is 4 % more), and p_worse is two-sided, of "nothing changed".
+        admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
     suite: str
@@ -111,6 +112,7 @@ class MetricDecision:
     notes: tuple[str, ...] = ()
     waived: bool = False
     two_sided: bool = False
+    admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property
     def gates(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
@@ -38,6 +39,7 @@ class Evidence:
         digest: Journal digest, "" for plain score tables.
         readings: The versions of the rules by which traits of answers were read.
         embedded: The embeddings of answers, by suite, where the policy watches them.
+        standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -47,6 +49,7 @@ class Evidence:
     digest: str = ""
     readings: frozenset[int] = frozenset()
     embedded: tuple[EmbeddedAnswers, ...] = ()
+    standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""
@@ -75,6 +78,9 @@ def gather(record: Record, policy: Policy) -> Evidence:
         digest=record.seal.journal_digest if record.seal else "",
         readings=readings_of(record),
         embedded=embedded_answers(record, policy),
+        standings=tuple(
+            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Measured:
         floor: Candidate against `min:`, None if there is none or that was impossible.
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
+        admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
     """
 
@@ -47,6 +48,7 @@ class Measured:
     floor: Finding | None = None
     margin: float | None = None
     problem: Problem | None = None
+    admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
 
     @property

@@ -23,7 +23,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.policy import Aggregate, Direction, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.policy import (
+    Aggregate,
+    Direction,
+    MetricPolicy,
+    OnInconclusive,
+    Policy,
+    Role,
+    SlicePolicy,
+    Unadmitted,
+)
 from llmgate.suite.document import Document, read_document
 from llmgate.suite.driftpart import DriftBlock, drift_keys, with_drift
 from llmgate.suite.gates import SlicesPart, WaiverPart
@@ -57,6 +66,8 @@ class MetricPart(BaseModel):
     """lower, where the metric counts something unwanted."""
     alpha: Finite | None = None
     """One-sided error rate."""
+    unadmitted: Unadmitted | None = None
+    """allow: a judged metric gates though its judge was never admitted; reports say so."""
 
 
 class PolicyPart(BaseModel):
@@ -161,16 +172,19 @@ def validated(document: Document) -> PolicyPart:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         location = tuple(problem["loc"])
-        fix = "Correct the value"
+        field, message = ".".join(map(str, location)), problem["msg"]
+        what, fix = f"{field}: {message[:1].lower()}{message[1:]}", "Correct the value"
+        if problem["type"] == "missing":
+            what, fix = f"the key {field!r} is missing", f"Add `{location[-1]}:`"
         if problem["type"] == "extra_forbidden":
             parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
+            what = f"unknown key {str(location[-1])!r}"
             model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
-            keys = [field.alias or name for name, field in model.model_fields.items()]
+            keys = [part.alias or name for name, part in model.model_fields.items()]
             if location[0] == "drift" and len(location) > 2:
                 keys = drift_keys(location[2:])
             fix = did_you_mean(str(location[-1]), keys)
-        message = f"{'.'.join(map(str, location))}: {problem['msg']}"
-        raise PolicyError(message, where=document.where(*location), fix=fix) from error
+        raise PolicyError(what, where=document.where(*location), fix=fix) from error
     if part.major != POLICY_MAJOR:
         raise PolicyError(
             f"the policy format is {part.major}, and this llmgate reads format {POLICY_MAJOR}",

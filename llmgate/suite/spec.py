@@ -97,7 +97,11 @@ class JudgePart(Part):
     """`judge:` - sampling of the rubric judge."""
 
     max_tokens: Annotated[int, Field(ge=32)] = 400
+    """The longest verdict, in tokens."""
     seed: int = 0
+    """Seed of its sampling."""
+    admission: str | list[str] = Field(default_factory=list)
+    """Admission records that `llmgate judge admit` wrote, beside the suite; they let judged metrics gate."""
 
 
 class PricesPart(Part):
@@ -199,6 +203,7 @@ class Suite:
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
         watched: Traits of the answers that are shown and do not gate.
+        admissions: Files that say which judges may gate.
     """
 
     name: str
@@ -231,6 +236,7 @@ class Suite:
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     watched: tuple[TraitWatch, ...] = ()
+    admissions: tuple[Path, ...] = ()
 
 
 def is_suite_file(path: Path) -> bool:
@@ -301,12 +307,19 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
         watched=part.drift.watched(part.suite),
+        admissions=admission_files(part.judge, path.parent),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
         digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
+    """The files that `judge: {admission: …}` names, beside the suite."""
+    named = [part.admission] if isinstance(part.admission, str) else part.admission
+    return tuple(folder / name for name in named)
 
 
 def find_dataset(document: Document, part: SuitePart) -> Source:
@@ -436,7 +449,8 @@ def suite_digest(
         "sampling": sampling_fields(part.sampling),
         "repeat": part.repeat,
         "case": part.case.model_dump(),
-        "judge": part.judge.model_dump(),
+        # Who may gate is the gate's business and no part of the questions.
+        "judge": part.judge.model_dump(exclude={"admission"}),
         "threshold": part.threshold,
         **({"prices": part.prices.model_dump()} if part.prices else {}),
         "assert": [without_places(asdict(spec)) for spec in asserts],
