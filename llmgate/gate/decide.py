@@ -25,6 +25,7 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
+from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
@@ -86,7 +88,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
 
 
 def decide_records(
-    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -95,9 +102,10 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
-        RecordError: If the candidate's record is unfinished.
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
@@ -106,11 +114,12 @@ def decide_records(
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    evidence = gather(candidate, policy)
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy, today=today)
+    return decide(evidence, others[0], policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -81,6 +81,10 @@ class MetricDecision:
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
         two_sided: Whether a change in either direction is a loss. `delta`, `lower`, `upper` and `margin` are then
             relative changes (0.04 is 4 % more), and p_worse is two-sided, of "nothing changed".
+        judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
+        labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
+            (PPI++); if not, those of a judged metric are about what the judge says.
+        labels_digest: SHA-256 over the file of labels, "" for none or where they came with the scores.
         admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
@@ -112,6 +116,9 @@ class MetricDecision:
     notes: tuple[str, ...] = ()
     waived: bool = False
     two_sided: bool = False
+    judged: bool = False
+    labels: int = 0
+    labels_digest: str = ""
     admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property

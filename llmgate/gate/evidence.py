@@ -14,6 +14,7 @@ from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -39,6 +40,7 @@ class Evidence:
         digest: Journal digest, "" for plain score tables.
         readings: The versions of the rules by which traits of answers were read.
         embedded: The embeddings of answers, by suite, where the policy watches them.
+        labels: The files that the tables' human columns come from.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     digest: str = ""
     readings: frozenset[int] = frozenset()
     embedded: tuple[EmbeddedAnswers, ...] = ()
+    labels: tuple[AnswerLabels, ...] = ()
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
