@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.anchored import JudgeDrift
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 from llmgate.record.traits import Trait
 
@@ -72,6 +73,9 @@ class MetricDecision:
         errors: expected − evaluated.
         better: Pairs in which the candidate scored higher.
         worse: Pairs in which the candidate scored lower.
+        se: Standard error of delta over independent pairs; descriptive, whatever the method.
+        se_clustered: The same with whole clusters as the unit; None where no two cases share one.
+        clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
@@ -109,6 +113,9 @@ class MetricDecision:
     errors: int
     better: int = 0
     worse: int = 0
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
@@ -245,6 +252,7 @@ class Decision:
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
         outputs: How the answers' traits compare with the champion's.
+        drifts: What became of judges' anchors, on each side that had them.
     """
 
     verdict: Verdict
@@ -257,6 +265,7 @@ class Decision:
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
+    drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.anchored import JudgeDrift, drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
@@ -41,6 +42,7 @@ class Evidence:
         readings: The versions of the rules by which traits of answers were read.
         embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -52,6 +54,7 @@ class Evidence:
     readings: frozenset[int] = frozenset()
     embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
@@ -81,6 +84,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
         digest=record.seal.journal_digest if record.seal else "",
         readings=readings_of(record),
         embedded=embedded_answers(record, policy),
+        drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
