@@ -24,6 +24,7 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.measure import measure
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.side import Evidence
@@ -81,6 +82,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,

@@ -13,6 +13,7 @@ from llmgate.gate.anchored import drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import standing_in
 from llmgate.gate.side import Evidence
+from llmgate.gate.traits import embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
@@ -36,7 +37,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
     """
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
-    for metric in policy.metrics:
+    for metric in (*policy.metrics, *watched(policy)):
         cases = [case for case in record.cases if _feeds(case, metric)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
@@ -47,6 +48,8 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        readings=readings_of(record),
+        embedded=embedded_answers(record, policy),
         drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
@@ -82,6 +85,8 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 
 
 def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+    if metric.trait is not None:
+        return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -110,7 +115,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case.threshold))
+            scores.append(_answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -120,11 +125,13 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+def _answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)
-    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, threshold)
+    if metric.trait is not None:
+        return trait_score(result, case, metric.trait)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, case.threshold)
 
 
 def _why_unanswered(result: CaseResult | None) -> str:

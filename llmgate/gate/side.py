@@ -9,9 +9,10 @@ from llmgate.gate.decision import Problem
 from llmgate.record.scores import ScoreTable
 
 if TYPE_CHECKING:
-    # Nothing reads these annotations, and who decides on plain scores has none of the three.
+    # Nothing reads these annotations, and who decides on plain scores has none of them.
     from llmgate.gate.anchored import JudgeDrift  # noqa: TC004
     from llmgate.gate.judging import Standing  # noqa: TC004
+    from llmgate.gate.traits import EmbeddedAnswers  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
 __all__ = ["Evidence"]
@@ -22,11 +23,13 @@ class Evidence:
     """What one side of a decision brings.
 
     Attributes:
-        tables: One per metric of the policy.
+        tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        readings: The versions of the rules by which traits of answers were read.
+        embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
@@ -37,6 +40,8 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    readings: frozenset[int] = frozenset()
+    embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
     drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
