@@ -60,12 +60,13 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     """
     matches = Matches()
     measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
+    drifts = drifts_of(candidate, champion)
     if any(one.judged for one in policy.metrics):
         # What an admission is made of takes longer to load than a decision without judges takes in all.
         from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415
 
-        drifts, compared = drifts_of(candidate, champion), champion is not None
-        measured = [hold_to_anchors(hold_to_admission(one, candidate), drifts, compared) for one in measured]
+        held = [hold_to_admission(one, candidate) for one in measured]
+        measured = [hold_to_anchors(one, drifts, champion is not None) for one in held]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
