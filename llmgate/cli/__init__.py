@@ -109,6 +109,9 @@ def out_folder(settings: Settings) -> Path:
 @click.option("--margin", type=float, metavar="M", help="Non-inferiority margin for score tables, e.g. 0.03.")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="One-sided error rate for score tables.")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
+@click.option(
+    "--noise", type=PATH, metavar="RUN", help="A second run of the champion: how often would the gate pass it?"
+)
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
 def decide(
@@ -120,6 +123,7 @@ def decide(
     margin: float | None,
     alpha: float,
     policy: Path | None,
+    noise: Path | None,
     allow_inconclusive: bool,
     as_json: bool,
 ) -> None:
@@ -146,7 +150,9 @@ def decide(
     elif margin is not None:
         raise UsageError("--margin is for score tables", fix="Runs carry their margins: override them with --policy")
     else:
-        decision = decide_folders(candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive)
+        decision = decide_folders(
+            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, noise=noise
+        )
     if as_json:
         click.echo(decision_to_json(decision), nl=False)
     else:

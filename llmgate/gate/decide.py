@@ -25,7 +25,9 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.measure import measure
+from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.pairing import Matches
+from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.waive import Findings, waive
@@ -74,6 +76,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        repeats=decide_repeats(candidate, champion),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -83,7 +86,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
 
 
 def decide_records(
-    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    noise: Record | None = None,
 ) -> Decision:
     """Decide on two run records.
 
@@ -92,6 +100,9 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
+            champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
+            stand beside the verdict.
 
     Raises:
         RecordError: If the candidate's record is unfinished.
@@ -104,10 +115,13 @@ def decide_records(
     if champion is not None:
         check_comparable(candidate, champion, policy)
     evidence = gather(candidate, policy)
+    evidence = replace(evidence, repeats=repeat_scores(candidate, policy))
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy, today=today)
+    repeats = repeat_scores(champion, policy)
+    known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+    return decide(evidence, replace(gather(champion, policy), repeats=repeats, noise=known), policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

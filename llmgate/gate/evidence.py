@@ -11,6 +11,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.spread import Noise, RepeatScores
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
-__all__ = ["Evidence", "gather", "score_checks"]
+__all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Evidence:
         tables: One per metric of the policy.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
+        repeats: The scores of single answers, of metrics whose cases were answered several times.
+        noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
     """
@@ -40,6 +43,8 @@ class Evidence:
     tables: tuple[ScoreTable, ...]
     required_failures: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    repeats: tuple[RepeatScores, ...] = ()
+    noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
 
@@ -58,7 +63,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
     for metric in policy.metrics:
-        cases = [case for case in record.cases if _feeds(case, metric)]
+        cases = [case for case in record.cases if feeds(case, metric)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
         tables.append(_table(record, cases, metric, items))
@@ -98,7 +103,8 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
     return float(passed and (threshold is None or weighted_mean(checks) >= threshold))
 
 
-def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+    """Whether a case has asserts of a metric."""
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -127,7 +133,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case.threshold))
+            scores.append(answer_score(result, metric, case.threshold))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -137,7 +143,17 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+def answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+    """The score of one answer on a metric.
+
+    Args:
+        result: What happened; None if nothing did.
+        metric: The metric.
+        threshold: Of the case.
+
+    Raises:
+        UndefinedError: If it could not be evaluated, with the reason.
+    """
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)

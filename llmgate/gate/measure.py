@@ -11,6 +11,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.pairing import Matches, Pairs, pair_up
+from llmgate.gate.spread import Noise
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
 
@@ -36,6 +37,7 @@ class Measured:
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
         notes: Remarks for the report.
+        noise: How much its scores change if nothing has changed, None where only this comparison tells.
     """
 
     policy: MetricPolicy
@@ -45,6 +47,7 @@ class Measured:
     margin: float | None = None
     problem: Problem | None = None
     notes: tuple[str, ...] = ()
+    noise: Noise | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -90,7 +93,9 @@ def measure(
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
     match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
-    return _test(policy, pair_up(mine, theirs, match), where)
+    known = champion.noise if champion else ()
+    noise = next((one for one in known if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
+    return replace(_test(policy, pair_up(mine, theirs, match), where), noise=noise)
 
 
 def turned_round(pairs: Pairs) -> Pairs:

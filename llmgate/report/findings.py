@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmgate.report.repeats import repeat_panels
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
@@ -29,6 +30,7 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
         yield _waivers(decision.waivers)
     if decision.slices:
         yield _slices(decision, most)
+    yield from repeat_panels(decision.repeats, most=most)
 
 
 def _waivers(uses: tuple[WaiverUse, ...]) -> Panel:

@@ -118,7 +118,12 @@ def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Deci
 
 
 def decide_folders(
-    candidate: Path, champion: Path | None, *, policy: Path | None = None, allow_inconclusive: bool = False
+    candidate: Path,
+    champion: Path | None,
+    *,
+    policy: Path | None = None,
+    allow_inconclusive: bool = False,
+    noise: Path | None = None,
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -127,8 +132,10 @@ def decide_folders(
         champion: Folder of the champion's record, None to judge by absolute thresholds.
         policy: A policy file; without one the policy in the candidate's manifest holds.
         allow_inconclusive: Exit with 0 on INCONCLUSIVE.
+        noise: Folder of a second run of the champion, see `decide_records`.
 
     Raises:
+        UsageError: If there is a second run of a champion, but no champion.
         RecordError: If a record is unfinished, damaged or missing.
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
@@ -137,7 +144,17 @@ def decide_folders(
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
-    return decide_records(record, load_record(champion) if champion else None, chosen, today=today())
+    if noise is not None and champion is None:
+        raise UsageError(
+            "a second run of the champion was given, but no champion", where=str(noise), fix="Name the champion's run"
+        )
+    return decide_records(
+        record,
+        load_record(champion) if champion else None,
+        chosen,
+        today=today(),
+        noise=load_record(noise) if noise else None,
+    )
 
 
 def today() -> date:
