@@ -144,6 +144,8 @@ def decide(
                 "score tables come in pairs, and not together with run folders",
                 fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
             )
+        if noise is not None:
+            raise UsageError("--noise is a run, and score tables are none", fix="Leave it out, or name run folders")
         decision = decide_score_tables(candidate_table, baseline_table, margin=margin, alpha=alpha)
     elif candidate is None:
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")

@@ -142,7 +142,8 @@ def _details(metric: MetricDecision) -> list[str]:
     if metric.pass_if_unchanged is not None and metric.pass_if_margin_lost is not None and metric.margin is not None:
         details.append(
             f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time"
-            f"{chances_basis(metric)}; it would let a true {points(metric.margin)}-point loss through at most {share(metric.pass_if_margin_lost)}."
+            f"{chances_basis(metric)}; it would let a true {points(metric.margin)}-point loss through at most"
+            f" {share(metric.pass_if_margin_lost)}."
         )
     return details
 
