@@ -32,7 +32,6 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
     if found.required:
         failed = count(len(found.required), "case")
         parts.append(f"{failed} failed a check that must never fail: {name_some(found.required)}.")
-    parts += _slices(found)
     if problems and verdict is Verdict.INCONCLUSIVE:
         parts.append(
             f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
@@ -42,6 +41,7 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
         if deciding is not None:
             reason = _named(deciding, verdict, metrics)
             parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
+        parts += _slices(found, besides=deciding is not None)
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
     if found.slices and verdict is not Verdict.INCONCLUSIVE:
@@ -63,7 +63,7 @@ def chances_basis(metric: MetricDecision) -> str:
     return ", judged by all that changed here" if metric.verdict is Verdict.FAIL else ""
 
 
-def _slices(found: Findings) -> list[str]:
+def _slices(found: Findings, *, besides: bool) -> list[str]:
     failed = sorted((one for one in found.slices if one.failed and not one.waived), key=lambda one: one.p_worse)
     if not failed:
         return []
@@ -73,7 +73,8 @@ def _slices(found: Findings) -> list[str]:
         f" (p = {worst.p_worse:.2g} after adjusting for {count(len(found.slices), 'slice')})"
     )
     others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(one.name for one in failed[1:])}"
-    return [f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."]
+    lost = f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."
+    return [f"Besides, {lost}" if besides else lost]
 
 
 def _slices_rate(found: Findings, slice_alpha: float) -> str:

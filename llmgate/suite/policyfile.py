@@ -142,13 +142,16 @@ def validated(document: Document) -> PolicyPart:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         location = tuple(problem["loc"])
-        fix = "Correct the value"
+        field, message = ".".join(map(str, location)), problem["msg"]
+        what, fix = f"{field}: {message[:1].lower()}{message[1:]}", "Correct the value"
+        if problem["type"] == "missing":
+            what, fix = f"the key {field!r} is missing", f"Add `{location[-1]}:`"
         if problem["type"] == "extra_forbidden":
             parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
+            what = f"unknown key {str(location[-1])!r}"
             model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
             fix = did_you_mean(str(location[-1]), [field.alias or name for name, field in model.model_fields.items()])
-        message = f"{'.'.join(map(str, location))}: {problem['msg']}"
-        raise PolicyError(message, where=document.where(*location), fix=fix) from error
+        raise PolicyError(what, where=document.where(*location), fix=fix) from error
     if part.major != POLICY_MAJOR:
         raise PolicyError(
             f"the policy format is {part.major}, and this llmgate reads format {POLICY_MAJOR}",

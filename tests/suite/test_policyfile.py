@@ -43,7 +43,7 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
     ("text", "line", "says"),
     [
         ("llmgate-policy: 2\n", 1, "policy format is 2"),
-        ("metrics: {}\n", 1, "llmgate-policy: Field required"),
+        ("metrics: {}\n", 1, "the key 'llmgate-policy' is missing"),
         ("llmgate-policy: 1\nmetrisc: {}\n", 2, "Did you mean metrics"),
         ("llmgate-policy: 1\nmetrics:\n  facts/acuracy: {margin: 0.1}\n", 3, "Did you mean facts/accuracy"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {magrin: 0.1}\n", 3, "Did you mean margin"),
