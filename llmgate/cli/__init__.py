@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
@@ -272,6 +273,7 @@ def demo(folder: Path) -> None:
     sys.exit(run_demo(folder))
 
 
+main.add_command(calibrate)
 main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)

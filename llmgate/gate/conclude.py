@@ -71,6 +71,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         chances_from=measured.noise.source if measured.noise and unchanged is not None else "comparison",
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
+        admission=measured.admission,
     )
 
 

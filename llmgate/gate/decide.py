@@ -24,6 +24,7 @@ from llmgate.gate.comparable import check_comparable, check_decidable, check_pol
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.measure import measure
 from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.pairing import Matches
@@ -59,7 +60,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    measured = [hold_to_admission(measure(one, candidate, champion, matches), candidate) for one in policy.metrics]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )

@@ -90,6 +90,7 @@ class MetricDecision:
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
     suite: str
@@ -120,6 +121,7 @@ class MetricDecision:
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property
     def gates(self) -> bool:

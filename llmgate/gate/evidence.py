@@ -11,6 +11,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.spread import Noise, RepeatScores
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
@@ -38,6 +39,7 @@ class Evidence:
         noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -47,6 +49,7 @@ class Evidence:
     noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
+    standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""
@@ -73,6 +76,9 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        standings=tuple(
+            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        ),
     )
 
 

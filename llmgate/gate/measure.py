@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Measured:
         floor: Candidate against `min:`, None if there is none or that was impossible.
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
+        admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
         noise: How much its scores change if nothing has changed, None where only this comparison tells.
     """
@@ -46,6 +47,7 @@ class Measured:
     floor: Finding | None = None
     margin: float | None = None
     problem: Problem | None = None
+    admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
     noise: Noise | None = None
 

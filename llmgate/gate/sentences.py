@@ -46,6 +46,7 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
     if found.slices and verdict is not Verdict.INCONCLUSIVE:
         parts.append(_slices_rate(found, slice_alpha))
+    parts += _unadmitted(metrics)
     parts += _waivers(found)
     return f"{verdict}: {' '.join(parts)}"
 
@@ -82,6 +83,15 @@ def _slices_rate(found: Findings, slice_alpha: float) -> str:
         f"{count(len(found.slices), 'slice')} {verb(len(found.slices), 'was', 'were')} looked into, which fails an"
         f" unchanged model in at most {100.0 * slice_alpha:.3g} % of runs more."
     )
+
+
+def _unadmitted(metrics: Sequence[MetricDecision]) -> list[str]:
+    """Metrics that gate by a judge that was never admitted, because the policy allows it."""
+    names = [f"{one.suite}::{one.metric}" for one in metrics if one.admission == "unadmitted"]
+    if not names:
+        return []
+    are = verb(len(names), "is a judge score", "are judge scores")
+    return [f"Unadmitted judge: {name_some(names)} {are}, not human quality."]
 
 
 def _waivers(found: Findings) -> list[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from llmgate.record.admission import AdmissionRecord
+
 __all__ = [
     "MANIFEST_NAME",
     "SEAL_NAME",
@@ -94,6 +96,11 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
 def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
     """Every generation that must exist, in order."""
     return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
+
+
+def names_of(admissions: Iterable[AdmissionRecord]) -> str:
+    """Admission records by their digests."""
+    return ", ".join(sorted(one.digest for one in admissions)) or "none"
 
 
 def folder_taken(path: Path) -> RecordError:
@@ -164,6 +171,7 @@ class RunDir:
             ("server version", before.server.version, manifest.server.version),
             ("server flags", before.server.flags, manifest.server.flags),
             ("judge", before.judge, manifest.judge),
+            ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
             ("seed", before.seed, manifest.seed),
         ):
             if then != now:

@@ -21,6 +21,7 @@ from llmgate.record.policy import (
     OnInconclusive,
     Role,
     SlicePolicy,
+    Unadmitted,
 )
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import Finite, Name, Part
@@ -48,6 +49,8 @@ class GatePart(Part):
     """lower, where the metric counts something unwanted."""
     alpha: Finite = DEFAULT_ALPHA
     """One-sided error rate."""
+    unadmitted: Annotated[Unadmitted, Field(strict=False)] = Unadmitted.REFUSE
+    """allow: a judged metric gates though its judge was never admitted; reports say so."""
 
 
 class SlicesPart(Part):
@@ -230,6 +233,7 @@ class Gates:
                 direction=gate.direction,
                 alpha=gate.alpha,
                 judged=judged,
+                unadmitted=gate.unadmitted,
             )
         except PolicyError as error:
             raise SuiteError(error.what, where=self.where("metrics", name), fix=error.fix) from error

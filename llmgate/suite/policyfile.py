@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.policy import Aggregate, Direction, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.policy import (
+    Aggregate,
+    Direction,
+    MetricPolicy,
+    OnInconclusive,
+    Policy,
+    Role,
+    SlicePolicy,
+    Unadmitted,
+)
 from llmgate.suite.document import Document, read_document
 from llmgate.suite.gates import SlicesPart, WaiverPart
 
@@ -53,6 +62,8 @@ class MetricPart(BaseModel):
     """lower, where the metric counts something unwanted."""
     alpha: Finite | None = None
     """One-sided error rate."""
+    unadmitted: Unadmitted | None = None
+    """allow: a judged metric gates though its judge was never admitted; reports say so."""
 
 
 class PolicyPart(BaseModel):

@@ -95,7 +95,11 @@ class JudgePart(Part):
     """`judge:` - sampling of the rubric judge."""
 
     max_tokens: Annotated[int, Field(ge=32)] = 400
+    """The longest verdict, in tokens."""
     seed: int = 0
+    """Seed of its sampling."""
+    admission: str | list[str] = Field(default_factory=list)
+    """Admission records that `llmgate judge admit` wrote, beside the suite; they let judged metrics gate."""
 
 
 class PricesPart(Part):
@@ -194,6 +198,7 @@ class Suite:
         prices: What tokens cost, None if the suite does not say.
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
+        admissions: Files that say which judges may gate.
     """
 
     name: str
@@ -225,6 +230,7 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    admissions: tuple[Path, ...] = ()
 
 
 def is_suite_file(path: Path) -> bool:
@@ -288,12 +294,19 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
+        admissions=admission_files(part.judge, path.parent),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
         digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
+    """The files that `judge: {admission: …}` names, beside the suite."""
+    named = [part.admission] if isinstance(part.admission, str) else part.admission
+    return tuple(folder / name for name in named)
 
 
 def find_dataset(document: Document, part: SuitePart) -> Source:
@@ -421,7 +434,8 @@ def suite_digest(
         "sampling": sampling_fields(part.sampling),
         "repeat": part.repeat,
         "case": part.case.model_dump(),
-        "judge": part.judge.model_dump(),
+        # Who may gate is the gate's business and no part of the questions.
+        "judge": part.judge.model_dump(exclude={"admission"}),
         "threshold": part.threshold,
         **({"prices": part.prices.model_dump()} if part.prices else {}),
         "assert": [without_places(asdict(spec)) for spec in asserts],

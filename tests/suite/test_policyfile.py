@@ -49,7 +49,11 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {magrin: 0.1}\n", 3, "Did you mean margin"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 3}\n", 3, "margin is 3.0, but must lie between"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.9}\n", 3, "alpha is 0.9"),
-        ("llmgate-policy: 1\nmetrics:\n  facts/tone: {role: primary}\n", 3, "never admitted, so it cannot gate"),
+        (
+            "llmgate-policy: 1\nmetrics:\n  facts/accuracy: {unadmitted: allow}\n",
+            3,
+            "about judges, and none scores this",
+        ),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {max: 0.1}\n", 3, "more is better here, so there is no max"),
         ("llmgate-policy: 1\nslices:\n  fatcs: {fields: [a]}\n", 3, "Did you mean facts"),
         ("llmgate-policy: 1\nslices:\n  facts: {feilds: [a]}\n", 3, "Did you mean fields"),
