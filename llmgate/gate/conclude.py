@@ -71,6 +71,9 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         chances_from=measured.noise.source if measured.noise and unchanged is not None else "comparison",
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
+        judged=policy.judged,
+        labels=measured.labels,
+        labels_digest=measured.labels_digest,
         admission=measured.admission,
     )
 

@@ -25,6 +25,7 @@ from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
+from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
 from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.pairing import Matches
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
@@ -93,6 +95,7 @@ def decide_records(
     *,
     today: date | None = None,
     noise: Record | None = None,
+    labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -104,9 +107,10 @@ def decide_records(
         noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
             champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
             stand beside the verdict.
+        labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
-        RecordError: If the candidate's record is unfinished.
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
@@ -115,14 +119,15 @@ def decide_records(
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    evidence = gather(candidate, policy)
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
     evidence = replace(evidence, repeats=repeat_scores(candidate, policy))
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(gather(champion, policy), repeats=repeats, noise=known), policy, today=today)
+    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

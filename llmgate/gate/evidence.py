@@ -14,6 +14,7 @@ from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.spread import Noise, RepeatScores
 from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -39,6 +40,7 @@ class Evidence:
         noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        labels: The files that the tables' human columns come from.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
+    labels: tuple[AnswerLabels, ...] = ()
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:

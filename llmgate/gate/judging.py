@@ -3,7 +3,8 @@
 An admission counts if it is for this very assert, with this type's prompts, these judges and this sampling, and if its
 figures meet what is asked for today. Whatever is not known to be the same is another judge.
 
-A metric whose judge was not admitted cannot make a PASS, unless its policy says `unadmitted: allow`. It can still FAIL:
+A metric whose judge was not admitted cannot make a PASS, unless its policy says `unadmitted: allow`, or people's labels
+correct it, which need no trust in a judge. It can still FAIL:
 otherwise taking an admission away would be a way out of one.
 """
 
@@ -30,7 +31,8 @@ __all__ = ["Standing", "hold_to_admission", "refused", "standing_in", "standing_
 
 FIX = (
     "Admit it with `llmgate judge admit` and name the record in `judge: {admission: …}` or --judge-admission,"
-    " set `role: watch`, or write `unadmitted: allow`"
+    " set `role: watch`, or write `unadmitted: labels` to have people label a part of the answers"
+    " (`llmgate labels sample`), or `unadmitted: allow`"
 )
 _LISTED = 3
 
@@ -107,11 +109,11 @@ def hold_to_admission(measured: Measured, evidence: Evidence) -> Measured:
     """A metric with what the standing of its judges means for it: a remark, or a problem that bars a PASS.
 
     Args:
-        measured: A metric; one that no judge scores, or that is only watched, stays as it is.
+        measured: A metric; one that no judge scores, that labels correct, or that is only watched, stays as it is.
         evidence: The candidate's, which knows the standings. Scores of another origin have none.
     """
     policy = measured.policy
-    if not (policy.judged and policy.gates):
+    if not (policy.judged and policy.gates) or measured.corrected:
         return measured
     standing = next(
         (one for one in evidence.standings if (one.suite, one.metric) == (policy.suite, policy.metric)),

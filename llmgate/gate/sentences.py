@@ -161,6 +161,8 @@ def _details(metric: MetricDecision) -> list[str]:
 
 def _changes(metric: MetricDecision) -> str:
     noun = "answer" if metric.method.startswith("Tango") else "score"
+    if metric.judged or metric.labels:
+        noun = "judge's score"
     changed = metric.better + metric.worse
     if not changed:
         return f"No {noun} changed."

@@ -70,6 +70,8 @@ class Unadmitted(StrEnum):
     """It cannot pass."""
     ALLOW = "allow"
     """It gates by what the judge says, and every report says so."""
+    LABELS = "labels"
+    """It cannot pass by what the judge says; a run may start, and people's labels then decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,8 @@ class MetricPolicy:
         max: The same where less is better, judged by the upper confidence bound.
         direction: Which way is better.
         alpha: One-sided error rate, per side.
-        judged: Whether a judge scores it. Such a metric gates only if its judge was admitted.
+        judged: Whether a judge scores it. Such a metric gates only if its judge was admitted, or if people's labels
+            on a random part of the answers correct it.
         unadmitted: What becomes of it where its judge was not.
 
     Raises:
@@ -109,7 +112,7 @@ class MetricPolicy:
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
         self._check_threshold(where)
-        if self.unadmitted is Unadmitted.ALLOW and not self.judged:
+        if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
             raise PolicyError("`unadmitted` is about judges, and none scores this metric", where=where, fix="Remove it")
         if self.margin is not None and not (math.isfinite(self.margin) and 0 < self.margin < 1):
             raise PolicyError(

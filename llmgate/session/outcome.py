@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide import decide_records, decide_tables
+from llmgate.record.labelsfile import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.rundir import load_record, write_atomic
 from llmgate.record.tables import load_score_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from llmgate.gate.decision import Decision
@@ -124,6 +126,7 @@ def decide_folders(
     policy: Path | None = None,
     allow_inconclusive: bool = False,
     noise: Path | None = None,
+    labels: Sequence[Path] = (),
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -133,10 +136,11 @@ def decide_folders(
         policy: A policy file; without one the policy in the candidate's manifest holds.
         allow_inconclusive: Exit with 0 on INCONCLUSIVE.
         noise: Folder of a second run of the champion, see `decide_records`.
+        labels: Files of `llmgate labels sample`, filled in.
 
     Raises:
         UsageError: If there is a second run of a champion, but no champion.
-        RecordError: If a record is unfinished, damaged or missing.
+        RecordError: If a record is unfinished, damaged or missing, or labels are not usable.
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
     """
@@ -148,13 +152,10 @@ def decide_folders(
         raise UsageError(
             "a second run of the champion was given, but no champion", where=str(noise), fix="Name the champion's run"
         )
-    return decide_records(
-        record,
-        load_record(champion) if champion else None,
-        chosen,
-        today=today(),
-        noise=load_record(noise) if noise else None,
-    )
+    sheets = [read_labels(path) for path in labels]
+    other = load_record(champion) if champion else None
+    again = load_record(noise) if noise else None
+    return decide_records(record, other, chosen, today=today(), labels=sheets, noise=again)
 
 
 def today() -> date:

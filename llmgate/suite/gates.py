@@ -50,7 +50,7 @@ class GatePart(Part):
     alpha: Finite = DEFAULT_ALPHA
     """One-sided error rate."""
     unadmitted: Annotated[Unadmitted, Field(strict=False)] = Unadmitted.REFUSE
-    """allow: a judged metric gates though its judge was never admitted; reports say so."""
+    """labels: a judged metric gates by people's labels; allow: by what a judge says that was never admitted."""
 
 
 class SlicesPart(Part):
