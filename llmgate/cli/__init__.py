@@ -14,6 +14,7 @@ from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
 from llmgate.cli.labels import labels_group
+from llmgate.cli.power import power
 from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
@@ -294,3 +295,4 @@ main.add_command(lock)
 main.add_command(import_)
 main.add_command(labels_group)
 main.add_command(schema)
+main.add_command(power)

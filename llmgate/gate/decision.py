@@ -86,7 +86,7 @@ class MetricDecision:
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n, see `chances_from`.
         pass_if_margin_lost: P(PASS | δ = −margin), at most.
         chances_from: Where the spread comes from that both chances rest on: this `comparison` itself, the `repeats` of
-            the champion, or a second `run` of it.
+            the champion, a second `run` of it, or the `history` of releases.
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
@@ -121,7 +121,7 @@ class MetricDecision:
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
-    chances_from: Literal["comparison", "repeats", "run"] = "comparison"
+    chances_from: Literal["comparison", "repeats", "run", "history"] = "comparison"
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False

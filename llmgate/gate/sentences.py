@@ -61,6 +61,8 @@ def chances_basis(metric: MetricDecision) -> str:
         return ", judged by the champion's repeats"
     if metric.chances_from == "run":
         return ", judged by a second run of the champion"
+    if metric.chances_from == "history":
+        return ", judged by past releases"
     return ", judged by all that changed here" if metric.verdict is Verdict.FAIL else ""
 
 

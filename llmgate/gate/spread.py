@@ -39,15 +39,17 @@ class RepeatScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """How much the scores of one metric change between two runs of the same model.
+    """How much the scores of one metric change between two runs of the same model, or of two releases.
 
     Attributes:
         suite: Suite name.
         metric: Metric name.
-        variance: Of one case's difference, around 0. Of right-or-wrong scores it is the share of cases that flip.
+        variance: Of one case's difference. Of right-or-wrong scores it is the share of cases that flip.
+        lowest: One-sided 95 % lower bound of it.
+        highest: One-sided 95 % upper bound of it.
         cases: How many cases tell.
-        degrees: Degrees of freedom of `variance`.
-        source: The `repeats` of one run, or a second `run`.
+        repeats: Answers whose mean is a case's score.
+        source: The `repeats` of one run, a second `run` of the same model, or the `history` of releases.
         binary: Whether a case's score is right or wrong, so that the variance is a discordance.
         flips: How often two scores of the same case differ.
     """
@@ -55,8 +57,10 @@ class Noise:
     suite: str
     metric: str
     variance: float
+    lowest: float
+    highest: float
     cases: int
-    degrees: int
-    source: Literal["repeats", "run"]
+    repeats: int
+    source: Literal["repeats", "run", "history"]
     binary: bool
     flips: float

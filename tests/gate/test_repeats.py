@@ -127,16 +127,16 @@ def test_the_champions_repeats_tell_what_an_unchanged_model_would_do() -> None:
 
 
 def test_repeats_give_the_noise_that_a_second_run_shows() -> None:
-    rows = drawn(8, 4_000, 4)
+    rows = drawn(8, 1_500, 4)
     (of_repeats,) = noise_of_repeats(repeat_scores(run(rows, "a"), POLICY))
     first, second = ([row[k : k + 2] for row in rows] for k in (0, 2))
     (of_run,) = noise_of_run(run(first, "a"), run(second, "b"), POLICY)
     # Half as many answers in a run's mean: twice the variance.
-    assert of_run.variance == pytest.approx(2 * of_repeats.variance, rel=0.1)
+    assert of_run.variance == pytest.approx(2 * of_repeats.variance, rel=0.15)
     assert (of_repeats.source, of_run.source) == ("repeats", "run")
     (of_single,) = noise_of_run(run([r[:1] for r in rows], "a"), run([r[1:2] for r in rows], "b"), POLICY)
     assert of_single.binary
-    assert of_single.variance == of_single.flips == pytest.approx(of_repeats.flips, abs=0.02)
+    assert of_single.variance == of_single.flips == pytest.approx(of_repeats.flips, abs=0.03)
 
 
 def test_a_second_run_of_the_champion_tells_too() -> None:
