@@ -9,6 +9,7 @@ import numpy as np
 from llmgate.gate.decision import Flip, MetricDecision, Verdict
 from llmgate.gate.foresight import pass_chances
 from llmgate.gate.reasons import metric_reason
+from llmgate.gate.spread import spread_of
 from llmgate.record.policy import Direction
 from llmgate.stats.sums import mean_of
 
@@ -42,6 +43,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     lower, upper = _bounds(measured, main)
     unchanged, lost = pass_chances(measured)
     better, worse = _changes(measured.oriented)
+    spread = spread_of(pairs)
     barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
     return MetricDecision(
         suite=policy.suite,
@@ -65,6 +67,9 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         errors=pairs.errors.count if pairs else 0,
         better=better,
         worse=worse,
+        se=spread.se,
+        se_clustered=spread.se_clustered,
+        clusters=spread.clusters,
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,

@@ -81,6 +81,9 @@ class MetricDecision:
         errors: expected − evaluated.
         better: Pairs in which the candidate scored higher.
         worse: Pairs in which the candidate scored lower.
+        se: Standard error of delta over independent pairs; descriptive, whatever the method.
+        se_clustered: The same with whole clusters as the unit; None where no two cases share one.
+        clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n, see `chances_from`.
@@ -118,6 +121,9 @@ class MetricDecision:
     errors: int
     better: int = 0
     worse: int = 0
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None

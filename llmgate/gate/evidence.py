@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import Noise, RepeatScores
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
-from llmgate.gate.spread import Noise, RepeatScores
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate

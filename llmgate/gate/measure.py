@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import Noise
 from llmgate.gate.corrected import (
     JUDGE_ALONE,
     compare_corrected,
@@ -19,7 +20,6 @@ from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.labelled import drawing_note
 from llmgate.gate.pairing import Matches, Pairs, pair_up
-from llmgate.gate.spread import Noise
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import NotComparableError, UndefinedError, UsageError
+from llmgate.gate.chance import Noise
 from llmgate.gate.comparable import check_comparable
 from llmgate.gate.evidence import gather
 from llmgate.gate.pairing import pair_up
 from llmgate.gate.repeats import wording_of
-from llmgate.gate.spread import Noise
 from llmgate.record.schema import Generation
 from llmgate.stats.paired import cluster_t, t_interval
 from llmgate.stats.proportion import clopper_pearson
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from llmgate.gate.chance import RepeatScores
     from llmgate.gate.pairing import Pairs
-    from llmgate.gate.spread import RepeatScores
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import Record
 

@@ -22,7 +22,7 @@ from llmgate.stats.rules import RateRule, TangoRule, TRule
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from llmgate.gate.spread import Noise
+    from llmgate.gate.chance import Noise
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase
     from llmgate.stats.rules import Rule

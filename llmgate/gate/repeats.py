@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import RepeatScores
 from llmgate.gate.decision import FlakyCase, RepeatDecision
 from llmgate.gate.evidence import answer_score, feeds
-from llmgate.gate.spread import RepeatScores
 from llmgate.record.schema import CaseKey, Generation
 from llmgate.stats.repeats import PairedComponents, flip_shares, paired_components, variance_components
 

@@ -1,66 +1,41 @@
-"""What is known of how scores spread by chance alone: types only."""
+"""How far the differences of pairs scatter: the standard errors that other tools print, whatever interval decides."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from llmgate.stats.standard_error import clustered_standard_error, standard_error
 
-__all__ = ["Noise", "RepeatScores"]
+if TYPE_CHECKING:
+    from llmgate.gate.pairing import Pairs
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RepeatScores:
-    """The scores of single answers on one metric. N answers to n cases, each case's answers next to each other.
-
-    Attributes:
-        suite: Suite name.
-        metric: Metric name.
-        ids: The n cases that have two answers or more, all of them scored.
-        cases: Shape (N,): the index of each answer's case.
-        scores: Shape (N,), in [0, 1].
-        texts: Shape (N,): a number per answer, the same for answers to a case that are worded the same.
-    """
-
-    suite: str
-    metric: str
-    ids: tuple[str, ...]
-    cases: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    texts: NDArray[np.int64]
-
-    @property
-    def repeats(self) -> int:
-        """The most answers that a case has."""
-        return int(np.bincount(self.cases).max())
+__all__ = ["Spread", "spread_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Noise:
-    """How much the scores of one metric change between two runs of the same model, or of two releases.
+class Spread:
+    """Standard errors of the mean difference, as fractions; None where there is no such thing.
 
     Attributes:
-        suite: Suite name.
-        metric: Metric name.
-        variance: Of one case's difference. Of right-or-wrong scores it is the share of cases that flip.
-        lowest: One-sided 95 % lower bound of it.
-        highest: One-sided 95 % upper bound of it.
-        cases: How many cases tell.
-        repeats: Answers whose mean is a case's score.
-        source: The `repeats` of one run, a second `run` of the same model, or the `history` of releases.
-        binary: Whether a case's score is right or wrong, so that the variance is a discordance.
-        flips: How often two scores of the same case differ.
+        se: Over independent pairs.
+        se_clustered: With whole clusters as the unit.
+        clusters: How many there are.
     """
 
-    suite: str
-    metric: str
-    variance: float
-    lowest: float
-    highest: float
-    cases: int
-    repeats: int
-    source: Literal["repeats", "run", "history"]
-    binary: bool
-    flips: float
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
+
+
+def spread_of(pairs: Pairs | None) -> Spread:
+    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
+    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
+        return Spread()
+    differences = pairs.candidate - pairs.champion
+    se = standard_error(differences)
+    if pairs.clusters is None:
+        return Spread(se=se)
+    clusters = int(pairs.clusters.max()) + 1
+    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
+    return Spread(se=se, se_clustered=clustered, clusters=clusters)

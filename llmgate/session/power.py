@@ -18,7 +18,7 @@ from llmgate.session.settings import settings_from
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.spread import Noise
+    from llmgate.gate.chance import Noise
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 

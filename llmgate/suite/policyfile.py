@@ -36,7 +36,7 @@ from llmgate.suite.gates import SlicesPart, WaiverPart
 if TYPE_CHECKING:
     from llmgate.record.waiver import Waiver
 
-__all__ = ["POLICY_MAJOR", "override_policy"]
+__all__ = ["POLICY_MAJOR", "named_metrics", "override_policy"]
 
 POLICY_MAJOR: Final = 1
 
@@ -83,6 +83,15 @@ class PolicyPart(BaseModel):
     """Error rate of all slices together."""
     waivers: list[WaiverPart] = []
     """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
+
+
+def named_metrics(path: str) -> frozenset[str]:
+    """The metrics, as `SUITE/METRIC`, that a policy file has an entry for.
+
+    Raises:
+        SuiteError, PolicyError: As `override_policy`.
+    """
+    return frozenset(validated(read_document(Path(path))).metrics)
 
 
 def override_policy(policy: Policy, path: str) -> Policy:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from support.records import make_case, make_policy, make_record, make_result
 
 from llmgate.errors import UsageError
+from llmgate.gate.chance import Noise
 from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision import Verdict
 from llmgate.gate.noise import noise_of_history, noise_of_repeats, noise_of_run
 from llmgate.gate.power import Design, MetricPower, designs_of, plan_power
 from llmgate.gate.repeats import repeat_scores
-from llmgate.gate.spread import Noise
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.stats.power import tango_chances
