@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.anchored import JudgeDrift
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
 __all__ = [
@@ -260,6 +261,7 @@ class Decision:
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
         repeats: Of the metrics whose cases were answered several times.
+        drifts: What became of judges' anchors, on each side that had them.
     """
 
     verdict: Verdict
@@ -272,6 +274,7 @@ class Decision:
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
     repeats: tuple[RepeatDecision, ...] = ()
+    drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None
