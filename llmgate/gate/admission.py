@@ -7,8 +7,8 @@ reach the thresholds, it caught every canary, and there are enough labels of eac
 0. κ in turn is low where one label is rare, which is why a number of each label is asked for.
 
 Whatever the judge gave no verdict on counts as a disagreement, under the label that makes κ smallest for that item, and
-raises the κ that is needed by its share of the items, so that silence never pays. Leaving an item out of the labels altogether cannot be seen here: the record names the labels
-by their digest and their number.
+raises the κ that is needed by its share of the items, so that silence never pays. Leaving an item out of the labels
+altogether cannot be seen here: the record names the labels by their digest and their number.
 """
 
 from __future__ import annotations

@@ -23,8 +23,12 @@ from typing import TYPE_CHECKING
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.judging import hold_to_admission
+from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
@@ -57,7 +62,13 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(measure(one, candidate, champion, matches), candidate), drifts, champion is not None
+        )
+        for one in policy.metrics
+    ]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -74,6 +85,8 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -83,7 +96,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
 
 
 def decide_records(
-    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -92,9 +110,10 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
-        RecordError: If the candidate's record is unfinished.
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
@@ -103,11 +122,12 @@ def decide_records(
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    evidence = gather(candidate, policy)
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy, today=today)
+    return decide(evidence, others[0], policy, today=today)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

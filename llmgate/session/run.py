@@ -12,11 +12,14 @@ from llmgate.errors import RecordError
 from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.admissions import check_judges
+from llmgate.session.anchors import anchors_wait, judge_anchors
 from llmgate.session.canaries import try_judges
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
 from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.outputs import embed_answers
 from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -57,11 +60,12 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             closing.callback(run.close)
             run_async(ask_and_bench(settings, planned, run, target, progress=progress), progress)
         place = judge_place(settings)
-        if place and run.manifest.judge and waits_for_judge(run):
+        if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
                 run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
+        run_async(embed_answers(settings, planned, run, progress=progress), progress)
         progress.stage("sealing the record")
         return run.seal(sealed_at=timestamp())
 
@@ -98,12 +102,14 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
 
     Raises:
         UsageError: If a case asks a judge and none was named.
+        PolicyError: If a judged metric is to gate and another judge was admitted than the one that was named.
         RecordError: If the folder holds another run.
     """
     redact = redactor(settings)
     manifest = make_manifest(
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
+    check_judges(plan, manifest)
     opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 
@@ -138,6 +144,7 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)
+            await judge_anchors(run, settings, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -159,6 +166,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
         await judge_answers(run, plan, models, progress=progress)
         await try_judges(run, plan, models, progress=progress)
+        await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from llmgate.errors import DatasetError, SuiteError, did_you_mean
 from llmgate.record.policy import MetricPolicy, SlicePolicy
+from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.driftpart import DriftBlock, drift_keys
 from llmgate.suite.gates import GateBlock, GatePart, Gates, SlicesPart, WaiverPart, is_long
 from llmgate.suite.locate import locate
 from llmgate.suite.promptfile import KeptPrompt
@@ -95,7 +97,11 @@ class JudgePart(Part):
     """`judge:` - sampling of the rubric judge."""
 
     max_tokens: Annotated[int, Field(ge=32)] = 400
+    """The longest verdict, in tokens."""
     seed: int = 0
+    """Seed of its sampling."""
+    admission: str | list[str] = Field(default_factory=list)
+    """Admission records that `llmgate judge admit` wrote, beside the suite; they let judged metrics gate."""
 
 
 class PricesPart(Part):
@@ -138,6 +144,8 @@ class SuitePart(Part):
     """The least weighted mean of its asserts with which a case passes; without it all have to pass."""
     gate: GateBlock = GateBlock()
     """Which metrics gate, and how strictly."""
+    drift: DriftBlock = DriftBlock()
+    """Which traits of answers are compared with the champion's, and which of them gate; off for none."""
     serving: ServingPart | None = None
     """Measure throughput and latency too."""
     judge: JudgePart = JudgePart()
@@ -194,6 +202,8 @@ class Suite:
         prices: What tokens cost, None if the suite does not say.
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
+        watched: Traits of the answers that are shown and do not gate.
+        admissions: Files that say which judges may gate.
     """
 
     name: str
@@ -225,6 +235,8 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    watched: tuple[TraitWatch, ...] = ()
+    admissions: tuple[Path, ...] = ()
 
 
 def is_suite_file(path: Path) -> bool:
@@ -256,7 +268,13 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
     tools = read_tools_key(document, part)
-    gates = Gates(suite=part.suite, block=part.gate, where=partial(where_written, document, "gate"))
+    gates = Gates(
+        suite=part.suite,
+        block=part.gate,
+        where=partial(where_written, document, "gate"),
+        drift=part.drift,
+        where_drift=partial(document.where, "drift"),
+    )
     source = find_dataset(document, part)
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
@@ -288,12 +306,20 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
+        watched=part.drift.watched(part.suite),
+        admissions=admission_files(part.judge, path.parent),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
         digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
+    """The files that `judge: {admission: …}` names, beside the suite."""
+    named = [part.admission] if isinstance(part.admission, str) else part.admission
+    return tuple(folder / name for name in named)
 
 
 def find_dataset(document: Document, part: SuitePart) -> Source:
@@ -392,6 +418,8 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "defaults": Defaults,
         "prices": PricesPart,
     }
+    if location[0] == "drift" and len(location) > 1:
+        return drift_keys(location[1:])
     gate: dict[object, type[BaseModel]] = {"metrics": GatePart, "slices": SlicesPart, "waivers": WaiverPart}
     if location[0] == "gate" and len(location) > 2:
         part = gate[location[1]]
@@ -421,7 +449,8 @@ def suite_digest(
         "sampling": sampling_fields(part.sampling),
         "repeat": part.repeat,
         "case": part.case.model_dump(),
-        "judge": part.judge.model_dump(),
+        # Who may gate is the gate's business and no part of the questions.
+        "judge": part.judge.model_dump(exclude={"admission"}),
         "threshold": part.threshold,
         **({"prices": part.prices.model_dump()} if part.prices else {}),
         "assert": [without_places(asdict(spec)) for spec in asserts],
