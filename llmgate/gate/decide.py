@@ -29,6 +29,7 @@ from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
 from llmgate.gate.noise import noise_of_repeats, noise_of_run
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
@@ -87,6 +88,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
         repeats=decide_repeats(candidate, champion),
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,

@@ -14,6 +14,7 @@ from llmgate.gate.anchored import JudgeDrift, drift_of
 from llmgate.gate.chance import Noise, RepeatScores
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
+from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
@@ -34,13 +35,15 @@ class Evidence:
     """What one side of a decision brings.
 
     Attributes:
-        tables: One per metric of the policy.
+        tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
         repeats: The scores of single answers, of metrics whose cases were answered several times.
         noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        readings: The versions of the rules by which traits of answers were read.
+        embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
@@ -53,6 +56,8 @@ class Evidence:
     noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
+    readings: frozenset[int] = frozenset()
+    embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
     drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
@@ -71,7 +76,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
     """
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
-    for metric in policy.metrics:
+    for metric in (*policy.metrics, *watched(policy)):
         cases = [case for case in record.cases if feeds(case, metric)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
@@ -82,6 +87,8 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        readings=readings_of(record),
+        embedded=embedded_answers(record, policy),
         drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
@@ -117,7 +124,9 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 
 
 def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
-    """Whether a case has asserts of a metric."""
+    """Whether a case has asserts of a metric, or the trait that it is about."""
+    if metric.trait is not None:
+        return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -146,7 +155,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(answer_score(result, metric, case.threshold))
+            scores.append(answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -156,13 +165,13 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+def answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
     """The score of one answer on a metric.
 
     Args:
         result: What happened; None if nothing did.
         metric: The metric.
-        threshold: Of the case.
+        case: The case.
 
     Raises:
         UndefinedError: If it could not be evaluated, with the reason.
@@ -170,7 +179,9 @@ def answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: flo
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)
-    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, threshold)
+    if metric.trait is not None:
+        return trait_score(result, case, metric.trait)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, case.threshold)
 
 
 def _why_unanswered(result: CaseResult | None) -> str:

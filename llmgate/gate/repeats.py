@@ -60,7 +60,7 @@ def _of_metric(record: Record, metric: MetricPolicy) -> RepeatScores | None:
         if case.repeats < 2 or not feeds(case, metric):
             continue
         try:
-            answers = [(answer_score(one, metric, case.threshold), _wording(one)) for one in _results(record, case)]
+            answers = [(answer_score(one, metric, case), _wording(one)) for one in _results(record, case)]
         except UndefinedError:
             continue
         numbers: dict[tuple[str, str], int] = {}

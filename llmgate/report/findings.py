@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.anchored import DRIFT_ALPHA
+from llmgate.report.outputs import outputs_panel
 from llmgate.report.repeats import repeat_panels
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
@@ -35,6 +36,8 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
     if decision.slices:
         yield _slices(decision, most)
     yield from repeat_panels(decision.repeats, most=most)
+    if decision.outputs:
+        yield outputs_panel(decision)
 
 
 def _drifts(drifts: tuple[JudgeDrift, ...]) -> Panel:
