@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.anchors import anchors_group
 from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.decide import decide, show_decision
@@ -209,4 +210,5 @@ main.add_command(lock)
 main.add_command(import_)
 main.add_command(judge_group)
 main.add_command(labels_group)
+main.add_command(anchors_group)
 main.add_command(schema)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
@@ -60,7 +61,13 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [hold_to_admission(measure(one, candidate, champion, matches), candidate) for one in policy.metrics]
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(measure(one, candidate, champion, matches), candidate), drifts, champion is not None
+        )
+        for one in policy.metrics
+    ]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -77,6 +84,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.anchored import JudgeDrift
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
 __all__ = ["Decision", "Flip", "MetricDecision", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
@@ -205,6 +206,7 @@ class Decision:
         slices: Every slice that was tested.
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
+        drifts: What became of judges' anchors, on each side that had them.
     """
 
     verdict: Verdict
@@ -216,6 +218,7 @@ class Decision:
     slices: tuple[SliceDecision, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
+    drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.anchored import JudgeDrift, drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.wording import count, name_some, verb
@@ -38,6 +39,7 @@ class Evidence:
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
         labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -47,6 +49,7 @@ class Evidence:
     run: str = ""
     digest: str = ""
     labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
@@ -74,6 +77,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),

@@ -17,6 +17,8 @@ from llmgate.record.manifest import Manifest
 from llmgate.record.serving import ServingTrace
 
 __all__ = [
+    "AnchorCheck",
+    "AnchorResult",
     "CaseKey",
     "CaseResult",
     "ChatRole",
@@ -333,6 +335,40 @@ class JudgeTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorResult:
+    """An answer with a stored verdict, judged again.
+
+    Attributes:
+        id: The anchor's.
+        passed: The stored verdict.
+        outcome: The verdict now; error if there is none.
+        reason: One line for a reader.
+        judgements: What the judge was asked and answered.
+    """
+
+    id: str
+    passed: bool
+    outcome: Outcome
+    reason: str = ""
+    judgements: tuple[Judgement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorCheck:
+    """A frozen set of anchors, judged again.
+
+    Attributes:
+        source: The name of its file, for readers.
+        digest: SHA-256 over the file.
+        results: One per anchor.
+    """
+
+    source: str
+    digest: str
+    results: tuple[AnchorResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A record in memory."""
 
@@ -341,5 +377,6 @@ class Record:
     results: Mapping[CaseKey, CaseResult]
     serving: tuple[ServingTrace, ...] = ()
     trials: tuple[JudgeTrial, ...] = ()
+    anchors: AnchorCheck | None = None
     seal: Seal | None = None
     path: str = field(default="", compare=False)

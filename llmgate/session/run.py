@@ -13,6 +13,7 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.admissions import check_judges
+from llmgate.session.anchors import anchors_wait, judge_anchors
 from llmgate.session.canaries import try_judges
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
@@ -58,7 +59,7 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             closing.callback(run.close)
             run_async(ask_and_bench(settings, planned, run, target, progress=progress), progress)
         place = judge_place(settings)
-        if place and run.manifest.judge and waits_for_judge(run):
+        if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
@@ -141,6 +142,7 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)
+            await judge_anchors(run, settings, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -162,6 +164,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
         await judge_answers(run, plan, models, progress=progress)
         await try_judges(run, plan, models, progress=progress)
+        await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
