@@ -47,7 +47,7 @@ def admit(labels: Path, judge_url: str, out: Path, *more: str) -> tuple[Result, 
         main,
         [
             "judge", "admit", str(labels), "--judge-endpoint", judge_url, "--max-tokens", str(MAX_TOKENS),
-            "--repeats", "20", "--out", str(out), *more,
+            "--repeats", "10", "--out", str(out), *more,
         ],
     )  # fmt: skip
     print(done.output)  # noqa: T201 - figures for the reader of a run with -s
