@@ -28,6 +28,7 @@ from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
@@ -84,6 +85,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,

@@ -9,8 +9,9 @@ from typing import Literal
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.anchored import JudgeDrift
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
+from llmgate.record.traits import Trait
 
-__all__ = ["Decision", "Flip", "MetricDecision", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
+__all__ = ["Decision", "Flip", "MetricDecision", "OutputDrift", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
 
 
 class Verdict(StrEnum):
@@ -82,6 +83,8 @@ class MetricDecision:
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        two_sided: Whether a change in either direction is a loss. `delta`, `lower`, `upper` and `margin` are then
+            relative changes (0.04 is 4 % more), and p_worse is two-sided, of "nothing changed".
         judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
         labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
             (PPI++); if not, those of a judged metric are about what the judge says.
@@ -119,6 +122,7 @@ class MetricDecision:
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    two_sided: bool = False
     judged: bool = False
     labels: int = 0
     labels_digest: str = ""
@@ -173,6 +177,47 @@ class SliceDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputDrift:
+    """One trait of the answers, beside the champion's.
+
+    Attributes:
+        suite: Suite name.
+        trait: Which.
+        role: Whether it gates; then it is among the metrics too, with its verdict.
+        verdict: That verdict, None where it does not gate.
+        champion: Share of answers with the trait, or their geometric mean length in characters; None where unknown,
+            and for embeddings.
+        candidate: The same.
+        change: candidate − champion; of lengths the relative change; of embeddings the energy distance of vectors of
+            length 1.
+        lower: One-sided (1−α) lower bound of the change, None for embeddings.
+        upper: The same above.
+        usual: The energy distance that an unchanged model would have, None but for embeddings.
+        p: Two-sided p-value of "nothing changed".
+        changed: Pairs whose answers differ in the trait.
+        evaluated: Pairs that both sides have.
+        expected: Pairs that there should be.
+        why: Why pairs are missing, or what else is to be known.
+    """
+
+    suite: str
+    trait: Trait
+    role: Role
+    verdict: Verdict | None = None
+    champion: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    usual: float | None = None
+    p: float | None = None
+    changed: int = 0
+    evaluated: int = 0
+    expected: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverUse:
     """What became of a waiver.
 
@@ -206,6 +251,7 @@ class Decision:
         slices: Every slice that was tested.
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
+        outputs: How the answers' traits compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
     """
 
@@ -218,6 +264,7 @@ class Decision:
     slices: tuple[SliceDecision, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
+    outputs: tuple[OutputDrift, ...] = ()
     drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""

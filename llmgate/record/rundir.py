@@ -84,8 +84,13 @@ def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) ->
 
 
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
-    """What cases without special messages leave out, so that the digests of older records still hold."""
-    return {"messages": {"__all__": {"wire"}}} if all(one.wire is None for one in case.messages) else None
+    """What cases without special messages or traits leave out, so that the digests of older records still hold."""
+    unsaid: dict[str, Any] = {}
+    if all(one.wire is None for one in case.messages):
+        unsaid["messages"] = {"__all__": {"wire"}}
+    if case.traits is None:
+        unsaid["traits"] = True
+    return unsaid or None
 
 
 def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from llmgate.record.manifest import Manifest
 from llmgate.record.serving import ServingTrace
+from llmgate.record.traits import Trait, Traits
 
 __all__ = [
     "AnchorCheck",
@@ -105,6 +106,7 @@ class PlannedCase:
         metrics: The metrics that this case's asserts feed; None for all of its suite.
         threshold: The least weighted mean with which the case passes a metric; None if every assert has to pass.
         request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
+        traits: The traits that its answers have whatever comes back; None in records that are older than traits.
     """
 
     suite: str
@@ -117,6 +119,7 @@ class PlannedCase:
     metrics: tuple[str, ...] | None = None
     threshold: float | None = None
     request_digest: str
+    traits: tuple[Trait, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +271,8 @@ class CaseResult:
     """False while judge asserts are still to come; such a result counts as not evaluated."""
     threshold: float | None = None
     """The least weighted mean with which the case passes; None if every check has to pass."""
+    traits: Traits | None = None
+    """What the answer looks like; None without an answer, and in records that are older than traits."""
 
     @property
     def evaluated(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.anchored import DRIFT_ALPHA
+from llmgate.report.outputs import outputs_panel
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
@@ -33,6 +34,8 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
         yield _waivers(decision.waivers)
     if decision.slices:
         yield _slices(decision, most)
+    if decision.outputs:
+        yield outputs_panel(decision)
 
 
 def _drifts(drifts: tuple[JudgeDrift, ...]) -> Panel:

@@ -64,7 +64,8 @@ def check_models(settings: Settings, plan: Plan) -> None:
         named_judge(settings, name)
     named_anchors(settings, plan)
     if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
-        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+        needed = "an assert" if Need.EMBEDDINGS in plan.asserted else "`drift: {embeddings: watch}`"
+        raise UsageError(f"{needed} needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
     check_admissions(settings, plan)
 
 

@@ -19,6 +19,7 @@ from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
 from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.outputs import embed_answers
 from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
                 run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
+        run_async(embed_answers(settings, planned, run, progress=progress), progress)
         progress.stage("sealing the record")
         return run.seal(sealed_at=timestamp())
 
