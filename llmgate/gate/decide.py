@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.decision import MetricDecision, RepeatDecision
     from llmgate.gate.measure import Measured
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
@@ -83,6 +83,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        repeats=_repeats(candidate, champion),
         outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         drifts=drifts,
         on_inconclusive=policy.inconclusive,
@@ -99,6 +100,7 @@ def decide_records(
     policy: Policy | None = None,
     *,
     today: date | None = None,
+    noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
@@ -108,6 +110,9 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
+            champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
+            stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
@@ -119,6 +124,8 @@ def decide_records(
     from llmgate.gate.comparable import check_comparable, check_decidable, check_policy  # noqa: PLC0415
     from llmgate.gate.evidence import gather  # noqa: PLC0415
     from llmgate.gate.labelled import with_labels  # noqa: PLC0415
+    from llmgate.gate.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415
+    from llmgate.gate.repeats import repeat_scores  # noqa: PLC0415
 
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
@@ -127,10 +134,21 @@ def decide_records(
         check_comparable(candidate, champion, policy)
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
+    evidence = replace(evidence, repeats=repeat_scores(candidate, policy))
     if champion is None:
         return decide(evidence, None, policy, today=today)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, others[0], policy, today=today)
+    repeats = repeat_scores(champion, policy)
+    known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today)
+
+
+def _repeats(candidate: Evidence, champion: Evidence | None) -> tuple[RepeatDecision, ...]:
+    if not candidate.repeats:
+        return ()
+    from llmgate.gate.repeats import decide_repeats  # noqa: PLC0415 - only runs have repeats
+
+    return decide_repeats(candidate, champion)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
-__all__ = ["Evidence", "gather", "score_checks"]
+__all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
 
 
 def gather(record: Record, policy: Policy) -> Evidence:
@@ -38,7 +38,7 @@ def gather(record: Record, policy: Policy) -> Evidence:
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
     for metric in (*policy.metrics, *watched(policy)):
-        cases = [case for case in record.cases if _feeds(case, metric)]
+        cases = [case for case in record.cases if feeds(case, metric)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
         tables.append(_table(record, cases, metric, items))
@@ -84,7 +84,8 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
     return float(passed and (threshold is None or weighted_mean(checks) >= threshold))
 
 
-def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+    """Whether a case has asserts of a metric, or the trait that it is about."""
     if metric.trait is not None:
         return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
@@ -115,7 +116,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case))
+            scores.append(answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -125,7 +126,17 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
+def answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
+    """The score of one answer on a metric.
+
+    Args:
+        result: What happened; None if nothing did.
+        metric: The metric.
+        case: The case.
+
+    Raises:
+        UndefinedError: If it could not be evaluated, with the reason.
+    """
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)

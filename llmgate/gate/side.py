@@ -11,6 +11,7 @@ from llmgate.record.scores import ScoreTable
 if TYPE_CHECKING:
     # Nothing reads these annotations, and who decides on plain scores has none of them.
     from llmgate.gate.anchored import JudgeDrift  # noqa: TC004
+    from llmgate.gate.chance import Noise, RepeatScores  # noqa: TC004
     from llmgate.gate.judging import Standing  # noqa: TC004
     from llmgate.gate.traits import EmbeddedAnswers  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
@@ -26,6 +27,8 @@ class Evidence:
         tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
+        repeats: The scores of single answers, of metrics whose cases were answered several times.
+        noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
         readings: The versions of the rules by which traits of answers were read.
@@ -38,6 +41,8 @@ class Evidence:
     tables: tuple[ScoreTable, ...]
     required_failures: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    repeats: tuple[RepeatScores, ...] = ()
+    noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
     readings: frozenset[int] = frozenset()

@@ -85,6 +85,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Exit with 0 on INCONCLUSIVE. It still allows no promotion.",
     ),
     Option(
+        name="strict-power",
+        kind="flag",
+        default=False,
+        help="Refuse to run where the champion's repeats say that an unchanged model would pass too rarely.",
+    ),
+    Option(
         name="judge-model",
         metavar="DIR",
         help="Model folder of the judge; started after the model under test has ended.",
