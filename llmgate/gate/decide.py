@@ -11,6 +11,9 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
 `slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
 
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
+was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
 """
@@ -24,27 +27,37 @@ from llmgate.gate.comparable import check_comparable, check_decidable, check_pol
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
+from llmgate.gate.stopped import confirm, looks_of
 from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.gate.stopped import SuiteLook
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
 __all__ = ["decide", "decide_records", "decide_sheets", "decide_tables"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
+def decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    looks: Mapping[str, SuiteLook] | None = None,
+) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
@@ -52,12 +65,20 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
         today: The day in UTC, by which waivers hold or have expired; None, and none holds.
+        looks: By suite, at which look those are decided that could stop early.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(metric, candidate, champion, matches) for metric in policy.metrics]
+    looks = looks or {}
+    measured = [
+        measure_at(metric, candidate, champion, looks[metric.suite].points[metric.metric], matches)
+        if metric.suite in looks
+        else measure(metric, candidate, champion, matches)
+        for metric in policy.metrics
+    ]
+    measured, seen = confirm(measured, looks, policy, champion=champion is not None)
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -66,7 +87,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     verdict = _verdict(found, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+        sentence=" ".join(
+            (
+                decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+                *(one.sentence for one in seen if one.stopped or one.reserve),
+            )
+        ),
         metrics=found.metrics,
         flips=tuple(flip for m in measured for flip in flips_of(m)),
         problems=problems,
@@ -74,6 +100,7 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        looks=seen,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -103,11 +130,14 @@ def decide_records(
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
-    evidence = gather(candidate, policy)
+    looks, contradictions = looks_of(candidate, policy)
+    only = {suite: look.asked for suite, look in looks.items() if look.stop}
+    evidence = gather(candidate, policy, only)
+    evidence = replace(evidence, problems=(*evidence.problems, *contradictions))
     if champion is None:
-        return decide(evidence, None, policy, today=today)
+        return decide(evidence, None, policy, today=today, looks=looks)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy), policy, today=today)
+    return decide(evidence, gather(champion, policy, only), policy, today=today, looks=looks)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -24,23 +24,29 @@ _EXACT_UP_TO = 2_000
 def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
     """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
 
-    Both at this number of cases and the spread that was seen. None without a comparison.
+    Both at this number of cases and the spread that was seen; where the run could stop early, at all cases that were
+    planned. None without a comparison.
     """
     pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
     if pairs is None or found is None or margin is None:
         return None, None
     n = len(pairs.item_ids)
+    shrunk = 1.0
+    if measured.look is not None and n:
+        # At all cases, where the last look alone gives nearly all of the chance.
+        alpha, shrunk, n = measured.look.bounds(alpha).tails[-1], n / measured.look.planned, measured.look.planned
     if pairs.simple:
         psi = _variance(measured, found)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
-        return unchanged.passed, max(alpha, lost.passed)
-    se, df = found.interval.standard_error or 0.0, found.interval.df or 1
+        return unchanged.passed, max(measured.policy.alpha, lost.passed)
+    se = (found.interval.standard_error or 0.0) * math.sqrt(shrunk)
+    df = max(1, round((found.interval.df or 1) / shrunk))
     chances = [
         t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
         for delta in (0.0, -margin)
     ]
-    return chances[0], max(alpha, chances[1])
+    return chances[0], max(measured.policy.alpha, chances[1])
 
 
 def more_cases(measured: Measured, finding: Finding) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
+from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
@@ -36,6 +37,7 @@ class Measured:
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
         notes: Remarks for the report.
+        look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
     policy: MetricPolicy
@@ -45,6 +47,7 @@ class Measured:
     margin: float | None = None
     problem: Problem | None = None
     notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Policy
 
 __all__ = [
@@ -111,6 +112,8 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
+    looks: tuple[LookPlan, ...] = ()
+    """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
     major: int = RECORD_MAJOR
