@@ -175,12 +175,14 @@ class LookBounds:
         alpha: One-sided error rate over all looks.
         fractions: Shares of its cases that the looks see.
         z: The bounds, on the scale of a standard normal.
+        looks: Which looks of the suite these are, counted from 1.
     """
 
     metric: str
     alpha: float
     fractions: tuple[float, ...]
     z: tuple[float, ...]
+    looks: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ class LookDecision:
         seed: Decided the order of the cases.
         cases: How many cases each look sees; the last one all.
         reserve: How many of them were only to be asked if the others did not decide.
-        saved: Generations that were never made; 0 unless the stop is confirmed.
+        saved: Generations that were never begun; 0 unless the stop is confirmed.
         stopped: Whether the run ended here.
         reason: What was decided at the look; empty if nothing was, so that a stop is not confirmed.
         bounds: Of every gating metric.

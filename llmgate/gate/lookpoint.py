@@ -24,11 +24,13 @@ class LookPoint:
             none of its looks.
         at: Which of them this is, counted from 0.
         planned: How many cases the metric has in all.
+        looks: Which looks of the suite these are, counted from 1.
     """
 
     fractions: tuple[float, ...]
     at: int
     planned: int
+    looks: tuple[int, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -63,4 +65,9 @@ def look_point(seen: Sequence[int], *, look: int) -> LookPoint | None:
         return None
     planned = different[-1]
     fractions = tuple(count / planned for count in different)
-    return LookPoint(fractions=fractions, at=different.index(seen[look - 1]), planned=planned)
+    return LookPoint(
+        fractions=fractions,
+        at=different.index(seen[look - 1]),
+        planned=planned,
+        looks=tuple(list(seen).index(count) + 1 for count in different),
+    )

@@ -40,7 +40,7 @@ class SuiteLook:
         plan: When looks were planned.
         look: Which one it is, counted from 1; the last one unless the run stopped.
         asked: Ids of the cases that it sees.
-        saved: Generations that were never made.
+        saved: Generations beyond it.
         points: Where each metric stands; None where the look sees none of its cases.
         stop: What ended the run here; None if nothing did, or if the record contradicts it.
     """
@@ -134,7 +134,7 @@ def confirm(
                 seed=look.plan.seed,
                 cases=look.plan.cases,
                 reserve=look.plan.reserve,
-                saved=look.saved if reason else 0,
+                saved=look.saved - look.stop.discarded if look.stop and reason else 0,
                 stopped=look.stop is not None,
                 reason=reason,
                 bounds=tuple(
@@ -143,6 +143,7 @@ def confirm(
                         alpha=one.policy.alpha,
                         fractions=one.look.fractions,
                         z=one.look.bounds(one.policy.alpha).z,
+                        looks=one.look.looks,
                     )
                     for one in mine
                     if one.policy.gates and one.look is not None
@@ -203,11 +204,14 @@ def _contradiction(record: Record, plan: LookPlan, cases: Sequence[PlannedCase],
         return error.what
     if again != plan:
         return f"looks at {list(plan.cases)} cases were planned, and the cases give {list(again.cases)}"
-    if stop is None:
-        return ""
+    return "" if stop is None else _contradicted(record, plan, case_order(cases, seed=plan.seed), stop)
+
+
+def _contradicted(record: Record, plan: LookPlan, order: Sequence[PlannedCase], stop: Stop) -> str:
+    """What is wrong with a stop, empty if nothing is."""
     if not 1 <= stop.look < plan.looks:
         return f"the record says that it stopped at look {stop.look}, of which {plan.looks - 1} could have ended it"
-    first = case_order(cases, seed=plan.seed)[: plan.cases[stop.look - 1]]
+    first, rest = order[: plan.cases[stop.look - 1]], order[plan.cases[stop.look - 1] :]
     expected = {CaseKey(suite=case.suite, case=case.case, repeat=k) for case in first for k in range(case.repeats)}
     answered = {key for key in record.results if key.suite == plan.suite}
     if answered != expected:
@@ -216,4 +220,7 @@ def _contradiction(record: Record, plan: LookPlan, cases: Sequence[PlannedCase],
             f" {count(len(first), 'case')}: {len(expected - answered):,} are missing and"
             f" {len(answered - expected):,} do not belong there"
         )
+    beyond = sum(case.repeats for case in rest)
+    if not 0 <= stop.discarded <= beyond:
+        return f"the record says that {stop.discarded:,} generations of {beyond:,} beyond its last look were begun"
     return ""

@@ -65,8 +65,10 @@ class Stop:
         suite: Suite name.
         look: The look that ended it, counted from 1; never the last one, which ends nothing.
         reason: What had been decided, in words.
+        discarded: Generations beyond the look that had been begun already, and count for nothing.
     """
 
     suite: str
     look: int
     reason: str
+    discarded: int = 0

@@ -1,9 +1,10 @@
-"""Slices that were tested and waivers that were looked at, as panels."""
+"""Slices that were tested, waivers and looks that were taken, as panels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmgate.report.looks import look_panel
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
@@ -27,6 +28,8 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
     """
     if decision.waivers:
         yield _waivers(decision.waivers)
+    if decision.looks:
+        yield look_panel(decision.looks)
     if decision.slices:
         yield _slices(decision, most)
 

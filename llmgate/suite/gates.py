@@ -24,6 +24,7 @@ from llmgate.record.policy import (
 )
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import Finite, Name, Part
+from llmgate.suite.stopping import StoppingPart  # noqa: TC001 - pydantic reads the annotation
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary
@@ -90,6 +91,7 @@ class GateBlock(Part):
     slices: SlicesPart | None = None
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha", gt=0, lt=0.5)] = None
     waivers: list[WaiverPart] = Field(default_factory=list)
+    stopping: StoppingPart | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -175,9 +175,9 @@ def test_a_threshold_needs_no_condition_on_the_estimate() -> None:
 
 def test_a_metric_of_some_cases_has_looks_of_its_own() -> None:
     assert look_point([0, 0, 10, 10, 40], look=2) is None
-    assert look_point([0, 0, 10, 10, 40], look=3) == LookPoint(fractions=(0.25, 1.0), at=0, planned=40)
-    assert look_point([0, 0, 10, 10, 40], look=4) == LookPoint(fractions=(0.25, 1.0), at=0, planned=40)
-    assert look_point([5, 8, 8], look=2) == LookPoint(fractions=(0.625, 1.0), at=1, planned=8)
+    assert look_point([0, 0, 10, 10, 40], look=3) == LookPoint(fractions=(0.25, 1.0), at=0, planned=40, looks=(3, 5))
+    assert look_point([0, 0, 10, 10, 40], look=4) == look_point([0, 0, 10, 10, 40], look=3)
+    assert look_point([5, 8, 8], look=2) == LookPoint(fractions=(0.625, 1.0), at=1, planned=8, looks=(1, 2))
     assert look_point([0, 0], look=1) is None
 
 
