@@ -84,7 +84,7 @@ def pytest_report_teststatus(
         if ("llmgate", "missed") in said:
             return "missed", "m", ("MISSED", {"yellow": True})
         if ("llmgate", "not asked") in said:
-            return "not asked", "n", ("NOT ASKED", {"cyan": True})
+            return "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from llmgate.errors import PolicyError, SuiteError
 from llmgate.record.order import plan_looks
@@ -45,10 +45,20 @@ class StoppingPart(Part):
         extend: How many cases are only asked if the others do not decide.
     """
 
-    looks: Annotated[int, Field(ge=1, le=_MOST_LOOKS)] | Annotated[list[Finite], Field(min_length=1)] | None = None
+    looks: int | list[Finite] | None = None
     seed: int = 0
     required: bool = False
     extend: ExtendPart | None = None
+
+    @field_validator("looks")
+    @classmethod
+    def some(cls, looks: int | list[float] | None) -> int | list[float] | None:
+        """Refuse numbers of looks that nobody can mean."""
+        if isinstance(looks, int) and not 1 <= looks <= _MOST_LOOKS:
+            raise ValueError(f"{looks} looks; there may be 1 to {_MOST_LOOKS}")
+        if looks == []:
+            raise ValueError("no look at all; end the list with 1")
+        return looks
 
     def fractions(self, cases: int) -> tuple[float, ...]:
         """Of all cases.

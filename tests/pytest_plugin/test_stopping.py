@@ -36,7 +36,7 @@ def test_cases_that_were_never_asked_have_a_status_of_their_own(
     assert result.ret == 0
     asked = len(load_record(pytester.path / "run").results)
     assert asked < 100
-    assert result.parseoutcomes() == {"passed": asked + 1, "not asked": 100 - asked}
+    assert result.parseoutcomes() == {"passed": asked + 1, "unasked": 100 - asked}
     result.stdout.fnmatch_lines([f"*words stopped at look * of 4: {asked} of 100 cases asked, * generations saved.*"])
 
 

@@ -97,7 +97,7 @@ def test_all_cases_are_asked_where_that_is_wanted(tmp_path: Path, server: FakeSe
 
 def test_errors_keep_the_run_going_and_bar_a_pass(tmp_path: Path, server: FakeServer) -> None:
     champion(server, tmp_path)
-    server.faults.update({0: Fault.HTTP_400})
+    server.faults = lambda _, body: Fault.HTTP_400 if answer_right(body)[-1] == "7" else None
     done = run(server, "candidate", "--baseline", "champion")
     assert done.exit_code == 4, done.output
     assert len(load_record(tmp_path / "candidate").results) == N

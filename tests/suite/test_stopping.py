@@ -48,9 +48,9 @@ def test_plans_arrive(tmp_path: Path, stopping: str, cases: tuple[int, ...], see
     [
         ("loks: 5", "unknown key 'loks'. Did you mean looks?"),
         ("extend: {case: 5}", "unknown key 'case'. Did you mean cases?"),
-        ("looks: 0", "greater than or equal to 1"),
-        ("looks: 51", "less than or equal to 50"),
-        ("looks: []", "at least 1 item"),
+        ("looks: 0", "0 looks; there may be 1 to 50"),
+        ("looks: 51", "51 looks; there may be 1 to 50"),
+        ("looks: []", "no look at all; end the list with 1"),
         ("looks: [0.5, 0.9]", "the last look is at 0.9 of the cases, but must be at all"),
         ("looks: [0.5, 0.5, 1]", "no plan of looks"),
         ("looks: [-0.5, 1]", "no plan of looks"),
@@ -64,7 +64,7 @@ def test_what_is_no_plan_is_refused_with_its_line(tmp_path: Path, stopping: str,
     with pytest.raises(SuiteError) as refused:
         planned(tmp_path, stopping)
     assert says in str(refused.value)
-    assert "words.yaml:13" in str(refused.value)
+    assert "words.yaml:15" in str(refused.value)
 
 
 def test_asserts_that_must_never_fail_are_not_left_unasked_by_default(tmp_path: Path) -> None:
