@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.cli.labels import labels_group
+from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
@@ -108,6 +111,9 @@ def out_folder(settings: Settings) -> Path:
 @click.option("--margin", type=float, metavar="M", help="Non-inferiority margin for score tables, e.g. 0.03.")
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="One-sided error rate for score tables.")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
+@click.option(
+    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+)
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
 def decide(
@@ -119,6 +125,7 @@ def decide(
     margin: float | None,
     alpha: float,
     policy: Path | None,
+    labels: tuple[Path, ...],
     allow_inconclusive: bool,
     as_json: bool,
 ) -> None:
@@ -139,13 +146,17 @@ def decide(
                 "score tables come in pairs, and not together with run folders",
                 fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
             )
+        if labels:
+            raise UsageError("--labels is for runs", fix="Name the folders of two runs")
         decision = decide_score_tables(candidate_table, baseline_table, margin=margin, alpha=alpha)
     elif candidate is None:
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
     elif margin is not None:
         raise UsageError("--margin is for score tables", fix="Runs carry their margins: override them with --policy")
     else:
-        decision = decide_folders(candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive)
+        decision = decide_folders(
+            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, labels=labels
+        )
     if as_json:
         click.echo(decision_to_json(decision), nl=False)
     else:
@@ -168,7 +179,10 @@ def show_decision(decision: Decision) -> None:
 @click.argument("candidate", type=PATH)
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
-def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
+@click.option(
+    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+)
+def report(candidate: Path, baseline: Path | None, *, policy: Path | None, labels: tuple[Path, ...]) -> None:
     """Write the report of a run again, from its record.
 
     CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
@@ -177,7 +191,7 @@ def report(candidate: Path, baseline: Path | None, policy: Path | None) -> None:
     from llmgate.session.outcome import Baseline, decide_folders
     from llmgate.session.publish import write_report
 
-    decision = decide_folders(candidate, baseline, policy=policy)
+    decision = decide_folders(candidate, baseline, policy=policy, labels=labels)
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
 
 
@@ -263,6 +277,9 @@ def demo(folder: Path) -> None:
     sys.exit(run_demo(folder))
 
 
+main.add_command(calibrate)
 main.add_command(dataset_group)
 main.add_command(lock)
 main.add_command(import_)
+main.add_command(labels_group)
+main.add_command(schema)

@@ -70,6 +70,10 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         pass_if_margin_lost=lost,
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
+        judged=policy.judged,
+        labels=measured.labels,
+        labels_digest=measured.labels_digest,
+        admission=measured.admission,
     )
 
 

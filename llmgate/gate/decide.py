@@ -27,6 +27,8 @@ from llmgate.gate.comparable import check_comparable, check_decidable, check_pol
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.evidence import Evidence, gather
+from llmgate.gate.judging import hold_to_admission
+from llmgate.gate.labelled import with_labels
 from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Matches
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
     from llmgate.gate.stopped import SuiteLook
+    from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
@@ -73,10 +76,13 @@ def decide(
     matches = Matches()
     looks = looks or {}
     measured = [
-        measure_at(metric, candidate, champion, looks[metric.suite].points[metric.metric], matches)
-        if metric.suite in looks
-        else measure(metric, candidate, champion, matches)
-        for metric in policy.metrics
+        hold_to_admission(
+            measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+            if one.suite in looks
+            else measure(one, candidate, champion, matches),
+            candidate,
+        )
+        for one in policy.metrics
     ]
     measured, seen = confirm(measured, looks, policy, champion=champion is not None)
     found = Findings(
@@ -110,7 +116,12 @@ def decide(
 
 
 def decide_records(
-    candidate: Record, champion: Record | None, policy: Policy | None = None, *, today: date | None = None
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
 
@@ -119,9 +130,10 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
-        RecordError: If the candidate's record is unfinished.
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
@@ -132,12 +144,13 @@ def decide_records(
         check_comparable(candidate, champion, policy)
     looks, contradictions = looks_of(candidate, policy)
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
-    evidence = gather(candidate, policy, only)
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
     evidence = replace(evidence, problems=(*evidence.problems, *contradictions))
     if champion is None:
         return decide(evidence, None, policy, today=today, looks=looks)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, gather(champion, policy, only), policy, today=today, looks=looks)
+    return decide(evidence, others[0], policy, today=today, looks=looks)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -88,6 +88,11 @@ class MetricDecision:
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
+        labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
+            (PPI++); if not, those of a judged metric are about what the judge says.
+        labels_digest: SHA-256 over the file of labels, "" for none or where they came with the scores.
+        admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
     """
 
     suite: str
@@ -117,6 +122,10 @@ class MetricDecision:
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    judged: bool = False
+    labels: int = 0
+    labels_digest: str = ""
+    admission: Literal["", "admitted", "unadmitted"] = ""
 
     @property
     def gates(self) -> bool:

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 
     from llmgate.gate.pairing import Pairs
 
-__all__ = ["Finding", "compare", "compare_with_minimum"]
+__all__ = [
+    "FEW_CASES",
+    "FEW_CLUSTERS",
+    "TOLERATED_SKEW_ERROR",
+    "Finding",
+    "compare",
+    "compare_with_minimum",
+]
 
-_FEW_CASES = 50
-_FEW_CLUSTERS = 30
-_TOLERATED_SKEW_ERROR = 0.2
+FEW_CASES = 50
+FEW_CLUSTERS = 30
+TOLERATED_SKEW_ERROR = 0.2
 """Share of alpha by which skewness may move the error of a t interval before the bootstrap takes over."""
 _BOOTSTRAP_DRAWS = 20_000_000
 """Bounds the time for large suites: 10,000 cases get 2,000 resamples."""
@@ -109,7 +116,7 @@ def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: f
 
 
 def _independent(values: NDArray[np.float64], alpha: float, rng: np.random.Generator) -> Interval:
-    if len(values) >= _FEW_CASES and skew_error(values, alpha=alpha) <= _TOLERATED_SKEW_ERROR * alpha:
+    if len(values) >= FEW_CASES and skew_error(values, alpha=alpha) <= TOLERATED_SKEW_ERROR * alpha:
         return t_interval(values, alpha=alpha)
     try:
         return bca(values, alpha=alpha, rng=rng, resamples=_resamples(len(values)))
@@ -126,7 +133,7 @@ def _clustered(
     except UndefinedError:
         # Clusters that balance out exactly have no spread between them; what is inside them still varies.
         return t_interval(values, alpha=alpha)
-    if groups >= _FEW_CLUSTERS:
+    if groups >= FEW_CLUSTERS:
         return robust
     try:
         return cluster_bootstrap(values, clusters, alpha=alpha, rng=rng, resamples=_resamples(groups))

@@ -11,7 +11,9 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import Problem
+from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.wording import count, name_some, verb
+from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -35,6 +37,8 @@ class Evidence:
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        labels: The files that the tables' human columns come from.
+        standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -42,6 +46,8 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    labels: tuple[AnswerLabels, ...] = ()
+    standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""
@@ -76,6 +82,9 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        standings=tuple(
+            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        ),
     )
 
 

@@ -30,12 +30,12 @@ def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
     pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
     if pairs is None or found is None or margin is None:
         return None, None
-    n = len(pairs.item_ids)
+    n = measured.labels or len(pairs.item_ids)
     shrunk = 1.0
-    if measured.look is not None and n:
+    if measured.look is not None and n and not measured.corrected:
         # At all cases, where the last look alone gives nearly all of the chance.
         alpha, shrunk, n = measured.look.bounds(alpha).tails[-1], n / measured.look.planned, measured.look.planned
-    if pairs.simple:
+    if pairs.simple and not measured.corrected:
         psi = _variance(measured, found)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
@@ -54,7 +54,7 @@ def more_cases(measured: Measured, finding: Finding) -> str:
     if finding is measured.comparison and measured.margin is not None:
         needed = _for_unchanged(measured, finding, measured.margin)
         if needed > _cases(measured):
-            return f"an unchanged model needs about {_about(needed)} to pass 80 % of the time"
+            return f"an unchanged model needs about {_about(needed, measured)} to pass 80 % of the time"
         shown = f"the true difference is the observed {100.0 * finding.interval.estimate:+.1f} points"
         return _for_observed(measured, finding, limit=-measured.margin, worse_than=0.0, shown=shown)
     minimum = measured.policy.floor or 0.0
@@ -64,7 +64,7 @@ def more_cases(measured: Measured, finding: Finding) -> str:
 
 def _for_unchanged(measured: Measured, finding: Finding, margin: float) -> int:
     alpha, variance = measured.policy.alpha, _variance(measured, finding)
-    if measured.pairs is not None and measured.pairs.simple:
+    if measured.pairs is not None and measured.pairs.simple and not measured.corrected:
         if variance == 0.0:
             z = float(special.ndtri(1.0 - alpha))
             return math.floor(z * z * (1.0 - margin) / margin) + 1
@@ -86,11 +86,11 @@ def _for_observed(measured: Measured, finding: Finding, *, limit: float, worse_t
     needed = required_pairs(variance=variance, margin=room, alpha=measured.policy.alpha)
     if needed <= _cases(measured):
         return ""
-    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed)}"
+    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed, measured)}"
 
 
 def _cases(measured: Measured) -> int:
-    return 0 if measured.pairs is None else len(measured.pairs.item_ids)
+    return measured.labels or (0 if measured.pairs is None else len(measured.pairs.item_ids))
 
 
 def _variance(measured: Measured, finding: Finding) -> float:
@@ -99,14 +99,17 @@ def _variance(measured: Measured, finding: Finding) -> float:
     if pairs is None:
         return 0.0
     if se is not None:
-        return se * se * len(pairs.item_ids)
+        return se * se * _cases(measured)
     if finding is measured.comparison and pairs.champion is not None:
         return float(np.mean(pairs.candidate != pairs.champion)) if pairs.simple else 0.0
     rate = finding.interval.estimate
     return rate * (1.0 - rate)
 
 
-def _about(cases: int) -> str:
+def _about(cases: int, measured: Measured) -> str:
     """Rounded up to two digits: more would pretend to know."""
     unit = 10 ** max(0, len(str(cases)) - 2)
-    return count(-(-cases // unit) * unit, "case")
+    rounded = -(-cases // unit) * unit
+    # The labels are what limits; the estimate holds if the cases grow with them.
+    more = f"{count(rounded, 'labelled case')} among as many times more cases"
+    return more if measured.corrected else count(rounded, "case")

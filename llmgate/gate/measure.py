@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.corrected import (
+    JUDGE_ALONE,
+    compare_corrected,
+    compare_corrected_with_minimum,
+    correction_note,
+    labelled_cases,
+)
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
+from llmgate.gate.labelled import drawing_note
 from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
@@ -17,6 +25,7 @@ from llmgate.record.policy import Direction, MetricPolicy
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
+    from llmgate.record.labels import AnswerLabels
 
 __all__ = ["Measured", "default_margin", "measure"]
 
@@ -36,7 +45,10 @@ class Measured:
         floor: Candidate against `min:`, None if there is none or that was impossible.
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
+        admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
+        labels: Cases that people labelled, 0 for none.
+        labels_digest: SHA-256 over their file, "" where they came with the scores.
         look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
@@ -46,8 +58,21 @@ class Measured:
     floor: Finding | None = None
     margin: float | None = None
     problem: Problem | None = None
+    admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
     look: LookPoint | None = None
+    labels: int = 0
+    labels_digest: str = ""
+
+    @property
+    def corrected(self) -> bool:
+        """Whether people's labels correct the scores, so that the findings are about people's."""
+        return self.pairs is not None and self.pairs.human is not None
+
+    @property
+    def judge_alone(self) -> bool:
+        """Whether all there is to go by is what a judge says."""
+        return self.policy.judged and not self.corrected
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -93,18 +118,29 @@ def measure(
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
     match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
-    return _test(policy, pair_up(mine, theirs, match), where)
+    if theirs is not None and (mine.human is None) != (theirs.human is None):
+        unlabelled = "champion" if theirs.human is None else "candidate"
+        problem = Problem(
+            where=where,
+            what=f"people labelled answers of one side only, and none of the {unlabelled}",
+            fix="Label the answers of both sides to the same cases",
+        )
+        return Measured(policy=policy, problem=problem)
+    sheet = next((one for one in candidate.labels if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
+    return _test(policy, pair_up(mine, theirs, match), where, sheet)
 
 
 def turned_round(pairs: Pairs) -> Pairs:
     """1 − score on both sides, so that what was unwanted is wanted."""
     if pairs.champion is None:
-        return replace(pairs, candidate=1.0 - pairs.candidate, human=None if pairs.human is None else 1.0 - pairs.human)
+        human = None if pairs.human is None else 1.0 - pairs.human
+        return replace(pairs, candidate=1.0 - pairs.candidate, human=human, human_own=human)
     return replace(
         pairs,
         candidate=1.0 - pairs.candidate,
         champion=1.0 - pairs.champion,
         human=None if pairs.human is None else -pairs.human,
+        human_own=None if pairs.human_own is None else 1.0 - pairs.human_own,
     )
 
 
@@ -117,7 +153,7 @@ def default_margin(cases: int) -> tuple[float, str]:
     return _WIDE_MARGIN, f"No margin was set; {why} the default is {points(_WIDE_MARGIN)} points."
 
 
-def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
+def _test(policy: MetricPolicy, pairs: Pairs, where: str, sheet: AnswerLabels | None) -> Measured:
     margin, notes = policy.margin, []
     if pairs.champion is None:
         margin = None
@@ -126,19 +162,26 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str) -> Measured:
         notes.append(note)
     if pairs.clusters is not None:
         notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
+    corrected = pairs.human is not None
+    if corrected:
+        notes += [correction_note(pairs), *([drawing_note(sheet)] if sheet else [])]
+    elif policy.judged:
+        notes.append(f"{JUDGE_ALONE[0].upper()}{JUDGE_ALONE[1:]}: nobody labelled these answers.")
     comparison = floor = None
     problem = _unevaluated(policy, pairs, where)
     oriented = pairs if policy.direction is Direction.HIGHER else turned_round(pairs)
     try:
         if margin is not None:
-            comparison = compare(oriented, margin=margin, alpha=policy.alpha)
+            comparison = (compare_corrected if corrected else compare)(oriented, margin=margin, alpha=policy.alpha)
         if policy.floor is not None:
-            floor = compare_with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
+            tested = compare_corrected_with_minimum if corrected else compare_with_minimum
+            floor = tested(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
-        problem = problem or Problem(where=where, what=error.what, fix="Add cases")
+        problem = problem or Problem(where=where, what=error.what, fix=error.fix or "Add cases")
     return Measured(
         policy=policy, pairs=pairs, comparison=comparison, floor=floor, margin=margin, problem=problem,
-        notes=tuple(notes),
+        notes=tuple(note for note in notes if note), labels=labelled_cases(pairs),
+        labels_digest=sheet.digest if sheet else "",
     )  # fmt: skip
 
 

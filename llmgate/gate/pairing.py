@@ -76,6 +76,7 @@ class Pairs:
         slices: Field name to the cases' values.
         human: Differences of what people say, candidate − champion, shape (n,), NaN where not both answers were
             labelled; without a champion what people say of the candidate. None without labels.
+        human_own: What people say of the candidate, shape (n,), NaN where nobody labelled it; None without labels.
         expected: Cases that either side knows.
         errors: Every case that is expected but not evaluated.
     """
@@ -86,6 +87,7 @@ class Pairs:
     clusters: NDArray[np.int64] | None = None
     slices: Mapping[str, Labels]
     human: NDArray[np.float64] | None = None
+    human_own: NDArray[np.float64] | None = None
     expected: int
     errors: Errors
 
@@ -123,6 +125,7 @@ class Pairs:
             clusters=None if self.clusters is None else shared(self.clusters[indices]),
             slices={name: labels.taken(indices) for name, labels in self.slices.items()},
             human=None if self.human is None else self.human[indices],
+            human_own=None if self.human_own is None else self.human_own[indices],
             expected=len(indices),
             errors=Errors(),
         )
@@ -197,6 +200,7 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
         clusters=match.clusters,
         slices=match.slices,
         human=human_differences(candidate, champion, match),
+        human_own=None if candidate.human is None else gathered(candidate.human, match, match.mine),
         expected=len(match.ids),
         errors=Errors(),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmgate.gate.corrected import JUDGE_ALONE
 from llmgate.gate.decision import Verdict
 from llmgate.gate.foresight import more_cases
 from llmgate.gate.wording import count, percent, points
@@ -26,7 +27,10 @@ def metric_reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float
         adjusted: Holm-adjusted p-values of `measured.findings`, in their order.
         tests: How many p-values were adjusted together.
     """
-    return f"{_body(measured, verdict, adjusted, tests)}."
+    whose = f"{JUDGE_ALONE}: " if measured.judge_alone else ""
+    if measured.corrected and measured.findings:
+        whose = f"corrected by {count(measured.labels, 'human label')}: "
+    return f"{whose}{_body(measured, verdict, adjusted, tests)}."
 
 
 def _body(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:

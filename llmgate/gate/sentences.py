@@ -32,7 +32,6 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
     if found.required:
         failed = count(len(found.required), "case")
         parts.append(f"{failed} failed a check that must never fail: {name_some(found.required)}.")
-    parts += _slices(found)
     if problems and verdict is Verdict.INCONCLUSIVE:
         parts.append(
             f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
@@ -42,15 +41,17 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
         if deciding is not None:
             reason = _named(deciding, verdict, metrics)
             parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
+        parts += _slices(found, besides=deciding is not None)
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
     if found.slices and verdict is not Verdict.INCONCLUSIVE:
         parts.append(_slices_rate(found, slice_alpha))
+    parts += _unadmitted(metrics)
     parts += _waivers(found)
     return f"{verdict}: {' '.join(parts)}"
 
 
-def _slices(found: Findings) -> list[str]:
+def _slices(found: Findings, *, besides: bool) -> list[str]:
     failed = sorted((one for one in found.slices if one.failed and not one.waived), key=lambda one: one.p_worse)
     if not failed:
         return []
@@ -60,7 +61,8 @@ def _slices(found: Findings) -> list[str]:
         f" (p = {worst.p_worse:.2g} after adjusting for {count(len(found.slices), 'slice')})"
     )
     others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(one.name for one in failed[1:])}"
-    return [f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."]
+    lost = f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."
+    return [f"Besides, {lost}" if besides else lost]
 
 
 def _slices_rate(found: Findings, slice_alpha: float) -> str:
@@ -68,6 +70,15 @@ def _slices_rate(found: Findings, slice_alpha: float) -> str:
         f"{count(len(found.slices), 'slice')} {verb(len(found.slices), 'was', 'were')} looked into, which fails an"
         f" unchanged model in at most {100.0 * slice_alpha:.3g} % of runs more."
     )
+
+
+def _unadmitted(metrics: Sequence[MetricDecision]) -> list[str]:
+    """Metrics that gate by a judge that was never admitted, because the policy allows it."""
+    names = [f"{one.suite}::{one.metric}" for one in metrics if one.admission == "unadmitted"]
+    if not names:
+        return []
+    are = verb(len(names), "is a judge score", "are judge scores")
+    return [f"Unadmitted judge: {name_some(names)} {are}, not human quality."]
 
 
 def _waivers(found: Findings) -> list[str]:
@@ -136,6 +147,8 @@ def _details(metric: MetricDecision) -> list[str]:
 
 def _changes(metric: MetricDecision) -> str:
     noun = "answer" if metric.method.startswith("Tango") else "score"
+    if metric.judged or metric.labels:
+        noun = "judge's score"
     changed = metric.better + metric.worse
     if not changed:
         return f"No {noun} changed."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.corrected import compare_corrected
 from llmgate.gate.decision import SliceDecision
 from llmgate.gate.estimate import compare
 from llmgate.stats.multiplicity import holm
@@ -42,7 +43,7 @@ def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDe
 
     Returns:
         One entry per metric, field and value with enough cases, in that order. A slice whose cases all belong to one
-        cluster has no known spread and is left out.
+        cluster has no known spread and is left out; so is, of a metric that labels correct, one with too few labels.
     """
     parts = _Parts()
     tested = [
@@ -97,13 +98,14 @@ def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[
     labels = None if oriented is None else oriented.slices.get(field.field)
     if oriented is None or labels is None or one.margin is None:
         return
-    bare = replace(oriented, slices={}, human=None)
+    bare = replace(oriented, slices={}) if one.corrected else replace(oriented, slices={}, human=None, human_own=None)
+    tested = compare_corrected if one.corrected else compare
     for value, indices in parts.of(labels):
         if len(indices) < field.min_cases:
             continue
         pairs = bare.at(indices)
         try:
-            yield value, pairs, compare(pairs, margin=one.margin, alpha=one.policy.alpha)
+            yield value, pairs, tested(pairs, margin=one.margin, alpha=one.policy.alpha)
         except UndefinedError:
             continue
 
@@ -111,7 +113,7 @@ def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[
 def _p(pairs: Pairs, finding: Finding) -> float:
     """Far in the tail, where many slices are adjusted for, the normal approximation claims too much: exact McNemar."""
     p = finding.p
-    if pairs.simple and pairs.champion is not None:
+    if pairs.simple and pairs.champion is not None and pairs.human is None:
         better, worse = int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
         if better + worse:
             p = max(p, p_below(better, better + worse, rate=0.5))

@@ -14,6 +14,7 @@ from llmgate.errors import PolicyError
 from llmgate.gate.comparable import check_comparable
 from llmgate.gate.decision import LookBounds, LookDecision, Problem
 from llmgate.gate.evidence import feeds, gather
+from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.lookpoint import LookPoint, look_point
 from llmgate.gate.looks import measure_at, settled
 from llmgate.gate.pairing import Matches
@@ -179,7 +180,10 @@ def reason_to_stop(record: Record, champion: Record | None, plan: LookPlan, *, l
         check_comparable(provisional, champion, own)
     mine, theirs = gather(record, own, only), None if champion is None else gather(champion, own, only)
     matches = Matches()
-    measured = [measure_at(metric, mine, theirs, seen.points[metric.metric], matches) for metric in own.metrics]
+    measured = [
+        hold_to_admission(measure_at(metric, mine, theirs, seen.points[metric.metric], matches), mine)
+        for metric in own.metrics
+    ]
     return settled(measured, policy, champion=champion is not None)
 
 

@@ -16,7 +16,9 @@ from llmgate.gate.decision import Decision
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import MetricDecision
-    from llmgate.record.manifest import JudgeIdentity, Manifest
+    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judge import JudgeIdentity
+    from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
 
 __all__ = [
@@ -123,6 +125,7 @@ def statement(
         ],
         "policy": policy_digest(policy),
         "judge": _judge_digest(candidate.judge),
+        "admissions": [_admission(record) for record in candidate.admissions],
         "journal": decision.candidate_digest,
         "championJournal": decision.champion_digest,
         "cases": candidate.cases_digest,
@@ -169,6 +172,20 @@ def _refuse_pair(field: str, decided: object, given: object) -> NoReturn:
 def _metric(metric: MetricDecision) -> dict[str, object]:
     values = asdict(metric)
     return {key: value for key, value in values.items() if key not in {"reason", "notes"}}
+
+
+def _admission(record: AdmissionRecord) -> dict[str, object]:
+    """What a judge was admitted on; the record itself is in the manifest."""
+    return {
+        "digest": record.digest,
+        "type": record.instrument.type,
+        "criterion": record.instrument.criterion,
+        "judges": [_judge_digest(judge) for judge in record.instrument.judges],
+        "labels": record.labels_digest,
+        "labelled": record.results.settled,
+        "kappaLower": record.results.kappa.lower,
+        "admitted": record.admitted,
+    }
 
 
 def _judge_digest(judge: JudgeIdentity | None) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llmgate.record.admission import AdmissionRecord
+from llmgate.record.judge import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Policy
 
@@ -54,18 +56,6 @@ class ServerIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeIdentity:
-    """Which judge scored: model, prompt and sampling. Two runs with different judges are not comparable."""
-
-    model: str
-    prompt_digest: str
-    sampling: Mapping[str, float | int | str]
-    weights_digest: str | None = None
-    source: str = ""
-    """Its folder or endpoint, for readers; the same judge may be reached in two ways."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteIdentity:
     """Which questions were asked. `digest` covers prompt, sampling, asserts and dataset, not the gate policy."""
 
@@ -103,6 +93,10 @@ class Manifest:
     judge: JudgeIdentity | None = None
     judges: Mapping[str, JudgeIdentity] = field(default_factory=dict)
     """Further judges by the names that suites give them, such as the members of a panel."""
+    judging: tuple[JudgedAssert, ...] = ()
+    """The asserts that ask judges."""
+    admissions: tuple[AdmissionRecord, ...] = ()
+    """What was named as proof that judges may gate."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
     suites: tuple[SuiteIdentity, ...]

@@ -19,6 +19,7 @@ __all__ = [
     "Policy",
     "Role",
     "SlicePolicy",
+    "Unadmitted",
 ]
 
 DEFAULT_ALPHA = 0.05
@@ -62,6 +63,17 @@ class OnInconclusive(StrEnum):
     ALLOW = "allow"
 
 
+class Unadmitted(StrEnum):
+    """What becomes of a gating metric whose judge was never admitted."""
+
+    REFUSE = "refuse"
+    """It cannot pass."""
+    ALLOW = "allow"
+    """It gates by what the judge says, and every report says so."""
+    LABELS = "labels"
+    """It cannot pass by what the judge says; a run may start, and people's labels then decide."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricPolicy:
     """The gate of one metric of one suite.
@@ -77,10 +89,12 @@ class MetricPolicy:
         max: The same where less is better, judged by the upper confidence bound.
         direction: Which way is better.
         alpha: One-sided error rate, per side.
-        judged: Whether a judge scores it. Such a metric cannot gate before its judge has been admitted.
+        judged: Whether a judge scores it. Such a metric gates only if its judge was admitted, or if people's labels
+            on a random part of the answers correct it.
+        unadmitted: What becomes of it where its judge was not.
 
     Raises:
-        PolicyError: If a number is outside its range, or a judged metric is to gate.
+        PolicyError: If a number is outside its range, or `unadmitted` is set where no judge scores.
     """
 
     suite: str
@@ -93,16 +107,13 @@ class MetricPolicy:
     direction: Direction = Direction.HIGHER
     alpha: float = DEFAULT_ALPHA
     judged: bool = False
+    unadmitted: Unadmitted = Unadmitted.REFUSE
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
         self._check_threshold(where)
-        if self.judged and self.gates:
-            raise PolicyError(
-                f"the judge behind {self.metric!r} was never admitted, so it cannot gate",
-                where=where,
-                fix="Set `role: watch`; only deterministic asserts gate until a judge has been admitted",
-            )
+        if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
+            raise PolicyError("`unadmitted` is about judges, and none scores this metric", where=where, fix="Remove it")
         if self.margin is not None and not (math.isfinite(self.margin) and 0 < self.margin < 1):
             raise PolicyError(
                 f"margin is {self.margin}, but must lie between 0 and 1, both excluded",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
+    from llmgate.record.admission import AdmissionRecord
     from llmgate.record.looks import Stop
 
 __all__ = [
@@ -99,6 +100,11 @@ def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
     return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
 
 
+def names_of(admissions: Iterable[AdmissionRecord]) -> str:
+    """Admission records by their digests."""
+    return ", ".join(sorted(one.digest for one in admissions)) or "none"
+
+
 def folder_taken(path: Path) -> RecordError:
     """The error for a folder that must not be written over."""
     return RecordError(
@@ -169,6 +175,7 @@ class RunDir:
             ("server version", before.server.version, manifest.server.version),
             ("server flags", before.server.flags, manifest.server.flags),
             ("judge", before.judge, manifest.judge),
+            ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
             ("seed", before.seed, manifest.seed),
             ("looks", before.looks, manifest.looks),
         ):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.gate.decision import Verdict
 from llmgate.record.policy import OnInconclusive
+from llmgate.report.admissions import admission_panels
 from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
 from llmgate.report.findings import finding_panels
 from llmgate.report.judges import trial_notice
@@ -99,7 +100,7 @@ def build_view(
         slices_left_out=slices_left_out,
         serving=serving_tables(serving, champion_serving),
         provenance=provenance(candidate, champion),
-        panels=tuple(finding_panels(decision, most=limits.slices)),
+        panels=(*admission_panels(candidate, decision), *finding_panels(decision, most=limits.slices)),
     )
 
 

@@ -91,6 +91,8 @@ def turned(spec: AssertSpec, finding: Finding) -> Finding:
         raise UndefinedError(f"{spec.name}: the score is {score}", where=spec.where or None)
     if spec.negated:
         passed, score = not passed, 1.0 - score
+    elif passed or spec.weight:
+        return finding
     if not passed and spec.weight == 0 and not spec.required:
         passed, reason = True, f"would fail, but has weight 0: {reason}"
     return Finding(passed, score, reason)
@@ -134,6 +136,7 @@ def error_result(spec: AssertSpec, error: Exception) -> CheckResult:
 def one_line(reason: str) -> str:
     """A reason as records hold it: one line, bounded, writable as UTF-8."""
     line = " ".join(reason.split())
-    # A surrogate without its partner could not be written to the record.
-    line = line.encode("utf-8", "backslashreplace").decode()
+    if not line.isascii():
+        # A surrogate without its partner could not be written to the record.
+        line = line.encode("utf-8", "backslashreplace").decode()
     return line if len(line) <= _MAX_REASON_CHARS else line[: _MAX_REASON_CHARS - 1] + "…"

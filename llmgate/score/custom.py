@@ -22,7 +22,9 @@ from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError,
 from llmgate.record.schema import Message
 from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
 from llmgate.score.models import Consult, JudgeRequest, Models, ask_judge
+from llmgate.score.panel import PANEL_SETTINGS
 from llmgate.score.rule import RuleValue, broken
+from llmgate.suite.assertpart import ASSERT_SET
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -32,6 +34,8 @@ __all__ = ["CustomCheck", "check", "find_checks"]
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-:][a-z0-9]+)*")
 ARGUMENTS: Final = ("value", "vars", "prompt", "threshold", "config", "context", "judge")
 """What a check may ask for, by the names of its keyword-only parameters."""
+RESERVED: Final = frozenset({ASSERT_SET})
+"""Names that suites use for something that is no check."""
 
 Function = Callable[..., Any]
 
@@ -76,14 +80,21 @@ def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[
     Raises:
         SuiteError: If the name, the version or the function's parameters are of no use.
     """
-    if not NAME.fullmatch(name) or name.startswith("not-"):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("not-"):
         raise SuiteError(f"a check cannot be called {name!r}", fix="Use lower case letters, digits and hyphens")
-    if not version or not isinstance(version, str):
-        raise SuiteError(f"the check {name!r} has no version", fix='Write version="1"')
+    if name in RESERVED:
+        raise SuiteError(f"a check cannot be called {name!r}, which means something else", fix="Rename the check")
+    if not isinstance(version, str) or not version.strip():
+        raise SuiteError(f"the check {name!r} has no version that is a text", fix='Write version="1"')
+    keys = _settings(name, settings)
 
     def decorate(function: Function) -> CustomCheck:
         wanted = _parameters(name, function)
-        keys = frozenset(settings)
+        if "judge" in wanted and keys & PANEL_SETTINGS:
+            taken = " and ".join(sorted(keys & PANEL_SETTINGS))
+            raise SuiteError(
+                f"the check {name!r} has the settings {taken}, which are those of panels", fix="Rename them"
+            )
         kind: Kind = (
             ConsultKind(
                 prepare=lambda spec: _consult(function, wanted, spec),
@@ -114,14 +125,27 @@ def find_checks(values: Iterable[object]) -> dict[str, Kind]:
     return {name: one.kind for name, one in found.items()}
 
 
+def _settings(name: str, settings: Iterable[str]) -> frozenset[str]:
+    if isinstance(settings, str):
+        # Its letters would be the names.
+        raise SuiteError(f"the settings of the check {name!r} are one text", fix=f'Write settings=["{settings}"]')
+    keys = frozenset(settings)
+    if not all(isinstance(key, str) and key for key in keys):
+        raise SuiteError(f"the check {name!r} has a setting that is no text", fix='Write settings=["least"]')
+    return keys
+
+
 def _parameters(name: str, function: Function) -> frozenset[str]:
-    parameters = list(inspect.signature(function).parameters.values())
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise SuiteError(f"the check {name!r} is no function: {error}", fix="Decorate a function") from error
     positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     if len(positional) != 1 or len(parameters) != 1 + len(keywords):
         raise SuiteError(
             f"the check {name!r} must take the output, and everything else by keyword",
-            fix=f"Write `def {function.__name__}(output, *, value)`",
+            fix="Write `def check(output, *, value)`",
         )
     for keyword in keywords:
         if keyword not in ARGUMENTS:
@@ -196,6 +220,9 @@ def _blamed(spec: AssertSpec) -> Iterator[None]:
 
 
 def _finding(spec: AssertSpec, said: object) -> Finding:
+    if getattr(said, "shape", None) == () and callable(getattr(said, "item", None)):
+        # A scalar of numpy or torch.
+        said = said.item()  # type: ignore[attr-defined]
     if isinstance(said, bool):
         return Finding.of(said, f"{spec.type} says {'yes' if said else 'no'}")
     if isinstance(said, Finding):

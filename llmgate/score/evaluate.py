@@ -5,25 +5,22 @@ Specifications are read once and remembered by content, so that a loop over many
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import marshal
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from llmgate.errors import JudgeError, LlmgateError, SuiteError
-from llmgate.score.check import CheckContext, Finding
-from llmgate.score.checks import consult, error_reason, find, one_line
+from llmgate.errors import JudgeError, SuiteError, UsageError
+from llmgate.score.blocking import Caller
+from llmgate.score.check import CheckContext, Evaluate, Finding
+from llmgate.score.checks import consult, error_reason, one_line, turned
+from llmgate.score.given import given_asserts, given_context, given_judges, given_mean, given_retries, given_spec
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
 from llmgate.score.sets import Member, combine
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.assertpart import ASSERT_SET, read_assert
-
-if TYPE_CHECKING:
-    from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["Evaluation", "Judge", "Vector", "evaluate_assert", "evaluate_asserts"]
 
@@ -97,28 +94,31 @@ def evaluate_assert(
         judge_retries: How often an unreadable reply is asked again. A run asks twice more; a scripted judge is
             asked once unless told otherwise.
     """
-    context = CheckContext(
-        output=output,
-        variables=vars or {},
-        prompt=prompt or "",
-        latency_ms=latency_ms,
-        cost=cost,
-        logprobs=logprobs,
-        finish_reason=finish_reason,
-        tokens=tokens or {},
-        tools=tools,
-        functions=functions,
-        options=options or {},
-    )
+    name = ""
     try:
-        read = _remembered(spec)
-        if read.type == ASSERT_SET:
+        ready = _remembered(spec)
+        name = ready.spec.name
+        context = given_context(
+            output,
+            variables=vars,
+            prompt=prompt,
+            tokens=tokens,
+            options=options,
+            latency_ms=latency_ms,
+            cost=cost,
+            logprobs=logprobs,
+            finish_reason=finish_reason,
+            tools=tools,
+            functions=functions,
+        )
+        if ready.evaluate is not None:
+            return _evaluation(name, turned(ready.spec, ready.evaluate(context)))
+        if ready.spec.type == ASSERT_SET:
             raise SuiteError("an assert-set is part of a test", fix="Call evaluate_asserts")
-        if VOCABULARY.defers(read):
-            return _run(_consulted(read, context, _models(judge, embed, judge_retries)))
-        return _evaluation(read.name, find(read, context))
+        caller = Caller()
+        return caller.run(_consulted(ready.spec, context, _models(caller, judge, embed, judge_retries)))
     except Exception as error:  # noqa: BLE001 - fail closed
-        return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
+        return _failed(error, name or _named(spec))
 
 
 def evaluate_asserts(
@@ -136,39 +136,63 @@ def evaluate_asserts(
         The test's outcome and weighted mean score, with a part per assert. One assert that could not be evaluated
         makes the whole an error.
     """
-    parts = tuple(_part(spec, output, context) for spec in specs)
+    try:
+        written, least = given_asserts(specs), given_mean(threshold)
+    except Exception as error:  # noqa: BLE001 - fail closed
+        return _failed(error, "test")
+    parts = tuple(_part(spec, output, context) for spec in written)
     try:
         for part in parts:
             if part.score is None:
-                raise SuiteError(f"{part.type}: {part.reason}")
-        read = [_remembered(spec) for spec in specs]
-        finding = combine([_member(spec, part) for spec, part in zip(read, parts, strict=True)], threshold)
+                raise SuiteError(f"{part.type}: {part.reason}" if part.type else part.reason)
+        read = [_remembered(spec).spec for spec in written]
+        finding = combine([_member(spec, part) for spec, part in zip(read, parts, strict=True)], least)
     except Exception as error:  # noqa: BLE001 - fail closed
         return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type="test", parts=parts)
-    named = _named_scores(specs, read, parts)
-    return _evaluation("test", finding, parts=parts, named_scores=named)
+    return _evaluation("test", finding, parts=parts, named_scores=_named_scores(written, read, parts))
 
 
-def _remembered(spec: Mapping[str, Any]) -> AssertSpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """An assert that has been read; `evaluate` is None if it asks models or is a set."""
+
+    spec: AssertSpec
+    evaluate: Evaluate | None
+
+
+def _remembered(spec: Mapping[str, Any]) -> _Ready:
+    written = spec if type(spec) is dict else given_spec(spec)
     try:
         # By content and type (1 is not 1.0), and faster than any other digest. Version 2 knows no references.
-        key = marshal.dumps(spec if isinstance(spec, dict) else dict(spec), 2)
+        key = marshal.dumps(written, 2)
     except (ValueError, TypeError):
-        return read_assert(spec, VOCABULARY.names)
+        return _ready(written)
     return _read(key)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _read(key: bytes) -> AssertSpec:
-    return read_assert(marshal.loads(key), VOCABULARY.names)  # noqa: S302 - our own bytes
+def _read(key: bytes) -> _Ready:
+    return _ready(marshal.loads(key))  # noqa: S302 - our own bytes
+
+
+def _ready(written: Mapping[str, Any]) -> _Ready:
+    spec = read_assert(written, VOCABULARY.names)
+    if spec.type == ASSERT_SET or VOCABULARY.defers(spec):
+        return _Ready(spec=spec, evaluate=None)
+    return _Ready(spec=spec, evaluate=VOCABULARY.prepare(spec).evaluate)
+
+
+def _named(spec: object) -> str:
+    """The type as written, of an assert that could not be read."""
+    return str(spec.get("type", "")) if isinstance(spec, Mapping) else ""
 
 
 def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -> Evaluation:
     """One entry of a test: an assert, or a set of them."""
     try:
-        read = _remembered(spec)
+        read = _remembered(spec).spec
     except Exception as error:  # noqa: BLE001 - fail closed
-        return _failed(error, str(spec.get("type", "")) if isinstance(spec, Mapping) else "")
+        return _failed(error, _named(spec))
     if read.type != ASSERT_SET:
         return evaluate_assert(spec, output, **context)
     try:
@@ -234,29 +258,20 @@ def _failed(error: Exception, name: str) -> Evaluation:
     return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
 
 
-def _models(judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
-    functions = judge if isinstance(judge, Mapping) else {} if judge is None else {"": judge}
+def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
+    if embed is not None and not callable(embed):
+        raise UsageError("embed is not a function", fix="Give a function from text to vector")
     return Models(
-        judges={name: _ask(function) for name, function in functions.items()},
-        embed=None if embed is None else _embed(embed),
+        judges={name: _ask(caller, function) for name, function in given_judges(judge).items()},
+        embed=None if embed is None else _embed(caller, embed),
         sampling=JudgeSampling(),
-        retries=retries,
+        retries=given_retries(retries),
     )
 
 
-async def _called(what: str, function: Callable[[str], Any], text: str) -> Any:
-    try:
-        got = function(text)
-        return await got if inspect.isawaitable(got) else got
-    except LlmgateError:
-        raise
-    except Exception as error:
-        raise JudgeError(f"the {what} failed: {type(error).__name__}: {error}") from error
-
-
-def _ask(judge: Judge) -> Ask:
+def _ask(caller: Caller, judge: Judge) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
-        reply = await _called("judge", judge, request.prompt)
+        reply = await caller.call("judge", judge, request.prompt)
         if reply is None:
             raise JudgeError("the judge gave no reply")
         return reply if isinstance(reply, JudgeReply) else JudgeReply(content=reply)
@@ -264,25 +279,8 @@ def _ask(judge: Judge) -> Ask:
     return ask
 
 
-def _embed(embed: Vector) -> Embed:
+def _embed(caller: Caller, embed: Vector) -> Embed:
     async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        return [await _called("embedding model", embed, text) for text in texts]
+        return [await caller.call("embedding model", embed, text) for text in texts]
 
     return vectors
-
-
-def _run(work: Awaitable[Evaluation]) -> Evaluation:
-    """Run to the end, in a thread of its own where the caller is inside an event loop already."""
-
-    async def awaited() -> Evaluation:
-        return await work
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(awaited())
-    results: list[Evaluation] = []
-    thread = threading.Thread(target=lambda: results.append(asyncio.run(awaited())))
-    thread.start()
-    thread.join()
-    return results[0]

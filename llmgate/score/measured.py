@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURED_CHECKS", "perplexity"]
 
+ROUNDING: Final = 1e-3
+"""What the logarithm of a probability of 1 may be above 0, in the number formats of engines."""
+
 
 def _measured(value: object, name: str) -> float:
     found = jsvalues.to_number(value) if jsvalues.is_number(value) else math.nan
@@ -50,13 +53,15 @@ def perplexity(logprobs: object) -> float:
     """exp(−mean of the tokens' log probabilities); infinite if the tokens are too improbable for a float.
 
     Raises:
-        UndefinedError: If there are none, or one is no finite number.
+        UndefinedError: If there are none, or one is no finite number or above 0, as of no probability.
     """
     if not isinstance(logprobs, list | tuple) or not logprobs:
         raise UndefinedError("no log probabilities were reported", fix="Ask the endpoint for logprobs")
     found = [jsvalues.to_number(value) if jsvalues.is_number(value) else math.nan for value in logprobs]
     if not all(map(math.isfinite, found)):
         raise UndefinedError("a log probability is missing or not a number")
+    if max(found) > ROUNDING:
+        raise UndefinedError(f"a log probability is {max(found):g}, above 0", fix="Report natural logarithms")
     # Divided first: the sum of finite numbers can be infinite.
     mean = math.fsum(value / len(found) for value in found)
     try:

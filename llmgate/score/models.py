@@ -36,6 +36,8 @@ __all__ = [
 T = TypeVar("T")
 
 FEWEST_TOKENS: Final = 32
+NAME_JUDGE: Final = "Give --judge-model or --judge-endpoint; in Python, judge=…"
+NAME_EMBEDDINGS: Final = "Give --embed-endpoint; in Python, embed=…"
 CUT_OFF: Final = "the judge's reply was cut off by max_tokens"
 SHOWN_PROBLEM_CHARS: Final = 300
 SHOWN_REPLY_CHARS: Final = 4000
@@ -199,9 +201,13 @@ class Models:
         name = name or self.default
         if name in self.judges:
             return self.judges[name]
+        named = [one for one in self.judges if one]
         if name:
-            raise JudgeError(f"no judge is called {name!r}", fix=did_you_mean(name, filter(None, self.judges)))
-        raise JudgeError("this assert needs a judge, and none was named", fix="Give --judge-model or --judge-endpoint")
+            fix = did_you_mean(name, named) if named else NAME_JUDGE
+            raise JudgeError(f"no judge is called {name!r}", fix=fix)
+        if named:
+            raise JudgeError("this assert does not say which judge it asks", fix=f"Add judges: [{', '.join(named)}]")
+        raise JudgeError("this assert needs a judge, and none was named", fix=NAME_JUDGE)
 
     def logged(self, log: list[Judgement]) -> Models:
         """The same models, writing down everything that judges are asked and answer."""
@@ -297,9 +303,9 @@ async def embed_texts(models: Models, texts: Sequence[str]) -> list[list[float]]
         JudgeError: If no embedding model was named, or its vectors are none.
     """
     if models.embed is None:
-        raise JudgeError("this assert needs embeddings, and no embedding model was named", fix="Give --embed-endpoint")
+        raise JudgeError("this assert needs embeddings, and no embedding model was named", fix=NAME_EMBEDDINGS)
     try:
-        vectors = [[float(x) for x in vector] for vector in await models.embed(texts)]
+        vectors = [_numbers(vector) for vector in await models.embed(texts)]
     except (TypeError, ValueError, OverflowError) as error:
         raise JudgeError(f"the embedding model gave something that is no vector: {error}") from error
     if len(vectors) != len(texts) or not all(vectors) or len({len(vector) for vector in vectors}) > 1:
@@ -307,3 +313,10 @@ async def embed_texts(models: Models, texts: Sequence[str]) -> list[list[float]]
     if not all(abs(x) < float("inf") for vector in vectors for x in vector):
         raise JudgeError("the embedding model gave a vector with numbers that are not finite")
     return vectors
+
+
+def _numbers(vector: Sequence[float]) -> list[float]:
+    if isinstance(vector, str | bytes):
+        # Its characters could be digits.
+        raise TypeError(f"{type(vector).__name__} instead of a list of numbers")
+    return [float(x) for x in vector]

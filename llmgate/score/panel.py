@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from llmgate.score.models import Consult, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["VOTES", "with_panel", "with_panels"]
+__all__ = ["PANEL_SETTINGS", "VOTES", "with_panel", "with_panels"]
 
-_SETTINGS: Final = frozenset({"vote", "quorum"})
+PANEL_SETTINGS: Final = frozenset({"vote", "quorum"})
+"""Keys of `config` that say how several judges' votes count, for every type that asks one."""
 _MAX_REASON_CHARS: Final = 300
 _NAMED_REASON_CHARS: Final = 60
 
@@ -89,7 +90,7 @@ class _Panel:
         vote = spec.config.get("vote", "majority")
         if not isinstance(vote, str) or vote not in VOTES:
             raise broken(spec, f"unknown vote {vote!r}", did_you_mean(str(vote), VOTES))
-        if len(names) < 2 and spec.config.keys() & _SETTINGS:
+        if len(names) < 2 and spec.config.keys() & PANEL_SETTINGS:
             raise broken(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
         if vote in _BY_SCORE and spec.threshold is None:
             raise broken(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
@@ -110,11 +111,11 @@ def with_panel(kind: Kind) -> Kind:
 
     def prepare(spec: AssertSpec) -> Consult:
         panel = _Panel.read(spec)
-        own = {key: value for key, value in spec.config.items() if key not in _SETTINGS}
+        own = {key: value for key, value in spec.config.items() if key not in PANEL_SETTINGS}
         consult = kind.prepare(replace(spec, judges=(), config=own))
         return _asking(panel, consult) if panel.names else consult
 
-    return replace(kind, prepare=prepare, settings=kind.settings | _SETTINGS)
+    return replace(kind, prepare=prepare, settings=kind.settings | PANEL_SETTINGS)
 
 
 def _asking(panel: _Panel, consult: Consult) -> Consult:

@@ -143,7 +143,7 @@ def _score(score: object) -> float | None:
     number = math.nan
     if jsvalues.is_number(score) or (isinstance(score, str) and jsvalues.trim(score)):
         number = jsvalues.to_number(score)
-    if math.isnan(number):
+    if math.isnan(number) and not jsvalues.is_number(score):
         return None
     if not 0 <= number <= 1:
         raise JudgeError(f"the judge's score {jsvalues.number_text(number)} is not between 0 and 1")

@@ -14,6 +14,7 @@ from llmgate.generate.identity import hardware, packages
 from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
 from llmgate.record.rundir import cases_digest
+from llmgate.session.admissions import judged_asserts, read_admissions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,8 @@ def make_manifest(
         server=target.server,
         judge=asked.judge,
         judges=dict(asked.judges),
+        judging=judged_asserts(plan),
+        admissions=read_admissions(settings, plan),
         embedding=asked.embedding,
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),

@@ -13,6 +13,7 @@ from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
+from llmgate.session.admissions import check_admissions
 from llmgate.session.measure import asker, embedder
 from llmgate.session.target import judge_identity, judge_place
 
@@ -50,6 +51,7 @@ def check_models(settings: Settings, plan: Plan) -> None:
 
     Raises:
         UsageError: With what to name.
+        PolicyError: If a judged metric is to gate and its judge was not admitted.
     """
     if plan.asks_default_judge and judge_place(settings) is None:
         raise UsageError(
@@ -61,6 +63,7 @@ def check_models(settings: Settings, plan: Plan) -> None:
         named_judge(settings, name)
     if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
         raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+    check_admissions(settings, plan)
 
 
 def identify_models(settings: Settings, plan: Plan) -> Identities:

@@ -109,6 +109,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="",
         help='Judges that suites name, e.g. for a panel: "strict=http://a:8001 kind=some-model@http://b:8002".',
     ),
+    Option(
+        name="judge-admission",
+        metavar="FILE ...",
+        default="",
+        help="Admission records of the judges, from `llmgate judge admit`, beside those that suites name.",
+    ),
     Option(name="embed-endpoint", metavar="URL", help="Endpoint of the embedding model that similarities need."),
     Option(name="embed-name", metavar="NAME", help="Model name in embedding requests. Default: what it lists."),
     Option(

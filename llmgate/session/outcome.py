@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide import decide_records, decide_tables
+from llmgate.record.labelsfile import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.rundir import load_record, write_atomic
 from llmgate.record.tables import load_score_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from llmgate.gate.decision import Decision
@@ -118,7 +120,12 @@ def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Deci
 
 
 def decide_folders(
-    candidate: Path, champion: Path | None, *, policy: Path | None = None, allow_inconclusive: bool = False
+    candidate: Path,
+    champion: Path | None,
+    *,
+    policy: Path | None = None,
+    allow_inconclusive: bool = False,
+    labels: Sequence[Path] = (),
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -127,9 +134,10 @@ def decide_folders(
         champion: Folder of the champion's record, None to judge by absolute thresholds.
         policy: A policy file; without one the policy in the candidate's manifest holds.
         allow_inconclusive: Exit with 0 on INCONCLUSIVE.
+        labels: Files of `llmgate labels sample`, filled in.
 
     Raises:
-        RecordError: If a record is unfinished, damaged or missing.
+        RecordError: If a record is unfinished, damaged or missing, or labels are not usable.
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
     """
@@ -137,7 +145,9 @@ def decide_folders(
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
-    return decide_records(record, load_record(champion) if champion else None, chosen, today=today())
+    sheets = [read_labels(path) for path in labels]
+    other = load_record(champion) if champion else None
+    return decide_records(record, other, chosen, today=today(), labels=sheets)
 
 
 def today() -> date:

@@ -12,6 +12,7 @@ from llmgate.errors import RecordError
 from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.admissions import check_judges
 from llmgate.session.canaries import try_judges
 from llmgate.session.enough import make_looking
 from llmgate.session.folder import new_run_id
@@ -101,12 +102,14 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
 
     Raises:
         UsageError: If a case asks a judge and none was named.
+        PolicyError: If a judged metric is to gate and another judge was admitted than the one that was named.
         RecordError: If the folder holds another run.
     """
     redact = redactor(settings)
     manifest = make_manifest(
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
+    check_judges(plan, manifest)
     opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 

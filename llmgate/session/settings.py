@@ -42,6 +42,7 @@ class Settings:
     judge_name: str | None
     judge_api_key_env: str
     judges: Mapping[str, tuple[str, str]]
+    judge_admission: tuple[str, ...]
     embed_endpoint: str | None
     embed_name: str | None
     embed_api_key_env: str
@@ -88,6 +89,7 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
             value = from_file.get(option.field, option.default)
         values[option.field] = read_value(option, value)
     values["server_args"] = tuple(shlex.split(values["server_args"] or ""))
+    values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["judges"] = read_judges(values["judges"] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
     check(settings)

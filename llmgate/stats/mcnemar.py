@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from scipy import special
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
     Alternative = Literal["two-sided", "less", "greater"]
 
-__all__ = ["mcnemar_exact", "mcnemar_mid_p"]
+__all__ = ["mcnemar_exact", "mcnemar_mid_p", "mcnemar_power"]
+
+_TAIL_SDS = 9.0
+"""Numbers of turns further than this from their mean are left out; what they weigh is below 1e-15."""
 
 
 def mcnemar_exact(better: int, worse: int, *, alternative: Alternative = "two-sided") -> float:
@@ -35,7 +39,7 @@ def mcnemar_exact(better: int, worse: int, *, alternative: Alternative = "two-si
     Reference: McNemar (1947), Psychometrika 12:153-157, with the binomial in place of χ².
     """
     _check(better, worse)
-    less, greater = _at_most(better, better + worse), _at_most(worse, better + worse)
+    less, greater = (_few(count, better + worse, mid_p=False) for count in (better, worse))
     return _p(less, greater, alternative)
 
 
@@ -58,9 +62,58 @@ def mcnemar_mid_p(better: int, worse: int, *, alternative: Alternative = "two-si
     """
     _check(better, worse)
     turned = better + worse
-    less = (_at_most(better, turned) + _at_most(better - 1, turned)) / 2.0
-    greater = (_at_most(worse, turned) + _at_most(worse - 1, turned)) / 2.0
+    less, greater = _few(better, turned, mid_p=True), _few(worse, turned, mid_p=True)
     return _p(less, greater, alternative)
+
+
+def mcnemar_power(
+    *,
+    delta: float,
+    discordance: float,
+    pairs: int,
+    alpha: float,
+    alternative: Alternative = "two-sided",
+    mid_p: bool = True,
+) -> float:
+    """How often the test is significant: an exact sum over all results that can happen.
+
+    b + c ~ Binomial(n, ψ), and of those b ~ Binomial(b + c, (ψ + δ)/2ψ).
+
+    Args:
+        delta: True difference, to the better minus to the worse.
+        discordance: ψ, the share of pairs that turn; at least |delta|.
+        pairs: n.
+        alpha: Significance level, of both sides together for "two-sided".
+        alternative: As for the tests.
+        mid_p: Of `mcnemar_mid_p`, else of `mcnemar_exact`.
+
+    Raises:
+        UndefinedError: If an argument is outside its range.
+
+    Reference: Fagerland, Lydersen & Laake (2013), BMC Medical Research Methodology 13:91, for the tests.
+    """
+    if pairs < 1 or not (0.0 <= discordance <= 1.0 and abs(delta) <= discordance and 0.0 < alpha < 1.0):
+        raise UndefinedError(f"no {pairs} pairs can have a difference of {delta} at a discordance of {discordance}")
+    if discordance == 0.0:
+        return 0.0
+    to_better = min(1.0, max(0.0, (discordance + delta) / (2.0 * discordance)))
+    level = alpha / 2.0 if alternative == "two-sided" else alpha
+    reach = _TAIL_SDS * math.sqrt(pairs * discordance * (1.0 - discordance)) + _TAIL_SDS**2
+    critical, parts = -1, []
+    for turned in range(
+        max(0, math.floor(pairs * discordance - reach)), min(pairs, math.ceil(pairs * discordance + reach)) + 1
+    ):
+        # The largest number of turns to one side that is significantly few; it never falls as there are more turns.
+        while critical < turned and _few(critical + 1, turned, mid_p=mid_p) <= level:
+            critical += 1
+        significant = 0.0
+        if alternative != "greater":
+            significant += _at_most(critical, turned, to_better)
+        if alternative != "less":
+            significant += _at_most(critical, turned, 1.0 - to_better)
+        weight = _at_most(turned, pairs, discordance) - _at_most(turned - 1, pairs, discordance)
+        parts.append(weight * significant)
+    return min(1.0, math.fsum(parts))
 
 
 def _check(better: int, worse: int) -> None:
@@ -68,8 +121,16 @@ def _check(better: int, worse: int) -> None:
         raise UndefinedError(f"{better} better and {worse} worse pairs are no counts")
 
 
-def _at_most(count: int, turned: int) -> float:
-    return float(special.bdtr(count, turned, 0.5)) if count >= 0 else 0.0
+def _few(count: int, turned: int, *, mid_p: bool) -> float:
+    """P(X ≤ count), or for the mid-p P(X < count) + P(X = count)/2."""
+    at_most = _at_most(count, turned, 0.5)
+    return (at_most + _at_most(count - 1, turned, 0.5)) / 2.0 if mid_p else at_most
+
+
+def _at_most(count: int, turned: int, p: float) -> float:
+    if count < 0:
+        return 0.0
+    return 1.0 if count >= turned else float(special.bdtr(count, turned, p))
 
 
 def _p(less: float, greater: float, alternative: Alternative) -> float:

@@ -31,7 +31,8 @@ Where = Callable[..., str]
 class Part(BaseModel):
     """Strict with people: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # The docstrings of fields are what editors show beside a key.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Defaults(Part):
@@ -40,9 +41,13 @@ class Defaults(Part):
     threshold: dict[str, Finite] = {}
     """Assert type to threshold."""
     weight: Weight = 1.0
+    """How much an assert counts within its metric."""
     metric: Name = DEFAULT_METRIC
+    """The metric that asserts feed."""
     transform: str | list[str] = []
+    """Named transforms of the output, applied in order before an assert looks at it."""
     judges: list[str] = []
+    """Names of the judges that judged asserts ask; none for the only one."""
 
 
 def _number(value: object) -> object:
@@ -57,15 +62,27 @@ class AssertPart(Part):
     """One entry of `assert:`."""
 
     type: str
+    """The check; `not-` before it turns it round."""
     value: Any = None
-    threshold: Annotated[Finite | None, BeforeValidator(_number)] = None
+    """What the check looks for; texts are templates of the row: "{{ answer }}"."""
+    threshold: Annotated[
+        Finite | None, BeforeValidator(_number, json_schema_input_type=Annotated[Finite | str | None, Field()])
+    ] = None
+    """The least score with which the check passes."""
     weight: Weight | None = None
+    """How much it counts within its metric; 0 shows it only."""
     metric: Name | None = None
+    """The metric that it feeds: accuracy, unless said otherwise."""
     required: bool = False
+    """Whether a case that fails it fails the whole run, whatever the statistics say."""
     config: dict[str, Any] = {}
+    """Further settings of this type."""
     transform: str | list[str] | None = None
+    """Named transforms of the output, applied in order before the check looks at it."""
     judges: list[str] | None = None
+    """Names of the judges to ask; none for the only one."""
     asserts: Annotated[list[AssertPart] | None, Field(alias="assert")] = None
+    """The members of an `assert-set`."""
 
 
 def assert_spec(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
 from llmgate.record.policy import (
@@ -21,6 +21,7 @@ from llmgate.record.policy import (
     OnInconclusive,
     Role,
     SlicePolicy,
+    Unadmitted,
 )
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import Finite, Name, Part
@@ -36,30 +37,53 @@ class GatePart(Part):
     """One entry of `gate:`."""
 
     role: Annotated[Role, Field(strict=False)] = Role.PRIMARY
+    """primary and guardrail gate; watch is only shown."""
     aggregate: Annotated[Aggregate, Field(strict=False)] = Aggregate.ALL
+    """all: a case is right if all its asserts pass; mean: the weighted mean of their scores."""
     margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points."""
     min: Finite | None = None
+    """What the lower confidence bound of the score itself must reach."""
     max: Finite | None = None
+    """What the upper confidence bound must not exceed, where less is better."""
     direction: Annotated[Direction, Field(strict=False)] = Direction.HIGHER
+    """lower, where the metric counts something unwanted."""
     alpha: Finite = DEFAULT_ALPHA
+    """One-sided error rate."""
+    unadmitted: Annotated[Unadmitted, Field(strict=False)] = Unadmitted.REFUSE
+    """labels: a judged metric gates by people's labels; allow: by what a judge says that was never admitted."""
 
 
 class SlicesPart(Part):
     """`slices:` - the fields in whose values a loss is looked for; a list of fields for short."""
 
     fields: list[str] | None = None
+    """Slice fields; all of `case: {slices: …}` if it is left out."""
     min_cases: Annotated[int, Field(alias="min-cases", ge=2)] = DEFAULT_SLICE_CASES
+    """Slices with fewer cases are shown and not tested."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def listed(cls, data: object) -> object:
+        """Take a list of fields."""
+        return {"fields": data} if isinstance(data, list) else data
 
 
 class WaiverPart(Part):
     """One entry of `waivers:`."""
 
     metric: str | None = None
+    """The metric whose finding is accepted."""
     slice: Annotated[dict[str, str], Field(min_length=1, max_length=1)] | None = None
+    """Field and value, if it is the loss in a slice of the metric."""
     case: str | None = None
+    """The case whose failed `required` assert is accepted."""
     until: str
+    """The last day on which it holds, in UTC: 2026-12-31."""
     by: str
+    """Who accepts it."""
     reason: str
+    """Why."""
 
     def waiver(self, suite: str, where: str) -> Waiver:
         """As the record keeps it.
@@ -87,11 +111,17 @@ class GateBlock(Part):
     """`gate:` in its long form."""
 
     metrics: dict[Name, GatePart] = Field(default_factory=dict)
+    """Metric to how it is gated."""
     inconclusive: Annotated[OnInconclusive, Field(strict=False)] | None = None
+    """allow: INCONCLUSIVE does not fail the session. It never allows a promotion."""
     slices: SlicesPart | None = None
+    """In which slices a loss is looked for."""
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha", gt=0, lt=0.5)] = None
+    """Error rate of all slices together."""
     waivers: list[WaiverPart] = Field(default_factory=list)
+    """Findings that somebody accepts until a date."""
     stopping: StoppingPart | None = None
+    """When the suite may end before all its cases are asked."""
 
     @model_validator(mode="before")
     @classmethod
@@ -100,12 +130,6 @@ class GateBlock(Part):
         if isinstance(data, dict) and not is_long(data):
             return {"metrics": data}
         return data
-
-    @field_validator("slices", mode="before")
-    @classmethod
-    def listed(cls, data: object) -> object:
-        """Take a list of fields."""
-        return {"fields": data} if isinstance(data, list) else data
 
 
 def is_long(gate: Mapping[str, object]) -> bool:
@@ -212,6 +236,7 @@ class Gates:
                 direction=gate.direction,
                 alpha=gate.alpha,
                 judged=judged,
+                unadmitted=gate.unadmitted,
             )
         except PolicyError as error:
             raise SuiteError(error.what, where=self.where("metrics", name), fix=error.fix) from error

@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.policy import Aggregate, Direction, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.policy import (
+    Aggregate,
+    Direction,
+    MetricPolicy,
+    OnInconclusive,
+    Policy,
+    Role,
+    SlicePolicy,
+    Unadmitted,
+)
 from llmgate.suite.document import Document, read_document
 from llmgate.suite.gates import SlicesPart, WaiverPart
 
@@ -37,28 +46,43 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class MetricPart(BaseModel):
     """What a policy file may say about one metric; what it leaves out stays as the suite has it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     role: Role | None = None
+    """primary and guardrail gate; watch is only shown."""
     aggregate: Aggregate | None = None
+    """all: a case is right if all its asserts pass; mean: the weighted mean of their scores."""
     margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points."""
     min: Finite | None = None
+    """What the lower confidence bound of the score itself must reach."""
     max: Finite | None = None
+    """What the upper confidence bound must not exceed, where less is better."""
     direction: Direction | None = None
+    """lower, where the metric counts something unwanted."""
     alpha: Finite | None = None
+    """One-sided error rate."""
+    unadmitted: Unadmitted | None = None
+    """allow: a judged metric gates though its judge was never admitted; reports say so."""
 
 
 class PolicyPart(BaseModel):
     """The whole file."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     major: Annotated[int, Field(alias="llmgate-policy")]
+    """Format of the file: 1."""
     inconclusive: OnInconclusive | None = None
+    """allow: INCONCLUSIVE does not fail the session. It never allows a promotion."""
     metrics: dict[str, MetricPart] = {}
+    """SUITE/METRIC to what changes about its gate."""
     slices: dict[str, SlicesPart] = {}
+    """Suite to the slices in which a loss is looked for."""
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
+    """Error rate of all slices together."""
     waivers: list[WaiverPart] = []
+    """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
 
 
 def override_policy(policy: Policy, path: str) -> Policy:
@@ -129,13 +153,16 @@ def validated(document: Document) -> PolicyPart:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         location = tuple(problem["loc"])
-        fix = "Correct the value"
+        field, message = ".".join(map(str, location)), problem["msg"]
+        what, fix = f"{field}: {message[:1].lower()}{message[1:]}", "Correct the value"
+        if problem["type"] == "missing":
+            what, fix = f"the key {field!r} is missing", f"Add `{location[-1]}:`"
         if problem["type"] == "extra_forbidden":
             parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
+            what = f"unknown key {str(location[-1])!r}"
             model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
             fix = did_you_mean(str(location[-1]), [field.alias or name for name, field in model.model_fields.items()])
-        message = f"{'.'.join(map(str, location))}: {problem['msg']}"
-        raise PolicyError(message, where=document.where(*location), fix=fix) from error
+        raise PolicyError(what, where=document.where(*location), fix=fix) from error
     if part.major != POLICY_MAJOR:
         raise PolicyError(
             f"the policy format is {part.major}, and this llmgate reads format {POLICY_MAJOR}",

@@ -46,20 +46,30 @@ class ContentPart(Part):
     """One part of a message: text or a picture."""
 
     text: str | None = None
+    """Text, a template of the row."""
     image: str | None = None
+    """URL or file of a picture, a template of the row."""
     detail: Literal["auto", "low", "high"] | None = None
+    """How closely the model looks at the picture."""
 
 
 class EntryPart(Part):
     """One entry of `prompt:`: role and content, or messages, or file, or uri."""
 
     role: Literal["system", "user", "assistant"] | None = None
+    """Who says it."""
     content: str | list[ContentPart] | None = None
+    """What is said: a template of the row, or parts with texts and pictures."""
     messages: str | None = None
+    """The column that holds a list of messages."""
     file: str | None = None
+    """A file with the prompt, from the suite's folder."""
     uri: str | None = None
+    """A prompt of MLflow's registry: prompts:/NAME/VERSION."""
     version: str | None = None
+    """The version that the file must say."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    """The digest that the prompt must have, or its beginning."""
 
 
 def as_entries(written: Any) -> Any:
@@ -69,7 +79,13 @@ def as_entries(written: Any) -> Any:
     return [written] if isinstance(written, dict) else written
 
 
-Entries = Annotated[list[EntryPart], BeforeValidator(as_entries), Field(min_length=1)]
+Entries = Annotated[
+    list[EntryPart],
+    BeforeValidator(
+        as_entries, json_schema_input_type=str | EntryPart | Annotated[list[EntryPart], Field(min_length=1)]
+    ),
+    Field(min_length=1),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,72 +48,109 @@ class CasePart(Part):
     """`case:` - which columns identify a case, and which bring asserts and a threshold of its own."""
 
     id: str = "id"
+    """The column that identifies a row."""
     cluster: str | None = None
+    """The column whose value rows of one document, conversation or task share."""
     slices: list[str] = Field(default_factory=list)
+    """Columns whose values part the rows into groups that are looked at one by one."""
     asserts: str | None = None
+    """The column with asserts of the row's own."""
     threshold: str | None = None
+    """The column with the row's own threshold."""
 
 
 class SamplingPart(Part):
     """`sampling:` - fields of the chat completion request; `extra` passes others through."""
 
     temperature: Annotated[Finite, Field(ge=0)] = 0.0
+    """0 for the likeliest token."""
     top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
     top_k: int | None = None
     min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] = 256
+    """The longest answer, in tokens."""
     seed: int = 0
+    """Seed of the first repeat; further repeats count on from it."""
     stop: str | list[str] | None = None
     frequency_penalty: Finite | None = None
     presence_penalty: Finite | None = None
     response_format: dict[str, Any] | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of the request, passed through as they are."""
 
 
 class ServingPart(Part):
     """`serving:` - the throughput measurement."""
 
     concurrency: Annotated[int, Field(ge=1)] = 8
+    """Requests in flight at once."""
     requests: Annotated[int, Field(ge=1)] = 64
+    """Requests that are measured."""
     max_tokens: Annotated[int, Field(ge=2)] = 64
+    """Tokens per answer."""
     warmup: Annotated[int, Field(ge=0)] = 4
+    """Requests before the measured ones."""
 
 
 class JudgePart(Part):
     """`judge:` - sampling of the rubric judge."""
 
     max_tokens: Annotated[int, Field(ge=32)] = 400
+    """The longest verdict, in tokens."""
     seed: int = 0
+    """Seed of its sampling."""
+    admission: str | list[str] = Field(default_factory=list)
+    """Admission records that `llmgate judge admit` wrote, beside the suite; they let judged metrics gate."""
 
 
 class PricesPart(Part):
     """`prices:` - what a million tokens cost, in one currency."""
 
     prompt: Annotated[Finite, Field(ge=0)]
+    """Of what is asked."""
     completion: Annotated[Finite, Field(ge=0)]
+    """Of what is answered."""
 
 
 class SuitePart(Part):
     """The whole file."""
 
     llmgate: int
+    """Format of the file: 1."""
     suite: Name
+    """The suite's name."""
     version: str
+    """The suite's version: raise it when questions or asserts change."""
     description: str = ""
+    """For readers."""
     dataset: str
+    """Rows: a JSONL, CSV or Parquet file from the suite's folder, or hf://…, or mlflow://…"""
     case: CasePart = CasePart()
+    """Which columns identify, group and slice the cases."""
     prompt: Entries
+    """What is asked: messages, a prompt file, or a column with conversations."""
     tools: str | list[Any] | None = None
+    """Tools that requests offer, or the column that holds them."""
     sampling: SamplingPart = SamplingPart()
+    """Fields of the chat completion request."""
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often each case is asked."""
     asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
+    """What is checked of each answer."""
     defaults: Defaults = Defaults()
+    """What asserts are given where they say nothing themselves."""
     threshold: Annotated[Finite, Field(gt=0)] | None = None
+    """The least weighted mean of its asserts with which a case passes; without it all have to pass."""
     gate: GateBlock = GateBlock()
+    """Which metrics gate, and how strictly."""
     serving: ServingPart | None = None
+    """Measure throughput and latency too."""
     judge: JudgePart = JudgePart()
+    """Sampling of the judge."""
     prices: PricesPart | None = None
+    """What a million tokens cost, so that `cost` can be asserted."""
     allow_leakage: Annotated[bool, Field(alias="allow-leakage")] = False
+    """Whether examples in the prompt may be among the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +199,7 @@ class Suite:
         prices: What tokens cost, None if the suite does not say.
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
+        admissions: Files that say which judges may gate.
     """
 
     name: str
@@ -193,6 +231,7 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    admissions: tuple[Path, ...] = ()
 
 
 def is_suite_file(path: Path) -> bool:
@@ -256,12 +295,19 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
+        admissions=admission_files(part.judge, path.parent),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
         digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
+    """The files that `judge: {admission: …}` names, beside the suite."""
+    named = [part.admission] if isinstance(part.admission, str) else part.admission
+    return tuple(folder / name for name in named)
 
 
 def find_dataset(document: Document, part: SuitePart) -> Source:
@@ -394,7 +440,8 @@ def suite_digest(
         "sampling": sampling_fields(part.sampling),
         "repeat": part.repeat,
         "case": part.case.model_dump(),
-        "judge": part.judge.model_dump(),
+        # Who may gate is the gate's business and no part of the questions.
+        "judge": part.judge.model_dump(exclude={"admission"}),
         "threshold": part.threshold,
         **({"prices": part.prices.model_dump()} if part.prices else {}),
         "assert": [without_places(asdict(spec)) for spec in asserts],

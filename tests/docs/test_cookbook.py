@@ -1,4 +1,4 @@
-"""Every example of the cookbook is run as it stands.
+"""Every example of the cookbook, and of the page on statistics, is run as it stands.
 
 Blocks of a page are carried out in order, in one empty folder. A block with a title is written to that file; Python
 is executed, names living on through the page, and an `output` block below it has to be what it printed; of a console
@@ -27,7 +27,8 @@ from llmgate.score.vocabulary import VOCABULARY
 if TYPE_CHECKING:
     from llmgate.score.check import Kind
 
-PAGES = sorted((Path(__file__).parents[2] / "docs" / "cookbook").glob("*.md"))
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted((DOCS / "cookbook").glob("*.md")), DOCS / "statistics.md"]
 BLOCK = re.compile(
     r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy
 import pytest
 from click.testing import CliRunner
 from support.fake_server import FakeServer
@@ -37,15 +39,50 @@ def outcome(function: Callable[..., Any], **written: Any) -> CheckResult:
     return run_check(spec, CheckContext(output="abc", variables={"n": 2}, prompt="p"), vocabulary)
 
 
-@pytest.mark.parametrize("name", ["", "Mine", "not-mine", "a b", "a--b", "-a"])
-def test_names_that_no_suite_could_use_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "Mine", "not-mine", "a b", "a--b", "-a", "assert-set", None, 3, "a\n"])
+def test_names_that_no_suite_could_use_are_refused(name: Any) -> None:
     with pytest.raises(SuiteError, match="cannot be called"):
         check(name, version="1")
 
 
-def test_a_version_is_required_because_it_enters_the_digest() -> None:
+@pytest.mark.parametrize("version", ["", "  ", None, 1])
+def test_a_version_is_required_because_it_enters_the_digest(version: Any) -> None:
     with pytest.raises(SuiteError, match="version"):
-        check("mine", version="")
+        check("mine", version=version)
+
+
+def test_names_of_the_other_libraries_metrics_are_taken() -> None:
+    with pytest.raises(SuiteError, match="ragas:mine"):
+        VOCABULARY.also(find_checks([check("ragas:mine", version="1")(lambda _: True)]))
+
+
+@pytest.mark.parametrize("settings", ["least", [3], [""]])
+def test_settings_are_a_list_of_names(settings: Any) -> None:
+    with pytest.raises(SuiteError, match="setting"):
+        check("mine", version="1", settings=settings)
+
+
+def test_settings_of_panels_are_not_swallowed() -> None:
+    async def asks(output: str, *, judge: Any, config: Any) -> bool:
+        return bool(await judge(output))
+
+    with pytest.raises(SuiteError, match="quorum"):
+        check("mine", version="1", settings=["quorum"])(asks)
+    assert check("mine", version="1", settings=["quorum"])(lambda _: True).settings == {"quorum"}
+
+
+@pytest.mark.parametrize("thing", [3, None, functools.partial(max, 1, 2)])
+def test_what_is_no_function_of_an_output_is_refused(thing: Any) -> None:
+    with pytest.raises(SuiteError, match="mine"):
+        check("mine", version="1")(thing)
+
+
+def test_scalars_of_numpy_count_as_what_they_hold() -> None:
+    assert outcome(lambda _: numpy.bool_(True)).outcome is Outcome.PASS
+    assert outcome(lambda _: numpy.bool_(False)).outcome is Outcome.FAIL
+    assert outcome(lambda _: numpy.float32(0.5), threshold=0.4).score == 0.5
+    assert outcome(lambda _: numpy.float32("nan"), threshold=0.4).outcome is Outcome.ERROR
+    assert outcome(lambda _: numpy.array([True]), threshold=0.4).outcome is Outcome.ERROR
 
 
 @pytest.mark.parametrize(

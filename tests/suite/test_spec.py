@@ -116,9 +116,9 @@ def test_without_a_gate_all_that_no_judge_scores_is_primary(tmp_path: Path) -> N
         ("role: primary", "role: primry", 17, "gate.accuracy.role: input should be 'primary', 'guardrail' or 'watch'"),
         (
             "  accuracy: {role: primary",
-            "  tone: {role: primary",
+            "  tone: {unadmited: allow, role: primary",
             17,
-            "judge behind 'tone' was never admitted.*role: watch",
+            "unknown key 'unadmited'. Did you mean unadmitted",
         ),
         ("role: user", "role: usr", 9, "prompt.1.role: input should be 'system', 'user' or 'assistant'"),
         ("repeat: 2", "repeat: 2\nrepeat: 3", 12, "the key 'repeat' is written twice"),

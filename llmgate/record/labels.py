@@ -1,0 +1,81 @@
+"""What people say of single answers: which cases were drawn for them, and their word on each answer. Types and drawing.
+
+Labels correct a judge only if which cases have them does not depend on the answers. So the cases are drawn: the order
+of all cases follows from a seed, and the first so many are labelled. The file of labels names seed and number, and
+whoever reads it draws again: a case that was drawn and has no label, or has one and was not drawn, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmgate.record.schema import Generation
+
+__all__ = ["LABELS_MAJOR", "AnswerKey", "AnswerLabels", "answer_digest", "draw_cases", "own_seed"]
+
+LABELS_MAJOR = 1
+"""Readers refuse a file with another major version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class AnswerKey:
+    """Names an answer to a case by what it says, whoever gave it: people must not see whose it is."""
+
+    case: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLabels:
+    """A file of labels for one metric of one suite.
+
+    Attributes:
+        source: Where it was read from.
+        digest: SHA-256 over its bytes.
+        suite: Suite name.
+        metric: The metric whose score people give.
+        cases: How many cases were drawn.
+        seed: Of the drawing.
+        candidate: Journal digest of the candidate's record.
+        champion: Journal digest of the champion's record, None without one.
+        labels: What people say, in [0, 1]; of every answer in the file.
+    """
+
+    source: str
+    digest: str
+    suite: str
+    metric: str
+    cases: int
+    seed: int
+    candidate: str
+    champion: str | None
+    labels: Mapping[AnswerKey, float]
+
+
+def draw_cases(cases: Iterable[str], number: int, *, seed: int) -> tuple[str, ...]:
+    """The first so many of all cases in an order that only the seed and their ids decide.
+
+    A larger number draws the same cases and more, so that labels can be added to.
+
+    Args:
+        cases: The ids of all cases that feed the metric.
+        number: How many; all if there are fewer.
+        seed: Any integer.
+    """
+    return tuple(sorted(cases, key=lambda case: hashlib.sha256(f"{seed}\x00{case}".encode()).digest())[:number])
+
+
+def own_seed(suite: str, metric: str, journal: str) -> int:
+    """A seed that nobody chose: it follows from the champion's answers (the candidate's, without a champion)."""
+    return int.from_bytes(hashlib.sha256(f"{suite}\x00{metric}\x00{journal}".encode()).digest()[:6], "big")
+
+
+def answer_digest(answer: Generation) -> str:
+    """SHA-256 over what an answer says: its text and its calls of tools."""
+    calls = None if answer.tool_calls is None else [dict(call) for call in answer.tool_calls]
+    return hashlib.sha256(json.dumps([answer.text, calls], sort_keys=True, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,180 @@
+"""Files of labels: JSON Lines, a head and one line per answer, to be filled in by people and read without mercy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import RecordError, did_you_mean
+from llmgate.record.journal import lines_of
+from llmgate.record.labels import LABELS_MAJOR, AnswerKey, AnswerLabels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+__all__ = ["LabelRow", "LabelsHead", "labels_to_text", "read_given_labels", "read_labels"]
+
+HEAD_KEYS: Final = ("llmgate-labels", "suite", "metric", "cases", "seed", "candidate", "champion")
+ROW_KEYS: Final = ("case", "prompt", "expected", "answer", "digest", "human")
+
+LabelRow = dict[str, Any]
+LabelsHead = dict[str, Any]
+
+
+def labels_to_text(labels: AnswerLabels, rows: Iterable[Mapping[str, str]]) -> str:
+    """A file to fill in.
+
+    Args:
+        labels: The head, and the labels that are known already.
+        rows: `case`, `prompt`, `expected`, `answer` and `digest` of each answer.
+    """
+    head = {
+        "llmgate-labels": LABELS_MAJOR,
+        "suite": labels.suite,
+        "metric": labels.metric,
+        "cases": labels.cases,
+        "seed": labels.seed,
+        "candidate": labels.candidate,
+        "champion": labels.champion,
+    }
+    known = labels.labels
+    lines = [head, *({**row, "human": known.get(AnswerKey(case=row["case"], answer=row["digest"]))} for row in rows)]
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
+
+
+def read_labels(path: Path) -> AnswerLabels:
+    """Read a file that people filled in.
+
+    Raises:
+        RecordError: With file and line: for a file that is none, an unknown, missing or repeated key, an answer without
+            a label or with two, and a label that is no number in [0, 1] and neither true nor false.
+    """
+    head, rows, digest = _parsed(path)
+    labels = {}
+    for where, row in rows:
+        key = AnswerKey(case=row["case"], answer=row["digest"])
+        if row["human"] is None:
+            raise RecordError(
+                "nobody labelled this answer",
+                where=where,
+                fix="Fill in `human` on every line; leaving some out would not be at random",
+            )
+        labels[key] = _number(row["human"], where)
+    if not labels:
+        raise RecordError("the file holds no answers", where=str(path), fix="Make it with `llmgate labels sample`")
+    return _labels(path, digest, head, labels)
+
+
+def read_given_labels(path: Path) -> AnswerLabels:
+    """Read what is filled in so far, such as of an earlier comparison.
+
+    Raises:
+        RecordError: As `read_labels`, but for answers without a label, which are left out.
+    """
+    head, rows, digest = _parsed(path)
+    given = {
+        AnswerKey(case=row["case"], answer=row["digest"]): _number(row["human"], where)
+        for where, row in rows
+        if row["human"] is not None
+    }
+    return _labels(path, digest, head, given)
+
+
+def _labels(path: Path, digest: str, head: LabelsHead, labels: Mapping[AnswerKey, float]) -> AnswerLabels:
+    return AnswerLabels(
+        source=str(path),
+        digest=digest,
+        suite=head["suite"],
+        metric=head["metric"],
+        cases=head["cases"],
+        seed=head["seed"],
+        candidate=head["candidate"],
+        champion=head["champion"],
+        labels=labels,
+    )
+
+
+def _parsed(path: Path) -> tuple[LabelsHead, list[tuple[str, LabelRow]], str]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordError(
+            f"cannot be read ({error.strerror})", where=str(path), fix="Make it with `llmgate labels sample`"
+        ) from error
+    lines = [(f"{path}:{number}", line) for number, line in enumerate(lines_of(data), start=1) if line.strip()]
+    if not lines:
+        raise RecordError("the file is empty", where=str(path), fix="Make it with `llmgate labels sample`")
+    head = _head(*lines[0])
+    rows: list[tuple[str, LabelRow]] = []
+    seen: dict[tuple[str, str], str] = {}
+    for where, line in lines[1:]:
+        row = _row(where, line)
+        key = (row["case"], row["digest"])
+        if key in seen:
+            raise RecordError(
+                f"this answer to {row['case']!r} stands already at {seen[key]}", where=where, fix="Keep one of them"
+            )
+        seen[key] = where
+        rows.append((where, row))
+    return head, rows, hashlib.sha256(data).hexdigest()
+
+
+def _head(where: str, line: bytes) -> LabelsHead:
+    head = _object(where, line)
+    if head.get("llmgate-labels") != LABELS_MAJOR or isinstance(head.get("llmgate-labels"), bool):
+        raise RecordError(
+            f"the format of labels is {head.get('llmgate-labels')!r}, and this llmgate reads format {LABELS_MAJOR}",
+            where=where,
+            fix="The first line has to be the one that `llmgate labels sample` wrote",
+        )
+    _check_keys(head, HEAD_KEYS, where)
+    kinds = {"suite": str, "metric": str, "cases": int, "seed": int, "candidate": str, "champion": str | None}
+    for key, kind in kinds.items():
+        if not isinstance(head[key], kind) or isinstance(head[key], bool):
+            raise RecordError(f"{key} is {head[key]!r}", where=where, fix="Restore the first line")
+    return head
+
+
+def _row(where: str, line: bytes) -> LabelRow:
+    row = _object(where, line)
+    _check_keys(row, ROW_KEYS, where)
+    for key in ("case", "digest"):
+        if not isinstance(row[key], str):
+            raise RecordError(f"{key} is {row[key]!r}, but must be a text", where=where, fix="Restore the line")
+    return row
+
+
+def _object(where: str, line: bytes) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) != len(pairs):
+            raise RecordError("a key occurs twice in one line", where=where, fix="Keep one of them")
+        return row
+
+    try:
+        value = json.loads(line, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}", where=where, fix="Restore the line, and change only `human`") from error
+    if not isinstance(value, dict):
+        raise RecordError("not an object", where=where, fix="Restore the line, and change only `human`")
+    return value
+
+
+def _check_keys(row: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in row:
+        if key not in known:
+            raise RecordError(f"unknown key {key!r}", where=where, fix=did_you_mean(key, known))
+    for key in known:
+        if key not in row:
+            raise RecordError(f"no {key!r}", where=where, fix="Restore the line, and change only `human`")
+
+
+def _number(value: object, where: str) -> float:
+    if not isinstance(value, int | float) or not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        raise RecordError(
+            f"the label is {value!r}", where=where, fix="Write true or false, or a number from 0 (bad) to 1 (good)"
+        )
+    return float(value)

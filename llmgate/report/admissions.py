@@ -1,0 +1,83 @@
+"""Which judges were admitted, and on what, as a panel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmgate.gate.judging import standing_in
+from llmgate.report.rows import Column, Panel, PanelRow, State
+from llmgate.report.visible import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.gate.decision import Decision, MetricDecision
+    from llmgate.record.admission import AdmissionRecord, Figure
+    from llmgate.record.schema import Record
+
+__all__ = ["admission_panels", "canaries_caught", "shown_figure"]
+
+TITLES = ("Metric", "Judge", "Labels", "κ", "AC1", "α", "Orders agree", "Repeats itself", "Canaries caught", "Standing")
+
+
+def admission_panels(candidate: Record, decision: Decision) -> Iterator[Panel]:
+    """The panel, if a judge decides anything.
+
+    Args:
+        candidate: The record that was decided on.
+        decision: The decision.
+    """
+    judged = [metric for metric in decision.metrics if metric.admission]
+    if not judged:
+        return
+    unadmitted = any(metric.admission == "unadmitted" for metric in judged)
+    yield Panel(
+        id="admissions",
+        title="Judges that decide",
+        tag="each was tried on answers that people labelled" if not unadmitted else "not every judge was admitted",
+        lead=(
+            "A judge may decide if the lower bounds of its agreement with people, of both orders and of its repeated"
+            " answers are high enough and it caught every canary. Bounds are one-sided."
+        ),
+        columns=tuple(Column(title=title) for title in TITLES),
+        rows=tuple(row for metric in judged for row in _rows(candidate, metric)),
+        serious=unadmitted,
+    )
+
+
+def _rows(candidate: Record, metric: MetricDecision) -> Iterator[PanelRow]:
+    name = one_line(f"{metric.suite}::{metric.metric}", 240)
+    standing = standing_in(candidate.manifest, metric.suite, metric.metric)
+    for record in standing.records:
+        yield PanelRow(cells=(name, *_cells(record), "admitted"), state=State.PASS)
+    for reason in standing.missing[:10]:
+        blank = ("",) * (len(TITLES) - 2)
+        said = f"unadmitted judge: {one_line(reason, 400)}"
+        yield PanelRow(cells=(name, *blank, said), state=State.INCONCLUSIVE)
+
+
+def _cells(record: AdmissionRecord) -> tuple[str, ...]:
+    found, judges = record.results, record.instrument.judges
+    return (
+        one_line(", ".join(judge.model for judge in judges), 120),
+        f"{found.settled:,} of {one_line(record.labels_name, 60)}, {record.labels_digest[:12]}",
+        shown_figure(found.kappa),
+        shown_figure(found.ac1),
+        shown_figure(found.alpha),
+        shown_figure(found.order),
+        shown_figure(found.repeat),
+        canaries_caught(record),
+    )
+
+
+def shown_figure(figure: Figure | None) -> str:
+    """An estimate with its bounds, or a dash."""
+    if figure is None or figure.estimate is None or figure.lower is None or figure.upper is None:
+        return "–"
+    return f"{figure.estimate:.2f} ({figure.lower:.2f} to {figure.upper:.2f})"
+
+
+def canaries_caught(record: AdmissionRecord) -> str:
+    """`15 of 15`."""
+    tried = sum(one.tried for one in record.results.canaries)
+    return f"{tried - sum(one.passed + one.lost for one in record.results.canaries)} of {tried}"

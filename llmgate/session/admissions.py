@@ -1,0 +1,137 @@
+"""Admission records of a run: which were named, what they have to cover, and whether they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import PolicyError
+from llmgate.gate.judging import refused, standing_in, standing_of
+from llmgate.record.admissionfile import load_admission
+from llmgate.record.judge import JudgedAssert
+from llmgate.record.policy import Unadmitted
+from llmgate.score.judge import prompt_digest
+from llmgate.suite.judged import assert_digest, criterion_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.gate.judging import Standing
+    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.manifest import Manifest
+    from llmgate.session.plan import Plan
+    from llmgate.session.settings import Settings
+    from llmgate.suite.asserts import AssertSpec
+    from llmgate.suite.cases import PlannedSuite
+
+__all__ = ["check_admissions", "check_judges", "judged_asserts", "read_admissions"]
+
+MOST_CRITERIA: Final = 200
+"""Of one metric. Where every row has a criterion of its own, no judge was admitted for each of them."""
+
+
+def read_admissions(settings: Settings, plan: Plan) -> tuple[AdmissionRecord, ...]:
+    """The records that suites and options name, each once.
+
+    Raises:
+        RecordError: If one cannot be read.
+    """
+    paths = [path for planned in plan.suites for path in planned.suite.admissions]
+    paths += [Path(name) for name in settings.judge_admission]
+    records = [load_admission(path) for path in dict.fromkeys(paths)]
+    return tuple({record.digest: record for record in records}.values())
+
+
+def judged_asserts(plan: Plan) -> tuple[JudgedAssert, ...]:
+    """Every assert that asks a judge, once for each metric that it feeds."""
+    found: list[JudgedAssert] = []
+    for planned in plan.suites:
+        by_metric: dict[str, dict[str, JudgedAssert]] = {}
+        for spec, metric in fed(planned, plan):
+            one = judged(planned.suite.name, metric, spec, plan)
+            by_metric.setdefault(metric, {})[f"{one.assert_digest} {one.judges}"] = one
+        for asserts in by_metric.values():
+            found += asserts.values() if len(asserts) <= MOST_CRITERIA else [unnamed(list(asserts.values()))]
+    return tuple(found)
+
+
+def fed(planned: PlannedSuite, plan: Plan) -> Iterator[tuple[AssertSpec, str]]:
+    """Judged asserts with the metrics that they feed; a member of a set feeds the set's metric too."""
+    specs = {id(spec): spec for case in planned.cases for spec in case.asserts}
+    for spec in specs.values():
+        for one in spec.asserts or (spec,):
+            if plan.vocabulary.is_judge(one.type):
+                yield from ((one, metric) for metric in dict.fromkeys((spec.metric, one.metric)))
+
+
+def judged(suite: str, metric: str, spec: AssertSpec, plan: Plan) -> JudgedAssert:
+    """One assert as a record keeps it."""
+    return JudgedAssert(
+        suite=suite,
+        metric=metric,
+        type=spec.type,
+        criterion=criterion_of(spec),
+        assert_digest=assert_digest(spec, plan.vocabulary.version(spec.type)),
+        prompt_digest=prompt_digest([spec.type]),
+        judges=spec.judges,
+    )
+
+
+def unnamed(asserts: list[JudgedAssert]) -> JudgedAssert:
+    """What stands for more criteria than can be named: it equals no admission."""
+    first = asserts[0]
+    return JudgedAssert(
+        suite=first.suite,
+        metric=first.metric,
+        type=first.type,
+        criterion=f"{len(asserts):,} criteria of rows",
+        assert_digest="",
+        prompt_digest=first.prompt_digest,
+    )
+
+
+def check_admissions(settings: Settings, plan: Plan) -> None:
+    """Refuse judged metrics that are to gate without an admission, before a server is started for nothing.
+
+    Raises:
+        PolicyError: With file and line of the metric.
+        RecordError: If an admission record cannot be read.
+    """
+    admissions, judging = read_admissions(settings, plan), judged_asserts(plan)
+    for planned in plan.suites:
+        suite = planned.suite.name
+        for metric in held_metrics(plan, suite):
+            where = planned.suite.gates.where("metrics", metric)
+            refuse(standing_of(suite, metric, judging, admissions, None), where)
+
+
+def check_judges(plan: Plan, manifest: Manifest) -> None:
+    """Refuse them once it is known who judges, before anything is asked.
+
+    Raises:
+        PolicyError: With file and line of the metric.
+    """
+    for planned in plan.suites:
+        for metric in held_metrics(plan, planned.suite.name):
+            where = planned.suite.gates.where("metrics", metric)
+            refuse(standing_in(manifest, planned.suite.name, metric), where)
+
+
+def held_metrics(plan: Plan, suite: str) -> list[str]:
+    """The metrics of a suite that gate by what a judge says, and need its admission."""
+    return [
+        one.metric
+        for one in plan.policy.metrics
+        if one.suite == suite
+        and suite in plan.gated
+        and one.judged
+        and one.gates
+        and one.unadmitted is Unadmitted.REFUSE
+    ]
+
+
+def refuse(standing: Standing, where: str) -> None:
+    """Raise if a metric cannot gate."""
+    if not standing.admitted:
+        problem = refused(standing)
+        raise PolicyError(problem.what, where=where, fix=problem.fix)

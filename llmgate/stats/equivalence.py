@@ -1,0 +1,138 @@
+"""Two one-sided tests: is a mean close to 0 on both sides, has it moved, or is neither shown?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from llmgate.errors import UndefinedError
+from llmgate.stats.interval import Interval, check_alpha
+from llmgate.stats.paired import Clusters, cluster_t, t_interval
+from llmgate.stats.unseen import widen_for_unseen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Equivalence", "paired_equivalence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
+    """A mean against both sides of a margin, and against 0.
+
+    Attributes:
+        interval: Mean with both one-sided (1−α) bounds. Its `p_negative` is one-sided as everywhere.
+        margin: The mean is equivalent to 0 while it lies strictly between −margin and +margin.
+        p_equivalent: Larger p-value of the two one-sided tests; None where all values are equal and only `reach` bounds
+            the mean. Equivalence is shown at α exactly where both bounds lie within the margin.
+        p_changed: Two-sided p-value of "the mean is 0".
+    """
+
+    interval: Interval
+    margin: float
+    p_equivalent: float | None
+    p_changed: float
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether both bounds lie within the margin."""
+        return -self.margin < self.interval.lower and self.interval.upper < self.margin
+
+
+def paired_equivalence(
+    differences: NDArray[np.float64],
+    *,
+    margin: float,
+    alpha: float,
+    clusters: Clusters | None = None,
+    reach: float | None = None,
+) -> Equivalence:
+    """Two one-sided t tests of paired differences, such as logarithms of length ratios.
+
+    t_lower = (d̄ + m)/SE rejects "d̄ ≤ −m", t_upper = (d̄ − m)/SE rejects "d̄ ≥ m", each at α; equivalence at level α needs
+    both (no adjustment: intersection–union). SE and degrees of freedom are those of `t_interval` (n − 1), or with
+    clusters those of `cluster_t` (G − 1). p_changed = 2·min(p_negative, p_positive), at most 1.
+
+    Args:
+        differences: Shape (n,), in any unit.
+        margin: In the same unit, > 0; finite.
+        alpha: Error rate of each one-sided test.
+        clusters: The cluster key of each difference, None if they are independent.
+        reach: The largest difference that could have stayed unseen, > 0; no bound is then narrower than
+            `unseen_share` of the population at ±reach, and equal differences have bounds too. None for the plain t.
+
+    Raises:
+        UndefinedError: For a margin or reach that is none; as `t_interval` and `cluster_t` do, except that with a reach
+            equal differences are no error; for a difference beyond the reach.
+
+    Reference: Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15:657-680.
+    """
+    check_alpha(alpha)
+    for name, number in (("margin", margin), ("reach", reach)):
+        if number is not None and not (math.isfinite(number) and number > 0.0):
+            raise UndefinedError(f"the {name} is {number}, but must be finite and above 0")
+    if not np.all(np.isfinite(differences)):
+        raise UndefinedError("a difference is not a finite number")
+    plain = _plain(differences, clusters, alpha, required=reach is None)
+    below, above = _both_ways(differences, plain, alpha, reach)
+    return Equivalence(
+        interval=below,
+        margin=margin,
+        p_equivalent=None if plain is None else _p_equivalent(plain, margin),
+        p_changed=min(1.0, 2.0 * min(below.p_negative or 0.0, above.p_negative or 0.0)),
+    )
+
+
+def _plain(
+    differences: NDArray[np.float64], clusters: Clusters | None, alpha: float, *, required: bool
+) -> Interval | None:
+    """The t interval, None where equal values have none and something else bounds the mean."""
+    if not required and len(differences) and bool(np.all(differences == differences[0])):
+        return None
+    if clusters is None:
+        return t_interval(differences, alpha=alpha)
+    return cluster_t(differences, clusters, alpha=alpha)
+
+
+def _both_ways(
+    differences: NDArray[np.float64], plain: Interval | None, alpha: float, reach: float | None
+) -> tuple[Interval, Interval]:
+    """The interval of the mean and that of its negative, whose `p_negative` is the other side's p-value."""
+    turned = None if plain is None else _turned(plain)
+    if reach is None:
+        if plain is None or turned is None:
+            raise UndefinedError("all differences are equal, so their spread is unknown")
+        return plain, turned
+    return (
+        widen_for_unseen(differences, plain, alpha=alpha, floor=-reach, ceiling=reach),
+        widen_for_unseen(-differences, turned, alpha=alpha, floor=-reach, ceiling=reach),
+    )
+
+
+def _turned(interval: Interval) -> Interval:
+    """The interval of the negative mean."""
+    return Interval(
+        estimate=-interval.estimate,
+        lower=-interval.upper,
+        upper=-interval.lower,
+        alpha=interval.alpha,
+        method=interval.method,
+        p_negative=_p_above(interval, 0.0),
+        standard_error=interval.standard_error,
+        df=interval.df,
+    )
+
+
+def _p_equivalent(interval: Interval, margin: float) -> float:
+    return max(_p_above(interval, -margin), _p_above(_turned(interval), -margin))
+
+
+def _p_above(interval: Interval, limit: float) -> float:
+    """One-sided p-value against "the mean is `limit` or less"."""
+    if interval.standard_error is None or interval.df is None:
+        raise UndefinedError(f"{interval.method} has no standard error")
+    return float(special.stdtr(interval.df, (limit - interval.estimate) / interval.standard_error))
