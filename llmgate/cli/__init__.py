@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.anchors import anchors_group
 from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
+from llmgate.cli.decide import decide, show_decision
 from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
+from llmgate.cli.judge import judge_group
 from llmgate.cli.labels import labels_group
 from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
@@ -20,10 +23,9 @@ from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision import Decision
     from llmgate.session.settings import Settings
 
-__all__ = ["main"]
+__all__ = ["UsageError", "main"]
 
 
 MAIN_HELP = """A release gate for language models.
@@ -97,82 +99,6 @@ def out_folder(settings: Settings) -> Path:
     from llmgate.session.folder import default_out
 
     return Path(settings.out) if settings.out else default_out()
-
-
-@main.command(epilog=EXIT_CODES)
-@click.argument("candidate", required=False, type=PATH)
-@click.argument("baseline", required=False, type=PATH)
-@click.option(
-    "--candidate", "candidate_table", type=PATH, metavar="FILE", help="Score table of the candidate (JSON Lines)."
-)
-@click.option(
-    "--baseline", "baseline_table", type=PATH, metavar="FILE", help="Score table of the champion (JSON Lines)."
-)
-@click.option("--margin", type=float, metavar="M", help="Non-inferiority margin for score tables, e.g. 0.03.")
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="One-sided error rate for score tables.")
-@click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides the one in the record.")
-@click.option(
-    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
-)
-@click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
-def decide(
-    candidate: Path | None,
-    baseline: Path | None,
-    *,
-    candidate_table: Path | None,
-    baseline_table: Path | None,
-    margin: float | None,
-    alpha: float,
-    policy: Path | None,
-    labels: tuple[Path, ...],
-    allow_inconclusive: bool,
-    as_json: bool,
-) -> None:
-    r"""Take the decision again from records, without a model.
-
-    CANDIDATE and BASELINE are folders of runs; without BASELINE the absolute thresholds (min:) decide. Or compare
-    plain score tables with rows {"item_id", "score", "cluster"?}:
-
-    \b
-      llmgate decide --candidate a.jsonl --baseline b.jsonl --margin 0.03 --json
-    """
-    from llmgate.gate.verdict import decision_to_json
-    from llmgate.session.outcome import decide_folders, decide_score_tables
-
-    if candidate_table or baseline_table:
-        if candidate or not (candidate_table and baseline_table):
-            raise UsageError(
-                "score tables come in pairs, and not together with run folders",
-                fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
-            )
-        if labels:
-            raise UsageError("--labels is for runs", fix="Name the folders of two runs")
-        decision = decide_score_tables(candidate_table, baseline_table, margin=margin, alpha=alpha)
-    elif candidate is None:
-        raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
-    elif margin is not None:
-        raise UsageError("--margin is for score tables", fix="Runs carry their margins: override them with --policy")
-    else:
-        decision = decide_folders(
-            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, labels=labels
-        )
-    if as_json:
-        click.echo(decision_to_json(decision), nl=False)
-    else:
-        show_decision(decision)
-    sys.exit(decision.exit_code)
-
-
-def show_decision(decision: Decision) -> None:
-    """Print a line per metric, the problems, and the sentence last."""
-    from llmgate.report.terminal import decision_lines
-
-    colours = {"good": "green", "bad": "red", "warn": "yellow"}
-    *lines, sentence = decision_lines(decision)
-    for text, style in lines:
-        click.secho(text, fg=colours[style])
-    click.secho(sentence[0], fg=colours[sentence[1]], bold=True)
 
 
 @main.command()
@@ -279,7 +205,10 @@ def demo(folder: Path) -> None:
 
 main.add_command(calibrate)
 main.add_command(dataset_group)
+main.add_command(decide)
 main.add_command(lock)
 main.add_command(import_)
+main.add_command(judge_group)
 main.add_command(labels_group)
+main.add_command(anchors_group)
 main.add_command(schema)

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from llmgate.cli.frame import PATH, Command
+from llmgate.cli.frame import PATH, Command, visible_text
 from llmgate.errors import EXIT_FAIL
 
 __all__ = ["calibrate"]
 
 
 @click.command("calibrate", cls=Command)
+@click.argument("folder", required=False, type=PATH)
 @click.option("--out", type=PATH, default=Path("calibration"), show_default=True, help="Folder for the results.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
-@click.option("--quick", is_flag=True, help="A tenth of the data sets: for a look, not for a release.")
-def calibrate(*, out: Path, seed: int, quick: bool) -> None:
-    """Measure how often the gate errs, on results whose truth is known.
+@click.option("--quick", is_flag=True, help="About a tenth of the data sets: for a look, not for a release.")
+@click.option("--jobs", type=int, metavar="N", help="Processes [default: one per core, one with --quick].")
+def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: int | None) -> None:
+    r"""Measure how often the gate errs, on results whose truth is known.
+
+    Results are simulated; with FOLDER they are also drawn from real ones, of which it holds NAME.jsonl or
+    NAME.jsonl.gz with a row per item and system:
+
+    \b
+      {"item_id": "q-17", "system": "model-a", "score": 1, "cluster": null}
 
     Writes calibration.md and calibration.json into --out. Exits with 0 if every figure that a release must show is
     shown, with 1 and the names of those that are not.
     """
     from llmgate.report.calibration import calibration_lines
-    from llmgate.session.calibrate import Effort, write_calibration
+    from llmgate.session.calibrate import Effort, RealData, read_folder, write_calibration
     from llmgate.session.calibrate import calibrate as measure
     from llmgate.session.progress import LineProgress
 
-    found = measure(effort=Effort.of(quick=quick), seed=seed, progress=LineProgress())
-    words = ["llmgate calibrate", *(["--quick"] if quick else []), f"--seed {seed}"]
-    files = write_calibration(found, out, command=" ".join(words))
+    progress = LineProgress()
+    if folder is not None:
+        progress.stage(f"reading {visible_text(str(folder))}")
+    data = RealData() if folder is None else read_folder(folder)
+    processes = jobs if jobs is not None else 1 if quick or folder is None else os.cpu_count() or 1
+    found = measure(data, effort=Effort.of(quick=quick), seed=seed, progress=progress, jobs=processes)
+    words = ["llmgate calibrate", *([str(folder)] if folder else []), *(["--quick"] if quick else []), f"--seed {seed}"]
+    files = write_calibration(found, data, out, command=" ".join(words))
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
     for text, style in calibration_lines(found):
         click.secho(text, fg=colours.get(style), bold=style == "strong")

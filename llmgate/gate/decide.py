@@ -26,11 +26,13 @@ from typing import TYPE_CHECKING
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
@@ -75,12 +77,17 @@ def decide(
     """
     matches = Matches()
     looks = looks or {}
+    drifts = drifts_of(candidate, champion)
     measured = [
-        hold_to_admission(
-            measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
-            if one.suite in looks
-            else measure(one, candidate, champion, matches),
-            candidate,
+        hold_to_anchors(
+            hold_to_admission(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+            ),
+            drifts,
+            champion is not None,
         )
         for one in policy.metrics
     ]
@@ -107,6 +114,8 @@ def decide(
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
         looks=seen,
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,

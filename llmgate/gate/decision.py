@@ -7,19 +7,12 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.anchored import JudgeDrift
+from llmgate.gate.looked import LookDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
+from llmgate.record.traits import Trait
 
-__all__ = [
-    "Decision",
-    "Flip",
-    "LookBounds",
-    "LookDecision",
-    "MetricDecision",
-    "Problem",
-    "SliceDecision",
-    "Verdict",
-    "WaiverUse",
-]
+__all__ = ["Decision", "Flip", "MetricDecision", "OutputDrift", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
 
 
 class Verdict(StrEnum):
@@ -81,6 +74,9 @@ class MetricDecision:
         errors: expected − evaluated.
         better: Pairs in which the candidate scored higher.
         worse: Pairs in which the candidate scored lower.
+        se: Standard error of delta over independent pairs; descriptive, whatever the method.
+        se_clustered: The same with whole clusters as the unit; None where no two cases share one.
+        clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
         pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
@@ -88,6 +84,8 @@ class MetricDecision:
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        two_sided: Whether a change in either direction is a loss. `delta`, `lower`, `upper` and `margin` are then
+            relative changes (0.04 is 4 % more), and p_worse is two-sided, of "nothing changed".
         judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
         labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
             (PPI++); if not, those of a judged metric are about what the judge says.
@@ -116,12 +114,16 @@ class MetricDecision:
     errors: int
     better: int = 0
     worse: int = 0
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    two_sided: bool = False
     judged: bool = False
     labels: int = 0
     labels_digest: str = ""
@@ -176,62 +178,44 @@ class SliceDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LookBounds:
-    """What a gating metric's statistic has to reach at each of its looks.
-
-    Attributes:
-        metric: Metric name.
-        alpha: One-sided error rate over all looks.
-        fractions: Shares of its cases that the looks see.
-        z: The bounds, on the scale of a standard normal.
-        looks: Which looks of the suite these are, counted from 1.
-    """
-
-    metric: str
-    alpha: float
-    fractions: tuple[float, ...]
-    z: tuple[float, ...]
-    looks: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookDecision:
-    """The look at which a suite was decided that could have stopped early.
+class OutputDrift:
+    """One trait of the answers, beside the champion's.
 
     Attributes:
         suite: Suite name.
-        look: Which one, counted from 1.
-        seed: Decided the order of the cases.
-        cases: How many cases each look sees; the last one all.
-        reserve: How many of them were only to be asked if the others did not decide.
-        saved: Generations that were never begun; 0 unless the stop is confirmed.
-        stopped: Whether the run ended here.
-        reason: What was decided at the look; empty if nothing was, so that a stop is not confirmed.
-        bounds: Of every gating metric.
+        trait: Which.
+        role: Whether it gates; then it is among the metrics too, with its verdict.
+        verdict: That verdict, None where it does not gate.
+        champion: Share of answers with the trait, or their geometric mean length in characters; None where unknown,
+            and for embeddings.
+        candidate: The same.
+        change: candidate − champion; of lengths the relative change; of embeddings the energy distance of vectors of
+            length 1.
+        lower: One-sided (1−α) lower bound of the change, None for embeddings.
+        upper: The same above.
+        usual: The energy distance that an unchanged model would have, None but for embeddings.
+        p: Two-sided p-value of "nothing changed".
+        changed: Pairs whose answers differ in the trait.
+        evaluated: Pairs that both sides have.
+        expected: Pairs that there should be.
+        why: Why pairs are missing, or what else is to be known.
     """
 
     suite: str
-    look: int
-    seed: int
-    cases: tuple[int, ...]
-    reserve: int = 0
-    saved: int = 0
-    stopped: bool = False
-    reason: str = ""
-    bounds: tuple[LookBounds, ...] = ()
-
-    @property
-    def sentence(self) -> str:
-        """`suite stopped at look 3 of 5: 430 of 1,000 cases asked, 570 generations saved.`, or how it went on."""
-        at = f"look {self.look} of {len(self.cases)}"
-        asked = f"{self.cases[self.look - 1]:,} of {self.cases[-1]:,} cases asked"
-        if self.stopped and not self.reason:
-            return f"{self.suite} stopped at {at}, which its results do not explain: {asked}."
-        if self.stopped:
-            return f"{self.suite} stopped at {at}: {asked}, {self.saved:,} generations saved."
-        if self.reserve and len(self.cases) > 1:
-            return f"{self.suite} was extended from {self.cases[-2]:,} to {self.cases[-1]:,} cases, as planned."
-        return f"{self.suite} went on to {at}: all {self.cases[-1]:,} cases asked."
+    trait: Trait
+    role: Role
+    verdict: Verdict | None = None
+    champion: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    usual: float | None = None
+    p: float | None = None
+    changed: int = 0
+    evaluated: int = 0
+    expected: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +253,8 @@ class Decision:
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
         looks: The suites that could stop early.
+        outputs: How the answers' traits compare with the champion's.
+        drifts: What became of judges' anchors, on each side that had them.
     """
 
     verdict: Verdict
@@ -281,6 +267,8 @@ class Decision:
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
     looks: tuple[LookDecision, ...] = ()
+    outputs: tuple[OutputDrift, ...] = ()
+    drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.anchored import JudgeDrift, drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
+from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
@@ -32,12 +34,15 @@ class Evidence:
     """What one side of a decision brings.
 
     Attributes:
-        tables: One per metric of the policy.
+        tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        readings: The versions of the rules by which traits of answers were read.
+        embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
     """
 
@@ -46,7 +51,10 @@ class Evidence:
     problems: tuple[Problem, ...] = ()
     run: str = ""
     digest: str = ""
+    readings: frozenset[int] = frozenset()
+    embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
@@ -70,7 +78,7 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
     only = only or {}
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
-    for metric in policy.metrics:
+    for metric in (*policy.metrics, *watched(policy)):
         asked = only.get(metric.suite)
         cases = [case for case in record.cases if feeds(case, metric) and (asked is None or case.case in asked)]
         key = (metric.suite, *(case.case for case in cases))
@@ -82,6 +90,9 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        readings=readings_of(record),
+        embedded=embedded_answers(record, policy),
+        drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
@@ -117,6 +128,8 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 
 def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
     """Whether a case has asserts of a metric."""
+    if metric.trait is not None:
+        return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -145,7 +158,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case.threshold))
+            scores.append(_answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -155,11 +168,13 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+def _answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)
-    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, threshold)
+    if metric.trait is not None:
+        return trait_score(result, case, metric.trait)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, case.threshold)
 
 
 def _why_unanswered(result: CaseResult | None) -> str:

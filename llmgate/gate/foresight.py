@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from llmgate.gate.wording import count, percent
+from llmgate.stats import special
 from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import MetricDecision, Problem, Verdict
+from llmgate.gate.length import length_limits
 from llmgate.gate.wording import count, name_some, one_line, percent, points, share, verb
 from llmgate.record.policy import Direction
 
@@ -111,6 +112,9 @@ def _room(metric: MetricDecision) -> float:
     """How far the lower bound is from its limit, as a share of what there is to lose."""
     if metric.lower is None:
         return -math.inf
+    if metric.two_sided and metric.upper is not None and metric.margin is not None:
+        shortest, longest = length_limits(metric.margin)
+        return min((metric.lower - shortest) / -shortest, (longest - metric.upper) / longest)
     if metric.margin is not None:
         return (metric.lower + metric.margin) / metric.margin
     if metric.max is not None and metric.upper is not None:
@@ -132,6 +136,8 @@ def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDeci
 
 
 def _details(metric: MetricDecision) -> list[str]:
+    if metric.two_sided:
+        return []
     details = []
     if metric.reference == "champion":
         details.append(_changes(metric))

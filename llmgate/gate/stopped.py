@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import PolicyError
 from llmgate.gate.comparable import check_comparable
-from llmgate.gate.decision import LookBounds, LookDecision, Problem
+from llmgate.gate.decision import Problem
 from llmgate.gate.evidence import feeds, gather
 from llmgate.gate.judging import hold_to_admission
+from llmgate.gate.looked import LookBounds, LookDecision
 from llmgate.gate.lookpoint import LookPoint, look_point
 from llmgate.gate.looks import measure_at, settled
 from llmgate.gate.pairing import Matches

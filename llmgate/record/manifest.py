@@ -99,6 +99,8 @@ class Manifest:
     """What was named as proof that judges may gate."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
+    anchors: str = ""
+    """SHA-256 over the file of anchors that judges have to judge again, "" for none."""
     suites: tuple[SuiteIdentity, ...]
     cases_digest: str
     policy: Policy

@@ -5,6 +5,7 @@ cases.jsonl         every case that must be answered
 journal.jsonl       what happened, append-only
 serving-NAME.json   raw timings of serving measurements
 canaries.json       what judges said about answers that no judge should let pass
+anchors.json        what judges say now about answers that they judged before
 seal.json           digests of all of these; written last
 """
 
@@ -20,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor, first_problem, lines_of, read_journal
 from llmgate.record.manifest import RECORD_MAJOR, Manifest
-from llmgate.record.schema import CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
+from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
 from llmgate.record.serving import ServingTrace
 
 if TYPE_CHECKING:
@@ -47,11 +48,13 @@ CASES_NAME: Final = "cases.jsonl"
 SEAL_NAME: Final = "seal.json"
 SERVING_GLOB: Final = "serving-*.json"
 TRIALS_NAME: Final = "canaries.json"
+ANCHORS_NAME: Final = "anchors.json"
 
 MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
 CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
 SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
 TRIALS: Final[TypeAdapter[tuple[JudgeTrial, ...]]] = TypeAdapter(tuple[JudgeTrial, ...])
+ANCHORS: Final[TypeAdapter[AnchorCheck]] = TypeAdapter(AnchorCheck)
 SEAL: Final[TypeAdapter[Seal]] = TypeAdapter(Seal)
 
 T = TypeVar("T")
@@ -83,8 +86,13 @@ def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) ->
 
 
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
-    """What cases without special messages leave out, so that the digests of older records still hold."""
-    return {"messages": {"__all__": {"wire"}}} if all(one.wire is None for one in case.messages) else None
+    """What cases without special messages or traits leave out, so that the digests of older records still hold."""
+    unsaid: dict[str, Any] = {}
+    if all(one.wire is None for one in case.messages):
+        unsaid["messages"] = {"__all__": {"wire"}}
+    if case.traits is None:
+        unsaid["traits"] = True
+    return unsaid or None
 
 
 def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:
@@ -237,6 +245,14 @@ class RunDir:
         """What judges said about canaries so far."""
         return read_trials(self.path)
 
+    def add_anchors(self, anchors: AnchorCheck) -> None:
+        """Record what judges say now about answers that they judged before."""
+        write_atomic(self.path / ANCHORS_NAME, self._journal.redact(ANCHORS.dump_json(anchors)))
+
+    def anchors(self) -> AnchorCheck | None:
+        """What judges said about anchors so far."""
+        return read_anchor_check(self.path)
+
     def seal(self, *, sealed_at: str) -> Record:
         """Close the journal and mark the record complete.
 
@@ -316,6 +332,7 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         results=checked_results(path, cases, seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
         trials=read_trials(path),
+        anchors=read_anchor_check(path),
         seal=seal,
         path=str(path),
     )
@@ -359,13 +376,18 @@ def check_seal(path: Path, seal: Seal) -> None:
 
 def optional_files(path: Path) -> list[Path]:
     """The files that a record may have or not."""
-    trials = path / TRIALS_NAME
-    return [*path.glob(SERVING_GLOB), *([trials] if trials.exists() else [])]
+    named = [path / TRIALS_NAME, path / ANCHORS_NAME]
+    return [*path.glob(SERVING_GLOB), *(file for file in named if file.exists())]
 
 
 def read_trials(path: Path) -> tuple[JudgeTrial, ...]:
     """What judges said about canaries, empty where none were tried."""
     return read_file(path / TRIALS_NAME, TRIALS) if (path / TRIALS_NAME).exists() else ()
+
+
+def read_anchor_check(path: Path) -> AnchorCheck | None:
+    """What judges said about anchors, None where there were none."""
+    return read_file(path / ANCHORS_NAME, ANCHORS) if (path / ANCHORS_NAME).exists() else None
 
 
 def file_digest(path: Path) -> str:

@@ -36,6 +36,7 @@ class AnswerItem:
         prompt: What it answers.
         variables: Columns for the assert's templates.
         cluster: Items that are not independent of each other share it.
+        stratum: The part of the items that it belongs to.
     """
 
     id: str
@@ -44,6 +45,7 @@ class AnswerItem:
     prompt: str = ""
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
+    stratum: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,9 @@ class PairItem:
         output_2: Another answer.
         human: Each person's vote: 1 or 2 for that answer, 0 for a tie, None where one gave none.
         prompt: What both answer.
+        variables: Columns for the criterion's templates.
         cluster: Items that are not independent of each other share it.
+        stratum: The part of the items that it belongs to.
     """
 
     id: str
@@ -77,7 +81,9 @@ class PairItem:
     output_2: str
     human: tuple[int | None, ...]
     prompt: str = ""
+    variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
+    stratum: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from llmgate import __version__
-from llmgate.errors import UsageError
-from llmgate.gate.calibration import Calibration
+from llmgate.errors import CannotRunError, UsageError
+from llmgate.gate.calibration import FIVE_POINTS, Calibration
+from llmgate.gate.comparisons import choose
+from llmgate.gate.resampled import Sampling, real_losses, resample
 from llmgate.gate.simulated import DESIGNS, simulate
+from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.rundir import write_atomic
 from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
 from llmgate.session.manifest import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from llmgate.gate.calibration import Row
+    from llmgate.gate.resampled import Pair
     from llmgate.gate.simulated import Design
     from llmgate.session.progress import Progress
 
-__all__ = ["MARGIN", "Effort", "calibrate", "write_calibration"]
+    Job = partial[tuple[Row, ...]]
+
+__all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
 
 MARGIN: Final = 0.03
+SIZES: Final = (100, 300, 1000)
+NEARLY: Final = 0.9
+"""Share of a size that two systems have to share: 299 items stand for 300."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,57 +47,118 @@ class Effort:
     """How much is drawn.
 
     Attributes:
-        repetitions: Data sets per figure.
+        repetitions: Data sets per figure, simulated or of right-or-wrong results.
+        graded: Data sets per figure of graded results, where the gate may resample.
+        clustered: Data sets per figure of whole clusters, where it mostly does.
+        comparisons: Most pairs of systems of a data set.
+        clustered_comparisons: The same where whole clusters are drawn.
         quick: Whether that is less than a release publishes.
     """
 
     repetitions: int = 20_000
+    graded: int = 10_000
+    clustered: int = 5_000
+    comparisons: int = 200
+    clustered_comparisons: int = 50
     quick: bool = False
 
     @classmethod
     def of(cls, *, quick: bool) -> Effort:
-        """A release's, or a tenth of it."""
-        return cls(repetitions=2_000, quick=True) if quick else cls()
+        """A release's, or about a tenth of it."""
+        if not quick:
+            return cls()
+        return cls(repetitions=2_000, graded=1_000, clustered=500, comparisons=50, clustered_comparisons=25, quick=True)
 
 
-def calibrate(*, effort: Effort, seed: int, progress: Progress) -> Calibration:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealData:
+    """Paired results that were read.
+
+    Attributes:
+        sets: In the order of their names.
+        notes: Files that hold something else.
+    """
+
+    sets: tuple[Results, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_folder(folder: Path) -> RealData:
+    """Read every file of paired results in a folder.
+
+    Args:
+        folder: Holds `NAME.jsonl` or `NAME.jsonl.gz` with rows `{"item_id", "system", "score", "cluster"}`.
+
+    Raises:
+        UsageError: If there is no such folder, no such file in it, or two of one name.
+        RecordError: If a file is broken.
+    """
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=str(folder), fix="Name a folder with paired results")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and results_name(path) is not None)
+    found = [path for path in files if is_results(path)]
+    if not found:
+        raise UsageError(
+            "no file with paired results",
+            where=str(folder),
+            fix='Write NAME.jsonl with rows {"item_id": "…", "system": "…", "score": 1, "cluster": null}',
+        )
+    names = [results_name(path) for path in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two files are called {twice}", where=str(folder), fix="Keep one of them")
+    return RealData(
+        sets=tuple(load_results(path) for path in found),
+        notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in found),
+    )
+
+
+def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, jobs: int = 1) -> Calibration:
     """Measure how often the gate errs.
 
     Every row has its own source of random numbers, derived from the seed and its place: the same seed and data give
-    the same figures, whatever else is measured.
+    the same figures, on any number of processes.
 
     Args:
+        data: Real results; simulated ones are always measured.
         effort: How much is drawn.
         seed: Not negative.
         progress: Told of every row.
+        jobs: Processes; 1 for this one.
 
     Raises:
-        UsageError: If the seed is negative.
+        UsageError: If the seed is negative or there is no process.
+        CannotRunError: If a process was killed.
     """
     if seed < 0:
         raise UsageError(f"the seed is {seed}", where="--seed", fix="Give a whole number that is not negative")
-    jobs = list(_simulations(effort))
-    progress.stage(f"measuring {len(jobs)} designs, {effort.repetitions:,} data sets per figure")
-    rows: list[Row] = []
-    for done, (job, source) in enumerate(zip(jobs, np.random.SeedSequence(seed).spawn(len(jobs)), strict=True)):
-        progress.count("designs", done, len(jobs))
-        rows += job(np.random.default_rng(source))
-    progress.count("designs", len(jobs), len(jobs))
+    if jobs < 1:
+        raise UsageError(f"{jobs} processes measure nothing", where="--jobs", fix="Give 1 or more")
+    choosing, drawing = np.random.SeedSequence(seed).spawn(2)
+    planned = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
+    notes = list(data.notes)
+    for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
+        planned += _real(results, effort, np.random.default_rng(source), notes)
+    progress.stage(f"measuring {len(planned)} designs")
+    work = [partial(job, source) for job, source in zip(planned, drawing.spawn(len(planned)), strict=True)]
+    rows = _carry_out(work, jobs, progress)
     return Calibration(
         seed=seed,
         repetitions=effort.repetitions,
         quick=effort.quick,
         margin=MARGIN,
         alpha=DEFAULT_ALPHA,
-        rows=tuple(rows),
+        rows=tuple(row for found in rows for row in found),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def write_calibration(calibration: Calibration, out: Path, *, command: str) -> tuple[Path, ...]:
+def write_calibration(calibration: Calibration, data: RealData, out: Path, *, command: str) -> tuple[Path, ...]:
     """Write calibration.md and calibration.json.
 
     Args:
         calibration: What was found.
+        data: On what.
         out: A folder; made if it is not there.
         command: The command line, for whoever wants the same figures.
 
@@ -96,7 +169,12 @@ def write_calibration(calibration: Calibration, out: Path, *, command: str) -> t
         UsageError: If the folder cannot be made.
         RecordError: If a file cannot be written.
     """
-    origin = Origin(version=__version__, command=command, created_at=timestamp())
+    origin = Origin(
+        version=__version__,
+        command=command,
+        created_at=timestamp(),
+        data=tuple((results.name, results.sha256) for results in data.sets),
+    )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,10 +190,56 @@ def write_calibration(calibration: Calibration, out: Path, *, command: str) -> t
     return tuple(out / name for name in contents)
 
 
-def _simulations(effort: Effort) -> Iterator[Callable[[np.random.Generator], tuple[Row, ...]]]:
-    for design in DESIGNS:
-        yield partial(_simulate, design, effort.repetitions)
+def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
+    if jobs == 1:
+        return list(_counted((job() for job in work), len(work), progress))
+    try:
+        # Spawned, not forked: the caller may have threads.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            return list(
+                _counted((future.result() for future in [pool.submit(job) for job in work]), len(work), progress)
+            )
+    except BrokenProcessPool as error:
+        raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
 
 
-def _simulate(design: Design, repetitions: int, rng: np.random.Generator) -> tuple[Row, ...]:
+def _counted(found: Iterator[tuple[Row, ...]], total: int, progress: Progress) -> Iterator[tuple[Row, ...]]:
+    progress.count("designs", 0, total)
+    for done, rows in enumerate(found, start=1):
+        progress.count("designs", done, total)
+        yield rows
+
+
+def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
+    chosen = choose(results, loss=max(MARGIN, FIVE_POINTS), most=effort.comparisons, rng=rng)
+    notes += chosen.notes
+    if not chosen.pairs:
+        notes.append(f"{results.name}: it has no two systems that can be compared")
+        return
+    binary = all(pair.binary for pair in chosen.pairs)
+    kind, repetitions = ("right or wrong", effort.repetitions) if binary else ("graded", effort.graded)
+    # Labels are swapped item by item here, so that the items are independent whatever cluster they are in.
+    alone = [replace(pair, clusters=None) for pair in chosen.pairs]
+    for size in SIZES:
+        pairs = [pair for pair in alone if len(pair.first) >= NEARLY * size]
+        if pairs:
+            yield partial(
+                _resample, pairs, Sampling(source=results.name, scores=kind, size=size, repetitions=repetitions)
+            )
+    if results.clusters is not None:
+        fewer = choose(results, loss=max(MARGIN, FIVE_POINTS), most=effort.clustered_comparisons, rng=rng)
+        scores = f"{kind}, whole clusters"
+        sampling = Sampling(source=results.name, scores=scores, size=None, repetitions=effort.clustered)
+        yield partial(_resample, fewer.pairs, sampling)
+
+
+def _simulate(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+    rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
+
+
+def _resample(pairs: Sequence[Pair], sampling: Sampling, source: np.random.SeedSequence) -> tuple[Row, ...]:
+    rng = np.random.default_rng(source)
+    planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
+    real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)
+    return planted if real is None else (*planted, real)

@@ -15,6 +15,7 @@ from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Gen
 from llmgate.score.case import judge_case, score_case
 from llmgate.score.check import CheckContext
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
+from llmgate.score.traits import read_traits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "embedder", "generate_answers", "judge_answers"]
+__all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
 
 NEED_LOGPROBS: Final = frozenset({"perplexity", "perplexity-score"})
 
@@ -140,12 +141,14 @@ def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: 
     """Apply the checks that ask no model."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
+    context = context_of(case, answer)
     return CaseResult(
         key=key,
         answer=answer,
-        checks=score_case(case.asserts, context_of(case, answer), vocabulary),
+        checks=score_case(case.asserts, context, vocabulary),
         judged=not any(map(vocabulary.defers, case.asserts)),
         threshold=case.planned.threshold,
+        traits=read_traits(context),
     )
 
 

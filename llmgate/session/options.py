@@ -110,6 +110,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help='Judges that suites name, e.g. for a panel: "strict=http://a:8001 kind=some-model@http://b:8002".',
     ),
     Option(
+        name="judge-anchors",
+        metavar="FILE",
+        help="Answers with stored verdicts, which the judge is asked about again: see `llmgate anchors freeze`.",
+    ),
+    Option(
         name="judge-admission",
         metavar="FILE ...",
         default="",

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
-from llmgate.gate.decide import decide_records, decide_tables
+from llmgate.gate.decide import decide_records
 from llmgate.record.labelsfile import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.rundir import load_record, write_atomic
-from llmgate.record.tables import load_score_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,6 @@ __all__ = [
     "Baseline",
     "decide_folders",
     "decide_run",
-    "decide_score_tables",
     "note_baseline",
     "noted_baseline",
     "resolve_baseline",
@@ -163,19 +161,3 @@ def chosen_policy(manifest: Manifest, path: Path | None) -> Policy:
     from llmgate.suite.policyfile import override_policy  # noqa: PLC0415
 
     return override_policy(manifest.policy, str(path))
-
-
-def decide_score_tables(candidate: Path, champion: Path, *, margin: float | None, alpha: float) -> Decision:
-    """Decide on two plain score tables.
-
-    Args:
-        candidate: JSON Lines with rows `{"item_id", "score", "cluster"?}`.
-        champion: The same for the champion.
-        margin: Non-inferiority margin as a fraction; None for the default.
-        alpha: One-sided error rate.
-
-    Raises:
-        RecordError: If a table cannot be read.
-        PolicyError: If margin or alpha is impossible.
-    """
-    return decide_tables(load_score_table(candidate), load_score_table(champion), margin=margin, alpha=alpha)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
+from llmgate.record.traits import Trait
+from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from llmgate.score.check import Need
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
 
@@ -58,8 +59,18 @@ class Plan:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What asserts have to ask."""
+        """What asserts have to ask, and what the traits that are compared need."""
+        return self.asserted | {Need.EMBEDDINGS} if self.embedded else self.asserted
+
+    @property
+    def asserted(self) -> frozenset[Need]:
+        """What asserts alone have to ask."""
         return frozenset(need for spec in self.asserts for need in self.vocabulary.asks(spec))
+
+    @property
+    def embedded(self) -> frozenset[str]:
+        """The suites whose answers are embedded, so that their distance can be shown."""
+        return frozenset(one.suite for one in self.policy.watched if one.trait is Trait.EMBEDDINGS)
 
     @property
     def judged(self) -> frozenset[str]:
@@ -168,6 +179,7 @@ def make_plan(
             default=DEFAULT_SLICE_ALPHA,
         ),
         waivers=tuple(one for planned in suites for one in planned.suite.waivers),
+        watched=tuple(one for planned in suites for one in planned.suite.watched),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)

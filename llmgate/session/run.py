@@ -13,12 +13,14 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.admissions import check_judges
+from llmgate.session.anchors import anchors_wait, judge_anchors
 from llmgate.session.canaries import try_judges
 from llmgate.session.enough import make_looking
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
 from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.outputs import embed_answers
 from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -61,11 +63,12 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             looks = make_looking(settings, planned, run, out, progress=progress)
             run_async(ask_and_bench(settings, planned, run, target, looking=looks, progress=progress), progress)
         place = judge_place(settings)
-        if place and run.manifest.judge and waits_for_judge(run):
+        if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
                 run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
+        run_async(embed_answers(settings, planned, run, progress=progress), progress)
         progress.stage("sealing the record")
         return run.seal(sealed_at=timestamp())
 
@@ -146,6 +149,7 @@ async def ask_and_bench(
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)
+            await judge_anchors(run, settings, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -167,6 +171,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
         await judge_answers(run, plan, models, progress=progress)
         await try_judges(run, plan, models, progress=progress)
+        await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

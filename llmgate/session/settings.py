@@ -42,6 +42,7 @@ class Settings:
     judge_name: str | None
     judge_api_key_env: str
     judges: Mapping[str, tuple[str, str]]
+    judge_anchors: str | None
     judge_admission: tuple[str, ...]
     embed_endpoint: str | None
     embed_name: str | None

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from scipy import special
-
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 
 if TYPE_CHECKING:
     from typing import Literal

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.bootstrap import bootstrap_means, corrected_level, corrected_p, order_statistic
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.sums import total

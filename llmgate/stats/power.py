@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
 from llmgate.stats.proportion import PairedCounts, tango_z
 from llmgate.stats.unseen import unseen_share
@@ -134,8 +134,8 @@ def t_chances(
     s = standard_error * spread
     passing = np.maximum(float(special.stdtrit(df, 1.0 - alpha)) * s - margin, least)
     losing = np.minimum(-float(special.stdtrit(df, 1.0 - failing)) * s, most)
-    passed = float(np.sum(weights * special.ndtr((delta - passing) / standard_error)))
-    failed = float(np.sum(weights * special.ndtr((np.minimum(losing, passing) - delta) / standard_error)))
+    passed = float(np.sum(weights * special.ndtr_each((delta - passing) / standard_error)))
+    failed = float(np.sum(weights * special.ndtr_each((np.minimum(losing, passing) - delta) / standard_error)))
     return Chances(passed=min(1.0, passed), failed=min(1.0, failed))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import special
-
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 
 __all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z", "wilson"]

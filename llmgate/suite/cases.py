@@ -14,6 +14,7 @@ from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.driftpart import case_traits, check_formats
 from llmgate.suite.gates import fed_metrics
 from llmgate.suite.leakage import Leak, find_leaks
 from llmgate.suite.messages import Asked, make_asker
@@ -124,6 +125,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
+    check_formats(suite.metrics, [case.planned for case in cases], suite.gates.where_drift("schema"))
     looks = planned_looks(suite, cases)
     return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings, looks=looks)
 
@@ -191,6 +193,7 @@ def plan_case(
             metrics=fed_metrics(test.asserts) if own else None,
             threshold=test.threshold,
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
+            traits=case_traits(test.asserts),
         ),
         body=body,
         variables=variables,

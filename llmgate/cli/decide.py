@@ -1,0 +1,168 @@
+"""`llmgate decide`: on runs, or on the results of any other harness."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmgate.cli.frame import EXIT_CODES, PATH, Command
+from llmgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmgate.gate.decision import Decision
+    from llmgate.session.results import Question
+
+__all__ = ["decide", "show_decision"]
+
+DEFAULT_ALPHA = 0.05
+
+HELP = r"""Take a decision without a model: on runs, or on results of any harness.
+
+CANDIDATE and BASELINE are folders of runs; without BASELINE the absolute thresholds (min:) decide. Or compare two
+files of scores - JSON Lines, CSV or Parquet, plain or .gz - with the columns item_id, score and, where there are any,
+cluster, human and error:
+
+\b
+  llmgate decide --candidate a.jsonl --baseline b.jsonl --margin 0.03 --json
+  llmgate decide --candidate a.csv --baseline b.csv --id question --score exact_match --slice topic
+"""
+
+
+@click.command(cls=Command, epilog=EXIT_CODES, help=HELP)
+@click.argument("candidate", required=False, type=PATH)
+@click.argument("baseline", required=False, type=PATH)
+@click.option("--candidate", "candidate_table", type=PATH, metavar="FILE", help="Results of the candidate.")
+@click.option("--baseline", "baseline_table", type=PATH, metavar="FILE", help="Results of the champion.")
+@click.option("--margin", type=float, metavar="M", help="Non-inferiority margin for files of results, e.g. 0.03.")
+@click.option(
+    "--alpha", type=float, metavar="A", help=f"One-sided error rate for files of results. [default: {DEFAULT_ALPHA}]"
+)
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Metric that gates; several are all required.")
+@click.option("--id", "item", metavar="COLUMN", help="Column of the item's id. [default: item_id]")
+@click.option("--score", "scores", multiple=True, metavar="COLUMN", help="Column of scores. [default: score]")
+@click.option("--cluster", metavar="COLUMN", help="Column of the cluster key. [default: cluster, if there is one]")
+@click.option("--human", metavar="COLUMN", help="Column of people's scores. [default: human, if there is one]")
+@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Column whose values are looked into.")
+@click.option(
+    "--candidate-only", multiple=True, metavar="COLUMN=VALUE", help="Only these rows, where a file has several systems."
+)
+@click.option("--baseline-only", multiple=True, metavar="COLUMN=VALUE", help="The same for the champion's file.")
+@click.option("--format", "kind", metavar="NAME", help="Format of both files. [default: told from their content]")
+@click.option("--policy", type=PATH, metavar="FILE", help="Policy file that says which metrics gate, and how strictly.")
+@click.option(
+    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+)
+@click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
+def decide(
+    candidate: Path | None,
+    baseline: Path | None,
+    *,
+    candidate_table: Path | None,
+    baseline_table: Path | None,
+    policy: Path | None,
+    labels: tuple[Path, ...],
+    allow_inconclusive: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Take a decision without a model."""
+    if candidate_table or baseline_table:
+        if candidate or not (candidate_table and baseline_table):
+            raise UsageError(
+                "score tables come in pairs, and not together with run folders",
+                fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
+            )
+        if labels:
+            raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
+        from llmgate.session.results import decide_results
+
+        question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
+        decision = decide_results(candidate_table, baseline_table, question)
+    elif candidate is None:
+        raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
+    else:
+        refuse_table_options(options)
+        from llmgate.session.outcome import decide_folders
+
+        decision = decide_folders(
+            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, labels=labels
+        )
+    if as_json:
+        click.echo(json_of(decision, headline=candidate is None), nl=False)
+    else:
+        show_decision(decision)
+    sys.exit(decision.exit_code)
+
+
+def refuse_table_options(options: dict[str, Any]) -> None:
+    """Runs carry their own metrics, margins and slices."""
+    flags = {"scores": "score", "slices": "slice", "metrics": "metric", "item": "id", "kind": "format"}
+    for name, value in options.items():
+        if value:
+            flag = f"--{flags.get(name, name).replace('_', '-')}"
+            raise UsageError(f"{flag} is for score tables", fix="Runs carry their margins: override them with --policy")
+
+
+def question_from(options: dict[str, Any], *, policy: Path | None, allow_inconclusive: bool) -> Question:
+    """The options of files of results, checked."""
+    from llmgate.record.results.layout import Layout
+    from llmgate.session.results import Question
+
+    given = [name for name in ("margin", "alpha", "metrics") if options[name]]
+    if policy is not None and given:
+        raise UsageError(
+            f"--{given[0].removesuffix('s')} stands beside --policy", fix="Say it in the policy file, for each metric"
+        )
+    return Question(
+        layout=Layout(
+            item=options["item"],
+            scores=options["scores"],
+            cluster=options["cluster"],
+            human=options["human"],
+            slices=options["slices"],
+        ),
+        candidate_only=pairs_of(options["candidate_only"], "--candidate-only"),
+        baseline_only=pairs_of(options["baseline_only"], "--baseline-only"),
+        kind=options["kind"],
+        metrics=options["metrics"],
+        margin=options["margin"],
+        alpha=DEFAULT_ALPHA if options["alpha"] is None else options["alpha"],
+        policy=policy,
+        allow_inconclusive=allow_inconclusive,
+    )
+
+
+def pairs_of(given: tuple[str, ...], flag: str) -> tuple[tuple[str, str], ...]:
+    """COLUMN=VALUE, taken apart."""
+    parted = [text.partition("=") for text in given]
+    for (column, sign, _), text in zip(parted, given, strict=True):
+        if not (column and sign):
+            raise UsageError(f"{flag} is {text!r}", fix=f"Write {flag} COLUMN=VALUE")
+    return tuple((column, value) for column, _, value in parted)
+
+
+def json_of(decision: Decision, *, headline: bool) -> str:
+    """The decision as JSON, with the figures of a single metric on top."""
+    if headline:
+        from llmgate.gate.headline import decision_with_headline
+
+        return decision_with_headline(decision)
+    from llmgate.gate.verdict import decision_to_json
+
+    return decision_to_json(decision)
+
+
+def show_decision(decision: Decision) -> None:
+    """Print a line per metric, the problems, and the sentence last."""
+    from llmgate.report.terminal import decision_lines
+
+    colours = {"good": "green", "bad": "red", "warn": "yellow"}
+    *lines, sentence = decision_lines(decision)
+    for text, style in lines:
+        click.secho(text, fg=colours[style])
+    click.secho(sentence[0], fg=colours[sentence[1]], bold=True)

@@ -1,0 +1,8 @@
+"""Results of any evaluation harness as score tables: files are read here, and nothing is decided.
+
+layout      which column of a plain table means what
+source      a file's bytes, unpacked
+rows        rows of plain tables, one per item, every cell checked
+jsonl, csvtable, parquet    plain tables on disk
+load        a path → its results
+"""

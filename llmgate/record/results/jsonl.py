@@ -1,0 +1,69 @@
+"""Plain tables in JSON Lines, read without mercy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+from llmgate.errors import RecordError
+from llmgate.record.results.rows import Rows
+from llmgate.record.results.source import text_of
+
+if TYPE_CHECKING:
+    from llmgate.record.results.layout import Layout
+    from llmgate.record.results.source import Source
+    from llmgate.record.scores import ScoreTable
+
+__all__ = ["read_jsonl", "row_of"]
+
+
+def read_jsonl(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+    """Read one object per line; empty lines are skipped.
+
+    Raises:
+        RecordError: With file and line, for broken JSON, an unknown, missing or repeated key, and what `Rows` refuses.
+    """
+    rows = Rows(layout, suite=suite)
+    checked: set[tuple[str, ...]] = set()
+    for number, line in enumerate(text_of(source).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{source.path}:{number}"
+        row = row_of(line, where)
+        keys = tuple(row)
+        if keys not in checked:
+            layout.check(keys, where)
+            checked.add(keys)
+        rows.add(row, where)
+    return rows.tables(source.path)
+
+
+def row_of(line: str, where: str) -> dict[str, object]:
+    """One line as an object.
+
+    Raises:
+        RecordError: With the place.
+    """
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        row = dict(pairs)
+        if len(row) != len(pairs):
+            raise RecordError("a key occurs twice in one row", where=where, fix="Keep one of them")
+        return row
+
+    def refuse(constant: str) -> NoReturn:
+        raise RecordError(
+            f"{constant} is not a score", where=where, fix="Find out why it could not be scored; do not leave it out"
+        )
+
+    try:
+        row = json.loads(line, object_pairs_hook=unique, parse_constant=refuse)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}", where=where, fix="Write one JSON object per line") from error
+    if not isinstance(row, dict):
+        raise RecordError(
+            f"a {type(row).__name__} instead of an object",
+            where=where,
+            fix='Write {"item_id": "…", "score": 1} on every line',
+        )
+    return row

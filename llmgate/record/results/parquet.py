@@ -1,0 +1,184 @@
+"""Plain tables in Parquet, read by column: a million items are arrays and never a million objects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from llmgate.errors import RecordError
+from llmgate.record.results.rows import NO_SCORE
+from llmgate.record.scores import NO_LABEL, Items, Labels, ScoreTable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llmgate.record.results.layout import Layout
+    from llmgate.record.results.source import Source
+
+__all__ = ["read_parquet"]
+
+EXTRA: Final = "pip install 'pytest-llmgate[data]'"
+
+
+def read_parquet(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+    """Read the columns that the layout names. Null and NaN are no score and count as an error.
+
+    Raises:
+        RecordError: If pyarrow is missing, the file is damaged, a column is missing or has a type that it cannot have,
+            an id is null, empty or occurs twice, or a score lies outside [0, 1].
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
+        from pyarrow import parquet  # noqa: PLC0415 - see above
+    except ImportError as error:
+        raise RecordError("Parquet files need pyarrow", where=source.path, fix=EXTRA) from error
+
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(source.data), memory_map=False)
+        names = file.schema_arrow.names
+        _check_names(names, layout, source.path)
+        table = file.read(columns=[name for name in layout.known if name in names])
+        return _tables(_Columns(_chosen(table, layout), source.path), layout, suite=suite)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RecordError(
+            f"is not Parquet that can be read: {first[:300]}", where=source.path, fix="Write it again"
+        ) from error
+
+
+def _check_names(names: list[str], layout: Layout, where: str) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise RecordError(f"the column {twice[0]!r} is there twice", where=where, fix="Rename one of them")
+    layout.check(names, where)
+
+
+def _chosen(table: Any, layout: Layout) -> Any:
+    """The rows with the values that the layout asks for."""
+    from pyarrow import compute  # noqa: PLC0415 - an extra, imported by the caller
+
+    for column, value in layout.only:
+        table = table.filter(compute.equal(table[column].cast("string"), value))
+    return table
+
+
+class _Columns:
+    """The columns of a table as numpy sees them."""
+
+    def __init__(self, table: Any, where: str) -> None:
+        self.table = table
+        self.where = where
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.table.column_names
+
+    def refuse(self, name: str, what: str, row: int | None = None) -> RecordError:
+        """What is wrong with a column, or a cell of it; rows count from 1."""
+        place = self.where if row is None else f"{self.where}:{row + 1}"
+        return RecordError(f"{name} {what}", where=place, fix="Cast or correct it before you write the file")
+
+    def text(self, name: str) -> Any:
+        """A column of texts, as Arrow has it; whole numbers are written out."""
+        from pyarrow import types  # noqa: PLC0415 - an extra, imported by the caller
+
+        column = self.table[name].combine_chunks()
+        kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+        if types.is_integer(kind) or types.is_boolean(kind):
+            return column.cast("string")
+        if types.is_null(kind) or types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+            return column
+        raise self.refuse(name, f"holds {column.type}, but must hold text or whole numbers")
+
+    def ids(self, name: str) -> NDArray[np.object_]:
+        """The ids, each once."""
+        column = self.text(name)
+        if column.null_count:
+            raise self.refuse(name, "is null", int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0]))
+        ids: NDArray[np.object_] = np.asarray(column.cast("string").to_numpy(zero_copy_only=False), dtype=np.object_)
+        listed = ids.tolist()
+        if len(set(listed)) < len(listed):
+            item, times = Counter(listed).most_common(1)[0]
+            raise RecordError(
+                f"{name} {item!r} occurs {times} times", where=self.where,
+                fix="Write one row per item; average repeats first",
+            )  # fmt: skip
+        if "" in listed:
+            raise self.refuse(name, "is empty", listed.index(""))
+        return ids
+
+    def labels(self, name: str) -> Labels:
+        """A column of which many rows share few texts."""
+        from pyarrow import types  # noqa: PLC0415 - an extra, imported by the caller
+
+        column = self.text(name)
+        if not types.is_dictionary(column.type):
+            column = column.cast("string").dictionary_encode()
+        codes = column.indices.fill_null(NO_LABEL).to_numpy(zero_copy_only=False).astype(np.int64)
+        names = tuple(column.dictionary.to_pylist())
+        if None in names or len(set(names)) < len(names):
+            return Labels.of(column.to_pylist())
+        return Labels(codes=codes, names=names)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column of numbers in [0, 1], NaN where there is none."""
+        from pyarrow import types  # noqa: PLC0415 - an extra, imported by the caller
+
+        column = self.table[name]
+        if types.is_boolean(column.type):
+            column = column.cast("int8")
+        if not (types.is_floating(column.type) or types.is_integer(column.type) or types.is_null(column.type)):
+            raise self.refuse(name, f"holds {column.type}, but must hold numbers")
+        numbers: NDArray[np.float64] = column.cast("float64").to_numpy()
+        outside = ~(np.isnan(numbers) | ((numbers >= 0.0) & (numbers <= 1.0)))
+        if bool(outside.any()):
+            row = int(np.flatnonzero(outside)[0])
+            raise RecordError(
+                f"{name} is {numbers[row]:g}, but must lie in [0, 1]",
+                where=f"{self.where}:{row + 1}",
+                fix="Divide by the largest possible score",
+            )
+        return numbers
+
+
+def _tables(columns: _Columns, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+    if not columns.table.num_rows:
+        only = " and ".join(f"{column} = {value}" for column, value in layout.only)
+        raise RecordError(
+            f"no scores{f' with {only}' if only else ''}", where=columns.where, fix="Write a row per item"
+        )
+    clusters = columns.labels(layout.cluster_column) if layout.cluster_column in columns else None
+    items = Items(
+        ids=columns.ids(layout.item_column),
+        clusters=clusters if clusters is not None and clusters.names else None,
+        slices={name: columns.labels(name) for name in layout.slices},
+    )
+    causes = columns.labels(layout.error_column) if layout.error_column in columns else None
+    human = columns.numbers(layout.human_column) if layout.human_column in columns else None
+    if human is not None and bool(np.all(np.isnan(human))):
+        human = None
+    if human is not None and len(layout.score_columns) > 1:
+        raise RecordError(
+            f"people's scores stand beside {len(layout.score_columns)} columns of scores",
+            where=columns.where,
+            fix="Name the one that they are about: --score COLUMN",
+        )
+    tables = []
+    for name in layout.score_columns:
+        scores, errors = _with_errors(columns.numbers(name), causes)
+        tables.append(ScoreTable(suite=suite, metric=name, items=items, scores=scores, errors=errors, human=human))
+    return tuple(tables)
+
+
+def _with_errors(scores: NDArray[np.float64], causes: Labels | None) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Scores without those of rows that say why there is none, and the reasons."""
+    lost = np.isnan(scores)
+    if causes is not None:
+        named = np.array([bool(name) for name in causes.names] + [False])
+        lost = lost | named[causes.codes]
+        scores = np.where(lost, np.nan, scores)
+    errors = {}
+    for row in np.flatnonzero(lost).tolist():
+        errors[row] = (causes.at(row) if causes is not None else None) or NO_SCORE
+    return scores, errors

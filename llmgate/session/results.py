@@ -1,0 +1,119 @@
+"""Results of any harness → decision. Imports neither a model, nor a run record, nor YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import PolicyError, UsageError, did_you_mean
+from llmgate.gate.decide import decide
+from llmgate.gate.evidence import Evidence
+from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.results.layout import Layout
+from llmgate.record.results.load import SUITE, Results, load_results
+
+if TYPE_CHECKING:
+    from llmgate.gate.decision import Decision
+
+__all__ = ["Question", "decide_results"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked about two files of results.
+
+    Attributes:
+        layout: Which columns of plain tables mean what.
+        candidate_only: Column and value of the candidate's rows, where a file holds several systems.
+        baseline_only: The same for the champion's.
+        kind: Format of both files; None to tell from each one's content.
+        metrics: Metrics that gate; empty for those that the format suggests.
+        margin: Non-inferiority margin as a fraction; None for the default.
+        alpha: One-sided error rate.
+        policy: A policy file, instead of metrics, margin and alpha.
+        allow_inconclusive: Exit with 0 on INCONCLUSIVE.
+    """
+
+    layout: Layout = field(default_factory=Layout)
+    candidate_only: tuple[tuple[str, str], ...] = ()
+    baseline_only: tuple[tuple[str, str], ...] = ()
+    kind: str | None = None
+    metrics: tuple[str, ...] = ()
+    margin: float | None = None
+    alpha: float = DEFAULT_ALPHA
+    policy: Path | None = None
+    allow_inconclusive: bool = False
+
+
+def decide_results(candidate: Path, champion: Path, question: Question) -> Decision:
+    """Decide on two files of results.
+
+    Args:
+        candidate: The candidate's file.
+        champion: The champion's file, of the same or another format.
+        question: What is asked.
+
+    Raises:
+        RecordError: If a file cannot be read.
+        NotComparableError: If the two put the same item into different clusters.
+        PolicyError: If a margin or alpha is impossible, or a policy names what is not there.
+        UsageError: If a metric is asked for that is not there.
+    """
+    layout = question.layout
+    mine = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
+    theirs = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    policy = policy_for(mine, theirs, question)
+    if question.allow_inconclusive:
+        policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
+    today = datetime.now(UTC).date()
+    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today)
+
+
+def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
+    """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass."""
+    known = tuple(dict.fromkeys(table.metric for side in (mine, theirs) for table in side.tables))
+    for metric in question.metrics:
+        if metric not in known:
+            raise UsageError(f"there is no metric {metric!r}", where=mine.source, fix=did_you_mean(metric, known))
+    slices = tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices)
+    if question.policy is not None:
+        return policy_of_file(question.policy, known, slices)
+    gating = question.metrics or tuple(dict.fromkeys((*mine.main, *theirs.main)))
+    return Policy(
+        metrics=tuple(
+            MetricPolicy(
+                suite=SUITE,
+                metric=metric,
+                role=Role.PRIMARY if metric in gating else Role.WATCH,
+                margin=question.margin,
+                alpha=question.alpha,
+            )
+            for metric in known
+        ),
+        slices=slices,
+    )
+
+
+def policy_of_file(path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy, ...]) -> Policy:
+    """As `gate:` of a suite: what the file names gates unless it says otherwise, and the rest is watched."""
+    # YAML is read only where a policy file is named.
+    from llmgate.suite.policyfile import named_metrics, override_policy  # noqa: PLC0415
+
+    named = named_metrics(str(path))
+    base = Policy(
+        metrics=tuple(
+            MetricPolicy(suite=SUITE, metric=metric, role=Role.PRIMARY if f"{SUITE}/{metric}" in named else Role.WATCH)
+            for metric in known
+        ),
+        slices=slices,
+    )
+    policy = override_policy(base, str(path))
+    there = {one.field for one in slices}
+    for one in policy.slices:
+        if one.field not in there:
+            raise PolicyError(
+                f"no column is read for the slice {one.field!r}", where=str(path), fix=f"Add --slice {one.field}"
+            )
+    return policy

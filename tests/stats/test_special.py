@@ -1,0 +1,81 @@
+"""Special functions for single numbers: as scipy's, and scipy's own for the rest."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy import special as oracle
+
+from llmgate.stats import special
+
+LEVELS = st.floats(1e-12, 1.0 - 1e-12)
+DEGREES = st.integers(1, 200_000)
+
+
+@given(st.floats(-37.0, 37.0))
+def test_the_normal_distribution(x: float) -> None:
+    assert special.ndtr(x) == pytest.approx(oracle.ndtr(x), rel=1e-12, abs=0)
+    assert special.ndtr_each(np.array([x, -math.inf, math.inf])).tolist() == [special.ndtr(x), 0.0, 1.0]
+
+
+@given(st.floats(1e-290, 1.0 - 1e-15))
+@example(0.05)
+@example(0.5)
+@example(0.95)
+def test_its_quantiles(p: float) -> None:
+    assert special.ndtri(p) == pytest.approx(oracle.ndtri(p), rel=1e-12, abs=1e-15)
+
+
+@given(DEGREES, st.floats(-60.0, 60.0))
+@example(1_000_000, -1.96)
+@example(1, -1e9)
+def test_students_distribution(df: int, t: float) -> None:
+    assert special.stdtr(df, t) == pytest.approx(oracle.stdtr(df, t), rel=1e-10, abs=1e-290)
+
+
+@given(DEGREES, LEVELS)
+@example(999_999, 0.95)
+@example(1, 0.05)
+@example(2, 1e-12)
+@example(17, 0.05)
+def test_its_quantiles_too(df: int, p: float) -> None:
+    assert special.stdtrit(df, p) == pytest.approx(oracle.stdtrit(df, p), rel=1e-9, abs=1e-12)
+
+
+@given(st.integers(1, 5_000), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+@example(5_000, 0.05, 0.05)
+@example(10, 0.3, 0.0)
+@example(10, 0.3, 1.0)
+def test_the_binomial_distribution(n: int, share: float, p: float) -> None:
+    k = math.floor(share * n)
+    assert special.bdtr(k, n, p) == pytest.approx(oracle.bdtr(k, n, p), rel=1e-10, abs=1e-290)
+    assert special.bdtr(-1, n, p) == 0.0
+    assert special.bdtr(n, n, p) == 1.0
+
+
+@given(st.floats(0.0, 1e6), st.floats(0.0, 1.0))
+def test_products_with_logarithms(x: float, y: float) -> None:
+    assert special.xlogy(x, y) == pytest.approx(float(oracle.xlogy(x, y)), rel=1e-14)
+    assert special.xlog1py(x, -y) == pytest.approx(float(oracle.xlog1py(x, -y)), rel=1e-14)
+
+
+def test_the_ends() -> None:
+    assert (special.ndtri(0.0), special.ndtri(1.0)) == (-math.inf, math.inf)
+    assert (special.stdtrit(5, 0.0), special.stdtrit(5, 1.0), special.stdtrit(5, 0.5)) == (-math.inf, math.inf, 0.0)
+    assert math.isnan(special.ndtri(1.5))
+    assert math.isnan(special.ndtri(math.nan))
+    assert math.isnan(special.stdtrit(5, math.nan))
+    assert math.isnan(special.stdtr(5, math.nan))
+    assert (special.stdtr(5, -math.inf), special.stdtr(5, math.inf)) == (0.0, 1.0)
+
+
+def test_scipy_does_what_would_be_slow_here_and_the_rest() -> None:
+    assert special.bdtr(50_000, 1_000_000, 0.05) == oracle.bdtr(50_000, 1_000_000, 0.05)
+    assert special.nctdtr(5, 1.0, 2.0) == oracle.nctdtr(5, 1.0, 2.0)
+    assert special.betaincinv(3, 4, 0.2) == oracle.betaincinv(3, 4, 0.2)
+    with pytest.raises(AttributeError):
+        special.no_such_function  # noqa: B018 - the look-up is what is tested
