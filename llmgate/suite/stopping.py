@@ -32,23 +32,21 @@ class ExtendPart(Part):
     """`extend:` - the reserve."""
 
     cases: Annotated[int, Field(ge=1)]
+    """How many cases are only asked if the others do not decide."""
 
 
 class StoppingPart(Part):
-    """`stopping:`.
-
-    Attributes:
-        looks: How many, equally spaced, or the shares of the cases; with a reserve, of the cases before it. Without a
-            word five, and one at the end of the base where there is a reserve.
-        seed: Decides the order of the cases.
-        required: Whether cases may stay unasked although they have asserts that must never fail.
-        extend: How many cases are only asked if the others do not decide.
-    """
+    """`stopping:` - when the suite may end before all its cases are asked."""
 
     looks: int | list[Finite] | None = None
+    """How many looks, equally spaced, or at which shares of the cases; before a reserve, of the base. Default: 5, and
+    one at the end of the base where there is a reserve."""
     seed: int = 0
+    """Decides the order of the cases."""
     required: bool = False
+    """Whether cases may stay unasked although they have asserts that must never fail."""
     extend: ExtendPart | None = None
+    """Cases that are only asked if the others do not decide."""
 
     @field_validator("looks")
     @classmethod
