@@ -32,8 +32,10 @@ from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
 from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
+from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
+from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.stopped import confirm, looks_of
@@ -114,6 +116,7 @@ def decide(
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
         looks=seen,
+        repeats=decide_repeats(candidate, champion),
         outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
         drifts=drifts,
         on_inconclusive=policy.inconclusive,
@@ -130,6 +133,7 @@ def decide_records(
     policy: Policy | None = None,
     *,
     today: date | None = None,
+    noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
@@ -139,6 +143,9 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
+            champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
+            stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
@@ -155,11 +162,17 @@ def decide_records(
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
-    evidence = replace(evidence, problems=(*evidence.problems, *contradictions))
+    evidence = replace(
+        evidence,
+        problems=(*evidence.problems, *contradictions),
+        repeats=repeat_scores(candidate, policy),
+    )
     if champion is None:
         return decide(evidence, None, policy, today=today, looks=looks)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, others[0], policy, today=today, looks=looks)
+    repeats = repeat_scores(champion, policy)
+    known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

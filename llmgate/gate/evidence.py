@@ -11,6 +11,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.anchored import JudgeDrift, drift_of
+from llmgate.gate.chance import Noise, RepeatScores
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
 from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
-__all__ = ["Evidence", "feeds", "gather", "score_checks"]
+__all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Evidence:
         tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
+        repeats: The scores of single answers, of metrics whose cases were answered several times.
+        noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
         readings: The versions of the rules by which traits of answers were read.
@@ -49,6 +52,8 @@ class Evidence:
     tables: tuple[ScoreTable, ...]
     required_failures: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    repeats: tuple[RepeatScores, ...] = ()
+    noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
     readings: frozenset[int] = frozenset()
@@ -127,7 +132,7 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 
 
 def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
-    """Whether a case has asserts of a metric."""
+    """Whether a case has asserts of a metric, or the trait that it is about."""
     if metric.trait is not None:
         return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
@@ -158,7 +163,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case))
+            scores.append(answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -168,7 +173,17 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
+def answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
+    """The score of one answer on a metric.
+
+    Args:
+        result: What happened; None if nothing did.
+        metric: The metric.
+        case: The case.
+
+    Raises:
+        UndefinedError: If it could not be evaluated, with the reason.
+    """
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)

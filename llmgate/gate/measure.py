@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import Noise
 from llmgate.gate.corrected import (
     JUDGE_ALONE,
     compare_corrected,
@@ -50,6 +51,7 @@ class Measured:
         problem: What bars a PASS.
         admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
+        noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
         look: Where it stands among its looks; None if the suite was not to stop early.
@@ -64,6 +66,7 @@ class Measured:
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
     look: LookPoint | None = None
+    noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
 
@@ -137,7 +140,10 @@ def measure(
         )
         return Measured(policy=policy, problem=problem)
     sheet = next((one for one in candidate.labels if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
-    return _test(policy, pair_up(mine, theirs, match), where, sheet)
+    measured = _test(policy, pair_up(mine, theirs, match), where, sheet)
+    known = () if champion is None or measured.corrected else champion.noise
+    noise = next((one for one in known if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
+    return replace(measured, noise=noise)
 
 
 def same_readings(candidate: Evidence, champion: Evidence) -> bool:

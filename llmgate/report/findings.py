@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.anchored import DRIFT_ALPHA
 from llmgate.report.looks import look_panel
 from llmgate.report.outputs import outputs_panel
+from llmgate.report.repeats import repeat_panels
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
@@ -37,6 +38,7 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
         yield look_panel(decision.looks)
     if decision.slices:
         yield _slices(decision, most)
+    yield from repeat_panels(decision.repeats, most=most)
     if decision.outputs:
         yield outputs_panel(decision)
 

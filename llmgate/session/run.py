@@ -21,6 +21,7 @@ from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
 from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
 from llmgate.session.outputs import embed_answers
+from llmgate.session.preflight import preflight
 from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
     with ExitStack() as closing:
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
+            for line in preflight(planned, out, strict=settings.strict_power):
+                progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
             looks = make_looking(settings, planned, run, out, progress=progress)

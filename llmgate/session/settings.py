@@ -37,6 +37,7 @@ class Settings:
     policy: str | None
     allow_inconclusive: bool
     no_stopping: bool
+    strict_power: bool
     judge_model: str | None
     judge_endpoint: str | None
     judge_name: str | None
