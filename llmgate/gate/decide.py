@@ -11,6 +11,9 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
 `slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
 
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
+was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
 """
@@ -34,11 +37,13 @@ from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from llmgate.gate.decision import MetricDecision, RepeatDecision
+    from llmgate.gate.looked import LookDecision
     from llmgate.gate.measure import Measured
+    from llmgate.gate.stopped import SuiteLook
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
@@ -46,7 +51,14 @@ if TYPE_CHECKING:
 __all__ = ["decide", "decide_records", "decide_sheets", "decide_tables"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
+def decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    looks: Mapping[str, SuiteLook] | None = None,
+) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
@@ -54,19 +66,17 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
         today: The day in UTC, by which waivers hold or have expired; None, and none holds.
+        looks: By suite, at which look those are decided that could stop early.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
-    drifts = drifts_of(candidate, champion)
-    if any(one.judged for one in policy.metrics):
-        # What an admission is made of takes longer to load than a decision without judges takes in all.
-        from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415
-
-        held = [hold_to_admission(one, candidate) for one in measured]
-        measured = [hold_to_anchors(one, drifts, champion is not None) for one in held]
+    seen: tuple[LookDecision, ...] = ()
+    if looks or any(one.judged for one in policy.metrics):
+        measured, seen = _measured_in_runs(candidate, champion, policy, looks or {}, matches)
+    else:
+        measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -75,7 +85,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     verdict = _verdict(found, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+        sentence=" ".join(
+            (
+                decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+                *(one.sentence for one in seen if one.stopped or one.reserve),
+            )
+        ),
         metrics=found.metrics,
         flips=tuple(flip for m in measured for flip in flips_of(m)),
         problems=problems,
@@ -83,9 +98,10 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        looks=seen,
         repeats=_repeats(candidate, champion),
         outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
-        drifts=drifts,
+        drifts=drifts_of(candidate, champion),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -126,21 +142,53 @@ def decide_records(
     from llmgate.gate.labelled import with_labels  # noqa: PLC0415
     from llmgate.gate.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415
     from llmgate.gate.repeats import repeat_scores  # noqa: PLC0415
+    from llmgate.gate.stopped import looks_of  # noqa: PLC0415
 
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
+    looks, contradictions = looks_of(candidate, policy)
+    only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
-    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
-    evidence = replace(evidence, repeats=repeat_scores(candidate, policy))
+    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    evidence = replace(
+        evidence,
+        problems=(*evidence.problems, *contradictions),
+        repeats=repeat_scores(candidate, policy),
+    )
     if champion is None:
-        return decide(evidence, None, policy, today=today)
+        return decide(evidence, None, policy, today=today, looks=looks)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today)
+    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
+
+
+def _measured_in_runs(
+    candidate: Evidence, champion: Evidence | None, policy: Policy, looks: Mapping[str, SuiteLook], matches: Matches
+) -> tuple[list[Measured], tuple[LookDecision, ...]]:
+    """Every metric, where some have judges or are looked at early, which only those of runs have."""
+    from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415 - long to load, as all types of records
+    from llmgate.gate.looks import measure_at  # noqa: PLC0415
+    from llmgate.gate.stopped import confirm  # noqa: PLC0415
+
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+            ),
+            drifts,
+            champion is not None,
+        )
+        for one in policy.metrics
+    ]
+    return confirm(measured, looks, policy, champion=champion is not None)
 
 
 def _repeats(candidate: Evidence, champion: Evidence | None) -> tuple[RepeatDecision, ...]:

@@ -26,6 +26,7 @@ from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
+    from llmgate.gate.lookpoint import LookPoint  # noqa: TC004 - nothing reads this annotation
     from llmgate.record.labels import AnswerLabels
 
 __all__ = ["Measured", "default_margin", "measure"]
@@ -52,6 +53,7 @@ class Measured:
         noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
+        look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
     policy: MetricPolicy
@@ -62,6 +64,7 @@ class Measured:
     problem: Problem | None = None
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
     noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
