@@ -30,6 +30,7 @@ from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
+from llmgate.gate.preferences import preferences_of
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.waive import Findings, waive
@@ -124,10 +125,10 @@ def decide_records(
         check_comparable(candidate, champion, policy)
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
-    if champion is None:
-        return decide(evidence, None, policy, today=today)
-    evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, others[0], policy, today=today)
+    if champion is not None:
+        evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
+    decision = decide(evidence, others[0] if others else None, policy, today=today)
+    return replace(decision, preferences=preferences_of(candidate, policy))
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
