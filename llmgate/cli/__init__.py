@@ -17,6 +17,7 @@ from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
 from llmgate.cli.judge import judge_group
 from llmgate.cli.labels import labels_group
+from llmgate.cli.power import power
 from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
@@ -212,3 +213,4 @@ main.add_command(judge_group)
 main.add_command(labels_group)
 main.add_command(anchors_group)
 main.add_command(schema)
+main.add_command(power)

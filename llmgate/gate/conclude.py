@@ -77,6 +77,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
+        chances_from=measured.noise.source if measured.noise and unchanged is not None else "comparison",
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
         judged=policy.judged,

@@ -8,10 +8,22 @@ from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.anchored import JudgeDrift
+from llmgate.gate.looked import LookDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 from llmgate.record.traits import Trait
 
-__all__ = ["Decision", "Flip", "MetricDecision", "OutputDrift", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
+__all__ = [
+    "Decision",
+    "FlakyCase",
+    "Flip",
+    "MetricDecision",
+    "OutputDrift",
+    "Problem",
+    "RepeatDecision",
+    "SliceDecision",
+    "Verdict",
+    "WaiverUse",
+]
 
 
 class Verdict(StrEnum):
@@ -78,8 +90,10 @@ class MetricDecision:
         clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
-        pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
+        pass_if_unchanged: P(PASS | δ = 0) of this gate at this n, see `chances_from`.
         pass_if_margin_lost: P(PASS | δ = −margin), at most.
+        chances_from: Where the spread comes from that both chances rest on: this `comparison` itself, the `repeats` of
+            the champion, a second `run` of it, or the `history` of releases.
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
@@ -119,6 +133,7 @@ class MetricDecision:
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
+    chances_from: Literal["comparison", "repeats", "run", "history"] = "comparison"
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
@@ -174,6 +189,47 @@ class SliceDecision:
     def name(self) -> str:
         """`suite::metric[field=value]`."""
         return f"{self.suite}::{self.metric}[{self.field}={self.value}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlakyCase:
+    """A case whose repeats got different scores."""
+
+    case: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatDecision:
+    """What several answers to the same case say about a metric. Shown; it decides nothing.
+
+    Attributes:
+        suite: Suite name.
+        metric: Metric name.
+        repeats: Answers to a case.
+        cases: Cases whose answers all have a score.
+        between: Variance of the cases' true means, of the candidate.
+        within: Mean variance of one case's answers.
+        champion_within: The same of the champion, None without its repeats.
+        scores_flip: How often two answers to the same case get different scores.
+        texts_flip: How often two answers to the same case differ in their text.
+        one_more: One more repeat narrows the bounds as much as this share of cases more; None if without limit.
+        flaky: How many cases got different scores.
+        named: The first of them, those that are most divided before others.
+    """
+
+    suite: str
+    metric: str
+    repeats: int
+    cases: int
+    between: float
+    within: float
+    champion_within: float | None = None
+    scores_flip: float
+    texts_flip: float
+    one_more: float | None
+    flaky: int
+    named: tuple[FlakyCase, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +307,8 @@ class Decision:
         slices: Every slice that was tested.
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
+        looks: The suites that could stop early.
+        repeats: Of the metrics whose cases were answered several times.
         outputs: How the answers' traits compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
     """
@@ -264,6 +322,8 @@ class Decision:
     slices: tuple[SliceDecision, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
+    looks: tuple[LookDecision, ...] = ()
+    repeats: tuple[RepeatDecision, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
     drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import Noise
 from llmgate.gate.corrected import (
     JUDGE_ALONE,
     compare_corrected,
@@ -19,6 +20,7 @@ from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.labelled import drawing_note
 from llmgate.gate.length import compare_lengths
+from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
@@ -49,8 +51,10 @@ class Measured:
         problem: What bars a PASS.
         admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
+        noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
+        look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
     policy: MetricPolicy
@@ -61,6 +65,8 @@ class Measured:
     problem: Problem | None = None
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
+    noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
 
@@ -134,7 +140,10 @@ def measure(
         )
         return Measured(policy=policy, problem=problem)
     sheet = next((one for one in candidate.labels if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
-    return _test(policy, pair_up(mine, theirs, match), where, sheet)
+    measured = _test(policy, pair_up(mine, theirs, match), where, sheet)
+    known = () if champion is None or measured.corrected else champion.noise
+    noise = next((one for one in known if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
+    return replace(measured, noise=noise)
 
 
 def same_readings(candidate: Evidence, champion: Evidence) -> bool:

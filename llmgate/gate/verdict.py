@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 DECISION_MAJOR = 1
-DECISION_MINOR = 1
+DECISION_MINOR = 2
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:llmgate:verdict:v1"
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import Verdict
+from llmgate.gate.sentences import chances_basis
 from llmgate.report.outputs import factor
 from llmgate.report.rows import Interval, MetricRow, State
 from llmgate.report.visible import one_line
@@ -81,8 +82,8 @@ def _chances(metric: MetricDecision) -> str:
         return ""
     loss = f"a true {points(metric.margin)}-point loss" if metric.margin is not None else "a true loss of the margin"
     return (
-        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time; "
-        f"it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
+        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time"
+        f"{chances_basis(metric)}; it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
     )
 
 
