@@ -141,6 +141,7 @@ def decide_records(
     from llmgate.gate.evidence import gather  # noqa: PLC0415
     from llmgate.gate.labelled import with_labels  # noqa: PLC0415
     from llmgate.gate.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415
+    from llmgate.gate.preferences import preferences_of  # noqa: PLC0415
     from llmgate.gate.repeats import repeat_scores  # noqa: PLC0415
     from llmgate.gate.stopped import looks_of  # noqa: PLC0415
 
@@ -158,12 +159,14 @@ def decide_records(
         problems=(*evidence.problems, *contradictions),
         repeats=repeat_scores(candidate, policy),
     )
+    preferences = preferences_of(candidate, policy)
     if champion is None:
-        return decide(evidence, None, policy, today=today, looks=looks)
+        return replace(decide(evidence, None, policy, today=today, looks=looks), preferences=preferences)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
+    theirs = replace(others[0], repeats=repeats, noise=known)
+    return replace(decide(evidence, theirs, policy, today=today, looks=looks), preferences=preferences)
 
 
 def _measured_in_runs(
