@@ -22,7 +22,7 @@ from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighte
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
@@ -67,17 +67,25 @@ class Evidence:
         return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
 
 
-def gather(record: Record, policy: Policy) -> Evidence:
+def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:
     """Score every planned case on every metric of a policy, and list what stands in the way.
 
     A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
     that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
     ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
+
+    Args:
+        record: The record.
+        policy: The metrics.
+        only: Of the suites that it names, the cases that count; of those that were stopped early, the others were
+            never asked.
     """
+    only = only or {}
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
     for metric in (*policy.metrics, *watched(policy)):
-        cases = [case for case in record.cases if feeds(case, metric)]
+        asked = only.get(metric.suite)
+        cases = [case for case in record.cases if feeds(case, metric) and (asked is None or case.case in asked)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
         tables.append(_table(record, cases, metric, items))

@@ -20,6 +20,7 @@ from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.labelled import drawing_note
 from llmgate.gate.length import compare_lengths
+from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
@@ -53,6 +54,7 @@ class Measured:
         noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
+        look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
     policy: MetricPolicy
@@ -63,6 +65,7 @@ class Measured:
     problem: Problem | None = None
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
     noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
