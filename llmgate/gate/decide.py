@@ -35,6 +35,7 @@ from llmgate.gate.measure import measure
 from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
+from llmgate.gate.preferences import preferences_of
 from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
@@ -167,12 +168,14 @@ def decide_records(
         problems=(*evidence.problems, *contradictions),
         repeats=repeat_scores(candidate, policy),
     )
+    preferences = preferences_of(candidate, policy)
     if champion is None:
-        return decide(evidence, None, policy, today=today, looks=looks)
+        return replace(decide(evidence, None, policy, today=today, looks=looks), preferences=preferences)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
+    theirs = replace(others[0], repeats=repeats, noise=known)
+    return replace(decide(evidence, theirs, policy, today=today, looks=looks), preferences=preferences)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
