@@ -14,8 +14,6 @@ from llmgate.errors import RecordError
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import Results, load_results
 
-DATA = Path(__file__).parent / "data"
-
 
 def saved(tmp_path: Path, content: object, name: str = "results.json") -> Path:
     path = tmp_path / name
@@ -340,11 +338,3 @@ def test_the_format_is_told_from_the_content(tmp_path: Path) -> None:
         ("a.json", json.dumps(inspect_log(sample("a", "C")), indent=2), "inspect"),
     ):
         assert load_results(saved(tmp_path, content, name)).format == kind
-
-
-def test_genuine_files_are_read() -> None:
-    """Written by Inspect itself, with its mock model."""
-    for name in ("inspect.eval", "inspect.json"):
-        results = load_results(DATA / name)
-        assert results.format == "inspect"
-        assert scores(results, "match") == {"capital-1": 1.0, "capital-2": 0.5, "capital-3": 0.0}
