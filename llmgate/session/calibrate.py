@@ -16,11 +16,12 @@ from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration import FIVE_POINTS, Calibration
 from llmgate.gate.comparisons import choose
 from llmgate.gate.resampled import Sampling, real_losses, resample
-from llmgate.gate.simulated import DESIGNS, simulate
+from llmgate.gate.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.rundir import write_atomic
 from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
+from llmgate.report.calibrationpage import calibration_page
 from llmgate.session.manifest import timestamp
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         raise UsageError(f"{jobs} processes measure nothing", where="--jobs", fix="Give 1 or more")
     choosing, drawing = np.random.SeedSequence(seed).spawn(2)
     planned = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
+    planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -154,7 +156,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
 
 
 def write_calibration(calibration: Calibration, data: RealData, out: Path, *, command: str) -> tuple[Path, ...]:
-    """Write calibration.md and calibration.json.
+    """Write calibration.html, calibration.md and calibration.json.
 
     Args:
         calibration: What was found.
@@ -182,6 +184,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
             f"the folder cannot be made ({error.strerror})", where=str(out), fix="Choose another --out"
         ) from error
     contents = {
+        "calibration.html": calibration_page(calibration, origin),
         "calibration.md": calibration_markdown(calibration, origin),
         "calibration.json": calibration_json(calibration, origin),
     }
@@ -196,9 +199,10 @@ def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple
     try:
         # Spawned, not forked: the caller may have threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            return list(
-                _counted((future.result() for future in [pool.submit(job) for job in work]), len(work), progress)
-            )
+            # Real results come last and take longest, so that they are begun first.
+            futures = [pool.submit(job) for job in reversed(work)]
+            found = list(_counted((future.result() for future in futures), len(work), progress))
+            return found[::-1]
     except BrokenProcessPool as error:
         raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
 
@@ -236,6 +240,11 @@ def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: lis
 def _simulate(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
     rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
+
+
+def _simulate_looks(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+    rng = np.random.default_rng(source)
+    return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
 def _resample(pairs: Sequence[Pair], sampling: Sampling, source: np.random.SeedSequence) -> tuple[Row, ...]:
