@@ -58,7 +58,7 @@ class Effort:
 
     repetitions: int = 20_000
     graded: int = 10_000
-    clustered: int = 5_000
+    clustered: int = 4_000
     comparisons: int = 200
     clustered_comparisons: int = 50
     quick: bool = False
