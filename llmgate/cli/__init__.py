@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate import __version__
+from llmgate.cli.anchors import anchors_group
 from llmgate.cli.calibrate import calibrate
 from llmgate.cli.datasets import dataset_group, lock
 from llmgate.cli.decide import decide, show_decision
@@ -16,6 +17,7 @@ from llmgate.cli.foreign import import_
 from llmgate.cli.frame import EXIT_CODES, PATH, Group, run_options, visible_text
 from llmgate.cli.judge import judge_group
 from llmgate.cli.labels import labels_group
+from llmgate.cli.power import power
 from llmgate.cli.schema import schema
 from llmgate.errors import EXIT_CANNOT_RUN, UsageError
 from llmgate.session.options import OPTIONS
@@ -209,4 +211,6 @@ main.add_command(lock)
 main.add_command(import_)
 main.add_command(judge_group)
 main.add_command(labels_group)
+main.add_command(anchors_group)
 main.add_command(schema)
+main.add_command(power)

@@ -54,6 +54,9 @@ cluster, human and error:
 @click.option("--format", "kind", metavar="NAME", help="Format of both files. [default: told from their content]")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that says which metrics gate, and how strictly.")
 @click.option(
+    "--noise", type=PATH, metavar="RUN", help="A second run of the champion: how often would the gate pass it?"
+)
+@click.option(
     "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
 )
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
@@ -65,6 +68,7 @@ def decide(
     candidate_table: Path | None,
     baseline_table: Path | None,
     policy: Path | None,
+    noise: Path | None,
     labels: tuple[Path, ...],
     allow_inconclusive: bool,
     as_json: bool,
@@ -77,6 +81,8 @@ def decide(
                 "score tables come in pairs, and not together with run folders",
                 fix="Give --candidate FILE --baseline FILE, or CANDIDATE [BASELINE] folders",
             )
+        if noise is not None:
+            raise UsageError("--noise is a run, and score tables are none", fix="Leave it out, or name run folders")
         if labels:
             raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
         from llmgate.session.results import decide_results
@@ -90,7 +96,12 @@ def decide(
         from llmgate.session.outcome import decide_folders
 
         decision = decide_folders(
-            candidate, baseline, policy=policy, allow_inconclusive=allow_inconclusive, labels=labels
+            candidate,
+            baseline,
+            policy=policy,
+            allow_inconclusive=allow_inconclusive,
+            labels=labels,
+            noise=noise,
         )
     if as_json:
         click.echo(json_of(decision, headline=candidate is None), nl=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.wording import count, name_some
 from llmgate.record.schema import Generation
+from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ def check_policy(record: Record, policy: Policy) -> None:
         if metric.suite not in suites:
             raise PolicyError(f"unknown suite {metric.suite!r}", where=where, fix=_nearest(metric.suite, suites))
         metrics = known.get(metric.suite, set())
-        if metrics and metric.metric not in metrics:
+        if metrics and metric.trait is None and metric.metric not in metrics:
             raise PolicyError(
                 f"no check feeds the metric {metric.metric!r}", where=where, fix=_nearest(metric.metric, metrics)
             )
@@ -110,7 +111,13 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         for name in sorted({*candidate.manifest.judges, *champion.manifest.judges}):
             mine, theirs = (record.manifest.judges.get(name) for record in (candidate, champion))
             _same(f"judge {name!r}", _judge(mine), _judge(theirs), "judges")
-    _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
+    if not (watches_embeddings(policy) and None in (candidate.manifest.embedding, champion.manifest.embedding)):
+        _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
+
+
+def watches_embeddings(policy: Policy) -> bool:
+    """Whether embeddings are shown: the first run that has them may be compared with one that has not."""
+    return any(one.trait is Trait.EMBEDDINGS for one in policy.watched)
 
 
 def _same(field: str, mine: object, theirs: object, where: str) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 
 from llmgate.gate.decision import Flip, MetricDecision, Verdict
 from llmgate.gate.foresight import pass_chances
+from llmgate.gate.length import length_decision
 from llmgate.gate.reasons import metric_reason
 from llmgate.gate.spread import spread_of
 from llmgate.record.policy import Direction
+from llmgate.record.traits import Trait
 from llmgate.stats.sums import mean_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     """
     policy, pairs = measured.policy, measured.pairs
     verdict = _verdict(measured, adjusted)
+    if policy.trait is Trait.LENGTH:
+        return length_decision(measured, verdict, adjusted, tests=tests)
     main = measured.comparison or measured.floor
     lower, upper = _bounds(measured, main)
     unchanged, lost = pass_chances(measured)
@@ -73,6 +77,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
+        chances_from=measured.noise.source if measured.noise and unchanged is not None else "comparison",
         reason=metric_reason(measured, verdict, adjusted, tests=tests),
         notes=(*measured.notes, *barred),
         judged=policy.judged,
@@ -87,6 +92,8 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
     pairs, oriented = measured.pairs, measured.oriented
     if pairs is None or pairs.champion is None or oriented is None or oriented.champion is None:
         return ()
+    if measured.policy.trait is Trait.LENGTH:
+        return ()  # Nearly every answer has another length, and none is better for it.
     deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)
     if len(changed) > FLIPS_LISTED:

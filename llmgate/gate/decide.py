@@ -11,6 +11,9 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
 `slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
 
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
+was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
 """
@@ -23,23 +26,30 @@ from typing import TYPE_CHECKING
 from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
+from llmgate.gate.drift import drifts_of, hold_to_anchors
 from llmgate.gate.evidence import Evidence, gather
 from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.labelled import with_labels
+from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
+from llmgate.gate.noise import noise_of_repeats, noise_of_run
+from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
+from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
 from llmgate.gate.slices import decide_slices
+from llmgate.gate.stopped import confirm, looks_of
 from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
+    from llmgate.gate.stopped import SuiteLook
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
@@ -47,7 +57,14 @@ if TYPE_CHECKING:
 __all__ = ["decide", "decide_records", "decide_sheets", "decide_tables"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
+def decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    looks: Mapping[str, SuiteLook] | None = None,
+) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
@@ -55,12 +72,28 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
         today: The day in UTC, by which waivers hold or have expired; None, and none holds.
+        looks: By suite, at which look those are decided that could stop early.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [hold_to_admission(measure(one, candidate, champion, matches), candidate) for one in policy.metrics]
+    looks = looks or {}
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+            ),
+            drifts,
+            champion is not None,
+        )
+        for one in policy.metrics
+    ]
+    measured, seen = confirm(measured, looks, policy, champion=champion is not None)
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -69,7 +102,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     verdict = _verdict(found, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+        sentence=" ".join(
+            (
+                decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+                *(one.sentence for one in seen if one.stopped or one.reserve),
+            )
+        ),
         metrics=found.metrics,
         flips=tuple(flip for m in measured for flip in flips_of(m)),
         problems=problems,
@@ -77,6 +115,10 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
+        looks=seen,
+        repeats=decide_repeats(candidate, champion),
+        outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
+        drifts=drifts,
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -91,6 +133,7 @@ def decide_records(
     policy: Policy | None = None,
     *,
     today: date | None = None,
+    noise: Record | None = None,
     labels: Sequence[AnswerLabels] = (),
 ) -> Decision:
     """Decide on two run records.
@@ -100,6 +143,9 @@ def decide_records(
         champion: The champion's record, None if there is no champion.
         policy: None for the one that was written into the candidate's record.
         today: As for `decide`.
+        noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
+            champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
+            stand beside the verdict.
         labels: What people say of answers to cases that were drawn, one file per metric.
 
     Raises:
@@ -112,12 +158,21 @@ def decide_records(
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
+    looks, contradictions = looks_of(candidate, policy)
+    only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
-    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
+    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    evidence = replace(
+        evidence,
+        problems=(*evidence.problems, *contradictions),
+        repeats=repeat_scores(candidate, policy),
+    )
     if champion is None:
-        return decide(evidence, None, policy, today=today)
+        return decide(evidence, None, policy, today=today, looks=looks)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    return decide(evidence, others[0], policy, today=today)
+    repeats = repeat_scores(champion, policy)
+    known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

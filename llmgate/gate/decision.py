@@ -7,9 +7,23 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.gate.anchored import JudgeDrift
+from llmgate.gate.looked import LookDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
+from llmgate.record.traits import Trait
 
-__all__ = ["Decision", "Flip", "MetricDecision", "Problem", "SliceDecision", "Verdict", "WaiverUse"]
+__all__ = [
+    "Decision",
+    "FlakyCase",
+    "Flip",
+    "MetricDecision",
+    "OutputDrift",
+    "Problem",
+    "RepeatDecision",
+    "SliceDecision",
+    "Verdict",
+    "WaiverUse",
+]
 
 
 class Verdict(StrEnum):
@@ -76,11 +90,15 @@ class MetricDecision:
         clusters: How many clusters there are, a case without a key being its own.
         p_worse: One-sided p-value of "the candidate is worse" (δ0 = 0; for a threshold, "is below min"),
             Holm-adjusted over the tests of the gating metrics.
-        pass_if_unchanged: P(PASS | δ = 0) of this gate at this n and this discordance.
+        pass_if_unchanged: P(PASS | δ = 0) of this gate at this n, see `chances_from`.
         pass_if_margin_lost: P(PASS | δ = −margin), at most.
+        chances_from: Where the spread comes from that both chances rest on: this `comparison` itself, the `repeats` of
+            the champion, a second `run` of it, or the `history` of releases.
         reason: One sentence.
         notes: Remarks, for example that the default margin was used.
         waived: Whether a waiver that holds covers its verdict: it is shown and does not count.
+        two_sided: Whether a change in either direction is a loss. `delta`, `lower`, `upper` and `margin` are then
+            relative changes (0.04 is 4 % more), and p_worse is two-sided, of "nothing changed".
         judged: Whether a judge scores it. `candidate` and `champion`, `better` and `worse` are then the judge's.
         labels: Cases that people labelled. If there are any, delta and bounds are about what people say of all cases
             (PPI++); if not, those of a judged metric are about what the judge says.
@@ -115,9 +133,11 @@ class MetricDecision:
     p_worse: float | None = None
     pass_if_unchanged: float | None = None
     pass_if_margin_lost: float | None = None
+    chances_from: Literal["comparison", "repeats", "run", "history"] = "comparison"
     reason: str
     notes: tuple[str, ...] = ()
     waived: bool = False
+    two_sided: bool = False
     judged: bool = False
     labels: int = 0
     labels_digest: str = ""
@@ -172,6 +192,88 @@ class SliceDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlakyCase:
+    """A case whose repeats got different scores."""
+
+    case: str
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatDecision:
+    """What several answers to the same case say about a metric. Shown; it decides nothing.
+
+    Attributes:
+        suite: Suite name.
+        metric: Metric name.
+        repeats: Answers to a case.
+        cases: Cases whose answers all have a score.
+        between: Variance of the cases' true means, of the candidate.
+        within: Mean variance of one case's answers.
+        champion_within: The same of the champion, None without its repeats.
+        scores_flip: How often two answers to the same case get different scores.
+        texts_flip: How often two answers to the same case differ in their text.
+        one_more: One more repeat narrows the bounds as much as this share of cases more; None if without limit.
+        flaky: How many cases got different scores.
+        named: The first of them, those that are most divided before others.
+    """
+
+    suite: str
+    metric: str
+    repeats: int
+    cases: int
+    between: float
+    within: float
+    champion_within: float | None = None
+    scores_flip: float
+    texts_flip: float
+    one_more: float | None
+    flaky: int
+    named: tuple[FlakyCase, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputDrift:
+    """One trait of the answers, beside the champion's.
+
+    Attributes:
+        suite: Suite name.
+        trait: Which.
+        role: Whether it gates; then it is among the metrics too, with its verdict.
+        verdict: That verdict, None where it does not gate.
+        champion: Share of answers with the trait, or their geometric mean length in characters; None where unknown,
+            and for embeddings.
+        candidate: The same.
+        change: candidate − champion; of lengths the relative change; of embeddings the energy distance of vectors of
+            length 1.
+        lower: One-sided (1−α) lower bound of the change, None for embeddings.
+        upper: The same above.
+        usual: The energy distance that an unchanged model would have, None but for embeddings.
+        p: Two-sided p-value of "nothing changed".
+        changed: Pairs whose answers differ in the trait.
+        evaluated: Pairs that both sides have.
+        expected: Pairs that there should be.
+        why: Why pairs are missing, or what else is to be known.
+    """
+
+    suite: str
+    trait: Trait
+    role: Role
+    verdict: Verdict | None = None
+    champion: float | None = None
+    candidate: float | None = None
+    change: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    usual: float | None = None
+    p: float | None = None
+    changed: int = 0
+    evaluated: int = 0
+    expected: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverUse:
     """What became of a waiver.
 
@@ -205,6 +307,10 @@ class Decision:
         slices: Every slice that was tested.
         slice_alpha: Family-wise error rate of all slices together.
         waivers: Every waiver of the policy, and what became of it.
+        looks: The suites that could stop early.
+        repeats: Of the metrics whose cases were answered several times.
+        outputs: How the answers' traits compare with the champion's.
+        drifts: What became of judges' anchors, on each side that had them.
     """
 
     verdict: Verdict
@@ -216,6 +322,10 @@ class Decision:
     slices: tuple[SliceDecision, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[WaiverUse, ...] = ()
+    looks: tuple[LookDecision, ...] = ()
+    repeats: tuple[RepeatDecision, ...] = ()
+    outputs: tuple[OutputDrift, ...] = ()
+    drifts: tuple[JudgeDrift, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

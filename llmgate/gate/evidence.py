@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.anchored import JudgeDrift, drift_of
+from llmgate.gate.chance import Noise, RepeatScores
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import Standing, standing_in
+from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
@@ -19,12 +22,12 @@ from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighte
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
-__all__ = ["Evidence", "gather", "score_checks"]
+__all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +35,31 @@ class Evidence:
     """What one side of a decision brings.
 
     Attributes:
-        tables: One per metric of the policy.
+        tables: One per metric of the policy, and per watched trait.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
+        repeats: The scores of single answers, of metrics whose cases were answered several times.
+        noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
+        readings: The versions of the rules by which traits of answers were read.
+        embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
         standings: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
     required_failures: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    repeats: tuple[RepeatScores, ...] = ()
+    noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
+    readings: frozenset[int] = frozenset()
+    embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
     standings: tuple[Standing, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
@@ -54,17 +67,25 @@ class Evidence:
         return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
 
 
-def gather(record: Record, policy: Policy) -> Evidence:
+def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:
     """Score every planned case on every metric of a policy, and list what stands in the way.
 
     A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
     that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
     ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
+
+    Args:
+        record: The record.
+        policy: The metrics.
+        only: Of the suites that it names, the cases that count; of those that were stopped early, the others were
+            never asked.
     """
+    only = only or {}
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
-    for metric in policy.metrics:
-        cases = [case for case in record.cases if _feeds(case, metric)]
+    for metric in (*policy.metrics, *watched(policy)):
+        asked = only.get(metric.suite)
+        cases = [case for case in record.cases if feeds(case, metric) and (asked is None or case.case in asked)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
         tables.append(_table(record, cases, metric, items))
@@ -74,6 +95,9 @@ def gather(record: Record, policy: Policy) -> Evidence:
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
+        readings=readings_of(record),
+        embedded=embedded_answers(record, policy),
+        drift=drift_of(record),
         standings=tuple(
             standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
@@ -107,7 +131,10 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
     return float(passed and (threshold is None or weighted_mean(checks) >= threshold))
 
 
-def _feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
+    """Whether a case has asserts of a metric, or the trait that it is about."""
+    if metric.trait is not None:
+        return case.suite == metric.suite and has_trait(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -136,7 +163,7 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     for repeat in range(case.repeats):
         result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
         try:
-            scores.append(_answer_score(result, metric, case.threshold))
+            scores.append(answer_score(result, metric, case))
         except UndefinedError as error:
             at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
@@ -146,11 +173,23 @@ def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> floa
     return math.fsum(scores) / len(scores)
 
 
-def _answer_score(result: CaseResult | None, metric: MetricPolicy, threshold: float | None) -> float:
+def answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedCase) -> float:
+    """The score of one answer on a metric.
+
+    Args:
+        result: What happened; None if nothing did.
+        metric: The metric.
+        case: The case.
+
+    Raises:
+        UndefinedError: If it could not be evaluated, with the reason.
+    """
     why = _why_unanswered(result)
     if result is None or why:
         raise UndefinedError(why)
-    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, threshold)
+    if metric.trait is not None:
+        return trait_score(result, case, metric.trait)
+    return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, case.threshold)
 
 
 def _why_unanswered(result: CaseResult | None) -> str:

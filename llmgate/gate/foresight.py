@@ -24,23 +24,30 @@ _EXACT_UP_TO = 2_000
 def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
     """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
 
-    Both at this number of cases and the spread that was seen. None without a comparison.
+    Both at this number of cases, or at all that were planned where the run could stop early, and at the spread of
+    scores between two runs of the same model, where that is known, else the spread that was seen here. None without a
+    comparison.
     """
     pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
     if pairs is None or found is None or margin is None:
         return None, None
     n = measured.labels or len(pairs.item_ids)
+    shrunk = 1.0
+    if measured.look is not None and n and not measured.corrected:
+        # At all cases, where the last look alone gives nearly all of the chance.
+        alpha, shrunk, n = measured.look.bounds(alpha).tails[-1], n / measured.look.planned, measured.look.planned
     if pairs.simple and not measured.corrected:
-        psi = _variance(measured, found)
+        psi = _variance(measured, found, unchanged=True)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
-        return unchanged.passed, max(alpha, lost.passed)
-    se, df = found.interval.standard_error or 0.0, found.interval.df or 1
+        return unchanged.passed, max(measured.policy.alpha, lost.passed)
+    df = max(1, round((found.interval.df or max(1, n - 1)) / shrunk))
+    se = math.sqrt(_variance(measured, found, unchanged=True) / n)
     chances = [
         t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
         for delta in (0.0, -margin)
     ]
-    return chances[0], max(alpha, chances[1])
+    return chances[0], max(measured.policy.alpha, chances[1])
 
 
 def more_cases(measured: Measured, finding: Finding) -> str:
@@ -57,7 +64,7 @@ def more_cases(measured: Measured, finding: Finding) -> str:
 
 
 def _for_unchanged(measured: Measured, finding: Finding, margin: float) -> int:
-    alpha, variance = measured.policy.alpha, _variance(measured, finding)
+    alpha, variance = measured.policy.alpha, _variance(measured, finding, unchanged=True)
     if measured.pairs is not None and measured.pairs.simple and not measured.corrected:
         if variance == 0.0:
             z = float(special.ndtri(1.0 - alpha))
@@ -87,11 +94,13 @@ def _cases(measured: Measured) -> int:
     return measured.labels or (0 if measured.pairs is None else len(measured.pairs.item_ids))
 
 
-def _variance(measured: Measured, finding: Finding) -> float:
+def _variance(measured: Measured, finding: Finding, *, unchanged: bool = False) -> float:
     """Of one case; for two right-or-wrong sides that is the discordance, as if nothing had changed on average."""
     pairs, se = measured.pairs, finding.interval.standard_error
     if pairs is None:
         return 0.0
+    if unchanged and measured.noise is not None:
+        return min(1.0, measured.noise.variance)
     if se is not None:
         return se * se * _cases(measured)
     if finding is measured.comparison and pairs.champion is not None:

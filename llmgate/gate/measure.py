@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.chance import Noise
 from llmgate.gate.corrected import (
     JUDGE_ALONE,
     compare_corrected,
@@ -18,9 +19,12 @@ from llmgate.gate.corrected import (
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
 from llmgate.gate.labelled import drawing_note
+from llmgate.gate.length import compare_lengths
+from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
+from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "default_margin", "measure"]
 
 _MARGIN, _WIDE_MARGIN = 0.03, 0.05
+READ_BY_RULES = (Trait.REFUSALS, Trait.LENGTH)
 _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
 
@@ -46,8 +51,10 @@ class Measured:
         problem: What bars a PASS.
         admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
+        noise: How much its scores change if nothing has changed, None where only this comparison tells.
         labels: Cases that people labelled, 0 for none.
         labels_digest: SHA-256 over their file, "" where they came with the scores.
+        look: Where it stands among its looks; None if the suite was not to stop early.
     """
 
     policy: MetricPolicy
@@ -58,6 +65,8 @@ class Measured:
     problem: Problem | None = None
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
+    noise: Noise | None = None
     labels: int = 0
     labels_digest: str = ""
 
@@ -114,6 +123,13 @@ def measure(
     if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
+    if champion is not None and policy.trait in READ_BY_RULES and not same_readings(candidate, champion):
+        problem = Problem(
+            where=where,
+            what="the two records' answers were read by different versions of the rules",
+            fix="Run the champion again with this version of llmgate",
+        )
+        return Measured(policy=policy, problem=problem)
     match = (matches or Matches()).of(mine.items, None if theirs is None else theirs.items, where=where)
     if theirs is not None and (mine.human is None) != (theirs.human is None):
         unlabelled = "champion" if theirs.human is None else "candidate"
@@ -124,7 +140,15 @@ def measure(
         )
         return Measured(policy=policy, problem=problem)
     sheet = next((one for one in candidate.labels if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
-    return _test(policy, pair_up(mine, theirs, match), where, sheet)
+    measured = _test(policy, pair_up(mine, theirs, match), where, sheet)
+    known = () if champion is None or measured.corrected else champion.noise
+    noise = next((one for one in known if (one.suite, one.metric) == (policy.suite, policy.metric)), None)
+    return replace(measured, noise=noise)
+
+
+def same_readings(candidate: Evidence, champion: Evidence) -> bool:
+    """Whether one version of the rules read both sides' answers; a side that was not read says so for each case."""
+    return not candidate.readings or not champion.readings or candidate.readings == champion.readings
 
 
 def turned_round(pairs: Pairs) -> Pairs:
@@ -169,7 +193,8 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str, sheet: AnswerLabels | 
     oriented = pairs if policy.direction is Direction.HIGHER else turned_round(pairs)
     try:
         if margin is not None:
-            comparison = (compare_corrected if corrected else compare)(oriented, margin=margin, alpha=policy.alpha)
+            method = compare_lengths if policy.trait is Trait.LENGTH else compare
+            comparison = (compare_corrected if corrected else method)(oriented, margin=margin, alpha=policy.alpha)
         if policy.floor is not None:
             tested = compare_corrected_with_minimum if corrected else compare_with_minimum
             floor = tested(oriented, minimum=policy.floor, alpha=policy.alpha)
@@ -193,5 +218,6 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | No
         )
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
-        return Problem(where=where, what="there is nothing to compare with", fix=f"Give a champion run, or set {limit}")
+        fix = "Give a champion run" + ("" if policy.trait is Trait.LENGTH else f", or set {limit}")
+        return Problem(where=where, what="there is nothing to compare with", fix=fix)
     return None

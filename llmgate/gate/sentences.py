@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import MetricDecision, Problem, Verdict
+from llmgate.gate.length import length_limits
 from llmgate.gate.wording import count, name_some, one_line, percent, points, share, verb
 from llmgate.record.policy import Direction
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.waive import Findings
 
-__all__ = ["decision_sentence"]
+__all__ = ["chances_basis", "decision_sentence"]
 
 _LISTED = 3
 """How many problems are spelt out."""
@@ -49,6 +50,21 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
     parts += _unadmitted(metrics)
     parts += _waivers(found)
     return f"{verdict}: {' '.join(parts)}"
+
+
+def chances_basis(metric: MetricDecision) -> str:
+    """What the chances of a gate were judged by, to follow `of the time`.
+
+    Empty for this comparison itself, whose spread is much like that of an unchanged model, unless it is a FAIL: what a
+    loss changed is then part of the spread, and the chance comes out too low.
+    """
+    if metric.chances_from == "repeats":
+        return ", judged by the champion's repeats"
+    if metric.chances_from == "run":
+        return ", judged by a second run of the champion"
+    if metric.chances_from == "history":
+        return ", judged by past releases"
+    return ", judged by all that changed here" if metric.verdict is Verdict.FAIL else ""
 
 
 def _slices(found: Findings, *, besides: bool) -> list[str]:
@@ -111,6 +127,9 @@ def _room(metric: MetricDecision) -> float:
     """How far the lower bound is from its limit, as a share of what there is to lose."""
     if metric.lower is None:
         return -math.inf
+    if metric.two_sided and metric.upper is not None and metric.margin is not None:
+        shortest, longest = length_limits(metric.margin)
+        return min((metric.lower - shortest) / -shortest, (longest - metric.upper) / longest)
     if metric.margin is not None:
         return (metric.lower + metric.margin) / metric.margin
     if metric.max is not None and metric.upper is not None:
@@ -132,6 +151,8 @@ def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDeci
 
 
 def _details(metric: MetricDecision) -> list[str]:
+    if metric.two_sided:
+        return []
     details = []
     if metric.reference == "champion":
         details.append(_changes(metric))
@@ -139,8 +160,9 @@ def _details(metric: MetricDecision) -> list[str]:
         details.append(_rate(metric, metric.candidate))
     if metric.pass_if_unchanged is not None and metric.pass_if_margin_lost is not None and metric.margin is not None:
         details.append(
-            f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time; it would let"
-            f" a true {points(metric.margin)}-point loss through at most {share(metric.pass_if_margin_lost)}."
+            f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time"
+            f"{chances_basis(metric)}; it would let a true {points(metric.margin)}-point loss through at most"
+            f" {share(metric.pass_if_margin_lost)}."
         )
     return details
 

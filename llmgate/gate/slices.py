@@ -16,6 +16,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.corrected import compare_corrected
 from llmgate.gate.decision import SliceDecision
 from llmgate.gate.estimate import compare
+from llmgate.record.traits import Trait
 from llmgate.stats.multiplicity import holm
 from llmgate.stats.proportion import p_below
 from llmgate.stats.sums import mean_of
@@ -94,6 +95,8 @@ class _Parts:
 
 
 def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, Finding]]:
+    if one.policy.trait is Trait.LENGTH:
+        return  # Neither longer nor shorter is a loss.
     oriented = one.oriented
     labels = None if oriented is None else oriented.slices.get(field.field)
     if oriented is None or labels is None or one.margin is None:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 DECISION_MAJOR = 1
-DECISION_MINOR = 1
+DECISION_MINOR = 2
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:llmgate:verdict:v1"
 
@@ -134,6 +134,7 @@ def statement(
         "requiredFailures": list(decision.required_failures),
         "slicesFailed": [one.name for one in decision.slices if one.failed and not one.waived],
         "waivers": [asdict(use) for use in decision.waivers],
+        "outputs": [asdict(one) for one in decision.outputs],
         "decision": hashlib.sha256(decision_to_json(decision).encode()).hexdigest(),
         "llmgate": candidate.llmgate_version,
         "issuedAt": _zoned("issued_at", issued_at),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from llmgate.record.admission import AdmissionRecord
 from llmgate.record.judge import JudgedAssert, JudgeIdentity
+from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Policy
 
 __all__ = [
@@ -98,6 +99,8 @@ class Manifest:
     """What was named as proof that judges may gate."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
+    anchors: str = ""
+    """SHA-256 over the file of anchors that judges have to judge again, "" for none."""
     suites: tuple[SuiteIdentity, ...]
     cases_digest: str
     policy: Policy
@@ -105,6 +108,8 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
+    looks: tuple[LookPlan, ...] = ()
+    """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
     major: int = RECORD_MAJOR

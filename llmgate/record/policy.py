@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from llmgate.errors import PolicyError, did_you_mean
+from llmgate.record.traits import Trait, TraitWatch
 from llmgate.record.waiver import Waiver
 
 __all__ = [
@@ -92,9 +93,12 @@ class MetricPolicy:
         judged: Whether a judge scores it. Such a metric gates only if its judge was admitted, or if people's labels
             on a random part of the answers correct it.
         unadmitted: What becomes of it where its judge was not.
+        trait: The trait of answers that is the score, None for a metric that asserts feed. For `length`, the margin is
+            a relative change in either direction.
 
     Raises:
-        PolicyError: If a number is outside its range, or `unadmitted` is set where no judge scores.
+        PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a trait is gated
+            as it cannot be.
     """
 
     suite: str
@@ -108,9 +112,11 @@ class MetricPolicy:
     alpha: float = DEFAULT_ALPHA
     judged: bool = False
     unadmitted: Unadmitted = Unadmitted.REFUSE
+    trait: Trait | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
+        self._check_trait(where)
         self._check_threshold(where)
         if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
             raise PolicyError("`unadmitted` is about judges, and none scores this metric", where=where, fix="Remove it")
@@ -142,6 +148,24 @@ class MetricPolicy:
         if self.max is not None and not (math.isfinite(self.max) and 0 <= self.max < 1):
             raise PolicyError(
                 f"max is {self.max}, but must be at least 0 and below 1", where=where, fix="Write 0.02 for 2 %"
+            )
+
+    def _check_trait(self, where: str) -> None:
+        if self.trait is Trait.EMBEDDINGS:
+            raise PolicyError(
+                "the distance of embeddings has no margin that means something, so it cannot gate",
+                where=where,
+                fix="Write `embeddings: watch`",
+            )
+        if self.trait is Trait.LENGTH and (self.min is not None or self.max is not None or self.margin is None):
+            raise PolicyError(
+                "length is compared with the champion's, by a margin and nothing else",
+                where=where,
+                fix="Write `margin: 0.2` for a fifth longer or shorter",
+            )
+        if self.trait is Trait.LENGTH and self.direction is not Direction.HIGHER:
+            raise PolicyError(
+                "neither longer nor shorter answers are better", where=where, fix="Leave `direction:` out"
             )
 
     @property
@@ -180,6 +204,7 @@ class Policy:
         slices: The slice fields in which a loss is looked for.
         slice_alpha: Family-wise error rate of all slices together, one-sided; it adds to that of the metrics.
         waivers: Findings that somebody accepted until a date.
+        watched: Traits of answers that are shown and do not gate.
 
     Raises:
         PolicyError: If `slice_alpha` is none, or a waiver names a metric or slice that is not gated.
@@ -190,6 +215,7 @@ class Policy:
     slices: tuple[SlicePolicy, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[Waiver, ...] = ()
+    watched: tuple[TraitWatch, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):

@@ -5,6 +5,7 @@ cases.jsonl         every case that must be answered
 journal.jsonl       what happened, append-only
 serving-NAME.json   raw timings of serving measurements
 canaries.json       what judges said about answers that no judge should let pass
+anchors.json        what judges say now about answers that they judged before
 seal.json           digests of all of these; written last
 """
 
@@ -20,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor, first_problem, lines_of, read_journal
 from llmgate.record.manifest import RECORD_MAJOR, Manifest
-from llmgate.record.schema import CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
+from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
 from llmgate.record.serving import ServingTrace
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.looks import Stop
 
 __all__ = [
     "MANIFEST_NAME",
@@ -36,6 +38,7 @@ __all__ = [
     "cases_digest",
     "folder_taken",
     "load_record",
+    "load_seal",
     "planned_keys",
     "write_atomic",
 ]
@@ -45,11 +48,13 @@ CASES_NAME: Final = "cases.jsonl"
 SEAL_NAME: Final = "seal.json"
 SERVING_GLOB: Final = "serving-*.json"
 TRIALS_NAME: Final = "canaries.json"
+ANCHORS_NAME: Final = "anchors.json"
 
 MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
 CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
 SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
 TRIALS: Final[TypeAdapter[tuple[JudgeTrial, ...]]] = TypeAdapter(tuple[JudgeTrial, ...])
+ANCHORS: Final[TypeAdapter[AnchorCheck]] = TypeAdapter(AnchorCheck)
 SEAL: Final[TypeAdapter[Seal]] = TypeAdapter(Seal)
 
 T = TypeVar("T")
@@ -81,8 +86,13 @@ def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) ->
 
 
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
-    """What cases without special messages leave out, so that the digests of older records still hold."""
-    return {"messages": {"__all__": {"wire"}}} if all(one.wire is None for one in case.messages) else None
+    """What cases without special messages or traits leave out, so that the digests of older records still hold."""
+    unsaid: dict[str, Any] = {}
+    if all(one.wire is None for one in case.messages):
+        unsaid["messages"] = {"__all__": {"wire"}}
+    if case.traits is None:
+        unsaid["traits"] = True
+    return unsaid or None
 
 
 def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:
@@ -125,6 +135,8 @@ class RunDir:
         self._journal = journal
         self._planned = frozenset(planned_keys(cases))
         self.results: dict[CaseKey, CaseResult] = dict(journal.content.results)
+        self._stops: list[Stop] = []
+        self._unasked: set[CaseKey] = set()
 
     @classmethod
     def create(
@@ -173,6 +185,7 @@ class RunDir:
             ("judge", before.judge, manifest.judge),
             ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
             ("seed", before.seed, manifest.seed),
+            ("looks", before.looks, manifest.looks),
         ):
             if then != now:
                 raise RecordError(
@@ -196,7 +209,25 @@ class RunDir:
 
     def missing(self) -> list[CaseKey]:
         """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
-        return [key for key in planned_keys(self.cases) if key not in self.results or not self.results[key].evaluated]
+        return [
+            key
+            for key in planned_keys(self.cases)
+            if key not in self._unasked and (key not in self.results or not self.results[key].evaluated)
+        ]
+
+    def stop(self, stop: Stop) -> int:
+        """Ask no more of a suite.
+
+        Args:
+            stop: At which look, and why.
+
+        Returns:
+            How many generations will never be made.
+        """
+        rest = {key for key in self._planned if key.suite == stop.suite and key not in self.results}
+        self._stops.append(stop)
+        self._unasked |= rest
+        return len(rest)
 
     def add_serving(self, trace: ServingTrace) -> None:
         """Record a serving measurement, replacing an earlier one of the same name."""
@@ -214,13 +245,21 @@ class RunDir:
         """What judges said about canaries so far."""
         return read_trials(self.path)
 
+    def add_anchors(self, anchors: AnchorCheck) -> None:
+        """Record what judges say now about answers that they judged before."""
+        write_atomic(self.path / ANCHORS_NAME, self._journal.redact(ANCHORS.dump_json(anchors)))
+
+    def anchors(self) -> AnchorCheck | None:
+        """What judges said about anchors so far."""
+        return read_anchor_check(self.path)
+
     def seal(self, *, sealed_at: str) -> Record:
         """Close the journal and mark the record complete.
 
         Raises:
             RecordError: If a planned generation has no result at all (an error is a result).
         """
-        absent = [key for key in planned_keys(self.cases) if key not in self.results]
+        absent = [key for key in planned_keys(self.cases) if key not in self.results and key not in self._unasked]
         if absent:
             raise RecordError(
                 f"{len(absent)} of {len(self._planned)} planned answers are missing, the first is {absent[0]}",
@@ -234,6 +273,7 @@ class RunDir:
             journal_digest=file_digest(self.path / JOURNAL_NAME),
             results=len(self.results),
             files={file.name: file_digest(file) for file in sorted(files)},
+            stops=tuple(self._stops),
         )
         write_atomic(self.path / SEAL_NAME, SEAL.dump_json(seal, indent=2))
         return load_record(self.path)
@@ -292,9 +332,19 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         results=checked_results(path, cases, seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
         trials=read_trials(path),
+        anchors=read_anchor_check(path),
         seal=seal,
         path=str(path),
     )
+
+
+def load_seal(path: Path) -> Seal:
+    """The seal of a finished run.
+
+    Raises:
+        RecordError: If there is none.
+    """
+    return read_file(path / SEAL_NAME, SEAL)
 
 
 def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:
@@ -326,13 +376,18 @@ def check_seal(path: Path, seal: Seal) -> None:
 
 def optional_files(path: Path) -> list[Path]:
     """The files that a record may have or not."""
-    trials = path / TRIALS_NAME
-    return [*path.glob(SERVING_GLOB), *([trials] if trials.exists() else [])]
+    named = [path / TRIALS_NAME, path / ANCHORS_NAME]
+    return [*path.glob(SERVING_GLOB), *(file for file in named if file.exists())]
 
 
 def read_trials(path: Path) -> tuple[JudgeTrial, ...]:
     """What judges said about canaries, empty where none were tried."""
     return read_file(path / TRIALS_NAME, TRIALS) if (path / TRIALS_NAME).exists() else ()
+
+
+def read_anchor_check(path: Path) -> AnchorCheck | None:
+    """What judges said about anchors, None where there were none."""
+    return read_file(path / ANCHORS_NAME, ANCHORS) if (path / ANCHORS_NAME).exists() else None
 
 
 def file_digest(path: Path) -> str:

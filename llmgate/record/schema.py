@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
 from llmgate.record.serving import ServingTrace
+from llmgate.record.traits import Trait, Traits
 
 __all__ = [
+    "AnchorCheck",
+    "AnchorResult",
     "CaseKey",
     "CaseResult",
     "ChatRole",
@@ -103,6 +107,7 @@ class PlannedCase:
         metrics: The metrics that this case's asserts feed; None for all of its suite.
         threshold: The least weighted mean with which the case passes a metric; None if every assert has to pass.
         request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
+        traits: The traits that its answers have whatever comes back; None in records that are older than traits.
     """
 
     suite: str
@@ -115,6 +120,7 @@ class PlannedCase:
     metrics: tuple[str, ...] | None = None
     threshold: float | None = None
     request_digest: str
+    traits: tuple[Trait, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +272,8 @@ class CaseResult:
     """False while judge asserts are still to come; such a result counts as not evaluated."""
     threshold: float | None = None
     """The least weighted mean with which the case passes; None if every check has to pass."""
+    traits: Traits | None = None
+    """What the answer looks like; None without an answer, and in records that are older than traits."""
 
     @property
     def evaluated(self) -> bool:
@@ -307,6 +315,8 @@ class Seal:
     results: int
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the record, by name: what was there cannot go missing unseen."""
+    stops: tuple[Stop, ...] = ()
+    """Suites that stopped before all their cases were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +343,40 @@ class JudgeTrial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorResult:
+    """An answer with a stored verdict, judged again.
+
+    Attributes:
+        id: The anchor's.
+        passed: The stored verdict.
+        outcome: The verdict now; error if there is none.
+        reason: One line for a reader.
+        judgements: What the judge was asked and answered.
+    """
+
+    id: str
+    passed: bool
+    outcome: Outcome
+    reason: str = ""
+    judgements: tuple[Judgement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorCheck:
+    """A frozen set of anchors, judged again.
+
+    Attributes:
+        source: The name of its file, for readers.
+        digest: SHA-256 over the file.
+        results: One per anchor.
+    """
+
+    source: str
+    digest: str
+    results: tuple[AnchorResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A record in memory."""
 
@@ -341,5 +385,6 @@ class Record:
     results: Mapping[CaseKey, CaseResult]
     serving: tuple[ServingTrace, ...] = ()
     trials: tuple[JudgeTrial, ...] = ()
+    anchors: AnchorCheck | None = None
     seal: Seal | None = None
     path: str = field(default="", compare=False)

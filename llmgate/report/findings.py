@@ -1,9 +1,13 @@
-"""Slices that were tested and waivers that were looked at, as panels."""
+"""Slices that were tested, waivers, looks and judges' anchors, as panels."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmgate.gate.anchored import DRIFT_ALPHA
+from llmgate.report.looks import look_panel
+from llmgate.report.outputs import outputs_panel
+from llmgate.report.repeats import repeat_panels
 from llmgate.report.rows import Column, Panel, PanelRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
@@ -11,6 +15,7 @@ from llmgate.report.words import percent, plural, points, probability, signed_po
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.gate.anchored import JudgeDrift
     from llmgate.gate.decision import Decision, SliceDecision, WaiverUse
 
 __all__ = ["finding_panels"]
@@ -25,10 +30,54 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
         decision: The decision.
         most: Slices to show at most, those with the smallest p-values first.
     """
+    if decision.drifts:
+        yield _drifts(decision.drifts)
     if decision.waivers:
         yield _waivers(decision.waivers)
+    if decision.looks:
+        yield look_panel(decision.looks)
     if decision.slices:
         yield _slices(decision, most)
+    yield from repeat_panels(decision.repeats, most=most)
+    if decision.outputs:
+        yield outputs_panel(decision)
+
+
+def _drifts(drifts: tuple[JudgeDrift, ...]) -> Panel:
+    return Panel(
+        id="anchors",
+        title="Judges, held against their anchors",
+        tag="answers with a stored verdict, judged again in each run",
+        lead=(
+            "A judge that changed since the anchors were frozen cannot gate. P-values are two-sided (McNemar, mid-p); a"
+            f" judge that did not change is called drifted in about {percent(DRIFT_ALPHA, 0)} of runs."
+        ),
+        columns=(
+            Column(title="Run"),
+            Column(title="Anchors", number=True),
+            Column(title="Turned to pass", number=True),
+            Column(title="Turned to fail", number=True),
+            Column(title="No verdict", number=True),
+            Column(title="p", number=True),
+            Column(title="Finding"),
+        ),
+        rows=tuple(
+            PanelRow(
+                cells=(
+                    one.side,
+                    f"{one.anchors:,}",
+                    f"{one.to_pass:,}",
+                    f"{one.to_fail:,}",
+                    f"{one.lost:,}",
+                    probability(one.p).removeprefix("p = ").removeprefix("p "),
+                    one_line(f"drifted: {one.drifted}" if one.drifted else "no drift shown", 300),
+                ),
+                state=State.FAIL if one.drifted else None,
+            )
+            for one in drifts
+        ),
+        serious=any(one.drifted for one in drifts),
+    )
 
 
 def _waivers(uses: tuple[WaiverUse, ...]) -> Panel:

@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import Verdict
+from llmgate.gate.sentences import chances_basis
+from llmgate.report.outputs import factor
 from llmgate.report.rows import Interval, MetricRow, State
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
@@ -29,14 +31,14 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         outcome=metric.verdict.value,
         state=State.NOT_EVALUATED if _unevaluated(metric) else STATES[metric.verdict],
         champion=percent(metric.champion),
-        candidate=percent(metric.candidate),
-        difference=signed_points(metric.delta),
+        candidate=factor(metric.delta) if metric.two_sided else percent(metric.candidate),
+        difference=factor(metric.delta) if metric.two_sided else signed_points(metric.delta),
         bounds=_bounds(metric),
         level="" if metric.lower is None else f"{points(1 - metric.alpha)} % each side",
         limit=_limit(metric),
         counts=f"{metric.evaluated:,} of {plural(metric.expected, 'case')}",
         errors=metric.errors,
-        changes=f"{metric.better:,} better, {metric.worse:,} worse" if compared else "",
+        changes=f"{metric.better:,} better, {metric.worse:,} worse" if compared and not metric.two_sided else "",
         p_worse=probability(metric.p_worse),
         chances=_chances(metric),
         method=one_line(metric.method),
@@ -54,6 +56,8 @@ def _unevaluated(metric: MetricDecision) -> bool:
 def _bounds(metric: MetricDecision) -> str:
     if metric.lower is None or metric.upper is None:
         return "no interval"
+    if metric.two_sided:
+        return f"{factor(metric.lower)} to {factor(metric.upper)}"
     if metric.reference != "champion":
         digits = tell_apart(metric.lower, metric.min)
         digits = max(digits, tell_apart(metric.upper, metric.max))
@@ -64,6 +68,8 @@ def _bounds(metric: MetricDecision) -> str:
 
 
 def _limit(metric: MetricDecision) -> str:
+    if metric.two_sided and metric.margin is not None:
+        return f"tolerance a factor of {1.0 + metric.margin:.6g}"
     if metric.reference == "champion":
         return "no tolerance" if metric.margin is None else f"tolerance {points(metric.margin)}"
     if metric.max is not None:
@@ -76,15 +82,15 @@ def _chances(metric: MetricDecision) -> str:
         return ""
     loss = f"a true {points(metric.margin)}-point loss" if metric.margin is not None else "a true loss of the margin"
     return (
-        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time; "
-        f"it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
+        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time"
+        f"{chances_basis(metric)}; it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
     )
 
 
 def _interval(metric: MetricDecision) -> Interval | None:
     compared = metric.reference == "champion"
     point = metric.delta if compared else metric.candidate
-    if metric.lower is None or metric.upper is None or point is None:
+    if metric.lower is None or metric.upper is None or point is None or metric.two_sided:
         return None
     if not all(math.isfinite(value) for value in (metric.lower, metric.upper, point)):
         return None

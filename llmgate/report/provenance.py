@@ -158,6 +158,9 @@ def _gate(name: str) -> Callable[[Record], str]:
 def _rule(metric: MetricPolicy) -> str:
     margin = f"margin {points(metric.margin)} points" if metric.margin is not None else "default margin"
     minimum = f", min {percent(metric.min)}" if metric.min is not None else ""
+    if metric.trait is not None:
+        unit = "margin" if metric.margin is None else f"margin {percent(metric.margin)}"
+        return f"{metric.role}, {metric.trait} of answers, {unit}{minimum}, α = {metric.alpha:g}"
     return f"{metric.role}, {metric.aggregate} asserts, {margin}{minimum}, α = {metric.alpha:g}"
 
 

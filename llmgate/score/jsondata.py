@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from llmgate.errors import did_you_mean
+from llmgate.errors import CannotRunError, did_you_mean
+from llmgate.score.check import Finding
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import broken
 from llmgate.suite import jsvalues
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["check_json", "check_keys", "output_json", "same_json"]
+__all__ = ["check_json", "check_keys", "not_json", "output_json", "same_json"]
 
 
 def output_json(context: CheckContext) -> Json:
@@ -27,6 +28,17 @@ def output_json(context: CheckContext) -> Json:
         ValueError: If it is not JSON.
     """
     return parse_json(context.output) if isinstance(context.output, str) else cast("Json", context.output)
+
+
+def not_json(spec: AssertSpec, error: ValueError) -> Finding:
+    """What is found in an output that is no JSON: nothing that was wanted.
+
+    Raises:
+        CannotRunError: If that would let a `not-` form pass, about data that is not there.
+    """
+    if spec.negated:
+        raise CannotRunError(f"{spec.name}: the output is not JSON, so nothing can be said of its data: {error}"[:200])
+    return Finding.of(False, f"not JSON: {error}"[:200])
 
 
 def check_json(spec: AssertSpec, value: object) -> Json:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jsoncompare import compare_json
-from llmgate.score.jsondata import check_json, output_json
+from llmgate.score.jsondata import check_json, not_json, output_json
 from llmgate.score.jsonpath import JsonPath
 from llmgate.score.jsontext import parse_json
 from llmgate.score.limits import least
@@ -79,7 +79,7 @@ def _json_diff(spec: AssertSpec) -> Evaluate:
         try:
             output = settings.prune(output_json(context))
         except ValueError as error:
-            return Finding.of(False, f"not JSON: {error}"[:200])
+            return not_json(spec, error)
         found = compare_json(expected, output, tolerance=settings.tolerance, any_order=settings.any_order)
         reason = f"{found.equal} of {found.leaves} leaves agree"
         return Finding(found.score >= threshold, found.score, f"{reason}; not {found.first}" if found.first else reason)
@@ -108,5 +108,7 @@ def _expected(spec: AssertSpec, value: object) -> Json:
 
 
 JSON_DIFF_CHECKS: Mapping[str, CheckKind] = {
-    "json-diff": CheckKind(prepare=_json_diff, settings=frozenset({"ignore", "list-order", "numeric-tolerance"})),
+    "json-diff": CheckKind(
+        prepare=_json_diff, version="2", settings=frozenset({"ignore", "list-order", "numeric-tolerance"})
+    ),
 }

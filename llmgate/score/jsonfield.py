@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.jsondata import check_json, check_keys, output_json, same_json
+from llmgate.score.jsondata import check_json, check_keys, not_json, output_json, same_json
 from llmgate.score.jsonpath import MISSING, JsonPath
 from llmgate.score.jspattern import Pattern
 from llmgate.score.limits import least
@@ -179,7 +179,7 @@ def _json_field(spec: AssertSpec) -> Evaluate:
         try:
             document = output_json(context)
         except ValueError as error:
-            return Finding.of(False, f"not JSON: {error}"[:200])
+            return not_json(spec, error)
         ready = zip(fields, tests, strict=True)
         wrong = [field.path.source for field, own in ready if not field.matches(own, document)]
         matching = len(fields) - len(wrong)
@@ -233,4 +233,4 @@ def _field(spec: AssertSpec, written: object) -> _Field:
     )
 
 
-JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field)}
+JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="2")}

@@ -2,20 +2,22 @@
 
 Expressions are equal if they agree at several points to 40 digits. Two different rational functions of low degree agree
 at a point drawn at random with a probability that is practically zero (Schwartz 1980, J. ACM 27:701-717); the points
-are fixed, so the same answer is always judged alike.
+are fixed, so the same answer is always judged alike. One of them lies among the negative numbers, where both must be
+real to count: |x| is not x, and log(x^2) may be 2 log(x).
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.limits import choice
-from llmgate.score.mathtext import final_answer, parse_expression
+from llmgate.score.mathtext import final_answer, is_worked, parse_expression
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
 
@@ -44,28 +46,39 @@ def same_value(left: str, right: str, *, tolerance: float = 0.0) -> bool:
     Raises:
         ValueError: If one is no expression, or cannot be computed at any point.
     """
-    import mpmath  # noqa: PLC0415 - a package of the extra `metrics`
-
     trees = parse_expression(left), parse_expression(right)
     names = sorted({node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)} - _RESERVED)
     compared = 0
-    with mpmath.workdps(DIGITS):
-        limit = mpmath.mpf(tolerance) if tolerance else mpmath.mpf(10) ** -AGREE
-        for index in range(POINTS if names else 1):
-            point = {name: mpmath.mpf(coordinate(name, index)) / 2**256 * 2 + 0.5 for name in names}
+    for index in range(POINTS + 1 if names else 1):
+        real = index == POINTS
+        mp = _arithmetic(real)
+        with mp.workdps(DIGITS):
+            sign = -1 if real else 1
+            point = {name: sign * (mp.mpf(coordinate(name, index)) / 2**256 * 2 + 0.5) for name in names}
             try:
-                values = [_value(tree, point, mpmath) for tree in trees]
-            except (ZeroDivisionError, OverflowError, ValueError, mpmath.libmp.ComplexResult):
+                values = [_value(tree, point, mp) for tree in trees]
+            except (ArithmeticError, ValueError):
                 continue
-            if not all(mpmath.isfinite(value) for value in values):
+            if not all(mp.isfinite(value) for value in values):
                 continue
             compared += 1
-            scale = max(1, *(abs(value) for value in values)) if not tolerance else max(abs(v) for v in values)
-            if abs(values[0] - values[1]) > limit * scale:
+            scale = max(abs(value) for value in values)
+            limit = (tolerance or mp.mpf(10) ** -AGREE) * (scale if tolerance else max(1, scale))
+            if abs(values[0] - values[1]) > limit:
                 return False
     if not compared:
         raise ValueError("the expression has no value")
     return True
+
+
+@lru_cache(maxsize=2)
+def _arithmetic(real: bool) -> Any:
+    """Numbers of any length; with `real`, what has no real value raises instead of being complex."""
+    import mpmath  # noqa: PLC0415 - a package of the extra `metrics`
+
+    context = mpmath.mp.clone()
+    context.trap_complex = real
+    return context
 
 
 def coordinate(name: str, index: int) -> int:
@@ -145,7 +158,7 @@ def _reference(spec: AssertSpec, value: object) -> str:
         raise broken(spec, f"the value must be an expression, not {jsvalues.json_text(value)[:60]}")
     problem: Exception | None = None
     # A worked solution as reference states its answer at the end.
-    for reference in (value.strip(), final_answer(value)):
+    for reference in (value.strip(), final_answer(value)) if is_worked(value) else (value.strip(),):
         try:
             same_value(reference, reference)
         except (ValueError, RecursionError) as error:
@@ -156,5 +169,5 @@ def _reference(spec: AssertSpec, value: object) -> str:
 
 
 MATH_CHECKS: Mapping[str, CheckKind] = {
-    "math-equal": CheckKind(prepare=_math_equal, settings=frozenset({"extract", "tolerance"}))
+    "math-equal": CheckKind(prepare=_math_equal, version="2", settings=frozenset({"extract", "tolerance"}))
 }

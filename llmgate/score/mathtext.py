@@ -1,8 +1,8 @@
 r"""Mathematical expressions as models write them, LaTeX included, read into a small tree that can only be computed.
 
-What is read: numbers (`1,234.5`, `12%`, `1e-3`), `+ - * / ^`, brackets, implied products (`2x`, `3\pi`), `\frac`,
-`\sqrt`, `pi`, `e`, `i` is a symbol, one-letter symbols, and the functions of `FUNCTIONS`. Nothing is evaluated as code:
-Python's parser is used for precedence, and only the listed nodes are accepted.
+What is read: numbers (`1,234.5`, `12%`, `1e-3`, `3 1/2`), `+ - * / ^`, brackets, `|x|`, implied products (`2x`,
+`3\pi`), `\frac`, `\sqrt`, `pi`, `e`, `i` is a symbol, one-letter symbols, and the functions of `FUNCTIONS`. Nothing is
+evaluated as code: Python's parser is used for precedence, and only the listed nodes are accepted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["FUNCTIONS", "final_answer", "parse_expression"]
+__all__ = ["FUNCTIONS", "final_answer", "is_worked", "parse_expression"]
 
 MOST_CHARS: Final = 500
 FUNCTIONS: Final = frozenset({"sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "exp", "log", "ln", "abs"})
@@ -20,7 +20,8 @@ FUNCTIONS: Final = frozenset({"sqrt", "sin", "cos", "tan", "asin", "acos", "atan
 _COMMANDS: Final = MappingProxyType(
     {
         r"\cdot": "*", r"\times": "*", r"\div": "/", r"\pi": " pi ", r"\left": "", r"\right": "", r"\,": "", r"\;": "",
-        r"\!": "", r"\ ": "", r"\%": "%", r"\$": "", r"\dfrac": r"\frac", r"\tfrac": r"\frac", "−": "-", "–": "-",
+        r"\!": "", r"\ ": "", r"\%": "%", r"\$": "", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\lvert": "|",
+        r"\rvert": "|", "−": "-", "–": "-",
         "×": "*", "·": "*", "÷": "/", "π": " pi ", "√": r"\sqrt", "^": "**", "$": "", "²": "**2", "³": "**3",
         "€": "", "£": "",
     }
@@ -29,12 +30,19 @@ _COMMAND = re.compile("|".join(re.escape(key) for key in sorted(_COMMANDS, key=l
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
 _THOUSANDS = re.compile(r"(?<![0-9.,])([0-9]{1,3}(?:,[0-9]{3})+)(?![0-9])")
 _PERCENT = re.compile(r"([0-9](?:[0-9.]*[0-9])?)\s*%")
+_MIXED = re.compile(
+    r"(?<![0-9.A-Za-z_)}])([0-9]{1,3})"
+    r"(?:\s+([0-9]+)\s*/\s*([0-9]+)|\s*\\frac\s*(?:\{([0-9]+)\}\s*\{([0-9]+)\}|([0-9])([0-9])))(?![0-9.])"
+)
+_BARS = re.compile(r"\|([^|]+)\|")
 _IMPLIED = re.compile(r"(?<=[0-9)])\s*(?=[A-Za-z(])|(?<=\))\s*(?=[0-9])")
 _EXPONENT = re.compile(r"([0-9])\s*\*\s*([eE][+-]?[0-9]+)(?![A-Za-z0-9])")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _BOXED = r"\boxed"
 _MARKED = re.compile(r"(?i)####\s*|(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*")
-_NUMBER = re.compile(r"[-−]?\$?[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*[0-9]+)?\s*%?")
+_NUMBER = re.compile(
+    r"[-−]?\$?(?:[0-9]{1,3}\s+[0-9]+\s*/\s*[0-9]+|[0-9][0-9,]*(?:\.[0-9]+)?(?:\s*/\s*[0-9]+)?\s*%?)(?![0-9])"
+)
 _NODES = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Constant, ast.Name, ast.Load)
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
 
@@ -81,12 +89,20 @@ def final_answer(text: str) -> str:
         if number:
             return number[0].strip()
     stripped = text.strip().rstrip(".")
-    # In prose, short words would be read as products of symbols.
-    words = {word for word in _LETTERS.findall(stripped[:MOST_CHARS]) if len(word) > 1} - FUNCTIONS - {"pi", "frac"}
-    if len(stripped) <= MOST_CHARS and not words and _reads(stripped):
+    if len(stripped) <= MOST_CHARS and not _prose(stripped) and _reads(stripped):
         return stripped
     numbers = _NUMBER.findall(text)
     return numbers[-1].strip() if numbers else stripped
+
+
+def is_worked(text: str) -> bool:
+    """Whether a text leads to a result, so that its last part is what it states; `10!` is no such text."""
+    return _boxed(text) is not None or _MARKED.search(text) is not None or "=" in text or _prose(text)
+
+
+def _prose(text: str) -> bool:
+    """Whether there are words, of which short ones would be read as products of symbols."""
+    return bool({word for word in _LETTERS.findall(text[:MOST_CHARS]) if len(word) > 1} - FUNCTIONS - {"pi", "frac"})
 
 
 def _reads(text: str) -> bool:
@@ -123,6 +139,8 @@ def _to_python(text: str) -> str:
         raise ValueError(f"an expression of {len(text)} characters is too long")
     source = _TEXT.sub("", text.strip().strip("$"))
     source = _COMMAND.sub(lambda match: _COMMANDS[match[0]], source)
+    source = _MIXED.sub(_mixed, source)
+    source = _BARS.sub(r" abs(\1) ", source)
     source = _structures(source)
     source = re.sub(r"\\([A-Za-z]+)", r" \1 ", source)
     source = source.replace("{", "(").replace("}", ")").replace("[", "(").replace("]", ")")
@@ -134,6 +152,12 @@ def _to_python(text: str) -> str:
     # `f (x)` of a function is a call, of a symbol a product.
     source = re.sub(r"\b([A-Za-z]+)\s*\(", lambda m: f"{m[1]}(" if m[1] in FUNCTIONS else f"{m[1]}*(", source)
     return re.sub(r"\b([A-Za-z]+)\s+(?=[A-Za-z0-9(])", lambda m: m[1] + "*", source).strip()
+
+
+def _mixed(match: re.Match[str]) -> str:
+    """`3 1/2` is 3.5, and not 3 times a half: so people write it, and nobody multiplies numbers without a sign."""
+    whole, above, below = (part for part in match.groups() if part is not None)
+    return f"({whole}+{above}/{below})" if int(above) < int(below) else match[0]
 
 
 def _structures(source: str) -> str:

@@ -61,6 +61,9 @@ _KINDS: Final = frozenset({*_DETECTORS, *_PATTERNS, "jwt"})
 _DEFAULT: Final = frozenset(kind for kind in _KINDS if not kind.startswith("high-entropy"))
 """Not the detectors of random-looking texts in quotes: in prose and code these are mostly digests and identifiers."""
 
+_WHOLE: Final = frozenset({"github", "gitlab"})
+"""Detectors that say the first letters of a token only, by which it could be neither told nor allowed."""
+
 _WINDOW: Final = 2048
 _OVERLAP: Final = 512
 """Some patterns take time that grows with the square of what they are given."""
@@ -111,7 +114,10 @@ def _finder(kind: str) -> Find:
         for window in _windows(text):
             # Looks at the clock even where nothing is found.
             yield ""
-            yield from detector.analyze_string(window)
+            if kind in _WHOLE:
+                yield from (found[0] for pattern in detector.denylist for found in pattern.finditer(window))
+            else:
+                yield from detector.analyze_string(window)
 
     return find
 
@@ -127,5 +133,5 @@ def _windows(text: str) -> Iterator[str]:
 
 
 SECRET_CHECKS: Mapping[str, CheckKind] = {
-    "contains-secret": CheckKind(prepare=_contains_secret, settings=frozenset({"allow", "kinds"})),
+    "contains-secret": CheckKind(prepare=_contains_secret, version="2", settings=frozenset({"allow", "kinds"})),
 }

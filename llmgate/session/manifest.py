@@ -15,6 +15,7 @@ from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
 from llmgate.record.rundir import cases_digest
 from llmgate.session.admissions import judged_asserts, read_admissions
+from llmgate.session.anchors import named_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,12 +67,14 @@ def make_manifest(
         judging=judged_asserts(plan),
         admissions=read_admissions(settings, plan),
         embedding=asked.embedding,
+        anchors=anchors.digest if (anchors := named_anchors(settings, plan)) else "",
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),
         policy=plan.policy,
         hardware=hardware(),
         packages=dict(packages()),
         concurrency=settings.concurrency,
+        looks=plan.looks,
         labels=labels(),
     )
 

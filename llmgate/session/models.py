@@ -14,6 +14,7 @@ from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
 from llmgate.session.admissions import check_admissions
+from llmgate.session.anchors import named_anchors
 from llmgate.session.measure import asker, embedder
 from llmgate.session.target import judge_identity, judge_place
 
@@ -61,8 +62,10 @@ def check_models(settings: Settings, plan: Plan) -> None:
         )
     for name in sorted(plan.judge_names):
         named_judge(settings, name)
+    named_anchors(settings, plan)
     if Need.EMBEDDINGS in plan.needs and not settings.embed_endpoint:
-        raise UsageError("an assert needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
+        needed = "an assert" if Need.EMBEDDINGS in plan.asserted else "`drift: {embeddings: watch}`"
+        raise UsageError(f"{needed} needs embeddings, but no embedding model is named", fix="Give --embed-endpoint URL")
     check_admissions(settings, plan)
 
 

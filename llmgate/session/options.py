@@ -85,6 +85,18 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Exit with 0 on INCONCLUSIVE. It still allows no promotion.",
     ),
     Option(
+        name="no-stopping",
+        kind="flag",
+        default=False,
+        help="Ask all cases, also of suites that could stop early; for runs that others will be compared with.",
+    ),
+    Option(
+        name="strict-power",
+        kind="flag",
+        default=False,
+        help="Refuse to run where the champion's repeats say that an unchanged model would pass too rarely.",
+    ),
+    Option(
         name="judge-model",
         metavar="DIR",
         help="Model folder of the judge; started after the model under test has ended.",
@@ -102,6 +114,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="NAME=URL ...",
         default="",
         help='Judges that suites name, e.g. for a panel: "strict=http://a:8001 kind=some-model@http://b:8002".',
+    ),
+    Option(
+        name="judge-anchors",
+        metavar="FILE",
+        help="Answers with stored verdicts, which the judge is asked about again: see `llmgate anchors freeze`.",
     ),
     Option(
         name="judge-admission",

@@ -123,6 +123,7 @@ def decide_folders(
     *,
     policy: Path | None = None,
     allow_inconclusive: bool = False,
+    noise: Path | None = None,
     labels: Sequence[Path] = (),
 ) -> Decision:
     """Take the decision from what is on disk.
@@ -132,9 +133,11 @@ def decide_folders(
         champion: Folder of the champion's record, None to judge by absolute thresholds.
         policy: A policy file; without one the policy in the candidate's manifest holds.
         allow_inconclusive: Exit with 0 on INCONCLUSIVE.
+        noise: Folder of a second run of the champion, see `decide_records`.
         labels: Files of `llmgate labels sample`, filled in.
 
     Raises:
+        UsageError: If there is a second run of a champion, but no champion.
         RecordError: If a record is unfinished, damaged or missing, or labels are not usable.
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
@@ -143,9 +146,14 @@ def decide_folders(
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
+    if noise is not None and champion is None:
+        raise UsageError(
+            "a second run of the champion was given, but no champion", where=str(noise), fix="Name the champion's run"
+        )
     sheets = [read_labels(path) for path in labels]
     other = load_record(champion) if champion else None
-    return decide_records(record, other, chosen, today=today(), labels=sheets)
+    again = load_record(noise) if noise else None
+    return decide_records(record, other, chosen, today=today(), labels=sheets, noise=again)
 
 
 def today() -> date:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
+from llmgate.record.looks import LookPlan
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
+from llmgate.record.traits import Trait
+from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
@@ -17,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from llmgate.score.check import Need
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
 
@@ -34,6 +36,7 @@ class Plan:
         policy: What is gated.
         gated: Names of the suites that run whole; a part of a suite decides nothing and measures no serving.
         vocabulary: The assert types that exist, those of users included.
+        looks: When those of the suites that run whole may stop early.
     """
 
     suites: tuple[PlannedSuite, ...]
@@ -41,6 +44,7 @@ class Plan:
     policy: Policy
     gated: frozenset[str]
     vocabulary: Checks = VOCABULARY
+    looks: tuple[LookPlan, ...] = ()
 
     @property
     def asserts(self) -> tuple[AssertSpec, ...]:
@@ -55,8 +59,18 @@ class Plan:
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What asserts have to ask."""
+        """What asserts have to ask, and what the traits that are compared need."""
+        return self.asserted | {Need.EMBEDDINGS} if self.embedded else self.asserted
+
+    @property
+    def asserted(self) -> frozenset[Need]:
+        """What asserts alone have to ask."""
         return frozenset(need for spec in self.asserts for need in self.vocabulary.asks(spec))
+
+    @property
+    def embedded(self) -> frozenset[str]:
+        """The suites whose answers are embedded, so that their distance can be shown."""
+        return frozenset(one.suite for one in self.policy.watched if one.trait is Trait.EMBEDDINGS)
 
     @property
     def judged(self) -> frozenset[str]:
@@ -165,11 +179,20 @@ def make_plan(
             default=DEFAULT_SLICE_ALPHA,
         ),
         waivers=tuple(one for planned in suites for one in planned.suite.waivers),
+        watched=tuple(one for planned in suites for one in planned.suite.watched),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
-    return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names, vocabulary=vocabulary)
+    stopping = () if settings.no_stopping else suites
+    return Plan(
+        suites=tuple(suites),
+        cases=cases,
+        policy=policy,
+        gated=names,
+        vocabulary=vocabulary,
+        looks=tuple(one.looks for one in stopping if one.looks is not None and one.suite.name in names),
+    )
 
 
 def on_inconclusive(suites: Sequence[PlannedSuite], settings: Settings) -> OnInconclusive:

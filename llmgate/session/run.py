@@ -13,11 +13,15 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.rundir import MANIFEST_NAME, RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.admissions import check_judges
+from llmgate.session.anchors import anchors_wait, judge_anchors
 from llmgate.session.canaries import try_judges
+from llmgate.session.enough import make_looking
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
 from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.outputs import embed_answers
+from llmgate.session.preflight import preflight
 from llmgate.session.target import judge_place, open_judge, open_target
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import Record
+    from llmgate.session.looks import Looking
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
@@ -54,15 +59,19 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
     with ExitStack() as closing:
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
+            for line in preflight(planned, out, strict=settings.strict_power):
+                progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            run_async(ask_and_bench(settings, planned, run, target, progress=progress), progress)
+            looks = make_looking(settings, planned, run, out, progress=progress)
+            run_async(ask_and_bench(settings, planned, run, target, looking=looks, progress=progress), progress)
         place = judge_place(settings)
-        if place and run.manifest.judge and waits_for_judge(run):
+        if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
                 settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
             ) as target:
                 run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
+        run_async(embed_answers(settings, planned, run, progress=progress), progress)
         progress.stage("sealing the record")
         return run.seal(sealed_at=timestamp())
 
@@ -126,7 +135,9 @@ def has_run(out: Path) -> bool:
     return (out / MANIFEST_NAME).exists()
 
 
-async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
+async def ask_and_bench(
+    settings: Settings, plan: Plan, run: RunDir, target: Target, *, looking: Looking | None, progress: Progress
+) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -137,10 +148,11 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan, client, models=models, progress=progress)
+        await generate_answers(run, plan, client, models=models, progress=progress, looking=looking)
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)
+            await judge_anchors(run, settings, plan, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -162,6 +174,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
         await judge_answers(run, plan, models, progress=progress)
         await try_judges(run, plan, models, progress=progress)
+        await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

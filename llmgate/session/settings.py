@@ -36,11 +36,14 @@ class Settings:
     baseline: str | None
     policy: str | None
     allow_inconclusive: bool
+    no_stopping: bool
+    strict_power: bool
     judge_model: str | None
     judge_endpoint: str | None
     judge_name: str | None
     judge_api_key_env: str
     judges: Mapping[str, tuple[str, str]]
+    judge_anchors: str | None
     judge_admission: tuple[str, ...]
     embed_endpoint: str | None
     embed_name: str | None

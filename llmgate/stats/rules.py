@@ -9,9 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from scipy import special
-
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
 from llmgate.stats.power import Chances, t_chances, tango_chances
 

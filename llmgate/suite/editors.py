@@ -39,6 +39,7 @@ def suite_schema(types: Mapping[str, Iterable[str]], prefixes: Iterable[str] = (
     }
     _allow_short_gate(schema)
     _allow_listed_slices(schema)
+    _allow_short_drift(schema)
     _name_types(schema["$defs"]["AssertPart"], types, prefixes)
     return _published(schema, f"urn:llmgate:suite:{SUITE_MAJOR}", "llmgate suite")
 
@@ -55,6 +56,7 @@ def policy_schema() -> dict[str, Any]:
         "description": schema["properties"]["llmgate-policy"]["description"],
     }
     _allow_listed_slices(schema)
+    _allow_short_drift(schema)
     return _published(schema, f"urn:llmgate:policy:{POLICY_MAJOR}", "llmgate policy")
 
 
@@ -96,6 +98,15 @@ def _allow_listed_slices(schema: dict[str, Any]) -> None:
     description = full.pop("description")
     fields = {"type": "array", "items": {"type": "string"}}
     schema["$defs"]["SlicesPart"] = {"description": description, "anyOf": [fields, full]}
+
+
+def _allow_short_drift(schema: dict[str, Any]) -> None:
+    """An entry of `drift:` may be a role alone, and all of it `off`, which YAML may read as false."""
+    roles = schema["$defs"]["TraitRole"]["enum"]
+    for name, short in (("TraitPart", [*roles, False]), ("DriftBlock", ["off", False])):
+        full = schema["$defs"][name]
+        description = full.pop("description")
+        schema["$defs"][name] = {"description": description, "anyOf": [{"enum": short}, full]}
 
 
 def _name_types(part: dict[str, Any], types: Mapping[str, Iterable[str]], prefixes: Iterable[str]) -> None:

@@ -25,6 +25,8 @@ from llmgate.record.policy import (
 )
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import Finite, Name, Part
+from llmgate.suite.driftpart import WATCH_ALL, DriftBlock
+from llmgate.suite.stopping import StoppingPart  # noqa: TC001 - pydantic reads the annotation
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary
@@ -119,6 +121,8 @@ class GateBlock(Part):
     """Error rate of all slices together."""
     waivers: list[WaiverPart] = Field(default_factory=list)
     """Findings that somebody accepts until a date."""
+    stopping: StoppingPart | None = None
+    """When the suite may end before all its cases are asked."""
 
     @model_validator(mode="before")
     @classmethod
@@ -147,11 +151,15 @@ class Gates:
         suite: The suite's name.
         block: `gate:` as it is written.
         where: Words the place of a part of it.
+        drift: `drift:` as it is written.
+        where_drift: Words the place of a part of that.
     """
 
     suite: str
     block: GateBlock
     where: Callable[..., str]
+    drift: DriftBlock = WATCH_ALL
+    where_drift: Callable[..., str] = str
 
     @property
     def parts(self) -> Mapping[str, GatePart]:
@@ -191,13 +199,14 @@ class Gates:
             raise SuiteError(error.what, where=error.where, fix=error.fix) from error
 
     def policies(self, asserts: Iterable[AssertSpec], vocabulary: Vocabulary) -> tuple[MetricPolicy, ...]:
-        """One policy per metric that asserts feed.
+        """One policy per metric that asserts feed, and one per trait that gates.
 
         Metrics without an entry are watched, unless there is no entry at all, in which case all that no judge scores
         are primary.
 
         Raises:
-            SuiteError: If an entry names a metric that no assert feeds, or is impossible.
+            SuiteError: If an entry names a metric that no assert feeds, is impossible, or an assert feeds a metric
+                that is a trait.
         """
         asserts = tuple(asserts)
         metrics = fed_metrics(asserts)
@@ -215,7 +224,21 @@ class Gates:
             if vocabulary.is_judge(one.type)
             for metric in (spec.metric, one.metric)
         )
-        return tuple(self._policy(name, judged=name in judged) for name in metrics)
+        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._traits(metrics))
+
+    def _traits(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
+        try:
+            found = self.drift.metrics(self.suite, self.where_drift)
+        except PolicyError as error:
+            raise SuiteError(error.what, where=error.where, fix=error.fix) from error
+        for one in found:
+            if one.metric in fed:
+                raise SuiteError(
+                    f"an assert feeds the metric {one.metric!r}, which `drift:` gates too",
+                    where=self.where_drift(),
+                    fix="Give the assert's metric another name",
+                )
+        return found
 
     def _policy(self, name: str, *, judged: bool) -> MetricPolicy:
         gate = self.parts.get(name)

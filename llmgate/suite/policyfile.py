@@ -7,6 +7,8 @@ metrics:
 slices:
   short-facts: {fields: [topic], min-cases: 20}
 slice-alpha: 0.01
+drift:
+  short-facts: {refusals: {margin: 0.05}, length: watch}
 waivers:
   - {metric: short-facts/accuracy, until: 2026-12-31, by: Ada, reason: known and accepted}
 """
@@ -14,6 +16,7 @@ waivers:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -31,6 +34,7 @@ from llmgate.record.policy import (
     Unadmitted,
 )
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.driftpart import DriftBlock, drift_keys, with_drift
 from llmgate.suite.gates import SlicesPart, WaiverPart
 
 if TYPE_CHECKING:
@@ -81,6 +85,8 @@ class PolicyPart(BaseModel):
     """Suite to the slices in which a loss is looked for."""
     slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
     """Error rate of all slices together."""
+    drift: dict[str, DriftBlock] = {}
+    """Suite to the traits of answers that gate, are watched, or are left out."""
     waivers: list[WaiverPart] = []
     """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
 
@@ -107,6 +113,7 @@ def override_policy(policy: Policy, path: str) -> Policy:
     """
     document = read_document(Path(path))
     part = validated(document)
+    policy = changed_drift(policy, part, document)
     known = {f"{metric.suite}/{metric.metric}": metric for metric in policy.metrics}
     changed = dict(known)
     for name, change in part.metrics.items():
@@ -126,6 +133,18 @@ def override_policy(policy: Policy, path: str) -> Policy:
         )
     except PolicyError as error:
         raise PolicyError(error.what, where=error.where or document.where("slice-alpha"), fix=error.fix) from error
+
+
+def changed_drift(policy: Policy, part: PolicyPart, document: Document) -> Policy:
+    """The policy with the traits that the file gates, watches or leaves out."""
+    suites = {metric.suite for metric in policy.metrics}
+    for suite, block in part.drift.items():
+        if suite not in suites:
+            raise PolicyError(
+                f"there is no suite {suite!r}", where=document.where("drift", suite), fix=did_you_mean(suite, suites)
+            )
+        policy = with_drift(policy, suite, block, partial(document.where, "drift", suite))
+    return policy
 
 
 def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tuple[SlicePolicy, ...]:
@@ -170,7 +189,10 @@ def validated(document: Document) -> PolicyPart:
             parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
             what = f"unknown key {str(location[-1])!r}"
             model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
-            fix = did_you_mean(str(location[-1]), [field.alias or name for name, field in model.model_fields.items()])
+            keys = [part.alias or name for name, part in model.model_fields.items()]
+            if location[0] == "drift" and len(location) > 2:
+                keys = drift_keys(location[2:])
+            fix = did_you_mean(str(location[-1]), keys)
         raise PolicyError(what, where=document.where(*location), fix=fix) from error
     if part.major != POLICY_MAJOR:
         raise PolicyError(

@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from llmgate.errors import DatasetError, SuiteError, did_you_mean
 from llmgate.record.policy import MetricPolicy, SlicePolicy
+from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
+from llmgate.suite.driftpart import DriftBlock, drift_keys
 from llmgate.suite.gates import GateBlock, GatePart, Gates, SlicesPart, WaiverPart, is_long
 from llmgate.suite.locate import locate
 from llmgate.suite.promptfile import KeptPrompt
@@ -32,6 +34,7 @@ from llmgate.suite.promptpart import (
     read_prompt,
 )
 from llmgate.suite.source import Source
+from llmgate.suite.stopping import ExtendPart, StoppingPart
 from llmgate.suite.toolspec import read_tools
 
 if TYPE_CHECKING:
@@ -142,6 +145,8 @@ class SuitePart(Part):
     """The least weighted mean of its asserts with which a case passes; without it all have to pass."""
     gate: GateBlock = GateBlock()
     """Which metrics gate, and how strictly."""
+    drift: DriftBlock = DriftBlock()
+    """Which traits of answers are compared with the champion's, and which of them gate; off for none."""
     serving: ServingPart | None = None
     """Measure throughput and latency too."""
     judge: JudgePart = JudgePart()
@@ -198,6 +203,7 @@ class Suite:
         prices: What tokens cost, None if the suite does not say.
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
+        watched: Traits of the answers that are shown and do not gate.
         admissions: Files that say which judges may gate.
     """
 
@@ -230,6 +236,7 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    watched: tuple[TraitWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
 
 
@@ -262,7 +269,13 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
     tools = read_tools_key(document, part)
-    gates = Gates(suite=part.suite, block=part.gate, where=partial(where_written, document, "gate"))
+    gates = Gates(
+        suite=part.suite,
+        block=part.gate,
+        where=partial(where_written, document, "gate"),
+        drift=part.drift,
+        where_drift=partial(document.where, "drift"),
+    )
     source = find_dataset(document, part)
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
@@ -294,6 +307,7 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
+        watched=part.drift.watched(part.suite),
         admissions=admission_files(part.judge, path.parent),
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
@@ -405,9 +419,16 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
         "defaults": Defaults,
         "prices": PricesPart,
     }
-    gate: dict[object, type[BaseModel]] = {"metrics": GatePart, "slices": SlicesPart, "waivers": WaiverPart}
+    if location[0] == "drift" and len(location) > 1:
+        return drift_keys(location[1:])
+    gate: dict[object, type[BaseModel]] = {
+        "metrics": GatePart,
+        "slices": SlicesPart,
+        "waivers": WaiverPart,
+        "stopping": StoppingPart,
+    }
     if location[0] == "gate" and len(location) > 2:
-        part = gate[location[1]]
+        part = ExtendPart if location[1:3] == ("stopping", "extend") and len(location) > 3 else gate[location[1]]
     elif len(location) > 1:
         part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
     return [field.alias or name for name, field in part.model_fields.items()]

@@ -48,7 +48,7 @@ RATES = " If nothing had changed, this gate would pass {} of the time; it would 
         (
             20, 60, 300,
             "FAIL: at least 8.6 points worse (95 %), best estimate 13.3, tolerance 3. 80 answers changed: 20 better, 60 worse."
-            + RATES.format("26 %"),
+            + RATES.format("26 %").replace("of the time;", "of the time, judged by all that changed here;"),
         ),
         (
             10, 12, 300,

@@ -35,6 +35,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "lower": str.lower,
     "upper": str.upper,
     "spaced": " ".join,
+    "rot13": lambda text: codecs.encode(text, "rot13"),
     "dashed": "-".join,
     "lines": "\n".join,
     "zero-width": "\u200b".join,

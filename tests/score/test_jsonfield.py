@@ -88,6 +88,17 @@ def test_no_json_has_no_fields() -> None:
     assert (run({"path": "$.a", "exists": False}, "prose").outcome) == "fail"
 
 
+@pytest.mark.parametrize("output", ["prose", "", '{"a": 3', "```json\n{}\n```"])
+def test_without_json_nothing_can_be_said_of_what_is_not_in_it(output: str) -> None:
+    for spec in (
+        {"type": "not-json-field", "value": {"path": "$.error", "exists": True}},
+        {"type": "not-json-diff", "value": {"error": 1}},
+    ):
+        got = evaluate_assert(spec, output)
+        assert (got.outcome, got.score) == ("error", None)
+        assert "not JSON" in got.reason
+
+
 @pytest.mark.parametrize("output", [OUTPUT, "prose", ""])
 @pytest.mark.parametrize(
     "value",

@@ -21,8 +21,10 @@ def outcome(value: Any, output: str, **config: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", None, True, [], {}, "import os", "what", "1/0", "9**9**9**9", "x" * 600, "(("]
-)
+    "value",
+    ["", " ", None, True, [], {}, "import os", "what", "1/0", "9**9**9**9", "x" * 600, "((", "10!", "(1,2)",
+     "{1, 2}", "5 3"]
+)  # fmt: skip
 def test_references_that_have_no_value_are_errors(value: object) -> None:
     assert outcome(value, "1") == "error"
     assert evaluate_assert({"type": "not-math-equal", "value": value}, "1").outcome == "error"
@@ -64,6 +66,9 @@ def test_code_is_never_run(output: str) -> None:
         ("12", "The answer is 12 apples, 5 pears were eaten"), (r"\sqrt{2}", r"\boxed{2^{1/2}}"), ("1e-3", "0.001"),
         ("x^2+2x+1", "(x+1)^2"), (r"2\pi r", "2*r*pi"), (r"\frac{x^2-1}{x-1}", "x+1"), ("ln(e^2)", "2"),
         (r"\frac{\sqrt{3}}{3}", r"$\frac{1}{\sqrt{3}}$"), ("3/4", "0.75"), (r"\boxed{7}", "7"), ("2ab", "b*a*2"),
+        ("3 1/2", "3.5"), ("3.5", "I ate 3 1/2 pies."), (r"3\frac{1}{2}", "7/2"), (r"-2\frac14", "-2.25"),
+        (r"\sqrt{x^2}", "|x|"), (r"|x|", r"\lvert x \rvert"), ("2 log(x)", "log(x^2)"), ("x", r"\sqrt{x}^2"),
+        (r"2\frac{x}{y}", "2x/y"), ("2024", "In 2024"),
     ],
 )  # fmt: skip
 def test_equal_however_it_is_written(value: str, output: str) -> None:
@@ -84,6 +89,11 @@ def test_equal_however_it_is_written(value: str, output: str) -> None:
         ("5", "five"),
         ("5", ""),
         ("100", "10"),
+        ("x", r"\sqrt{x^2}"),
+        ("x", "|x|"),
+        ("3 1/2", "1/2"),
+        ("3 1/2", "3"),
+        ("3.5", "3/2"),
     ],
 )
 def test_what_differs_is_wrong(value: str, output: str) -> None:

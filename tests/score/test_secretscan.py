@@ -87,6 +87,14 @@ def test_a_secret_is_found_wherever_it_stands() -> None:
 def test_literal_exceptions() -> None:
     assert check(SECRETS["aws"], allow=[SECRETS["aws"]]).outcome == "fail"
     assert check(f"{SECRETS['aws']} {SECRETS['github']}", allow=[SECRETS["aws"]]).outcome == "pass"
+
+
+@pytest.mark.parametrize("kind", sorted(SECRETS.keys() & {"github", "gitlab", "aws", "slack", "stripe"}))
+def test_a_token_is_allowed_as_a_whole_and_not_by_its_first_letters(kind: str) -> None:
+    token = SECRETS[kind]
+    assert check(f"here: {token}", allow=[token]).outcome == "fail"
+    assert check(f"here: {token}", allow=[token[:3], token[:5]]).outcome == "pass"
+    assert f"({len(token)} characters)" in check(f"here: {token}").reason
     assert check(SECRETS["aws"].replace("7", "8"), allow=[SECRETS["aws"]]).outcome == "pass"
 
 

@@ -84,6 +84,22 @@ def test_two_runs_are_compared_and_decided_on_again(tmp_path: Path) -> None:
     assert "policy.yaml:3: there is no metric 'words/acuracy'. Did you mean words/accuracy?" in misspelt.output
 
 
+def test_a_second_run_of_the_champion_says_how_often_it_would_pass(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=120)
+    with FakeServer(answer=answer_right) as server:
+        for name in ("champion", "again", "worse"):
+            server.answer = wrong_for({"champion": 0, "again": 2, "worse": 30}[name])
+            done = llmgate("run", tmp_path, "--endpoint", server.url, "--out", name)
+            assert (tmp_path / name / "seal.json").exists(), done.output
+    alone, known = (llmgate("decide", "worse", "champion", *more) for more in ((), ("--noise", "again")))
+    assert alone.exit_code == known.exit_code == 1
+    assert "of the time, judged by all that changed here;" in alone.output
+    assert "pass more than 99 % of the time, judged by a second run of the champion;" in known.output
+    assert llmgate("decide", "worse", "--noise", "again").exit_code == 2
+    tables = llmgate("decide", "--candidate", "a", "--baseline", "b", "--noise", "again")
+    assert (tables.exit_code, "--noise is a run" in tables.output) == (2, True)
+
+
 def test_the_report_is_written_again(tmp_path: Path) -> None:
     write_suite(tmp_path)
     with FakeServer(answer=answer_right) as server:

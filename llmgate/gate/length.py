@@ -1,0 +1,141 @@
+"""Lengths of answers, compared in both directions: neither longer nor shorter is better, but much of either is drift.
+
+PASS if both one-sided bounds of the mean log ratio lie within ±log(1 + margin); FAIL if not, and the mean is proven to
+have changed at all (two-sided, Holm-adjusted with the other gating tests); INCONCLUSIVE otherwise. It is the rule of
+every metric, with a second side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from llmgate.errors import UndefinedError
+from llmgate.gate.decision import MetricDecision, Verdict
+from llmgate.gate.estimate import Finding
+from llmgate.gate.traits import LENGTH_SCALE
+from llmgate.gate.wording import count, points
+from llmgate.stats.equivalence import paired_equivalence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.gate.measure import Measured
+    from llmgate.gate.pairing import Pairs
+
+__all__ = ["compare_lengths", "length_decision", "length_limits"]
+
+_LEAST_REACH: Final = math.log(10.0)
+"""A suite of labels has answers of one length, and still a model could begin to explain itself."""
+
+
+def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+    """Candidate against champion, by the mean logarithm of the ratio of their lengths.
+
+    Two one-sided paired t tests, cluster-robust with clusters, widened by what stayed unseen: an answer that nobody saw
+    may be as much longer or shorter as the longest answer of the suite is longer than the shortest, and at least ten
+    times as long or a tenth.
+
+    Args:
+        pairs: Scores are log(1 + characters) / 64 (see `traits`).
+        margin: Relative, 0.2 for a fifth longer, or shorter by the same factor.
+        alpha: One-sided error rate.
+
+    Returns:
+        Its interval is that of the log ratio; `worse` means changed, in whichever direction.
+
+    Raises:
+        UndefinedError: If there are no pairs, or all belong to one cluster.
+    """
+    if pairs.champion is None:
+        raise UndefinedError("there is no champion to compare with")
+    if not len(pairs.candidate):
+        raise UndefinedError("no pair of answers could be evaluated")
+    both = np.concatenate((pairs.candidate, pairs.champion))
+    found = paired_equivalence(
+        (pairs.candidate - pairs.champion) * LENGTH_SCALE,
+        margin=math.log1p(margin),
+        alpha=alpha,
+        clusters=pairs.clusters,
+        reach=max(_LEAST_REACH, float(both.max() - both.min()) * LENGTH_SCALE),
+    )
+    changed = not found.equivalent and found.p_changed <= alpha
+    return Finding(interval=found.interval, passed=found.equivalent, worse=changed, p=found.p_changed)
+
+
+def length_limits(margin: float) -> tuple[float, float]:
+    """How much shorter and longer answers may become, as relative changes: 0.2 gives −0.167 and 0.2."""
+    return 1.0 / (1.0 + margin) - 1.0, margin
+
+
+def length_decision(measured: Measured, verdict: Verdict, adjusted: Sequence[float], *, tests: int) -> MetricDecision:
+    """The decision on the length of answers. Its numbers are relative changes: 0.04 is 4 % longer.
+
+    Args:
+        measured: The metric.
+        verdict: Its verdict.
+        adjusted: Holm-adjusted p-values of its findings.
+        tests: How many p-values were adjusted together.
+    """
+    policy, pairs, found = measured.policy, measured.pairs, measured.comparison
+    barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
+    return MetricDecision(
+        suite=policy.suite,
+        metric=policy.metric,
+        role=policy.role,
+        verdict=verdict,
+        reference="none" if found is None else "champion",
+        method="none" if found is None else f"{found.interval.method}, two one-sided tests of log length ratios",
+        alpha=policy.alpha,
+        delta=None if found is None else math.expm1(found.interval.estimate),
+        lower=None if found is None else math.expm1(found.interval.lower),
+        upper=None if found is None else math.expm1(found.interval.upper),
+        margin=measured.margin,
+        expected=pairs.expected if pairs else 0,
+        evaluated=len(pairs.item_ids) if pairs else 0,
+        errors=pairs.errors.count if pairs else 0,
+        p_worse=adjusted[0] if adjusted else None,
+        reason=f"{_reason(measured, verdict, adjusted, tests)}.",
+        notes=(*measured.notes, *barred),
+        two_sided=True,
+    )
+
+
+def _reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:
+    pairs, found, margin = measured.pairs, measured.comparison, measured.margin
+    if pairs is None or found is None or margin is None:
+        return measured.problem.what if measured.problem else "nothing to compare with"
+    said = _said(found, margin, measured.policy.alpha, verdict)
+    if found.worse and adjusted and adjusted[0] > measured.policy.alpha:
+        said += f", which is not enough for a FAIL after adjusting for {count(tests, 'test')} (p = {adjusted[0]:.2g})"
+    if pairs.errors.count:
+        lost = f"{pairs.errors.count:,} of {count(pairs.expected, 'pair')} could not be evaluated"
+        return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
+    return said
+
+
+def _said(found: Finding, margin: float, alpha: float, verdict: Verdict) -> str:
+    interval = found.interval
+    level = f"{100.0 * (1.0 - alpha):.6g} %"
+    low, high = (_changed(bound, margin) for bound in (interval.lower, interval.upper))
+    bounds = f"between {low} and {high}" if low != high else low
+    tolerance = f"tolerance a factor of {1.0 + margin:.6g}"
+    if verdict is Verdict.FAIL:
+        now = _changed(interval.estimate, margin)
+        return f"answers are {now}, {bounds} ({level} each), and not within the {tolerance}"
+    if found.passed:
+        return f"answers are {bounds} ({level} each), {tolerance}"
+    if found.worse:
+        return f"answers are {bounds} ({level} each), {tolerance}"
+    return f"answers are {bounds} ({level} each), so a change beyond the {tolerance} is neither shown nor excluded"
+
+
+def _changed(log_ratio: float, margin: float) -> str:
+    """A log ratio as people say it; decimals are added until it looks different from the limit."""
+    change = math.expm1(log_ratio)
+    shortest, longest = length_limits(margin)
+    if change < 0.0:
+        return f"{points(-change, -shortest)} % shorter"
+    return f"{points(change, longest)} % longer"

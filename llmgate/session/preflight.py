@@ -1,0 +1,64 @@
+"""A word before a run: what its gate can decide, where the champion's record tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError
+from llmgate.gate.noise import noise_of_repeats
+from llmgate.gate.power import designs_of, plan_power
+from llmgate.gate.repeats import repeat_scores
+from llmgate.record.rundir import load_record
+from llmgate.report.power import preflight_line, shortfall
+from llmgate.session.outcome import BASELINE_NAME, noted_baseline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.session.plan import Plan
+
+__all__ = ["preflight"]
+
+
+def preflight(plan: Plan, out: Path, *, strict: bool) -> Iterator[str]:
+    """One line per gating metric of which the champion's repeats tell how much scores change by chance.
+
+    Args:
+        plan: What is going to be asked.
+        out: The run's folder, in which the baseline is noted.
+        strict: Refuse a gate that would pass an unchanged model less than 80 % of the time.
+
+    Raises:
+        CannotRunError: If it is refused, or nothing tells whether it is to be.
+    """
+    baseline = noted_baseline(out) if (out / BASELINE_NAME).exists() else None
+    if baseline is None:
+        return
+    champion = load_record(Path(baseline.folder))
+    noise = noise_of_repeats(repeat_scores(champion, plan.policy))
+    designs = [
+        design
+        for design in designs_of((case.planned for case in plan.cases), plan.policy)
+        if design.policy.suite in plan.gated
+    ]
+    known = {(one.suite, one.metric) for one in noise}
+    told = [design for design in designs if (design.policy.suite, design.policy.metric) in known]
+    power = plan_power(told, noise)
+    for metric in power.metrics:
+        yield preflight_line(metric, power.wanted)
+    if not strict:
+        return
+    untold = [f"{one.policy.suite}::{one.policy.metric}" for one in designs if one not in told]
+    if untold:
+        raise CannotRunError(
+            f"nothing tells how often an unchanged model would pass {', '.join(untold)}",
+            where="--strict-power",
+            fix="Run the champion with --repeat 2, or ask `llmgate power` instead",
+        )
+    if designs and not power.enough:
+        raise CannotRunError(
+            shortfall(power, strict=True).partition(": ")[2],
+            where="--strict-power",
+            fix="Follow the advice above, or leave --strict-power out",
+        )

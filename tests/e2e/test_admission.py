@@ -1,0 +1,90 @@
+"""A real model that is no judge, SmolLM2, on a real vLLM: it is refused admission, on real labels and on our own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+from support.shared_data import shared_rows
+
+from llmgate.cli import main
+from llmgate.generate.server import launch
+from llmgate.generate.server_command import ServerSpec
+from llmgate.record.admissionfile import load_admission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.record.admission import AdmissionRecord
+
+pytestmark = pytest.mark.e2e
+
+CAPITALS = Path(__file__).parents[1] / "session" / "labels" / "capitals.jsonl"
+PAIRS = 160
+MAX_TOKENS = 64
+"""Enough for a verdict with a reason of one sentence; longer ones take a CPU many minutes."""
+
+
+@pytest.fixture(scope="module")
+def judge_url(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """SmolLM2, served for all tests."""
+    spec = ServerSpec(
+        model=str(smollm2_dir),
+        served_name="smollm2",
+        flags=("--enforce-eager", "--max-model-len", "2048"),
+        log_path=tmp_path_factory.mktemp("judge") / "server.log",
+    )
+    with launch(spec) as server:
+        server.wait_ready()
+        yield server.url
+
+
+def admit(labels: Path, judge_url: str, out: Path, *more: str) -> tuple[Result, AdmissionRecord]:
+    done = CliRunner().invoke(
+        main,
+        [
+            "judge", "admit", str(labels), "--judge-endpoint", judge_url, "--max-tokens", str(MAX_TOKENS),
+            "--repeats", "10", "--out", str(out), *more,
+        ],
+    )  # fmt: skip
+    print(done.output)  # noqa: T201 - figures for the reader of a run with -s
+    return done, load_admission(out)
+
+
+def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Path) -> None:
+    rows = [
+        row
+        for row in shared_rows("judge/pandalm.jsonl")
+        if isinstance(row["response_1"], str) and isinstance(row["response_2"], str)
+    ]
+    # The shortest, so that it takes minutes on two cores; ties and both winners are among them.
+    rows.sort(key=lambda row: sum(len(row[key]) for key in ("instruction", "input", "response_1", "response_2")))
+    lines = [
+        {
+            "id": row["item_id"], "prompt": f"{row['instruction']}\n{row['input']}".strip(), "output_1": row["response_1"],
+            "output_2": row["response_2"], "human": row["human"], "cluster": row["cluster"],
+        }
+        for row in rows[:PAIRS]
+    ]  # fmt: skip
+    labels = tmp_path / "pandalm.jsonl"
+    labels.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    done, record = admit(labels, judge_url, tmp_path / "judge.json")
+    assert done.exit_code == 1, done.output
+    assert not record.admitted
+    assert record.results.settled >= 150
+    # Not for want of labels: it does not agree with people.
+    assert not any("items have a label" in reason or "people label" in reason for reason in record.reasons)
+    assert any(reason.startswith("κ between judge and people is only known") for reason in record.reasons)
+
+
+def test_smollm2_is_refused_on_capitals(judge_url: str, tmp_path: Path) -> None:
+    done, record = admit(
+        CAPITALS, judge_url, tmp_path / "judge.json", "--rubric", "The answer names the capital of the country."
+    )
+    assert done.exit_code == 1, done.output
+    assert not record.admitted
+    assert record.results.labels == {"pass": 80, "fail": 80}
+    assert any(reason.startswith("κ between judge and people is only known") for reason in record.reasons)
