@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -194,24 +194,23 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
 
 
 def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
+    progress.count("designs", 0, len(work))
     if jobs == 1:
-        return list(_counted((job() for job in work), len(work), progress))
+        found = []
+        for done, job in enumerate(work, start=1):
+            found.append(job())
+            progress.count("designs", done, len(work))
+        return found
     try:
         # Spawned, not forked: the caller may have threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             # Real results come last and take longest, so that they are begun first.
             futures = [pool.submit(job) for job in reversed(work)]
-            found = list(_counted((future.result() for future in futures), len(work), progress))
-            return found[::-1]
+            for done, _ in enumerate(as_completed(futures), start=1):
+                progress.count("designs", done, len(work))
+            return [future.result() for future in reversed(futures)]
     except BrokenProcessPool as error:
         raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
-
-
-def _counted(found: Iterator[tuple[Row, ...]], total: int, progress: Progress) -> Iterator[tuple[Row, ...]]:
-    progress.count("designs", 0, total)
-    for done, rows in enumerate(found, start=1):
-        progress.count("designs", done, total)
-        yield rows
 
 
 def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
