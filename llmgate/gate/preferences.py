@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.record.schema import CaseKey, Outcome
 from llmgate.stats.preference import mean_win_rate, win_rate
 
 if TYPE_CHECKING:
@@ -103,6 +102,8 @@ def _preference(record: Record, metric: MetricPolicy) -> PreferenceDecision | No
 
 def _points(record: Record, case: PlannedCase, metric: str) -> float | None:
     """Of one case, the mean of its repeats; NaN where one is missing, None where nothing was compared."""
+    from llmgate.record.schema import CaseKey, Outcome  # noqa: PLC0415 - long to load, and plain scores have no record
+
     scores: list[float | None] = []
     compared = False
     for repeat in range(case.repeats):
