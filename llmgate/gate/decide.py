@@ -11,6 +11,9 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
 `slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
 
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
+was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
 """
@@ -20,30 +23,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.drift import drifts_of, hold_to_anchors
-from llmgate.gate.evidence import Evidence, gather
-from llmgate.gate.judging import hold_to_admission
-from llmgate.gate.labelled import with_labels
 from llmgate.gate.measure import measure
-from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
-from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
+from llmgate.gate.side import Evidence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.decision import MetricDecision, RepeatDecision
+    from llmgate.gate.looked import LookDecision
     from llmgate.gate.measure import Measured
+    from llmgate.gate.stopped import SuiteLook
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreSheet, ScoreTable
@@ -51,7 +51,14 @@ if TYPE_CHECKING:
 __all__ = ["decide", "decide_records", "decide_sheets", "decide_tables"]
 
 
-def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
+def decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None = None,
+    looks: Mapping[str, SuiteLook] | None = None,
+) -> Decision:
     """PASS, FAIL or INCONCLUSIVE, with the evidence.
 
     Args:
@@ -59,18 +66,17 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         champion: What the champion's run brought on the same cases, None if there is no champion.
         policy: Which metrics gate, and how strictly.
         today: The day in UTC, by which waivers hold or have expired; None, and none holds.
+        looks: By suite, at which look those are decided that could stop early.
 
     Raises:
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    drifts = drifts_of(candidate, champion)
-    measured = [
-        hold_to_anchors(
-            hold_to_admission(measure(one, candidate, champion, matches), candidate), drifts, champion is not None
-        )
-        for one in policy.metrics
-    ]
+    seen: tuple[LookDecision, ...] = ()
+    if looks or any(one.judged for one in policy.metrics):
+        measured, seen = _measured_in_runs(candidate, champion, policy, looks or {}, matches)
+    else:
+        measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -79,7 +85,12 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
     verdict = _verdict(found, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+        sentence=" ".join(
+            (
+                decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
+                *(one.sentence for one in seen if one.stopped or one.reserve),
+            )
+        ),
         metrics=found.metrics,
         flips=tuple(flip for m in measured for flip in flips_of(m)),
         problems=problems,
@@ -87,9 +98,10 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         slices=found.slices,
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
-        repeats=decide_repeats(candidate, champion),
+        looks=seen,
+        repeats=_repeats(candidate, champion),
         outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
-        drifts=drifts,
+        drifts=drifts_of(candidate, champion),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -124,20 +136,70 @@ def decide_records(
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
+    # The types of records take a tenth of a second to load, which who decides on plain scores does not have.
+    from llmgate.gate.comparable import check_comparable, check_decidable, check_policy  # noqa: PLC0415
+    from llmgate.gate.evidence import gather  # noqa: PLC0415
+    from llmgate.gate.labelled import with_labels  # noqa: PLC0415
+    from llmgate.gate.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415
+    from llmgate.gate.preferences import preferences_of  # noqa: PLC0415
+    from llmgate.gate.repeats import repeat_scores  # noqa: PLC0415
+    from llmgate.gate.stopped import looks_of  # noqa: PLC0415
+
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)
     if champion is not None:
         check_comparable(candidate, champion, policy)
+    looks, contradictions = looks_of(candidate, policy)
+    only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
-    evidence, *others = with_labels([gather(record, policy) for record in records], records, labels)
-    evidence = replace(evidence, repeats=repeat_scores(candidate, policy))
+    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    evidence = replace(
+        evidence,
+        problems=(*evidence.problems, *contradictions),
+        repeats=repeat_scores(candidate, policy),
+    )
+    preferences = preferences_of(candidate, policy)
     if champion is None:
-        return decide(evidence, None, policy, today=today)
+        return replace(decide(evidence, None, policy, today=today, looks=looks), preferences=preferences)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today)
+    theirs = replace(others[0], repeats=repeats, noise=known)
+    return replace(decide(evidence, theirs, policy, today=today, looks=looks), preferences=preferences)
+
+
+def _measured_in_runs(
+    candidate: Evidence, champion: Evidence | None, policy: Policy, looks: Mapping[str, SuiteLook], matches: Matches
+) -> tuple[list[Measured], tuple[LookDecision, ...]]:
+    """Every metric, where some have judges or are looked at early, which only those of runs have."""
+    from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415 - long to load, as all types of records
+    from llmgate.gate.looks import measure_at  # noqa: PLC0415
+    from llmgate.gate.stopped import confirm  # noqa: PLC0415
+
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+            ),
+            drifts,
+            champion is not None,
+        )
+        for one in policy.metrics
+    ]
+    return confirm(measured, looks, policy, champion=champion is not None)
+
+
+def _repeats(candidate: Evidence, champion: Evidence | None) -> tuple[RepeatDecision, ...]:
+    if not candidate.repeats:
+        return ()
+    from llmgate.gate.repeats import decide_repeats  # noqa: PLC0415 - only runs have repeats
+
+    return decide_repeats(candidate, champion)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

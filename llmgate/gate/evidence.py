@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.anchored import JudgeDrift, drift_of
-from llmgate.gate.chance import Noise, RepeatScores
+from llmgate.gate.anchored import drift_of
 from llmgate.gate.decision import Problem
-from llmgate.gate.judging import Standing, standing_in
-from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
+from llmgate.gate.judging import standing_in
+from llmgate.gate.side import Evidence
+from llmgate.gate.traits import embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
-from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
@@ -30,54 +28,25 @@ if TYPE_CHECKING:
 __all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What one side of a decision brings.
-
-    Attributes:
-        tables: One per metric of the policy, and per watched trait.
-        required_failures: `suite::case` of every failed `required: true` check.
-        problems: What could not be evaluated, beyond the items without a score.
-        repeats: The scores of single answers, of metrics whose cases were answered several times.
-        noise: How much scores change if nothing has changed, where that is known.
-        run: Run id, "" for plain score tables.
-        digest: Journal digest, "" for plain score tables.
-        readings: The versions of the rules by which traits of answers were read.
-        embedded: The embeddings of answers, by suite, where the policy watches them.
-        labels: The files that the tables' human columns come from.
-        drift: What became of the anchors, None where there were none.
-        standings: Whether the judges of judged metrics were admitted.
-    """
-
-    tables: tuple[ScoreTable, ...]
-    required_failures: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    repeats: tuple[RepeatScores, ...] = ()
-    noise: tuple[Noise, ...] = ()
-    run: str = ""
-    digest: str = ""
-    readings: frozenset[int] = frozenset()
-    embedded: tuple[EmbeddedAnswers, ...] = ()
-    labels: tuple[AnswerLabels, ...] = ()
-    drift: JudgeDrift | None = None
-    standings: tuple[Standing, ...] = ()
-
-    def table(self, suite: str, metric: str) -> ScoreTable | None:
-        """The scores of one metric, None if there are none."""
-        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
-
-
-def gather(record: Record, policy: Policy) -> Evidence:
+def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:
     """Score every planned case on every metric of a policy, and list what stands in the way.
 
     A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
     that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
     ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
+
+    Args:
+        record: The record.
+        policy: The metrics.
+        only: Of the suites that it names, the cases that count; of those that were stopped early, the others were
+            never asked.
     """
+    only = only or {}
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
     for metric in (*policy.metrics, *watched(policy)):
-        cases = [case for case in record.cases if feeds(case, metric)]
+        asked = only.get(metric.suite)
+        cases = [case for case in record.cases if feeds(case, metric) and (asked is None or case.case in asked)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
         tables.append(_table(record, cases, metric, items))

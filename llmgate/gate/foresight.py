@@ -24,25 +24,30 @@ _EXACT_UP_TO = 2_000
 def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
     """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
 
-    Both at this number of cases and the spread of scores between two runs of the same model, where that is known, else
-    the spread that was seen here. None without a comparison.
+    Both at this number of cases, or at all that were planned where the run could stop early, and at the spread of
+    scores between two runs of the same model, where that is known, else the spread that was seen here. None without a
+    comparison.
     """
     pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
     if pairs is None or found is None or margin is None:
         return None, None
     n = measured.labels or len(pairs.item_ids)
+    shrunk = 1.0
+    if measured.look is not None and n and not measured.corrected:
+        # At all cases, where the last look alone gives nearly all of the chance.
+        alpha, shrunk, n = measured.look.bounds(alpha).tails[-1], n / measured.look.planned, measured.look.planned
     if pairs.simple and not measured.corrected:
         psi = _variance(measured, found, unchanged=True)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
-        return unchanged.passed, max(alpha, lost.passed)
-    df = found.interval.df or max(1, n - 1)
+        return unchanged.passed, max(measured.policy.alpha, lost.passed)
+    df = max(1, round((found.interval.df or max(1, n - 1)) / shrunk))
     se = math.sqrt(_variance(measured, found, unchanged=True) / n)
     chances = [
         t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
         for delta in (0.0, -margin)
     ]
-    return chances[0], max(alpha, chances[1])
+    return chances[0], max(measured.policy.alpha, chances[1])
 
 
 def more_cases(measured: Measured, finding: Finding) -> str:

@@ -78,9 +78,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_report_teststatus(
     report: pytest.CollectReport | pytest.TestReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Give a case below par a status of its own: neither passed nor failed."""
-    if report.when == "call" and ("llmgate", "missed") in map(tuple, getattr(report, "user_properties", ())):
-        return "missed", "m", ("MISSED", {"yellow": True})
+    """Give statuses of their own to a case below par and to one that was never asked."""
+    if report.when == "call":
+        said = set(map(tuple, getattr(report, "user_properties", ())))
+        if ("llmgate", "missed") in said:
+            return "missed", "m", ("MISSED", {"yellow": True})
+        if ("llmgate", "not asked") in said:
+            return "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
     return None
 
 

@@ -19,6 +19,7 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
+from llmgate.record.rundir import load_seal
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
 from llmgate.session.custom import with_checks_of
 from llmgate.session.models import check_models
@@ -39,11 +40,15 @@ if TYPE_CHECKING:
     from llmgate.session.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["GateRun", "gate_run"]
+__all__ = ["GateRun", "NotAskedError", "gate_run"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
 BEGIN_S: Final = 20.0
+
+
+class NotAskedError(Exception):
+    """A case that a run which stopped early never asked."""
 
 
 class StoppedError(CannotRunError):
@@ -207,6 +212,7 @@ class GateRun:
         """Wait for all repeats of a case.
 
         Raises:
+            NotAskedError: If the run stopped before it asked them.
             CannotRunError: If the run ended without them.
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
@@ -222,6 +228,10 @@ class GateRun:
         results = [self._watch.results[key] for key in keys if key in self._watch.results]
         if len(results) == len(keys):
             return results
+        if state.state is State.SEALED and not results:
+            for stop in load_seal(self.out).stops:
+                if stop.suite == case.planned.suite:
+                    raise NotAskedError(f"not asked: {stop.suite} stopped at look {stop.look}, {stop.reason}")
         raise self._failure(state.reason)
 
     def decision(self) -> Decision:

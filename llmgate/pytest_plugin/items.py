@@ -9,7 +9,7 @@ import pytest
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision import Verdict
 from llmgate.pytest_plugin import FATAL
-from llmgate.pytest_plugin.controller import gate_run
+from llmgate.pytest_plugin.controller import NotAskedError, gate_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
 from llmgate.suite.spec import is_suite_file
@@ -85,7 +85,7 @@ class SuiteItem(pytest.Item):
 
 
 class CaseItem(SuiteItem):
-    """One case: passes, is missed, or is an error."""
+    """One case: passes, is missed, is an error, or was never asked because the run stopped early."""
 
     def __init__(self, *, case: Case, watched: frozenset[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -94,7 +94,11 @@ class CaseItem(SuiteItem):
 
     def runtest(self) -> None:
         """Wait for the answers and report them."""
-        results = gate_run(self.config).wait_for(self.case)
+        try:
+            results = gate_run(self.config).wait_for(self.case)
+        except NotAskedError as error:
+            self.user_properties.append(("llmgate", "not asked"))
+            pytest.skip(visible(str(error)))
         for result in results:
             if self.unevaluated(result):
                 raise CaseNotEvaluatedError(describe(result))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from llmgate.record.admission import AdmissionRecord
 from llmgate.record.judge import JudgedAssert, JudgeIdentity
+from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Policy
 
 __all__ = [
@@ -107,6 +108,8 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
+    looks: tuple[LookPlan, ...] = ()
+    """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
     major: int = RECORD_MAJOR

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.looks import Stop
 
 __all__ = [
     "MANIFEST_NAME",
@@ -37,6 +38,7 @@ __all__ = [
     "cases_digest",
     "folder_taken",
     "load_record",
+    "load_seal",
     "planned_keys",
     "write_atomic",
 ]
@@ -133,6 +135,8 @@ class RunDir:
         self._journal = journal
         self._planned = frozenset(planned_keys(cases))
         self.results: dict[CaseKey, CaseResult] = dict(journal.content.results)
+        self._stops: list[Stop] = []
+        self._unasked: set[CaseKey] = set()
 
     @classmethod
     def create(
@@ -181,6 +185,7 @@ class RunDir:
             ("judge", before.judge, manifest.judge),
             ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
             ("seed", before.seed, manifest.seed),
+            ("looks", before.looks, manifest.looks),
         ):
             if then != now:
                 raise RecordError(
@@ -204,7 +209,25 @@ class RunDir:
 
     def missing(self) -> list[CaseKey]:
         """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
-        return [key for key in planned_keys(self.cases) if key not in self.results or not self.results[key].evaluated]
+        return [
+            key
+            for key in planned_keys(self.cases)
+            if key not in self._unasked and (key not in self.results or not self.results[key].evaluated)
+        ]
+
+    def stop(self, stop: Stop) -> int:
+        """Ask no more of a suite.
+
+        Args:
+            stop: At which look, and why.
+
+        Returns:
+            How many generations will never be made.
+        """
+        rest = {key for key in self._planned if key.suite == stop.suite and key not in self.results}
+        self._stops.append(stop)
+        self._unasked |= rest
+        return len(rest)
 
     def add_serving(self, trace: ServingTrace) -> None:
         """Record a serving measurement, replacing an earlier one of the same name."""
@@ -236,7 +259,7 @@ class RunDir:
         Raises:
             RecordError: If a planned generation has no result at all (an error is a result).
         """
-        absent = [key for key in planned_keys(self.cases) if key not in self.results]
+        absent = [key for key in planned_keys(self.cases) if key not in self.results and key not in self._unasked]
         if absent:
             raise RecordError(
                 f"{len(absent)} of {len(self._planned)} planned answers are missing, the first is {absent[0]}",
@@ -250,6 +273,7 @@ class RunDir:
             journal_digest=file_digest(self.path / JOURNAL_NAME),
             results=len(self.results),
             files={file.name: file_digest(file) for file in sorted(files)},
+            stops=tuple(self._stops),
         )
         write_atomic(self.path / SEAL_NAME, SEAL.dump_json(seal, indent=2))
         return load_record(self.path)
@@ -312,6 +336,15 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         seal=seal,
         path=str(path),
     )
+
+
+def load_seal(path: Path) -> Seal:
+    """The seal of a finished run.
+
+    Raises:
+        RecordError: If there is none.
+    """
+    return read_file(path / SEAL_NAME, SEAL)
 
 
 def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
 from llmgate.record.serving import ServingTrace
 from llmgate.record.traits import Trait, Traits
@@ -314,6 +315,8 @@ class Seal:
     results: int
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every other file of the record, by name: what was there cannot go missing unseen."""
+    stops: tuple[Stop, ...] = ()
+    """Suites that stopped before all their cases were asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from llmgate.report.admissions import admission_panels
 from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
 from llmgate.report.findings import finding_panels
 from llmgate.report.judges import trial_notice
+from llmgate.report.looks import asked_of, saved_by, stop_notices
 from llmgate.report.measured import serving_tables
 from llmgate.report.metrics import metric_row
 from llmgate.report.provenance import provenance
@@ -66,6 +67,7 @@ def build_view(
     _check_bound(candidate, decision.candidate_run, decision.candidate_digest, side="candidate")
     _check_bound(champion, decision.champion_run, decision.champion_digest or "", side="champion")
     _check_possible(candidate, champion, decision)
+    candidate = asked_of(candidate, decision)
     book = CaseBook.open(candidate, champion, decision, limits)
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
@@ -184,6 +186,7 @@ def _notices(candidate: Record, champion: Record | None, decision: Decision) -> 
     if candidate.manifest.judge is not None or candidate.manifest.judges:
         text = "Judged metrics are judge scores, not human quality."
         notices.append(Notice(text=text, serious=False))
+    notices += [Notice(text=text, serious=serious) for text, serious in stop_notices(candidate, champion, decision)]
     if text := trial_notice(candidate):
         notices.append(Notice(text=text, serious=True))
     if candidate.manifest.self_judges:
@@ -212,7 +215,7 @@ def _facts(book: CaseBook, decision: Decision) -> list[Fact]:
         Fact(
             label="Cases evaluated",
             value=f"{count(done)} of {count(planned)}",
-            detail=f"{count(planned - done)} with errors" if planned > done else "no errors",
+            detail=(f"{count(planned - done)} with errors" if planned > done else "no errors") + saved_by(decision),
             serious=done < planned or not planned,
         ),
         Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves"),

@@ -74,6 +74,7 @@ def make_manifest(
         hardware=hardware(),
         packages=dict(packages()),
         concurrency=settings.concurrency,
+        looks=plan.looks,
         labels=labels(),
     )
 

@@ -1,6 +1,7 @@
 """Cases → answers → scores, concurrently, each result in the record the moment it is known.
 
-The loop here never looks at more than one case at a time: averaging is the decision's business.
+The loop here never looks at more than one case at a time: averaging is the decision's business. Where a suite may stop
+early, somebody else says when it is enough.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from llmgate.generate.client import ChatClient
     from llmgate.record.rundir import RunDir
     from llmgate.score.vocabulary import Checks
+    from llmgate.session.looks import Looking
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.suite.asserts import Json
@@ -57,7 +59,13 @@ class Counter:
 
 
 async def generate_answers(
-    run: RunDir, plan: Plan, client: ChatClient, *, models: Models | None, progress: Progress
+    run: RunDir,
+    plan: Plan,
+    client: ChatClient,
+    *,
+    models: Models | None,
+    progress: Progress,
+    looking: Looking | None = None,
 ) -> None:
     """Ask every case that has no answer yet, and check the answers.
 
@@ -67,6 +75,7 @@ async def generate_answers(
         client: Bounds the requests in flight.
         models: Judge each answer at once, if they can be asked while the model under test runs.
         progress: Told about every finished case.
+        looking: The suites that may stop before all cases are asked.
 
     Raises:
         ServerError: If the server died; what was answered before is in the record.
@@ -74,27 +83,37 @@ async def generate_answers(
         RecordError: If the record could not be written.
     """
     todo = [key for key in run.missing() if needs_answer(run, key)]
+    if looking is not None:
+        todo = looking.arranged(todo)
+        await looking.begin()
     if not todo:
         return
     by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
     counter = Counter(progress, "answers", len(todo))
-    died: list[str] = []
+    died: dict[CaseKey, str] = {}
 
     async def one(key: CaseKey) -> None:
+        looks = None if looking is None else looking.of(key)
+        if looks is not None and not await looks.turn(key):
+            return
+        keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
         answer = await client.ask({**case.request(key.repeat), **extra_fields(case)})
         result = checked(case, key, answer, plan.vocabulary)
-        run.append(result)
+        keep(result)
         if models and not result.judged:
-            run.append(await judged(case, result, models, plan.vocabulary))
+            keep(await judged(case, result, models, plan.vocabulary))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
-            died.append(answer.message)
+            died[key] = answer.message
         counter.tick()
+        if looks is not None:
+            await looks.done(key)
 
     await gather_all(one(key) for key in todo)
-    if died:
+    lost = [message for key, message in died.items() if key in run.results]
+    if lost:
         raise ServerError(
-            f"the server died with {len(died)} of {len(todo)} answers missing: {died[0]}",
+            f"the server died with {len(lost)} of {len(todo)} answers missing: {lost[0]}",
             where=str(run.path),
             fix=f"What was answered is kept: mend the cause, then add --resume --out {run.path}",
         )

@@ -85,6 +85,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Exit with 0 on INCONCLUSIVE. It still allows no promotion.",
     ),
     Option(
+        name="no-stopping",
+        kind="flag",
+        default=False,
+        help="Ask all cases, also of suites that could stop early; for runs that others will be compared with.",
+    ),
+    Option(
         name="strict-power",
         kind="flag",
         default=False,

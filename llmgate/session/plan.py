@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
+from llmgate.record.looks import LookPlan
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
 from llmgate.record.traits import Trait
 from llmgate.score.check import Need
@@ -35,6 +36,7 @@ class Plan:
         policy: What is gated.
         gated: Names of the suites that run whole; a part of a suite decides nothing and measures no serving.
         vocabulary: The assert types that exist, those of users included.
+        looks: When those of the suites that run whole may stop early.
     """
 
     suites: tuple[PlannedSuite, ...]
@@ -42,6 +44,7 @@ class Plan:
     policy: Policy
     gated: frozenset[str]
     vocabulary: Checks = VOCABULARY
+    looks: tuple[LookPlan, ...] = ()
 
     @property
     def asserts(self) -> tuple[AssertSpec, ...]:
@@ -181,7 +184,15 @@ def make_plan(
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
-    return Plan(suites=tuple(suites), cases=cases, policy=policy, gated=names, vocabulary=vocabulary)
+    stopping = () if settings.no_stopping else suites
+    return Plan(
+        suites=tuple(suites),
+        cases=cases,
+        policy=policy,
+        gated=names,
+        vocabulary=vocabulary,
+        looks=tuple(one.looks for one in stopping if one.looks is not None and one.suite.name in names),
+    )
 
 
 def on_inconclusive(suites: Sequence[PlannedSuite], settings: Settings) -> OnInconclusive:

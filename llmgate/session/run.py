@@ -15,6 +15,7 @@ from llmgate.report.visible import one_line
 from llmgate.session.admissions import check_judges
 from llmgate.session.anchors import anchors_wait, judge_anchors
 from llmgate.session.canaries import try_judges
+from llmgate.session.enough import make_looking
 from llmgate.session.folder import new_run_id
 from llmgate.session.manifest import make_manifest, redactor, timestamp
 from llmgate.session.measure import generate_answers, judge_answers
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import Record
+    from llmgate.session.looks import Looking
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
@@ -61,7 +63,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            run_async(ask_and_bench(settings, planned, run, target, progress=progress), progress)
+            looks = make_looking(settings, planned, run, out, progress=progress)
+            run_async(ask_and_bench(settings, planned, run, target, looking=looks, progress=progress), progress)
         place = judge_place(settings)
         if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
@@ -132,7 +135,9 @@ def has_run(out: Path) -> bool:
     return (out / MANIFEST_NAME).exists()
 
 
-async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
+async def ask_and_bench(
+    settings: Settings, plan: Plan, run: RunDir, target: Target, *, looking: Looking | None, progress: Progress
+) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(
@@ -143,7 +148,7 @@ async def ask_and_bench(settings: Settings, plan: Plan, run: RunDir, target: Tar
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan, client, models=models, progress=progress)
+        await generate_answers(run, plan, client, models=models, progress=progress, looking=looking)
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)

@@ -36,6 +36,7 @@ class Settings:
     baseline: str | None
     policy: str | None
     allow_inconclusive: bool
+    no_stopping: bool
     strict_power: bool
     judge_model: str | None
     judge_endpoint: str | None

@@ -11,9 +11,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
 from llmgate.stats.bootstrap import corrected_level, order_statistic
 from llmgate.stats.interval import Interval, check_alpha

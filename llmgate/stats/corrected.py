@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from llmgate.errors import UndefinedError
+from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.proportion import wilson
 from llmgate.stats.unseen import widen_for_unseen

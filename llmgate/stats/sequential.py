@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -99,7 +100,11 @@ def obrien_fleming(looks: int | Sequence[float], *, alpha: float = 0.05) -> Boun
     (1969), JRSS A 132:235-244.
     """
     check_alpha(alpha)
-    fractions = equal_fractions(looks) if isinstance(looks, int) else _checked(looks)
+    return _obrien_fleming(equal_fractions(looks) if isinstance(looks, int) else _checked(looks), alpha)
+
+
+@lru_cache(maxsize=256)
+def _obrien_fleming(fractions: tuple[float, ...], alpha: float) -> Bounds:
     roots = np.sqrt(np.array(fractions))
 
     def excess(c: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
+from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json
@@ -19,6 +20,7 @@ from llmgate.suite.leakage import Leak, find_leaks
 from llmgate.suite.messages import Asked, make_asker
 from llmgate.suite.rowasserts import RowTest, read_row_tests
 from llmgate.suite.spec import Prices, Suite
+from llmgate.suite.stopping import planned_looks
 from llmgate.suite.template import Template
 
 if TYPE_CHECKING:
@@ -73,12 +75,14 @@ class PlannedSuite:
         dataset: Its rows.
         cases: What is asked.
         warnings: What somebody should look at, although the suite can run.
+        looks: When it may stop early, None if it may not.
     """
 
     suite: Suite
     dataset: Dataset
     cases: tuple[Case, ...]
     warnings: tuple[str, ...] = ()
+    looks: LookPlan | None = None
 
     def identity(self, path: str) -> SuiteIdentity:
         """What the run record says about this suite."""
@@ -122,7 +126,8 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
     check_formats(suite.metrics, [case.planned for case in cases], suite.gates.where_drift("schema"))
-    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings)
+    looks = planned_looks(suite, cases)
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings, looks=looks)
 
 
 def check_columns(suite: Suite, dataset: Dataset) -> None:

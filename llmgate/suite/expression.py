@@ -20,6 +20,7 @@ from llmgate.suite import jsvalues
 from llmgate.suite.filters import FILTERS, TESTS, lookup
 from llmgate.suite.jsvalues import UNDEFINED
 from llmgate.suite.meter import Meter
+from llmgate.suite.pymethods import METHODS
 
 __all__ = ["Expression", "Scope", "compile_expression"]
 
@@ -128,7 +129,7 @@ def _whole(value: object) -> int | None:
 def _filter(node: nodes.Filter) -> Expression:
     if node.node is None:
         raise TemplateError(f"line {node.lineno}: templates have no filter blocks", fix="Use {{ value | filter }}")
-    function = FILTERS.get(node.name)
+    function = FILTERS.get(node.name) or METHODS.get(node.name)
     if function is None:
         raise TemplateError(f"line {node.lineno}: unknown filter {node.name!r}", fix=did_you_mean(node.name, FILTERS))
     value, (positional, named) = compile_expression(node.node), _arguments(node)

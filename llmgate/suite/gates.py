@@ -26,6 +26,7 @@ from llmgate.record.policy import (
 from llmgate.record.waiver import Waiver
 from llmgate.suite.assertpart import Finite, Name, Part
 from llmgate.suite.driftpart import WATCH_ALL, DriftBlock
+from llmgate.suite.stopping import StoppingPart  # noqa: TC001 - pydantic reads the annotation
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary
@@ -120,6 +121,8 @@ class GateBlock(Part):
     """Error rate of all slices together."""
     waivers: list[WaiverPart] = Field(default_factory=list)
     """Findings that somebody accepts until a date."""
+    stopping: StoppingPart | None = None
+    """When the suite may end before all its cases are asked."""
 
     @model_validator(mode="before")
     @classmethod

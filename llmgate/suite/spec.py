@@ -34,6 +34,7 @@ from llmgate.suite.promptpart import (
     read_prompt,
 )
 from llmgate.suite.source import Source
+from llmgate.suite.stopping import ExtendPart, StoppingPart
 from llmgate.suite.toolspec import read_tools
 
 if TYPE_CHECKING:
@@ -420,9 +421,14 @@ def keys_at(location: tuple[str | int, ...]) -> list[str]:
     }
     if location[0] == "drift" and len(location) > 1:
         return drift_keys(location[1:])
-    gate: dict[object, type[BaseModel]] = {"metrics": GatePart, "slices": SlicesPart, "waivers": WaiverPart}
+    gate: dict[object, type[BaseModel]] = {
+        "metrics": GatePart,
+        "slices": SlicesPart,
+        "waivers": WaiverPart,
+        "stopping": StoppingPart,
+    }
     if location[0] == "gate" and len(location) > 2:
-        part = gate[location[1]]
+        part = ExtendPart if location[1:3] == ("stopping", "extend") and len(location) > 3 else gate[location[1]]
     elif len(location) > 1:
         part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
     return [field.alias or name for name, field in part.model_fields.items()]

@@ -20,6 +20,7 @@ from llmgate.suite import jsvalues
 from llmgate.suite.expression import Expression, Scope, compile_expression
 from llmgate.suite.jsvalues import UNDEFINED
 from llmgate.suite.meter import MAX_CHARS, Meter
+from llmgate.suite.pymethods import with_methods
 
 if TYPE_CHECKING:
     from jinja2.lexer import Token, TokenStream
@@ -55,10 +56,16 @@ class Template:
     where: str | None = None
     names: frozenset[str] = frozenset()
     _body: _Statement | None = field(default=None, repr=False, compare=False)
+    _value: Expression | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def compile(cls, text: str, *, where: str | None = None) -> Self:
+    def compile(cls, text: str, *, where: str | None = None, python: bool = False) -> Self:
         """Parses a template.
+
+        Args:
+            text: As written.
+            where: `file:line` for error messages.
+            python: Whether it may call methods of Python's texts and lists, as templates for jinja2 itself do.
 
         Raises:
             TemplateError: If it does not parse, uses what templates do not have, or is too long.
@@ -69,7 +76,10 @@ class Template:
             return cls(text=text, where=where)
         with _Located(where):
             tree = _parse(text)
-            return cls(text=text, where=where, names=_free_names(tree), _body=_block(tree.body))
+            names = _free_names(tree)
+            if python:
+                with_methods(tree)
+            return cls(text=text, where=where, names=names, _body=_block(tree.body), _value=_value_of(tree))
 
     @property
     def constant(self) -> bool:
@@ -89,6 +99,17 @@ class Template:
             return self.text
         with _Located(self.where):
             return _collect(self._body, Scope(variables))
+
+    def value(self, variables: Mapping[str, object]) -> object:
+        """What the template stands for: data where it is a single expression, otherwise its text.
+
+        Raises:
+            TemplateError: As `render`.
+        """
+        if self._value is None:
+            return self.render(variables)
+        with _Located(self.where):
+            return self._value(Scope(variables))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +165,14 @@ def _parse(text: str) -> nodes.Template:
         if isinstance(const.value, str):
             const.value = const.value.replace(line_break, "\r")
     return tree
+
+
+def _value_of(tree: nodes.Template) -> Expression | None:
+    """The only expression of a template, None if it has more than that."""
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output) or len(tree.body[0].nodes) != 1:
+        return None
+    only = tree.body[0].nodes[0]
+    return None if isinstance(only, nodes.TemplateData) else compile_expression(only)
 
 
 def _free_names(tree: nodes.Template) -> frozenset[str]:

@@ -128,7 +128,17 @@ def test_few_answers_show_neither() -> None:
     mine, theirs = record("mine", answers(20)), record("theirs", answers(20))
     found = decided(mine, theirs, policy(gate(Trait.LENGTH, 0.2)))
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert "neither shown nor excluded" in found.sentence
+    assert "neither shown nor excluded; an unchanged model needs about" in found.sentence
+
+
+def test_both_rates_of_the_length_gate_are_told() -> None:
+    mine = record("mine", [Traits(refusal=False, characters=100 + 13 * i % 31) for i in range(200)])
+    found = decided(mine, record("theirs", answers(200, characters=110)), policy(gate(Trait.LENGTH, 0.2)))
+    assert (
+        "this gate would pass 100 % of the time; it would let a true change by a factor of 1.2 through"
+        in found.sentence
+    )
+    assert found.metrics[1].pass_if_margin_lost == 0.05
 
 
 def test_what_is_watched_is_shown_and_never_gates() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.judges import parts_of
+from support.shared_data import shared_file
 
 from llmgate.errors import JudgeError
 from llmgate.score.labels import JudgedPair, PairItem, judge_pairs
@@ -90,9 +91,7 @@ def test_a_made_up_set_gives_the_figures_that_were_counted_by_hand() -> None:
 
 def folder() -> Path:
     named = os.environ.get("LLMGATE_JUDGE_DATA")
-    if not named:
-        pytest.skip("LLMGATE_JUDGE_DATA does not name the folder with recorded judges")
-    return Path(named)
+    return Path(named) if named else shared_file("judge/README.md").parent
 
 
 def rows(name: str) -> list[dict[str, Any]]:

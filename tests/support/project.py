@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["WRONG", "answer_right", "write_suite"]
+__all__ = ["WRONG", "answer_right", "let_stop", "write_suite"]
 
 WRONG = "I do not know."
 
@@ -61,3 +61,10 @@ def write_suite(
     text = TEMPLATE.format(name=name, gate=gate, required=", required: true" if required else "", extra=extra)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def let_stop(suite: Path, stopping: str = "looks: 5") -> Path:
+    """Add `stopping:` to a suite that `write_suite` wrote."""
+    head, _, metrics = suite.read_text(encoding="utf-8").rpartition("gate:\n")
+    suite.write_text(f"{head}gate:\n  metrics:\n  {metrics}  stopping: {{{stopping}}}\n", encoding="utf-8")
+    return suite

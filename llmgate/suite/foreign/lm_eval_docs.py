@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import TemplateError
 from llmgate.suite.foreign.files import FUNCTION
 from llmgate.suite.foreign.table import LETTERS, texts
+from llmgate.suite.jsvalues import UNDEFINED
 from llmgate.suite.template import Template
 
 if TYPE_CHECKING:
@@ -151,4 +152,7 @@ def told(written: Any, document: Mapping[str, Any], key: str) -> Json:
     if name in document:
         value: Json = document[name]
         return value
-    return Template.compile(written).render(document)
+    told_as = Template.compile(written, python=True).value(document)
+    if told_as is UNDEFINED or told_as is None:
+        raise ValueError(f"{key} says nothing about a document: {written[:80]}")
+    return told_as  # type: ignore[return-value]

@@ -117,6 +117,37 @@ def test_multiple_choice_is_asked_with_letters(tmp_path: Path) -> None:
     assert row["target"] == "B"
 
 
+ARC = """
+task: arc
+output_type: multiple_choice
+dataset_path: json
+dataset_kwargs: {data_files: docs.jsonl}
+doc_to_text: "Question: {{question.strip()}}\\nAnswer:"
+doc_to_target: "{{choices.label.index(answerKey)}}"
+doc_to_choice: "{{choices.text}}"
+"""
+WORKED = """
+task: worked
+output_type: generate_until
+dataset_path: json
+dataset_kwargs: {data_files: docs.jsonl}
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer.split('####')[-1].strip()}}"
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def test_templates_may_call_what_the_harness_calls(tmp_path: Path) -> None:
+    choices = {"text": ["red", "blue, or so"], "label": ["A", "B"]}
+    done = imported(tmp_path, ARC, {"question": " Sky? ", "choices": choices, "answerKey": "B"})
+    (row,) = done.suites[0].rows
+    assert row["choices"] == ["red", "blue, or so"]
+    assert row["target"] == "B"
+    assert str(row["prompt"]).startswith("Question: Sky?\nAnswer:")
+    done = imported(tmp_path, WORKED, {"question": "2+2?", "answer": "so 2 + 2 = 4 #### 4 "})
+    assert done.suites[0].rows[0]["target"] == "4"
+
+
 @needs_types("choice")
 def test_multiple_choice_scores(tmp_path: Path) -> None:
     done = imported(tmp_path, CHOICES, {"question": "2+2?", "options": ["3", "4"], "gold": 1})

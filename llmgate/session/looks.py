@@ -1,0 +1,159 @@
+"""Asking in the recorded order and looking on the way: generation and looks are one loop.
+
+The cases of a suite that may stop early fall into blocks, one per look. Requests go out in order without a break at the
+end of a block, so that the server stays busy while the block's last answers arrive and the look is taken; what comes in
+for a later block meanwhile is held back and only recorded once the run is known to go on. Whether it goes on is asked
+of a function: nothing here averages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from llmgate.record.looks import Stop
+from llmgate.record.order import case_order
+from llmgate.record.schema import CaseKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmgate.record.looks import LookPlan
+    from llmgate.record.rundir import RunDir
+    from llmgate.record.schema import CaseResult
+    from llmgate.session.progress import Progress
+
+__all__ = ["Enough", "Looking", "SuiteLooking"]
+
+Enough = Callable[["LookPlan", int, Mapping[CaseKey, "CaseResult"]], str]
+"""Plan, look (from 1) and the results that it sees → why the suite may stop there; empty if it has to go on."""
+
+
+class Looking:
+    """The suites of a run that may stop early.
+
+    Args:
+        run: Where results go.
+        plans: The suites' looks.
+        enough: Whether a suite may stop; called in a thread of its own.
+        ahead: Answers of later blocks that may be asked for while a look is still to come.
+        progress: Told about every look.
+    """
+
+    def __init__(
+        self, run: RunDir, plans: Iterable[LookPlan], enough: Enough, *, ahead: int, progress: Progress
+    ) -> None:
+        self._suites = {plan.suite: SuiteLooking(run, plan, enough, ahead=ahead, progress=progress) for plan in plans}
+
+    def arranged(self, todo: Sequence[CaseKey]) -> list[CaseKey]:
+        """What is to be asked, the suites with looks last and in their recorded order."""
+        rest = [key for key in todo if key.suite not in self._suites]
+        return rest + [key for suite in self._suites.values() for key in suite.arranged(todo)]
+
+    def of(self, key: CaseKey) -> SuiteLooking | None:
+        """The looks that a generation belongs to."""
+        return self._suites.get(key.suite)
+
+    async def begin(self) -> None:
+        """Take the looks for which all answers are there already, as in a run that is gone on with."""
+        for suite in self._suites.values():
+            await suite.advance()
+
+
+class SuiteLooking:
+    """One suite that may stop early; arguments as for `Looking`."""
+
+    def __init__(self, run: RunDir, plan: LookPlan, enough: Enough, *, ahead: int, progress: Progress) -> None:
+        self._run = run
+        self._plan = plan
+        self._enough = enough
+        self._progress = progress
+        order = case_order((case for case in run.cases if case.suite == plan.suite), seed=plan.seed)
+        self._block: dict[CaseKey, int] = {}
+        for place, case in enumerate(order):
+            block = next(k for k, size in enumerate(plan.cases) if place < size)
+            for repeat in range(case.repeats):
+                self._block[CaseKey(suite=case.suite, case=case.case, repeat=repeat)] = block
+        self._answered_until = max((self._block[key] for key in run.results if key in self._block), default=0)
+        self._current = 0
+        self._left: Counter[int] = Counter()
+        self._held: list[CaseResult] = []
+        self._tasks: dict[CaseKey, asyncio.Task[None] | None] = {}
+        self._permits = asyncio.Semaphore(ahead)
+        self._queued: Counter[int] = Counter()
+        self._ahead: Counter[int] = Counter()
+        self._stopped = False
+
+    def arranged(self, todo: Iterable[CaseKey]) -> list[CaseKey]:
+        """The suite's part of what is to be asked, in order; from here on it is expected."""
+        wanted = set(todo)
+        mine = [key for key in self._block if key in wanted]
+        self._left = Counter(self._block[key] for key in mine)
+        return mine
+
+    async def turn(self, key: CaseKey) -> bool:
+        """Wait until a generation may be asked for.
+
+        Returns:
+            Whether it is still wanted.
+        """
+        block = self._block[key]
+        if self._stopped:
+            return False
+        self._tasks[key] = asyncio.current_task()
+        if block > self._current:
+            self._queued[block] += 1
+            await self._permits.acquire()
+            self._ahead[block] += 1
+        return True
+
+    def keep(self, result: CaseResult) -> None:
+        """Record a result, or hold it back until the look before it is over."""
+        if self._block[result.key] > self._current:
+            self._held.append(result)
+        else:
+            self._run.append(result)
+
+    async def done(self, key: CaseKey) -> None:
+        """Nothing more comes for a generation; the last one of a block takes the look."""
+        block = self._block[key]
+        self._tasks.pop(key, None)
+        self._left[block] -= 1
+        if block == self._current and not self._left[block]:
+            await self.advance()
+
+    async def advance(self) -> None:
+        """Take every look that is due."""
+        while not self._stopped and not self._left[self._current] and self._current < self._plan.looks - 1:
+            # Where later answers are recorded already there is nothing to save, and a stop would not be one.
+            reason = await self._look() if self._answered_until <= self._current else ""
+            if reason:
+                self._stop(reason)
+                return
+            self._current += 1
+            ready = [one for one in self._held if self._block[one.key] == self._current]
+            self._held = [one for one in self._held if self._block[one.key] != self._current]
+            for result in ready:
+                self._run.append(result)
+            for _ in range(self._queued.pop(self._current, 0)):
+                self._permits.release()
+
+    async def _look(self) -> str:
+        seen = {key: one for key, one in self._run.results.items() if self._block.get(key, 1 << 30) <= self._current}
+        return await asyncio.to_thread(self._enough, self._plan, self._current + 1, seen)
+
+    def _stop(self, reason: str) -> None:
+        self._stopped = True
+        self._held.clear()
+        for task in self._tasks.values():
+            if task is not None:
+                task.cancel()
+        look = self._current + 1
+        discarded = sum(count for block, count in self._ahead.items() if block > self._current)
+        saved = self._run.stop(Stop(suite=self._plan.suite, look=look, reason=reason, discarded=discarded)) - discarded
+        self._progress.stage(
+            f"{self._plan.suite}: stopped at look {look} of {self._plan.looks} ({reason}):"
+            f" {self._plan.cases[look - 1]:,} of {self._plan.planned:,} cases asked, {saved:,} generations saved"
+        )
