@@ -19,14 +19,13 @@ from llmgate.cli.judge import judge_group
 from llmgate.cli.labels import labels_group
 from llmgate.cli.power import power
 from llmgate.cli.schema import schema
-from llmgate.errors import EXIT_CANNOT_RUN, UsageError
+from llmgate.errors import EXIT_CANNOT_RUN
 from llmgate.session.options import OPTIONS
-from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from llmgate.session.settings import Settings
 
-__all__ = ["UsageError", "main"]
+__all__ = ["main"]
 
 
 MAIN_HELP = """A release gate for language models.
@@ -73,6 +72,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     from llmgate.session.progress import LineProgress
     from llmgate.session.publish import publish
     from llmgate.session.run import execute
+    from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     progress = LineProgress()
@@ -156,6 +156,7 @@ def bench(
     """
     from llmgate.session.bench import bench_endpoint, bench_lines
     from llmgate.session.progress import LineProgress
+    from llmgate.session.settings import settings_from
 
     given = {option.field: None for option in OPTIONS} | options
     summary = bench_endpoint(

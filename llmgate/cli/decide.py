@@ -59,6 +59,9 @@ cluster, human and error:
 @click.option(
     "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
 )
+@click.option(
+    "--judge-admission", type=PATH, multiple=True, metavar="FILE", help="Admission record of a judge, after the run."
+)
 @click.option("--allow-inconclusive", is_flag=True, help="Exit with 0 on INCONCLUSIVE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole decision as JSON.")
 def decide(
@@ -70,6 +73,7 @@ def decide(
     policy: Path | None,
     noise: Path | None,
     labels: tuple[Path, ...],
+    judge_admission: tuple[Path, ...],
     allow_inconclusive: bool,
     as_json: bool,
     **options: Any,
@@ -85,6 +89,8 @@ def decide(
             raise UsageError("--noise is a run, and score tables are none", fix="Leave it out, or name run folders")
         if labels:
             raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
+        if judge_admission:
+            raise UsageError("--judge-admission is for runs", fix="Scores alone do not say who judged: leave it out")
         from llmgate.session.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
@@ -102,6 +108,7 @@ def decide(
             allow_inconclusive=allow_inconclusive,
             labels=labels,
             noise=noise,
+            admissions=judge_admission,
         )
     if as_json:
         click.echo(json_of(decision, headline=candidate is None), nl=False)

@@ -11,7 +11,6 @@ import click
 from llmgate.cli.frame import PATH, Group, run_options, show_lines
 from llmgate.errors import EXIT_FAIL, UsageError
 from llmgate.session.options import OPTIONS
-from llmgate.session.settings import settings_from
 
 __all__ = ["judge_group"]
 
@@ -75,6 +74,7 @@ def admit(
     from llmgate.score.labelfile import read_labels
     from llmgate.session.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress
+    from llmgate.session.settings import settings_from
 
     given = {option.field: None for option in OPTIONS} | options
     # --resume of a run needs to know which; here --out says it.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.wording import count, percent
-from llmgate.record.schema import Outcome
 from llmgate.stats.mcnemar import mcnemar_mid_p
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ class JudgeDrift:
 
 def drift_of(record: Record) -> JudgeDrift | None:
     """Compare then and now; None for a run that named no anchors."""
+    from llmgate.record.schema import Outcome  # noqa: PLC0415 - plain scores come without a record, whose types take long to load
+
     digest, found = record.manifest.anchors, record.anchors
     if not digest and found is None:
         return None

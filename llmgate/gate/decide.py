@@ -23,22 +23,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.conclude import conclude, flips_of
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.drift import drifts_of, hold_to_anchors
-from llmgate.gate.evidence import Evidence, gather
-from llmgate.gate.judging import hold_to_admission
-from llmgate.gate.labelled import with_labels
-from llmgate.gate.looks import measure_at
 from llmgate.gate.measure import measure
-from llmgate.gate.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
-from llmgate.gate.repeats import decide_repeats, repeat_scores
 from llmgate.gate.sentences import decision_sentence
+from llmgate.gate.side import Evidence
 from llmgate.gate.slices import decide_slices
-from llmgate.gate.stopped import confirm, looks_of
 from llmgate.gate.waive import Findings, waive
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
@@ -47,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.decision import MetricDecision, RepeatDecision
+    from llmgate.gate.looked import LookDecision
     from llmgate.gate.measure import Measured
     from llmgate.gate.stopped import SuiteLook
     from llmgate.record.labels import AnswerLabels
@@ -78,22 +72,11 @@ def decide(
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    looks = looks or {}
-    drifts = drifts_of(candidate, champion)
-    measured = [
-        hold_to_anchors(
-            hold_to_admission(
-                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
-                if one.suite in looks
-                else measure(one, candidate, champion, matches),
-                candidate,
-            ),
-            drifts,
-            champion is not None,
-        )
-        for one in policy.metrics
-    ]
-    measured, seen = confirm(measured, looks, policy, champion=champion is not None)
+    seen: tuple[LookDecision, ...] = ()
+    if looks or any(one.judged for one in policy.metrics):
+        measured, seen = _measured_in_runs(candidate, champion, policy, looks or {}, matches)
+    else:
+        measured = [measure(one, candidate, champion, matches) for one in policy.metrics]
     found = Findings(
         metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
     )
@@ -116,9 +99,9 @@ def decide(
         slice_alpha=policy.slice_alpha,
         waivers=found.uses,
         looks=seen,
-        repeats=decide_repeats(candidate, champion),
+        repeats=_repeats(candidate, champion),
         outputs=describe_outputs(candidate, champion, policy, measured, found.metrics, matches=matches),
-        drifts=drifts,
+        drifts=drifts_of(candidate, champion),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
         champion_run=None if champion is None else champion.run,
@@ -153,6 +136,15 @@ def decide_records(
         PolicyError: If the policy names a suite or metric that the candidate's record does not know.
         NotComparableError: If the two may not be compared; the message names the field and both values.
     """
+    # The types of records take a tenth of a second to load, which who decides on plain scores does not have.
+    from llmgate.gate.comparable import check_comparable, check_decidable, check_policy  # noqa: PLC0415
+    from llmgate.gate.evidence import gather  # noqa: PLC0415
+    from llmgate.gate.labelled import with_labels  # noqa: PLC0415
+    from llmgate.gate.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415
+    from llmgate.gate.preferences import preferences_of  # noqa: PLC0415
+    from llmgate.gate.repeats import repeat_scores  # noqa: PLC0415
+    from llmgate.gate.stopped import looks_of  # noqa: PLC0415
+
     policy = candidate.manifest.policy if policy is None else policy
     check_decidable(candidate)
     check_policy(candidate, policy)
@@ -167,12 +159,47 @@ def decide_records(
         problems=(*evidence.problems, *contradictions),
         repeats=repeat_scores(candidate, policy),
     )
+    preferences = preferences_of(candidate, policy)
     if champion is None:
-        return decide(evidence, None, policy, today=today, looks=looks)
+        return replace(decide(evidence, None, policy, today=today, looks=looks), preferences=preferences)
     evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
     repeats = repeat_scores(champion, policy)
     known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    return decide(evidence, replace(others[0], repeats=repeats, noise=known), policy, today=today, looks=looks)
+    theirs = replace(others[0], repeats=repeats, noise=known)
+    return replace(decide(evidence, theirs, policy, today=today, looks=looks), preferences=preferences)
+
+
+def _measured_in_runs(
+    candidate: Evidence, champion: Evidence | None, policy: Policy, looks: Mapping[str, SuiteLook], matches: Matches
+) -> tuple[list[Measured], tuple[LookDecision, ...]]:
+    """Every metric, where some have judges or are looked at early, which only those of runs have."""
+    from llmgate.gate.judging import hold_to_admission  # noqa: PLC0415 - long to load, as all types of records
+    from llmgate.gate.looks import measure_at  # noqa: PLC0415
+    from llmgate.gate.stopped import confirm  # noqa: PLC0415
+
+    drifts = drifts_of(candidate, champion)
+    measured = [
+        hold_to_anchors(
+            hold_to_admission(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+            ),
+            drifts,
+            champion is not None,
+        )
+        for one in policy.metrics
+    ]
+    return confirm(measured, looks, policy, champion=champion is not None)
+
+
+def _repeats(candidate: Evidence, champion: Evidence | None) -> tuple[RepeatDecision, ...]:
+    if not candidate.repeats:
+        return ()
+    from llmgate.gate.repeats import decide_repeats  # noqa: PLC0415 - only runs have repeats
+
+    return decide_repeats(candidate, champion)
 
 
 def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:

@@ -9,6 +9,7 @@ from typing import Literal
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.anchored import JudgeDrift
 from llmgate.gate.looked import LookDecision
+from llmgate.gate.preferences import PreferenceDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 from llmgate.record.traits import Trait
 
@@ -311,6 +312,7 @@ class Decision:
         repeats: Of the metrics whose cases were answered several times.
         outputs: How the answers' traits compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
+        preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
     """
 
     verdict: Verdict
@@ -326,6 +328,7 @@ class Decision:
     repeats: tuple[RepeatDecision, ...] = ()
     outputs: tuple[OutputDrift, ...] = ()
     drifts: tuple[JudgeDrift, ...] = ()
+    preferences: tuple[PreferenceDecision, ...] = ()
     on_inconclusive: OnInconclusive = OnInconclusive.FAIL
     candidate_run: str = ""
     champion_run: str | None = None

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.anchored import JudgeDrift, drift_of
-from llmgate.gate.chance import Noise, RepeatScores
+from llmgate.gate.anchored import drift_of
 from llmgate.gate.decision import Problem
-from llmgate.gate.judging import Standing, standing_in
-from llmgate.gate.traits import EmbeddedAnswers, embedded_answers, has_trait, readings_of, trait_score, watched
+from llmgate.gate.judging import standing_in
+from llmgate.gate.side import Evidence
+from llmgate.gate.traits import embedded_answers, has_trait, readings_of, trait_score, watched
 from llmgate.gate.wording import count, name_some, verb
-from llmgate.record.labels import AnswerLabels
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -28,43 +26,6 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
 __all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What one side of a decision brings.
-
-    Attributes:
-        tables: One per metric of the policy, and per watched trait.
-        required_failures: `suite::case` of every failed `required: true` check.
-        problems: What could not be evaluated, beyond the items without a score.
-        repeats: The scores of single answers, of metrics whose cases were answered several times.
-        noise: How much scores change if nothing has changed, where that is known.
-        run: Run id, "" for plain score tables.
-        digest: Journal digest, "" for plain score tables.
-        readings: The versions of the rules by which traits of answers were read.
-        embedded: The embeddings of answers, by suite, where the policy watches them.
-        labels: The files that the tables' human columns come from.
-        drift: What became of the anchors, None where there were none.
-        standings: Whether the judges of judged metrics were admitted.
-    """
-
-    tables: tuple[ScoreTable, ...]
-    required_failures: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    repeats: tuple[RepeatScores, ...] = ()
-    noise: tuple[Noise, ...] = ()
-    run: str = ""
-    digest: str = ""
-    readings: frozenset[int] = frozenset()
-    embedded: tuple[EmbeddedAnswers, ...] = ()
-    labels: tuple[AnswerLabels, ...] = ()
-    drift: JudgeDrift | None = None
-    standings: tuple[Standing, ...] = ()
-
-    def table(self, suite: str, metric: str) -> ScoreTable | None:
-        """The scores of one metric, None if there are none."""
-        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
 
 
 def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.verdict import decision_to_json
+from llmgate.gate.verdict import DECISION_MAJOR, DECISION_MINOR, written
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
@@ -48,5 +48,4 @@ def headline(decision: Decision) -> dict[str, Any]:
 
 def decision_with_headline(decision: Decision) -> str:
     """The decision's JSON with the headline's keys beside its own; it reads back as the same decision."""
-    values = {**json.loads(decision_to_json(decision)), **headline(decision)}
-    return json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision), **headline(decision)})

@@ -126,7 +126,14 @@ def hold_to_admission(measured: Measured, evidence: Evidence) -> Measured:
     if policy.unadmitted is Unadmitted.ALLOW:
         note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({standing.why})."
         return replace(measured, admission="unadmitted", notes=(*measured.notes, note))
-    return replace(measured, admission="unadmitted", problem=measured.problem or refused(standing))
+    problem = refused(standing)
+    if policy.unadmitted is Unadmitted.LABELS:
+        problem = replace(
+            problem,
+            what=f"nobody labelled these answers, and the judge behind {policy.metric!r} was never admitted",
+            fix="Draw some with `llmgate labels sample`, and give the filled-in file to `llmgate decide` with --labels",
+        )
+    return replace(measured, admission="unadmitted", problem=measured.problem or problem)
 
 
 def refused(standing: Standing) -> Problem:

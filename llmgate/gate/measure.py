@@ -18,9 +18,7 @@ from llmgate.gate.corrected import (
 )
 from llmgate.gate.decision import Problem
 from llmgate.gate.estimate import Finding, compare, compare_with_minimum
-from llmgate.gate.labelled import drawing_note
 from llmgate.gate.length import compare_lengths
-from llmgate.gate.lookpoint import LookPoint
 from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
@@ -28,6 +26,7 @@ from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence import Evidence
+    from llmgate.gate.lookpoint import LookPoint  # noqa: TC004 - nothing reads this annotation
     from llmgate.record.labels import AnswerLabels
 
 __all__ = ["Measured", "default_margin", "measure"]
@@ -185,7 +184,12 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str, sheet: AnswerLabels | 
         notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
     corrected = pairs.human is not None
     if corrected:
-        notes += [correction_note(pairs), *([drawing_note(sheet)] if sheet else [])]
+        notes.append(correction_note(pairs))
+        if sheet:
+            # Labels of runs: their types belong to records, which plain scores do not have.
+            from llmgate.gate.labelled import drawing_note  # noqa: PLC0415
+
+            notes.append(drawing_note(sheet))
     elif policy.judged:
         notes.append(f"{JUDGE_ALONE[0].upper()}{JUDGE_ALONE[1:]}: nobody labelled these answers.")
     comparison = floor = None

@@ -27,9 +27,11 @@ def metric_reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float
         adjusted: Holm-adjusted p-values of `measured.findings`, in their order.
         tests: How many p-values were adjusted together.
     """
-    whose = f"{JUDGE_ALONE}: " if measured.judge_alone else ""
-    if measured.corrected and measured.findings:
+    whose = ""
+    if measured.findings and measured.corrected:
         whose = f"corrected by {count(measured.labels, 'human label')}: "
+    elif measured.findings and measured.judge_alone:
+        whose = f"{JUDGE_ALONE}: "
     return f"{whose}{_body(measured, verdict, adjusted, tests)}."
 
 

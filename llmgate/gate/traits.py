@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.record.policy import Direction, MetricPolicy, Role
-from llmgate.record.schema import CaseKey, Generation
 from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, Trait
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import CaseResult, PlannedCase, Record
+    from llmgate.record.schema import (
+        CaseKey,  # noqa: TC004 - nothing reads these annotations
+        CaseResult,
+        PlannedCase,
+        Record,
+    )
 
 __all__ = ["LENGTH_SCALE", "EmbeddedAnswers", "embedded_answers", "has_trait", "readings_of", "trait_score", "watched"]
 
@@ -97,6 +101,8 @@ def readings_of(record: Record) -> frozenset[int]:
 
 def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
     """The embeddings of the suites that a policy watches."""
+    from llmgate.record.schema import CaseKey  # noqa: PLC0415 - plain scores come without a record, whose types take long to load
+
     names = [one.suite for one in policy.watched if one.trait is Trait.EMBEDDINGS]
     return tuple(
         EmbeddedAnswers(
@@ -114,6 +120,8 @@ def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, .
 
 
 def _packed(result: CaseResult | None) -> str | None:
+    from llmgate.record.schema import Generation  # noqa: PLC0415 - see above
+
     if result is None or not isinstance(result.answer, Generation) or result.traits is None:
         return None
     return result.traits.vector

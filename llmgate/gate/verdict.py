@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
-
 from llmgate.errors import RecordError, UndefinedError
 from llmgate.gate.decision import Decision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmgate.gate.decision import MetricDecision
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.judge import JudgeIdentity
@@ -29,6 +29,7 @@ __all__ = [
     "decision_to_json",
     "policy_digest",
     "statement",
+    "written",
 ]
 
 DECISION_MAJOR = 1
@@ -45,7 +46,11 @@ def decision_to_json(decision: Decision) -> str:
     Raises:
         UndefinedError: If a number is not finite.
     """
-    values = {"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision)}
+    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision)})
+
+
+def written(values: Mapping[str, object]) -> str:
+    """Values as a decision is written down: see `decision_to_json`."""
     try:
         return json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     except ValueError as error:
@@ -58,6 +63,8 @@ def decision_from_json(text: str) -> Decision:
     Raises:
         RecordError: If it is no decision, of another major version, or holds a number that is not finite.
     """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only who reads a decision needs it
+
     try:
         values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (json.JSONDecodeError, RecursionError) as error:

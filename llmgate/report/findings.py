@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.anchored import DRIFT_ALPHA
+from llmgate.gate.corrected import JUDGE_ALONE
 from llmgate.report.looks import look_panel
 from llmgate.report.outputs import outputs_panel
 from llmgate.report.repeats import repeat_panels
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.anchored import JudgeDrift
     from llmgate.gate.decision import Decision, SliceDecision, WaiverUse
+    from llmgate.gate.preferences import PreferenceDecision
 
 __all__ = ["finding_panels"]
 
@@ -30,6 +32,8 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
         decision: The decision.
         most: Slices to show at most, those with the smallest p-values first.
     """
+    if decision.preferences:
+        yield _preferences(decision.preferences)
     if decision.drifts:
         yield _drifts(decision.drifts)
     if decision.waivers:
@@ -41,6 +45,48 @@ def finding_panels(decision: Decision, *, most: int) -> Iterator[Panel]:
     yield from repeat_panels(decision.repeats, most=most)
     if decision.outputs:
         yield outputs_panel(decision)
+
+
+def _preferences(found: tuple[PreferenceDecision, ...]) -> Panel:
+    return Panel(
+        id="preferences",
+        title="Preferences",
+        tag=JUDGE_ALONE,
+        lead=(
+            "How often a judge preferred the candidate's answer to another one, asked in both orders. A tie counts"
+            " half, and so do orders that contradict each other; 50 % means no preference."
+        ),
+        columns=(
+            Column(title="Metric"),
+            Column(title="Wins", number=True),
+            Column(title="Ties", number=True),
+            Column(title="Losses", number=True),
+            Column(title="No verdict", number=True),
+            Column(title="Win rate", number=True),
+            Column(title="Bounds", number=True),
+            Column(title="Method"),
+        ),
+        rows=tuple(_preference_row(one) for one in found),
+    )
+
+
+def _preference_row(one: PreferenceDecision) -> PanelRow:
+    bounds = "–"
+    if one.lower is not None and one.upper is not None:
+        bounds = f"{percent(one.lower)} to {percent(one.upper)} ({points(1 - one.alpha)} % each side)"
+    return PanelRow(
+        cells=(
+            one_line(f"{one.suite}::{one.metric}", 240),
+            f"{one.wins:,}",
+            f"{one.ties:,}",
+            f"{one.losses:,}",
+            f"{one.lost:,}",
+            percent(one.rate) if one.rate is not None else "–",
+            bounds,
+            one_line(one.method, 200),
+        ),
+        state=State.NOT_EVALUATED if one.lost else None,
+    )
 
 
 def _drifts(drifts: tuple[JudgeDrift, ...]) -> Panel:

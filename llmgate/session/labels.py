@@ -11,6 +11,7 @@ from llmgate.errors import RecordError, UsageError, did_you_mean
 from llmgate.gate.comparable import check_comparable, check_decidable
 from llmgate.gate.corrected import FEWEST_LABELS
 from llmgate.gate.labelled import answers_to
+from llmgate.gate.stopped import looks_of
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
 from llmgate.record.labelsfile import labels_to_text, read_given_labels
 from llmgate.record.rundir import load_record, write_atomic
@@ -88,6 +89,10 @@ def sample_labels(
     if out.exists():
         raise UsageError("this file exists already", where=str(out), fix="Choose another --out; --reuse takes it over")
     planned = {one.case: one for one in record.cases if one.suite == suite and _feeds(one, name)}
+    looks, _ = looks_of(record, record.manifest.policy)
+    if suite in looks and looks[suite].stop:
+        # A run that stopped early asked these, in an order that no answer decided.
+        planned = {case: one for case, one in planned.items() if case in looks[suite].asked}
     if cases < min(FEWEST_LABELS, len(planned)):
         raise UsageError(
             f"{cases} cases are too few to correct a judge", where="--cases", fix=f"Draw {FEWEST_LABELS} at least"

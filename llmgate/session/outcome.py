@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide import decide_records
+from llmgate.record.admissionfile import load_admission
 from llmgate.record.labelsfile import read_labels
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.rundir import load_record, write_atomic
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
+    from llmgate.record.schema import Record
     from llmgate.session.settings import Settings
 
 __all__ = [
@@ -125,6 +127,7 @@ def decide_folders(
     allow_inconclusive: bool = False,
     noise: Path | None = None,
     labels: Sequence[Path] = (),
+    admissions: Sequence[Path] = (),
 ) -> Decision:
     """Take the decision from what is on disk.
 
@@ -135,6 +138,7 @@ def decide_folders(
         allow_inconclusive: Exit with 0 on INCONCLUSIVE.
         noise: Folder of a second run of the champion, see `decide_records`.
         labels: Files of `llmgate labels sample`, filled in.
+        admissions: Records of judges that were admitted after the run, beside those that the run named.
 
     Raises:
         UsageError: If there is a second run of a champion, but no champion.
@@ -142,7 +146,7 @@ def decide_folders(
         NotComparableError: If the two records may not be compared.
         PolicyError: If the policy file is wrong.
     """
-    record = load_record(candidate)
+    record = with_admissions(load_record(candidate), admissions)
     chosen = chosen_policy(record.manifest, policy)
     if allow_inconclusive:
         chosen = replace(chosen, inconclusive=OnInconclusive.ALLOW)
@@ -154,6 +158,12 @@ def decide_folders(
     other = load_record(champion) if champion else None
     again = load_record(noise) if noise else None
     return decide_records(record, other, chosen, today=today(), labels=sheets, noise=again)
+
+
+def with_admissions(record: Record, paths: Sequence[Path]) -> Record:
+    """The record with further admission records: a judge may be tried after the run that it scored."""
+    further = tuple(load_admission(path) for path in paths)
+    return replace(record, manifest=replace(record.manifest, admissions=(*record.manifest.admissions, *further)))
 
 
 def today() -> date:

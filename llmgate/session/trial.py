@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.gate.admission import settled_label
 from llmgate.record.admission import AdmissionEvidence, CanaryTrial, LabelledItem
@@ -113,7 +113,7 @@ async def ask_all(questions: Questions, models: Models, log: VerdictLog, *, prog
             group.create_task(one(task, name))
 
 
-Asking = Callable[["AnswerItem | PairItem", str], Awaitable[TrialVerdict]]
+Asking = Callable[["AnswerItem | PairItem", str], Coroutine[Any, Any, TrialVerdict]]
 
 
 def asker_of(questions: Questions, models: Models) -> Asking:

@@ -15,6 +15,8 @@ from llmgate.stats.proportion import PairedCounts, tango_z
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -79,11 +81,12 @@ def tango_chances(
     most_pass = _thresholds(counts, pairs, delta0=-margin, z=z_alpha)
     most_not_worse = _thresholds(counts, pairs, delta0=0.0, z=-z_fail, inclusive=True)
     passed, failed = [], []
-    for b, c_pass, c_not_worse in zip(counts, most_pass, most_not_worse, strict=True):
+    up_to_pass = _binomial_cdfs(most_pass, counts, pairs, p_c)
+    up_to_not_worse = _binomial_cdfs(most_not_worse, counts, pairs, p_c)
+    for b, passing, not_worse in zip(counts, up_to_pass, up_to_not_worse, strict=True):
         weight = _binomial_pmf(b, pairs, p_b)
-        up_to_pass = _binomial_cdf(c_pass, pairs - b, p_c)
-        passed.append(weight * up_to_pass)
-        failed.append(weight * (1.0 - max(up_to_pass, _binomial_cdf(c_not_worse, pairs - b, p_c))))
+        passed.append(weight * passing)
+        failed.append(weight * (1.0 - max(passing, not_worse)))
     return Chances(passed=min(1.0, math.fsum(passed)), failed=min(1.0, math.fsum(failed)))
 
 
@@ -249,10 +252,25 @@ def _binomial_pmf(k: int, n: int, p: float) -> float:
     return math.exp(log_choose + float(special.xlogy(k, p)) + float(special.xlog1py(n - k, -p)))
 
 
-def _binomial_cdf(k: int, n: int, p: float) -> float:
-    if k < 0:
-        return 0.0
-    return 1.0 if k >= n else float(special.bdtr(k, n, p))
+def _binomial_cdfs(limits: Sequence[int], counts: range, pairs: int, p: float) -> list[float]:
+    """For each b P(C ≤ its limit), C of pairs − b trials; the limits do not fall.
+
+    One follows from the one before: F(c; n − 1) = F(c; n) + p·f(c; n − 1) and F(c + 1; n) = F(c; n) + f(c + 1; n).
+    """
+    found: list[float] = []
+    value, c = math.nan, -1
+    for b, limit in zip(counts, limits, strict=True):
+        n = pairs - b
+        if limit < 0 or limit >= n:
+            value, c = (0.0, -1) if limit < 0 else (1.0, n)
+        elif c < 0 or c > limit:
+            value, c = special.bdtr(limit, n, p), limit
+        else:
+            value += p * _binomial_pmf(c, n, p)
+            value += math.fsum(_binomial_pmf(k, n, p) for k in range(c + 1, limit + 1))
+            c = limit
+        found.append(min(1.0, value))
+    return found
 
 
 def _fail_alpha(alpha: float, fail_alpha: float | None) -> float:

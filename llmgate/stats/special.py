@@ -2,7 +2,7 @@
 
 `scipy.special` takes 0.3 s of processor time to import, since it draws in numpy's compilers and test tools. A decision
 on a thousand cases needs a quantile and some tail probabilities, which are here, for single numbers. Every other name
-of `scipy.special` resolves to scipy's own, which is imported then; so do arguments for which these would be slow.
+of `scipy.special` resolves to scipy's own, which is imported then.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bdtr", "ndtr", "ndtr_each", "ndtri", "stdtr", "stdtrit", "xlog1py", "xlogy"]
 
-_MANY_TRIALS = 5_000
-"""Beyond so many trials the continued fraction takes longer than importing scipy, once it is asked for often."""
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2_PI = math.sqrt(2.0 * math.pi)
 _TINY = 1e-300
@@ -69,8 +67,6 @@ def xlog1py(x: float, y: float) -> float:
 
 def bdtr(k: float, n: int, p: float) -> float:
     """P(X ≤ k) of a binomial X: I_{1−p}(n − k, k + 1)."""
-    if n > _MANY_TRIALS:
-        return float(import_module("scipy.special").bdtr(k, n, p))
     k = math.floor(k)
     if k < 0 or k >= n:
         return 0.0 if k < 0 else 1.0

@@ -132,6 +132,9 @@ def test_a_policy_file_cannot_slip_an_unadmitted_judge_in(project: Path, server:
         "run", "words.yaml", "--endpoint", NOWHERE, "--judge-endpoint", NOWHERE, "--policy", "policy.yaml"
     )
     assert started.exit_code == 2
+    admit(load_record(project / "watched").manifest, project / "judge.json")
+    admitted = llmgate("decide", "watched", "--policy", "policy.yaml", "--judge-admission", "judge.json")
+    assert admitted.exit_code == 0, admitted.output
     (project / "policy.yaml").write_text(
         "llmgate-policy: 1\nmetrics:\n  words/tone: {role: primary, min: 0.5, unadmitted: allow}\n", encoding="utf-8"
     )

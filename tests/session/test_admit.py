@@ -134,7 +134,8 @@ def test_a_trial_goes_on_where_it_ended() -> None:
         assert "verdicts are there already" in there.output
         done = admit(server, "--resume")
         assert done.exit_code == 0, done.output
-        assert len(server.seen) == QUESTIONS - 100
+        # The four that were in flight when it died may have been counted and not have arrived.
+        assert QUESTIONS - 100 <= len(server.seen) <= QUESTIONS - 96
     changed = Path("capitals.jsonl")
     changed.write_text(CAPITALS.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     with FakeServer(answer=people, port=int(url.rpartition(":")[2])) as server:

@@ -16,7 +16,7 @@ from llmgate.cli import main
 try:
     main()
 finally:
-    print("LOADED", *sorted(n for n in ("vllm", "torch", "httpx", "aiohttp", "httptools", "mlflow", "openai", "jinja2", "yaml") if n in sys.modules))
+    print("LOADED", *sorted(n for n in ("vllm", "torch", "httpx", "aiohttp", "httptools", "mlflow", "openai", "jinja2", "yaml", "pydantic", "rich", "scipy", "llmgate.record.schema") if n in sys.modules))
 """
 
 

@@ -46,8 +46,9 @@ def test_its_quantiles_too(df: int, p: float) -> None:
     assert special.stdtrit(df, p) == pytest.approx(oracle.stdtrit(df, p), rel=1e-9, abs=1e-12)
 
 
-@given(st.integers(1, 5_000), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+@given(st.integers(1, 200_000), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 @example(5_000, 0.05, 0.05)
+@example(1_000_000, 0.05, 0.0502)
 @example(10, 0.3, 0.0)
 @example(10, 0.3, 1.0)
 def test_the_binomial_distribution(n: int, share: float, p: float) -> None:
@@ -73,8 +74,7 @@ def test_the_ends() -> None:
     assert (special.stdtr(5, -math.inf), special.stdtr(5, math.inf)) == (0.0, 1.0)
 
 
-def test_scipy_does_what_would_be_slow_here_and_the_rest() -> None:
-    assert special.bdtr(50_000, 1_000_000, 0.05) == oracle.bdtr(50_000, 1_000_000, 0.05)
+def test_scipy_does_the_rest() -> None:
     assert special.nctdtr(5, 1.0, 2.0) == oracle.nctdtr(5, 1.0, 2.0)
     assert special.betaincinv(3, 4, 0.2) == oracle.betaincinv(3, 4, 0.2)
     with pytest.raises(AttributeError):

@@ -24,12 +24,13 @@ def read_jsonl(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTabl
         RecordError: With file and line, for broken JSON, an unknown, missing or repeated key, and what `Rows` refuses.
     """
     rows = Rows(layout, suite=suite)
+    decoder = json.JSONDecoder(object_pairs_hook=unique, parse_constant=refuse)
     checked: set[tuple[str, ...]] = set()
     for number, line in enumerate(text_of(source).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{source.path}:{number}"
-        row = row_of(line, where)
+        row = row_of(decoder, line, where)
         keys = tuple(row)
         if keys not in checked:
             layout.check(keys, where)
@@ -38,26 +39,29 @@ def read_jsonl(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTabl
     return rows.tables(source.path)
 
 
-def row_of(line: str, where: str) -> dict[str, object]:
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys differ."""
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        raise RecordError("a key occurs twice in one row", fix="Keep one of them")
+    return row
+
+
+def refuse(constant: str) -> NoReturn:
+    """No NaN, no infinity."""
+    raise RecordError(f"{constant} is not a score", fix="Find out why it could not be scored; do not leave it out")
+
+
+def row_of(decoder: json.JSONDecoder, line: str, where: str) -> dict[str, object]:
     """One line as an object.
 
     Raises:
         RecordError: With the place.
     """
-
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        row = dict(pairs)
-        if len(row) != len(pairs):
-            raise RecordError("a key occurs twice in one row", where=where, fix="Keep one of them")
-        return row
-
-    def refuse(constant: str) -> NoReturn:
-        raise RecordError(
-            f"{constant} is not a score", where=where, fix="Find out why it could not be scored; do not leave it out"
-        )
-
     try:
-        row = json.loads(line, object_pairs_hook=unique, parse_constant=refuse)
+        row = decoder.decode(line)
+    except RecordError as error:
+        raise RecordError(error.what, where=where, fix=error.fix) from error
     except (json.JSONDecodeError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}", where=where, fix="Write one JSON object per line") from error
     if not isinstance(row, dict):
