@@ -40,6 +40,7 @@ FLAGS: Final = (
     "judge-endpoint",
     "judge-name",
     "judges",
+    "judge-admission",
     "embed-endpoint",
     "embed-name",
     "concurrency",

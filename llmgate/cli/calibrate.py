@@ -29,8 +29,8 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
     \b
       {"item_id": "q-17", "system": "model-a", "score": 1, "cluster": null}
 
-    Writes calibration.md and calibration.json into --out. Exits with 0 if every figure that a release must show is
-    shown, with 1 and the names of those that are not.
+    Writes calibration.html, calibration.md and calibration.json into --out. Exits with 0 if every figure that a
+    release must show is shown, with 1 and the names of those that are not.
     """
     from llmgate.report.calibration import calibration_lines
     from llmgate.session.calibrate import Effort, RealData, read_folder, write_calibration

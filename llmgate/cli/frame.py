@@ -26,6 +26,11 @@ PATH = click.Path(path_type=Path)
 class Command(click.Command):
     """Turns llmgate's errors into one line on standard error and the right exit code."""
 
+    def __init__(self, name: str | None, **options: Any) -> None:
+        # Click keeps the lines of a paragraph that begins with a backspace, which a docstring can only spell.
+        options["help"] = (options.get("help") or "").replace("\\b\n", "\b\n")
+        super().__init__(name, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:

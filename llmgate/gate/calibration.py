@@ -41,8 +41,8 @@ _NEAR = 0.02
 """A PASS rate may lie so far from the promised one."""
 _PAIRS_FOR_FIVE_POINTS = 300
 """Below, the spread of real results (30 % discordance and more) makes 2 % impossible at a size of 5 %."""
-_ERRORS_OF_ROOM = 3.0
-"""Standard errors of the simulation that a rate may lie above its limit: one false alarm in 700 rates."""
+_ERRORS_OF_ROOM = 4.0
+"""Standard errors of the simulation that a rate may lie above its limit: hundreds of rates are held against theirs."""
 _LOOKS_AT = (1000, 0.1)
 _LOOKS_USE = {"unchanged": 0.75, "five points": 0.50}
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import MetricDecision, Verdict
 from llmgate.gate.estimate import Finding
 from llmgate.gate.traits import LENGTH_SCALE
 from llmgate.gate.wording import count, points
-from llmgate.stats.equivalence import paired_equivalence
+from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,16 +51,43 @@ def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
         raise UndefinedError("there is no champion to compare with")
     if not len(pairs.candidate):
         raise UndefinedError("no pair of answers could be evaluated")
-    both = np.concatenate((pairs.candidate, pairs.champion))
     found = paired_equivalence(
         (pairs.candidate - pairs.champion) * LENGTH_SCALE,
         margin=math.log1p(margin),
         alpha=alpha,
         clusters=pairs.clusters,
-        reach=max(_LEAST_REACH, float(both.max() - both.min()) * LENGTH_SCALE),
+        reach=_reach(pairs),
     )
     changed = not found.equivalent and found.p_changed <= alpha
     return Finding(interval=found.interval, passed=found.equivalent, worse=changed, p=found.p_changed)
+
+
+def _reach(pairs: Pairs) -> float:
+    """How far an answer that nobody saw may be from the champion's, as a log ratio."""
+    sides = [pairs.candidate] if pairs.champion is None else [pairs.candidate, pairs.champion]
+    longest, shortest = max(float(side.max()) for side in sides), min(float(side.min()) for side in sides)
+    return max(_LEAST_REACH, (longest - shortest) * LENGTH_SCALE)
+
+
+def length_chances(measured: Measured) -> tuple[float | None, float | None]:
+    """P(PASS) if nothing had changed and, at most, at a change of the margin; None where no spread was seen."""
+    pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
+    if pairs is None or found is None or margin is None or not found.interval.standard_error:
+        return None, None
+    limit = math.log1p(margin)
+    chances = [
+        equivalence_chance(
+            delta=delta,
+            standard_error=found.interval.standard_error,
+            df=found.interval.df or 1,
+            margin=limit,
+            alpha=alpha,
+            pairs=len(pairs.item_ids),
+            reach=_reach(pairs),
+        )
+        for delta in (0.0, limit)
+    ]
+    return chances[0], max(alpha, chances[1])
 
 
 def length_limits(margin: float) -> tuple[float, float]:
@@ -81,6 +106,7 @@ def length_decision(measured: Measured, verdict: Verdict, adjusted: Sequence[flo
     """
     policy, pairs, found = measured.policy, measured.pairs, measured.comparison
     barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
+    unchanged, lost = length_chances(measured)
     return MetricDecision(
         suite=policy.suite,
         metric=policy.metric,
@@ -97,6 +123,8 @@ def length_decision(measured: Measured, verdict: Verdict, adjusted: Sequence[flo
         evaluated=len(pairs.item_ids) if pairs else 0,
         errors=pairs.errors.count if pairs else 0,
         p_worse=adjusted[0] if adjusted else None,
+        pass_if_unchanged=unchanged,
+        pass_if_margin_lost=lost,
         reason=f"{_reason(measured, verdict, adjusted, tests)}.",
         notes=(*measured.notes, *barred),
         two_sided=True,
@@ -110,10 +138,21 @@ def _reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tes
     said = _said(found, margin, measured.policy.alpha, verdict)
     if found.worse and adjusted and adjusted[0] > measured.policy.alpha:
         said += f", which is not enough for a FAIL after adjusting for {count(tests, 'test')} (p = {adjusted[0]:.2g})"
+    elif verdict is Verdict.INCONCLUSIVE and not found.passed and measured.problem is None:
+        said += _more_cases(pairs, found, margin, measured.policy.alpha)
     if pairs.errors.count:
         lost = f"{pairs.errors.count:,} of {count(pairs.expected, 'pair')} could not be evaluated"
         return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
     return said
+
+
+def _more_cases(pairs: Pairs, found: Finding, margin: float, alpha: float) -> str:
+    n, se = len(pairs.item_ids), found.interval.standard_error or 0.0
+    needed = equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
+    if needed <= n:
+        return ""
+    unit = 10 ** max(0, len(str(needed)) - 2)
+    return f"; an unchanged model needs about {count(-(-needed // unit) * unit, 'case')} to pass 80 % of the time"
 
 
 def _said(found: Finding, margin: float, alpha: float, verdict: Verdict) -> str:

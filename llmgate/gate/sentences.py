@@ -151,20 +151,24 @@ def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDeci
 
 
 def _details(metric: MetricDecision) -> list[str]:
-    if metric.two_sided:
-        return []
     details = []
-    if metric.reference == "champion":
+    if metric.reference == "champion" and not metric.two_sided:
         details.append(_changes(metric))
     elif metric.reference == "threshold" and metric.candidate is not None:
         details.append(_rate(metric, metric.candidate))
     if metric.pass_if_unchanged is not None and metric.pass_if_margin_lost is not None and metric.margin is not None:
         details.append(
             f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time"
-            f"{chances_basis(metric)}; it would let a true {points(metric.margin)}-point loss through at most"
+            f"{chances_basis(metric)}; it would let {_loss(metric, metric.margin)} through at most"
             f" {share(metric.pass_if_margin_lost)}."
         )
     return details
+
+
+def _loss(metric: MetricDecision, margin: float) -> str:
+    if metric.two_sided:
+        return f"a true change by a factor of {1.0 + margin:.6g}"
+    return f"a true {points(margin)}-point loss"
 
 
 def _changes(metric: MetricDecision) -> str:

@@ -6,7 +6,7 @@ Of n pairs, b are better and c worse: multinomial with p_b = (ψ + δ)/2 and p_c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from llmgate.gate.calibration import FIVE_POINTS, SIMULATED, TWO_POINTS, Cell, Row, Rule, Truth
+from llmgate.gate.manylooks import decide_looks, look_sizes
 from llmgate.gate.manyruns import Verdicts, decide_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["DESIGNS", "PUBLISHED", "Counts", "Design", "mean_lower", "simulate", "truths", "wald"]
+__all__ = ["DESIGNS", "PUBLISHED", "Counts", "Design", "mean_lower", "simulate", "simulate_looks", "truths", "wald"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -103,21 +104,44 @@ def simulate(
     }
     promised = PUBLISHED.get(design) if (margin, alpha) == _PROMISED_AT else None
     return tuple(
-        Row(
-            rule=rule,
-            source=SIMULATED,
-            scores="right or wrong",
-            pairs=design.pairs,
-            discordance=design.discordance,
-            margin=margin,
-            alpha=alpha,
-            cells=tuple(
+        _row(
+            design,
+            rule,
+            margin,
+            alpha,
+            tuple(
                 _cell(truth, truths(margin)[truth], decide(counts), promised if rule is Rule.GATE else None)
                 for truth, counts in drawn.items()
             ),
         )
         for rule, decide in rules.items()
     )
+
+
+def simulate_looks(
+    design: Design, *, rng: np.random.Generator, repetitions: int, margin: float, alpha: float
+) -> tuple[Row, ...]:
+    """The gate that may stop early, at five looks.
+
+    Args:
+        design: What is drawn; all losses fit into its discordance.
+        rng: Source of the draws.
+        repetitions: Data sets per truth.
+        margin: Of the gate.
+        alpha: One-sided error rate over all looks.
+    """
+    sizes = look_sizes(design.pairs)
+    steps = [Design(discordance=design.discordance, pairs=step) for step in np.diff([0, *sizes]).tolist()]
+    cells = []
+    for truth, loss in truths(margin).items():
+        drawn = [_draw(step, loss, rng, repetitions) for step in steps]
+        better, worse = (
+            np.cumsum(np.column_stack(side), axis=1)
+            for side in ([counts.better for counts in drawn], [counts.worse for counts in drawn])
+        )
+        found = decide_looks(better, worse, sizes, margin=margin, alpha=alpha)
+        cells.append(replace(_cell(truth, loss, found.verdicts, None), used=float(np.mean(found.used))))
+    return (_row(design, Rule.LOOKS, margin, alpha, tuple(cells)),)
 
 
 def mean_lower(counts: Counts) -> Verdicts:
@@ -157,4 +181,17 @@ def _cell(truth: Truth, loss: float, found: Verdicts, promised: float | None) ->
         passed=int(found.passed.sum()),
         failed=int(found.failed.sum()),
         promised=promised if truth is Truth.UNCHANGED else None,
+    )
+
+
+def _row(design: Design, rule: Rule, margin: float, alpha: float, cells: tuple[Cell, ...]) -> Row:
+    return Row(
+        rule=rule,
+        source=SIMULATED,
+        scores="right or wrong",
+        pairs=design.pairs,
+        discordance=design.discordance,
+        margin=margin,
+        alpha=alpha,
+        cells=cells,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 FORMAT = "llmgate-calibration/1"
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#!])")
+_ZERO_WIDTH_SPACE = "\u200b"
 
 TRUTHS = (Truth.UNCHANGED, Truth.TWO_POINTS, Truth.MARGIN, Truth.FIVE_POINTS)
 
@@ -137,8 +141,8 @@ def calibration_lines(calibration: Calibration) -> list[StyledLine]:
     lines: list[StyledLine] = []
     for sheet in sheets(calibration):
         lines += [(sheet.title, "strong"), *((line, "plain") for line in _aligned(sheet)), ("", "plain")]
-    lines += [(f"left out: {visible(note)}", "warn") for note in calibration.notes]
-    lines += [(f"not met: {visible(str(one))}", "bad") for one in calibration.unmet]
+    lines += [(f"left out: {_one_line(note)}", "warn") for note in calibration.notes]
+    lines += [(f"not met: {_one_line(str(one))}", "bad") for one in calibration.unmet]
     lines.append((calibration_sentence(calibration), "good" if calibration.met else "bad"))
     return lines
 
@@ -204,7 +208,7 @@ def calibration_json(calibration: Calibration, origin: Origin) -> str:
         "rows": [_row_json(row) for row in calibration.rows],
         "notes": list(calibration.notes),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _requirement_json(one: Requirement) -> dict[str, Any]:
@@ -295,7 +299,7 @@ def _rates(cells: Iterable[Cell | None], rate: Callable[[Cell], float]) -> str:
 
 
 def _aligned(sheet: Sheet) -> Iterator[str]:
-    lines = [sheet.header, *(tuple(visible(cell) for cell in row) for row in sheet.rows)]
+    lines = [sheet.header, *(tuple(map(_one_line, row)) for row in sheet.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(sheet.header))]
     for line in lines:
         first, *others = (
@@ -305,7 +309,11 @@ def _aligned(sheet: Sheet) -> Iterator[str]:
         yield "  ".join((f"  {first}", *others)).rstrip()
 
 
+def _one_line(text: str) -> str:
+    return " ".join(visible(text).split())
+
+
 def _plain(text: str) -> str:
-    """A text for a table cell or a list: what Markdown or HTML would act on is replaced or escaped."""
-    shown = " ".join(visible(text).split())
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "'")
+    """A text for a table cell or a list: what Markdown or HTML would act on is escaped."""
+    shown = _one_line(text)
+    return _SPECIAL.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;").replace("@", f"@{_ZERO_WIDTH_SPACE}"))

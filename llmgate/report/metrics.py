@@ -81,6 +81,8 @@ def _chances(metric: MetricDecision) -> str:
     if metric.pass_if_unchanged is None or metric.pass_if_margin_lost is None:
         return ""
     loss = f"a true {points(metric.margin)}-point loss" if metric.margin is not None else "a true loss of the margin"
+    if metric.two_sided and metric.margin is not None:
+        loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
     return (
         f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time"
         f"{chances_basis(metric)}; it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."

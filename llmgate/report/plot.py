@@ -11,7 +11,7 @@ from llmgate.report.rows import Interval, MetricRow, ServingRow, ServingTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Bar", "BarPlot", "Forest", "Lane", "Tick", "forests", "serving_plot"]
+__all__ = ["Axis", "Bar", "BarPlot", "Forest", "Lane", "Tick", "forests", "serving_plot"]
 
 STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
 MOST_TICKS = 8
@@ -75,15 +75,19 @@ class BarPlot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Axis:
+class Axis:
+    """A scale from `low` to `high` over the drawing's width."""
+
     low: float
     high: float
 
     def at(self, value: float) -> float:
+        """Position of a value in percent; what lies beyond the axis is drawn at its end."""
         share = (value - self.low) / (self.high - self.low) * 100
         return round(min(100.0, max(0.0, share)), 2)
 
     def ticks(self, *, signed: bool) -> tuple[Tick, ...]:
+        """Marks at round values; signed ones for differences."""
         step = next((s for s in STEPS if (self.high - self.low) / s <= MOST_TICKS), STEPS[-1])
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
@@ -122,9 +126,7 @@ def _forest(kind: str, drawn: Sequence[tuple[MetricRow, Interval]]) -> Forest:
         low, high = min(low, 0.0), max(high, 0.0)
     pad = max((high - low) * 0.12, 0.5)
     axis = (
-        _Axis(low=low - pad, high=high + pad)
-        if compared
-        else _Axis(low=max(0.0, low - pad), high=min(100.0, high + pad))
+        Axis(low=low - pad, high=high + pad) if compared else Axis(low=max(0.0, low - pad), high=min(100.0, high + pad))
     )
     lanes = tuple(
         Lane(
@@ -148,13 +150,13 @@ def serving_plot(table: ServingTable) -> BarPlot | None:
     shown = [max(-CLIP, min(CLIP, gain)) for _, gain in rows]
     low, high = min(*shown, -0.05) * 100, max(*shown, 0.05) * 100
     pad = (high - low) * 0.08
-    axis = _Axis(low=low - pad, high=high + pad)
+    axis = Axis(low=low - pad, high=high + pad)
     zero = axis.at(0.0)
     bars = tuple(_bar(row, gain, axis, zero) for row, gain in rows)
     return BarPlot(bars=bars, ticks=axis.ticks(signed=True), zero=zero)
 
 
-def _bar(row: ServingRow, gain: float, axis: _Axis, zero: float) -> Bar:
+def _bar(row: ServingRow, gain: float, axis: Axis, zero: float) -> Bar:
     end = axis.at(max(-CLIP, min(CLIP, gain)) * 100)
     return Bar(
         row=row,

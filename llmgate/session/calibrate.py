@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,11 +16,12 @@ from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration import FIVE_POINTS, Calibration
 from llmgate.gate.comparisons import choose
 from llmgate.gate.resampled import Sampling, real_losses, resample
-from llmgate.gate.simulated import DESIGNS, simulate
+from llmgate.gate.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.rundir import write_atomic
 from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
+from llmgate.report.calibrationpage import calibration_page
 from llmgate.session.manifest import timestamp
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Effort:
 
     repetitions: int = 20_000
     graded: int = 10_000
-    clustered: int = 5_000
+    clustered: int = 4_000
     comparisons: int = 200
     clustered_comparisons: int = 50
     quick: bool = False
@@ -136,6 +137,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         raise UsageError(f"{jobs} processes measure nothing", where="--jobs", fix="Give 1 or more")
     choosing, drawing = np.random.SeedSequence(seed).spawn(2)
     planned = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
+    planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
@@ -154,7 +156,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
 
 
 def write_calibration(calibration: Calibration, data: RealData, out: Path, *, command: str) -> tuple[Path, ...]:
-    """Write calibration.md and calibration.json.
+    """Write calibration.html, calibration.md and calibration.json.
 
     Args:
         calibration: What was found.
@@ -182,6 +184,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
             f"the folder cannot be made ({error.strerror})", where=str(out), fix="Choose another --out"
         ) from error
     contents = {
+        "calibration.html": calibration_page(calibration, origin),
         "calibration.md": calibration_markdown(calibration, origin),
         "calibration.json": calibration_json(calibration, origin),
     }
@@ -191,23 +194,23 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
 
 
 def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
+    progress.count("designs", 0, len(work))
     if jobs == 1:
-        return list(_counted((job() for job in work), len(work), progress))
+        found = []
+        for done, job in enumerate(work, start=1):
+            found.append(job())
+            progress.count("designs", done, len(work))
+        return found
     try:
         # Spawned, not forked: the caller may have threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            return list(
-                _counted((future.result() for future in [pool.submit(job) for job in work]), len(work), progress)
-            )
+            # Real results come last and take longest, so that they are begun first.
+            futures = [pool.submit(job) for job in reversed(work)]
+            for done, _ in enumerate(as_completed(futures), start=1):
+                progress.count("designs", done, len(work))
+            return [future.result() for future in reversed(futures)]
     except BrokenProcessPool as error:
         raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
-
-
-def _counted(found: Iterator[tuple[Row, ...]], total: int, progress: Progress) -> Iterator[tuple[Row, ...]]:
-    progress.count("designs", 0, total)
-    for done, rows in enumerate(found, start=1):
-        progress.count("designs", done, total)
-        yield rows
 
 
 def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
@@ -236,6 +239,11 @@ def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: lis
 def _simulate(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
     rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
+
+
+def _simulate_looks(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+    rng = np.random.default_rng(source)
+    return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
 def _resample(pairs: Sequence[Pair], sampling: Sampling, source: np.random.SeedSequence) -> tuple[Row, ...]:

@@ -12,12 +12,15 @@ from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.paired import Clusters, cluster_t, t_interval
-from llmgate.stats.unseen import widen_for_unseen
+from llmgate.stats.unseen import unseen_share, widen_for_unseen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Equivalence", "paired_equivalence"]
+__all__ = ["Equivalence", "equivalence_chance", "equivalence_pairs", "paired_equivalence"]
+
+_POINTS = 200
+"""Of the sum over sampled standard errors; more move the chance by less than a thousandth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,67 @@ def paired_equivalence(
         p_equivalent=None if plain is None else _p_equivalent(plain, margin),
         p_changed=min(1.0, 2.0 * min(below.p_negative or 0.0, above.p_negative or 0.0)),
     )
+
+
+def equivalence_chance(
+    *, delta: float, standard_error: float, df: int, margin: float, alpha: float, pairs: int, reach: float
+) -> float:
+    """P(equivalent) of `paired_equivalence` with a reach, if the mean were `delta`.
+
+    Both bounds lie within the margin exactly if |d̄| < min(m − t·S, (m − u·r)/(1 − u)), u = `unseen_share(n)`, r the
+    reach: E_S[Φ((c − δ)/SE) − Φ((−c − δ)/SE)]⁺, the sampled standard error S being SE·√(χ²_df/df). The expectation is
+    a sum over quantiles of χ² by Wilson and Hilferty's cube.
+
+    Args:
+        delta: The true mean.
+        standard_error: SE of the mean, > 0.
+        df: Its degrees of freedom, at least 1.
+        margin: As for the test.
+        alpha: Error rate of each one-sided test.
+        pairs: n.
+        reach: As for the test.
+
+    Raises:
+        UndefinedError: If an argument is outside its range.
+
+    Reference: Phillips (1990), Journal of Pharmacokinetics and Biopharmaceutics 18:137-144; Wilson & Hilferty (1931),
+    PNAS 17:684-688.
+    """
+    check_alpha(alpha)
+    if not (math.isfinite(delta) and standard_error > 0.0 and df >= 1 and margin > 0.0 and reach > 0.0):
+        raise UndefinedError("no chance follows from these numbers")
+    unseen = unseen_share(pairs, alpha=alpha)
+    z = np.array([special.ndtri((k + 0.5) / _POINTS) for k in range(_POINTS)])
+    share = 2.0 / (9.0 * df)
+    sampled = standard_error * np.sqrt(np.maximum(1.0 - share + z * math.sqrt(share), 0.0) ** 3)
+    most = np.minimum(margin - special.stdtrit(df, 1.0 - alpha) * sampled, (margin - unseen * reach) / (1.0 - unseen))
+    inside = special.ndtr_each((most - delta) / standard_error) - special.ndtr_each((-most - delta) / standard_error)
+    return float(np.mean(np.maximum(inside, 0.0)))
+
+
+def equivalence_pairs(*, variance: float, margin: float, alpha: float, reach: float, power: float = 0.8) -> int:
+    """Pairs at which an unchanged mean is found equivalent with probability `power`, by the normal approximation.
+
+    n = (z_α + z_{β/2})²·σ²/m², and so many that what stayed unseen fits into the margin: u(n)·r < m.
+
+    Args:
+        variance: Of one difference, ≥ 0.
+        margin: As for the test.
+        alpha: Error rate of each one-sided test.
+        reach: As for the test.
+        power: In (0, 1).
+
+    Raises:
+        UndefinedError: If an argument is outside its range.
+
+    Reference: Phillips (1990), as above.
+    """
+    check_alpha(alpha)
+    if not (variance >= 0.0 and math.isfinite(variance) and margin > 0.0 and reach > 0.0 and 0.0 < power < 1.0):
+        raise UndefinedError("no number of pairs follows from these numbers")
+    z = special.ndtri(1.0 - alpha) + special.ndtri((1.0 + power) / 2.0)
+    seen = 1 if margin >= reach else math.floor(math.log(alpha) / math.log1p(-margin / reach)) + 1
+    return max(2, seen, math.ceil(z * z * variance / (margin * margin)))
 
 
 def _plain(

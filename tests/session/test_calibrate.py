@@ -69,7 +69,7 @@ def test_a_requirement_that_is_not_met_is_named_and_exits_with_1(
     monkeypatch.setattr(module, "calibrate", spoilt)
     done = llmgate("--quick", "--out", "out")
     assert done.exit_code == 1
-    assert "not met: a lost margin passes: 20.0 % is not at most 5 % (+ 1.46 % simulation error)" in done.output
+    assert "not met: a lost margin passes: 20.0 % is not at most 5 % (+ 1.95 % simulation error)" in done.output
     assert "NOT SHOWN: 1 of " in done.output
     assert figures(tmp_path / "out")["met"] is False
     assert "- not met: a lost margin passes" in (tmp_path / "out" / "calibration.md").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from support.fake_server import FakeServer, Fault, every
@@ -314,6 +315,19 @@ def test_help_teaches(command: list[str]) -> None:
     done = llmgate(*command, "--help")
     assert done.exit_code == 0
     assert len(done.output.splitlines()) > 8
+
+
+def commands_below(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(command, click.Group):
+        return [path]
+    return [path, *(one for name, below in command.commands.items() for one in commands_below(below, (*path, name)))]
+
+
+@pytest.mark.parametrize("path", commands_below(main), ids=" ".join)
+def test_examples_in_help_stand_on_lines_of_their_own(path: tuple[str, ...]) -> None:
+    done = llmgate(*path, "--help")
+    assert done.exit_code == 0
+    assert "\\b" not in done.output
 
 
 def test_first_steps_stand_on_lines_of_their_own() -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.equivalence import paired_equivalence
+from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
 from llmgate.stats.paired import cluster_t
 from llmgate.stats.unseen import unseen_share
 
@@ -113,3 +113,40 @@ def test_both_errors_are_as_announced() -> None:
         changed += paired_equivalence(row, margin=margin, alpha=0.05).p_changed <= 0.05
     assert at_margin / runs == pytest.approx(0.05, abs=error)
     assert changed / runs == pytest.approx(0.05, abs=error)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"standard_error": 0.0}, {"df": 0}, {"margin": 0.0}, {"reach": 0.0}, {"pairs": 0}, {"alpha": 0.5}]
+)
+def test_no_chance_follows_from_no_numbers(bad: dict[str, float]) -> None:
+    good = {"delta": 0.0, "standard_error": 0.1, "df": 9, "margin": 0.3, "alpha": 0.05, "pairs": 10, "reach": 2.0}
+    with pytest.raises(UndefinedError):
+        equivalence_chance(**{**good, **bad})  # type: ignore[arg-type]
+    with pytest.raises(UndefinedError):
+        equivalence_pairs(variance=-1.0, margin=0.3, alpha=0.05, reach=2.0)
+
+
+@pytest.mark.parametrize(
+    ("n", "delta", "reach"), [(20, 0.0, 2.0), (60, 0.0, 2.0), (60, 0.15, 2.0), (60, 0.3, 2.0), (60, 0.0, 6.0)]
+)
+def test_the_chance_is_that_of_a_simulation(n: int, delta: float, reach: float) -> None:
+    """5,000 comparisons each, 4 σ of simulation and a hundredth for the approximation of χ²."""
+    rng = np.random.default_rng(n)
+    runs, sigma, margin = 5_000, 0.6, 0.3
+    draws = np.clip(rng.normal(delta, sigma, size=(runs, n)), -reach, reach)
+    found = np.mean([paired_equivalence(x, margin=margin, alpha=0.05, reach=reach).equivalent for x in draws])
+    chance = equivalence_chance(
+        delta=delta, standard_error=sigma / math.sqrt(n), df=n - 1, margin=margin, alpha=0.05, pairs=n, reach=reach
+    )
+    assert found == pytest.approx(chance, abs=0.01 + 4 * math.sqrt(max(chance * (1 - chance), 0.001) / runs))
+
+
+def test_the_number_of_pairs_has_the_power_that_was_asked_for() -> None:
+    n = equivalence_pairs(variance=0.36, margin=0.3, alpha=0.05, reach=2.0)
+    assert n == math.ceil((1.6449 + 1.2816) ** 2 * 0.36 / 0.09)
+    chance = equivalence_chance(
+        delta=0.0, standard_error=0.6 / math.sqrt(n), df=n - 1, margin=0.3, alpha=0.05, pairs=n, reach=2.0
+    )
+    assert chance == pytest.approx(0.8, abs=0.06)
+    few = equivalence_pairs(variance=0.0, margin=0.18, alpha=0.05, reach=3.0)
+    assert unseen_share(few, alpha=0.05) * 3.0 < 0.18 <= unseen_share(few - 1, alpha=0.05) * 3.0

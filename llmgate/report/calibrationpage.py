@@ -1,0 +1,256 @@
+"""What the calibration harness found, as one HTML file with drawings: no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from llmgate.gate.calibration import Rule, Truth
+from llmgate.report.calibration import calibration_sentence, facts, sheets
+from llmgate.report.plot import Axis, Tick
+from llmgate.report.visible import visible
+from llmgate.report.words import count, percent
+from llmgate.stats.proportion import clopper_pearson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmgate.gate.calibration import Calibration, Cell, Row
+    from llmgate.report.calibration import Origin
+
+__all__ = ["Dot", "Drawing", "calibration_page", "drawings"]
+
+_TAIL = 0.025
+"""Bars are 95 % intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One rate with its interval: positions in percent of the drawing's width.
+
+    Attributes:
+        name: What was measured.
+        where: On what.
+        lower: Left end of the interval.
+        upper: Right end.
+        point: The rate.
+        promised: The rate that was promised, None where nothing was.
+        good: Whether it is what it should be.
+        text: The rate in words.
+        detail: More in words.
+    """
+
+    name: str
+    where: str
+    lower: float
+    upper: float
+    point: float
+    promised: float | None = None
+    good: bool
+    text: str
+    detail: str
+
+    @property
+    def state(self) -> str:
+        """Style class."""
+        return "pass" if self.good else "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Rates on one axis.
+
+    Attributes:
+        id: For links.
+        title: Its heading.
+        caption: How to read it.
+        dots: Top to bottom.
+        ticks: Marks of the axis.
+        limit: Position of the limit, None without one.
+    """
+
+    id: str
+    title: str
+    caption: str
+    dots: tuple[Dot, ...]
+    ticks: tuple[Tick, ...]
+    limit: float | None
+
+
+def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
+    """What is drawn, those without a rate left out."""
+    own = [row for row in calibration.rows if row.rule in {Rule.GATE, Rule.LOOKS}]
+    unmet = {(one.what, one.where) for one in calibration.unmet}
+    caption = (
+        "Share of data sets, in percent, with 95 % intervals. It should lie in the shaded zone, at"
+        f" {percent(calibration.alpha, 0)} or less."
+    )
+    limited = (
+        ("blocked", "An unchanged model is blocked", Truth.UNCHANGED, "an unchanged model fails"),
+        ("lost", "A lost margin passes", Truth.MARGIN, "a lost margin passes"),
+    )
+    found = [
+        _rates(
+            name,
+            title,
+            caption,
+            [(row, cell, (what, row.name) not in unmet) for row in own if (cell := row.cell(truth)) is not None],
+            limit=calibration.alpha,
+            passes=truth is Truth.MARGIN,
+        )
+        for name, title, truth, what in limited
+    ]
+    promised = [
+        (row, cell, ("PASS of an unchanged model lies off its promise", row.name) not in unmet)
+        for row in own
+        if (cell := row.cell(Truth.UNCHANGED)) is not None and cell.promised is not None
+    ]
+    caption = (
+        "PASS of an unchanged model, in percent: the dot is what was measured, the upright stroke what was promised."
+    )
+    found.append(_rates("promise", "What was promised is what happens", caption, promised, limit=None, passes=True))
+    found.append(_compared(calibration))
+    return tuple(drawing for drawing in found if drawing is not None)
+
+
+def calibration_page(calibration: Calibration, origin: Origin) -> str:
+    """One self-contained HTML document, under the same policy as the release report.
+
+    Args:
+        calibration: What was found.
+        origin: How.
+    """
+    loader = PackageLoader("llmgate.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style = loader.get_source(environment, "report.css")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return environment.get_template("calibration.html.j2").render(
+        calibration=calibration,
+        created_at=origin.created_at,
+        # The packaged style sheet is ours and holds no value of the data.
+        style=Markup(style),  # noqa: S704
+        style_hash=f"sha256-{digest}",
+        sentence=calibration_sentence(calibration).partition(": ")[2],
+        highlights=_highlights(calibration),
+        drawings=drawings(calibration),
+        sheets=[replace(sheet, rows=_shown(sheet.rows)) for sheet in sheets(calibration)],
+        unmet=[visible(str(one)) for one in calibration.unmet],
+        notes=[visible(note) for note in calibration.notes],
+        facts=[(name, visible(value)) for name, value in facts(calibration, origin)],
+    )
+
+
+def _shown(rows: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(visible(cell) for cell in row) for row in rows)
+
+
+def _highlights(calibration: Calibration) -> list[tuple[str, str, str]]:
+    """The highest figure of each kind: label, value, detail."""
+    asked = calibration.requirements
+    labels = {
+        "an unchanged model fails": "highest rate of false alarms",
+        "a lost margin passes": "highest rate of lost margins that pass",
+        "five lost points pass": "highest rate of five lost points that pass",
+        "PASS of an unchanged model lies off its promise": "farthest from a promise",
+    }
+    found = []
+    for what, label in labels.items():
+        alike = [one for one in asked if one.what == what]
+        if alike:
+            highest = max(alike, key=lambda one: one.found)
+            detail = f"at most {percent(highest.limit, 0)} + {percent(highest.room)} simulation error"
+            found.append((label, percent(highest.found), detail))
+    return found
+
+
+def _rates(
+    name: str,
+    title: str,
+    caption: str,
+    cells: Sequence[tuple[Row, Cell, bool]],
+    *,
+    limit: float | None,
+    passes: bool,
+) -> Drawing | None:
+    if not cells:
+        return None
+    measured = [(row, cell, good, cell.passed if passes else cell.failed) for row, cell, good in cells]
+    bars = [clopper_pearson(wrong, cell.runs, alpha=_TAIL) for _, cell, _, wrong in measured]
+    shown = [cell.promised for _, cell, _, _ in measured if limit is None and cell.promised is not None]
+    axis = _axis([*(bar.upper for bar in bars), *shown, limit or 0.0])
+    dots = tuple(
+        Dot(
+            name=_name(row),
+            where=_where(row),
+            lower=axis.at(100 * bar.lower),
+            upper=axis.at(100 * bar.upper),
+            point=axis.at(100 * bar.estimate),
+            promised=axis.at(100 * cell.promised) if limit is None and cell.promised is not None else None,
+            good=good,
+            text=percent(bar.estimate),
+            detail=f"promised {percent(cell.promised)}" if limit is None else f"of {count(cell.runs)} data sets",
+        )
+        for (row, cell, good, _), bar in zip(measured, bars, strict=True)
+    )
+    at = None if limit is None else axis.at(100 * limit)
+    return Drawing(id=name, title=title, caption=caption, dots=dots, ticks=axis.ticks(signed=False), limit=at)
+
+
+def _compared(calibration: Calibration) -> Drawing | None:
+    """Each rule's two errors over all designs that it was tried on: from the lowest to the highest."""
+    errors = (
+        (Truth.UNCHANGED, "an unchanged model is blocked"),
+        (Truth.MARGIN, "a lost margin passes"),
+    )
+    ranges = []
+    for rule in (Rule.GATE, Rule.MEAN_LOWER, Rule.WALD):
+        for truth, name in errors:
+            cells = [cell for row in calibration.rows if row.rule is rule and (cell := row.cell(truth)) is not None]
+            rates = [cell.fail_rate if truth is Truth.UNCHANGED else cell.pass_rate for cell in cells]
+            if rates:
+                ranges.append((rule, name, min(rates), max(rates), sum(rates) / len(rates), len(rates)))
+    if len({rule for rule, *_ in ranges}) < 2:
+        return None
+    axis = _axis([calibration.alpha, *(highest for _, _, _, highest, _, _ in ranges)])
+    dots = tuple(
+        Dot(
+            name=str(rule),
+            where=name,
+            lower=axis.at(100 * lowest),
+            upper=axis.at(100 * highest),
+            point=axis.at(100 * mean),
+            good=rule is Rule.GATE,
+            text=f"{percent(lowest)} to {percent(highest)}",
+            detail=f"over {count(number)} designs",
+        )
+        for rule, name, lowest, highest, mean, number in ranges
+    )
+    return Drawing(
+        id="compared",
+        title="Beside the rules of others",
+        caption="Both errors of each rule on the same results, in percent: the bar runs from the design with the "
+        "lowest rate to the one with the highest, the mark is their mean.",
+        dots=dots,
+        ticks=axis.ticks(signed=False),
+        limit=axis.at(100 * calibration.alpha),
+    )
+
+
+def _axis(values: Iterable[float]) -> Axis:
+    return Axis(low=0.0, high=min(100.0, 100 * max(values) * 1.08))
+
+
+def _name(row: Row) -> str:
+    aside = ", 5 looks" if row.rule is Rule.LOOKS else ", whole clusters" if row.clustered else ""
+    return f"{row.source}{aside}"
+
+
+def _where(row: Row) -> str:
+    return f"{count(row.pairs)} pairs, {percent(row.discordance, 0)} changed"
