@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmgate.errors import RecordError
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import Results, load_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def saved(tmp_path: Path, content: object, name: str = "results.json") -> Path:
