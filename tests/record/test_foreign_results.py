@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,7 @@ from llmgate.errors import RecordError
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import Results, load_results
 
-if TYPE_CHECKING:
-    from pathlib import Path
+DATA = Path(__file__).parent / "data"
 
 
 def saved(tmp_path: Path, content: object, name: str = "results.json") -> Path:
@@ -340,3 +340,27 @@ def test_the_format_is_told_from_the_content(tmp_path: Path) -> None:
         ("a.json", json.dumps(inspect_log(sample("a", "C")), indent=2), "inspect"),
     ):
         assert load_results(saved(tmp_path, content, name)).format == kind
+
+
+@pytest.mark.parametrize("name", ["inspect.eval", "inspect.json"])
+def test_genuine_logs_of_inspect_are_read(name: str) -> None:
+    """Written by Inspect itself, the first one packed by Zstandard."""
+    pytest.importorskip("pyarrow")
+    results = load_results(DATA / name, Layout(slices=("area",)))
+    assert results.format == "inspect"
+    assert [(row.item_id, row.score) for row in results.tables[0].rows()] == [
+        ("capital-1", 1.0),
+        ("capital-2", 0.5),
+        ("capital-3", 0.0),
+    ]
+    assert results.tables[0].items.slices["area"].names == ("south",)
+
+
+def test_a_damaged_log_packed_by_zstandard_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    data = bytearray((DATA / "inspect.eval").read_bytes())
+    start = data.find(b"samples/capital-2_epoch_1.json")
+    data[start + 60 : start + 70] = bytes(10)
+    (tmp_path / "log.eval").write_bytes(data)
+    with pytest.raises(RecordError, match="cannot be unpacked"):
+        load_results(tmp_path / "log.eval")

@@ -28,6 +28,8 @@ __all__ = ["read_inspect"]
 
 LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Correct, partially correct, incorrect, no answer, as Inspect's own metrics count them."""
+ZSTANDARD: Final = 93
+"""The method's number in zip files."""
 WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
@@ -72,17 +74,41 @@ def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
                 raise RecordError(
                     "the log was not finished", where=source.path, fix="Finish it: inspect eval-retry LOG"
                 )
-            return mapping(json.loads(archive.read("header.json"))), list(members(archive))
+            return mapping(json.loads(member(archive, source, "header.json"))), list(members(archive, source))
     except (zipfile.BadZipFile, NotImplementedError, zlib.error, ValueError, EOFError) as error:
         fix = "Write it as JSON: inspect log convert LOG --to json --output-dir DIR"
         raise RecordError(f"cannot be unpacked: {error}", where=source.path, fix=fix) from error
 
 
-def members(archive: zipfile.ZipFile) -> Iterator[Any]:
+def members(archive: zipfile.ZipFile, source: Source) -> Iterator[Any]:
     """The samples, each in a file of its own."""
     for name in sorted(archive.namelist()):
         if name.startswith("samples/") and name.endswith(".json"):
-            yield json.loads(archive.read(name))
+            yield json.loads(member(archive, source, name))
+
+
+def member(archive: zipfile.ZipFile, source: Source, name: str) -> bytes:
+    """A file of the archive; Inspect packs them by Zstandard, which Python's own module knows from 3.14 on."""
+    about = archive.getinfo(name)
+    if about.compress_type != ZSTANDARD:
+        return archive.read(name)
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
+    except ImportError as error:
+        fix = "pip install 'pytest-llmgate[data]', or write it as JSON: inspect log convert"
+        raise RecordError("logs packed by Zstandard need pyarrow", where=source.path, fix=fix) from error
+    # The local header: 26 bytes, the lengths of the name and of what follows it, and these two.
+    lengths = source.data[about.header_offset + 26 : about.header_offset + 30]
+    start = about.header_offset + 30 + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+    packed = source.data[start : start + about.compress_size]
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as stream:
+            data: bytes = stream.read(about.file_size + 1)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{name}: {error}") from error
+    if len(data) != about.file_size or zlib.crc32(data) != about.CRC:
+        raise ValueError(f"{name} is damaged")
+    return data
 
 
 def row_of(sample: Mapping[str, Any], where: str) -> ForeignRow:
