@@ -90,7 +90,8 @@ def _why(anchors: int, to_pass: int, to_fail: int, lost: int, p: float) -> str:
         return f"it gave no verdict on {lost:,} of {count(anchors, 'anchor')}"
     if p <= DRIFT_ALPHA:
         return f"of {count(anchors, 'anchor')} {to_pass:,} turned to pass and {to_fail:,} to fail (p = {p:.2g})"
-    if to_pass + to_fail > MOST_TURNED * anchors:
-        turned = to_pass + to_fail
+    # A verdict that was lost counts as turned here too: losing one must not make a judge look steadier.
+    turned = to_pass + to_fail + lost
+    if turned > MOST_TURNED * anchors:
         return f"{turned:,} of {count(anchors, 'anchor')} turned, more than {percent(MOST_TURNED)}"
     return ""

@@ -91,8 +91,9 @@ class MetricPower:
         exact: Whether the scores are right or wrong, so that all is an exact sum.
         flips: How often two scores of the same case differ; None where it was not measured.
         pass_if_unchanged: P(PASS | δ = 0).
-        pass_least: The same at `highest`.
-        pass_most: The same at `lowest`.
+        pass_least: The least of it within the bounds of the variance: at `highest`, but where there are too few cases
+            for a PASS without luck.
+        pass_most: The most of it.
         detectable: The true loss that gets a FAIL with the wanted probability; None if there is none.
         margin_needed: The margin with which an unchanged model passes with the wanted probability; None if none does.
         cases_needed: The number of cases with which it does; None if ten million do not.
@@ -247,8 +248,8 @@ def _plan(
         exact=exact,
         flips=None if noise is None else noise.flips,
         pass_if_unchanged=unchanged,
-        pass_least=None if highest is None else passes(highest),
-        pass_most=None if lowest is None else passes(lowest),
+        pass_least=None if highest is None or lowest is None else min(unchanged, passes(highest), passes(lowest)),
+        pass_most=None if highest is None or lowest is None else max(unchanged, passes(highest), passes(lowest)),
         detectable=minimum_detectable_effect(
             rule(variance, fail_alpha=policy.alpha / max(1, hypotheses)), margin=margin, power=wanted
         ),

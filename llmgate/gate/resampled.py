@@ -197,7 +197,7 @@ def resample(
 def real_losses(pairs: Sequence[Pair], sampling: Sampling, *, rng: np.random.Generator, alpha: float) -> Row | None:
     """The gate on real regressions: the worse system is the candidate, and what it loses is the margin.
 
-    The whole set is the population, so the true loss is known, and PASS is wrong half a hair from right.
+    The whole set is the population, so the true loss is known to be the margin, and PASS is wrong.
 
     Args:
         pairs: Pairs of systems; those whose loss lies within `REAL_LOSSES` are used.

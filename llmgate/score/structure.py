@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.jsondata import same_json
+from llmgate.score.jsondata import output_json, same_json
 from llmgate.score.jsonsearch import find_json_objects
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import Rule, broken
@@ -66,7 +66,7 @@ def _is_json(spec: AssertSpec) -> Evaluate:
     def evaluate(context: CheckContext) -> Finding:
         schema = rule.on(context)
         try:
-            value = parse_json(context.output) if isinstance(context.output, str) else context.output
+            value = output_json(context)
         except ValueError as error:
             return Finding.of(False, f"not JSON: {error}"[:200])
         problem = schema.problem(value)
@@ -77,8 +77,7 @@ def _is_json(spec: AssertSpec) -> Evaluate:
 
 def _is_any_json(context: CheckContext) -> Finding:
     try:
-        if isinstance(context.output, str):
-            parse_json(context.output)
+        output_json(context)
     except ValueError as error:
         return Finding.of(False, f"not JSON: {error}"[:200])
     return Finding.of(True, "valid JSON")

@@ -120,24 +120,19 @@ def _strip_markdown(text: str) -> str:
     return re.sub(r"\*{1,3}|__|`+", "", text)
 
 
-def _after(argument: str) -> Transform:
-    def take(text: str) -> str:
-        _, found, rest = text.rpartition(argument)
-        if not found:
-            raise NothingLeftError(f"{argument[:60]!r} is not in the answer")
-        return rest.strip()
+def _beside(split: Callable[[str, str], tuple[str, str, str]], side: int) -> Callable[[str], Transform]:
+    """What stands on one side of a text, which `split` finds."""
 
-    return take
+    def compiled(argument: str) -> Transform:
+        def take(text: str) -> str:
+            parts = split(text, argument)
+            if not parts[1]:
+                raise NothingLeftError(f"{argument[:60]!r} is not in the answer")
+            return parts[side].strip()
 
+        return take
 
-def _before(argument: str) -> Transform:
-    def take(text: str) -> str:
-        rest, found, _ = text.partition(argument)
-        if not found:
-            raise NothingLeftError(f"{argument[:60]!r} is not in the answer")
-        return rest.strip()
-
-    return take
+    return compiled
 
 
 def _match(argument: str) -> Transform:
@@ -169,7 +164,7 @@ _PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
     }
 )
 _WITH_ARGUMENT: Final[Mapping[str, Callable[[str], Transform]]] = MappingProxyType(
-    {"after": _after, "before": _before, "match": _match}
+    {"after": _beside(str.rpartition, 2), "before": _beside(str.partition, 0), "match": _match}
 )
 NAMES: Final = frozenset(_PLAIN) | {f"{name}:" for name in _WITH_ARGUMENT}
 """All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern."""

@@ -77,9 +77,10 @@ def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
     for metric in question.metrics:
         if metric not in known:
             raise UsageError(f"there is no metric {metric!r}", where=mine.source, fix=did_you_mean(metric, known))
+    judged = mine.judged | theirs.judged
     slices = tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices)
     if question.policy is not None:
-        return policy_of_file(question.policy, known, slices)
+        return policy_of_file(question.policy, known, slices, judged)
     gating = question.metrics or tuple(dict.fromkeys((*mine.main, *theirs.main)))
     return Policy(
         metrics=tuple(
@@ -89,6 +90,7 @@ def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
                 role=Role.PRIMARY if metric in gating else Role.WATCH,
                 margin=question.margin,
                 alpha=question.alpha,
+                judged=metric in judged,
             )
             for metric in known
         ),
@@ -96,7 +98,9 @@ def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
     )
 
 
-def policy_of_file(path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy, ...]) -> Policy:
+def policy_of_file(
+    path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy, ...], judged: frozenset[str]
+) -> Policy:
     """As `gate:` of a suite: what the file names gates unless it says otherwise, and the rest is watched."""
     # YAML is read only where a policy file is named.
     from llmgate.suite.policyfile import named_metrics, override_policy  # noqa: PLC0415
@@ -104,7 +108,12 @@ def policy_of_file(path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy
     named = named_metrics(str(path))
     base = Policy(
         metrics=tuple(
-            MetricPolicy(suite=SUITE, metric=metric, role=Role.PRIMARY if f"{SUITE}/{metric}" in named else Role.WATCH)
+            MetricPolicy(
+                suite=SUITE,
+                metric=metric,
+                role=Role.PRIMARY if f"{SUITE}/{metric}" in named else Role.WATCH,
+                judged=metric in judged,
+            )
             for metric in known
         ),
         slices=slices,

@@ -249,7 +249,9 @@ def _thresholds(counts: range, pairs: int, *, delta0: float, z: float, inclusive
 
 def _binomial_pmf(k: int, n: int, p: float) -> float:
     log_choose = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(log_choose + float(special.xlogy(k, p)) + float(special.xlog1py(n - k, -p)))
+    if 0.0 < p < 1.0:
+        return math.exp(log_choose + k * math.log(p) + (n - k) * math.log1p(-p))
+    return math.exp(log_choose + special.xlogy(k, p) + special.xlog1py(n - k, -p))
 
 
 def _binomial_cdfs(limits: Sequence[int], counts: range, pairs: int, p: float) -> list[float]:

@@ -15,7 +15,18 @@ from llmgate.suite.asserts import MOST_WEIGHT, AssertSpec
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["ASSERT_SET", "NAME", "AssertPart", "Defaults", "Finite", "Name", "Part", "assert_spec", "read_assert"]
+__all__ = [
+    "ASSERT_SET",
+    "NAME",
+    "AssertPart",
+    "Defaults",
+    "Finite",
+    "Name",
+    "Part",
+    "assert_spec",
+    "check_defaults",
+    "read_assert",
+]
 
 ASSERT_SET: Final = "assert-set"
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
@@ -162,6 +173,21 @@ def _check_set(part: AssertPart, where: Where, *, inner: bool) -> None:
             where=where("threshold"),
             fix="Write a number above 0",
         )
+
+
+def check_defaults(defaults: Defaults, names: Collection[str], where: Where) -> None:
+    """Refuse thresholds for types that do not exist: they would be given to no assert.
+
+    Raises:
+        SuiteError: If there is one.
+    """
+    for name in defaults.threshold:
+        if name != ASSERT_SET and name not in names:
+            base = name.removeprefix("not-")
+            fix = f"Write {base}: it counts for {name} too" if base in names else did_you_mean(name, names)
+            raise SuiteError(
+                f"a default threshold for {name!r}, which is no assert type", where=where("threshold", name), fix=fix
+            )
 
 
 def read_assert(written: Mapping[str, Any], names: Collection[str], where: str = "") -> AssertSpec:

@@ -16,7 +16,7 @@ from llmgate.errors import DatasetError, SuiteError, did_you_mean
 from llmgate.record.policy import MetricPolicy, SlicePolicy
 from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
-from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec
+from llmgate.suite.assertpart import AssertPart, Defaults, Finite, Name, Part, assert_spec, check_defaults
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.document import Document, read_document
 from llmgate.suite.driftpart import DriftBlock, drift_keys
@@ -346,6 +346,7 @@ def read_tools_key(document: Document, part: SuitePart) -> list[Json] | Conversa
 
 def read_asserts(document: Document, part: SuitePart, vocabulary: Vocabulary) -> tuple[AssertSpec, ...]:
     """The asserts, each with its line; unknown types are refused with the nearest name."""
+    check_defaults(part.defaults, vocabulary.names, partial(document.where, "defaults"))
     return tuple(
         assert_spec(one, vocabulary.names, partial(document.where, "assert", index), part.defaults)
         for index, one in enumerate(part.asserts)

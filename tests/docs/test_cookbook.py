@@ -167,3 +167,10 @@ def shell(command: str, places: dict[str, str]) -> str:
         ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
     return done.stdout + done.stderr
+
+
+def test_the_first_page_lists_all_others() -> None:
+    listed = set(
+        re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", (DOCS / "cookbook" / "README.md").read_text("utf-8"), re.MULTILINE)
+    )
+    assert listed == {page.name for page in (DOCS / "cookbook").glob("*.md")} - {"README.md"}

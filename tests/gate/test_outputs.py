@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from llmgate.record.policy import Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import texts
 from llmgate.record.traits import Trait, Traits, TraitWatch
 from llmgate.record.vectors import pack_vector
+from llmgate.record.waiver import Waiver
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -332,3 +334,35 @@ def test_a_fixed_threshold_on_a_stability_index_cries_wolf() -> None:
     assert np.mean(alarms) == pytest.approx(0.83, abs=0.04)
     binned = [population_stability_index(rng.normal(size=100), rng.normal(size=100)) > 0.1 for _ in range(2_000)]
     assert np.mean(binned) > 0.4
+
+
+def test_a_waiver_covers_a_trait_like_any_metric() -> None:
+    mine, theirs = record("mine", answers(200, characters=300)), record("theirs", answers(200))
+    waiver = Waiver(suite="support", metric="drift-length", until="2026-12-31", by="Ada", reason="asked for more")
+    rules = replace(policy(gate(Trait.LENGTH, 0.2), gate(Trait.REFUSALS, 0.1)), waivers=(waiver,))
+    found = decide_records(mine, theirs, rules, today=date(2026, 12, 1))
+    assert found.verdict is Verdict.PASS
+    assert found.metrics[1].waived
+    assert "drift-length is waived until 2026-12-31 by Ada" in found.sentence
+    assert decide_records(mine, theirs, rules, today=date(2027, 1, 1)).verdict is Verdict.FAIL
+
+
+def test_repeats_are_averaged_and_clusters_hold_together() -> None:
+    def side(name: str, refused: int) -> Record:
+        results = [
+            replace(
+                make_result(f"c{i:03}", repeat=k, checks=[make_check(1.0)]),
+                traits=Traits(refusal=k == 0 and i < refused, characters=100 + 9 * (i // 4 % 7)),
+            )
+            for i in range(160)
+            for k in range(2)
+        ]
+        cases = [replace(make_case(f"c{i:03}", repeats=2, cluster=f"d{i // 4}"), traits=ALL) for i in range(160)]
+        manifest = make_manifest(run_id=f"run-{name}", suites=[make_suite(cases=160)])
+        return make_record(results=results, cases=cases, manifest=manifest)
+
+    found = decided(side("mine", 16), side("theirs", 0), policy(gate(Trait.REFUSALS, 0.2), watch=[Trait.LENGTH]))
+    assert found.metrics[1].candidate == pytest.approx(0.05)
+    assert "cluster" in found.metrics[1].method
+    assert drift_of(found, Trait.REFUSALS).p is None
+    assert drift_of(found, Trait.LENGTH).evaluated == 160

@@ -246,6 +246,13 @@ def test_bounds_cover_the_truth_as_often_as_they_say() -> None:
     assert np.mean(covered, axis=0).min() >= 0.95 - 3 * (0.05 * 0.95 / 100) ** 0.5
 
 
+def test_too_few_cases_pass_by_luck_alone_and_the_bounds_still_hold_the_estimate() -> None:
+    metric = plan(Design(policy=GATE, cases=20), known(0.0, highest=0.3))
+    assert metric.pass_if_unchanged == metric.pass_least == 0.0
+    assert metric.pass_most is not None
+    assert metric.pass_most > 0.0
+
+
 # Properties.
 
 

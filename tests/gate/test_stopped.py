@@ -273,3 +273,37 @@ def test_looks_are_kept_in_the_decision_on_paper() -> None:
     again = decision_from_json(decision_to_json(decision))
     assert isinstance(again, Decision)
     assert again == decision
+
+
+@pytest.mark.parametrize("discarded", [-1, 301])
+def test_more_cannot_have_been_begun_than_there_was(discarded: int) -> None:
+    (claimed,) = stop(2)
+    decision = decide_records(record(asked=first(2), stops=(replace(claimed, discarded=discarded),)), CHAMPION)
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert "beyond its last look were begun" in " ".join(problem.what for problem in decision.problems)
+
+
+def test_what_had_been_begun_is_not_called_saved() -> None:
+    (claimed,) = stop(2)
+    decision = decide_records(record(asked=first(2), stops=(replace(claimed, discarded=9),)), CHAMPION)
+    assert decision.looks[0].saved == 291
+
+
+def test_each_suite_stops_by_itself() -> None:
+    """Another suite of the run, without looks, is decided by the plain bounds."""
+    other = [make_case(f"o{i}", suite="other") for i in range(120)]
+    answers = [make_result(case.case, suite="other") for case in other]
+    metrics = tuple(MetricPolicy(suite=suite, metric="accuracy", margin=0.1) for suite in ("support", "other"))
+    champion = make_record(
+        results=[*(make_result(case) for case in ORDER), *answers], cases=(*CASES, *other), run_id="run-champion"
+    )
+    made = make_record(
+        results=[*(make_result(case) for case in first(2)), *answers],
+        cases=(*CASES, *other),
+        policy=Policy(metrics=metrics),
+        looks=(PLAN,),
+    )
+    decision = decide_records(stopped(made, stop(2)), champion)
+    assert decision.verdict is Verdict.PASS
+    assert [one.suite for one in decision.looks] == ["support"]
+    assert [metric.evaluated for metric in decision.metrics] == [200, 120]

@@ -251,6 +251,20 @@ def test_a_baseline_decides_by_pairs(pytester: pytest.Pytester) -> None:
     worse.stdout.fnmatch_lines(["FAIL: *"])
 
 
+def test_the_champions_repeats_say_beforehand_what_the_gate_can_do(pytester: pytest.Pytester) -> None:
+    suite = write_suite(pytester.path, cases=40)
+    with FakeServer(answer=answer_right) as server:
+        assert run(pytester, server, suite, "--llmgate-repeat=2").ret == 0
+        (pytester.path / "run").rename(pytester.path / "champion")
+        told = run(
+            pytester, server, suite, "--llmgate-repeat=2", "--llmgate-baseline=champion", "--llmgate-strict-power"
+        )
+    assert told.ret == 0
+    told.stdout.fnmatch_lines(
+        ["*words::accuracy: 40 cases, tolerance 10; an unchanged model would pass 100 %*; enough*"]
+    )
+
+
 @pytest.mark.parametrize("change", ["fewer cases", "other prompt", "no record"])
 def test_a_baseline_that_does_not_fit_is_refused(pytester: pytest.Pytester, change: str) -> None:
     suite = write_suite(pytester.path)

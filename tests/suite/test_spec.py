@@ -58,6 +58,16 @@ def load(tmp_path: Path, text: str) -> Suite:
     return load_suite(path, Vocabulary())
 
 
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [("icontain", "Did you mean icontains"), ("not-regex", "Write regex"), ("Regex", "Did you mean regex")],
+)
+def test_default_thresholds_for_no_type_are_refused(tmp_path: Path, name: str, fix: str) -> None:
+    text = GOOD.replace("repeat: 2", f"defaults:\n  threshold:\n    equals: 0.5\n    {name}: 0.5")
+    with pytest.raises(SuiteError, match=rf"facts.yaml:14: a default threshold for '{name}'.*{fix}"):
+        load(tmp_path, text)
+
+
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
     suite = load(tmp_path, GOOD)
     assert (suite.name, suite.version, suite.repeat) == ("facts", "1.0.0", 2)

@@ -4,5 +4,7 @@ layout      which column of a plain table means what
 source      a file's bytes, unpacked
 rows        rows of plain tables, one per item, every cell checked
 jsonl, csvtable, parquet    plain tables on disk
+foreign     rows of other tools: repeats, errors, fields
+promptfoo, inspect_log, lm_eval, deepeval, mlflow_table    their formats
 load        a path → its results
 """

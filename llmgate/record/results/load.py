@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +12,15 @@ from llmgate.record.results.source import Source, read_source
 from llmgate.record.scores import ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["FORMATS", "SUITE", "Results", "load_results"]
+__all__ = ["FORMATS", "SUITE", "Results", "detect", "load_results"]
 
 SUITE: Final = "scores"
 """What the suite is called in policies and reports: a file of results does not say."""
+
+FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "lm-eval", "mlflow", "parquet", "promptfoo")
+"""What `--format` takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +32,14 @@ class Results:
         format: Its format.
         tables: One per metric.
         main: The metrics that gate where nobody says which.
+        judged: The metrics that a model scored, as far as the file tells.
     """
 
     source: str
     format: str
     tables: tuple[ScoreTable, ...]
     main: tuple[str, ...]
+    judged: frozenset[str] = frozenset()
 
 
 def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | None = None) -> Results:
@@ -52,42 +57,86 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
     kind = detect(source) if kind is None else kind
     if kind not in FORMATS:
         raise RecordError(f"there is no format {kind!r}", where=str(path), fix=did_you_mean(kind, FORMATS))
-    tables = FORMATS[kind](source, layout or Layout())
-    return Results(source=str(path), format=kind, tables=tables, main=tuple(table.metric for table in tables))
+    layout = layout or Layout()
+    tables = read_plain(source, layout, kind) if kind in {"csv", "jsonl", "parquet"} else read(source, layout, kind)
+    names = tuple(table.metric for table in tables)
+    return Results(
+        source=str(path),
+        format=kind,
+        tables=tables,
+        # promptfoo's score and named metrics are parts of what it calls a pass.
+        main=("pass",) if kind == "promptfoo" and "pass" in names else names,
+        judged=judged_in(source) if kind == "deepeval" else frozenset(),
+    )
 
 
 def detect(source: Source) -> str:
     """The format of a file, by its content; by its name only where the content leaves it open."""
-    if source.data.startswith(b"PAR1"):
-        return "parquet"
-    if source.data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")) or source.suffix in {".jsonl", ".json"}:
+    data = source.data
+    if data.startswith((b"PAR1", b"PK")):
+        return "parquet" if data.startswith(b"PAR1") else "inspect"
+    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start.startswith((b"{", b"[")):
+        return "csv" if source.suffix in {".csv", ".tsv"} or b"," in start.partition(b"\n")[0] else "jsonl"
+    first = start.partition(b"\n")[0].rstrip()
+    try:
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return detect_whole(data)
+    if isinstance(row, dict) and "doc_id" in row and ("resps" in row or "filtered_resps" in row):
+        return "lm-eval"
+    return "jsonl" if isinstance(row, dict) and "item_id" in row else detect_whole(data)
+
+
+def detect_whole(data: bytes) -> str:
+    """The format of a file that may be one JSON value."""
+    from llmgate.record.results import deepeval, mlflow_table, promptfoo  # noqa: PLC0415 - only for files of others
+
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
         return "jsonl"
-    return "csv" if source.suffix in {".csv", ".tsv"} else "jsonl"
+    if promptfoo.rows_in(value) is not None:
+        return "promptfoo"
+    if deepeval.cases_in(value) is not None:
+        return "deepeval"
+    if mlflow_table.table_in(value) is not None:
+        return "mlflow"
+    return "inspect" if isinstance(value, dict) and {"eval", "status"} <= value.keys() else "jsonl"
 
 
-def jsonl(source: Source, layout: Layout) -> tuple[ScoreTable, ...]:
-    """Plain JSON Lines."""
-    from llmgate.record.results.jsonl import read_jsonl  # noqa: PLC0415 - only the reader that a file needs
+def read_plain(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
+    """A plain table; only the reader that a file needs is loaded."""
+    if kind == "parquet":
+        from llmgate.record.results.parquet import read_parquet  # noqa: PLC0415
+
+        return read_parquet(source, layout, suite=SUITE)
+    if kind == "csv":
+        from llmgate.record.results.csvtable import read_csv  # noqa: PLC0415
+
+        return read_csv(source, layout, suite=SUITE)
+    from llmgate.record.results.jsonl import read_jsonl  # noqa: PLC0415
 
     return read_jsonl(source, layout, suite=SUITE)
 
 
-def csv(source: Source, layout: Layout) -> tuple[ScoreTable, ...]:
-    """Plain CSV."""
-    from llmgate.record.results.csvtable import read_csv  # noqa: PLC0415 - see above
+def read(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
+    """The results of another tool."""
+    from llmgate.record.results import deepeval, inspect_log, lm_eval, mlflow_table, promptfoo  # noqa: PLC0415
 
-    return read_csv(source, layout, suite=SUITE)
+    readers = {
+        "deepeval": deepeval.read_deepeval,
+        "inspect": inspect_log.read_inspect,
+        "lm-eval": lm_eval.read_lm_eval,
+        "mlflow": mlflow_table.read_mlflow,
+        "promptfoo": promptfoo.read_promptfoo,
+    }
+    return readers[kind](source, layout, suite=SUITE)
 
 
-def parquet(source: Source, layout: Layout) -> tuple[ScoreTable, ...]:
-    """Plain Parquet."""
-    from llmgate.record.results.parquet import read_parquet  # noqa: PLC0415 - see above
+def judged_in(source: Source) -> frozenset[str]:
+    """The metrics of a run of DeepEval that a model scored."""
+    from llmgate.record.results import deepeval  # noqa: PLC0415 - only for its files
+    from llmgate.record.results.foreign import json_of  # noqa: PLC0415
 
-    return read_parquet(source, layout, suite=SUITE)
-
-
-FORMATS: Final[dict[str, Callable[[Source, Layout], tuple[ScoreTable, ...]]]] = {
-    "csv": csv,
-    "jsonl": jsonl,
-    "parquet": parquet,
-}
+    return deepeval.judged_in(deepeval.cases_in(json_of(source)) or [])

@@ -98,12 +98,6 @@ class _Columns:
             raise self.refuse(name, "is null", int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0]))
         ids: NDArray[np.object_] = np.asarray(column.cast("string").to_numpy(zero_copy_only=False), dtype=np.object_)
         listed = ids.tolist()
-        if len(set(listed)) < len(listed):
-            item, times = Counter(listed).most_common(1)[0]
-            raise RecordError(
-                f"{name} {item!r} occurs {times} times", where=self.where,
-                fix="Write one row per item; average repeats first",
-            )  # fmt: skip
         if "" in listed:
             raise self.refuse(name, "is empty", listed.index(""))
         return ids
@@ -149,11 +143,19 @@ def _tables(columns: _Columns, layout: Layout, *, suite: str) -> tuple[ScoreTabl
             f"no scores{f' with {only}' if only else ''}", where=columns.where, fix="Write a row per item"
         )
     clusters = columns.labels(layout.cluster_column) if layout.cluster_column in columns else None
-    items = Items(
-        ids=columns.ids(layout.item_column),
-        clusters=clusters if clusters is not None and clusters.names else None,
-        slices={name: columns.labels(name) for name in layout.slices},
-    )
+    ids, slices = columns.ids(layout.item_column), {name: columns.labels(name) for name in layout.slices}
+    try:
+        items = Items(ids=ids, clusters=clusters if clusters is not None and clusters.names else None, slices=slices)
+    except ValueError:
+        # Looked for only now: that a million ids differ takes long to check, and the items do so themselves.
+        item, times = Counter(ids.tolist()).most_common(1)[0]
+        if times == 1:
+            raise
+        raise RecordError(
+            f"{layout.item_column} {item!r} occurs {times} times",
+            where=columns.where,
+            fix="Write one row per item; average repeats first",
+        ) from None
     causes = columns.labels(layout.error_column) if layout.error_column in columns else None
     human = columns.numbers(layout.human_column) if layout.human_column in columns else None
     if human is not None and bool(np.all(np.isnan(human))):

@@ -1,0 +1,84 @@
+"""Samples of lm-evaluation-harness: `samples_TASK_TIME.jsonl`, which `--log_samples` writes.
+
+A line is a document after one filter. Metrics that are no number of one document - a perplexity, the parts of an F1 -
+cannot be paired and are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import RecordError
+from llmgate.record.results.foreign import ForeignRow, digest_of, mapping, score_of, tables_of
+from llmgate.record.results.source import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.record.results.layout import Layout
+    from llmgate.record.results.source import Source
+    from llmgate.record.scores import ScoreTable
+
+__all__ = ["read_lm_eval"]
+
+NO_METRICS: Final = frozenset(
+    {
+        "arguments", "doc", "doc_hash", "doc_id", "filter", "filtered_resps", "metrics", "prompt_hash", "resps",
+        "target", "target_hash", "task_name", "schema_version",
+    }
+)  # fmt: skip
+
+
+def read_lm_eval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+    """A metric per name, or `NAME,FILTER` as the harness itself calls it where there are several filters.
+
+    An item is a document: its number and its digest, so that another version of a task is another one.
+
+    Raises:
+        RecordError: With file and line, if it is no such file.
+    """
+    lines: list[tuple[str, Mapping[str, Any]]] = []
+    for number, line in enumerate(text_of(source).split("\n"), start=1):
+        if line.strip():
+            where = f"{source.path}:{number}"
+            lines.append((where, line_of(line, where)))
+    filters = {str(row.get("filter", "none")) for _, row in lines}
+    names = sorted({name for _, row in lines for name in metrics_in(row)})
+    numeric = [name for name in names if any(isinstance(row.get(name), bool | int | float) for _, row in lines)]
+    items: dict[str, ForeignRow] = {}
+    for where, row in lines:
+        kind = str(row.get("filter", "none"))
+        wanted = [name for name in metrics_in(row) if name in numeric] or numeric
+        scores = {f"{name},{kind}" if len(filters) > 1 else name: score_of(row.get(name)) for name in wanted}
+        item = f"{row['doc_id']}-{str(row.get('doc_hash') or digest_of(row.get('doc')))[:8]}"
+        known = items.get(item)
+        if known is not None and scores.keys() & known.scores.keys():
+            raise RecordError(f"document {row['doc_id']} occurs twice", where=where, fix="Give one file of one run")
+        merged = {**(known.scores if known else {}), **scores}
+        items[item] = ForeignRow(item=item, scores=merged, fields=mapping(row.get("doc")), where=where)
+    every = {name for row in items.values() for name in row.scores}
+    whole = [
+        ForeignRow(item=row.item, scores={name: row.scores.get(name, "no score") for name in every}, fields=row.fields)
+        for row in items.values()
+    ]
+    return tables_of(whole, layout, source, suite=suite)
+
+
+def metrics_in(row: Mapping[str, Any]) -> list[str]:
+    """The names of a line's metrics: as it says, or whatever else is a number."""
+    said = row.get("metrics")
+    if isinstance(said, list):
+        return [str(name) for name in said]
+    return [name for name, value in row.items() if name not in NO_METRICS and isinstance(value, bool | int | float)]
+
+
+def line_of(line: str, where: str) -> Mapping[str, Any]:
+    """One line."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}", where=where, fix="Write it again") from error
+    if "doc_id" not in mapping(row):
+        raise RecordError("no 'doc_id'", where=where, fix="Write samples with: lm_eval --log_samples")
+    return mapping(row)

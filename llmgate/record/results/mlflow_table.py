@@ -1,0 +1,58 @@
+"""Evaluation tables of MLflow: the artifact `eval_results_table.json` of `mlflow.evaluate`, as pandas splits it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llmgate.errors import RecordError
+from llmgate.record.results.foreign import ForeignRow, json_of, mapping, score_of, shown, tables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.record.results.layout import Layout
+    from llmgate.record.results.source import Source
+    from llmgate.record.scores import ScoreTable
+
+__all__ = ["read_mlflow", "table_in"]
+
+
+def table_in(data: object) -> tuple[list[str], list[Sequence[Any]]] | None:
+    """The columns and rows of a table, None if it is none."""
+    columns, rows = mapping(data).get("columns"), mapping(data).get("data")
+    if not isinstance(columns, list) or not isinstance(rows, list) or len(set(map(str, columns))) < len(columns):
+        return None
+    return [str(name) for name in columns], rows
+
+
+def read_mlflow(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+    """The columns that end in `/score` or `/value`, or those that `--score` names; items by `--id` or their inputs.
+
+    Raises:
+        RecordError: If it is no such file, has no column of scores, or rows of another length.
+    """
+    found = table_in(json_of(source))
+    if found is None:
+        raise RecordError(
+            "not an evaluation table of MLflow", where=source.path, fix="Download eval_results_table.json"
+        )
+    columns, data = found
+    names = layout.scores or tuple(name for name in columns if name.endswith(("/score", "/value")))
+    item = layout.item or next((name for name in ("request_id", "id", "inputs", "question") if name in columns), None)
+    for name in (*names, *([item] if item else [])):
+        if name not in columns:
+            raise RecordError(f"no column {name!r}", where=source.path, fix=f"Its columns are {', '.join(columns)}")
+    if item is None or not names:
+        what = "column names the items" if item is None else "column holds scores"
+        raise RecordError(f"no {what}", where=source.path, fix="Name them: --id COLUMN --score COLUMN")
+    rows = []
+    for number, values in enumerate(data):
+        where = f"{source.path}: data[{number}]"
+        if not isinstance(values, list) or len(values) != len(columns):
+            raise RecordError("the row does not have one value per column", where=where, fix="Write the table again")
+        row = dict(zip(columns, values, strict=True))
+        key = shown(row[item])
+        if not key:
+            raise RecordError(f"{item} is empty", where=where, fix="Name another column: --id COLUMN")
+        rows.append(ForeignRow(item=key, scores={n: score_of(row[n]) for n in names}, fields=row, where=where))
+    return tables_of(rows, layout, source, suite=suite)
