@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -95,7 +95,7 @@ class VerdictLog:
                     fix="Add --resume to go on with them, --recorded to decide by them, or choose another --out",
                 )
             before, found = read_verdicts(path)
-            if before != trial:
+            if unplaced(before) != unplaced(trial):
                 raise RecordError(
                     "the trial cannot be resumed: labels, criterion or judge are not the same any more",
                     where=str(path),
@@ -128,6 +128,14 @@ class VerdictLog:
     def __exit__(self, *_: object) -> None:
         """Close the file; it can be gone on with."""
         self._file.close()
+
+
+def unplaced(trial: Trial) -> Trial:
+    """What is tried, wherever its judges are reached: a server that was started again has another port."""
+    if trial.instrument is None:
+        return trial
+    judges = tuple(replace(judge, source="") for judge in trial.instrument.judges)
+    return replace(trial, instrument=replace(trial.instrument, judges=judges))
 
 
 def drop_torn_line(path: Path) -> None:

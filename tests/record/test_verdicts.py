@@ -46,7 +46,9 @@ def test_a_log_goes_on_with_the_same_trial_alone(tmp_path: Path) -> None:
     for other in (replace(TRIAL, labels="e"), replace(TRIAL, instrument=make_instrument(criterion="Is polite."))):
         with pytest.raises(RecordError, match="labels, criterion or judge are not the same"):
             VerdictLog(path, other, resume=True)
-    with VerdictLog(path, TRIAL, resume=True) as log:
+    (judge,) = make_instrument().judges
+    elsewhere = replace(TRIAL, instrument=make_instrument(judges=[replace(judge, source="http://other:1/v1")]))
+    with VerdictLog(path, elsewhere, resume=True) as log:
         assert log.verdicts.keys() == {(one.task, one.item) for one in SAID}
         log.append(replace(SAID[2], said="fail", error=None, replies=("{}",)))
     assert read_verdicts(path)[1]["again", "a"].said == "fail"
