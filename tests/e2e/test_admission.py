@@ -1,8 +1,13 @@
-"""A real model that is no judge, SmolLM2, on a real vLLM: it is refused admission, on real labels and on our own."""
+"""A real model that is no judge, SmolLM2, on a real vLLM: it is refused admission, on our own labels and on real ones.
+
+Judging needs long prompts, and a CPU reads them at about a hundred tokens a second. So a few of our own labels are
+judged each time, and the 160 pairs of PandaLM, which took two cores 40 minutes and more, with LLMGATE_SLOW_TESTS=1.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +30,9 @@ pytestmark = pytest.mark.e2e
 CAPITALS = Path(__file__).parents[1] / "session" / "labels" / "capitals.jsonl"
 PAIRS = 160
 MAX_TOKENS = 64
-"""Enough for a verdict with a reason of one sentence; longer ones take a CPU many minutes."""
+"""Enough for a verdict with a reason of one sentence."""
+FEW = 10
+"""Labels of each kind that are judged each time."""
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +49,26 @@ def judge_url(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         yield server.url
 
 
-def admit(labels: Path, judge_url: str, out: Path, *more: str) -> tuple[Result, AdmissionRecord]:
+def admit(labels: Path, judge_url: str, out: Path, *more: str, repeats: int) -> tuple[Result, AdmissionRecord]:
     done = CliRunner().invoke(
         main,
         [
             "judge", "admit", str(labels), "--judge-endpoint", judge_url, "--max-tokens", str(MAX_TOKENS),
-            "--repeats", "10", "--out", str(out), *more,
+            "--repeats", str(repeats), "--out", str(out), *more,
         ],
     )  # fmt: skip
     print(done.output)  # noqa: T201 - figures for the reader of a run with -s
     return done, load_admission(out)
 
 
+@pytest.mark.skipif(not os.environ.get("LLMGATE_SLOW_TESTS"), reason="takes most of an hour: set LLMGATE_SLOW_TESTS=1")
 def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Path) -> None:
     rows = [
         row
         for row in shared_rows("judge/pandalm.jsonl")
         if isinstance(row["response_1"], str) and isinstance(row["response_2"], str)
     ]
-    # The shortest, so that it takes minutes on two cores; ties and both winners are among them.
+    # The shortest, to spare time; ties and both winners are among them.
     rows.sort(key=lambda row: sum(len(row[key]) for key in ("instruction", "input", "response_1", "response_2")))
     lines = [
         {
@@ -71,7 +79,7 @@ def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Pa
     ]  # fmt: skip
     labels = tmp_path / "pandalm.jsonl"
     labels.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    done, record = admit(labels, judge_url, tmp_path / "judge.json")
+    done, record = admit(labels, judge_url, tmp_path / "judge.json", repeats=10)
     assert done.exit_code == 1, done.output
     assert not record.admitted
     assert record.results.settled >= 150
@@ -81,10 +89,21 @@ def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Pa
 
 
 def test_smollm2_is_refused_on_capitals(judge_url: str, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
+    good, bad = ([row for row in rows if all(row["human"]) is said][:FEW] for said in (True, False))
+    labels = tmp_path / "capitals.jsonl"
+    labels.write_text("".join(json.dumps(row) + "\n" for row in (*good, *bad)), encoding="utf-8")
     done, record = admit(
-        CAPITALS, judge_url, tmp_path / "judge.json", "--rubric", "The answer names the capital of the country."
+        labels,
+        judge_url,
+        tmp_path / "judge.json",
+        "--rubric",
+        "The answer names the capital of the country.",
+        repeats=0,
     )
     assert done.exit_code == 1, done.output
     assert not record.admitted
-    assert record.results.labels == {"pass": 80, "fail": 80}
+    assert record.results.labels == {"pass": FEW, "fail": FEW}
+    # Not only for want of labels: it does not agree with people, and lets canaries pass.
     assert any(reason.startswith("κ between judge and people is only known") for reason in record.reasons)
+    assert any("canaries" in reason for reason in record.reasons)
