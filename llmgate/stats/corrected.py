@@ -319,12 +319,14 @@ def rogan_gladen(judge_yes: int, cases: int, errors: JudgeErrors, *, alpha: floa
     error = math.sqrt(t * (1.0 - t) / n + p * p * of_yes + (1.0 - p) ** 2 * of_no) / j
     centre = p + 2.0 * z * z * (p * of_yes - (1.0 - p) * of_no)
     estimate = min(1.0, max(0.0, plain))
-    # Where the estimate was cut, both bounds may lie beyond the end of the range, which is no certainty.
+    # Where the estimate was cut, both bounds may lie beyond the end of the range, which is no certainty. At the very
+    # end rounding must not decide whether it was.
     low, high = min(centre, estimate) - z * error, max(centre, estimate) + z * error
+    at_zero, at_one = plain < 1e-12, plain > 1.0 - 1e-12
     return Interval(
         estimate=estimate,
-        lower=min(estimate, max(0.0, low if plain > 1.0 else centre - z * error)),
-        upper=max(estimate, min(1.0, high if plain < 0.0 else centre + z * error)),
+        lower=min(estimate, max(0.0, low if at_one else centre - z * error)),
+        upper=max(estimate, min(1.0, high if at_zero else centre + z * error)),
         alpha=alpha,
         method="Rogan–Gladen, Lang–Reiczigel interval",
         standard_error=error,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -335,6 +335,7 @@ def test_the_rate_stays_a_rate(yes: int, cases: int, estimate: float) -> None:
 
 
 @given(st.integers(0, 60), st.integers(26, 40), st.integers(26, 40))
+@example(21, 27, 26)
 def test_calling_yes_no_mirrors_the_rate(yes: int, true_yes: int, true_no: int) -> None:
     one = rogan_gladen(yes, 60, JudgeErrors(true_yes=true_yes, human_yes=40, true_no=true_no, human_no=40), alpha=0.05)
     other = rogan_gladen(
