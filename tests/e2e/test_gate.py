@@ -12,7 +12,7 @@ import pytest
 
 from llmgate.demo.models import degrade, resave
 from llmgate.record.rundir import load_record
-from llmgate.record.schema import Generation
+from llmgate.record.schema import Generation, Outcome
 from llmgate.suite.dataset import write_lock
 
 if TYPE_CHECKING:
@@ -119,7 +119,13 @@ def test_a_real_model_goes_through_the_gate(champion: Path) -> None:
     assert record.manifest.model.weights_digest
     assert len(record.results) == len(CAPITALS)
     assert all(isinstance(result.answer, Generation) and result.judged for result in record.results.values())
-    assert "Paris" in (champion / "report.html").read_text(encoding="utf-8")
+    # Which answers are wrong depends on the processor's arithmetic; that some are, and are shown, does not.
+    wrong = [
+        key.case for key, result in record.results.items() if any(c.outcome is Outcome.FAIL for c in result.checks)
+    ]
+    report = (champion / "report.html").read_text(encoding="utf-8")
+    assert wrong
+    assert any(f">{case}<" in report for case in wrong)
     (trace,) = record.serving
     assert len(trace.requests) == 24
     assert all(request.completion_tokens == 16 for request in trace.requests)
