@@ -87,7 +87,8 @@ def test_the_engine_of_a_server_that_died_is_ended_without_being_asked(tmp_path:
         os.kill(server.pid, signal.SIGKILL)
         assert gone(tmp_path)
         assert not server.alive()
-        assert server.death_reason() == "the server was ended by signal 9 (Killed)"
+        # The engine may have had time to complain of the lost connection.
+        assert (server.death_reason() or "").startswith("the server was ended by signal 9 (Killed)")
 
 
 def test_a_killed_supervisor_takes_nothing_with_it_that_stop_does_not_find(tmp_path: Path) -> None:
