@@ -16,6 +16,7 @@ from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.proportion import wilson
+from llmgate.stats.student import student
 from llmgate.stats.unseen import widen_for_unseen
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def ppi_mean(
         parts = _influence(residuals, 1.0), _influence(others, weight)
         variance, df = _clustered(np.concatenate(parts), keys, clusters_labelled)
         method = "PPI++, cluster-robust"
-    return _student(estimate, math.sqrt(variance), df, alpha, method)
+    return student(estimate, math.sqrt(variance), df, alpha, method)
 
 
 def ppi_bounded(
@@ -368,17 +369,3 @@ def _clustered(
     if variance <= 1e-24 * float(influence @ influence):
         raise UndefinedError(f"all {groups} clusters have the same mean, so their spread is unknown")
     return variance, groups - 1
-
-
-def _student(estimate: float, se: float, df: int, alpha: float, method: str) -> Interval:
-    reach = float(special.stdtrit(df, 1.0 - alpha)) * se
-    return Interval(
-        estimate=estimate,
-        lower=estimate - reach,
-        upper=estimate + reach,
-        alpha=alpha,
-        method=method,
-        p_negative=float(special.stdtr(df, estimate / se)),
-        standard_error=se,
-        df=df,
-    )

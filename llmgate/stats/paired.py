@@ -16,6 +16,7 @@ from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.bootstrap import bootstrap_means, corrected_level, corrected_p, order_statistic
 from llmgate.stats.interval import Interval, check_alpha
+from llmgate.stats.student import student
 from llmgate.stats.sums import total
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def t_interval(values: NDArray[np.float64], *, alpha: float) -> Interval:
     mean, residuals = _centred(values, alpha)
     n = len(values)
     se = math.sqrt(total(residuals * residuals) / (n * (n - 1)))
-    return _student(mean, se, n - 1, alpha, "paired t")
+    return student(mean, se, n - 1, alpha, "paired t")
 
 
 def bca(values: NDArray[np.float64], *, alpha: float, rng: Generator, resamples: int = 9_999) -> Interval:
@@ -93,7 +94,7 @@ def cluster_t(values: NDArray[np.float64], clusters: Clusters, *, alpha: float) 
     """
     sums, sizes = _clustered(values, clusters, alpha)
     mean, se = _cluster_moments(sums, sizes)
-    return _student(mean, se, len(sums) - 1, alpha, "cluster-robust t")
+    return student(mean, se, len(sums) - 1, alpha, "cluster-robust t")
 
 
 def cluster_bootstrap(
@@ -126,8 +127,8 @@ def cluster_bootstrap(
     left_out = (sums.sum() - sums) / (sizes.sum() - sizes)
     replicates = bootstrap_means(sums, sizes, rng=rng, resamples=resamples)
     boot = _bca_interval(mean, left_out.mean() - left_out, replicates, se=se, alpha=alpha, method="cluster bootstrap")
-    student = _student(mean, se, len(sums) - 1, alpha, boot.method)
-    return boot.widened(lower=student.lower, upper=student.upper, p_negative=student.p_negative)
+    robust = student(mean, se, len(sums) - 1, alpha, boot.method)
+    return boot.widened(lower=robust.lower, upper=robust.upper, p_negative=robust.p_negative)
 
 
 def skew_error(values: NDArray[np.float64], *, alpha: float) -> float:
@@ -195,20 +196,6 @@ def _cluster_moments(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> t
     if float(np.abs(scores).max()) <= 1e-12 * float(sizes.max()):
         raise UndefinedError(f"all {g} clusters have the same mean, so their spread is unknown")
     return mean, math.sqrt(g / (g - 1) * total(scores * scores)) / n
-
-
-def _student(mean: float, se: float, df: int, alpha: float, method: str) -> Interval:
-    reach = float(special.stdtrit(df, 1.0 - alpha)) * se
-    return Interval(
-        estimate=mean,
-        lower=mean - reach,
-        upper=mean + reach,
-        alpha=alpha,
-        method=method,
-        p_negative=float(special.stdtr(df, mean / se)),
-        standard_error=se,
-        df=df,
-    )
 
 
 def _bca_interval(

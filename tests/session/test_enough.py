@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.lines import Lines
 from support.project import let_stop, write_suite
 from support.records import make_manifest
 
@@ -19,20 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JUDGED = "  - {type: llm-rubric, value: 'Says {{ word }}', metric: tone}\n"
-
-
-class Lines:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.said.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        raise AssertionError((what, done, total))
-
-    def check(self) -> None:
-        raise AssertionError
 
 
 def looked_at(folder: Path, gate: str, *, extra: str = "", **given: Any) -> tuple[bool, list[str]]:

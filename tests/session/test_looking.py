@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from support.lines import Lines
 from support.records import make_case, make_manifest, make_result, make_suite
 
 from llmgate.errors import RecordError
@@ -24,20 +25,6 @@ CASES = tuple(make_case(f"c{i:02d}", repeats=2) for i in range(20))
 OTHERS = tuple(make_case(f"o{i}", suite="other") for i in range(3))
 PLAN = plan_looks(CASES, seed=0, fractions=(0.25, 0.5, 1.0))
 ORDER = [case.case for case in case_order(CASES, seed=0)]
-
-
-class Lines:
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def stage(self, text: str) -> None:
-        self.said.append(text)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        raise AssertionError((what, done, total))
-
-    def check(self) -> None:
-        raise AssertionError
 
 
 class Gate:
