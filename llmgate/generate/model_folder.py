@@ -14,7 +14,7 @@ from llmgate.generate.server_command import flag_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["check_model", "hub_folder", "model_folder"]
+__all__ = ["check_model", "hub_folder", "is_quantized", "model_folder"]
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PICKLED = ("*.bin", "*.pt", "*.pth")
@@ -132,6 +132,21 @@ def _read_json(path: Path) -> Any:
         raise ServerError(
             f"it cannot be read: {error}", where=str(path), fix="Restore it from the model's source"
         ) from error
+
+
+def is_quantized(folder: Path) -> bool:
+    """Whether a model's weights may be quantised, which fixes the type they are computed in.
+
+    Args:
+        folder: A model folder. Without a config.json that can be read the answer is yes.
+    """
+    try:
+        content = _read_json(folder / "config.json")
+    except ServerError:
+        return True
+    return (
+        not isinstance(content, dict) or "quantization_config" in content or (folder / "hf_quant_config.json").exists()
+    )
 
 
 def hub_folder(name: str, *, revision: str = "main") -> Path | None:

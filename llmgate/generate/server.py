@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.model_folder import check_model, model_folder
+from llmgate.generate.model_folder import check_model, is_quantized, model_folder
 from llmgate.generate.server_checks import config_file_flags, find_engine, reserve_port
 from llmgate.generate.server_command import Device, ServerSpec, command
 from llmgate.generate.server_death import Cause, explain, useful_lines
 from llmgate.generate.server_log import ServerPhase, phase_of, silent
-from llmgate.generate.server_machine import oom_kills, start_lock
+from llmgate.generate.server_machine import has_bfloat16, oom_kills, start_lock
 from llmgate.generate.server_probe import Probe
 from llmgate.generate.server_process import ServerProcess
 from llmgate.record.manifest import ServerIdentity
@@ -335,6 +335,7 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
             inherited=os.environ,
             model=str(folder) if folder is not None else spec.model,
             config_flags=config_flags,
+            widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
         )
         log_fd, log_path = _open_log(spec)
         try:

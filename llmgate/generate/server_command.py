@@ -150,7 +150,7 @@ def flag_names(flags: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _defaults(given: frozenset[str], device: Device) -> list[str]:
+def _defaults(given: frozenset[str], device: Device, *, widen: bool) -> list[str]:
     flags: list[str] = []
     if "seed" not in given:
         flags += ["--seed", "0"]
@@ -169,6 +169,9 @@ def _defaults(given: frozenset[str], device: Device) -> list[str]:
             flags += ["--enforce-eager"]
         if "max-model-len" not in given:
             flags += ["--max-model-len", "2048"]
+        # 43 against 7.7 output tokens/s, for a small model at 30 in flight on two cores with AVX2 only.
+        if widen and "dtype" not in given:
+            flags += ["--dtype", "float32"]
     return flags
 
 
@@ -194,6 +197,7 @@ def command(
     inherited: Mapping[str, str],
     model: str | None = None,
     config_flags: frozenset[str] = frozenset(),
+    widen: bool = False,
 ) -> Command:
     """Build the command line and environment.
 
@@ -204,11 +208,12 @@ def command(
         inherited: The environment to start from.
         model: What to load, where it differs from the specification's wording: the folder's absolute path.
         config_flags: Flags given in a `--config` file, which our defaults must not override.
+        widen: Whether weights in 16 bits are computed with in 32 on a CPU, because it has no arithmetic on bfloat16.
 
     Returns:
         The command, with our defaults first so that the user's flags win.
     """
-    soft = _defaults(flag_names(spec.flags) | config_flags, device)
+    soft = _defaults(flag_names(spec.flags) | config_flags, device, widen=widen)
     env = {name: value for name, value in inherited.items() if name not in LOCAL_ONLY_ENV}
     if device is Device.CPU:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")

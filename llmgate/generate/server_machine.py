@@ -1,4 +1,4 @@
-"""What all servers on one machine share: the lock that lets one start at a time, and the kernel's memory killer."""
+"""What all servers on one machine share: the start lock, the kernel's memory killer, the processor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["oom_kills", "start_lock"]
+__all__ = ["has_bfloat16", "oom_kills", "start_lock"]
+
+CPU_INFO = Path("/proc/cpuinfo")
+BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""Names under which Linux lists arithmetic on bfloat16: x86 in `flags`, Arm in `Features`."""
 
 
 def oom_kills() -> int:
@@ -29,3 +33,16 @@ def start_lock() -> Path:
         # A container may run under a user that has no home.
         pass
     return Path(tempfile.gettempdir()) / f"llmgate-{os.getuid()}-starting.lock"
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has arithmetic on bfloat16, without which every product is converted there and back.
+
+    True if the kernel does not tell (proc(5), /proc/cpuinfo).
+    """
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return True
+    told = [line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))]
+    return not told or not BFLOAT16.isdisjoint(told[0])

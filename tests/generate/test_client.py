@@ -123,7 +123,8 @@ def test_nobody_listens() -> None:
 def test_an_endpoint_that_is_gone_is_not_asked_for_ever() -> None:
     with FakeServer(die_after=3) as server:
         answers = ask_all(server.url, [body(str(i)) for i in range(500)], concurrency=2)
-    assert sum(isinstance(a, Generation) for a in answers) == 3
+    # The third answer is on its way when the fourth request kills the server, and may be lost.
+    assert sum(isinstance(a, Generation) for a in answers) in {2, 3}
     assert sum("not asked" in a.message for a in answers if isinstance(a, Failure)) > 400
 
 

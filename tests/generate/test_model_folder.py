@@ -9,7 +9,7 @@ import pytest
 from support.servers import model_folder as made_folder
 
 from llmgate.errors import ServerError
-from llmgate.generate.model_folder import check_model, model_folder
+from llmgate.generate.model_folder import check_model, is_quantized, model_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,3 +138,16 @@ def test_a_broken_index(folder: Path, content: str) -> None:
     (folder / "model.safetensors.index.json").write_text(content, encoding="utf-8")
     with pytest.raises(ServerError):
         check_model(folder)
+
+
+def test_what_may_be_quantised_keeps_its_type(folder: Path) -> None:
+    assert not is_quantized(folder)
+    (folder / "hf_quant_config.json").write_text("{}", encoding="utf-8")
+    assert is_quantized(folder)
+    (folder / "hf_quant_config.json").unlink()
+    config = folder / "config.json"
+    for content in ('{"quantization_config": {"quant_method": "awq"}}', "[]", "{"):
+        config.write_text(content, encoding="utf-8")
+        assert is_quantized(folder)
+    config.unlink()
+    assert is_quantized(folder)

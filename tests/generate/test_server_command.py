@@ -15,8 +15,9 @@ from llmgate.generate.server_command import OWNED, Command, Device, ServerSpec, 
 def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> Command:
     inherited = changes.pop("inherited", {"HOME": "/home/me"})
     config_flags = changes.pop("config_flags", frozenset())
+    widen = changes.pop("widen", False)
     spec = ServerSpec(**{"model": "/m", "served_name": "bot", "python": "py", **changes}, flags=flags)
-    return command(spec, port=8123, device=device, inherited=inherited, config_flags=config_flags)
+    return command(spec, port=8123, device=device, inherited=inherited, config_flags=config_flags, widen=widen)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,14 @@ def test_a_flag_that_the_user_gave_is_not_given_twice(flags: tuple[str, ...], de
     argv = built(*flags).argv
     assert argv[-len(flags) :] == flags
     assert default not in argv[: -len(flags)]
+
+
+def test_a_cpu_without_bfloat16_computes_in_float32() -> None:
+    assert "--dtype" not in built().argv
+    assert built(widen=True).argv[-2:] == ("--dtype", "float32")
+    assert "--dtype float32" in " ".join(built(widen=True).engine_flags)
+    assert "float32" not in built("--dtype", "bfloat16", widen=True).argv
+    assert "--dtype" not in built(widen=True, device=Device.GPU).argv
 
 
 def test_flags_in_a_config_file_count_as_given() -> None:

@@ -21,8 +21,9 @@ from llmgate.suite.assertpart import read_assert
 TYPES = sorted(EXAMPLES)
 NEGATIVE = {"similar", "similar:cosine", "similar:dot", "similar:euclidean", "answer-relevance"}
 """Similarities: their vectors decide the range of the score, as in promptfoo."""
-LIMIT_S = 6.0
-"""Processor time of one assert on one output of a megabyte; the slowest give up after 3 s."""
+LIMIT_S = 60.0
+"""Processor time of one assert on one output of a megabyte. The slowest take 3 s on a fast machine; whatever is
+quadratic in the output's length takes hours on any."""
 
 HOSTILE = [
     "", " ", "\x00", "\ud800", "\udfff\ud800", "\u202e\u2066abc", "🙂" * 50, "{{ x }}", "{% for i in range(10**9) %}",

@@ -32,6 +32,8 @@ What can go wrong, on purpose:
     `die_after` the server dies when generation request number `die_after + 1` arrives: it stops listening and drops
                 every connection. `die()` does so at once, from any thread.
     `api_key`   requests with another one, or none, are answered 401.
+    `lockstep`  (in flight, in all): a request is answered only while so many are in flight, or all have come. A client
+                that keeps fewer in flight gets no answer, however fast or slow the machine is.
 """
 
 from __future__ import annotations
@@ -161,6 +163,7 @@ class FakeServer:
         redirect_to: Target of `Fault.REDIRECT`.
         die_after: See the module's text.
         api_key: Key that requests must carry.
+        lockstep: See the module's text.
         host: Address to listen on.
         port: 0 for a free one.
         ssl: Server context for https.
@@ -184,6 +187,7 @@ class FakeServer:
         redirect_to: str = "http://elsewhere.invalid/v1/chat/completions",
         die_after: int | None = None,
         api_key: str | None = None,
+        lockstep: tuple[int, int] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         ssl: Any = None,
@@ -203,6 +207,7 @@ class FakeServer:
         self.redirect_to = redirect_to
         self.die_after = die_after
         self.api_key = api_key
+        self.lockstep = lockstep
         self.host = host
         self.port = port
         self.ssl = ssl
@@ -314,6 +319,13 @@ class FakeServer:
         """Give a freed slot to who waits longest."""
         while self.waiting and (not self.slots or self.running < self.slots):
             self.waiting.popleft().start()
+
+    def holds(self, number: int) -> bool:
+        """Whether the answer to a request waits for others to come."""
+        if self.lockstep is None:
+            return False
+        in_flight, in_all = self.lockstep
+        return len(self.seen) < min(number + in_flight - 1, in_all)
 
     def metrics(self) -> bytes:
         """Prometheus text with the names that vLLM uses."""
@@ -470,6 +482,8 @@ class _Answer:
     def _fire(self) -> None:
         if self.connection.transport is None or self.connection.transport.is_closing():
             self.end()
+        elif self.server.holds(self.truth.number):
+            self.server.loop.call_later(0.001, self._fire)
         elif self.stream:
             self._write_tokens()
         else:

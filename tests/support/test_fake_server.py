@@ -121,6 +121,21 @@ def test_slots_queue() -> None:
     assert max(one.started_s - one.read_s for one in server.truth) > 0.02
 
 
+def test_lockstep_answers_only_while_enough_are_in_flight() -> None:
+    with FakeServer(lockstep=(2, 3)) as server:
+        first = http.client.HTTPConnection(server.host, server.port, timeout=0.2)
+        first.request("POST", "/v1/chat/completions", json.dumps(MESSAGES))
+        with pytest.raises(TimeoutError):
+            first.getresponse()
+        first.close()
+        # The second waits for the third, which is the last to come.
+        second = threading.Thread(target=post, args=(server, MESSAGES))
+        second.start()
+        assert post(server, MESSAGES)[0] == 200
+        second.join()
+        assert [one.number for one in server.truth] == [2, 3]
+
+
 def test_a_silent_request_gives_its_slot_back_when_the_client_leaves() -> None:
     with FakeServer(slots=1, faults={1: Fault.SILENT}) as server:
         connection = http.client.HTTPConnection(server.host, server.port, timeout=0.1)
