@@ -7,16 +7,17 @@ share without a verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmgate.gate.judged import JudgeDrift
 from llmgate.gate.wording import count, percent
+from llmgate.record.schema import Outcome
 from llmgate.stats.mcnemar import mcnemar_mid_p
 
 if TYPE_CHECKING:
     from llmgate.record.schema import Record
 
-__all__ = ["DRIFT_ALPHA", "MOST_LOST", "MOST_TURNED", "JudgeDrift", "drift_of"]
+__all__ = ["DRIFT_ALPHA", "MOST_LOST", "MOST_TURNED", "drift_of"]
 
 DRIFT_ALPHA: Final = 0.01
 """Two-sided: a judge that did not change is called drifted in at most about one of 100 runs."""
@@ -26,36 +27,8 @@ MOST_TURNED: Final = 0.15
 """Share of anchors that turned; a judge is admitted only if it repeats 85 % of its verdicts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeDrift:
-    """What became of the anchors in one run.
-
-    Attributes:
-        side: `candidate` or `champion`; "" while that is open.
-        digest: SHA-256 over the file of anchors.
-        anchors: How many there are.
-        to_pass: Failed then and pass now.
-        to_fail: Passed then and fail now.
-        lost: Have no verdict now.
-        p: Two-sided, of McNemar's test with the mid-p correction; anchors without a verdict count as turned, in the
-            direction that makes it smaller.
-        drifted: Why the judge cannot be relied on, "" if it can.
-    """
-
-    side: str = ""
-    digest: str
-    anchors: int
-    to_pass: int
-    to_fail: int
-    lost: int
-    p: float
-    drifted: str = ""
-
-
 def drift_of(record: Record) -> JudgeDrift | None:
     """Compare then and now; None for a run that named no anchors."""
-    from llmgate.record.schema import Outcome  # noqa: PLC0415 - plain scores come without a record, whose types take long to load
-
     digest, found = record.manifest.anchors, record.anchors
     if not digest and found is None:
         return None

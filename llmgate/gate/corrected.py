@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.pairing import Pairs
+    from llmgate.record.labels import AnswerLabels
     from llmgate.stats.interval import Interval
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "compare_corrected",
     "compare_corrected_with_minimum",
     "correction_note",
+    "drawing_note",
     "labelled_cases",
 ]
 
@@ -97,6 +99,12 @@ def correction_note(pairs: Pairs) -> str:
         f" of all. The judge alone is {off:+.1f} points off on the labelled ones, and counts with a weight of"
         f" {weight:.2f}."
     )
+
+
+def drawing_note(sheet: AnswerLabels) -> str:
+    """By which seed the labelled cases were drawn."""
+    chosen = ", which somebody chose" if sheet.drawn_by_choice else ""
+    return f"The labelled cases were drawn by seed {sheet.seed}{chosen}; labels sha256:{sheet.digest}."
 
 
 def _corrected(

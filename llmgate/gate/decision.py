@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
-from llmgate.gate.anchored import JudgeDrift
+from llmgate.gate.judged import JudgeDrift, PreferenceDecision
 from llmgate.gate.looked import LookDecision
-from llmgate.gate.preferences import PreferenceDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 from llmgate.record.traits import Trait
 

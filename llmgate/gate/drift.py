@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import Problem
+from llmgate.gate.standing import hold_to_admission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.anchored import JudgeDrift
-    from llmgate.gate.evidence import Evidence
+    from llmgate.gate.judged import JudgeDrift
     from llmgate.gate.measure import Measured
+    from llmgate.gate.side import Evidence
 
-__all__ = ["drifts_of", "hold_to_anchors"]
+__all__ = ["drifts_of", "hold_to_anchors", "hold_to_judges"]
 
 FIX = "Take the judge that the anchors were frozen with; for a new one freeze anew, and run the champion again"
 
@@ -23,6 +24,18 @@ def drifts_of(candidate: Evidence, champion: Evidence | None) -> tuple[JudgeDrif
     """What became of the anchors on both sides, where there are any."""
     sides = {"candidate": candidate} if champion is None else {"candidate": candidate, "champion": champion}
     return tuple(replace(one.drift, side=side) for side, one in sides.items() if one.drift is not None)
+
+
+def hold_to_judges(measured: Measured, candidate: Evidence, champion: Evidence | None) -> Measured:
+    """A metric with what its judges mean for it: whether they were admitted, and whether they drifted.
+
+    Args:
+        measured: A metric.
+        candidate: The candidate's evidence.
+        champion: The champion's, None without one.
+    """
+    held = hold_to_admission(measured, candidate)
+    return hold_to_anchors(held, drifts_of(candidate, champion), champion is not None)
 
 
 def hold_to_anchors(measured: Measured, drifts: Sequence[JudgeDrift], compared: bool) -> Measured:

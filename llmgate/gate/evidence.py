@@ -13,7 +13,8 @@ from llmgate.gate.anchored import drift_of
 from llmgate.gate.decision import Problem
 from llmgate.gate.judging import standing_in
 from llmgate.gate.side import Evidence
-from llmgate.gate.traits import embedded_answers, has_trait, readings_of, trait_score, watched
+from llmgate.gate.traits import embedded_answers, has_trait, readings_of, trait_score
+from llmgate.gate.watched import watched
 from llmgate.gate.wording import count, name_some, verb
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean

@@ -10,7 +10,7 @@ import numpy as np
 
 from llmgate.errors import NotComparableError, RecordError, did_you_mean
 from llmgate.gate.wording import count, name_some
-from llmgate.record.labels import AnswerKey, answer_digest, draw_cases, own_seed
+from llmgate.record.labels import AnswerKey, answer_digest, draw_cases
 from llmgate.record.schema import CaseKey, Generation
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmgate.gate.evidence import Evidence
+    from llmgate.gate.side import Evidence
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.schema import Record
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["answers_to", "drawing_note", "with_labels"]
+__all__ = ["answers_to", "with_labels"]
 
 
 def with_labels(
@@ -62,13 +62,6 @@ def answers_to(record: Record, suite: str, case: str) -> tuple[Generation | None
     """Each repeat's answer to a case, None where there is none."""
     planned = next((one for one in record.cases if (one.suite, one.case) == (suite, case)), None)
     return _answers(record, suite, case, 0 if planned is None else planned.repeats)
-
-
-def drawing_note(sheet: AnswerLabels) -> str:
-    """By which seed the labelled cases were drawn."""
-    own = own_seed(sheet.suite, sheet.metric, sheet.champion or sheet.candidate)
-    chosen = "" if sheet.seed == own else ", which somebody chose"
-    return f"The labelled cases were drawn by seed {sheet.seed}{chosen}; labels sha256:{sheet.digest}."
 
 
 def _check_runs(sheet: AnswerLabels, evidence: Sequence[Evidence]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision import MetricDecision, Verdict
 from llmgate.gate.estimate import Finding
-from llmgate.gate.traits import LENGTH_SCALE
+from llmgate.gate.watched import LENGTH_SCALE
 from llmgate.gate.wording import count, points
 from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
 

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.estimate import Finding
-    from llmgate.gate.evidence import Evidence
     from llmgate.gate.lookpoint import LookPoint
     from llmgate.gate.pairing import Matches
+    from llmgate.gate.side import Evidence
     from llmgate.record.policy import MetricPolicy, Policy
 
 __all__ = ["at_look", "measure_at", "settled"]

@@ -14,6 +14,7 @@ from llmgate.gate.corrected import (
     compare_corrected,
     compare_corrected_with_minimum,
     correction_note,
+    drawing_note,
     labelled_cases,
 )
 from llmgate.gate.decision import Problem
@@ -25,8 +26,8 @@ from llmgate.record.policy import Direction, MetricPolicy
 from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
-    from llmgate.gate.evidence import Evidence
     from llmgate.gate.lookpoint import LookPoint  # noqa: TC004 - nothing reads this annotation
+    from llmgate.gate.side import Evidence
     from llmgate.record.labels import AnswerLabels
 
 __all__ = ["Measured", "default_margin", "measure"]
@@ -186,9 +187,6 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str, sheet: AnswerLabels | 
     if corrected:
         notes.append(correction_note(pairs))
         if sheet:
-            # Labels of runs: their types belong to records, which plain scores do not have.
-            from llmgate.gate.labelled import drawing_note  # noqa: PLC0415
-
             notes.append(drawing_note(sheet))
     elif policy.judged:
         notes.append(f"{JUDGE_ALONE[0].upper()}{JUDGE_ALONE[1:]}: nobody labelled these answers.")

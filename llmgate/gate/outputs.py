@@ -14,7 +14,7 @@ import numpy as np
 
 from llmgate.gate.decision import OutputDrift
 from llmgate.gate.measure import measure
-from llmgate.gate.traits import LENGTH_SCALE, watched
+from llmgate.gate.watched import LENGTH_SCALE, watched
 from llmgate.record.policy import Direction, Role
 from llmgate.record.traits import Trait
 from llmgate.record.vectors import unpack_vector
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.decision import MetricDecision, Verdict
-    from llmgate.gate.evidence import Evidence
     from llmgate.gate.measure import Measured
     from llmgate.gate.pairing import Matches, Pairs
-    from llmgate.gate.traits import EmbeddedAnswers
+    from llmgate.gate.side import Evidence
+    from llmgate.gate.watched import EmbeddedAnswers
     from llmgate.record.policy import Policy
 
 __all__ = ["describe_outputs"]

@@ -10,12 +10,13 @@ gate that metric with `aggregate: mean` and `min: 0.47`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
+from llmgate.gate.judged import PreferenceDecision
+from llmgate.record.schema import CaseKey, Outcome
 from llmgate.stats.preference import mean_win_rate, win_rate
 
 if TYPE_CHECKING:
@@ -25,40 +26,9 @@ if TYPE_CHECKING:
     from llmgate.record.schema import PlannedCase, Record
     from llmgate.stats.interval import Interval
 
-__all__ = ["PreferenceDecision", "preferences_of"]
+__all__ = ["preferences_of"]
 
 PREFER: Final = "prefer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreferenceDecision:
-    """Wins, ties and losses on one metric. Rates and bounds are fractions; a half means no preference.
-
-    Attributes:
-        suite: Suite name.
-        metric: The metric that the `prefer` asserts feed.
-        wins: Cases on which the candidate's answer is preferred.
-        ties: Cases without a preference, contradicting orders included.
-        losses: Cases on which the other answer is preferred.
-        lost: Cases without a verdict; they are in none of the three.
-        rate: Win rate, ties as half a win; None if it is undefined.
-        lower: One-sided bound, with the metric's α.
-        upper: The same above.
-        alpha: One-sided error rate.
-        method: The interval in words, or why there is none.
-    """
-
-    suite: str
-    metric: str
-    wins: int
-    ties: int
-    losses: int
-    lost: int
-    rate: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-    alpha: float
-    method: str
 
 
 def preferences_of(record: Record, policy: Policy) -> tuple[PreferenceDecision, ...]:
@@ -102,8 +72,6 @@ def _preference(record: Record, metric: MetricPolicy) -> PreferenceDecision | No
 
 def _points(record: Record, case: PlannedCase, metric: str) -> float | None:
     """Of one case, the mean of its repeats; NaN where one is missing, None where nothing was compared."""
-    from llmgate.record.schema import CaseKey, Outcome  # noqa: PLC0415 - long to load, and plain scores have no record
-
     scores: list[float | None] = []
     compared = False
     for repeat in range(case.repeats):

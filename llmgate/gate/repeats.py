@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from llmgate.gate.evidence import Evidence
+    from llmgate.gate.side import Evidence
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CaseResult, PlannedCase, Record
 

@@ -10,10 +10,10 @@ from llmgate.record.scores import ScoreTable
 
 if TYPE_CHECKING:
     # Nothing reads these annotations, and who decides on plain scores has none of them.
-    from llmgate.gate.anchored import JudgeDrift  # noqa: TC004
     from llmgate.gate.chance import Noise, RepeatScores  # noqa: TC004
-    from llmgate.gate.judging import Standing  # noqa: TC004
-    from llmgate.gate.traits import EmbeddedAnswers  # noqa: TC004
+    from llmgate.gate.judged import JudgeDrift  # noqa: TC004
+    from llmgate.gate.standing import Standing  # noqa: TC004
+    from llmgate.gate.watched import EmbeddedAnswers  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
 __all__ = ["Evidence"]

@@ -14,11 +14,11 @@ from llmgate.errors import PolicyError
 from llmgate.gate.comparable import check_comparable
 from llmgate.gate.decision import Problem
 from llmgate.gate.evidence import feeds, gather
-from llmgate.gate.judging import hold_to_admission
 from llmgate.gate.looked import LookBounds, LookDecision
 from llmgate.gate.lookpoint import LookPoint, look_point
 from llmgate.gate.looks import measure_at, settled
 from llmgate.gate.pairing import Matches
+from llmgate.gate.standing import hold_to_admission
 from llmgate.gate.wording import count, verb
 from llmgate.record.looks import LookPlan, Stop
 from llmgate.record.order import case_order, plan_looks

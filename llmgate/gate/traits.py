@@ -3,59 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import UndefinedError
-from llmgate.record.policy import Direction, MetricPolicy, Role
-from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, Trait
+from llmgate.gate.watched import LENGTH_SCALE, EmbeddedAnswers
+from llmgate.record.schema import CaseKey, Generation
+from llmgate.record.traits import FORMAT_TYPES, Trait
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import (
-        CaseKey,  # noqa: TC004 - nothing reads these annotations
-        CaseResult,
-        PlannedCase,
-        Record,
-    )
+    from llmgate.record.schema import CaseResult, PlannedCase, Record
 
-__all__ = ["LENGTH_SCALE", "EmbeddedAnswers", "embedded_answers", "has_trait", "readings_of", "trait_score", "watched"]
-
-LENGTH_SCALE: Final = 64.0
-"""Logarithms of lengths are divided by it, so that they are scores in [0, 1]; a power of two, so that none is rounded.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedAnswers:
-    """The embeddings of one suite's answers.
-
-    Attributes:
-        suite: Its name.
-        packed: Every planned answer's vector as the record has it, None where it has none.
-        clusters: Case id to cluster key.
-    """
-
-    suite: str
-    packed: Mapping[CaseKey, str | None]
-    clusters: Mapping[str, str | None]
-
-
-def watched(policy: Policy) -> tuple[MetricPolicy, ...]:
-    """The watched traits as metrics, those of embeddings left out: they have no score per case."""
-    return tuple(
-        MetricPolicy(
-            suite=one.suite,
-            metric=one.trait.metric,
-            role=Role.WATCH,
-            margin=DEFAULT_LENGTH_MARGIN if one.trait is Trait.LENGTH else None,
-            direction=Direction.LOWER if one.trait is Trait.REFUSALS else Direction.HIGHER,
-            trait=one.trait,
-        )
-        for one in policy.watched
-        if one.trait is not Trait.EMBEDDINGS
-    )
+__all__ = ["embedded_answers", "has_trait", "readings_of", "trait_score"]
 
 
 def has_trait(case: PlannedCase, trait: Trait) -> bool:
@@ -101,8 +60,6 @@ def readings_of(record: Record) -> frozenset[int]:
 
 def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
     """The embeddings of the suites that a policy watches."""
-    from llmgate.record.schema import CaseKey  # noqa: PLC0415 - plain scores come without a record, whose types take long to load
-
     names = [one.suite for one in policy.watched if one.trait is Trait.EMBEDDINGS]
     return tuple(
         EmbeddedAnswers(
@@ -120,8 +77,6 @@ def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, .
 
 
 def _packed(result: CaseResult | None) -> str | None:
-    from llmgate.record.schema import Generation  # noqa: PLC0415 - see above
-
     if result is None or not isinstance(result.answer, Generation) or result.traits is None:
         return None
     return result.traits.vector

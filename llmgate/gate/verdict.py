@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from llmgate.errors import RecordError, UndefinedError
-from llmgate.gate.decision import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.decision import Decision, MetricDecision
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.judge import JudgeIdentity
     from llmgate.record.manifest import Manifest
@@ -25,7 +23,6 @@ __all__ = [
     "DECISION_MAJOR",
     "PREDICATE_TYPE",
     "STATEMENT_TYPE",
-    "decision_from_json",
     "decision_to_json",
     "policy_digest",
     "statement",
@@ -55,33 +52,6 @@ def written(values: Mapping[str, object]) -> str:
         return json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     except ValueError as error:
         raise UndefinedError(f"the decision holds a number that is not finite ({error})") from error
-
-
-def decision_from_json(text: str) -> Decision:
-    """Read what `decision_to_json` wrote; unknown keys are a newer minor version's and are ignored.
-
-    Raises:
-        RecordError: If it is no decision, of another major version, or holds a number that is not finite.
-    """
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only who reads a decision needs it
-
-    try:
-        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RecordError(f"not JSON: {error}", where="decision") from error
-    major = values.get("major") if isinstance(values, dict) else None
-    if major != DECISION_MAJOR:
-        raise RecordError(
-            f"major version {major!r}, but this llmgate reads {DECISION_MAJOR}",
-            where="decision",
-            fix="Decide again from the record with this version",
-        )
-    try:
-        return TypeAdapter(Decision).validate_json(text, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{field}: {first['msg']}", where="decision") from error
 
 
 def policy_digest(policy: Policy) -> str:
@@ -221,14 +191,3 @@ def _zoned(field: str, text: str) -> str:
     if moment.tzinfo is None:
         raise RecordError(f"{field} is {text!r}, which has no time zone", where="verdict", fix="Add +00:00 for UTC")
     return text
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise RecordError(f"{constant} is no number that a decision may hold", where="decision")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        _refuse(text)
-    return value

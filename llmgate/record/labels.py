@@ -56,6 +56,11 @@ class AnswerLabels:
     champion: str | None
     labels: Mapping[AnswerKey, float]
 
+    @property
+    def drawn_by_choice(self) -> bool:
+        """Whether somebody chose the seed."""
+        return self.seed != own_seed(self.suite, self.metric, self.champion or self.candidate)
+
 
 def draw_cases(cases: Iterable[str], number: int, *, seed: int) -> tuple[str, ...]:
     """The first so many of all cases in an order that only the seed and their ids decide.

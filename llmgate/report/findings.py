@@ -16,9 +16,8 @@ from llmgate.report.words import percent, plural, points, probability, signed_po
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.anchored import JudgeDrift
     from llmgate.gate.decision import Decision, SliceDecision, WaiverUse
-    from llmgate.gate.preferences import PreferenceDecision
+    from llmgate.gate.judged import JudgeDrift, PreferenceDecision
 
 __all__ = ["finding_panels"]
 

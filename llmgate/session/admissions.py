@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judging import refused, standing_in, standing_of
+from llmgate.gate.judging import standing_in, standing_of
+from llmgate.gate.standing import refused
 from llmgate.record.admissionfile import load_admission
 from llmgate.record.judge import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -16,7 +17,7 @@ from llmgate.suite.judged import assert_digest, criterion_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.judging import Standing
+    from llmgate.gate.standing import Standing
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.plan import Plan

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
 from llmgate.gate.decision import Verdict
-from llmgate.gate.verdict import decision_from_json
+from llmgate.gate.reread import decision_from_json
 from llmgate.report.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.visible import one_line, visible
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
-from llmgate.gate.decide import decide_records
+from llmgate.gate.runs import decide_records
 from llmgate.record.admissionfile import load_admission
 from llmgate.record.labelsfile import read_labels
 from llmgate.record.policy import OnInconclusive

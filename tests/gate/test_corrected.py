@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llmgate.gate.corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
 from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, MetricDecision, Verdict
-from llmgate.gate.verdict import decision_from_json, decision_to_json
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.verdict import decision_to_json
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy, Unadmitted
 from llmgate.record.scores import Items, ScoreSheet, ScoreTable
 from llmgate.stats.corrected import ppi_bounded

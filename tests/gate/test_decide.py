@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result, seal
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
-from llmgate.gate.decide import decide, decide_records, decide_tables
+from llmgate.gate.decide import decide, decide_tables
 from llmgate.gate.decision import Decision, Problem, Verdict
-from llmgate.gate.evidence import Evidence
 from llmgate.gate.measure import default_margin
+from llmgate.gate.runs import decide_records
+from llmgate.gate.side import Evidence
 from llmgate.gate.verdict import decision_to_json
 from llmgate.record.policy import MetricPolicy, OnInconclusive, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable

@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from scipy import stats
 from support.records import make_record
 
-from llmgate.gate.anchored import DRIFT_ALPHA, JudgeDrift, drift_of
+from llmgate.gate.anchored import DRIFT_ALPHA, drift_of
 from llmgate.gate.decide import decide
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.gate.drift import hold_to_anchors
-from llmgate.gate.evidence import Evidence
 from llmgate.gate.measure import Measured
-from llmgate.gate.verdict import decision_from_json, decision_to_json
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.side import Evidence
+from llmgate.gate.verdict import decision_to_json
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
 from llmgate.record.schema import AnchorCheck, AnchorResult, Outcome
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
+    from llmgate.gate.judged import JudgeDrift
     from llmgate.record.schema import Record
 
 PASS, FAIL, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.ERROR

@@ -11,10 +11,12 @@ from support.admissions import JUDGE, RUBRIC_PROMPTS, make_admission, make_instr
 from support.records import digest_of, make_case, make_check, make_record, make_result
 
 from llmgate.errors import PolicyError
-from llmgate.gate.decide import decide_records, decide_sheets
+from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.gate.judging import standing_in
-from llmgate.gate.verdict import decision_from_json, decision_to_json, statement
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
+from llmgate.gate.verdict import decision_to_json, statement
 from llmgate.record.admissionfile import sealed
 from llmgate.record.judge import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.records import make_case, make_failed_result, make_policy, make_record, make_result, make_suite
 
 from llmgate.errors import NotComparableError, RecordError
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Verdict
+from llmgate.gate.runs import decide_records
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
 from llmgate.record.schema import CaseKey, Generation
 

@@ -10,11 +10,11 @@ import pytest
 
 from llmgate.gate.decide import decide
 from llmgate.gate.estimate import Finding, compare
-from llmgate.gate.evidence import Evidence
 from llmgate.gate.lookpoint import LookPoint, look_point
 from llmgate.gate.looks import at_look, measure_at, settled
 from llmgate.gate.measure import measure
 from llmgate.gate.pairing import Errors, Pairs
+from llmgate.gate.side import Evidence
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable, texts
 from llmgate.record.waiver import Waiver

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_manifest, make_record, make_result, make_suite
 
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Decision, OutputDrift, Verdict
 from llmgate.gate.length import compare_lengths
 from llmgate.gate.pairing import Errors, Pairs
-from llmgate.gate.traits import LENGTH_SCALE
-from llmgate.gate.verdict import decision_from_json, decision_to_json, statement
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
+from llmgate.gate.verdict import decision_to_json, statement
+from llmgate.gate.watched import LENGTH_SCALE
 from llmgate.record.manifest import ModelIdentity
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import texts

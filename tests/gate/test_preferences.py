@@ -11,16 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result
 
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Verdict
-from llmgate.gate.preferences import PreferenceDecision, preferences_of
-from llmgate.gate.verdict import decision_from_json, decision_to_json
+from llmgate.gate.preferences import preferences_of
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
+from llmgate.gate.verdict import decision_to_json
 from llmgate.record.policy import Aggregate, MetricPolicy, Role
 from llmgate.stats.preference import mean_win_rate, win_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmgate.gate.judged import PreferenceDecision
     from llmgate.record.policy import Policy
     from llmgate.record.schema import CaseResult, Record
 

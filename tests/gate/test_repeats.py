@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from support.records import make_failed_result, make_policy, make_record, make_result, make_suite, seal
 
 from llmgate.errors import NotComparableError
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Verdict
 from llmgate.gate.noise import check_same_model, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.gate.repeats import FLAKY_LISTED, repeat_scores
-from llmgate.gate.verdict import decision_from_json, decision_to_json
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
+from llmgate.gate.verdict import decision_to_json
 from llmgate.record.manifest import ServerIdentity
 from llmgate.stats.power import t_pass_chance, tango_chances
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.gate.decide import decide, decide_tables
-from llmgate.gate.evidence import Evidence
+from llmgate.gate.side import Evidence
 from llmgate.gate.wording import count, name_some, percent, points, share
 from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.scores import ItemScore, ScoreTable

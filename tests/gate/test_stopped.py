@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from support.records import make_case, make_check, make_policy, make_record, make_result, seal
 
 from llmgate.errors import NotComparableError, PolicyError
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Decision, Verdict
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
 from llmgate.gate.stopped import looks_of, reason_to_stop
-from llmgate.gate.verdict import decision_from_json, decision_to_json
+from llmgate.gate.verdict import decision_to_json
 from llmgate.record.looks import LookPlan, Stop
 from llmgate.record.order import case_order, plan_looks
 from llmgate.record.policy import MetricPolicy, Policy, Role

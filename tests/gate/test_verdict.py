@@ -12,16 +12,10 @@ from hypothesis import strategies as st
 from support.records import make_decision, make_flip, make_manifest, make_metric, make_policy, make_problem, make_record
 
 from llmgate.errors import RecordError, UndefinedError
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Decision, Verdict
-from llmgate.gate.verdict import (
-    PREDICATE_TYPE,
-    STATEMENT_TYPE,
-    decision_from_json,
-    decision_to_json,
-    policy_digest,
-    statement,
-)
+from llmgate.gate.reread import decision_from_json
+from llmgate.gate.runs import decide_records
+from llmgate.gate.verdict import PREDICATE_TYPE, STATEMENT_TYPE, decision_to_json, policy_digest, statement
 from llmgate.record.manifest import JudgeIdentity
 from llmgate.record.policy import OnInconclusive
 

@@ -9,9 +9,10 @@ import pytest
 from support.records import make_case, make_check, make_record, make_result
 
 from llmgate.errors import PolicyError
-from llmgate.gate.decide import decide, decide_records
+from llmgate.gate.decide import decide
 from llmgate.gate.decision import Decision, Verdict
-from llmgate.gate.evidence import Evidence
+from llmgate.gate.runs import decide_records
+from llmgate.gate.side import Evidence
 from llmgate.record.policy import MetricPolicy, Policy, Role, SlicePolicy
 from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.record.waiver import Waiver

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from support.records import make_decision
 
-from llmgate.gate.anchored import JudgeDrift
-from llmgate.gate.preferences import PreferenceDecision
+from llmgate.gate.judged import JudgeDrift, PreferenceDecision
 from llmgate.report.findings import finding_panels
 from llmgate.report.rows import State
 

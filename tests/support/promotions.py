@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from llmgate.gate.decide import decide_records
 from llmgate.gate.decision import Decision
+from llmgate.gate.runs import decide_records
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
 from llmgate.record.rundir import RunDir, cases_digest, load_record
