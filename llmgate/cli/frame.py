@@ -1,20 +1,19 @@
-"""What all commands share: how errors end, shared options, and printing text of others."""
+"""What all commands share: how errors end, and printing text of others."""
 
 from __future__ import annotations
 
-import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmgate.errors import EXIT_CANNOT_RUN, LlmgateError
-from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["EXIT_CODES", "PATH", "Command", "Group", "run_options", "show_json", "show_lines", "visible_text"]
+__all__ = ["EXIT_CODES", "PATH", "Command", "Group", "LazyGroup", "show_json", "show_lines", "visible_text"]
 
 EXIT_CODES = """
 \b
@@ -49,6 +48,8 @@ class Command(click.Command):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+            import traceback
+
             click.echo(traceback.format_exc(), err=True)
             click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
             ctx.exit(EXIT_CANNOT_RUN)
@@ -60,23 +61,26 @@ class Group(click.Group):
     command_class = Command
 
 
-def run_options(names: frozenset[str] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the shared options to a command, all or some of them."""
+class LazyGroup(Group):
+    """Commands whose modules are imported when somebody names them, and not before."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(OPTIONS):
-            if names is not None and option.name not in names:
-                continue
-            if option.kind == "flag":
-                function = click.option(f"--{option.name}", option.field, is_flag=True, help=option.help)(function)
-            else:
-                shown = f" [default: {option.default}]" if option.default else ""
-                function = click.option(
-                    f"--{option.name}", option.field, metavar=option.metavar, default=None, help=option.help + shown
-                )(function)
-        return function
+    def __init__(self, *args: Any, places: Mapping[str, str], **options: Any) -> None:
+        """Take the places: by command, `package.module:attribute`."""
+        super().__init__(*args, **options)
+        self.places = dict(places)
 
-    return decorate
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted({*self.places, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        place = self.places.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
 
 def visible_text(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from llmgate.cli.frame import PATH, Group, run_options, show_lines
+from llmgate.cli.frame import PATH, Group, show_lines
+from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_FAIL, UsageError
 from llmgate.session.options import OPTIONS
 

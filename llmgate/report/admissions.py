@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.judging import standing_in
-from llmgate.report.rows import Column, Panel, PanelRow, State
+from llmgate.report.pieces import State
+from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import regex
 
-from llmgate.report.rows import Piece, Text
+from llmgate.report.pieces import Piece, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,9 @@ from llmgate.gate.anchored import DRIFT_ALPHA
 from llmgate.gate.corrected import JUDGE_ALONE
 from llmgate.report.looks import look_panel
 from llmgate.report.outputs import outputs_panel
+from llmgate.report.pieces import State
 from llmgate.report.repeats import repeat_panels
-from llmgate.report.rows import Column, Panel, PanelRow, State
+from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.report.rows import Column, Panel, PanelRow, State
+from llmgate.report.pieces import State
+from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import count, percent, plural
 

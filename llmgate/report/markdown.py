@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from llmgate.report.rows import State
+from llmgate.report.pieces import State
 from llmgate.report.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable, Text
+    from llmgate.report.pieces import Text
+    from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable
 
 __all__ = ["COMMENT_BYTES", "render_markdown"]
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision import Verdict
 from llmgate.gate.sentences import chances_basis
 from llmgate.report.outputs import factor
-from llmgate.report.rows import Interval, MetricRow, State
+from llmgate.report.pieces import State
+from llmgate.report.rows import Interval, MetricRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
 

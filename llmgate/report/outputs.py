@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from llmgate.gate.decision import Verdict
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.traits import Trait
-from llmgate.report.rows import Column, Panel, PanelRow, State
+from llmgate.report.pieces import State
+from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import figure, percent, probability, signed_points
 

@@ -7,8 +7,9 @@ endless text. Formats only escape what is special in their own syntax. No number
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
+
+from llmgate.report.pieces import State, Text
 
 __all__ = [
     "Answer",
@@ -24,7 +25,6 @@ __all__ = [
     "Pair",
     "Panel",
     "PanelRow",
-    "Piece",
     "ProblemRow",
     "PromptRow",
     "ProvenanceGroup",
@@ -34,29 +34,7 @@ __all__ = [
     "ServingRow",
     "ServingTable",
     "SliceRow",
-    "State",
-    "Text",
 ]
-
-
-class State(StrEnum):
-    """How a verdict looks. Four looks for three words: INCONCLUSIVE for want of data and for want of evaluation."""
-
-    PASS = "pass"  # noqa: S105 - a state, not a password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    NOT_EVALUATED = "not-evaluated"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A stretch of a text: as it was, differing from the other side's text, or a note of ours in place of text."""
-
-    text: str
-    kind: Literal["plain", "changed", "note"] = "plain"
-
-
-Text = tuple[Piece, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.decision import Verdict
-from llmgate.report.rows import State
+from llmgate.report.pieces import State
 from llmgate.report.visible import visible
 from llmgate.report.words import plural
 

@@ -15,8 +15,9 @@ from llmgate.report.judges import trial_notice
 from llmgate.report.looks import asked_of, saved_by, stop_notices
 from llmgate.report.measured import serving_tables
 from llmgate.report.metrics import metric_row
+from llmgate.report.pieces import State
 from llmgate.report.provenance import provenance
-from llmgate.report.rows import Fact, Notice, ProblemRow, ReportView, State
+from llmgate.report.rows import Fact, Notice, ProblemRow, ReportView
 from llmgate.report.slices import slice_rows
 from llmgate.report.visible import one_line
 from llmgate.report.words import count, plural

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from urllib.parse import urlsplit
 
-from llmgate.report.rows import Piece, Text
+from llmgate.report.pieces import Piece, Text
 
 __all__ = ["as_text", "one_line", "short_flags", "short_path", "visible"]
 

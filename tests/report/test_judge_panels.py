@@ -8,7 +8,7 @@ from support.records import make_decision
 
 from llmgate.gate.judged import JudgeDrift, PreferenceDecision
 from llmgate.report.findings import finding_panels
-from llmgate.report.rows import State
+from llmgate.report.pieces import State
 
 LIKED = PreferenceDecision(
     suite="s",

@@ -14,7 +14,7 @@ from support.reports import LOOKS, hostile_view, look
 from llmgate.gate.decision import Verdict
 from llmgate.report import markdown
 from llmgate.report.markdown import render_markdown
-from llmgate.report.rows import Piece
+from llmgate.report.pieces import Piece
 from llmgate.report.view import build_view
 from llmgate.report.visible import visible
 

@@ -15,7 +15,7 @@ from llmgate.report.html import render_html
 from llmgate.report.markdown import render_markdown
 from llmgate.report.metrics import metric_row
 from llmgate.report.outputs import outputs_panel
-from llmgate.report.rows import State
+from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 
 REFUSALS = OutputDrift(

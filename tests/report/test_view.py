@@ -25,7 +25,7 @@ from llmgate.gate.decision import Verdict
 from llmgate.record.policy import OnInconclusive, Role
 from llmgate.record.schema import CaseKey
 from llmgate.report.cases import Limits
-from llmgate.report.rows import State
+from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 
 CHAMPION = make_record(scores={"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0}, run_id="run-champion", version=7)

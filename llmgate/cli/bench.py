@@ -1,0 +1,53 @@
+"""`llmgate bench`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llmgate.cli.frame import PATH, Command
+from llmgate.cli.options import run_options
+from llmgate.errors import EXIT_CANNOT_RUN
+from llmgate.session.options import OPTIONS
+
+__all__ = ["bench"]
+
+
+@click.command(cls=Command)
+@click.argument("suites", nargs=-1, type=PATH)
+@run_options(
+    frozenset(
+        {"model", "endpoint", "served-name", "api-key-env", "server-args", "server-python", "port", "startup-timeout"}
+    )
+)
+@click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests to measure.")
+@click.option("--in-flight", type=click.IntRange(1), default=8, show_default=True, help="Requests in flight at once.")
+@click.option("--max-tokens", type=click.IntRange(2), default=64, show_default=True, help="Tokens per answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
+def bench(
+    suites: tuple[Path, ...], *, requests: int, in_flight: int, max_tokens: int, as_json: bool, **options: Any
+) -> None:
+    """Measure serving throughput and latency with the prompts of SUITES.
+
+    A closed loop at fixed concurrency. The measurement checks itself and says INVALID where it must not be believed.
+    """
+    from llmgate.session.bench import bench_endpoint, bench_lines
+    from llmgate.session.progress import LineProgress
+    from llmgate.session.settings import settings_from
+
+    given = {option.field: None for option in OPTIONS} | options
+    summary = bench_endpoint(
+        suites,
+        settings_from(given, root=Path.cwd()),
+        requests=requests,
+        concurrency=in_flight,
+        max_tokens=max_tokens,
+        progress=LineProgress(),
+    )
+    for line in bench_lines(summary, as_json=as_json):
+        click.echo(line)
+    if summary.invalid:
+        sys.exit(EXIT_CANNOT_RUN)

@@ -1,0 +1,25 @@
+"""`llmgate demo`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from llmgate.cli.frame import EXIT_CODES, PATH, Command
+
+__all__ = ["demo"]
+
+
+@click.command(cls=Command, epilog=EXIT_CODES)
+@click.option("--folder", type=PATH, default=Path(".demo"), show_default=True, help="Where models and runs go.")
+def demo(folder: Path) -> None:
+    """Show the gate at work on a real small model, without a GPU.
+
+    Fetches SmolLM2-135M, makes two candidates from it (re-saved, and one with layers removed), runs the suites on
+    all three, logs to MLflow, decides, and promotes the one that deserves it.
+    """
+    from llmgate.demo.run import run_demo
+
+    sys.exit(run_demo(folder))

@@ -1,0 +1,68 @@
+"""`llmgate run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmgate.cli.decide import show_decision
+from llmgate.cli.frame import EXIT_CODES, PATH, Command, visible_text
+from llmgate.cli.options import run_options
+
+if TYPE_CHECKING:
+    from llmgate.session.settings import Settings
+
+__all__ = ["run"]
+
+
+@click.command(cls=Command, epilog=EXIT_CODES)
+@click.argument("suites", nargs=-1, type=PATH)
+@run_options()
+def run(suites: tuple[Path, ...], **options: Any) -> None:
+    """Run SUITES (files or folders) and decide.
+
+    Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
+    whose server died, goes on with --resume --out DIR; answers that it has are kept.
+
+    Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
+    similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
+    code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
+    """
+    from llmgate.record.watch import RunLock
+    from llmgate.session.models import check_models
+    from llmgate.session.outcome import decide_run, note_baseline, resolve_baseline
+    from llmgate.session.plan import plan_paths
+    from llmgate.session.progress import LineProgress
+    from llmgate.session.publish import publish
+    from llmgate.session.run import execute
+    from llmgate.session.settings import settings_from
+
+    settings = settings_from(options, root=Path.cwd())
+    progress = LineProgress()
+    out = out_folder(settings)
+    progress.stage("loading suites")
+    plan = plan_paths(suites, settings)
+    check_models(settings, plan)
+    for warning in (one for suite in plan.suites for one in suite.warnings):
+        click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    baseline = resolve_baseline(settings, out)
+    with RunLock(out):
+        note_baseline(out, baseline)
+        execute(settings, lambda: plan, out=out, progress=progress)
+    progress.stage("deciding")
+    decision = decide_run(out, baseline, settings)
+    published = publish(out, decision, baseline, settings)
+    show_decision(decision)
+    for line in published.lines():
+        click.echo(line)
+    sys.exit(decision.exit_code)
+
+
+def out_folder(settings: Settings) -> Path:
+    """The run's folder."""
+    from llmgate.session.folder import default_out
+
+    return Path(settings.out) if settings.out else default_out()
