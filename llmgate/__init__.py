@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmgate.gate.decide import decide
     from llmgate.gate.decision import Decision, Verdict
-    from llmgate.record.rundir import load_record
+    from llmgate.record.loading import load_record
     from llmgate.score.check import CheckContext, Finding
     from llmgate.score.custom import check
     from llmgate.score.evaluate import Evaluation, evaluate_assert, evaluate_asserts
@@ -48,7 +48,7 @@ _HOMES = {
     "decide": "llmgate.gate.decide",
     "evaluate_assert": "llmgate.score.evaluate",
     "evaluate_asserts": "llmgate.score.evaluate",
-    "load_record": "llmgate.record.rundir",
+    "load_record": "llmgate.record.loading",
 }
 
 

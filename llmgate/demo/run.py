@@ -20,7 +20,8 @@ from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, re
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.generate.identity import weights_digest
-from llmgate.record.rundir import cases_digest, load_record
+from llmgate.record.files import cases_digest
+from llmgate.record.loading import load_record
 from llmgate.record.watch import RunLock
 from llmgate.session.folder import new_run_id
 from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline

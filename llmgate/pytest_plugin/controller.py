@@ -19,7 +19,7 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
-from llmgate.record.rundir import load_seal
+from llmgate.record.loading import load_seal
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
 from llmgate.session.custom import with_checks_of
 from llmgate.session.models import check_models

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.admission import ADMISSION_MAJOR, AdmissionRecord
+from llmgate.record.files import write_atomic
 from llmgate.record.journal import first_problem
-from llmgate.record.rundir import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path

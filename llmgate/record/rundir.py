@@ -1,111 +1,47 @@
-"""A run on disk: create, resume, seal, load.
-
-manifest.json       identities, digests, versions, hardware, seeds; written before the first request
-cases.jsonl         every case that must be answered
-journal.jsonl       what happened, append-only
-serving-NAME.json   raw timings of serving measurements
-canaries.json       what judges said about answers that no judge should let pass
-anchors.json        what judges say now about answers that they judged before
-seal.json           digests of all of these; written last
-"""
+"""A run that is being written: create, resume, append, seal."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor, first_problem, lines_of, read_journal
-from llmgate.record.manifest import RECORD_MAJOR, Manifest
-from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record, Seal
-from llmgate.record.serving import ServingTrace
+from llmgate.record.files import (
+    ANCHORS,
+    ANCHORS_NAME,
+    CASES_NAME,
+    MANIFEST,
+    MANIFEST_NAME,
+    SEAL,
+    SEAL_NAME,
+    SERVING,
+    SERVING_GLOB,
+    TRIALS,
+    TRIALS_NAME,
+    encode_cases,
+    file_digest,
+    optional_files,
+    planned_keys,
+    read_anchor_check,
+    read_file,
+    read_trials,
+    write_atomic,
+)
+from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
+from llmgate.record.loading import load_record
+from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+    from pathlib import Path
     from types import TracebackType
 
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.looks import Stop
+    from llmgate.record.manifest import Manifest
+    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
+    from llmgate.record.serving import ServingTrace
 
-__all__ = [
-    "MANIFEST_NAME",
-    "SEAL_NAME",
-    "RunDir",
-    "cases_digest",
-    "folder_taken",
-    "load_record",
-    "load_seal",
-    "planned_keys",
-    "write_atomic",
-]
-
-MANIFEST_NAME: Final = "manifest.json"
-CASES_NAME: Final = "cases.jsonl"
-SEAL_NAME: Final = "seal.json"
-SERVING_GLOB: Final = "serving-*.json"
-TRIALS_NAME: Final = "canaries.json"
-ANCHORS_NAME: Final = "anchors.json"
-
-MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
-CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
-SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
-TRIALS: Final[TypeAdapter[tuple[JudgeTrial, ...]]] = TypeAdapter(tuple[JudgeTrial, ...])
-ANCHORS: Final[TypeAdapter[AnchorCheck]] = TypeAdapter(AnchorCheck)
-SEAL: Final[TypeAdapter[Seal]] = TypeAdapter(Seal)
-
-T = TypeVar("T")
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a reader sees the old content or the new one.
-
-    Raises:
-        RecordError: If it cannot be written.
-    """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise RecordError(
-            f"cannot be written ({error.strerror})", where=str(path), fix="Free some space, or choose another --out"
-        ) from error
-
-
-def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> bytes:
-    """The content of cases.jsonl."""
-    return b"".join(redact(CASE.dump_json(case, exclude=_unsaid(case))) + b"\n" for case in cases)
-
-
-def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
-    """What cases without special messages or traits leave out, so that the digests of older records still hold."""
-    unsaid: dict[str, Any] = {}
-    if all(one.wire is None for one in case.messages):
-        unsaid["messages"] = {"__all__": {"wire"}}
-    if case.traits is None:
-        unsaid["traits"] = True
-    return unsaid or None
-
-
-def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:
-    """SHA-256 over all planned cases in order, as they are written.
-
-    Two runs with the same digest asked the same questions.
-    """
-    return hashlib.sha256(encode_cases(cases, redact)).hexdigest()
-
-
-def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
-    """Every generation that must exist, in order."""
-    return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
+__all__ = ["RunDir", "folder_taken"]
 
 
 def names_of(admissions: Iterable[AdmissionRecord]) -> str:
@@ -291,133 +227,3 @@ class RunDir:
     ) -> None:
         """Close the journal; an unfinished run stays unsealed."""
         self.close()
-
-
-def load_record(path: Path, *, unfinished: bool = False) -> Record:
-    """Load a record and check it against its seal.
-
-    Args:
-        path: The run's folder.
-        unfinished: Accept a record without a seal, for showing it; deciding needs the seal.
-
-    Raises:
-        RecordError: If a file is missing, damaged, changed after sealing, or of an unknown major version.
-    """
-    if not path.is_dir():
-        raise RecordError("there is no run here", where=str(path), fix="Name the folder that `llmgate run` printed")
-    manifest = read_file(path / MANIFEST_NAME, MANIFEST)
-    if manifest.major != RECORD_MAJOR:
-        raise RecordError(
-            f"this record has format {manifest.major}, and this llmgate reads format {RECORD_MAJOR}",
-            where=str(path / MANIFEST_NAME),
-            fix="Use the llmgate version that wrote it",
-        )
-    seal = read_file(path / SEAL_NAME, SEAL) if (path / SEAL_NAME).exists() else None
-    if seal is None and not unfinished:
-        raise RecordError(
-            "this run is unfinished, so there is nothing to decide on",
-            where=str(path),
-            fix="Go on with it by adding --resume to the command that started it",
-        )
-    if seal is not None:
-        check_seal(path, seal)
-    cases = tuple(read_lines(path / CASES_NAME, CASE))
-    if cases_digest(cases) != manifest.cases_digest:
-        raise RecordError(
-            "the cases differ from those in the manifest", where=str(path / CASES_NAME), fix="Restore the file"
-        )
-    return Record(
-        manifest=manifest,
-        cases=cases,
-        results=checked_results(path, cases, seal),
-        serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
-        trials=read_trials(path),
-        anchors=read_anchor_check(path),
-        seal=seal,
-        path=str(path),
-    )
-
-
-def load_seal(path: Path) -> Seal:
-    """The seal of a finished run.
-
-    Raises:
-        RecordError: If there is none.
-    """
-    return read_file(path / SEAL_NAME, SEAL)
-
-
-def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:
-    """Read the journal and hold it against the plan."""
-    content = read_journal(path / JOURNAL_NAME)
-    if seal is not None and content.torn:
-        raise RecordError("the sealed journal ends in a damaged line", where=str(path / JOURNAL_NAME), fix="Restore it")
-    unplanned = content.results.keys() - set(planned_keys(cases))
-    if unplanned:
-        raise RecordError(
-            f"case {min(unplanned)} was never planned", where=str(path / JOURNAL_NAME), fix="Restore the file"
-        )
-    return content.results
-
-
-def check_seal(path: Path, seal: Seal) -> None:
-    """Refuse a record of which any file changed, vanished or appeared after sealing."""
-    files = {JOURNAL_NAME: seal.journal_digest, **seal.files}
-    for name, digest in files.items():
-        # The name comes from a file: it must not lead out of the folder.
-        if Path(name).name != name or not (path / name).is_file():
-            raise RecordError("a file of the sealed record is missing", where=str(path / name), fix="Restore it")
-        if file_digest(path / name) != digest:
-            raise RecordError("the file changed after the run was sealed", where=str(path / name), fix="Restore it")
-    added = {file.name for file in optional_files(path)} - files.keys()
-    if added:
-        raise RecordError("this file was added after the run was sealed", where=str(path / min(added)), fix="Remove it")
-
-
-def optional_files(path: Path) -> list[Path]:
-    """The files that a record may have or not."""
-    named = [path / TRIALS_NAME, path / ANCHORS_NAME]
-    return [*path.glob(SERVING_GLOB), *(file for file in named if file.exists())]
-
-
-def read_trials(path: Path) -> tuple[JudgeTrial, ...]:
-    """What judges said about canaries, empty where none were tried."""
-    return read_file(path / TRIALS_NAME, TRIALS) if (path / TRIALS_NAME).exists() else ()
-
-
-def read_anchor_check(path: Path) -> AnchorCheck | None:
-    """What judges said about anchors, None where there were none."""
-    return read_file(path / ANCHORS_NAME, ANCHORS) if (path / ANCHORS_NAME).exists() else None
-
-
-def file_digest(path: Path) -> str:
-    """Full SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_file(path: Path, adapter: TypeAdapter[T]) -> T:
-    """Read and validate one JSON file of a record."""
-    try:
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(
-            f"cannot be read ({error.strerror})", where=str(path), fix="Name the folder of a run"
-        ) from error
-    except ValidationError as error:
-        raise RecordError(f"cannot be understood: {first_problem(error)}", where=str(path), fix="Restore it") from error
-
-
-def read_lines(path: Path, adapter: TypeAdapter[T]) -> Iterable[T]:
-    """Read and validate a JSON Lines file of a record."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=str(path), fix="Restore it") from error
-    for number, line in enumerate(lines_of(data), start=1):
-        try:
-            yield adapter.validate_json(line)
-        except ValidationError as error:
-            raise RecordError(
-                f"cannot be understood: {first_problem(error)}", where=f"{path}:{number}", fix="Restore it"
-            ) from error

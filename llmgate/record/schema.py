@@ -1,7 +1,7 @@
 """The types of a run record: frozen, versioned, without I/O.
 
 A record is everything that happened in one run, enough to decide and to report again without a model. On disk
-it is four files (see `rundir`): the manifest (identities), the cases (what had to be evaluated), the journal
+it is four files (see `files`): the manifest (identities), the cases (what had to be evaluated), the journal
 (what happened, append-only) and the seal (that it is complete).
 """
 

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
+from llmgate.record.files import SEAL_NAME
 from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
-from llmgate.record.rundir import SEAL_NAME
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:

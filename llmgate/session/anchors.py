@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
+from llmgate.record.files import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.rundir import load_record, write_atomic
+from llmgate.record.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.check import CheckContext
 from llmgate.score.checks import run_consult

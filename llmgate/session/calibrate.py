@@ -17,9 +17,9 @@ from llmgate.gate.calibration import FIVE_POINTS, Calibration
 from llmgate.gate.comparisons import choose
 from llmgate.gate.resampled import Sampling, real_losses, resample
 from llmgate.gate.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
+from llmgate.record.files import write_atomic
 from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
-from llmgate.record.rundir import write_atomic
 from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
 from llmgate.report.calibrationpage import calibration_page
 from llmgate.session.manifest import timestamp

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.stopped import reason_to_stop
-from llmgate.record.rundir import load_record
+from llmgate.record.loading import load_record
 from llmgate.record.schema import Record
 from llmgate.report.visible import one_line
 from llmgate.session.looks import Looking

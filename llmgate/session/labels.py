@@ -12,9 +12,10 @@ from llmgate.gate.comparable import check_comparable, check_decidable
 from llmgate.gate.corrected import FEWEST_LABELS
 from llmgate.gate.labelled import answers_to
 from llmgate.gate.stopped import looks_of
+from llmgate.record.files import write_atomic
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
 from llmgate.record.labelsfile import labels_to_text, read_given_labels
-from llmgate.record.rundir import load_record, write_atomic
+from llmgate.record.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.runs import decide_records
 from llmgate.record.admissionfile import load_admission
+from llmgate.record.files import write_atomic
 from llmgate.record.labelsfile import read_labels
+from llmgate.record.loading import load_record
 from llmgate.record.policy import OnInconclusive
-from llmgate.record.rundir import load_record, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

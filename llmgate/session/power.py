@@ -11,8 +11,8 @@ from llmgate.gate.comparable import check_decidable
 from llmgate.gate.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.gate.power import Design, Power, designs_of, plan_power
 from llmgate.gate.repeats import repeat_scores
+from llmgate.record.loading import load_record
 from llmgate.record.policy import Aggregate, MetricPolicy
-from llmgate.record.rundir import load_record
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:

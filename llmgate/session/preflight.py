@@ -9,7 +9,7 @@ from llmgate.errors import CannotRunError
 from llmgate.gate.noise import noise_of_repeats
 from llmgate.gate.power import designs_of, plan_power
 from llmgate.gate.repeats import repeat_scores
-from llmgate.record.rundir import load_record
+from llmgate.record.loading import load_record
 from llmgate.report.power import preflight_line, shortfall
 from llmgate.session.outcome import BASELINE_NAME, noted_baseline
 

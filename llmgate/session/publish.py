@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.serving import summarise
 from llmgate.gate.verdict import decision_to_json, statement
-from llmgate.record.rundir import load_record, write_atomic
+from llmgate.record.files import write_atomic
+from llmgate.record.loading import load_record
 from llmgate.report.html import render_html
 from llmgate.report.markdown import render_markdown
 from llmgate.report.view import build_view

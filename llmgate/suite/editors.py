@@ -11,8 +11,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.assertpart import ASSERT_SET
+from llmgate.suite.form import SUITE_MAJOR, SuitePart
 from llmgate.suite.policyfile import POLICY_MAJOR, PolicyPart
-from llmgate.suite.spec import SUITE_MAJOR, SuitePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

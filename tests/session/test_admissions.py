@@ -15,7 +15,7 @@ from llmgate.cli import main
 from llmgate.gate.judging import standing_in
 from llmgate.record.admission import Instrument
 from llmgate.record.admissionfile import save_admission
-from llmgate.record.rundir import load_record
+from llmgate.record.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

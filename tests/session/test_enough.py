@@ -9,8 +9,9 @@ from support.lines import Lines
 from support.project import let_stop, write_suite
 from support.records import make_manifest
 
+from llmgate.record.files import cases_digest
 from llmgate.record.judge import JudgeIdentity
-from llmgate.record.rundir import RunDir, cases_digest
+from llmgate.record.rundir import RunDir
 from llmgate.session.enough import make_looking
 from llmgate.session.outcome import note_baseline
 from llmgate.session.plan import plan_paths

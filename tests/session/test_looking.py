@@ -10,8 +10,9 @@ from support.lines import Lines
 from support.records import make_case, make_manifest, make_result, make_suite
 
 from llmgate.errors import RecordError
+from llmgate.record.files import cases_digest
 from llmgate.record.order import case_order, plan_looks
-from llmgate.record.rundir import RunDir, cases_digest
+from llmgate.record.rundir import RunDir
 from llmgate.session.looks import Looking
 
 if TYPE_CHECKING:

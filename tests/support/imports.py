@@ -13,7 +13,8 @@ from llmgate.score.checks import run_check
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.foreign.written import write_imported
-from llmgate.suite.spec import CasePart, load_suite
+from llmgate.suite.form import CasePart
+from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
