@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +14,7 @@ from llmgate.cli.frame import EXIT_CODES, PATH, Command
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from llmgate.gate.decision import Decision
@@ -79,6 +83,39 @@ def decide(
     **options: Any,
 ) -> None:
     """Take a decision without a model."""
+    with one_shot():
+        decision = decision_on(
+            candidate,
+            baseline,
+            tables=(candidate_table, baseline_table),
+            policy=policy,
+            noise=noise,
+            labels=labels,
+            judge_admission=judge_admission,
+            allow_inconclusive=allow_inconclusive,
+            options=options,
+        )
+        if as_json:
+            click.echo(json_of(decision, headline=candidate is None), nl=False)
+        else:
+            show_decision(decision)
+    sys.exit(decision.exit_code)
+
+
+def decision_on(
+    candidate: Path | None,
+    baseline: Path | None,
+    *,
+    tables: tuple[Path | None, Path | None],
+    policy: Path | None,
+    noise: Path | None,
+    labels: tuple[Path, ...],
+    judge_admission: tuple[Path, ...],
+    allow_inconclusive: bool,
+    options: dict[str, Any],
+) -> Decision:
+    """The decision on two tables, or on one or two runs."""
+    candidate_table, baseline_table = tables
     if candidate_table or baseline_table:
         if candidate or not (candidate_table and baseline_table):
             raise UsageError(
@@ -94,27 +131,40 @@ def decide(
         from llmgate.session.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
-        decision = decide_results(candidate_table, baseline_table, question)
-    elif candidate is None:
+        return decide_results(candidate_table, baseline_table, question)
+    if candidate is None:
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
-    else:
-        refuse_table_options(options)
-        from llmgate.session.outcome import decide_folders
+    refuse_table_options(options)
+    from llmgate.session.outcome import decide_folders
 
-        decision = decide_folders(
-            candidate,
-            baseline,
-            policy=policy,
-            allow_inconclusive=allow_inconclusive,
-            labels=labels,
-            noise=noise,
-            admissions=judge_admission,
-        )
-    if as_json:
-        click.echo(json_of(decision, headline=candidate is None), nl=False)
-    else:
-        show_decision(decision)
-    sys.exit(decision.exit_code)
+    return decide_folders(
+        candidate,
+        baseline,
+        policy=policy,
+        allow_inconclusive=allow_inconclusive,
+        labels=labels,
+        noise=noise,
+        admissions=judge_admission,
+    )
+
+
+@contextmanager
+def one_shot() -> Iterator[None]:
+    """For a process that computes one thing and ends: spare it what only long-lived processes gain from.
+
+    Of 230 ms that deciding on a thousand items took, 20 to 40 went into collecting garbage that is not there (the last
+    collection, at the end, included), and into starting and ending threads for linear algebra that nothing uses.
+    """
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
 
 
 def refuse_table_options(options: dict[str, Any]) -> None:
