@@ -11,6 +11,7 @@ from llmgate.gate.judged import JudgeDrift, PreferenceDecision
 from llmgate.gate.looked import LookDecision
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 from llmgate.record.traits import Trait
+from llmgate.value import Value
 
 __all__ = [
     "Decision",
@@ -34,8 +35,8 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Problem(Value):
     """Something that could not be evaluated. Any problem keeps the verdict from PASS."""
 
     where: str
@@ -46,8 +47,8 @@ class Problem:
         return f"{self.where}: {self.what}" + (f". {self.fix}" if self.fix else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Flip(Value):
     """A case whose score changed on a metric. Scores are fractions; `delta` > 0 means better."""
 
     suite: str
@@ -64,8 +65,8 @@ class Flip:
         return -difference if self.direction is Direction.LOWER else difference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricDecision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class MetricDecision(Value):
     """The decision on one metric, with its evidence. All scores, bounds and margins are fractions, not percentages.
 
     Attributes:
@@ -149,8 +150,8 @@ class MetricDecision:
         return self.role is not Role.WATCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceDecision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SliceDecision(Value):
     """A part of the cases, compared on its own. All numbers are fractions; more than 0 is better.
 
     Attributes:
@@ -191,16 +192,16 @@ class SliceDecision:
         return f"{self.suite}::{self.metric}[{self.field}={self.value}]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlakyCase:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FlakyCase(Value):
     """A case whose repeats got different scores."""
 
     case: str
     scores: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepeatDecision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class RepeatDecision(Value):
     """What several answers to the same case say about a metric. Shown; it decides nothing.
 
     Attributes:
@@ -232,8 +233,8 @@ class RepeatDecision:
     named: tuple[FlakyCase, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputDrift:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class OutputDrift(Value):
     """One trait of the answers, beside the champion's.
 
     Attributes:
@@ -273,8 +274,8 @@ class OutputDrift:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaiverUse:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class WaiverUse(Value):
     """What became of a waiver.
 
     Attributes:
@@ -293,8 +294,8 @@ class WaiverUse:
     status: Literal["applied", "unused", "expired", "no date"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Decision(Value):
     """The verdict with its evidence; byte-identical for the same records and policy.
 
     Attributes:

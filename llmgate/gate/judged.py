@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmgate.value import Value
+
 __all__ = ["JudgeDrift", "PreferenceDecision"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeDrift:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JudgeDrift(Value):
     """What became of the anchors in one run.
 
     Attributes:
@@ -33,8 +35,8 @@ class JudgeDrift:
     drifted: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreferenceDecision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PreferenceDecision(Value):
     """Wins, ties and losses on one metric. Rates and bounds are fractions; a half means no preference.
 
     Attributes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmgate.value import Value
+
 __all__ = ["LookBounds", "LookDecision"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookBounds:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LookBounds(Value):
     """What a gating metric's statistic has to reach at each of its looks.
 
     Attributes:
@@ -26,8 +28,8 @@ class LookBounds:
     looks: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookDecision:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class LookDecision(Value):
     """The look at which a suite was decided that could have stopped early.
 
     Attributes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.decision import MetricDecision, SliceDecision, Verdict, WaiverUse
+from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "waive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Findings(Value):
     """What a verdict follows from, and the waivers that were looked at.
 
     Attributes:

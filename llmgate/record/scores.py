@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from llmgate.value import Value
+
 __all__ = ["ItemScore", "Items", "Labels", "ScoreSheet", "ScoreTable"]
 
 NO_LABEL = -1
@@ -107,8 +109,8 @@ def texts(values: Sequence[str]) -> NDArray[np.object_]:
     return column
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemScore:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class ItemScore(Value):
     """The score of one case, or the reason why there is none.
 
     Attributes:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from llmgate.value import Value
+
 __all__ = [
     "DEFAULT_LENGTH_MARGIN",
     "FORMAT_TYPES",
@@ -49,8 +51,8 @@ class Trait(StrEnum):
         return f"drift-{self.value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Traits(Value):
     """One answer's traits. Whether it has the format asked for stands with its checks.
 
     Attributes:
@@ -73,8 +75,8 @@ class Traits:
             raise ValueError(f"an answer of {self.characters} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraitWatch:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class TraitWatch(Value):
     """A trait of a suite's answers that is shown and does not gate; one that gates is a metric."""
 
     suite: str

@@ -18,6 +18,7 @@ from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.proportion import wilson
 from llmgate.stats.student import student
 from llmgate.stats.unseen import widen_for_unseen
+from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -212,8 +213,8 @@ def ppi_difference(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeErrors:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class JudgeErrors(Value):
     """What a judge said about cases on which people said yes or no; a missing verdict counts as an error.
 
     Attributes:

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass, replace
 
 from llmgate.errors import UndefinedError
+from llmgate.value import Value
 
 __all__ = ["Interval", "check_alpha"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Interval(Value):
     """An estimate and its one-sided (1−α) bounds; together they are a two-sided (1−2α) interval.
 
     Attributes:

@@ -13,6 +13,7 @@ from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
 from llmgate.stats.proportion import PairedCounts, tango_z
 from llmgate.stats.unseen import unseen_share
+from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +36,8 @@ _NODES = 1_601
 """Of the trapezoid sum over a standard error; 8 times as many move no chance by 1e-6."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chances:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Chances(Value):
     """Probabilities of the outcomes of one gate, given the truth."""
 
     passed: float

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
+from llmgate.value import Value
 
 __all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z", "wilson"]
 
@@ -15,8 +16,8 @@ _HALVINGS = 60
 """Bisection steps on [−1, 1]: enough to reach neighbouring floats everywhere but next to 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedCounts:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class PairedCounts(Value):
     """Two systems, right or wrong, on the same cases.
 
     Attributes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
+from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +19,8 @@ SCORE: Final = "score"
 OPTIONAL: Final = ("cluster", "human", "error")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Layout(Value):
     """What a person says about the columns of a table. Without a word the names are those of the attributes' defaults.
 
     Attributes:

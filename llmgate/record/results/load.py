@@ -10,6 +10,7 @@ from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.source import Source, read_source
 from llmgate.record.scores import ScoreTable
+from llmgate.value import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +24,8 @@ FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "lm-eval", "mlflow", "p
 """What `--format` takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Results(Value):
     """What a file holds.
 
     Attributes:
