@@ -33,10 +33,7 @@ def suite_schema(types: Mapping[str, Iterable[str]], prefixes: Iterable[str] = (
         A JSON Schema, draft 2020-12.
     """
     schema = SuitePart.model_json_schema(by_alias=True)
-    schema["properties"]["llmgate"] = {
-        "const": SUITE_MAJOR,
-        "description": schema["properties"]["llmgate"]["description"],
-    }
+    _fix_major(schema, "llmgate", SUITE_MAJOR)
     _allow_short_gate(schema)
     _allow_listed_slices(schema)
     _allow_short_drift(schema)
@@ -51,13 +48,15 @@ def policy_schema() -> dict[str, Any]:
         A JSON Schema, draft 2020-12.
     """
     schema = PolicyPart.model_json_schema(by_alias=True)
-    schema["properties"]["llmgate-policy"] = {
-        "const": POLICY_MAJOR,
-        "description": schema["properties"]["llmgate-policy"]["description"],
-    }
+    _fix_major(schema, "llmgate-policy", POLICY_MAJOR)
     _allow_listed_slices(schema)
     _allow_short_drift(schema)
     return _published(schema, f"urn:llmgate:policy:{POLICY_MAJOR}", "llmgate policy")
+
+
+def _fix_major(schema: dict[str, Any], key: str, major: int) -> None:
+    """Other majors have schemas of their own."""
+    schema["properties"][key] = {"const": major, "description": schema["properties"][key]["description"]}
 
 
 def _published(schema: dict[str, Any], identifier: str, title: str) -> dict[str, Any]:

@@ -199,6 +199,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise DatasetError(
             f"cannot be written: {error.strerror}", where=str(path), fix="Check the folder's permissions"
         ) from error
