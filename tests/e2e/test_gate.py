@@ -37,19 +37,22 @@ suite: capitals
 version: 1.0.0
 description: Names the capitals of countries.
 dataset: capitals.jsonl
+case: {asserts: checks}
 prompt:
   - {role: system, content: Answer the question in one short sentence.}
   - {role: user, content: "What is the capital of {{ country }}?"}
 sampling: {temperature: 0, max_tokens: 16, seed: 0}
 assert:
   - {type: icontains, value: "{{ capital }}"}
-  - {type: llm-rubric, value: "The answer names {{ capital }}.", metric: rubric}
 gate:
   accuracy: {margin: 0.15, min: 0.4}
   rubric: {role: watch}
 judge: {max_tokens: 96}
 serving: {concurrency: 4, requests: 24, max_tokens: 16}
 """
+RUBRIC = {"type": "llm-rubric", "value": "The answer names {{ capital }}.", "metric": "rubric"}
+JUDGED = 8
+"""A judge reads long prompts, and a CPU reads them slowly."""
 # Every third layer: what is left of the model does not know a single capital.
 STUMP = tuple(range(0, 30, 3))
 
@@ -57,7 +60,15 @@ STUMP = tuple(range(0, 30, 3))
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    rows = [{"id": name.lower().replace(" ", "-"), "country": name, "capital": city} for name, city in CAPITALS.items()]
+    rows = [
+        {
+            "id": name.lower().replace(" ", "-"),
+            "country": name,
+            "capital": city,
+            "checks": [RUBRIC] if number < JUDGED else [],
+        }
+        for number, (name, city) in enumerate(CAPITALS.items())
+    ]
     data = folder / "capitals.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     write_lock(data, licence="Apache-2.0")
@@ -82,7 +93,7 @@ def champion(project: Path, smollm2_dir: Path) -> Path:
 def run(folder: Path, module: str, *args: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", module] if module == "pytest" else [str(Path(sys.executable).with_name(module))]
     before = set(engines())
-    done = subprocess.run([*program, *args], cwd=folder, capture_output=True, text=True, check=False, timeout=900)
+    done = subprocess.run([*program, *args], cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
     assert set(engines()) <= before, "processes were left behind"
     return done
 
@@ -119,6 +130,9 @@ def test_a_real_model_goes_through_the_gate(champion: Path) -> None:
     assert record.manifest.model.weights_digest
     assert len(record.results) == len(CAPITALS)
     assert all(isinstance(result.answer, Generation) and result.judged for result in record.results.values())
+    judged = [check for result in record.results.values() for check in result.checks if check.type == "llm-rubric"]
+    assert len(judged) == JUDGED
+    assert all(check.judgements for check in judged)
     # Which answers are wrong depends on the processor's arithmetic; that some are, and are shown, does not.
     wrong = [
         key.case for key, result in record.results.items() if any(c.outcome is Outcome.FAIL for c in result.checks)

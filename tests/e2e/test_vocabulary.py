@@ -64,7 +64,6 @@ judge: {max_tokens: 128}
 """
 NOTES = [
     ("paris", "The capital of France is Paris.", "What is the capital of France?", "Paris"),
-    ("rome", "The capital of Italy is Rome.", "What is the capital of Italy?", "Rome"),
     ("whale", "The blue whale is the largest animal.", "Which animal is the largest?", "whale"),
 ]
 JUDGED = {
@@ -133,7 +132,7 @@ def record(tmp_path_factory: pytest.TempPathFactory, smollm2_dir: Path) -> Recor
         "free.yaml",
     ]
     command += ["--model", smollm2_dir, "--judge-model", smollm2_dir, "--server-args", SERVER, "--out", "run"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=900)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
     assert (folder / "run" / "seal.json").exists(), done.stdout + done.stderr
     assert "The model judged its own answers" in (folder / "run" / "report.html").read_text(encoding="utf-8")
     return load_record(folder / "run")
