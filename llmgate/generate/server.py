@@ -20,7 +20,7 @@ from llmgate.generate.server_checks import config_file_flags, find_engine, reser
 from llmgate.generate.server_command import Device, ServerSpec, command
 from llmgate.generate.server_death import Cause, explain, useful_lines
 from llmgate.generate.server_log import ServerPhase, phase_of, silent
-from llmgate.generate.server_machine import has_bfloat16, oom_kills, start_lock
+from llmgate.generate.server_machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
 from llmgate.generate.server_probe import Probe
 from llmgate.generate.server_process import ServerProcess
 from llmgate.record.manifest import ServerIdentity
@@ -336,6 +336,7 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
             model=str(folder) if folder is not None else spec.model,
             config_flags=config_flags,
             widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
+            all_cores=core_count() <= FEW_CORES,
         )
         log_fd, log_path = _open_log(spec)
         try:

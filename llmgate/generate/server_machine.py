@@ -6,8 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["has_bfloat16", "oom_kills", "start_lock"]
+__all__ = ["FEW_CORES", "core_count", "has_bfloat16", "oom_kills", "start_lock"]
 
+FEW_CORES = 2
+"""With so few, the engine is given all of them."""
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 """Names under which Linux lists arithmetic on bfloat16: x86 in `flags`, Arm in `Features`."""
@@ -46,3 +48,8 @@ def has_bfloat16() -> bool:
         return True
     told = [line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))]
     return not told or not BFLOAT16.isdisjoint(told[0])
+
+
+def core_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -15,9 +15,9 @@ from llmgate.generate.server_command import OWNED, Command, Device, ServerSpec, 
 def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> Command:
     inherited = changes.pop("inherited", {"HOME": "/home/me"})
     config_flags = changes.pop("config_flags", frozenset())
-    widen = changes.pop("widen", False)
+    machine = {name: changes.pop(name, False) for name in ("widen", "all_cores")}
     spec = ServerSpec(**{"model": "/m", "served_name": "bot", "python": "py", **changes}, flags=flags)
-    return command(spec, port=8123, device=device, inherited=inherited, config_flags=config_flags, widen=widen)
+    return command(spec, port=8123, device=device, inherited=inherited, config_flags=config_flags, **machine)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,16 @@ def test_a_cpu_without_bfloat16_computes_in_float32() -> None:
     assert "--dtype float32" in " ".join(built(widen=True).engine_flags)
     assert "float32" not in built("--dtype", "bfloat16", widen=True).argv
     assert "--dtype" not in built(widen=True, device=Device.GPU).argv
+
+
+def test_on_few_cores_the_engine_has_all_of_them() -> None:
+    name = "VLLM_CPU_NUM_OF_RESERVED_CPU"
+    assert name not in built().env
+    assert built(all_cores=True).env[name] == "0"
+    assert f"{name}=0" in built(all_cores=True).engine_flags
+    assert built(all_cores=True, inherited={name: "1"}).env[name] == "1"
+    assert name not in built(all_cores=True, env={"VLLM_CPU_OMP_THREADS_BIND": "0-1"}).env
+    assert name not in built(all_cores=True, device=Device.GPU).env
 
 
 def test_flags_in_a_config_file_count_as_given() -> None:
