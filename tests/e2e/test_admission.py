@@ -1,7 +1,7 @@
 """A real model that is no judge, SmolLM2, on a real vLLM: it is refused admission, on our own labels and on real ones.
 
-Judging needs long prompts, and a CPU reads them at about a hundred tokens a second. So a few of our own labels are
-judged each time, and the 160 pairs of PandaLM, which took two cores 40 minutes and more, with LLMGATE_SLOW_TESTS=1.
+Judging needs long prompts, and a CPU reads them slowly. So a few of our own labels are judged each time, and the 160
+pairs of PandaLM, which took two cores 7 minutes, with LLMGATE_SLOW_TESTS=1.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def admit(labels: Path, judge_url: str, out: Path, *more: str, repeats: int) -> 
     return done, load_admission(out)
 
 
-@pytest.mark.skipif(not os.environ.get("LLMGATE_SLOW_TESTS"), reason="takes most of an hour: set LLMGATE_SLOW_TESTS=1")
+@pytest.mark.skipif(not os.environ.get("LLMGATE_SLOW_TESTS"), reason="takes 7 minutes: set LLMGATE_SLOW_TESTS=1")
 def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Path) -> None:
     rows = [
         row
