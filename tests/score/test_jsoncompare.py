@@ -116,4 +116,4 @@ def test_deep_and_large_documents(any_order: bool) -> None:
     assert compare_json(deep, deep, any_order=any_order).score == 1
     assert compare_json(deep, 1, any_order=any_order).score < 0.01
     assert compare_json(large, large[::-1], any_order=any_order).score == float(any_order)
-    assert time.process_time() - began < 8
+    assert time.process_time() - began < 24

@@ -88,5 +88,5 @@ def test_takes_linear_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
     began = time.process_time()
     count = sum(1 for _ in find_json_objects(text))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 15
     assert count in {0, len(text) // len(piece)}

@@ -93,5 +93,5 @@ def test_takes_linear_time(type_: str, piece: str) -> None:
     text = piece * (100_000 // len(piece))
     began = time.process_time()
     found = evaluate_assert({"type": type_}, text)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 10
     assert found.outcome in {"pass", "fail"}

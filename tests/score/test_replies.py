@@ -160,7 +160,7 @@ HOSTILE_REPLIES = [
 def test_no_reply_takes_long_to_read(case: Case, reply: str) -> None:
     started = time.perf_counter()
     assert judge(case.spec, models(*case.replies[:-1], reply)).outcome is Outcome.ERROR
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10
 
 
 ATTACKS = st.one_of(

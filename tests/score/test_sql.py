@@ -152,7 +152,7 @@ def test_what_cannot_be_read_in_time_is_an_error_or_fails(output: str, name: str
     start = time.process_time()
     for type_ in ("is-sql", "contains-sql"):
         assert check(output, {"databaseType": name, "allowedTables": []}, type_=type_).outcome in {"error", "fail"}
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 30
 
 
 def test_what_is_too_long_is_an_error_also_negated() -> None:
