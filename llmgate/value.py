@@ -1,7 +1,8 @@
 """What frozen values have in common: equality, a hash, and words.
 
-`dataclass` writes and compiles these three anew for each class, which is more than half of what a class costs: 0.6 of
-1.1 ms here. Deciding on two files of scores loads some fifty, and would spend more time on that than on deciding.
+`dataclass` writes and compiles these three anew for each class, which is a third of what a class costs: 0.2 of 0.7 ms
+with five fields, 0.7 of 2.2 ms with forty. Deciding on two files of scores loads some fifty, and would spend more time
+on that than on deciding.
 A class on that path is a `dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)` of `Value`.
 """
 
@@ -27,7 +28,8 @@ class Value:
         return hash(_content(self))
 
     def __repr__(self) -> str:
-        words = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)  # type: ignore[arg-type]
+        value: Any = self
+        words = (f"{one.name}={getattr(value, one.name)!r}" for one in fields(value) if one.repr)
         return f"{self.__class__.__qualname__}({', '.join(words)})"
 
 

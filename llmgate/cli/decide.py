@@ -83,39 +83,7 @@ def decide(
     **options: Any,
 ) -> None:
     """Take a decision without a model."""
-    with one_shot():
-        decision = decision_on(
-            candidate,
-            baseline,
-            tables=(candidate_table, baseline_table),
-            policy=policy,
-            noise=noise,
-            labels=labels,
-            judge_admission=judge_admission,
-            allow_inconclusive=allow_inconclusive,
-            options=options,
-        )
-        if as_json:
-            click.echo(json_of(decision, headline=candidate is None), nl=False)
-        else:
-            show_decision(decision)
-    sys.exit(decision.exit_code)
-
-
-def decision_on(
-    candidate: Path | None,
-    baseline: Path | None,
-    *,
-    tables: tuple[Path | None, Path | None],
-    policy: Path | None,
-    noise: Path | None,
-    labels: tuple[Path, ...],
-    judge_admission: tuple[Path, ...],
-    allow_inconclusive: bool,
-    options: dict[str, Any],
-) -> Decision:
-    """The decision on two tables, or on one or two runs."""
-    candidate_table, baseline_table = tables
+    click.get_current_context().with_resource(one_shot())
     if candidate_table or baseline_table:
         if candidate or not (candidate_table and baseline_table):
             raise UsageError(
@@ -131,21 +99,27 @@ def decision_on(
         from llmgate.session.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
-        return decide_results(candidate_table, baseline_table, question)
-    if candidate is None:
+        decision = decide_results(candidate_table, baseline_table, question)
+    elif candidate is None:
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
-    refuse_table_options(options)
-    from llmgate.session.outcome import decide_folders
+    else:
+        refuse_table_options(options)
+        from llmgate.session.outcome import decide_folders
 
-    return decide_folders(
-        candidate,
-        baseline,
-        policy=policy,
-        allow_inconclusive=allow_inconclusive,
-        labels=labels,
-        noise=noise,
-        admissions=judge_admission,
-    )
+        decision = decide_folders(
+            candidate,
+            baseline,
+            policy=policy,
+            allow_inconclusive=allow_inconclusive,
+            labels=labels,
+            noise=noise,
+            admissions=judge_admission,
+        )
+    if as_json:
+        click.echo(json_of(decision, headline=candidate is None), nl=False)
+    else:
+        show_decision(decision)
+    sys.exit(decision.exit_code)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
-__all__ = ["decide_records", "decide_run"]
+__all__ = ["decide_records"]
 
 
 def decide_records(
@@ -73,41 +73,30 @@ def decide_records(
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    left_out = () if champion is None else _suites_not_run(candidate, champion)
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions),
+        problems=(*evidence.problems, *contradictions, *left_out),
         repeats=repeat_scores(candidate, policy),
     )
-    preferences = preferences_of(candidate, policy)
-    if champion is None:
-        return replace(decide_run(evidence, None, policy, today=today, looks=looks), preferences=preferences)
-    evidence = replace(evidence, problems=(*evidence.problems, *_suites_not_run(candidate, champion)))
-    repeats = repeat_scores(champion, policy)
-    known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-    theirs = replace(others[0], repeats=repeats, noise=known)
-    return replace(decide_run(evidence, theirs, policy, today=today, looks=looks), preferences=preferences)
+    theirs = None
+    if champion is not None:
+        repeats = repeat_scores(champion, policy)
+        known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+        theirs = replace(others[0], repeats=repeats, noise=known)
+    decision = _decide(evidence, theirs, policy, today=today, looks=looks)
+    return replace(decision, preferences=preferences_of(candidate, policy))
 
 
-def decide_run(
+def _decide(
     candidate: Evidence,
     champion: Evidence | None,
     policy: Policy,
     *,
-    today: date | None = None,
+    today: date | None,
     looks: Mapping[str, SuiteLook],
 ) -> Decision:
-    """As `decide`, where suites could stop early and cases were answered several times.
-
-    Args:
-        candidate: As for `decide`.
-        champion: As for `decide`.
-        policy: As for `decide`.
-        today: As for `decide`.
-        looks: By suite, at which look those are decided that could stop early.
-
-    Raises:
-        NotComparableError: If the two sides put the same case into different clusters.
-    """
+    """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
     measured, seen = confirm(
         [

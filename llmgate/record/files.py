@@ -12,12 +12,12 @@ seal.json           digests of all of these; written last
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
+from llmgate.record.atomic import replace_file
 from llmgate.record.journal import NO_SECRETS, Redactor, first_problem, lines_of
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
@@ -70,20 +70,14 @@ T = TypeVar("T")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a reader sees the old content or the new one.
+    """Write a whole file or nothing: see `replace_file`.
 
     Raises:
         RecordError: If it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
         raise RecordError(
             f"cannot be written ({error.strerror})", where=str(path), fix="Free some space, or choose another --out"
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
+from llmgate.record.atomic import replace_file
 from llmgate.suite.formats import Format
 from llmgate.suite.source import Source, as_source, read_bytes
 
@@ -191,17 +191,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         DatasetError: If it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        replace_file(path, data)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise DatasetError(
             f"cannot be written: {error.strerror}", where=str(path), fix="Check the folder's permissions"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
