@@ -111,7 +111,7 @@ def dataset_diff(
     whether or not they differ.
     """
     from llmgate.session.datasets import compare, compare_with_git, compare_with_lock, find_dataset
-    from llmgate.suite.rowdiff import diff_lines
+    from llmgate.suite.data.diff import diff_lines
 
     if second and against:
         raise UsageError("a dataset is compared with one other", fix="Give SECOND or --against")
@@ -150,7 +150,7 @@ def dataset_stats_command(
 ) -> None:
     """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
     from llmgate.session.datasets import describe, find_dataset
-    from llmgate.suite.datasetstats import stats_lines
+    from llmgate.suite.data.describe import stats_lines
 
     named = find_dataset(dataset, beside=beside, id_column=id_column)
     described = describe(named, slices=slices, cluster=cluster, texts=texts, near=near)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import did_you_mean
 from llmgate.score.rule import broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +37,7 @@ def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str
         raise broken(spec, "`kinds` must be a list that is not empty", f"Known kinds: {', '.join(sorted(known))}")
     for kind in kinds:
         if not isinstance(kind, str) or kind not in known:
-            raise broken(spec, f"unknown kind {jsvalues.json_text(kind)[:60]}", did_you_mean(str(kind), known))
+            raise broken(spec, f"unknown kind {javascript.json_text(kind)[:60]}", did_you_mean(str(kind), known))
     return frozenset(map(str, kinds))
 
 
@@ -48,9 +48,9 @@ def read_allowed(spec: AssertSpec) -> frozenset[str]:
         SuiteError: If it is not a list of texts.
     """
     allowed = spec.config.get("allow", [])
-    if not isinstance(allowed, list) or not all(isinstance(one, str) and jsvalues.trim(one) for one in allowed):
+    if not isinstance(allowed, list) or not all(isinstance(one, str) and javascript.trim(one) for one in allowed):
         raise broken(spec, "`allow` must be a list of texts, none of them empty")
-    return frozenset(jsvalues.trim(str(one)) for one in allowed)
+    return frozenset(javascript.trim(str(one)) for one in allowed)
 
 
 def masked(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.leaves import searchable_text
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ def _canary(spec: AssertSpec) -> Evaluate:
 
 
 def _planted(spec: AssertSpec, value: object) -> str:
-    canary = jsvalues.trim(value) if isinstance(value, str) else ""
+    canary = javascript.trim(value) if isinstance(value, str) else ""
     if len(_squeezed(canary)) < _SHORTEST:
         what = f"a canary needs {_SHORTEST} letters or digits at least: shorter ones occur by chance"
         raise broken(spec, what, "Plant a random text")

@@ -11,7 +11,7 @@ from llmgate.record.schema import Outcome
 from llmgate.score.check import Finding
 from llmgate.score.checks import error_result, finding_result, run_check, run_consult
 from llmgate.score.sets import Member, combine
-from llmgate.suite.assertpart import ASSERT_SET
+from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

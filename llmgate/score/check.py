@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from llmgate.score.models import Consult
-from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.template import javascript
 
 __all__ = ["CheckContext", "CheckKind", "ConsultKind", "Evaluate", "Finding", "Kind", "Need", "Prepare"]
 
@@ -49,7 +49,7 @@ class CheckContext:
     @property
     def text(self) -> str:
         """The output as text: structured data becomes compact JSON."""
-        return self.output if isinstance(self.output, str) else jsvalues.json_text(self.output)
+        return self.output if isinstance(self.output, str) else javascript.json_text(self.output)
 
 
 @dataclass(frozen=True, slots=True)

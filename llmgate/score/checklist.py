@@ -11,7 +11,7 @@ from llmgate.score.limits import least
 from llmgate.score.question import Question, object_schema
 from llmgate.score.reply import the_object
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.score.models import Consult, JudgeReply, Models
@@ -49,13 +49,15 @@ def _checklist(spec: AssertSpec) -> Consult:
 
 def _points(spec: AssertSpec, value: object) -> list[str]:
     if not isinstance(value, list):
-        raise broken(spec, f"a checklist is a list of texts, not {jsvalues.json_text(value)[:80]}", "Write a YAML list")
+        raise broken(
+            spec, f"a checklist is a list of texts, not {javascript.json_text(value)[:80]}", "Write a YAML list"
+        )
     if not 1 <= len(value) <= MOST_ITEMS:
         raise broken(spec, f"a checklist has 1 to {MOST_ITEMS} points, this one has {len(value)}")
     for point in value:
         if not isinstance(point, str):
-            raise broken(spec, f"a point must be a text, not {jsvalues.json_text(point)[:80]}")
-        if not jsvalues.trim(point):
+            raise broken(spec, f"a point must be a text, not {javascript.json_text(point)[:80]}")
+        if not javascript.trim(point):
             raise broken(spec, "a point is empty, so there is nothing to check")
     return value
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import CannotRunError
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,7 @@ def _choice(spec: AssertSpec) -> Evaluate:
 
 def _letter(spec: AssertSpec, value: object, letters: str) -> str:
     """A letter as written, or the letter of an index that counts from 0."""
-    if jsvalues.is_number(value) and 0 <= value < len(letters) and value == int(value):
+    if javascript.is_number(value) and 0 <= value < len(letters) and value == int(value):
         return letters[int(value)]
     text = value.strip().strip("()").upper() if isinstance(value, str) else ""
     if len(text) == 1 and text in letters:
@@ -83,7 +83,7 @@ def _letter(spec: AssertSpec, value: object, letters: str) -> str:
         return letters[int(text)]
     raise broken(
         spec,
-        f"the value must be one of the letters {letters}, or an index from 0, not {jsvalues.json_text(value)[:60]}",
+        f"the value must be one of the letters {letters}, or an index from 0, not {javascript.json_text(value)[:60]}",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError
 from llmgate.score.question import MATERIAL, Question, object_schema
 from llmgate.score.reply import agreed_object, as_flag, as_items, as_text, as_texts
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,5 +115,5 @@ async def find_support(models: Models, statements: Sequence[str], context: str) 
         if len(verdicts) != len(statements):
             raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {len(statements)} statements")
 
-    parts = {"context": context, "statements": jsvalues.json_text(list(statements))}
+    parts = {"context": context, "statements": javascript.json_text(list(statements))}
     return await SUPPORT.ask(models, case=parts, fits=fits)

@@ -9,7 +9,7 @@ from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.criterion import text_rule
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import objects_with, read_reason
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,12 +44,12 @@ def read_letter(reply: JudgeReply) -> tuple[str, str]:
     if verdicts:
         letters, reason = [verdict[_KEY] for verdict in verdicts], read_reason(verdicts[0])
     else:
-        words = jsvalues.words(reply.text)
+        words = javascript.words(reply.text)
         letters, reason = [word for word in words if word in _LETTERS], reply.text
         if not letters or words[-1] != letters[-1]:
             raise JudgeError(f"the last word of the judge's reply is not Y or N: {reply.text[-100:]!r}")
     if letters[0] not in _LETTERS:
-        raise JudgeError(f"the judge's verdict is {jsvalues.json_text(letters[0])[:60]}, not Y or N")
+        raise JudgeError(f"the judge's verdict is {javascript.json_text(letters[0])[:60]}, not Y or N")
     if any(letter != letters[0] for letter in letters):
         raise JudgeError("the judge's reply holds letters that disagree")
     return str(letters[0]), reason

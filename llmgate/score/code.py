@@ -15,7 +15,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.codefence import code_blocks
 from llmgate.score.rule import Rule, broken
 from llmgate.score.sandbox import Ended, Isolation, Limits, run_python
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def _code_executes(spec: AssertSpec) -> Evaluate:
 
 def find_code(text: str, language: str) -> str | None:
     """The first fenced block of a language, or else the first one that names no language; None if there is neither."""
-    blocks = [(block.info.split(), block.code) for block in code_blocks(text) if jsvalues.trim(block.code)]
+    blocks = [(block.info.split(), block.code) for block in code_blocks(text) if javascript.trim(block.code)]
     named = (code for info, code in blocks if info and info[0].casefold() in _LANGUAGES[language])
     return next(named, next((code for info, code in blocks if not info), None))
 
@@ -97,7 +97,7 @@ def _finding(ended: Ended, settings: _Settings, *, tested: bool) -> Finding:
 
 
 def _tests(spec: AssertSpec, value: object) -> str:
-    if not isinstance(value, str) or not jsvalues.trim(value):
+    if not isinstance(value, str) or not javascript.trim(value):
         raise broken(spec, "the value must be test code", "Leave it out if the code only has to run")
     return value
 
@@ -110,10 +110,10 @@ def _settings(spec: AssertSpec) -> _Settings:
     if not isinstance(network, str) or network not in _NETWORK:
         raise broken(spec, f"unknown network {str(network)[:60]!r}", did_you_mean(str(network), _NETWORK))
     timeout = spec.config.get("timeout", Limits().wall_s)
-    if not jsvalues.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
+    if not javascript.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
         raise broken(spec, f"the timeout must be a number of seconds up to {_LONGEST_TIMEOUT_S}")
     memory = spec.config.get("memory_mb", Limits().memory_bytes // 2**20)
-    if not jsvalues.is_number(memory) or not _LEAST_MEMORY_MB <= memory <= _MOST_MEMORY_MB:
+    if not javascript.is_number(memory) or not _LEAST_MEMORY_MB <= memory <= _MOST_MEMORY_MB:
         raise broken(spec, f"memory_mb must be a number from {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}")
     limits = Limits(wall_s=float(timeout), memory_bytes=int(memory) * 2**20)
     return _Settings(language, limits, _NETWORK[network])

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmgate.suite.jsvalues import WHITESPACE
+from llmgate.suite.template.javascript import WHITESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

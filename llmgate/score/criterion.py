@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
-from llmgate.suite.template import Template
+from llmgate.suite.template import javascript
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
@@ -29,8 +29,8 @@ def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
 
     def build(value: object) -> str:
         if not isinstance(value, str):
-            raise broken(spec, f"the {what} must be a text, not {jsvalues.json_text(value)[:80]}")
-        if not jsvalues.trim(value):
+            raise broken(spec, f"the {what} must be a text, not {javascript.json_text(value)[:80]}")
+        if not javascript.trim(value):
             raise broken(spec, f"the {what} is empty, so there is nothing to judge")
         return value
 
@@ -55,8 +55,8 @@ class Setting:
         if name not in spec.config:
             return None
         value = spec.config[name]
-        if not isinstance(value, str) or not jsvalues.trim(value):
-            raise broken(spec, f"{name!r} must be a text, not {jsvalues.json_text(value)[:80]}")
+        if not isinstance(value, str) or not javascript.trim(value):
+            raise broken(spec, f"{name!r} must be a text, not {javascript.json_text(value)[:80]}")
         return cls(spec, name, Template.compile(value, where=spec.where or None))
 
     def on(self, context: CheckContext) -> str:
@@ -66,6 +66,6 @@ class Setting:
             SuiteError: If it renders to nothing.
         """
         text = self.template.render(context.variables)
-        if not jsvalues.trim(text):
+        if not javascript.trim(text):
             raise broken(self.spec, f"{self.name!r} is empty for this case")
         return text

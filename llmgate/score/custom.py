@@ -24,7 +24,7 @@ from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, 
 from llmgate.score.models import Consult, JudgeRequest, Models, ask_judge
 from llmgate.score.panel import PANEL_SETTINGS
 from llmgate.score.rule import RuleValue, broken
-from llmgate.suite.assertpart import ASSERT_SET
+from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec

@@ -11,7 +11,7 @@ from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.limits import most
 from llmgate.score.rule import Rule
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,10 +25,10 @@ DEFAULT_MOST_EDITS = 5
 
 def _levenshtein(spec: AssertSpec) -> Evaluate:
     limit = most(spec, DEFAULT_MOST_EDITS)
-    rule = Rule.compile(spec, lambda value: jsvalues.utf16_units(references.text(spec, value)))
+    rule = Rule.compile(spec, lambda value: javascript.utf16_units(references.text(spec, value)))
 
     def evaluate(context: CheckContext) -> Finding:
-        expected, text = rule.on(context), jsvalues.utf16_units(context.text)
+        expected, text = rule.on(context), javascript.utf16_units(context.text)
         if limit < 0:
             return Finding.of(False, f"no text is within {limit:g} edits")
         # Beyond the limit the distance does not matter, and a limit makes long texts cheap.

@@ -19,8 +19,8 @@ from llmgate.score.given import given_asserts, given_context, given_judges, give
 from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
 from llmgate.score.sets import Member, combine
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.assertpart import ASSERT_SET, read_assert
 from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.form.asserts import ASSERT_SET, read_assert
 
 __all__ = ["Evaluation", "Judge", "Vector", "evaluate_assert", "evaluate_asserts"]
 

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def expected_score(tokens: Sequence[Token], score: float) -> float:
         return score
     text = "".join(token.text for token in tokens)
     values = list(_VALUE.finditer(text))
-    if not values or jsvalues.text_to_number(values[-1]["number"]) != score:
+    if not values or javascript.text_to_number(values[-1]["number"]) != score:
         raise JudgeError(f"the tokens of the judge's reply do not hold its score {score:g}")
     if values[-1]["number"] not in _WHOLE:
         return score

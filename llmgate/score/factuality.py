@@ -14,7 +14,7 @@ from llmgate.score.check import CheckContext, ConsultKind, Finding, Need
 from llmgate.score.criterion import text_rule
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import objects_with, read_reason
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.score.models import Consult, JudgeReply, Models
@@ -79,8 +79,8 @@ def _worth(spec: AssertSpec, options: Mapping[str, object]) -> Mapping[str, floa
 
 
 def _number(value: object, name: str, where: str | None) -> float:
-    if not jsvalues.is_number(value) or not 0 <= value <= 1:
-        shown = jsvalues.json_text(value)[:60]
+    if not javascript.is_number(value) or not 0 <= value <= 1:
+        shown = javascript.json_text(value)[:60]
         raise SuiteError(f"the score of the category {name!r} is {shown}, not a number from 0 to 1", where=where)
     return float(value)
 
@@ -108,9 +108,9 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
 
 
 def _category(value: object) -> str:
-    letter = jsvalues.trim(value).upper() if isinstance(value, str) else ""
+    letter = javascript.trim(value).upper() if isinstance(value, str) else ""
     if letter not in _NAMES:
-        raise JudgeError(f"the judge's category is {jsvalues.json_text(value)[:60]}, not one letter from A to E")
+        raise JudgeError(f"the judge's category is {javascript.json_text(value)[:60]}, not one letter from A to E")
     return letter
 
 

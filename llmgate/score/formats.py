@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
 from llmgate.score.jspattern import Pattern
-from llmgate.suite.jsvalues import is_number
+from llmgate.suite.template.javascript import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prep
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import broken
 from llmgate.score.schema import JsonSchema
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -87,7 +87,7 @@ def _problem(call: object, offered: Offered) -> str | None:
 def _offered(listed: object, what: str) -> Offered:
     if listed is None:
         raise SuiteError(f"there is no list of {what} to check calls against", fix=f"Give the request its `{what}`")
-    return _compiled(jsvalues.json_text(listed), what)
+    return _compiled(javascript.json_text(listed), what)
 
 
 @lru_cache(maxsize=64)

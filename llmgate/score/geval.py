@@ -17,7 +17,7 @@ from llmgate.score.limits import least
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import read_reason, the_object
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +57,8 @@ def _criteria(spec: AssertSpec, value: object) -> list[str]:
     criteria = []
     for criterion in value if isinstance(value, list) else [value]:
         if not isinstance(criterion, str):
-            raise broken(spec, f"a criterion must be a text, not {jsvalues.json_text(criterion)[:80]}")
-        if not jsvalues.trim(criterion):
+            raise broken(spec, f"a criterion must be a text, not {javascript.json_text(criterion)[:80]}")
+        if not javascript.trim(criterion):
             raise broken(spec, "a criterion is empty, so there is nothing to judge", "Say what a good answer does")
         criteria.append(criterion)
     if not criteria:
@@ -88,7 +88,7 @@ def _are_steps(steps: object) -> TypeIs[list[str]]:
     return (
         isinstance(steps, list)
         and 1 <= len(steps) <= MOST_STEPS
-        and all(isinstance(step, str) and jsvalues.trim(step) for step in steps)
+        and all(isinstance(step, str) and javascript.trim(step) for step in steps)
     )
 
 
@@ -124,13 +124,13 @@ def read_score(reply: JudgeReply) -> tuple[float, str]:
     """
     verdict = the_object(reply, "score")
     written, reason = verdict.get("score"), verdict.get("reason")
-    if not isinstance(reason, str) or not jsvalues.trim(reason):
+    if not isinstance(reason, str) or not javascript.trim(reason):
         raise JudgeError("the judge gave no reason for its score")
-    if not (jsvalues.is_number(written) or (isinstance(written, str) and jsvalues.trim(written))):
-        raise JudgeError(f"the judge's score is {jsvalues.json_text(written)[:60]}, which is no number")
-    score = jsvalues.to_number(written)
+    if not (javascript.is_number(written) or (isinstance(written, str) and javascript.trim(written))):
+        raise JudgeError(f"the judge's score is {javascript.json_text(written)[:60]}, which is no number")
+    score = javascript.to_number(written)
     if not 0 <= score <= BEST:
-        raise JudgeError(f"the judge's score {jsvalues.json_text(written)[:60]} is not between 0 and {BEST}")
+        raise JudgeError(f"the judge's score {javascript.json_text(written)[:60]} is not between 0 and {BEST}")
     return expected_score(reply.tokens, score) / BEST, read_reason(verdict)
 
 

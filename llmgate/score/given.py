@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import UsageError
 from llmgate.score.check import CheckContext
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ def _prompt(prompt: object) -> str:
     if not isinstance(prompt, list | tuple | Mapping):
         raise UsageError(f"the prompt is {_kind(prompt)}, not text", fix="Give what the model was asked")
     _refuse_other_data(prompt)
-    return jsvalues.json_text(prompt)
+    return javascript.json_text(prompt)
 
 
 def _refuse_other_data(value: object) -> None:
@@ -114,7 +114,7 @@ def given_retries(retries: object) -> int:
         UsageError: If it is no whole number from 0 to `MOST_RETRIES`.
     """
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
-        shown = jsvalues.text(retries)[:60]
+        shown = javascript.text(retries)[:60]
         raise UsageError(f"judge_retries must be a whole number from 0 to {MOST_RETRIES}, not {shown}")
     return retries
 
@@ -128,10 +128,10 @@ def given_mean(threshold: object) -> float | None:
     if threshold is None:
         return None
     number = float("nan")
-    if jsvalues.is_number(threshold) or (isinstance(threshold, str) and jsvalues.trim(threshold)):
-        number = jsvalues.to_number(threshold)
+    if javascript.is_number(threshold) or (isinstance(threshold, str) and javascript.trim(threshold)):
+        number = javascript.to_number(threshold)
     if not abs(number) < float("inf"):
-        raise UsageError(f"the threshold must be a number, not {jsvalues.text(threshold)[:60]!r}")
+        raise UsageError(f"the threshold must be a number, not {javascript.text(threshold)[:60]!r}")
     return number
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llmgate.suite.jsvalues import WHITESPACE
+from llmgate.suite.template.javascript import WHITESPACE
 
 __all__ = ["count_html_signs"]
 

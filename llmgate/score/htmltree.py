@@ -19,7 +19,7 @@ from html5lib.html5parser import getPhases
 from html5lib.treebuilders.base import ActiveFormattingElements, TreeBuilder
 
 from llmgate.errors import CannotRunError
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 # ruff: noqa: N802, N803, N815 - html5lib's names
 __all__ = ["TIME_LIMIT_S", "html_problem"]
@@ -63,7 +63,7 @@ def html_problem(text: str) -> str | None:
     Raises:
         CannotRunError: If reading it takes too long.
     """
-    text = jsvalues.trim(text)
+    text = javascript.trim(text)
     if not text:
         return "the output is empty"
     if text[:5].lower() == "<?xml":
@@ -154,7 +154,7 @@ class _Node:
         self.has_text = False
 
     def insertText(self, data: str, _: _Node | None = None) -> None:
-        if self.nameTuple == _BODY and jsvalues.trim(data):
+        if self.nameTuple == _BODY and javascript.trim(data):
             raise _Decided("there is text outside of all elements")
         self.has_text = True
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError
 from llmgate.score.codefence import read_lines
 from llmgate.score.jsontext import parse_json
-from llmgate.suite.jsvalues import WHITESPACE
+from llmgate.suite.template.javascript import WHITESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any, Final
 
 from llmgate.score.jsonpath import MISSING
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 __all__ = ["Difference", "compare_json"]
 
@@ -101,7 +101,7 @@ def _kind(value: object) -> str:
 def _same_leaf(one: object, other: object, tolerance: float) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    if jsvalues.is_number(one) and jsvalues.is_number(other):
+    if javascript.is_number(one) and javascript.is_number(other):
         return one == other or _distance(one, other) <= tolerance
     return one == other and one is not MISSING
 
@@ -109,7 +109,7 @@ def _same_leaf(one: object, other: object, tolerance: float) -> bool:
 def _distance(one: float, other: float) -> float:
     if isinstance(one, int) and isinstance(other, int):
         return abs(one - other)
-    distance = abs(jsvalues.to_number(one) - jsvalues.to_number(other))
+    distance = abs(javascript.to_number(one) - javascript.to_number(other))
     return math.inf if math.isnan(distance) else distance
 
 
@@ -152,7 +152,7 @@ class _Pairing:
     def _number(self, value: object) -> int:
         if isinstance(value, Mapping | list):
             return self._of[id(value)]
-        kind = "number" if jsvalues.is_number(value) else type(value).__name__
+        kind = "number" if javascript.is_number(value) else type(value).__name__
         return self._numbers.setdefault((kind, "", value), len(self._numbers))
 
     def pair(self, left: Sequence[object], right: Sequence[object]) -> list[tuple[object, object]]:
@@ -195,7 +195,7 @@ class _Pairing:
 
 
 def _by_size(items: list[object]) -> list[tuple[float, int]]:
-    return sorted((item, index) for index, item in enumerate(items) if jsvalues.is_number(item))
+    return sorted((item, index) for index, item in enumerate(items) if javascript.is_number(item))
 
 
 def _less(items: list[object], at: Iterable[int]) -> list[object]:

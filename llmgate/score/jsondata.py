@@ -10,7 +10,7 @@ from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.check import Finding
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -91,7 +91,7 @@ def same_json(left: object, right: object) -> bool:
         else:
             same = (
                 not isinstance(one, Mapping | list)
-                and jsvalues.is_number(one) == jsvalues.is_number(other)
+                and javascript.is_number(one) == javascript.is_number(other)
                 and (one == other)
             )
         if not same:

@@ -27,7 +27,7 @@ from llmgate.score.jsonpath import JsonPath
 from llmgate.score.jsontext import parse_json
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken, refuse_hidden_templates
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ class _Settings:
         if order not in _ORDERS:
             raise broken(spec, f"unknown list-order {str(order)[:80]!r}", did_you_mean(str(order), _ORDERS))
         tolerance = spec.config.get("numeric-tolerance", 0)
-        if not jsvalues.is_number(tolerance) or not 0 <= tolerance < math.inf:
+        if not javascript.is_number(tolerance) or not 0 <= tolerance < math.inf:
             raise broken(spec, "numeric-tolerance must be a number, 0 or more")
         written = spec.config.get("ignore", [])
         try:

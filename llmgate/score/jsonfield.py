@@ -22,8 +22,8 @@ from llmgate.score.jsonpath import MISSING, JsonPath
 from llmgate.score.jspattern import Pattern
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
-from llmgate.suite.template import Template
+from llmgate.suite.template import javascript
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
@@ -37,9 +37,9 @@ _Build = Callable[["AssertSpec", object], _Test]
 _TYPES: Final[Mapping[str, _Test]] = {
     "array": lambda value: isinstance(value, list),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: jsvalues.is_number(value) and math.isfinite(value) and value == math.floor(value),
+    "integer": lambda value: javascript.is_number(value) and math.isfinite(value) and value == math.floor(value),
     "null": lambda value: value is None,
-    "number": lambda value: jsvalues.is_number(value) and math.isfinite(value),
+    "number": lambda value: javascript.is_number(value) and math.isfinite(value),
     "object": lambda value: isinstance(value, Mapping),
     "string": lambda value: isinstance(value, str),
 }
@@ -53,7 +53,7 @@ def _equals(spec: AssertSpec, wanted: object) -> _Test:
 def _equals_text(_: AssertSpec, wanted: object) -> _Test:
     """For a rendered template, whose kind is lost."""
     return lambda value: (
-        not isinstance(value, Mapping | list) and value is not MISSING and jsvalues.text(value) == wanted
+        not isinstance(value, Mapping | list) and value is not MISSING and javascript.text(value) == wanted
     )
 
 
@@ -82,23 +82,23 @@ def _regex(spec: AssertSpec, wanted: object) -> _Test:
 
 def _bound(spec: AssertSpec, wanted: object) -> float:
     number = math.nan
-    if jsvalues.is_number(wanted):
+    if javascript.is_number(wanted):
         number = wanted
-    elif isinstance(wanted, str) and jsvalues.trim(wanted):
-        number = jsvalues.to_number(wanted)
+    elif isinstance(wanted, str) and javascript.trim(wanted):
+        number = javascript.to_number(wanted)
     if not math.isfinite(number):
-        raise broken(spec, f"min and max must be numbers, not {jsvalues.text(wanted)[:80]!r}")
+        raise broken(spec, f"min and max must be numbers, not {javascript.text(wanted)[:80]!r}")
     return number
 
 
 def _min(spec: AssertSpec, wanted: object) -> _Test:
     least = _bound(spec, wanted)
-    return lambda value: jsvalues.is_number(value) and value >= least
+    return lambda value: javascript.is_number(value) and value >= least
 
 
 def _max(spec: AssertSpec, wanted: object) -> _Test:
     most = _bound(spec, wanted)
-    return lambda value: jsvalues.is_number(value) and value <= most
+    return lambda value: javascript.is_number(value) and value <= most
 
 
 def _exists(spec: AssertSpec, wanted: object) -> _Test:

@@ -15,7 +15,7 @@ import regex
 
 from llmgate.errors import CannotRunError, SuiteError
 from llmgate.score.jssyntax import expanded_size, translate
-from llmgate.suite.jsvalues import utf16_units
+from llmgate.suite.template.javascript import utf16_units
 
 __all__ = ["MAX_PATTERN_CHARS", "TIME_LIMIT_S", "Pattern"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llmgate.suite.jsvalues import WHITESPACE
+from llmgate.suite.template.javascript import WHITESPACE
 
 __all__ = ["expanded_size", "translate"]
 

@@ -12,7 +12,7 @@ from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_m
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.limits import choice, least
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -76,7 +76,7 @@ def _codes(spec: AssertSpec, value: object, known: frozenset[str]) -> frozenset[
 
 def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
     if not isinstance(name, str) or not name.strip():
-        raise broken(spec, f"a language is written `de` or `German`, not {jsvalues.json_text(name)[:60]}")
+        raise broken(spec, f"a language is written `de` or `German`, not {javascript.json_text(name)[:60]}")
     text = name.strip()
     if text.lower() in known:
         return text.lower()
@@ -133,8 +133,8 @@ def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
     for key, bound in value.items():
         if key not in BOUNDS:
             raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
-        if not jsvalues.is_number(bound) or not abs(bound) < float("inf"):
-            raise broken(spec, f"{key} must be a number, not {jsvalues.json_text(bound)[:60]}")
+        if not javascript.is_number(bound) or not abs(bound) < float("inf"):
+            raise broken(spec, f"{key} must be a number, not {javascript.json_text(bound)[:60]}")
     least, most = float(value.get("min", float("-inf"))), float(value.get("max", float("inf")))
     if least > most:
         raise broken(spec, f"min {least:g} is above max {most:g}")

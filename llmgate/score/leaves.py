@@ -7,7 +7,7 @@ from typing import Final
 
 from llmgate.errors import CannotRunError
 from llmgate.score.jsontext import parse_json
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 __all__ = ["searchable_text"]
 
@@ -36,7 +36,7 @@ def searchable_text(output: object) -> str:
             texts.append(value)
             stack.extend(_decoded(value))
         else:
-            texts.append(jsvalues.text(value))
+            texts.append(javascript.text(value))
         size += len(texts[-1]) if texts else 0
         if size > _MOST_CHARS:
             raise CannotRunError(f"the output has more than {_MOST_CHARS} characters, too many to search")

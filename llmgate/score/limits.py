@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.check import Finding
 from llmgate.score.rule import broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -93,8 +93,8 @@ def number(spec: AssertSpec, key: str, default: float, *, low: float, high: floa
         SuiteError: If it is none.
     """
     value = spec.config.get(key, default)
-    if not jsvalues.is_number(value) or not math.isfinite(jsvalues.to_number(value)) or not low <= value <= high:
-        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {jsvalues.json_text(value)[:80]}")
+    if not javascript.is_number(value) or not math.isfinite(javascript.to_number(value)) or not low <= value <= high:
+        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {javascript.json_text(value)[:80]}")
     return value
 
 
@@ -105,8 +105,8 @@ def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> i
         SuiteError: If it is none.
     """
     value = spec.config.get(key, default)
-    if not jsvalues.is_number(value) or not low <= value <= high or value != int(value):
-        shown = jsvalues.json_text(value)[:80]
+    if not javascript.is_number(value) or not low <= value <= high or value != int(value):
+        shown = javascript.json_text(value)[:80]
         raise broken(spec, f"{key} must be a whole number from {low} to {high}, not {shown}")
     return int(value)
 
@@ -119,7 +119,7 @@ def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:
     """
     value = spec.config.get(key, default)
     if not isinstance(value, bool):
-        raise broken(spec, f"{key} must be true or false, not {jsvalues.json_text(value)[:80]}")
+        raise broken(spec, f"{key} must be true or false, not {javascript.json_text(value)[:80]}")
     return value
 
 
@@ -131,5 +131,5 @@ def choice(spec: AssertSpec, key: str, default: str, names: Collection[str]) -> 
     """
     value = spec.config.get(key, default)
     if not isinstance(value, str) or value not in names:
-        raise broken(spec, f"unknown {key} {jsvalues.json_text(value)[:80]}", did_you_mean(str(value), names))
+        raise broken(spec, f"unknown {key} {javascript.json_text(value)[:80]}", did_you_mean(str(value), names))
     return value

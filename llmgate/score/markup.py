@@ -11,7 +11,7 @@ from llmgate.score.htmlsigns import count_html_signs
 from llmgate.score.rule import Rule, broken
 from llmgate.score.xmldocument import xml_problem
 from llmgate.score.xmlscan import Content, XmlScan, holds
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -91,16 +91,16 @@ def _required(spec: AssertSpec, value: object) -> list[str]:
         if not isinstance(value, list):
             raise broken(spec, "requiredElements must be a list")
     if isinstance(value, str):
-        paths = [jsvalues.trim(path) for path in value.split(",")]
-    elif isinstance(value, list) and all(isinstance(item, str) or jsvalues.is_number(item) for item in value):
-        paths = [jsvalues.text(item) for item in value]
+        paths = [javascript.trim(path) for path in value.split(",")]
+    elif isinstance(value, list) and all(isinstance(item, str) or javascript.is_number(item) for item in value):
+        paths = [javascript.text(item) for item in value]
     elif isinstance(value, Mapping):
         paths = []
     else:
         fix = "Write paths such as order.customer.name, as a list or with commas"
-        raise broken(spec, f"the required elements must be texts, not {jsvalues.json_text(value)[:80]}", fix)
+        raise broken(spec, f"the required elements must be texts, not {javascript.json_text(value)[:80]}", fix)
     for path in paths:
-        if not all(map(jsvalues.trim, path.split("."))):
+        if not all(map(javascript.trim, path.split("."))):
             raise broken(spec, f"the required element {path!r} has an empty name, which no document can have")
     return paths
 

@@ -19,7 +19,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.limits import choice
 from llmgate.score.mathtext import final_answer, is_worked, parse_expression
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,7 +142,7 @@ def _math_equal(spec: AssertSpec) -> Evaluate:
 
 def _settings(spec: AssertSpec) -> tuple[float, str]:
     tolerance, extract = spec.config.get("tolerance", 0.0), choice(spec, "extract", "final", EXTRACT)
-    if not jsvalues.is_number(tolerance) or not 0 <= tolerance < 1:
+    if not javascript.is_number(tolerance) or not 0 <= tolerance < 1:
         raise broken(spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %")
     try:
         import mpmath  # noqa: F401, PLC0415 - a package of the extra `metrics`
@@ -152,10 +152,10 @@ def _settings(spec: AssertSpec) -> tuple[float, str]:
 
 
 def _reference(spec: AssertSpec, value: object) -> str:
-    if jsvalues.is_number(value):
-        return jsvalues.number_text(value)
+    if javascript.is_number(value):
+        return javascript.number_text(value)
     if not isinstance(value, str) or not value.strip():
-        raise broken(spec, f"the value must be an expression, not {jsvalues.json_text(value)[:60]}")
+        raise broken(spec, f"the value must be an expression, not {javascript.json_text(value)[:60]}")
     problem: Exception | None = None
     # A worked solution as reference states its answer at the end.
     for reference in (value.strip(), final_answer(value)) if is_worked(value) else (value.strip(),):

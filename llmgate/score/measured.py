@@ -13,7 +13,7 @@ from llmgate.score import references
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
 from llmgate.score.limits import graded, least, most
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ ROUNDING: Final = 1e-3
 
 
 def _measured(value: object, name: str) -> float:
-    found = jsvalues.to_number(value) if jsvalues.is_number(value) else math.nan
+    found = javascript.to_number(value) if javascript.is_number(value) else math.nan
     if not math.isfinite(found):
-        reported = "was reported" if value is None else f"but {jsvalues.text(value)[:60]!r} was reported"
+        reported = "was reported" if value is None else f"but {javascript.text(value)[:60]!r} was reported"
         raise UndefinedError(f"no {name} {reported}")
     if found < 0:
         raise UndefinedError(f"the {name} is {found:g}, below 0")
@@ -57,7 +57,7 @@ def perplexity(logprobs: object) -> float:
     """
     if not isinstance(logprobs, list | tuple) or not logprobs:
         raise UndefinedError("no log probabilities were reported", fix="Ask the endpoint for logprobs")
-    found = [jsvalues.to_number(value) if jsvalues.is_number(value) else math.nan for value in logprobs]
+    found = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
     if not all(map(math.isfinite, found)):
         raise UndefinedError("a log probability is missing or not a number")
     if max(found) > ROUNDING:
@@ -132,8 +132,8 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
 
 
 def _token_limit(spec: AssertSpec, name: str, limit: object) -> float:
-    if not jsvalues.is_number(limit) or not math.isfinite(jsvalues.to_number(limit)) or limit < 0:
-        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {jsvalues.json_text(limit)[:60]}")
+    if not javascript.is_number(limit) or not math.isfinite(javascript.to_number(limit)) or limit < 0:
+        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {javascript.json_text(limit)[:60]}")
     return limit
 
 

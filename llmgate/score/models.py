@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from llmgate.errors import JudgeError, did_you_mean
 from llmgate.record.schema import Judgement, Message
 from llmgate.score.memo import Memo
-from llmgate.suite import jsvalues
 from llmgate.suite.asserts import Json
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.score.check import CheckContext, Finding
@@ -161,7 +161,7 @@ class JudgeReply:
     @property
     def text(self) -> str:
         """The reply as text."""
-        return self.content if isinstance(self.content, str) else jsvalues.json_text(self.content)
+        return self.content if isinstance(self.content, str) else javascript.json_text(self.content)
 
 
 Ask = Callable[[JudgeRequest], Awaitable[JudgeReply]]
@@ -250,7 +250,7 @@ async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[Judge
 
 
 def _read(reply: JudgeReply, read: Callable[[JudgeReply], T]) -> T:
-    if isinstance(reply.content, str) and not jsvalues.trim(reply.content):
+    if isinstance(reply.content, str) and not javascript.trim(reply.content):
         raise JudgeError("the judge's reply is empty")
     try:
         return read(reply)

@@ -17,7 +17,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prep
 from llmgate.score.limits import bounded_text, graded, least
 from llmgate.score.rule import Rule
 from llmgate.score.treebank import treebank_words
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -104,7 +104,7 @@ def _shared(left: Counter[T], right: Counter[T]) -> int:
 
 
 def _bleu_words(text: str) -> list[str]:
-    return jsvalues.words(text.lower())
+    return javascript.words(text.lower())
 
 
 def _bleu_reference(text: str) -> Grams:

@@ -18,7 +18,7 @@ from llmgate.score.criterion import Setting, text_rule
 from llmgate.score.limits import least
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import read_reason, the_object
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +153,7 @@ def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
         if verdict.get("better") == choice:
             return choice, read_reason(verdict)
     raise JudgeError(
-        f"the judge's choice is {jsvalues.json_text(verdict.get('better'))[:60]}, not first, second or tie"
+        f"the judge's choice is {javascript.json_text(verdict.get('better'))[:60]}, not first, second or tie"
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from llmgate.record.schema import Message
 from llmgate.score.fence import derive_nonce, fence
 from llmgate.score.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
@@ -138,7 +138,7 @@ class Question(Generic[T]):
     @property
     def prompts(self) -> tuple[str, ...]:
         """All that shapes a verdict: part of the judge's identity."""
-        return (self.system, self.reminder, jsvalues.json_text(self.schema))
+        return (self.system, self.reminder, javascript.json_text(self.schema))
 
     def reading(self, read: Callable[[JudgeReply], U]) -> Question[U]:
         """The same question, whose reply is read in another way."""

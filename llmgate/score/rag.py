@@ -17,7 +17,7 @@ from llmgate.score.ragreplies import GUESS, QUOTES, RECALL, STATEMENTS, lines, r
 from llmgate.score.retrieval import DEFAULT_THRESHOLD, judged
 from llmgate.score.rule import Rule, broken
 from llmgate.score.together import all_of
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def _answer_relevance(spec: AssertSpec) -> Consult:
     async def consult(context: CheckContext, models: Models) -> Finding:
         query = context.variables.get("query")
         asked = query if isinstance(query, str) else context.prompt
-        if not jsvalues.trim(asked):
+        if not javascript.trim(asked):
             raise broken(spec, "there is no question", "Give the row a column query")
         parts = {"answer": _text_output(spec, context)}
         guessed = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(QUESTIONS)])
@@ -54,7 +54,7 @@ def _context_faithfulness(spec: AssertSpec) -> Consult:
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, answer = _query(spec, context), _context(spec, context), _text_output(spec, context)
         statements = await STATEMENTS.ask(models, case={"question": query, "text": answer})
-        parts = {"context": _joined(passages), "statements": jsvalues.json_text(statements)}
+        parts = {"context": _joined(passages), "statements": javascript.json_text(statements)}
         question = SUPPORT.reading(lambda reply: read_faithfulness(reply, len(statements)))
         score = await question.ask(models, case=parts)
         return judged(score, threshold, f"faithfulness of {len(statements)} statements")
@@ -76,7 +76,7 @@ def _context_recall(spec: AssertSpec) -> Consult:
 
 
 def _reference(spec: AssertSpec, value: object) -> str:
-    if not isinstance(value, str) or not jsvalues.trim(value):
+    if not isinstance(value, str) or not javascript.trim(value):
         raise broken(spec, "the value must be the right answer as a text")
     return value
 
@@ -86,7 +86,7 @@ def _context_relevance(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages = _query(spec, context), _context(spec, context)
-        parts = [one for one in passages if jsvalues.trim(one)] if isinstance(passages, list) else units(passages)
+        parts = [one for one in passages if javascript.trim(one)] if isinstance(passages, list) else units(passages)
         whole = not isinstance(passages, list) and len(lines(passages)) < 2
         question = QUOTES.reading(lambda reply: read_quotes(reply, _joined(passages), by_sentence=whole))
         quotes = await question.ask(models, case={"question": query, "context": _joined(passages)})
@@ -99,14 +99,14 @@ def _context_relevance(spec: AssertSpec) -> Consult:
 def _text_output(spec: AssertSpec, context: CheckContext) -> str:
     if not isinstance(context.output, str):
         raise JudgeError(f"{spec.name} judges text, and this output is data")
-    if not jsvalues.trim(context.output):
+    if not javascript.trim(context.output):
         raise JudgeError(f"{spec.name}: the answer is empty, so there is nothing to judge")
     return context.output
 
 
 def _query(spec: AssertSpec, context: CheckContext) -> str:
     query = context.variables.get("query")
-    if not isinstance(query, str) or not jsvalues.trim(query):
+    if not isinstance(query, str) or not javascript.trim(query):
         raise broken(spec, "there is no question", "Give the row a text column query")
     return query
 
@@ -117,7 +117,7 @@ def _context(spec: AssertSpec, context: CheckContext, *, fallback: str = "") -> 
         found = list(found)
     elif not isinstance(found, str):
         raise broken(spec, "the context is neither a text nor a list of texts")
-    if not jsvalues.trim(_joined(found)):
+    if not javascript.trim(_joined(found)):
         raise broken(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
     return found
 

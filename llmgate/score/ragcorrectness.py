@@ -20,7 +20,7 @@ from llmgate.score.reply import agreed_object, as_items, as_text
 from llmgate.score.retrieval import DEFAULT_THRESHOLD, Inputs, judged
 from llmgate.score.rule import broken
 from llmgate.score.together import all_of
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
@@ -88,8 +88,8 @@ def _correctness(spec: AssertSpec) -> Consult:
 
         parts = {
             "question": query,
-            "answer": jsvalues.json_text(said),
-            "reference": jsvalues.json_text(wanted),
+            "answer": javascript.json_text(said),
+            "reference": javascript.json_text(wanted),
         }
         score = f_score(*await CLASSES.ask(models, case=parts, fits=fits), beta=beta)
         similarity = 0.0

@@ -13,7 +13,7 @@ from llmgate.errors import JudgeError
 from llmgate.score.claims import ATTRIBUTION, CLAIMS, SUPPORT
 from llmgate.score.question import MATERIAL, Question
 from llmgate.score.reply import agreed_object, as_text, as_texts, holds
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,7 @@ _NOT_ATTRIBUTED = "[not attributed]"
 _INSUFFICIENT = "Insufficient Information"
 _FINAL_VERDICT = "final verdict for each statement in order:"
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b", re.ASCII)
-_SENTENCE_END = re.compile(rf"(?<=[.!?])[{re.escape(jsvalues.WHITESPACE)}]++")
+_SENTENCE_END = re.compile(rf"(?<=[.!?])[{re.escape(javascript.WHITESPACE)}]++")
 _NUMBER_ONLY = re.compile(r"[0-9]+[.)]")
 _LIST_MARK = re.compile(r"\s*+(?:[0-9]++[.)]|[-*])\s*+")
 
@@ -79,10 +79,10 @@ def read_faithfulness(reply: JudgeReply, statements: int) -> float:
         if len(verdicts) != statements:
             raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {statements} statements")
         return sum(verdicts) / statements
-    text = jsvalues.trim(_text_reply(reply).lower())
+    text = javascript.trim(_text_reply(reply).lower())
     _, found, final = text.partition(_FINAL_VERDICT)
     if found:
-        answers = [answer for answer in final.split(".") if jsvalues.trim(answer)]
+        answers = [answer for answer in final.split(".") if javascript.trim(answer)]
         if not answers or not all(_YES_OR_NO.search(answer) for answer in answers):
             raise JudgeError("the judge's final verdicts are not all yes or no")
         given, unsupported = len(answers), sum("yes" not in answer for answer in answers)
@@ -163,24 +163,24 @@ def _is_quote(quote: str, folded_context: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    return " ".join(jsvalues.words(text.lower()))
+    return " ".join(javascript.words(text.lower()))
 
 
 def lines(text: str) -> list[str]:
     """The lines of a text that are not blank."""
-    return [line for line in text.split("\n") if jsvalues.trim(line)]
+    return [line for line in text.split("\n") if javascript.trim(line)]
 
 
 def units(text: str) -> list[str]:
     """The parts of a text: its lines where there are several, else its sentences; a mere number of a list is none."""
     found = lines(text)
     parts = found if len(found) > 1 else _SENTENCE_END.split(text)
-    return [unit for part in parts if (unit := jsvalues.trim(part)) and not _NUMBER_ONLY.fullmatch(unit)]
+    return [unit for part in parts if (unit := javascript.trim(part)) and not _NUMBER_ONLY.fullmatch(unit)]
 
 
 def _text_reply(reply: JudgeReply) -> str:
     if not isinstance(reply.content, str):
         raise JudgeError(f"the judge's reply is not in the form asked for: {reply.text[:100]!r}")
-    if not jsvalues.trim(reply.content):
+    if not javascript.trim(reply.content):
         raise JudgeError("the judge's reply is empty")
     return reply.content

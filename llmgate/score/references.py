@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.score.rule import broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -21,7 +21,7 @@ def text(spec: AssertSpec, value: object) -> str:
     """
     if isinstance(value, str):
         return value
-    raise broken(spec, f"the value must be a text, not {jsvalues.json_text(value)[:80]}")
+    raise broken(spec, f"the value must be a text, not {javascript.json_text(value)[:80]}")
 
 
 def texts(spec: AssertSpec, value: object) -> list[str]:
@@ -35,7 +35,7 @@ def texts(spec: AssertSpec, value: object) -> list[str]:
         raise broken(spec, "the list is empty, so there is nothing to compare with")
     found = [item for item in items if isinstance(item, str)]
     if len(found) != len(items):
-        raise broken(spec, f"the value must be a text or a list of texts, not {jsvalues.json_text(value)[:80]}")
+        raise broken(spec, f"the value must be a text or a list of texts, not {javascript.json_text(value)[:80]}")
     return found
 
 
@@ -46,7 +46,7 @@ def answers(spec: AssertSpec, value: object) -> list[str]:
         SuiteError: If one is something else or blank, or there is none.
     """
     items = value if isinstance(value, list) else [value]
-    found = texts(spec, [jsvalues.number_text(item) if jsvalues.is_number(item) else item for item in items])
-    if not all(map(jsvalues.trim, found)):
+    found = texts(spec, [javascript.number_text(item) if javascript.is_number(item) else item for item in items])
+    if not all(map(javascript.trim, found)):
         raise broken(spec, "an expected text is empty, so there is nothing to compare with")
     return found

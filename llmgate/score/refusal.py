@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def _is_refusal(_: AssertSpec) -> Evaluate:
 
 
 def _evaluate(context: CheckContext) -> Finding:
-    text = jsvalues.trim(answer_text(context, "is-refusal")).lower()
+    text = javascript.trim(answer_text(context, "is-refusal")).lower()
     if not text:
         return Finding.of(True, "an empty answer counts as a refusal")
     if not text.isascii():

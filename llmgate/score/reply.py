@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import JudgeError
 from llmgate.score.loosejson import find_objects
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.score.models import JudgeReply
@@ -82,7 +82,7 @@ def holds(reply: JudgeReply, key: str) -> bool:
 def read_reason(verdict: Mapping[str, object]) -> str:
     """What the judge says about its verdict."""
     reason = verdict.get("reason")
-    return reason if isinstance(reason, str) and jsvalues.trim(reason) else "the judge gave no reason"
+    return reason if isinstance(reason, str) and javascript.trim(reason) else "the judge gave no reason"
 
 
 def as_items(found: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
@@ -134,4 +134,4 @@ def as_flag(found: Mapping[str, object], key: str) -> bool:
 
 
 def _shown(value: object) -> str:
-    return jsvalues.json_text(value)[:80]
+    return javascript.json_text(value)[:80]

@@ -10,8 +10,8 @@ from typing import Final
 from llmgate.errors import UndefinedError
 from llmgate.score.check import CheckContext, Finding
 from llmgate.score.rule import RuleValue, broken
-from llmgate.suite import jsvalues
 from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.template import javascript
 
 __all__ = ["DEFAULT_THRESHOLD", "Inputs", "judged", "unit_score"]
 
@@ -58,7 +58,7 @@ class Inputs:
         passages = tuple(found) if isinstance(found, list | tuple) else (found,)
         if not all(isinstance(one, str) for one in passages):
             raise broken(self.spec, "the context is neither a text nor a list of texts")
-        if not any(jsvalues.trim(one) for one in passages):
+        if not any(javascript.trim(one) for one in passages):
             raise broken(self.spec, "the context is empty")
         return passages
 
@@ -88,13 +88,13 @@ class Inputs:
         Raises:
             UndefinedError: If it is empty, so that there is nothing to judge.
         """
-        if not jsvalues.trim(context.text):
+        if not javascript.trim(context.text):
             raise UndefinedError(f"{self.spec.name}: the answer is empty, so there is nothing to judge")
         return context.text
 
     def _text(self, context: CheckContext, name: str) -> str:
         found = self._find(context, name)
-        if not isinstance(found, str) or not jsvalues.trim(found):
+        if not isinstance(found, str) or not javascript.trim(found):
             raise broken(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
         return found
 

@@ -16,7 +16,7 @@ from llmgate.score.models import Consult, JudgeReply, JudgeRequest, JudgeSamplin
 from llmgate.score.question import REASON, Question
 from llmgate.score.reply import objects_with, read_reason
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -55,12 +55,12 @@ def _criterion(spec: AssertSpec, value: object) -> str:
     if isinstance(value, str):
         criterion = value
     elif isinstance(value, list | Mapping):
-        criterion = jsvalues.json_text(value) if value else ""
+        criterion = javascript.json_text(value) if value else ""
     elif value is None:
         criterion = ""
     else:
-        raise broken(spec, f"the criterion must be a text, not {jsvalues.json_text(value)}")
-    if not jsvalues.trim(criterion):
+        raise broken(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
+    if not javascript.trim(criterion):
         raise broken(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
     return criterion
 
@@ -135,18 +135,18 @@ def _passed(word: object) -> bool | None:
         return word
     if isinstance(word, str) and word.lower() in _YES | _NO:
         return word.lower() in _YES
-    raise JudgeError(f"the judge's `pass` is {jsvalues.json_text(word)[:60]}, which is neither yes nor no")
+    raise JudgeError(f"the judge's `pass` is {javascript.json_text(word)[:60]}, which is neither yes nor no")
 
 
 def _score(score: object) -> float | None:
     """The score as a number, None if the judge gave none. A text counts if it is a number, as in promptfoo."""
     number = math.nan
-    if jsvalues.is_number(score) or (isinstance(score, str) and jsvalues.trim(score)):
-        number = jsvalues.to_number(score)
-    if math.isnan(number) and not jsvalues.is_number(score):
+    if javascript.is_number(score) or (isinstance(score, str) and javascript.trim(score)):
+        number = javascript.to_number(score)
+    if math.isnan(number) and not javascript.is_number(score):
         return None
     if not 0 <= number <= 1:
-        raise JudgeError(f"the judge's score {jsvalues.number_text(number)} is not between 0 and 1")
+        raise JudgeError(f"the judge's score {javascript.number_text(number)} is not between 0 and 1")
     return number
 
 

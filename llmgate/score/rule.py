@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llmgate.errors import SuiteError
-from llmgate.suite import jsvalues
-from llmgate.suite.template import Template
+from llmgate.suite.template import javascript
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.score.check import CheckContext
@@ -97,7 +97,11 @@ def refuse_hidden_templates(spec: AssertSpec) -> None:
 
 def _refuse_file(spec: AssertSpec, value: str) -> None:
     # promptfoo would read the file. Searching for its name instead would make not- forms pass for ever.
-    if value.startswith("file://") and len(value) > len("file://") and not any(c in jsvalues.WHITESPACE for c in value):
+    if (
+        value.startswith("file://")
+        and len(value) > len("file://")
+        and not any(c in javascript.WHITESPACE for c in value)
+    ):
         raise broken(spec, f"values are not read from files, but this one names {value}", "Put the text into the suite")
 
 

@@ -20,7 +20,7 @@ from jsonschema.protocols import Validator
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.formats import FORMATS
 from llmgate.score.jspattern import Pattern
-from llmgate.suite.jsvalues import is_number, json_text
+from llmgate.suite.template.javascript import is_number, json_text
 
 __all__ = ["JsonSchema"]
 

@@ -20,7 +20,7 @@ from llmgate.score.embedder import load_embedder
 from llmgate.score.limits import graded, least, least_cosine, most
 from llmgate.score.models import Consult, Embed, Models, embed_texts
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -77,7 +77,7 @@ def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec],
 
 def _expected(spec: AssertSpec, value: object) -> list[str]:
     texts = references.texts(spec, value)
-    if not all(map(jsvalues.trim, texts)):
+    if not all(map(javascript.trim, texts)):
         raise broken(spec, "an expected text is empty, so there is nothing to compare with")
     return texts
 

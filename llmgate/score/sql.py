@@ -13,7 +13,7 @@ from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jspattern import Pattern
 from llmgate.score.rule import broken
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -133,7 +133,7 @@ def _patterns(spec: AssertSpec, entries: list[str] | None) -> tuple[Pattern, ...
 
 
 def _shown(value: object) -> str:
-    return jsvalues.json_text(value)[:80]
+    return javascript.json_text(value)[:80]
 
 
 def _blocks(text: str) -> list[str]:
@@ -144,7 +144,7 @@ def _blocks(text: str) -> list[str]:
         match = _FENCE.fullmatch(line)
         if not fence:
             if match:
-                fence, wanted, body = match[1], jsvalues.trim(match[2]).lower() in {"", "sql"}, []
+                fence, wanted, body = match[1], javascript.trim(match[2]).lower() in {"", "sql"}, []
         elif match and not match[2] and match[1][0] == fence[0] and len(match[1]) >= len(fence):
             if wanted:
                 blocks.append("\n".join(body))
@@ -164,7 +164,7 @@ def _problem(text: str, rule: _Rule) -> str | None:
     from llmgate.score import sqlnames, sqlsyntax  # noqa: PLC0415 - see above
 
     try:
-        statements = sqlsyntax.read_statements(jsvalues.trim(text), rule.dialect)
+        statements = sqlsyntax.read_statements(javascript.trim(text), rule.dialect)
     except sqlsyntax.NotSqlError as error:
         return f"no valid SQL ({rule.dialect.name}): {error}"[:200]
     deadline = time.monotonic() + CHECK_LIMIT_S

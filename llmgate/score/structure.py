@@ -14,7 +14,7 @@ from llmgate.score.jsonsearch import find_json_objects
 from llmgate.score.jsontext import parse_json
 from llmgate.score.rule import Rule, broken
 from llmgate.score.schema import JsonSchema
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -27,7 +27,7 @@ def _equals(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         same = rule.on(context).equals(context)
-        return Finding.of(same, "equal" if same else f"expected {jsvalues.text(rule.on(context).shown)[:120]!r}")
+        return Finding.of(same, "equal" if same else f"expected {javascript.text(rule.on(context).shown)[:120]!r}")
 
     return evaluate
 
@@ -39,8 +39,8 @@ class _Expected:
 
     def __init__(self, value: object) -> None:
         self.structured = value is None or isinstance(value, list | Mapping)
-        self.value = value if self.structured else jsvalues.text(value)
-        self.shown = jsvalues.json_text(value) if self.structured else self.value
+        self.value = value if self.structured else javascript.text(value)
+        self.shown = javascript.json_text(value) if self.structured else self.value
 
     def equals(self, context: CheckContext) -> bool:
         if not self.structured:
@@ -109,7 +109,7 @@ def _schema(spec: AssertSpec, value: object) -> JsonSchema:
     if isinstance(value, str):
         value = _schema_from_text(spec, value)
     if not isinstance(value, Mapping):
-        raise broken(spec, f"a schema is a mapping, not {jsvalues.json_text(value)[:80]}")
+        raise broken(spec, f"a schema is a mapping, not {javascript.json_text(value)[:80]}")
     return JsonSchema.compile(value, name=spec.name, where=spec.where or None)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from llmgate.errors import did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
-from llmgate.suite.listing import split_list
+from llmgate.suite.form.promptfoo_csv import split_list
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -23,13 +23,13 @@ def _needle(spec: AssertSpec, value: object, *, numbers: bool) -> str:
         if value:
             return value
         raise broken(spec, "the value is empty, so there is nothing to look for")
-    if numbers and jsvalues.is_number(value):
-        return jsvalues.number_text(value)
+    if numbers and javascript.is_number(value):
+        return javascript.number_text(value)
     raise broken(spec, f"the value must be a text{' or a number' if numbers else ''}, not {_shown(value)}")
 
 
 def _shown(value: object) -> str:
-    return jsvalues.json_text(value)[:80]
+    return javascript.json_text(value)[:80]
 
 
 def _contains(*, fold: bool) -> Prepare:
@@ -79,7 +79,7 @@ def _needles(spec: AssertSpec, value: object) -> list[str]:
     elif isinstance(value, list):
         if any(isinstance(item, Mapping) for item in value):
             raise broken(spec, "an item of the list is a mapping", "List texts to look for")
-        needles = [jsvalues.text(item) for item in value]
+        needles = [javascript.text(item) for item in value]
     else:
         raise broken(spec, f"the value must be a list or a comma-separated text, not {_shown(value)}")
     if not needles or not all(needles):
@@ -103,8 +103,8 @@ def _word_count(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         least, most = rule.on(context)
-        count = len(jsvalues.words(context.text))
-        wanted = jsvalues.number_text(least) if least == most else f"{least:g} to {most:g}"
+        count = len(javascript.words(context.text))
+        wanted = javascript.number_text(least) if least == most else f"{least:g} to {most:g}"
         return Finding.of(least <= count <= most, f"{count} words, wanted {wanted}")
 
     return evaluate
@@ -131,8 +131,8 @@ def _bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
 
 def _bound(spec: AssertSpec, value: object) -> float:
     number = math.nan
-    if jsvalues.is_number(value) or (isinstance(value, str) and jsvalues.trim(value)):
-        number = jsvalues.to_number(value)
+    if javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value)):
+        number = javascript.to_number(value)
     if not math.isfinite(number):
         raise broken(spec, f"a count of words must be a number, not {_shown(value)}")
     return number

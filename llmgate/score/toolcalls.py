@@ -13,8 +13,8 @@ from llmgate.score.jsontext import parse_json
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken, refuse_hidden_templates
 from llmgate.score.toolnames import tool_f1
-from llmgate.suite import jsvalues
-from llmgate.suite.listing import split_list
+from llmgate.suite.form.promptfoo_csv import split_list
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -75,7 +75,9 @@ def _tool_calls(spec: AssertSpec) -> Evaluate:
 def _choice(spec: AssertSpec, key: str, choices: type[E], default: E) -> E:
     written = spec.config.get(key, default.value)
     if written not in [choice.value for choice in choices]:
-        raise broken(spec, f"{key}: {jsvalues.json_text(written)[:60]} is unknown", did_you_mean(str(written), choices))
+        raise broken(
+            spec, f"{key}: {javascript.json_text(written)[:60]} is unknown", did_you_mean(str(written), choices)
+        )
     return choices(str(written))
 
 
@@ -131,7 +133,7 @@ def _expected(spec: AssertSpec, value: object) -> Sequence[Call]:
 
 
 def _from_text(spec: AssertSpec, value: str) -> object:
-    text = jsvalues.trim(value)
+    text = javascript.trim(value)
     try:
         if text.startswith(("[", "{")):
             return parse_json(text)
@@ -146,8 +148,8 @@ def _from_text(spec: AssertSpec, value: str) -> object:
 def _expected_call(spec: AssertSpec, item: object) -> Call:
     if isinstance(item, str) and item.lstrip().startswith("{"):
         item = _from_text(spec, item)
-    if isinstance(item, str) and jsvalues.trim(item):
-        return Call(jsvalues.trim(item), None)
+    if isinstance(item, str) and javascript.trim(item):
+        return Call(javascript.trim(item), None)
     if isinstance(item, Mapping) and isinstance(item.get("function"), Mapping):
         item = item["function"]
     name = item.get("name") if isinstance(item, Mapping) else None
@@ -208,7 +210,7 @@ def _made_call(item: object) -> Call:
 
 def _arguments(written: object) -> Mapping[str, object] | None:
     """Arguments as a mapping, None if they are none. Servers write absent ones as null, an empty text or `{}`."""
-    if isinstance(written, str) and jsvalues.trim(written):
+    if isinstance(written, str) and javascript.trim(written):
         try:
             written = parse_json(written)
         except ValueError:

@@ -10,7 +10,7 @@ from llmgate.score.jsonblocks import find_json_blocks
 from llmgate.score.jsontext import parse_json
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -108,10 +108,10 @@ def _expected(spec: AssertSpec, value: object) -> frozenset[str]:
     if isinstance(value, str):
         names: Sequence[str] = value.split(",")
     elif isinstance(value, list) and not any(isinstance(item, Mapping) for item in value):
-        names = [jsvalues.text(item) for item in value]
+        names = [javascript.text(item) for item in value]
     else:
         raise broken(spec, "the value must be a list of tool names, or a text with commas between them")
-    expected = frozenset(filter(None, map(jsvalues.trim, names)))
+    expected = frozenset(filter(None, map(javascript.trim, names)))
     if not expected:
         raise broken(spec, "the value names no tool")
     return expected

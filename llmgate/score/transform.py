@@ -17,7 +17,7 @@ from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.codefence import code_blocks
 from llmgate.score.jsontext import json_end
 from llmgate.score.jspattern import Pattern
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
@@ -46,7 +46,7 @@ def compile_transforms(spec: AssertSpec) -> Callable[[object], object] | None:
         return None
 
     def apply(output: object) -> object:
-        text = output if isinstance(output, str) else jsvalues.json_text(output)
+        text = output if isinstance(output, str) else javascript.json_text(output)
         return reduce(lambda value, step: step(value), steps, text)
 
     return apply
@@ -159,7 +159,7 @@ _PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
         "nfkc": lambda text: unicodedata.normalize("NFKC", text),
         "strip-markdown": _strip_markdown,
         "strip-thinking": _strip_thinking,
-        "trim": jsvalues.trim,
+        "trim": javascript.trim,
         "upper": str.upper,
     }
 )

@@ -13,7 +13,7 @@ from typing import Final
 
 import regex
 
-from llmgate.suite.jsvalues import WHITESPACE
+from llmgate.suite.template.javascript import WHITESPACE
 
 __all__ = ["treebank_words"]
 

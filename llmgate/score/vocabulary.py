@@ -22,8 +22,8 @@ from llmgate.score.models import Consult
 from llmgate.score.panel import with_panel, with_panels
 from llmgate.score.rule import RuleValue, broken
 from llmgate.score.transform import NothingLeftError, compile_transforms
-from llmgate.suite.assertpart import ASSERT_SET
 from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
+from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:
     from llmgate.score.models import Models

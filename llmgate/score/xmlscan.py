@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Final
 
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 __all__ = ["NAME_CHARACTERS", "NAME_STARTS", "Content", "XmlScan", "holds"]
 
@@ -120,7 +120,7 @@ class XmlScan:
     def _take_text(self, top: _Open, text: str) -> None:
         if not text:
             return
-        top.has_text = top.has_text or bool(jsvalues.trim(text))
+        top.has_text = top.has_text or bool(javascript.trim(text))
         top.sound = top.sound and ("]]>" not in text or self._trusted) and self._is_sound(text)
 
     def _is_sound(self, text: str) -> bool:

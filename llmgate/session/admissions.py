@@ -12,7 +12,7 @@ from llmgate.record.admissionfile import load_admission
 from llmgate.record.judge import JudgedAssert
 from llmgate.record.policy import Unadmitted
 from llmgate.score.judge import prompt_digest
-from llmgate.suite.judged import assert_digest, criterion_of
+from llmgate.suite.judge_digest import assert_digest, criterion_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

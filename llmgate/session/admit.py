@@ -29,7 +29,7 @@ from llmgate.session.models import JUDGE_RETRIES, named_judge, retry_policy
 from llmgate.session.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.session.trial import REPEATS, Questions, ask_all, evidence_of
 from llmgate.suite.asserts import AssertSpec
-from llmgate.suite.judged import PAIRED, assert_digest, criterion_of
+from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:

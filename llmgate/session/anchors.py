@@ -17,7 +17,7 @@ from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.check import CheckContext
 from llmgate.score.checks import run_consult
 from llmgate.session.measure import context_of
-from llmgate.suite.anchorfile import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
+from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
-    from llmgate.suite.anchorfile import Anchor, AnchorFile
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
+    from llmgate.suite.data.anchors import Anchor, AnchorFile
 
 __all__ = ["Frozen", "anchors_wait", "freeze_anchors", "judge_anchors", "named_anchors"]
 

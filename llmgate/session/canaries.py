@@ -9,7 +9,7 @@ from llmgate.record.schema import JudgeTrial, Outcome
 from llmgate.score.check import CheckContext
 from llmgate.score.judgecanary import CANARIES, try_canaries
 from llmgate.score.rule import RuleValue
-from llmgate.suite import jsvalues
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.record.rundir import RunDir
@@ -71,7 +71,7 @@ async def tried(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> lis
         JudgeTrial(
             suite=case.planned.suite,
             type=spec.type,
-            criterion=jsvalues.text(RuleValue.compile(spec).render(case.variables)) if spec.has_value else "",
+            criterion=javascript.text(RuleValue.compile(spec).render(case.variables)) if spec.has_value else "",
             judge=result.judge,
             canary=result.name,
             outcome=result.result.outcome,

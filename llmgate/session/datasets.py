@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
-from llmgate.suite.datasetstats import DatasetStats, dataset_stats
-from llmgate.suite.formats import NO_TYPES, Format, format_of, suffixes
-from llmgate.suite.locate import is_uri, locate
-from llmgate.suite.lock import Lock, parse_lock, write_atomically
-from llmgate.suite.rowdiff import RowDiff, diff_rows, diff_with_digests
-from llmgate.suite.sample import rows_as_jsonl, sample_rows
-from llmgate.suite.shingles import NEAR
-from llmgate.suite.source import Content, Source, as_source
+from llmgate.suite.data.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
+from llmgate.suite.data.describe import DatasetStats, dataset_stats
+from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
+from llmgate.suite.data.formats import NO_TYPES, Format, format_of, suffixes
+from llmgate.suite.data.locate import is_uri, locate
+from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
+from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
+from llmgate.suite.data.source import Content, Source, as_source
+from llmgate.suite.leakage.ngrams import NEAR
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmgate.suite.rows import Row
+    from llmgate.suite.data.rows import Row
 
 __all__ = [
     "Described",

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from llmgate.session.custom import beside_suites
-from llmgate.suite.editors import policy_schema, suite_schema
+from llmgate.suite.form.json_schema import policy_schema, suite_schema
 
 if TYPE_CHECKING:
     from pathlib import Path

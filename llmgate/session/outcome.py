@@ -177,6 +177,6 @@ def chosen_policy(manifest: Manifest, path: Path | None) -> Policy:
     if path is None:
         return manifest.policy
     # YAML is read only where a policy file is named.
-    from llmgate.suite.policyfile import override_policy  # noqa: PLC0415
+    from llmgate.suite.form.policy import override_policy  # noqa: PLC0415
 
     return override_policy(manifest.policy, str(path))

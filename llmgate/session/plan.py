@@ -13,7 +13,7 @@ from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.custom import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
-from llmgate.suite.policyfile import override_policy
+from llmgate.suite.form.policy import override_policy
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ def _policy(question: PowerQuestion, record: Record) -> Policy:
     if question.policy is None:
         return record.manifest.policy
     # YAML is read only where a policy file is named.
-    from llmgate.suite.policyfile import override_policy  # noqa: PLC0415
+    from llmgate.suite.form.policy import override_policy  # noqa: PLC0415
 
     return override_policy(record.manifest.policy, str(question.policy))
 

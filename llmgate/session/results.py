@@ -104,7 +104,7 @@ def policy_of_file(
 ) -> Policy:
     """As `gate:` of a suite: what the file names gates unless it says otherwise, and the rest is watched."""
     # YAML is read only where a policy file is named.
-    from llmgate.suite.policyfile import named_metrics, override_policy  # noqa: PLC0415
+    from llmgate.suite.form.policy import named_metrics, override_policy  # noqa: PLC0415
 
     named = named_metrics(str(path))
     base = Policy(

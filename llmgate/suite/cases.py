@@ -13,19 +13,18 @@ from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json
-from llmgate.suite.dataset import Dataset, load_dataset
-from llmgate.suite.driftpart import case_traits, check_formats
-from llmgate.suite.gates import fed_metrics
-from llmgate.suite.leakage import Leak, find_leaks
-from llmgate.suite.messages import Asked, make_asker
-from llmgate.suite.rowasserts import RowTest, read_row_tests
+from llmgate.suite.data.dataset import Dataset, load_dataset
+from llmgate.suite.form.drift import case_traits, check_formats
+from llmgate.suite.form.gate import fed_metrics, planned_looks
+from llmgate.suite.leakage.few_shot_leaks import Leak, find_leaks
+from llmgate.suite.prompt.render import Asked, make_asker
+from llmgate.suite.row_asserts import RowTest, read_row_tests
 from llmgate.suite.spec import Prices, Suite
-from llmgate.suite.stopping import planned_looks
-from llmgate.suite.template import Template
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.dataset import Row
+    from llmgate.suite.data.dataset import Row
 
 __all__ = ["Case", "PlannedSuite", "plan_suite"]
 

@@ -14,16 +14,16 @@ from llmgate.errors import DatasetError, SuiteError
 from llmgate.record.policy import MetricPolicy, SlicePolicy
 from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
-from llmgate.suite.assertpart import Defaults, assert_spec, check_defaults
 from llmgate.suite.asserts import AssertSpec, Json
-from llmgate.suite.document import Document, read_document
-from llmgate.suite.form import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
-from llmgate.suite.gates import Gates
-from llmgate.suite.locate import locate
-from llmgate.suite.promptfile import KeptPrompt
-from llmgate.suite.promptpart import Conversation, Prompt, PromptMessage, column_path, read_prompt
-from llmgate.suite.source import Source
-from llmgate.suite.toolspec import read_tools
+from llmgate.suite.data.locate import locate
+from llmgate.suite.data.source import Source
+from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
+from llmgate.suite.form.document import Document, read_document
+from llmgate.suite.form.form import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
+from llmgate.suite.form.gate import Gates
+from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
+from llmgate.suite.prompt.file import KeptPrompt
+from llmgate.suite.prompt.tools import read_tools
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary

@@ -19,7 +19,7 @@ import yaml
 from support.act import ActRun, run_act
 from support.fake_server import FakeServer, echo
 
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ import pytest
 from support.fake_server import FakeServer, Fault
 
 from llmgate.errors import UsageError
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 SCRIPT = Path(__file__).parents[2] / "action" / "run.py"
 DEFAULTS = {"suites": "suites/", "allow-inconclusive": "false"}

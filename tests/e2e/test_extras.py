@@ -12,7 +12,7 @@ from support.fake_server import FakeServer
 
 from llmgate.record.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

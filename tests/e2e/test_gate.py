@@ -13,7 +13,7 @@ import pytest
 from llmgate.demo.models import degrade, resave
 from llmgate.record.loading import load_record
 from llmgate.record.schema import Generation, Outcome
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

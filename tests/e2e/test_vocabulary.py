@@ -18,7 +18,7 @@ import pytest
 from llmgate import evaluate_assert
 from llmgate.record.loading import load_record
 from llmgate.record.schema import CaseKey, Generation, Outcome
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from llmgate.score.case import judge_case, score_case
 from llmgate.score.check import CheckContext
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.assertpart import read_assert
+from llmgate.suite.form.asserts import read_assert
 
 HAS_A = {"type": "contains", "value": "a"}
 HAS_Z = {"type": "contains", "value": "z"}

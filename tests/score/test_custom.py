@@ -23,7 +23,7 @@ from llmgate.score.checks import run_check, run_consult
 from llmgate.score.custom import check, find_checks
 from llmgate.score.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.assertpart import read_assert
+from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
     from collections.abc import Callable

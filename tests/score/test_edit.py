@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.suite.jsvalues import utf16_units
+from llmgate.suite.template.javascript import utf16_units
 
 letters = st.text(alphabet="ab\u00e9\U0001f98a\ud800", max_size=8)
 

@@ -16,7 +16,7 @@ from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 from llmgate import Evaluation, evaluate_assert
 from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.assertpart import read_assert
+from llmgate.suite.form.asserts import read_assert
 
 TYPES = sorted(EXAMPLES)
 NEGATIVE = {"similar", "similar:cosine", "similar:dot", "similar:euclidean", "answer-relevance"}

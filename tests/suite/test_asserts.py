@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmgate.errors import SuiteError
-from llmgate.suite.assertpart import read_assert
 from llmgate.suite.asserts import TypeNames
+from llmgate.suite.form.asserts import read_assert
 
 NAMES = TypeNames(frozenset({"equals", "regex"}), ("ragas:",))
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmgate.errors import DatasetError, SuiteError
-from llmgate.suite.dataset import check_lock, load_dataset, write_lock
-from llmgate.suite.locate import locate
-from llmgate.suite.mlflowprompts import read_registered_prompt
+from llmgate.suite.data.dataset import check_lock, load_dataset, write_lock
+from llmgate.suite.data.locate import locate
+from llmgate.suite.prompt.mlflow import read_registered_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

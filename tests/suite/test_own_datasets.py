@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 import yaml
 
-from llmgate.suite.dataset import Dataset, load_dataset
+from llmgate.suite.data.dataset import Dataset, load_dataset
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("json-extraction", "sentiment", "short-answers", "short-facts")

@@ -8,7 +8,7 @@ import pytest
 
 from llmgate.errors import SuiteError
 from llmgate.record.policy import Aggregate, Role
-from llmgate.suite.document import read_document
+from llmgate.suite.form.document import read_document
 from llmgate.suite.spec import PromptMessage, Suite, is_suite_file, load_suite
 
 if TYPE_CHECKING:

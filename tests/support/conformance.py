@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate import evaluate_assert, evaluate_asserts
 from llmgate.errors import SuiteError
-from llmgate.suite.expected import read_cell, read_row
+from llmgate.suite.form.promptfoo_csv import read_cell, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,7 +13,7 @@ from llmgate.score.checks import run_check
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.foreign.written import write_imported
-from llmgate.suite.form import CasePart
+from llmgate.suite.form.form import CasePart
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from llmgate.suite.dataset import write_lock
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

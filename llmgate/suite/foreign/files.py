@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from llmgate.errors import SuiteError
-from llmgate.suite.document import Reader, syntax_error
+from llmgate.suite.form.document import Reader, syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
-from llmgate.suite.assertpart import read_assert
 from llmgate.suite.asserts import Json
+from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary

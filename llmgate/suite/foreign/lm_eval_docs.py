@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import TemplateError
 from llmgate.suite.foreign.files import FUNCTION
 from llmgate.suite.foreign.table import LETTERS, texts
-from llmgate.suite.jsvalues import UNDEFINED
-from llmgate.suite.template import Template
+from llmgate.suite.template.javascript import UNDEFINED
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.assertpart import ASSERT_SET, NAME
 from llmgate.suite.foreign.table import slug
+from llmgate.suite.form.asserts import ASSERT_SET, NAME
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.expected import read_row
 from llmgate.suite.foreign.files import read_csv, read_source
 from llmgate.suite.foreign.promptfoo_prompts import matching
 from llmgate.suite.foreign.promptfoo_vars import Place, load_vars, mapping
+from llmgate.suite.form.promptfoo_csv import read_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from llmgate.errors import UsageError
-from llmgate.suite.dataset import write_lock
-from llmgate.suite.lock import lock_path
+from llmgate.suite.data.dataset import write_lock
+from llmgate.suite.data.lock import lock_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,7 +14,7 @@ from support.imports import loaded
 
 from llmgate.errors import LlmgateError, UsageError
 from llmgate.session.foreign import import_suites
-from llmgate.suite.form import CasePart
+from llmgate.suite.form.form import CasePart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

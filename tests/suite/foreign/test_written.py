@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import SuiteError
-from llmgate.suite.document import read_document
+from llmgate.suite.data.rows import MAX_ID_LENGTH
 from llmgate.suite.foreign.files import read_csv, read_source, strict
 from llmgate.suite.foreign.imported import ImportedSuite, Note
 from llmgate.suite.foreign.table import any_of_pattern, literal, several, slug, table
 from llmgate.suite.foreign.written import suite_text
-from llmgate.suite.rows import MAX_ID_LENGTH
-from llmgate.suite.template import Template
+from llmgate.suite.form.document import read_document
+from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

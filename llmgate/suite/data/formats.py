@@ -1,0 +1,105 @@
+"""The bytes of a data file become records; what the file's name says about its format."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from llmgate.errors import DatasetError
+from llmgate.suite.data.csv import read_csv
+from llmgate.suite.data.parquet import read_parquet
+from llmgate.suite.data.strict_json import json_type, parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from llmgate.suite.asserts import Json
+
+__all__ = ["NO_TYPES", "Format", "format_of", "read_records", "suffixes"]
+
+NO_TYPES: Mapping[str, str] = MappingProxyType({})
+BOM = b"\xef\xbb\xbf"
+
+
+class Format(StrEnum):
+    """How rows are written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+SUFFIXES: Mapping[str, Format] = MappingProxyType(
+    {
+        ".jsonl": Format.JSONL,
+        ".ndjson": Format.JSONL,
+        ".csv": Format.CSV,
+        ".parquet": Format.PARQUET,
+        ".pq": Format.PARQUET,
+    }
+)
+
+
+def suffixes(kind: Format) -> list[str]:
+    """The file name endings of a format, the usual one first."""
+    return [suffix for suffix, one in SUFFIXES.items() if one is kind]
+
+
+def format_of(name: str | PurePath) -> Format:
+    """Tell the format from a file's name; a name that says nothing means JSON Lines."""
+    return SUFFIXES.get(PurePath(name).suffix.lower(), Format.JSONL)
+
+
+def read_records(
+    data: bytes, kind: Format, *, source: str, types: Mapping[str, str] = NO_TYPES
+) -> Iterator[tuple[int, dict[str, Json]]]:
+    """Read the bytes of a data file.
+
+    Args:
+        data: The file.
+        kind: Its format.
+        source: Its name, for messages.
+        types: Column types for CSV, as a lock has them; a column that is not named is text.
+
+    Yields:
+        The line (for Parquet, the row number) and the columns of each row.
+
+    Raises:
+        DatasetError: With file, line and advice.
+    """
+    if kind is Format.PARQUET:
+        return read_parquet(data, source=source)
+    if data.startswith(BOM):
+        raise DatasetError("starts with a byte order mark", where=source, fix="Save it as UTF-8 without BOM")
+    if kind is Format.CSV:
+        return read_csv(data, source=source, types=types)
+    return _read_jsonl(data, source=source)
+
+
+def _read_jsonl(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, Json]]]:
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, raw in enumerate(lines, start=1):
+        yield number, _parse_object(raw, where=f"{source}:{number}")
+
+
+def _parse_object(raw: bytes, *, where: str) -> dict[str, Json]:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"byte {error.start + 1} of the line is not UTF-8", where=where, fix="Save the file as UTF-8"
+        ) from error
+    if not text.strip():
+        raise DatasetError("the line is blank", where=where, fix="Remove it, or write one JSON object")
+    value = parse_json(text, where=where, fix="Write one JSON object per line")
+    if not isinstance(value, dict):
+        raise DatasetError(
+            f"the line is a JSON {json_type(value)}, not an object",
+            where=where,
+            fix='Write {"id": "…", …}',
+        )
+    return value

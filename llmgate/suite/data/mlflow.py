@@ -1,0 +1,165 @@
+"""MLflow as a place where datasets are kept: asked quietly, in bounded time, its errors worded as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import DatasetError, LlmgateError, SuiteError, did_you_mean
+from llmgate.suite.data.formats import Format, format_of
+from llmgate.suite.data.source import Content, Source, read_bytes, remote_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["EXTRA", "SCHEME", "asking", "mlflow_source"]
+
+SCHEME: Final = "mlflow:"
+FORM: Final = "Write mlflow:datasets/NAME or mlflow:runs/RUN_ID/NAME"
+KEPT: Final = "mlflow_evaluation_dataset"
+IN_MEMORY: Final = "code"
+COLUMNS: Final = ("inputs", "expectations", "tags")
+
+
+def mlflow_source(uri: str, folder: Path) -> Source:
+    """Read a `mlflow:` URI.
+
+    Args:
+        uri: As written.
+        folder: The folder of the suite, where the lock lies.
+
+    Raises:
+        DatasetError: If it names neither a dataset nor a run.
+    """
+    kind, _, name = uri.removeprefix(SCHEME).partition("/")
+    if kind not in {"datasets", "runs"} or not name or not name.isprintable():
+        raise DatasetError("this names no dataset in MLflow", where=uri, fix=FORM)
+
+    def fetch() -> Content:
+        with asking(uri):
+            if kind == "datasets":
+                return _kept(name, uri)
+            run, _, dataset = name.partition("/")
+            return _logged(run, dataset, uri)
+
+    return remote_source(uri, stable=uri, title=name.rpartition("/")[2], folder=folder, fetch=fetch)
+
+
+def _kept(name: str, uri: str) -> Content:
+    from mlflow.genai import datasets  # noqa: PLC0415 - an extra, seconds to import
+
+    by_id = name.startswith("d-") and len(name) == 34
+    dataset = datasets.get_dataset(dataset_id=name) if by_id else datasets.get_dataset(name=name)
+    frame = dataset.to_df()
+    ids = frame["dataset_record_id"].tolist()
+    parts = {column: [_own(one) for one in frame[column].tolist()] for column in COLUMNS}
+    rows = [
+        {"id": str(row_id), **{column: parts[column][index] for column in COLUMNS}} for index, row_id in enumerate(ids)
+    ]
+    if not rows:
+        raise DatasetError("has no rows", where=uri, fix="Add records to it")
+    # MLflow promises no order, so the rows get one.
+    return Content(
+        data=_lines(sorted(rows, key=lambda row: row["id"]), uri), kind=Format.JSONL, upstream=_note(dataset.digest)
+    )
+
+
+def _own(part: object) -> dict[str, object]:
+    """A part of a record without the tags that MLflow itself sets, such as who wrote it."""
+    return {str(k): v for k, v in part.items() if not str(k).startswith("mlflow.")} if isinstance(part, dict) else {}
+
+
+def _logged(run_id: str, name: str, uri: str) -> Content:
+    import mlflow  # noqa: PLC0415 - an extra, seconds to import
+    from mlflow import data  # noqa: PLC0415 - see above
+
+    inputs = mlflow.get_run(run_id).inputs
+    entries = [one.dataset for one in inputs.dataset_inputs] if inputs else []
+    wanted = [one for one in entries if not name or one.name == name]
+    if len({(one.name, one.digest) for one in wanted}) != 1:
+        names = sorted({one.name for one in entries})
+        raise DatasetError(
+            f"the run has {len(wanted)} such datasets",
+            where=uri,
+            fix=did_you_mean(name, names) if names and name else f"{FORM}; the run has {', '.join(names) or 'none'}",
+        )
+    entry = wanted[0]
+    if entry.source_type == KEPT:
+        return _kept(str(json.loads(entry.source)["dataset_id"]), uri)
+    load = getattr(data.get_source(entry), "load", None)
+    if load is None or entry.source_type == IN_MEMORY:
+        raise DatasetError(
+            f"the run only noted this dataset; its source is {entry.source_type!r}, where no rows lie",
+            where=uri,
+            fix="Log it with a source: mlflow.data.from_pandas(df, source='rows.jsonl', name=…)",
+        )
+    with tempfile.TemporaryDirectory(prefix="llmgate-mlflow-") as folder:
+        path = Path(str(load(dst_path=folder)))
+        content = read_bytes(path, missing_fix="Its source is gone; log the dataset again")
+    return Content(data=content, kind=format_of(path), upstream=_note(entry.digest))
+
+
+def _lines(rows: Sequence[dict[str, Any]], uri: str) -> bytes:
+    try:
+        return b"".join(
+            json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False).encode() + b"\n" for row in rows
+        )
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"a record holds what JSON cannot: {error}", where=uri, fix="Change the record") from error
+
+
+def _note(digest: object) -> str:
+    return f"mlflow digest {digest}"
+
+
+EXTRA: Final = "pip install 'pytest-llmgate[mlflow]'"
+BOUNDED: Final[Mapping[str, str]] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
+QUIET: Final[Mapping[str, str]] = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+LOGGERS: Final = ("mlflow", "alembic", "sqlalchemy")
+
+# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
+ONE_AT_A_TIME = threading.RLock()
+
+
+@contextlib.contextmanager
+def asking(where: str, error: type[DatasetError | SuiteError] = DatasetError) -> Iterator[None]:
+    """Ask MLflow something.
+
+    Args:
+        where: What is asked about.
+        error: What its refusals become.
+
+    Raises:
+        DatasetError, SuiteError: For whatever MLflow, the network or the disk says.
+    """
+    with ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = {name: value for name, value in {**BOUNDED, **QUIET}.items() if name not in os.environ}
+        levels = {name: logging.getLogger(name).level for name in LOGGERS}
+        os.environ.update(wanted)
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        try:
+            yield
+        except LlmgateError:
+            raise
+        except ImportError as missing:
+            raise error("this needs MLflow", where=where, fix=EXTRA) from missing
+        except Exception as said:
+            first = (str(said).strip() or type(said).__name__).splitlines()[0].rstrip(".")
+            raise error(
+                f"MLflow says: {first[:300]}", where=where, fix="Check the name, the server and MLFLOW_TRACKING_URI"
+            ) from said
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+            for name in wanted:
+                os.environ.pop(name, None)

@@ -1,0 +1,209 @@
+"""`drift:` of a suite: which traits of the answers are compared with the champion's, and which of them gate.
+
+drift:
+  refusals: {margin: 0.05}      # gates as a guardrail
+  length: {margin: 0.2}         # at most a fifth longer or shorter
+  schema: watch                 # shown
+  embeddings: watch             # needs an embedding model
+
+Refusals, lengths and formats are watched unless the suite says otherwise: they cost nothing, as no model is asked for
+them, and what users of a model notice first is rarely what its asserts look at. `drift: off` leaves all of it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import Field, field_validator, model_validator
+
+from llmgate.errors import PolicyError, SuiteError
+from llmgate.record.policy import DEFAULT_ALPHA, Direction, MetricPolicy, Policy, Role
+from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, REFUSAL_TYPES, Trait, TraitWatch
+from llmgate.suite.form.asserts import Finite, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from llmgate.record.schema import PlannedCase
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = [
+    "WATCH_ALL",
+    "DriftBlock",
+    "TraitPart",
+    "TraitRole",
+    "case_traits",
+    "check_formats",
+    "drift_keys",
+    "with_drift",
+]
+
+
+class TraitRole(StrEnum):
+    """What is done with a trait."""
+
+    OFF = "off"
+    WATCH = "watch"
+    GUARDRAIL = "guardrail"
+
+
+class TraitPart(Part):
+    """One entry of `drift:`. An entry gates unless it says `role: watch`; a role alone is the short form."""
+
+    role: Annotated[TraitRole, Field(strict=False)] = TraitRole.GUARDRAIL
+    """guardrail gates; watch is only shown; off is left out."""
+    margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points; of length the largest change, 0.2 for a
+    fifth longer or shorter."""
+    min: Finite | None = None
+    """What the lower confidence bound of the share of kept formats must reach."""
+    max: Finite | None = None
+    """What the upper confidence bound of the share of refusals must not exceed."""
+    alpha: Finite = DEFAULT_ALPHA
+    """One-sided error rate."""
+
+
+WATCHED: Final = TraitPart(role=TraitRole.WATCH)
+OFF: Final = TraitPart(role=TraitRole.OFF)
+
+
+class DriftBlock(Part):
+    """`drift:` as it is written."""
+
+    refusals: TraitPart = WATCHED
+    """Answers that decline to answer, where no assert asks for that."""
+    format: Annotated[TraitPart, Field(alias="schema")] = WATCHED
+    """Answers that keep the format for which an assert asks."""
+    length: TraitPart = WATCHED
+    """Length of answers in characters, in both directions."""
+    embeddings: TraitPart = OFF
+    """Energy distance of the answers' embeddings; it is only shown, and needs an embedding model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def switched(cls, data: object) -> object:
+        """Take `off`, which YAML may read as false."""
+        if data is False or data == "off":
+            return {trait.value: {"role": "off"} for trait in Trait}
+        return data
+
+    @field_validator("refusals", "format", "length", "embeddings", mode="before")
+    @classmethod
+    def short(cls, data: object) -> object:
+        """Take a role alone."""
+        if data is False:
+            return {"role": "off"}
+        return {"role": data} if isinstance(data, str) else data
+
+    @property
+    def parts(self) -> Mapping[Trait, TraitPart]:
+        """The entries by trait."""
+        return {
+            Trait.REFUSALS: self.refusals,
+            Trait.SCHEMA: self.format,
+            Trait.LENGTH: self.length,
+            Trait.EMBEDDINGS: self.embeddings,
+        }
+
+    @property
+    def said(self) -> tuple[Trait, ...]:
+        """The traits that were written."""
+        written = self.model_fields_set
+        return tuple(trait for trait in Trait if ("format" if trait is Trait.SCHEMA else trait.value) in written)
+
+    def metrics(self, suite: str, where: Callable[..., str]) -> tuple[MetricPolicy, ...]:
+        """The traits that gate, as metrics.
+
+        Args:
+            suite: The suite's name.
+            where: Words the place of an entry.
+
+        Raises:
+            PolicyError: If one is impossible.
+        """
+        return tuple(
+            trait_policy(suite, trait, part, where(trait.value))
+            for trait, part in self.parts.items()
+            if part.role is TraitRole.GUARDRAIL
+        )
+
+    def watched(self, suite: str) -> tuple[TraitWatch, ...]:
+        """The traits that are only shown."""
+        return tuple(
+            TraitWatch(suite=suite, trait=trait) for trait, part in self.parts.items() if part.role is TraitRole.WATCH
+        )
+
+
+WATCH_ALL: Final = DriftBlock()
+"""What holds where a suite has no `drift:`: all that costs nothing is watched."""
+
+
+def trait_policy(suite: str, trait: Trait, part: TraitPart, where: str) -> MetricPolicy:
+    """One trait as a metric that gates.
+
+    Raises:
+        PolicyError: If that is impossible.
+    """
+    margin = DEFAULT_LENGTH_MARGIN if part.margin is None and trait is Trait.LENGTH else part.margin
+    try:
+        return MetricPolicy(
+            suite=suite,
+            metric=trait.metric,
+            role=Role.GUARDRAIL,
+            margin=margin,
+            min=part.min,
+            max=part.max,
+            direction=Direction.LOWER if trait is Trait.REFUSALS else Direction.HIGHER,
+            alpha=part.alpha,
+            trait=trait,
+        )
+    except PolicyError as error:
+        raise PolicyError(error.what, where=where, fix=error.fix) from error
+
+
+def case_traits(asserts: Iterable[AssertSpec]) -> tuple[Trait, ...]:
+    """The traits that the answers to a case have, by what it asserts.
+
+    Where an assert asks for a refusal, refusing is right and no trait; a format is one where an assert asks for it.
+    """
+    wanted = [spec for spec in asserts if not spec.negated]
+    refusing = any(one.type in REFUSAL_TYPES for spec in wanted for one in (spec, *spec.asserts) if not one.negated)
+    formatted = any(spec.type in FORMAT_TYPES for spec in wanted)
+    found = {Trait.REFUSALS: not refusing, Trait.SCHEMA: formatted, Trait.LENGTH: True}
+    return tuple(trait for trait, has in found.items() if has)
+
+
+def check_formats(metrics: Sequence[MetricPolicy], cases: Iterable[PlannedCase], where: str) -> None:
+    """Refuse to gate formats where no case asks for one.
+
+    Raises:
+        SuiteError: With what to add.
+    """
+    gated = any(metric.trait is Trait.SCHEMA and metric.gates for metric in metrics)
+    if gated and not any(Trait.SCHEMA in (case.traits or ()) for case in cases):
+        raise SuiteError(
+            "no assert asks for a format, so there is no `schema` to gate",
+            where=where,
+            fix="Add an `is-json` assert, or leave `schema:` out",
+        )
+
+
+def with_drift(policy: Policy, suite: str, block: DriftBlock, where: Callable[..., str]) -> Policy:
+    """A policy with what a block says about one suite; traits that it does not name stay as they are.
+
+    Raises:
+        PolicyError: If an entry is impossible.
+    """
+    kept = [one for one in policy.metrics if one.suite != suite or one.trait not in block.said]
+    watched = [one for one in policy.watched if one.suite != suite or one.trait not in block.said]
+    new = [one for one in block.metrics(suite, where) if one.trait in block.said]
+    shown = [one for one in block.watched(suite) if one.trait in block.said]
+    return replace(policy, metrics=(*kept, *new), watched=(*watched, *shown))
+
+
+def drift_keys(location: Sequence[str | int]) -> list[str]:
+    """The keys that are valid at a place within `drift:`; the place begins below it."""
+    model: type[Part] = TraitPart if len(location) > 1 else DriftBlock
+    return [field.alias or name for name, field in model.model_fields.items()]

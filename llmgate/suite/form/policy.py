@@ -1,0 +1,211 @@
+"""A policy file: margins, roles and thresholds kept apart from the suites, so that those who gate own them.
+
+llmgate-policy: 1
+inconclusive: fail
+metrics:
+  short-facts/accuracy: {role: primary, margin: 0.03, min: 0.4, alpha: 0.05, aggregate: all}
+slices:
+  short-facts: {fields: [topic], min-cases: 20}
+slice-alpha: 0.01
+drift:
+  short-facts: {refusals: {margin: 0.05}, length: watch}
+waivers:
+  - {metric: short-facts/accuracy, until: 2026-12-31, by: Ada, reason: known and accepted}
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llmgate.errors import PolicyError, did_you_mean
+from llmgate.record.policy import (
+    Aggregate,
+    Direction,
+    MetricPolicy,
+    OnInconclusive,
+    Policy,
+    Role,
+    SlicePolicy,
+    Unadmitted,
+)
+from llmgate.suite.form.document import Document, read_document
+from llmgate.suite.form.drift import DriftBlock, drift_keys, with_drift
+from llmgate.suite.form.gate import SlicesPart, WaiverPart
+
+if TYPE_CHECKING:
+    from llmgate.record.waiver import Waiver
+
+__all__ = ["POLICY_MAJOR", "named_metrics", "override_policy"]
+
+POLICY_MAJOR: Final = 1
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class MetricPart(BaseModel):
+    """What a policy file may say about one metric; what it leaves out stays as the suite has it."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    role: Role | None = None
+    """primary and guardrail gate; watch is only shown."""
+    aggregate: Aggregate | None = None
+    """all: a case is right if all its asserts pass; mean: the weighted mean of their scores."""
+    margin: Finite | None = None
+    """The largest loss that is accepted, as a fraction: 0.03 for three points."""
+    min: Finite | None = None
+    """What the lower confidence bound of the score itself must reach."""
+    max: Finite | None = None
+    """What the upper confidence bound must not exceed, where less is better."""
+    direction: Direction | None = None
+    """lower, where the metric counts something unwanted."""
+    alpha: Finite | None = None
+    """One-sided error rate."""
+    unadmitted: Unadmitted | None = None
+    """allow: a judged metric gates though its judge was never admitted; reports say so."""
+
+
+class PolicyPart(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    major: Annotated[int, Field(alias="llmgate-policy")]
+    """Format of the file: 1."""
+    inconclusive: OnInconclusive | None = None
+    """allow: INCONCLUSIVE does not fail the session. It never allows a promotion."""
+    metrics: dict[str, MetricPart] = {}
+    """SUITE/METRIC to what changes about its gate."""
+    slices: dict[str, SlicesPart] = {}
+    """Suite to the slices in which a loss is looked for."""
+    slice_alpha: Annotated[Finite | None, Field(alias="slice-alpha")] = None
+    """Error rate of all slices together."""
+    drift: dict[str, DriftBlock] = {}
+    """Suite to the traits of answers that gate, are watched, or are left out."""
+    waivers: list[WaiverPart] = []
+    """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
+
+
+def named_metrics(path: str) -> frozenset[str]:
+    """The metrics, as `SUITE/METRIC`, that a policy file has an entry for.
+
+    Raises:
+        SuiteError, PolicyError: As `override_policy`.
+    """
+    return frozenset(validated(read_document(Path(path))).metrics)
+
+
+def override_policy(policy: Policy, path: str) -> Policy:
+    """Apply a policy file.
+
+    Args:
+        policy: What the suites say.
+        path: The policy file.
+
+    Raises:
+        SuiteError: If the file cannot be read as YAML.
+        PolicyError: With file and line, if it holds unknown metrics or impossible values.
+    """
+    document = read_document(Path(path))
+    part = validated(document)
+    policy = changed_drift(policy, part, document)
+    known = {f"{metric.suite}/{metric.metric}": metric for metric in policy.metrics}
+    changed = dict(known)
+    for name, change in part.metrics.items():
+        where = document.where("metrics", name)
+        if name not in known:
+            raise PolicyError(f"there is no metric {name!r}", where=where, fix=did_you_mean(name, known))
+        changed[name] = overridden(known[name], change, where)
+    try:
+        return replace(
+            policy,
+            metrics=tuple(changed.values()),
+            inconclusive=part.inconclusive or policy.inconclusive,
+            slices=changed_slices(policy, part, document),
+            slice_alpha=policy.slice_alpha if part.slice_alpha is None else part.slice_alpha,
+            # Those who gate own the file: what it accepts comes on top of what the suites say.
+            waivers=(*policy.waivers, *file_waivers(part, document)),
+        )
+    except PolicyError as error:
+        raise PolicyError(error.what, where=error.where or document.where("slice-alpha"), fix=error.fix) from error
+
+
+def changed_drift(policy: Policy, part: PolicyPart, document: Document) -> Policy:
+    """The policy with the traits that the file gates, watches or leaves out."""
+    suites = {metric.suite for metric in policy.metrics}
+    for suite, block in part.drift.items():
+        if suite not in suites:
+            raise PolicyError(
+                f"there is no suite {suite!r}", where=document.where("drift", suite), fix=did_you_mean(suite, suites)
+            )
+        policy = with_drift(policy, suite, block, partial(document.where, "drift", suite))
+    return policy
+
+
+def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tuple[SlicePolicy, ...]:
+    """The slice fields with what the file says about them; a suite that it names has those that it lists."""
+    suites = {metric.suite for metric in policy.metrics}
+    kept = [one for one in policy.slices if one.suite not in part.slices]
+    for suite, slices in part.slices.items():
+        if suite not in suites:
+            raise PolicyError(
+                f"there is no suite {suite!r}", where=document.where("slices", suite), fix=did_you_mean(suite, suites)
+            )
+        fields = [one.field for one in policy.slices if one.suite == suite] if slices.fields is None else slices.fields
+        kept += [SlicePolicy(suite=suite, field=field, min_cases=slices.min_cases) for field in fields]
+    return tuple(kept)
+
+
+def file_waivers(part: PolicyPart, document: Document) -> tuple[Waiver, ...]:
+    """The file's waivers, which name their suite: `metric: SUITE/METRIC` or `case: SUITE/CASE`."""
+    found = []
+    for index, one in enumerate(part.waivers):
+        where = document.where("waivers", index)
+        suite, slash, rest = (one.metric or one.case or "").partition("/")
+        if not slash:
+            raise PolicyError("the waiver names no suite", where=where, fix="Write SUITE/METRIC, or SUITE/CASE")
+        named = one.model_copy(update={"metric": rest} if one.metric else {"case": rest})
+        found.append(named.waiver(suite, where))
+    return tuple(found)
+
+
+def validated(document: Document) -> PolicyPart:
+    """Check names and types."""
+    try:
+        part = PolicyPart.model_validate(document.data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        location = tuple(problem["loc"])
+        field, message = ".".join(map(str, location)), problem["msg"]
+        what, fix = f"{field}: {message[:1].lower()}{message[1:]}", "Correct the value"
+        if problem["type"] == "missing":
+            what, fix = f"the key {field!r} is missing", f"Add `{location[-1]}:`"
+        if problem["type"] == "extra_forbidden":
+            parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
+            what = f"unknown key {str(location[-1])!r}"
+            model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
+            keys = [part.alias or name for name, part in model.model_fields.items()]
+            if location[0] == "drift" and len(location) > 2:
+                keys = drift_keys(location[2:])
+            fix = did_you_mean(str(location[-1]), keys)
+        raise PolicyError(what, where=document.where(*location), fix=fix) from error
+    if part.major != POLICY_MAJOR:
+        raise PolicyError(
+            f"the policy format is {part.major}, and this llmgate reads format {POLICY_MAJOR}",
+            where=document.where("llmgate-policy"),
+            fix=f"Write `llmgate-policy: {POLICY_MAJOR}`",
+        )
+    return part
+
+
+def overridden(metric: MetricPolicy, change: MetricPart, where: str) -> MetricPolicy:
+    """One metric's policy with what the file says about it."""
+    try:
+        return replace(metric, **{k: v for k, v in change.model_dump().items() if v is not None})
+    except PolicyError as error:
+        raise PolicyError(error.what, where=where, fix=error.fix) from error
