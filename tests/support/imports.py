@@ -12,15 +12,15 @@ from llmgate.score.check import CheckContext
 from llmgate.score.checks import run_check
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
-from llmgate.suite.foreign.written import write_imported
 from llmgate.suite.form.form import CasePart
+from llmgate.suite.importers.write import write_imported
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Imported
+    from llmgate.suite.importers.result import Imported
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> Path:

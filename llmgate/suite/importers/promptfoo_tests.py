@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.foreign.files import read_csv, read_source
-from llmgate.suite.foreign.promptfoo_prompts import matching
-from llmgate.suite.foreign.promptfoo_vars import Place, load_vars, mapping
 from llmgate.suite.form.promptfoo_csv import read_row
+from llmgate.suite.importers.files import read_csv, read_source
+from llmgate.suite.importers.promptfoo_prompts import matching
+from llmgate.suite.importers.promptfoo_vars import Place, load_vars, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from llmgate.suite.foreign.files import Source
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Test", "read_tests"]
 

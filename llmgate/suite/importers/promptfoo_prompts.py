@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.foreign.files import read_csv, read_jsonl, read_text
-from llmgate.suite.foreign.messages import chat_messages
+from llmgate.suite.importers.files import read_csv, read_jsonl, read_text
+from llmgate.suite.importers.messages import chat_messages
 from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from llmgate.suite.foreign.files import Source
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Prompt", "matching", "names_in", "read_prompts"]
 

@@ -10,12 +10,12 @@ from support.imports import lost, needs_types, outcomes, planned, prompts, write
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.foreign.deepeval import class_name, import_deepeval
+from llmgate.suite.importers.deepeval import class_name, import_deepeval
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Imported
+    from llmgate.suite.importers.result import Imported
 
 
 def imported(folder: Path, name: str, text: str) -> Imported:

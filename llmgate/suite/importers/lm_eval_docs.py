@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import TemplateError
-from llmgate.suite.foreign.files import FUNCTION
-from llmgate.suite.foreign.table import LETTERS, texts
+from llmgate.suite.importers.files import FUNCTION
+from llmgate.suite.importers.table import LETTERS, texts
 from llmgate.suite.template.javascript import UNDEFINED
 from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Task", "document_record", "sample_record"]
 

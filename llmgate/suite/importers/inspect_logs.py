@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.foreign.files import MAX_BYTES, parse, read_json
-from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
-from llmgate.suite.foreign.messages import as_messages, common_prompt
-from llmgate.suite.foreign.sampling import sampling_of
-from llmgate.suite.foreign.table import LETTERS, any_of_pattern, choice, id_column, several, slug, table, texts
+from llmgate.suite.importers.files import MAX_BYTES, parse, read_json
+from llmgate.suite.importers.messages import as_messages, common_prompt
+from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
+from llmgate.suite.importers.table import LETTERS, any_of_pattern, choice, id_column, several, slug, table, texts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,14 +12,14 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.foreign.files import Source, read_source
-from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
-from llmgate.suite.foreign.promptfoo_asserts import carried
-from llmgate.suite.foreign.promptfoo_prompts import Prompt, names_in, read_prompts
-from llmgate.suite.foreign.promptfoo_tests import Test, read_tests
-from llmgate.suite.foreign.promptfoo_vars import expanded, filled
-from llmgate.suite.foreign.sampling import read_sampling
-from llmgate.suite.foreign.table import id_column, slug, table
+from llmgate.suite.importers.files import Source, read_source
+from llmgate.suite.importers.promptfoo_asserts import carried
+from llmgate.suite.importers.promptfoo_prompts import Prompt, names_in, read_prompts
+from llmgate.suite.importers.promptfoo_sampling import read_sampling
+from llmgate.suite.importers.promptfoo_tests import Test, read_tests
+from llmgate.suite.importers.promptfoo_vars import expanded, filled
+from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
+from llmgate.suite.importers.table import id_column, slug, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from support.imports import lost, needs_types, outcomes, planned, prompts, write
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.foreign.inspect_logs import import_inspect
+from llmgate.suite.importers.inspect_logs import import_inspect
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.foreign.promptfoo_asserts import names_files
+from llmgate.suite.importers.promptfoo_asserts import names_files
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
-    from llmgate.suite.foreign.files import Source
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["read_sampling", "sampling_of"]
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.foreign.deepeval_python import read_python
-from llmgate.suite.foreign.files import read_csv, read_source
-from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
-from llmgate.suite.foreign.table import id_column, literal, slug, table, texts
+from llmgate.suite.importers.deepeval_python import read_python
+from llmgate.suite.importers.files import read_csv, read_source
+from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
+from llmgate.suite.importers.table import id_column, literal, slug, table, texts
 
 if TYPE_CHECKING:
     from pathlib import Path

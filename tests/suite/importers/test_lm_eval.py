@@ -9,16 +9,16 @@ from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.foreign.files import read_source
-from llmgate.suite.foreign.imported import Notebook
-from llmgate.suite.foreign.lm_eval import import_lm_eval, transforms
-from llmgate.suite.foreign.lm_eval_docs import chosen
+from llmgate.suite.importers.files import read_source
+from llmgate.suite.importers.lm_eval import import_lm_eval, transforms
+from llmgate.suite.importers.lm_eval_docs import chosen
+from llmgate.suite.importers.result import Notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.foreign.imported import Imported
+    from llmgate.suite.importers.result import Imported
 
 BASE = """
 dataset_path: json

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from llmgate.errors import SuiteError
 from llmgate.suite.data.rows import MAX_ID_LENGTH
-from llmgate.suite.foreign.files import read_csv, read_source, strict
-from llmgate.suite.foreign.imported import ImportedSuite, Note
-from llmgate.suite.foreign.table import any_of_pattern, literal, several, slug, table
-from llmgate.suite.foreign.written import suite_text
 from llmgate.suite.form.document import read_document
+from llmgate.suite.importers.files import read_csv, read_source, strict
+from llmgate.suite.importers.result import ImportedSuite, Note
+from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, table
+from llmgate.suite.importers.write import suite_text
 from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:

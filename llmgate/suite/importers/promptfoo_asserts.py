@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.foreign.table import slug
 from llmgate.suite.form.asserts import ASSERT_SET, NAME
+from llmgate.suite.importers.table import slug
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["CODE_TYPES", "carried", "transform_names"]
 

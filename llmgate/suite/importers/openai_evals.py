@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
 from llmgate.suite.asserts import Json
-from llmgate.suite.foreign.files import read_jsonl, read_source
-from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
-from llmgate.suite.foreign.messages import as_messages, common_prompt
-from llmgate.suite.foreign.table import any_of_pattern, id_column, literal, several, slug, table, texts
+from llmgate.suite.importers.files import read_jsonl, read_source
+from llmgate.suite.importers.messages import as_messages, common_prompt
+from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
+from llmgate.suite.importers.table import any_of_pattern, id_column, literal, several, slug, table, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.foreign.files import Source
+    from llmgate.suite.importers.files import Source
 
 __all__ = ["import_openai_evals"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.foreign.table import literal
+from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json

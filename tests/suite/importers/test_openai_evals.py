@@ -9,12 +9,12 @@ from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.foreign.openai_evals import import_openai_evals
+from llmgate.suite.importers.openai_evals import import_openai_evals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Imported
+    from llmgate.suite.importers.result import Imported
 
 SYSTEM = {"role": "system", "content": "Answer {{ briefly }}."}
 FRANCE = {"input": [SYSTEM, {"role": "user", "content": "Capital of France?"}], "ideal": "Paris"}

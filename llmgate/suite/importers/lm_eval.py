@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.foreign.files import FUNCTION, Source, read_csv, read_source
-from llmgate.suite.foreign.imported import Imported, ImportedSuite, Notebook
-from llmgate.suite.foreign.lm_eval_docs import Task, document_record, sample_record
-from llmgate.suite.foreign.sampling import sampling_of
-from llmgate.suite.foreign.table import choice, id_column, several, slug, table, texts
+from llmgate.suite.importers.files import FUNCTION, Source, read_csv, read_source
+from llmgate.suite.importers.lm_eval_docs import Task, document_record, sample_record
+from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
+from llmgate.suite.importers.table import choice, id_column, several, slug, table, texts
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json, Vocabulary

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Imported, ImportedSuite
+    from llmgate.suite.importers.result import Imported, ImportedSuite
 
 __all__ = ["report_lines"]
 

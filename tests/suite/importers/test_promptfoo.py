@@ -10,14 +10,14 @@ from support.imports import lost, needs_row_asserts, outcomes, planned, prompts,
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.foreign.promptfoo import import_promptfoo
-from llmgate.suite.foreign.promptfoo_asserts import transform_names
-from llmgate.suite.foreign.written import suite_text, write_imported
+from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo_asserts import transform_names
+from llmgate.suite.importers.write import suite_text, write_imported
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Imported
+    from llmgate.suite.importers.result import Imported
 
 
 def imported(folder: Path, config: str, **files: str) -> Imported:

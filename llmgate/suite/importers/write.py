@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.foreign.imported import Imported, ImportedSuite, Note
+    from llmgate.suite.importers.result import Imported, ImportedSuite, Note
 
 __all__ = ["suite_text", "write_imported"]
 

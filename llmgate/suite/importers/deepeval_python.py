@@ -6,13 +6,13 @@ import ast
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.foreign.files import read_text
+from llmgate.suite.importers.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["read_python"]
 

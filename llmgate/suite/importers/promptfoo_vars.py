@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.foreign.files import read_source, read_text
-from llmgate.suite.foreign.promptfoo_prompts import matching
+from llmgate.suite.importers.files import read_source, read_text
+from llmgate.suite.importers.promptfoo_prompts import matching
 from llmgate.suite.template.template import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.suite.foreign.files import Source
-    from llmgate.suite.foreign.imported import Notebook
+    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Place", "expanded", "filled", "load_vars", "mapping"]
 

@@ -1,1 +1,0 @@
-"""Suites of other tools, read into ours: files in, suites and notes out. What cannot be carried over is named."""

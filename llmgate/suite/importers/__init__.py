@@ -1,0 +1,1 @@
+"""Suites of other tools, read into ours. Each importer says what it could not carry over."""
