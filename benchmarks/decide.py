@@ -35,8 +35,8 @@ def lap(since=[*started]):
     since[:] = wall, cpu
     return spent
 from llmgate.gate.decide import decide
-from llmgate.gate.headline import decision_with_headline
-from llmgate.gate.side import Evidence
+from llmgate.gate.decision.serialize import decision_with_headline
+from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import load_results
 from llmgate.session.results import Question, policy_for

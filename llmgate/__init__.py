@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmgate.gate.decide import decide
-    from llmgate.gate.decision import Decision, Verdict
+    from llmgate.gate.decision.types import Decision, Verdict
     from llmgate.record.loading import load_record
     from llmgate.score.check import CheckContext, Finding
     from llmgate.score.custom import check
@@ -38,12 +38,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckContext": "llmgate.score.check",
-    "Decision": "llmgate.gate.decision",
+    "Decision": "llmgate.gate.decision.types",
     "Evaluation": "llmgate.score.evaluate",
     "Finding": "llmgate.score.check",
     "JudgeReply": "llmgate.score.models",
     "Token": "llmgate.score.models",
-    "Verdict": "llmgate.gate.decision",
+    "Verdict": "llmgate.gate.decision.types",
     "check": "llmgate.score.custom",
     "decide": "llmgate.gate.decide",
     "evaluate_assert": "llmgate.score.evaluate",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.session.results import Question
 
 __all__ = ["decide", "show_decision"]
@@ -191,10 +191,10 @@ def pairs_of(given: tuple[str, ...], flag: str) -> tuple[tuple[str, str], ...]:
 def json_of(decision: Decision, *, headline: bool) -> str:
     """The decision as JSON, with the figures of a single metric on top."""
     if headline:
-        from llmgate.gate.headline import decision_with_headline
+        from llmgate.gate.decision.serialize import decision_with_headline
 
         return decision_with_headline(decision)
-    from llmgate.gate.verdict import decision_to_json
+    from llmgate.gate.decision.statement import decision_to_json
 
     return decision_to_json(decision)
 

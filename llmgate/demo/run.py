@@ -18,7 +18,7 @@ from rich.table import Table
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
-from llmgate.gate.decision import Decision, Verdict
+from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.generate.identity import weights_digest
 from llmgate.record.files import cases_digest
 from llmgate.record.loading import load_record

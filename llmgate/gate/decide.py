@@ -20,16 +20,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.conclude import conclude, flips_of
-from llmgate.gate.decision import Decision, Problem, Verdict
-from llmgate.gate.drift import drifts_of, hold_to_judges
-from llmgate.gate.measure import measure
-from llmgate.gate.outputs import describe_outputs
-from llmgate.gate.pairing import Matches
-from llmgate.gate.sentences import decision_sentence
-from llmgate.gate.side import Evidence
-from llmgate.gate.slices import decide_slices
-from llmgate.gate.waive import Findings, waive
+from llmgate.gate.decision.types import Decision, Problem, Verdict
+from llmgate.gate.evidence.evidence import Evidence
+from llmgate.gate.evidence.pairing import Matches
+from llmgate.gate.metrics.judge_bars import drifts_of, hold_to_judges
+from llmgate.gate.metrics.slices import decide_slices
+from llmgate.gate.metrics.tests import measure
+from llmgate.gate.metrics.verdict import conclude, flips_of
+from llmgate.gate.metrics.waivers import Findings, waive
+from llmgate.gate.output_drift import describe_outputs
+from llmgate.gate.summary import decision_sentence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from llmgate.gate.decision import MetricDecision
-    from llmgate.gate.measure import Measured
+    from llmgate.gate.decision.types import MetricDecision
+    from llmgate.gate.metrics.tests import Measured
     from llmgate.record.scores import ScoreSheet, ScoreTable
 
 __all__ = ["decide", "decide_measured", "decide_sheets", "decide_tables"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
-from llmgate.gate.decision import Decision
+from llmgate.gate.decision.types import Decision
 from llmgate.promote.target import Evidence, RecordIdentity
 from llmgate.record.loading import load_record
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, UsageError
-from llmgate.gate.decision import Decision
+from llmgate.gate.decision.types import Decision
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, is_absent, without_credentials
 from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER

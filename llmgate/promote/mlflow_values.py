@@ -13,7 +13,7 @@ from llmgate.promote import tags
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.gate.decision import Decision, MetricDecision
+    from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.manifest import Manifest, SuiteIdentity
 
 __all__ = ["DatasetFacts", "dataset_facts", "description", "run_metrics", "run_params", "run_tags", "version_tags"]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.errors import UsageError
-from llmgate.gate.decision import Decision, Verdict
+from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.promote import tags
 from llmgate.promote.alias import alias_problem
 from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts, parse_version_uri

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, PromotionRefusedError
-from llmgate.gate.decision import Decision
+from llmgate.gate.decision.types import Decision
 from llmgate.promote import tags
 from llmgate.promote.alias import CHAMPION, alias_problem
 from llmgate.promote.evidence import read_evidence

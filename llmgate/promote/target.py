@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from llmgate.errors import UsageError
-from llmgate.gate.decision import Decision
+from llmgate.gate.decision.types import Decision
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
 

@@ -34,7 +34,7 @@ from llmgate.session.settings import Settings, settings_from
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import CaseResult
     from llmgate.score.vocabulary import Checks
     from llmgate.session.plan import Plan

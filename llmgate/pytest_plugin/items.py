@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmgate.errors import LlmgateError
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.pytest_plugin import FATAL
 from llmgate.pytest_plugin.controller import NotAskedError, gate_run
 from llmgate.record.schema import Generation, Outcome

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pytest
     from _pytest.capture import CaptureManager
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.record.watch import RunState
 
 __all__ = ["Notices", "summarise"]

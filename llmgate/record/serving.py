@@ -1,6 +1,6 @@
 """Raw timings of one serving measurement: what happened, without a single average.
 
-Summaries (percentiles, throughput, validity) are `llmgate.gate.serving`'s, taken from these facts, so that they
+Summaries (percentiles, throughput, validity) are `llmgate.gate.serving.summary`'s, taken from these facts, so that they
 can be taken again when a definition is improved.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.judging import standing_in
+from llmgate.gate.judges.standing import standing_in
 from llmgate.report.pieces import State
 from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
@@ -12,7 +12,7 @@ from llmgate.report.visible import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.decision import Decision, MetricDecision
+    from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.admission import AdmissionRecord, Figure
     from llmgate.record.schema import Record
 

@@ -7,14 +7,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.calibration import SIMULATED, Rule, Truth
+from llmgate.gate.calibration.results import SIMULATED, Rule, Truth
 from llmgate.report.visible import visible
 from llmgate.report.words import count, percent, plural, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from llmgate.gate.calibration import Calibration, Cell, Requirement, Row
+    from llmgate.gate.calibration.results import Calibration, Cell, Requirement, Row
     from llmgate.report.terminal import StyledLine
 
 __all__ = [

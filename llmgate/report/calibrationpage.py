@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llmgate.gate.calibration import Rule, Truth
+from llmgate.gate.calibration.results import Rule, Truth
 from llmgate.report.calibration import calibration_sentence, facts, sheets
 from llmgate.report.plot import Axis, Tick
 from llmgate.report.visible import visible
@@ -20,7 +20,7 @@ from llmgate.stats.proportion import clopper_pearson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.gate.calibration import Calibration, Cell, Row
+    from llmgate.gate.calibration.results import Calibration, Cell, Row
     from llmgate.report.calibration import Origin
 
 __all__ = ["Dot", "Drawing", "calibration_page", "drawings"]

@@ -26,7 +26,7 @@ from llmgate.report.words import percent, plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.gate.decision import Decision, Flip
+    from llmgate.gate.decision.types import Decision, Flip
 
 __all__ = ["CaseBook", "Limits"]
 

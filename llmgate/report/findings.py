@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.anchored import DRIFT_ALPHA
-from llmgate.gate.corrected import JUDGE_ALONE
+from llmgate.gate.judges.anchors import DRIFT_ALPHA
+from llmgate.gate.metrics.label_corrected import JUDGE_ALONE
 from llmgate.report.looks import look_panel
 from llmgate.report.outputs import outputs_panel
 from llmgate.report.pieces import State
@@ -17,8 +17,8 @@ from llmgate.report.words import percent, plural, points, probability, signed_po
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.decision import Decision, SliceDecision, WaiverUse
-    from llmgate.gate.judged import JudgeDrift, PreferenceDecision
+    from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
+    from llmgate.gate.decision.types import Decision, SliceDecision, WaiverUse
 
 __all__ = ["finding_panels"]
 

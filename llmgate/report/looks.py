@@ -13,8 +13,8 @@ from llmgate.report.words import count, percent, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmgate.gate.decision import Decision
-    from llmgate.gate.looked import LookDecision
+    from llmgate.gate.decision.look_types import LookDecision
+    from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import Record
 
 __all__ = ["asked_of", "look_panel", "saved_by", "stop_notices"]

@@ -36,7 +36,7 @@ MAIN = ("request_throughput", "output_throughput", "median_ttft_ms", "p99_ttft_m
 
 
 class Measured(Protocol):
-    """The part of `llmgate.gate.serving.ServingSummary` that a report shows: one measurement, summarised."""
+    """The part of `llmgate.gate.serving.summary.ServingSummary` that a report shows: one measurement, summarised."""
 
     @property
     def name(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llmgate.gate.decision import Verdict
-from llmgate.gate.sentences import chances_basis
+from llmgate.gate.decision.types import Verdict
+from llmgate.gate.summary import chances_basis
 from llmgate.report.outputs import factor
 from llmgate.report.pieces import State
 from llmgate.report.rows import Interval, MetricRow
@@ -14,7 +14,7 @@ from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision import MetricDecision
+    from llmgate.gate.decision.types import MetricDecision
 
 __all__ = ["metric_row"]
 

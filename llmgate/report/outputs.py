@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.traits import Trait
 from llmgate.report.pieces import State
@@ -13,7 +13,7 @@ from llmgate.report.visible import one_line
 from llmgate.report.words import figure, percent, probability, signed_points
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision import Decision, MetricDecision, OutputDrift
+    from llmgate.gate.decision.types import Decision, MetricDecision, OutputDrift
 
 __all__ = ["factor", "outputs_panel"]
 

@@ -11,7 +11,7 @@ from llmgate.report.words import count, percent, plural, points
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from llmgate.gate.power import MetricPower, Power
+    from llmgate.gate.power.plan import MetricPower, Power
 
 __all__ = ["advice", "power_lines", "preflight_line", "shortfall"]
 

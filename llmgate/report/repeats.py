@@ -12,7 +12,7 @@ from llmgate.report.words import count, percent, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmgate.gate.decision import FlakyCase, RepeatDecision
+    from llmgate.gate.decision.types import FlakyCase, RepeatDecision
 
 __all__ = ["repeat_panels"]
 

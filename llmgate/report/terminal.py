@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.report.pieces import State
 from llmgate.report.visible import visible
 from llmgate.report.words import plural
@@ -12,7 +12,7 @@ from llmgate.report.words import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.report.rows import MetricRow, ReportView, ServingTable
 
 __all__ = ["Style", "StyledLine", "decision_lines", "terminal_lines"]

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive
 from llmgate.report.admissions import admission_panels
 from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
@@ -25,7 +25,7 @@ from llmgate.report.words import count, plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import Record
     from llmgate.report.measured import Measured
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judging import standing_in, standing_of
-from llmgate.gate.standing import refused
+from llmgate.gate.judges.standing import refused, standing_in, standing_of
 from llmgate.record.admissionfile import load_admission
 from llmgate.record.judge import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -17,7 +16,7 @@ from llmgate.suite.judge_digest import assert_digest, criterion_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.standing import Standing
+    from llmgate.gate.judges.standing import Standing
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.plan import Plan

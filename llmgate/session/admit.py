@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.errors import EndpointError, UndefinedError, UsageError
-from llmgate.gate.admission import at_least_default, measure_judge, refusals
+from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals
 from llmgate.generate.client import ChatClient, Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
-from llmgate.gate.serving import summarise
+from llmgate.gate.serving.summary import summarise
 from llmgate.session.plan import plan_paths
 from llmgate.session.target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.serving import ServingSummary
+    from llmgate.gate.serving.summary import ServingSummary
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 

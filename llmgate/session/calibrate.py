@@ -13,10 +13,10 @@ import numpy as np
 
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.gate.calibration import FIVE_POINTS, Calibration
-from llmgate.gate.comparisons import choose
-from llmgate.gate.resampled import Sampling, real_losses, resample
-from llmgate.gate.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
+from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
+from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
+from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.files import write_atomic
 from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from llmgate.gate.calibration import Row
-    from llmgate.gate.resampled import Pair
-    from llmgate.gate.simulated import Design
+    from llmgate.gate.calibration.resampled import Pair
+    from llmgate.gate.calibration.results import Row
+    from llmgate.gate.calibration.simulated import Design
     from llmgate.session.progress import Progress
 
     Job = partial[tuple[Row, ...]]

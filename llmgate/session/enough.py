@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
-from llmgate.gate.stopped import reason_to_stop
+from llmgate.gate.sequential.verify_stop import reason_to_stop
 from llmgate.record.loading import load_record
 from llmgate.record.schema import Record
 from llmgate.report.visible import one_line

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
-from llmgate.gate.decision import Verdict
-from llmgate.gate.reread import decision_from_json
+from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.types import Verdict
 from llmgate.report.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.visible import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
 
 __all__ = ["LOG_NAME", "RESULT_NAMES", "GateResult", "announce", "job_summary", "read_result"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
-from llmgate.gate.comparable import check_comparable, check_decidable
-from llmgate.gate.corrected import FEWEST_LABELS
-from llmgate.gate.labelled import answers_to
-from llmgate.gate.stopped import looks_of
+from llmgate.gate.evidence.comparable import check_comparable, check_decidable
+from llmgate.gate.evidence.human_labels import answers_to
+from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
+from llmgate.gate.sequential.verify_stop import looks_of
 from llmgate.record.files import write_atomic
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
 from llmgate.record.labelsfile import labels_to_text, read_given_labels

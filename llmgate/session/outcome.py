@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
-from llmgate.gate.runs import decide_records
+from llmgate.gate.decide_records import decide_records
 from llmgate.record.admissionfile import load_admission
 from llmgate.record.files import write_atomic
 from llmgate.record.labelsfile import read_labels
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import UsageError
-from llmgate.gate.comparable import check_decidable
-from llmgate.gate.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
-from llmgate.gate.power import Design, Power, designs_of, plan_power
-from llmgate.gate.repeats import repeat_scores
+from llmgate.gate.evidence.comparable import check_decidable
+from llmgate.gate.evidence.repeats import repeat_scores
+from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
+from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
 from llmgate.record.loading import load_record
 from llmgate.record.policy import Aggregate, MetricPolicy
 from llmgate.session.settings import settings_from
@@ -18,7 +18,7 @@ from llmgate.session.settings import settings_from
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.chance import Noise
+    from llmgate.gate.evidence.evidence import Noise
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 

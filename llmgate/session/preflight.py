@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError
-from llmgate.gate.noise import noise_of_repeats
-from llmgate.gate.power import designs_of, plan_power
-from llmgate.gate.repeats import repeat_scores
+from llmgate.gate.evidence.repeats import repeat_scores
+from llmgate.gate.power.noise import noise_of_repeats
+from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.record.loading import load_record
 from llmgate.report.power import preflight_line, shortfall
 from llmgate.session.outcome import BASELINE_NAME, noted_baseline

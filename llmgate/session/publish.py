@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.gate.serving import summarise
-from llmgate.gate.verdict import decision_to_json, statement
+from llmgate.gate.decision.statement import decision_to_json, statement
+from llmgate.gate.serving.summary import summarise
 from llmgate.record.files import write_atomic
 from llmgate.record.loading import load_record
 from llmgate.report.html import render_html
@@ -19,7 +19,7 @@ from llmgate.session.manifest import timestamp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
     from llmgate.promote.mlflow import NewVersion
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView

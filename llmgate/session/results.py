@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import PolicyError, UsageError, did_you_mean
 from llmgate.gate.decide import decide
-from llmgate.gate.side import Evidence
+from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
 from llmgate.value import Value
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
 
 __all__ = ["Question", "decide_results"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.gate.admission import settled_label
+from llmgate.gate.judges.admission import settled_label
 from llmgate.record.admission import AdmissionEvidence, CanaryTrial, LabelledItem
 from llmgate.record.schema import Judgement, Outcome
 from llmgate.record.verdicts import TrialVerdict

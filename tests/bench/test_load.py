@@ -14,7 +14,7 @@ from support.fake_server import FakeServer, Fault, every
 from llmgate.bench.load import CLIENT_VERSION, measure_serving
 from llmgate.bench.plan import Workload, chat_workload, digest_bodies
 from llmgate.errors import BenchError, UsageError
-from llmgate.gate.serving import summarise
+from llmgate.gate.serving.summary import summarise
 from llmgate.record.schema import Message
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ import pytest
 from support.shared_data import shared_file
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration import Calibration, Row, Rule, Truth
-from llmgate.gate.comparisons import choose
-from llmgate.gate.resampled import Pair, Sampling, _pick_clusters, _picks, _swapped, real_losses, resample
+from llmgate.gate.calibration.resampled import Pair, Sampling, _pick_clusters, _picks, _swapped, real_losses, resample
+from llmgate.gate.calibration.results import Calibration, Row, Rule, Truth
+from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.paired import Results, load_results
 from llmgate.stats.power import tango_chances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.gate.manyruns import Draws
+    from llmgate.gate.calibration.vectorised import Draws
 
 
 def pair(*, delta: float = 0.0, n: int = 2_000, graded: bool = False, groups: int | None = None) -> Pair:

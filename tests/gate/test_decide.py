@@ -13,11 +13,11 @@ from support.records import make_case, make_check, make_failed_result, make_poli
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.decide import decide, decide_tables
-from llmgate.gate.decision import Decision, Problem, Verdict
-from llmgate.gate.measure import default_margin
-from llmgate.gate.runs import decide_records
-from llmgate.gate.side import Evidence
-from llmgate.gate.verdict import decision_to_json
+from llmgate.gate.decide_records import decide_records
+from llmgate.gate.decision.statement import decision_to_json
+from llmgate.gate.decision.types import Decision, Problem, Verdict
+from llmgate.gate.evidence.evidence import Evidence
+from llmgate.gate.metrics.tests import default_margin
 from llmgate.record.policy import MetricPolicy, OnInconclusive, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from llmgate.errors import PolicyError
 from llmgate.gate.decide import decide
-from llmgate.gate.decision import Decision, Verdict
-from llmgate.gate.side import Evidence
+from llmgate.gate.decision.types import Decision, Verdict
+from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import Direction, MetricPolicy, Policy
 from llmgate.record.scores import Items, ScoreTable
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from llmgate.gate.estimate import Finding, compare
-from llmgate.gate.pairing import Errors, Pairs
+from llmgate.gate.evidence.pairing import Errors, Pairs
+from llmgate.gate.metrics.intervals import Finding, compare
 from llmgate.record.scores import texts
 
 RUNS = 200

@@ -16,10 +16,10 @@ import pytest
 from support.shared_data import shared_file, shared_rows
 
 from llmgate.gate.decide import decide_tables
-from llmgate.gate.decision import Verdict
-from llmgate.gate.headline import headline
-from llmgate.gate.pairing import pair_up
-from llmgate.gate.spread import spread_of
+from llmgate.gate.decision.serialize import headline
+from llmgate.gate.decision.types import Verdict
+from llmgate.gate.evidence.pairing import pair_up
+from llmgate.gate.metrics.verdict import spread_of
 from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.stats.sums import mean_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.records import make_record, make_result, make_suite
 
-from llmgate.gate.decision import Verdict
-from llmgate.gate.runs import decide_records
+from llmgate.gate.decide_records import decide_records
+from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import MetricPolicy, Policy
 
 POLICY = Policy(metrics=(MetricPolicy(suite="support", metric="accuracy", margin=0.5),))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.promotions import digest_of, make_manifest, redecide, write_record
 
-from llmgate.gate.decision import Problem
+from llmgate.gate.decision.types import Problem
 from llmgate.promote.mlflow_values import (
     dataset_facts,
     description,
@@ -23,7 +23,7 @@ from llmgate.promote.mlflow_values import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.promotions import digest_of, make_manifest
 
-from llmgate.gate.decision import Decision, MetricDecision, Problem, Verdict
+from llmgate.gate.decision.types import Decision, MetricDecision, Problem, Verdict
 from llmgate.promote import tags
 from llmgate.promote.permission import Permission, Refusal, may_promote
 from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts

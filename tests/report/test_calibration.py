@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 from support.hostile import HOSTILE, MARKER
 
-from llmgate.gate.calibration import SIMULATED, Calibration, Cell, Row, Rule, Truth
+from llmgate.gate.calibration.results import SIMULATED, Calibration, Cell, Row, Rule, Truth
 from llmgate.report.calibration import (
     Origin,
     calibration_json,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from support.records import make_case, make_decision, make_record, make_result
 
-from llmgate.gate.looked import LookBounds, LookDecision
+from llmgate.gate.decision.look_types import LookBounds, LookDecision
 from llmgate.record.looks import Stop
 from llmgate.report.looks import asked_of, look_panel, saved_by, stop_notices
 from llmgate.report.pieces import State

@@ -11,7 +11,7 @@ from support.hostile import HOSTILE
 from support.records import make_decision, make_record, make_result
 from support.reports import LOOKS, hostile_view, look
 
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.report import markdown
 from llmgate.report.markdown import render_markdown
 from llmgate.report.pieces import Piece

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.records import make_decision, make_metric, make_record
 
-from llmgate.gate.decision import Decision, MetricDecision, OutputDrift, Verdict
+from llmgate.gate.decision.types import Decision, MetricDecision, OutputDrift, Verdict
 from llmgate.record.policy import Role
 from llmgate.record.traits import Trait
 from llmgate.report.html import render_html

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from llmgate.gate.power import MetricPower, Power, Threshold
+from llmgate.gate.power.plan import MetricPower, Power, Threshold
 from llmgate.record.policy import Role
 from llmgate.report.power import advice, power_lines, preflight_line, shortfall
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmgate.gate.decision import FlakyCase, RepeatDecision
+from llmgate.gate.decision.types import FlakyCase, RepeatDecision
 from llmgate.report.repeats import repeat_panels
 
 ONE = RepeatDecision(

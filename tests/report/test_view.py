@@ -21,7 +21,7 @@ from support.records import (
 from support.reports import LOOKS, hostile_view, look, texts_of
 
 from llmgate.errors import RecordError
-from llmgate.gate.decision import Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive, Role
 from llmgate.record.schema import CaseKey
 from llmgate.report.cases import Limits

@@ -12,7 +12,7 @@ from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 
 from llmgate.cli import main
-from llmgate.gate.judging import standing_in
+from llmgate.gate.judges.standing import standing_in
 from llmgate.record.admission import Instrument
 from llmgate.record.admissionfile import save_admission
 from llmgate.record.loading import load_record

@@ -12,8 +12,8 @@ from support.records import make_decision, make_problem
 
 from llmgate.cli import main
 from llmgate.errors import UsageError
-from llmgate.gate.decision import Verdict
-from llmgate.gate.verdict import decision_to_json
+from llmgate.gate.decision.statement import decision_to_json
+from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive
 from llmgate.report.github import SUMMARY_BYTES
 from llmgate.session.github import LOG_NAME, announce, job_summary, read_result
@@ -21,7 +21,7 @@ from llmgate.session.github import LOG_NAME, announce, job_summary, read_result
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
 
 REPORT = "## ✅ the report\n"
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.gate.decision import Verdict
-from llmgate.gate.verdict import decision_to_json
+from llmgate.gate.decision.statement import decision_to_json
+from llmgate.gate.decision.types import Verdict
 from llmgate.session.results import Question, decide_results
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from llmgate.gate.decision import Decision
+    from llmgate.gate.decision.types import Decision
 
 RANK = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
 SIDES = st.lists(

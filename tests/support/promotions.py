@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from llmgate.gate.decision import Decision
-from llmgate.gate.runs import decide_records
+from llmgate.gate.decide_records import decide_records
+from llmgate.gate.decision.types import Decision
 from llmgate.record.files import cases_digest
 from llmgate.record.loading import load_record
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.decision import Decision, Flip, MetricDecision, Problem, Verdict
+from llmgate.gate.decision.types import Decision, Flip, MetricDecision, Problem, Verdict
 from llmgate.record.manifest import Hardware, JudgeIdentity, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.schema import (

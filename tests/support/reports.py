@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.decision import Verdict
-from llmgate.gate.serving import ServingSummary
+from llmgate.gate.decision.types import Verdict
+from llmgate.gate.serving.summary import ServingSummary
 from llmgate.record.manifest import Hardware, JudgeIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Role
 from llmgate.record.schema import FailureKind, Message, PlannedCase

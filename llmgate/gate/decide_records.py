@@ -1,0 +1,137 @@
+"""Two runs become a decision: what records know beyond plain scores. Pure.
+
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
+was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+
+The types of records take a tenth of a second to load; who decides on plain scores does without them, and without this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decide import decide_measured
+from llmgate.gate.decision.types import Decision, Problem
+from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
+from llmgate.gate.evidence.gather import gather
+from llmgate.gate.evidence.human_labels import with_labels
+from llmgate.gate.evidence.pairing import Matches
+from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
+from llmgate.gate.judges.preferences import preferences_of
+from llmgate.gate.metrics.judge_bars import hold_to_judges
+from llmgate.gate.metrics.tests import measure
+from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
+from llmgate.gate.sequential.stopping_rule import measure_at
+from llmgate.gate.sequential.verify_stop import confirm, looks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.gate.sequential.verify_stop import SuiteLook
+    from llmgate.record.labels import AnswerLabels
+    from llmgate.record.policy import Policy
+    from llmgate.record.schema import Record
+
+__all__ = ["decide_records"]
+
+
+def decide_records(
+    candidate: Record,
+    champion: Record | None,
+    policy: Policy | None = None,
+    *,
+    today: date | None = None,
+    noise: Record | None = None,
+    labels: Sequence[AnswerLabels] = (),
+) -> Decision:
+    """Decide on two run records.
+
+    Args:
+        candidate: The candidate's record.
+        champion: The champion's record, None if there is no champion.
+        policy: None for the one that was written into the candidate's record.
+        today: As for `decide`.
+        noise: A second run of the champion, which tells how much scores change if nothing has changed; None if the
+            champion's repeats or, without those, this comparison itself have to tell. It only enters the chances that
+            stand beside the verdict.
+        labels: What people say of answers to cases that were drawn, one file per metric.
+
+    Raises:
+        RecordError: If the candidate's record is unfinished, or labels are incomplete or of cases that were not drawn.
+        PolicyError: If the policy names a suite or metric that the candidate's record does not know.
+        NotComparableError: If the two may not be compared; the message names the field and both values.
+    """
+    policy = candidate.manifest.policy if policy is None else policy
+    check_decidable(candidate)
+    check_policy(candidate, policy)
+    if champion is not None:
+        check_comparable(candidate, champion, policy)
+    looks, contradictions = looks_of(candidate, policy)
+    only = {suite: look.asked for suite, look in looks.items() if look.stop}
+    records = (candidate,) if champion is None else (candidate, champion)
+    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    left_out = () if champion is None else _suites_not_run(candidate, champion)
+    evidence = replace(
+        evidence,
+        problems=(*evidence.problems, *contradictions, *left_out),
+        repeats=repeat_scores(candidate, policy),
+    )
+    theirs = None
+    if champion is not None:
+        repeats = repeat_scores(champion, policy)
+        known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
+        theirs = replace(others[0], repeats=repeats, noise=known)
+    decision = _decide(evidence, theirs, policy, today=today, looks=looks)
+    return replace(decision, preferences=preferences_of(candidate, policy))
+
+
+def _decide(
+    candidate: Evidence,
+    champion: Evidence | None,
+    policy: Policy,
+    *,
+    today: date | None,
+    looks: Mapping[str, SuiteLook],
+) -> Decision:
+    """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
+    matches = Matches()
+    measured, seen = confirm(
+        [
+            hold_to_judges(
+                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
+                if one.suite in looks
+                else measure(one, candidate, champion, matches),
+                candidate,
+                champion,
+            )
+            for one in policy.metrics
+        ],
+        looks,
+        policy,
+        champion=champion is not None,
+    )
+    decision = decide_measured(measured, candidate, champion, policy, today=today, matches=matches)
+    said = (one.sentence for one in seen if one.stopped or one.reserve)
+    return replace(
+        decision,
+        sentence=" ".join((decision.sentence, *said)),
+        looks=seen,
+        repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
+    )
+
+
+def _suites_not_run(candidate: Record, champion: Record) -> list[Problem]:
+    """The champion answered to more suites: leaving one out must not be a way to pass."""
+    run = {suite.name for suite in candidate.manifest.suites}
+    return [
+        Problem(
+            where=suite.name,
+            what="the champion's run has this suite, and the candidate's has not",
+            fix="Run it too, or compare with a run of the same suites",
+        )
+        for suite in champion.manifest.suites
+        if suite.name not in run
+    ]

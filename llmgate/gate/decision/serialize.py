@@ -1,0 +1,90 @@
+"""A decision as files hold it: read back whole, and on one metric in a few keys for programs that want no more."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from pydantic import TypeAdapter, ValidationError
+
+from llmgate.errors import RecordError
+from llmgate.gate.decision.statement import DECISION_MAJOR, DECISION_MINOR, written
+from llmgate.gate.decision.types import Decision
+
+__all__ = ["decision_from_json", "decision_with_headline", "headline"]
+
+
+def decision_from_json(text: str) -> Decision:
+    """Read what `verdict.decision_to_json` wrote; unknown keys are a newer minor version's and are ignored.
+
+    Raises:
+        RecordError: If it is no decision, of another major version, or holds a number that is not finite.
+    """
+    try:
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RecordError(f"not JSON: {error}", where="decision") from error
+    major = values.get("major") if isinstance(values, dict) else None
+    if major != DECISION_MAJOR:
+        raise RecordError(
+            f"major version {major!r}, but this llmgate reads {DECISION_MAJOR}",
+            where="decision",
+            fix="Decide again from the record with this version",
+        )
+    try:
+        return TypeAdapter(Decision).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{field}: {first['msg']}", where="decision") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise RecordError(f"{constant} is no number that a decision may hold", where="decision")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        _refuse(text)
+    return value
+
+
+def headline(decision: Decision) -> dict[str, Any]:
+    """The one gating metric's figures; empty where none or several gate.
+
+    Returns:
+        `delta`, `lower`, `upper`, `margin`, `se` and `se_clustered` as fractions, `n` evaluated pairs, `errors` and
+        `expected` ones, `better` and `worse` pairs and their share `discordance`, `clusters`, `alpha`,
+        `metric`, and the `method` of the interval.
+    """
+    gating = [metric for metric in decision.metrics if metric.gates]
+    if len(gating) != 1:
+        return {}
+    metric = gating[0]
+    n = metric.evaluated
+    return {
+        "metric": metric.metric,
+        "method": metric.method,
+        "n": n,
+        "delta": metric.delta,
+        "lower": metric.lower,
+        "upper": metric.upper,
+        "margin": metric.margin,
+        "alpha": metric.alpha,
+        "se": metric.se,
+        "se_clustered": metric.se_clustered,
+        "clusters": metric.clusters,
+        "better": metric.better,
+        "worse": metric.worse,
+        "discordance": (metric.better + metric.worse) / n if n else None,
+        "errors": metric.errors,
+        "expected": metric.expected,
+    }
+
+
+def decision_with_headline(decision: Decision) -> str:
+    """The decision's JSON with the headline's keys beside its own; it reads back as the same decision."""
+    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision), **headline(decision)})

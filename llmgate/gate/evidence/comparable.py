@@ -1,0 +1,180 @@
+"""May these records be decided on, and compared? Refuses, naming the field and both values."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from llmgate.errors import NotComparableError, PolicyError, RecordError
+from llmgate.gate.decision.wording import count, name_some
+from llmgate.record.schema import Generation
+from llmgate.record.traits import Trait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmgate.record.manifest import JudgeIdentity, SuiteIdentity
+    from llmgate.record.policy import Policy
+    from llmgate.record.schema import PlannedCase, Record
+
+__all__ = ["check_comparable", "check_decidable", "check_policy"]
+
+
+def check_decidable(record: Record) -> None:
+    """Refuse a record that is unfinished or does not hold what its seal says.
+
+    Raises:
+        RecordError: Without a seal, with another number of results than sealed, or with a case planned twice.
+    """
+    where = record.path or record.manifest.run_id
+    if record.seal is None:
+        raise RecordError("the record has no seal: its run did not finish", where=where, fix="Resume or repeat the run")
+    if record.seal.results != len(record.results):
+        raise RecordError(
+            f"the seal counts {count(record.seal.results, 'result')}, but the record holds {len(record.results):,}",
+            where=where,
+            fix="Repeat the run; this record was changed after it was sealed",
+        )
+    names = Counter((case.suite, case.case) for case in record.cases)
+    twice = sorted(f"{suite}::{case}" for (suite, case), times in names.items() if times > 1)
+    if twice:
+        raise RecordError(f"planned more than once: {name_some(twice)}", where=where, fix="Give every row its own id")
+
+
+def check_policy(record: Record, policy: Policy) -> None:
+    """Refuse a policy that names what the record does not know, or names a metric twice.
+
+    A metric is only called unknown where answers were scored and fully judged; without any, it is left to the
+    evidence to say that nothing could be evaluated.
+
+    Raises:
+        PolicyError: With the nearest known name.
+    """
+    suites = {suite.name for suite in record.manifest.suites}
+    known: dict[str, set[str]] = {}
+    for key, result in record.results.items():
+        if isinstance(result.answer, Generation) and result.judged:
+            known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
+    seen = set()
+    for metric in policy.metrics:
+        where = f"{metric.suite}::gate::{metric.metric}"
+        if (metric.suite, metric.metric) in seen:
+            raise PolicyError("the policy names this metric twice", where=where, fix="Keep one of them")
+        seen.add((metric.suite, metric.metric))
+        if metric.suite not in suites:
+            raise PolicyError(f"unknown suite {metric.suite!r}", where=where, fix=_nearest(metric.suite, suites))
+        metrics = known.get(metric.suite, set())
+        if metrics and metric.trait is None and metric.metric not in metrics:
+            raise PolicyError(
+                f"no check feeds the metric {metric.metric!r}", where=where, fix=_nearest(metric.metric, metrics)
+            )
+    cases = {(case.suite, case.case) for case in record.cases}
+    for waiver in policy.waivers:
+        if waiver.case is not None and (waiver.suite, waiver.case) not in cases:
+            known_cases = [case for suite, case in cases if suite == waiver.suite]
+            raise PolicyError(
+                "the waiver is about a case that does not exist",
+                where=waiver.target,
+                fix=_nearest(waiver.case, known_cases) if len(known_cases) < 100 else "Check its id",
+            )
+
+
+def check_comparable(candidate: Record, champion: Record, policy: Policy) -> None:
+    """Refuse a pair of records whose difference would not be the model's.
+
+    Compared for every suite of the policy: version, digest, dataset version and digest, number of cases, the cases
+    themselves with their repeats, clusters and request digests; the judges,
+    if they score any metric of the policy; and the embedding model.
+
+    Raises:
+        NotComparableError: With the field and both values.
+    """
+    for side, record in (("candidate", candidate), ("champion", champion)):
+        if record.seal is None or record.seal.results != len(record.results):
+            raise NotComparableError(
+                f"seal: the {side}'s record is unfinished or was changed",
+                where=record.path or record.manifest.run_id,
+                fix="Finish or repeat its run",
+            )
+    if candidate.manifest.run_id == champion.manifest.run_id:
+        raise NotComparableError(
+            f"run_id: candidate and champion are the same run, {candidate.manifest.run_id}",
+            fix="Compare with another run; a run always equals itself",
+        )
+    _same("major", candidate.manifest.major, champion.manifest.major, "record format")
+    for name in sorted({metric.suite for metric in policy.metrics}):
+        _same_suite(name, candidate, champion)
+        _same_cases(name, candidate, champion)
+    if any(metric.judged for metric in policy.metrics):
+        _same("judge", _judge(candidate.manifest.judge), _judge(champion.manifest.judge), "judge")
+        for name in sorted({*candidate.manifest.judges, *champion.manifest.judges}):
+            mine, theirs = (record.manifest.judges.get(name) for record in (candidate, champion))
+            _same(f"judge {name!r}", _judge(mine), _judge(theirs), "judges")
+    if not (watches_embeddings(policy) and None in (candidate.manifest.embedding, champion.manifest.embedding)):
+        _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
+
+
+def watches_embeddings(policy: Policy) -> bool:
+    """Whether embeddings are shown: the first run that has them may be compared with one that has not."""
+    return any(one.trait is Trait.EMBEDDINGS for one in policy.watched)
+
+
+def _same(field: str, mine: object, theirs: object, where: str) -> None:
+    if mine != theirs:
+        raise NotComparableError(
+            f"{field} is {mine!r} for the candidate, but {theirs!r} for the champion",
+            where=where,
+            fix="Run the champion again under the same conditions",
+        )
+
+
+def _same_suite(name: str, candidate: Record, champion: Record) -> None:
+    mine, theirs = _suite(name, candidate), _suite(name, champion)
+    if mine is None or theirs is None:
+        side = "candidate" if mine is None else "champion"
+        raise NotComparableError(
+            f"suites: the {side}'s record has no suite {name!r}", where=name, fix=f"Run {name!r} on the {side}"
+        )
+    for field in ("version", "digest", "dataset_version", "dataset_digest", "cases"):
+        _same(field, getattr(mine, field), getattr(theirs, field), name)
+
+
+def _suite(name: str, record: Record) -> SuiteIdentity | None:
+    return next((suite for suite in record.manifest.suites if suite.name == name), None)
+
+
+def _same_cases(name: str, candidate: Record, champion: Record) -> None:
+    mine, theirs = _planned(name, candidate.cases), _planned(name, champion.cases)
+    for side, missing in (("candidate", theirs.keys() - mine.keys()), ("champion", mine.keys() - theirs.keys())):
+        if missing:
+            raise NotComparableError(
+                f"cases: the {side}'s record lacks {count(len(missing), 'case')}: {name_some(sorted(missing))}",
+                where=name,
+                fix="Run the whole suite on both",
+            )
+    for case, planned in sorted(mine.items()):
+        for field in ("repeats", "cluster", "request_digest"):
+            _same(field, getattr(planned, field), getattr(theirs[case], field), f"{name}::{case}")
+
+
+def _planned(name: str, cases: Sequence[PlannedCase]) -> dict[str, PlannedCase]:
+    return {case.case: case for case in cases if case.suite == name}
+
+
+def _judge(judge: JudgeIdentity | None) -> str:
+    if judge is None:
+        return "none"
+    sampling = ", ".join(f"{name}={value}" for name, value in sorted(judge.sampling.items()))
+    return f"{judge.model} (weights {judge.weights_digest}, prompt {judge.prompt_digest}, {sampling})"
+
+
+def _embedding(record: Record) -> str:
+    model = record.manifest.embedding
+    return "none" if model is None else model.name
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(repr(n) for n in names)}"

@@ -1,0 +1,158 @@
+"""People's labels beside a judge's scores: bound to the two runs, complete, and of no other case than was drawn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmgate.errors import NotComparableError, RecordError, did_you_mean
+from llmgate.gate.decision.wording import count, name_some
+from llmgate.record.labels import AnswerKey, answer_digest, draw_cases
+from llmgate.record.schema import CaseKey, Generation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.record.labels import AnswerLabels
+    from llmgate.record.schema import Record
+    from llmgate.record.scores import ScoreTable
+
+__all__ = ["answers_to", "with_labels"]
+
+
+def with_labels(
+    evidence: Sequence[Evidence], records: Sequence[Record], sheets: Sequence[AnswerLabels]
+) -> tuple[Evidence, ...]:
+    """Put what people say beside the scores of both sides.
+
+    Args:
+        evidence: Of the candidate, and of the champion where there is one.
+        records: Theirs.
+        sheets: Labels, one file per metric.
+
+    Raises:
+        NotComparableError: If labels are of other runs.
+        RecordError: If a metric is labelled twice or does not exist, an answer to a case that was drawn has no label,
+            or a label belongs to no such answer. What is unusable is refused: labels that were left out, or chosen,
+            would correct towards whoever chose.
+    """
+    found = tuple(evidence)
+    seen: dict[tuple[str, str], str] = {}
+    for sheet in sheets:
+        key = (sheet.suite, sheet.metric)
+        if key in seen:
+            raise RecordError(
+                f"{sheet.suite}/{sheet.metric} is labelled in {seen[key]} already",
+                where=sheet.source,
+                fix="Give one file per metric",
+            )
+        seen[key] = sheet.source
+        _check_runs(sheet, found)
+        found = _labelled(found, records, sheet)
+    return found
+
+
+def answers_to(record: Record, suite: str, case: str) -> tuple[Generation | None, ...]:
+    """Each repeat's answer to a case, None where there is none."""
+    planned = next((one for one in record.cases if (one.suite, one.case) == (suite, case)), None)
+    return _answers(record, suite, case, 0 if planned is None else planned.repeats)
+
+
+def _check_runs(sheet: AnswerLabels, evidence: Sequence[Evidence]) -> None:
+    journals = (*(one.digest for one in evidence), None)[:2]
+    for side, journal, mine in zip(("candidate", "champion"), (sheet.candidate, sheet.champion), journals, strict=True):
+        if journal != mine:
+            raise NotComparableError(
+                f"the labels are about answers of another {side}: journal {journal}, and here it is {mine}",
+                where=sheet.source,
+                fix="Draw anew with `llmgate labels sample`; --reuse keeps what is labelled already",
+            )
+
+
+def _labelled(evidence: tuple[Evidence, ...], records: Sequence[Record], sheet: AnswerLabels) -> tuple[Evidence, ...]:
+    tables = [_table(one, sheet) for one in evidence]
+    drawn = draw_cases({str(i) for table in tables for i in table.items.ids.tolist()}, sheet.cases, seed=sheet.seed)
+    repeats = [_repeats(record, sheet.suite) for record in records]
+    answers = [
+        {case: _answers(record, sheet.suite, case, times.get(case, 0)) for case in drawn}
+        for record, times in zip(records, repeats, strict=True)
+    ]
+    _check_complete(sheet, answers)
+    return tuple(
+        replace(
+            one,
+            tables=tuple(replace(t, human=_column(t, given, sheet)) if t is table else t for t in one.tables),
+            labels=(*one.labels, sheet),
+        )
+        for one, table, given in zip(evidence, tables, answers, strict=True)
+    )
+
+
+def _table(evidence: Evidence, sheet: AnswerLabels) -> ScoreTable:
+    table = evidence.table(sheet.suite, sheet.metric)
+    if table is None:
+        known = [f"{one.suite}/{one.metric}" for one in evidence.tables]
+        raise RecordError(
+            f"there is no metric {sheet.suite}/{sheet.metric}",
+            where=sheet.source,
+            fix=did_you_mean(f"{sheet.suite}/{sheet.metric}", known),
+        )
+    return table
+
+
+def _check_complete(sheet: AnswerLabels, answers: Sequence[Mapping[str, tuple[Generation | None, ...]]]) -> None:
+    wanted = {
+        AnswerKey(case=case, answer=answer_digest(answer))
+        for side in answers
+        for case, given in side.items()
+        for answer in given
+        if answer is not None
+    }
+    missing, strange = sorted(wanted - sheet.labels.keys()), sorted(sheet.labels.keys() - wanted)
+    if missing:
+        raise RecordError(
+            f"{count(len(missing), 'answer')} to the cases that were drawn have no label:"
+            f" {name_some(dict.fromkeys(key.case for key in missing))}",
+            where=sheet.source,
+            fix="Restore their lines and fill them in; labels that were left out are not at random",
+        )
+    if strange:
+        raise RecordError(
+            f"{count(len(strange), 'label')} belong to no answer to a case that was drawn:"
+            f" {name_some(dict.fromkeys(key.case for key in strange))}",
+            where=sheet.source,
+            fix="Remove them, or draw anew with `llmgate labels sample`",
+        )
+
+
+def _repeats(record: Record, suite: str) -> dict[str, int]:
+    return {case.case: case.repeats for case in record.cases if case.suite == suite}
+
+
+def _answers(record: Record, suite: str, case: str, repeats: int) -> tuple[Generation | None, ...]:
+    found = []
+    for repeat in range(repeats):
+        result = record.results.get(CaseKey(suite=suite, case=case, repeat=repeat))
+        answer = None if result is None else result.answer
+        found.append(answer if isinstance(answer, Generation) else None)
+    return tuple(found)
+
+
+def _column(
+    table: ScoreTable, answers: Mapping[str, tuple[Generation | None, ...]], sheet: AnswerLabels
+) -> NDArray[np.float64]:
+    """People's score of each case, the mean of its repeats; NaN where it was not drawn or an answer is missing."""
+    column = np.full(len(table.items), math.nan)
+    for i, case in enumerate(table.items.ids.tolist()):
+        given = answers.get(case, ())
+        whole = [answer for answer in given if answer is not None]
+        if whole and len(whole) == len(given):
+            scores = [sheet.labels[AnswerKey(case=case, answer=answer_digest(answer))] for answer in whole]
+            column[i] = math.fsum(scores) / len(scores)
+    return column

@@ -1,0 +1,121 @@
+"""Features of answers as scores and as metrics: how answers look is compared as what they score is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UndefinedError
+from llmgate.record.policy import Direction, MetricPolicy, Role
+from llmgate.record.schema import CaseKey, Generation
+from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, Trait
+from llmgate.value import Value
+
+if TYPE_CHECKING:
+    from llmgate.record.policy import Policy
+    from llmgate.record.schema import CaseResult, PlannedCase, Record
+
+__all__ = ["LENGTH_SCALE", "EmbeddedAnswers", "embedded_answers", "has_trait", "readings_of", "trait_score", "watched"]
+
+
+def has_trait(case: PlannedCase, trait: Trait) -> bool:
+    """Whether a case counts; in records that are older than traits, any case may."""
+    return case.traits is None or trait in case.traits
+
+
+def trait_score(result: CaseResult, case: PlannedCase, trait: Trait) -> float:
+    """The score of one answer.
+
+    Refusals are 1 for an answer that declines; schema is 1 for one that every format assert of its case found in
+    order; length is log(1 + characters) / 64, one being added because an answer may be empty.
+
+    Raises:
+        UndefinedError: If the record does not say.
+    """
+    if trait is Trait.SCHEMA:
+        return _formatted(result, case)
+    if result.traits is None or case.traits is None:
+        raise UndefinedError("the record is older than traits of answers")
+    if trait is Trait.REFUSALS:
+        return float(result.traits.refusal)
+    return math.log1p(result.traits.characters) / LENGTH_SCALE
+
+
+def _formatted(result: CaseResult, case: PlannedCase) -> float:
+    if case.traits is None:
+        raise UndefinedError("the record is older than traits of answers")
+    checks = [check for check in result.checks if check.type in FORMAT_TYPES]
+    if not checks:
+        raise UndefinedError("no check of its format is in the record")
+    broken = next((check for check in checks if check.score is None), None)
+    if broken is not None:
+        raise UndefinedError(f"{broken.type} ended in error" + (f": {broken.reason}" if broken.reason else ""))
+    # By the score: a check of weight 0 passes whatever it finds.
+    return float(all(check.score == 1.0 for check in checks))
+
+
+def readings_of(record: Record) -> frozenset[int]:
+    """The versions of the rules by which a record's traits were read."""
+    return frozenset(one.traits.reading for one in record.results.values() if one.traits is not None)
+
+
+def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
+    """The embeddings of the suites that a policy watches."""
+    names = [one.suite for one in policy.watched if one.trait is Trait.EMBEDDINGS]
+    return tuple(
+        EmbeddedAnswers(
+            suite=name,
+            packed={
+                key: _packed(record.results.get(key))
+                for case in record.cases
+                if case.suite == name
+                for key in (CaseKey(suite=name, case=case.case, repeat=k) for k in range(case.repeats))
+            },
+            clusters={case.case: case.cluster for case in record.cases if case.suite == name},
+        )
+        for name in names
+    )
+
+
+def _packed(result: CaseResult | None) -> str | None:
+    if result is None or not isinstance(result.answer, Generation) or result.traits is None:
+        return None
+    return result.traits.vector
+
+
+LENGTH_SCALE: Final = 64.0
+"""Logarithms of lengths are divided by it, so that they are scores in [0, 1]; a power of two, so that none is rounded.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class EmbeddedAnswers(Value):
+    """The embeddings of one suite's answers.
+
+    Attributes:
+        suite: Its name.
+        packed: Every planned answer's vector as the record has it, None where it has none.
+        clusters: Case id to cluster key.
+    """
+
+    suite: str
+    packed: Mapping[CaseKey, str | None]
+    clusters: Mapping[str, str | None]
+
+
+def watched(policy: Policy) -> tuple[MetricPolicy, ...]:
+    """The watched traits as metrics, those of embeddings left out: they have no score per case."""
+    return tuple(
+        MetricPolicy(
+            suite=one.suite,
+            metric=one.trait.metric,
+            role=Role.WATCH,
+            margin=DEFAULT_LENGTH_MARGIN if one.trait is Trait.LENGTH else None,
+            direction=Direction.LOWER if one.trait is Trait.REFUSALS else Direction.HIGHER,
+            trait=one.trait,
+        )
+        for one in policy.watched
+        if one.trait is not Trait.EMBEDDINGS
+    )

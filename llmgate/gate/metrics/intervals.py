@@ -1,0 +1,152 @@
+"""Which interval fits these scores, and what it proves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmgate.errors import UndefinedError
+from llmgate.stats.interval import Interval
+from llmgate.stats.paired import bca, cluster_bootstrap, cluster_t, skew_error, t_interval
+from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tango
+from llmgate.stats.unseen import widen_for_unseen
+from llmgate.value import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llmgate.gate.evidence.pairing import Pairs
+
+__all__ = [
+    "FEW_CASES",
+    "FEW_CLUSTERS",
+    "TOLERATED_SKEW_ERROR",
+    "Finding",
+    "compare",
+    "compare_with_minimum",
+]
+
+FEW_CASES = 50
+FEW_CLUSTERS = 30
+TOLERATED_SKEW_ERROR = 0.2
+"""Share of alpha by which skewness may move the error of a t interval before the bootstrap takes over."""
+_BOOTSTRAP_DRAWS = 20_000_000
+"""Bounds the time for large suites: 10,000 cases get 2,000 resamples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Finding(Value):
+    """One hypothesis after the data.
+
+    Attributes:
+        interval: Of the difference, or of the rate.
+        passed: Proven not worse than the margin (not below the minimum).
+        worse: Not passed, and proven worse (below the minimum) at its own alpha.
+        p: One-sided p-value against "not worse" ("not below the minimum").
+    """
+
+    interval: Interval
+    passed: bool
+    worse: bool
+    p: float
+
+
+def compare(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+    """Candidate against champion on the same cases.
+
+    Right-or-wrong scores without clusters take Tango's interval; that includes repeats that always agreed. Other
+    scores without clusters take the paired t, or the BCa bootstrap below 50 cases and where skewness would move the
+    error of t by more than a fifth of alpha. With clusters it is the cluster-robust t, below 30 clusters the cluster
+    bootstrap. All but Tango's are widened by what stayed unseen (see `stats.unseen`).
+
+    Raises:
+        UndefinedError: If there are no pairs, or all belong to one cluster.
+    """
+    if pairs.champion is None:
+        raise UndefinedError("there is no champion to compare with")
+    differences = pairs.candidate - pairs.champion
+    if pairs.simple:
+        counts = PairedCounts(
+            better=int(np.sum(differences > 0)), worse=int(np.sum(differences < 0)), pairs=len(differences)
+        )
+        interval = tango(counts, alpha=alpha)
+    else:
+        interval = _graded(differences, pairs, alpha=alpha, floor=-1.0, ceiling=1.0)
+    passed = interval.lower > -margin
+    return Finding(interval=interval, passed=passed, worse=not passed and interval.upper < 0.0, p=_p(interval))
+
+
+def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Finding:
+    """The candidate's own rate against a minimum.
+
+    Right-or-wrong scores without clusters take Clopper–Pearson, whose error never exceeds alpha; others the same
+    methods as `compare`, on score − minimum.
+
+    Raises:
+        UndefinedError: If there are no cases, or all belong to one cluster.
+    """
+    if pairs.simple:
+        right, cases = int(np.sum(pairs.candidate)), len(pairs.candidate)
+        interval = clopper_pearson(right, cases, alpha=alpha)
+        p = p_below(right, cases, rate=minimum)
+        return Finding(interval=interval, passed=interval.lower >= minimum, worse=interval.upper < minimum, p=p)
+    excess = _graded(pairs.candidate - minimum, pairs, alpha=alpha, floor=-minimum, ceiling=1.0 - minimum)
+    interval = replace(
+        excess,
+        estimate=excess.estimate + minimum,
+        lower=excess.lower + minimum,
+        upper=excess.upper + minimum,
+        method=excess.method.replace("paired t", "t"),
+    )
+    return Finding(interval=interval, passed=excess.lower >= 0.0, worse=excess.upper < 0.0, p=_p(excess))
+
+
+def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: float, ceiling: float) -> Interval:
+    if pairs.clusters is not None and np.all(pairs.clusters == pairs.clusters[0]):
+        raise UndefinedError(f"all {len(values)} cases belong to one cluster, so their spread is unknown")
+    interval = None
+    if len(values) and not np.all(values == values[0]):
+        rng = np.random.default_rng(pairs.seed)
+        if pairs.clusters is not None:
+            interval = _clustered(values, pairs.clusters, alpha, rng)
+        else:
+            interval = _independent(values, alpha, rng)
+    return widen_for_unseen(values, interval, alpha=alpha, floor=floor, ceiling=ceiling)
+
+
+def _independent(values: NDArray[np.float64], alpha: float, rng: np.random.Generator) -> Interval:
+    if len(values) >= FEW_CASES and skew_error(values, alpha=alpha) <= TOLERATED_SKEW_ERROR * alpha:
+        return t_interval(values, alpha=alpha)
+    try:
+        return bca(values, alpha=alpha, rng=rng, resamples=_resamples(len(values)))
+    except UndefinedError:
+        return t_interval(values, alpha=alpha)
+
+
+def _clustered(
+    values: NDArray[np.float64], clusters: NDArray[np.int64], alpha: float, rng: np.random.Generator
+) -> Interval:
+    groups = len(np.unique(clusters))
+    try:
+        robust = cluster_t(values, clusters, alpha=alpha)
+    except UndefinedError:
+        # Clusters that balance out exactly have no spread between them; what is inside them still varies.
+        return t_interval(values, alpha=alpha)
+    if groups >= FEW_CLUSTERS:
+        return robust
+    try:
+        return cluster_bootstrap(values, clusters, alpha=alpha, rng=rng, resamples=_resamples(groups))
+    except UndefinedError:
+        return robust
+
+
+def _resamples(units: int) -> int:
+    return max(1_999, min(9_999, _BOOTSTRAP_DRAWS // units))
+
+
+def _p(interval: Interval) -> float:
+    if interval.p_negative is None:
+        raise UndefinedError(f"{interval.method} has no p-value")
+    return interval.p_negative

@@ -1,0 +1,180 @@
+"""Lengths of answers, compared in both directions: neither longer nor shorter is better, but much of either is drift.
+
+PASS if both one-sided bounds of the mean log ratio lie within ±log(1 + margin); FAIL if not, and the mean is proven to
+have changed at all (two-sided, Holm-adjusted with the other gating tests); INCONCLUSIVE otherwise. It is the rule of
+every metric, with a second side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UndefinedError
+from llmgate.gate.decision.types import MetricDecision, Verdict
+from llmgate.gate.decision.wording import count, points
+from llmgate.gate.evidence.output_features import LENGTH_SCALE
+from llmgate.gate.metrics.intervals import Finding
+from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.gate.evidence.pairing import Pairs
+    from llmgate.gate.metrics.tests import Measured
+
+__all__ = ["compare_lengths", "length_decision", "length_limits"]
+
+_LEAST_REACH: Final = math.log(10.0)
+"""A suite of labels has answers of one length, and still a model could begin to explain itself."""
+
+
+def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+    """Candidate against champion, by the mean logarithm of the ratio of their lengths.
+
+    Two one-sided paired t tests, cluster-robust with clusters, widened by what stayed unseen: an answer that nobody saw
+    may be as much longer or shorter as the longest answer of the suite is longer than the shortest, and at least ten
+    times as long or a tenth.
+
+    Args:
+        pairs: Scores are log(1 + characters) / 64 (see `traits`).
+        margin: Relative, 0.2 for a fifth longer, or shorter by the same factor.
+        alpha: One-sided error rate.
+
+    Returns:
+        Its interval is that of the log ratio; `worse` means changed, in whichever direction.
+
+    Raises:
+        UndefinedError: If there are no pairs, or all belong to one cluster.
+    """
+    if pairs.champion is None:
+        raise UndefinedError("there is no champion to compare with")
+    if not len(pairs.candidate):
+        raise UndefinedError("no pair of answers could be evaluated")
+    found = paired_equivalence(
+        (pairs.candidate - pairs.champion) * LENGTH_SCALE,
+        margin=math.log1p(margin),
+        alpha=alpha,
+        clusters=pairs.clusters,
+        reach=_reach(pairs),
+    )
+    changed = not found.equivalent and found.p_changed <= alpha
+    return Finding(interval=found.interval, passed=found.equivalent, worse=changed, p=found.p_changed)
+
+
+def _reach(pairs: Pairs) -> float:
+    """How far an answer that nobody saw may be from the champion's, as a log ratio."""
+    sides = [pairs.candidate] if pairs.champion is None else [pairs.candidate, pairs.champion]
+    longest, shortest = max(float(side.max()) for side in sides), min(float(side.min()) for side in sides)
+    return max(_LEAST_REACH, (longest - shortest) * LENGTH_SCALE)
+
+
+def length_chances(measured: Measured) -> tuple[float | None, float | None]:
+    """P(PASS) if nothing had changed and, at most, at a change of the margin; None where no spread was seen."""
+    pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
+    if pairs is None or found is None or margin is None or not found.interval.standard_error:
+        return None, None
+    limit = math.log1p(margin)
+    chances = [
+        equivalence_chance(
+            delta=delta,
+            standard_error=found.interval.standard_error,
+            df=found.interval.df or 1,
+            margin=limit,
+            alpha=alpha,
+            pairs=len(pairs.item_ids),
+            reach=_reach(pairs),
+        )
+        for delta in (0.0, limit)
+    ]
+    return chances[0], max(alpha, chances[1])
+
+
+def length_limits(margin: float) -> tuple[float, float]:
+    """How much shorter and longer answers may become, as relative changes: 0.2 gives −0.167 and 0.2."""
+    return 1.0 / (1.0 + margin) - 1.0, margin
+
+
+def length_decision(measured: Measured, verdict: Verdict, adjusted: Sequence[float], *, tests: int) -> MetricDecision:
+    """The decision on the length of answers. Its numbers are relative changes: 0.04 is 4 % longer.
+
+    Args:
+        measured: The metric.
+        verdict: Its verdict.
+        adjusted: Holm-adjusted p-values of its findings.
+        tests: How many p-values were adjusted together.
+    """
+    policy, pairs, found = measured.policy, measured.pairs, measured.comparison
+    barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
+    unchanged, lost = length_chances(measured)
+    return MetricDecision(
+        suite=policy.suite,
+        metric=policy.metric,
+        role=policy.role,
+        verdict=verdict,
+        reference="none" if found is None else "champion",
+        method="none" if found is None else f"{found.interval.method}, two one-sided tests of log length ratios",
+        alpha=policy.alpha,
+        delta=None if found is None else math.expm1(found.interval.estimate),
+        lower=None if found is None else math.expm1(found.interval.lower),
+        upper=None if found is None else math.expm1(found.interval.upper),
+        margin=measured.margin,
+        expected=pairs.expected if pairs else 0,
+        evaluated=len(pairs.item_ids) if pairs else 0,
+        errors=pairs.errors.count if pairs else 0,
+        p_worse=adjusted[0] if adjusted else None,
+        pass_if_unchanged=unchanged,
+        pass_if_margin_lost=lost,
+        reason=f"{_reason(measured, verdict, adjusted, tests)}.",
+        notes=(*measured.notes, *barred),
+        two_sided=True,
+    )
+
+
+def _reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:
+    pairs, found, margin = measured.pairs, measured.comparison, measured.margin
+    if pairs is None or found is None or margin is None:
+        return measured.problem.what if measured.problem else "nothing to compare with"
+    said = _said(found, margin, measured.policy.alpha, verdict)
+    if found.worse and adjusted and adjusted[0] > measured.policy.alpha:
+        said += f", which is not enough for a FAIL after adjusting for {count(tests, 'test')} (p = {adjusted[0]:.2g})"
+    elif verdict is Verdict.INCONCLUSIVE and not found.passed and measured.problem is None:
+        said += _more_cases(pairs, found, margin, measured.policy.alpha)
+    if pairs.errors.count:
+        lost = f"{pairs.errors.count:,} of {count(pairs.expected, 'pair')} could not be evaluated"
+        return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
+    return said
+
+
+def _more_cases(pairs: Pairs, found: Finding, margin: float, alpha: float) -> str:
+    n, se = len(pairs.item_ids), found.interval.standard_error or 0.0
+    needed = equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
+    if needed <= n:
+        return ""
+    unit = 10 ** max(0, len(str(needed)) - 2)
+    return f"; an unchanged model needs about {count(-(-needed // unit) * unit, 'case')} to pass 80 % of the time"
+
+
+def _said(found: Finding, margin: float, alpha: float, verdict: Verdict) -> str:
+    interval = found.interval
+    level = f"{100.0 * (1.0 - alpha):.6g} %"
+    low, high = (_changed(bound, margin) for bound in (interval.lower, interval.upper))
+    bounds = f"between {low} and {high}" if low != high else low
+    tolerance = f"tolerance a factor of {1.0 + margin:.6g}"
+    if verdict is Verdict.FAIL:
+        now = _changed(interval.estimate, margin)
+        return f"answers are {now}, {bounds} ({level} each), and not within the {tolerance}"
+    if found.passed:
+        return f"answers are {bounds} ({level} each), {tolerance}"
+    if found.worse:
+        return f"answers are {bounds} ({level} each), {tolerance}"
+    return f"answers are {bounds} ({level} each), so a change beyond the {tolerance} is neither shown nor excluded"
+
+
+def _changed(log_ratio: float, margin: float) -> str:
+    """A log ratio as people say it; decimals are added until it looks different from the limit."""
+    change = math.expm1(log_ratio)
+    shortest, longest = length_limits(margin)
+    if change < 0.0:
+        return f"{points(-change, -shortest)} % shorter"
+    return f"{points(change, longest)} % longer"

@@ -1,0 +1,123 @@
+"""Parts of the cases, compared one by one: a loss in a slice fails the candidate, a gain in one proves nothing.
+
+Every value of every slice field is tested against "not worse" on every gating metric; as for a metric, a loss that is
+proven to be within the margin is no FAIL. The p-values are adjusted by Holm over all slices of the run, after and apart
+from those of the metrics: looking into slices makes an unchanged model FAIL in at most `slice_alpha` of runs more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmgate.errors import UndefinedError
+from llmgate.gate.decision.types import SliceDecision
+from llmgate.gate.metrics.intervals import compare
+from llmgate.gate.metrics.label_corrected import compare_corrected
+from llmgate.record.traits import Trait
+from llmgate.stats.multiplicity import holm
+from llmgate.stats.proportion import p_below
+from llmgate.stats.sums import mean_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from llmgate.gate.evidence.pairing import Pairs
+    from llmgate.gate.metrics.intervals import Finding
+    from llmgate.gate.metrics.tests import Measured
+    from llmgate.record.policy import Policy, SlicePolicy
+    from llmgate.record.scores import Labels
+
+__all__ = ["decide_slices"]
+
+
+def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDecision, ...]:
+    """Test every slice of every gating metric that was compared with a champion.
+
+    Args:
+        measured: The metrics.
+        policy: Names the slice fields.
+
+    Returns:
+        One entry per metric, field and value with enough cases, in that order. A slice whose cases all belong to one
+        cluster has no known spread and is left out; so is, of a metric that labels correct, one with too few labels.
+    """
+    parts = _Parts()
+    tested = [
+        (one, field, value, pairs, finding)
+        for one in measured
+        if one.policy.gates and one.comparison is not None
+        for field in policy.slices
+        if field.suite == one.policy.suite
+        for value, pairs, finding in _tested(one, field, parts)
+    ]
+    adjusted = holm([_p(pairs, finding) for _, _, _, pairs, finding in tested])
+    return tuple(
+        SliceDecision(
+            suite=one.policy.suite,
+            metric=one.policy.metric,
+            field=field.field,
+            value=value,
+            cases=len(pairs.item_ids),
+            candidate=one.shown(mean_of(pairs.candidate)),
+            champion=one.shown(mean_of(pairs.champion)) if pairs.champion is not None else 0.0,
+            delta=finding.interval.estimate,
+            lower=finding.interval.lower,
+            upper=finding.interval.upper,
+            method=finding.interval.method,
+            p_worse=p,
+            failed=not finding.passed and finding.interval.estimate < 0.0 and p <= policy.slice_alpha,
+        )
+        for (one, field, value, pairs, finding), p in zip(tested, adjusted, strict=True)
+    )
+
+
+class _Parts:
+    """Which cases have which value, remembered for the metrics that share their cases."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Labels, tuple[tuple[str, NDArray[np.int64]], ...]]] = {}
+
+    def of(self, labels: Labels) -> tuple[tuple[str, NDArray[np.int64]], ...]:
+        """Each value, sorted, with the indices of its cases."""
+        if id(labels) not in self._known:
+            order = np.argsort(labels.codes, kind="stable")
+            bounds = np.searchsorted(labels.codes[order], np.arange(len(labels.names) + 1))
+            values = sorted(range(len(labels.names)), key=labels.names.__getitem__)
+            parts = tuple((labels.names[code], order[bounds[code] : bounds[code + 1]]) for code in values)
+            # The labels are kept as well, so that their identity cannot be given to others.
+            self._known[id(labels)] = (labels, parts)
+        return self._known[id(labels)][1]
+
+
+def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, Finding]]:
+    if one.policy.trait is Trait.LENGTH:
+        return  # Neither longer nor shorter is a loss.
+    oriented = one.oriented
+    labels = None if oriented is None else oriented.slices.get(field.field)
+    if oriented is None or labels is None or one.margin is None:
+        return
+    bare = replace(oriented, slices={}) if one.corrected else replace(oriented, slices={}, human=None, human_own=None)
+    tested = compare_corrected if one.corrected else compare
+    for value, indices in parts.of(labels):
+        if len(indices) < field.min_cases:
+            continue
+        pairs = bare.at(indices)
+        try:
+            yield value, pairs, tested(pairs, margin=one.margin, alpha=one.policy.alpha)
+        except UndefinedError:
+            continue
+
+
+def _p(pairs: Pairs, finding: Finding) -> float:
+    """Far in the tail, where many slices are adjusted for, the normal approximation claims too much: exact McNemar."""
+    p = finding.p
+    if pairs.simple and pairs.champion is not None and pairs.human is None:
+        better, worse = int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
+        if better + worse:
+            p = max(p, p_below(better, better + worse, rate=0.5))
+    return p

@@ -1,0 +1,80 @@
+"""Waivers: what somebody accepted until a date is shown, named, and does not count. Pure; the day is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict, WaiverUse
+from llmgate.value import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from llmgate.record.waiver import Waiver
+
+__all__ = ["Findings", "waive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Findings(Value):
+    """What a verdict follows from, and the waivers that were looked at.
+
+    Attributes:
+        metrics: The metrics.
+        slices: The slices that were tested.
+        required: `suite::case` of failed required asserts that count.
+        uses: What became of each waiver.
+    """
+
+    metrics: tuple[MetricDecision, ...]
+    slices: tuple[SliceDecision, ...]
+    required: tuple[str, ...]
+    uses: tuple[WaiverUse, ...] = ()
+
+
+def waive(found: Findings, waivers: Sequence[Waiver], today: date | None) -> Findings:
+    """Mark what waivers cover.
+
+    A metric is covered whether it fails or is inconclusive; its cases without a score are problems of their own and
+    stay. A waiver of a metric does not cover its slices, nor the other way round.
+
+    Args:
+        found: The findings.
+        waivers: Those of the policy.
+        today: The day on which the decision is taken; None, and no waiver holds.
+    """
+    holding = {waiver.target for waiver in waivers if today is not None and waiver.holds_on(today)}
+    metrics = tuple(
+        replace(one, waived=True)
+        if one.gates and one.verdict is not Verdict.PASS and f"{one.suite}::{one.metric}" in holding
+        else one
+        for one in found.metrics
+    )
+    slices = tuple(replace(one, waived=True) if one.failed and one.name in holding else one for one in found.slices)
+    cases = {waiver.target for waiver in waivers if waiver.case is not None} & holding
+    covered = {f"{one.suite}::{one.metric}" for one in metrics if one.waived}
+    covered |= {one.name for one in slices if one.waived} | (cases & set(found.required))
+    uses = tuple(
+        WaiverUse(
+            target=waiver.target,
+            until=waiver.until,
+            by=waiver.by,
+            reason=waiver.reason,
+            status=_status(waiver, covered, today),
+        )
+        for waiver in waivers
+    )
+    required = tuple(name for name in found.required if name not in cases)
+    return Findings(metrics=metrics, slices=slices, required=required, uses=uses)
+
+
+def _status(
+    waiver: Waiver, covered: set[str], today: date | None
+) -> Literal["applied", "unused", "expired", "no date"]:
+    if today is None:
+        return "no date"
+    if not waiver.holds_on(today):
+        return "expired"
+    return "applied" if waiver.target in covered else "unused"

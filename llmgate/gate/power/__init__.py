@@ -1,0 +1,1 @@
+"""What a gate can decide before it is run: sizes, chances, noise."""

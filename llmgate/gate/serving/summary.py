@@ -1,0 +1,248 @@
+"""Raw timings become figures, with the names that `vllm bench serve` uses, and a word on whether to believe them.
+
+All figures of `ServingSummary.metrics` (times in ms, throughput per second; a figure that does not exist is absent):
+
+    duration, completed, failed, total_input_tokens, total_output_tokens
+    request_throughput, output_throughput, total_token_throughput    over the whole run, start and end included
+    request_goodput                                                  only with service levels
+    {mean,median,std,p50,p90,p95,p99}_{ttft,tpot,itl,e2el}_ms        over completed requests (itl: gaps pooled)
+
+and llmgate's own:
+
+    steady_duration, steady_concurrency                              see `llmgate.gate.serving.concurrency`
+    steady_request_throughput, steady_output_throughput              over the steady part
+    peak_concurrency                                                 a running count
+    mean_client_queue_ms, p99_client_queue_ms, max_client_queue_ms   from due to sent: the client's own delay
+    client_cpu_share, max_client_lag_ms                              of one core; of a timer in the event loop
+    tokens_per_event                                                 1 if every event of a stream bears one token
+    server_mean_ttft_ms                                              the server's own view
+
+TTFT is the first token event minus sending. E2EL ends at the last token event. TPOT is (E2EL − TTFT)/(tokens − 1),
+undefined below two tokens. vLLM's `max_concurrent_requests`, a count in one-second buckets, is left out on purpose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+from llmgate.gate.serving.concurrency import Steady, overlap, peak_concurrency, steady_part
+from llmgate.gate.serving.validity import doubts, plausible
+from llmgate.stats.quantile import percentile, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from llmgate.record.serving import RequestTrace, ServingTrace
+
+__all__ = ["ServiceLevels", "ServingSummary", "summarise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLevels:
+    """What a request must meet to count for goodput, in ms; None where there is no limit.
+
+    Raises:
+        UsageError: If there is no limit at all, or one is not a positive number.
+    """
+
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+    e2el_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = [limit for limit in (self.ttft_ms, self.tpot_ms, self.e2el_ms) if limit is not None]
+        if not limits or not all(math.isfinite(limit) and limit > 0 for limit in limits):
+            raise UsageError(
+                f"service levels must be positive numbers, at least one: {self}",
+                where="goodput",
+                fix="Write for example ttft_ms: 500",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingSummary:
+    """One measurement in figures.
+
+    Attributes:
+        name: As in the trace.
+        concurrency: Nominal.
+        requests: Planned.
+        completed: Answered in full.
+        metrics: See the module's text. Finite.
+        invalid: Why this measurement must not gate; empty if it may.
+        notes: What a reader should know.
+    """
+
+    name: str
+    concurrency: int
+    requests: int
+    completed: int
+    metrics: Mapping[str, float]
+    invalid: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether it may gate."""
+        return not self.invalid
+
+
+def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> ServingSummary:
+    """Summarise one measurement and say whether it may be believed.
+
+    Args:
+        trace: What happened.
+        levels: Service levels for goodput.
+    """
+    done = tuple(request for request in trace.requests if request.error is None and plausible(request))
+    steady = steady_part(done, trace.concurrency)
+    metrics = {
+        "completed": float(len(done)),
+        "failed": float(len(trace.requests) - len(done)),
+        **_totals(trace, done, levels),
+        **_latencies(done),
+        **_steady(done, steady),
+        **_client(trace, done),
+    }
+    return ServingSummary(
+        name=trace.name,
+        concurrency=trace.concurrency,
+        requests=len(trace.requests),
+        completed=len(done),
+        metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+        invalid=doubts(trace, done, steady),
+        notes=_notes(trace, metrics),
+    )
+
+
+def _totals(trace: ServingTrace, done: Sequence[RequestTrace], levels: ServiceLevels | None) -> dict[str, float]:
+    duration = trace.duration_s
+    if not (math.isfinite(duration) and duration > 0):
+        return {}
+    metrics = {"duration": duration, "request_throughput": len(done) / duration}
+    read, written = _tokens(done, _prompt_tokens), _tokens(done, _completion_tokens)
+    if read is not None:
+        metrics["total_input_tokens"] = float(read)
+    if written is not None:
+        metrics |= {"total_output_tokens": float(written), "output_throughput": written / duration}
+    if read is not None and written is not None:
+        metrics["total_token_throughput"] = (read + written) / duration
+    if levels is not None and written is not None:
+        metrics["request_goodput"] = sum(_good(request, levels) for request in done) / duration
+    return metrics
+
+
+def _latencies(done: Sequence[RequestTrace]) -> dict[str, float]:
+    samples = {
+        "ttft": [_ttft(request) for request in done],
+        "tpot": [tpot for request in done if (tpot := _tpot(request)) is not None],
+        "itl": [b - a for request in done for a, b in pairwise(request.token_events_s)],
+        "e2el": [_e2el(request) for request in done],
+    }
+    if _tokens(done, _completion_tokens) is None:
+        samples["tpot"] = []
+    return {
+        f"{statistic}_{name}_ms": value * 1e3
+        for name, values in samples.items()
+        if values
+        for statistic, value in asdict(spread(values)).items()
+    }
+
+
+def _steady(done: Sequence[RequestTrace], steady: Steady | None) -> dict[str, float]:
+    if steady is None:
+        return {}
+    # A request that began before or ends after counts for the share of its time that lies inside.
+    shares = [overlap(r, steady.start_s, steady.end_s) / (r.end_s - r.sent_s) for r in done]
+    metrics = {
+        "steady_duration": steady.duration_s,
+        "steady_concurrency": steady.concurrency,
+        "steady_request_throughput": math.fsum(shares) / steady.duration_s,
+    }
+    if _tokens(done, _completion_tokens) is not None:
+        metrics["steady_output_throughput"] = math.fsum(_tokens_within(r, steady) for r in done) / steady.duration_s
+    return metrics
+
+
+def _client(trace: ServingTrace, done: Sequence[RequestTrace]) -> dict[str, float]:
+    metrics = {"peak_concurrency": float(peak_concurrency(done))}
+    if done:
+        queued_ms = [(request.sent_s - request.queued_s) * 1e3 for request in done]
+        metrics |= {
+            "mean_client_queue_ms": math.fsum(queued_ms) / len(queued_ms),
+            "p99_client_queue_ms": percentile(queued_ms, 99),
+            "max_client_queue_ms": max(queued_ms),
+        }
+    if trace.duration_s > 0:
+        metrics["client_cpu_share"] = trace.client_cpu_s / trace.duration_s
+    if trace.client_lag_s:
+        metrics["max_client_lag_ms"] = max(trace.client_lag_s) * 1e3
+    written, events = _tokens(done, _completion_tokens), sum(len(request.token_events_s) for request in done)
+    if written is not None and events:
+        metrics["tokens_per_event"] = written / events
+    if trace.server_ttft is not None and trace.server_ttft.count > 0:
+        metrics["server_mean_ttft_ms"] = trace.server_ttft.sum_s / trace.server_ttft.count * 1e3
+    return metrics
+
+
+def _notes(trace: ServingTrace, metrics: Mapping[str, float]) -> tuple[str, ...]:
+    notes = []
+    if metrics.get("tokens_per_event", 1.0) > 1.0:
+        notes.append(f"itl is a chunk gap: events bear {metrics['tokens_per_event']:.2f} tokens on average")
+    if "mean_ttft_ms" in metrics and "mean_tpot_ms" not in metrics:
+        notes.append("tpot does not exist: no answer has two tokens that the server counted")
+    if trace.server_ttft is None:
+        notes.append("not checked against the server's own view: it has no time-to-first-token histogram")
+    if trace.requests and "steady_request_throughput" in metrics:
+        share = metrics["steady_duration"] / metrics["duration"] if "duration" in metrics else math.nan
+        notes.append(f"the steady part is {share:.0%} of the run; whole-run throughput includes its start and end")
+    return tuple(notes)
+
+
+def _ttft(request: RequestTrace) -> float:
+    return request.token_events_s[0] - request.sent_s
+
+
+def _e2el(request: RequestTrace) -> float:
+    return request.token_events_s[-1] - request.sent_s
+
+
+def _tpot(request: RequestTrace) -> float | None:
+    tokens = request.completion_tokens
+    return None if tokens is None or tokens < 2 else (_e2el(request) - _ttft(request)) / (tokens - 1)
+
+
+def _good(request: RequestTrace, levels: ServiceLevels) -> bool:
+    """Whether all limits are met; a request without a TPOT meets that limit, as in vLLM."""
+    observed = (
+        (_ttft(request), levels.ttft_ms),
+        (_tpot(request) or 0.0, levels.tpot_ms),
+        (_e2el(request), levels.e2el_ms),
+    )
+    return all(limit_ms is None or value_s * 1e3 <= limit_ms for value_s, limit_ms in observed)
+
+
+def _tokens_within(request: RequestTrace, steady: Steady) -> float:
+    """Tokens of one request that arrived in the steady part, its tokens shared evenly among its events."""
+    inside = sum(steady.start_s <= time_s <= steady.end_s for time_s in request.token_events_s)
+    return inside * (request.completion_tokens or 0) / len(request.token_events_s)
+
+
+def _prompt_tokens(request: RequestTrace) -> int | None:
+    return request.prompt_tokens
+
+
+def _completion_tokens(request: RequestTrace) -> int | None:
+    return request.completion_tokens
+
+
+def _tokens(done: Iterable[RequestTrace], count: Callable[[RequestTrace], int | None]) -> int | None:
+    """Their sum, None if there is no request or one of them is not known."""
+    counts = [count(request) for request in done]
+    known = [tokens for tokens in counts if tokens is not None]
+    return sum(known) if counts and len(known) == len(counts) else None
