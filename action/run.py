@@ -21,8 +21,8 @@ from llmgate.errors import EXIT_CANNOT_RUN, EXIT_USAGE, UsageError
 from llmgate.record.journal import Redactor
 from llmgate.report.github import write_outputs
 from llmgate.report.visible import visible
-from llmgate.session.github import LOG_NAME, RESULT_NAMES
-from llmgate.session.manifest import SECRET_NAME
+from llmgate.session.decide.github import LOG_NAME, RESULT_NAMES
+from llmgate.session.run.manifest import SECRET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

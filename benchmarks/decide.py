@@ -39,7 +39,7 @@ from llmgate.gate.decision.serialize import decision_with_headline
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import load_results
-from llmgate.session.results import Question, policy_for
+from llmgate.session.decide.results import Question, policy_for
 metrics = tuple(sys.argv[3].split(","))
 layout = Layout(item="item_id", scores=metrics, slices=("topic",))
 parts = {"import": lap()}

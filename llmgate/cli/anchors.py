@@ -29,9 +29,9 @@ def freeze(run_folder: Path, suites: tuple[Path, ...], *, metric: str, number: i
     SUITES are those of the run. Name the file with --judge-anchors in later runs: a judge whose verdicts on it changed
     cannot gate. Keep it as it is; freezing anew is for a new judge.
     """
-    from llmgate.session.anchors import freeze_anchors
     from llmgate.session.options import OPTIONS
-    from llmgate.session.plan import plan_paths
+    from llmgate.session.run.anchors import freeze_anchors
+    from llmgate.session.run.plan import plan_paths
     from llmgate.session.settings import settings_from
 
     settings = settings_from({option.field: None for option in OPTIONS}, root=Path.cwd())

@@ -34,7 +34,7 @@ def bench(
 
     A closed loop at fixed concurrency. The measurement checks itself and says INVALID where it must not be believed.
     """
-    from llmgate.session.bench import bench_endpoint, bench_lines
+    from llmgate.session.commands.bench import bench_endpoint, bench_lines
     from llmgate.session.progress import LineProgress
     from llmgate.session.settings import settings_from
 

@@ -33,8 +33,8 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
     release must show is shown, with 1 and the names of those that are not.
     """
     from llmgate.report.calibration import calibration_lines
-    from llmgate.session.calibrate import Effort, RealData, read_folder, write_calibration
-    from llmgate.session.calibrate import calibrate as measure
+    from llmgate.session.commands.calibrate import Effort, RealData, read_folder, write_calibration
+    from llmgate.session.commands.calibrate import calibrate as measure
     from llmgate.session.progress import LineProgress
 
     progress = LineProgress()

@@ -64,7 +64,7 @@ def lock(
     check: bool,
 ) -> None:
     """Write or check the lock of a DATASET: digests of its bytes and of every row. As `llmgate dataset lock`."""
-    from llmgate.session.datasets import check_dataset, find_dataset, lock_dataset, read_types
+    from llmgate.session.commands.datasets import check_dataset, find_dataset, lock_dataset, read_types
 
     named = find_dataset(dataset, beside=beside, id_column=id_column)
     if check:
@@ -83,7 +83,7 @@ dataset_group.add_command(lock)
 @ID_COLUMN
 def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> None:
     """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
-    from llmgate.session.datasets import verify
+    from llmgate.session.commands.datasets import verify
 
     results = verify(datasets, beside=beside, id_column=id_column)
     for one in results:
@@ -110,7 +110,7 @@ def dataset_diff(
     With FIRST alone: since it was locked (by row), or since a git revision (--against REF, by field). Exits with 0
     whether or not they differ.
     """
-    from llmgate.session.datasets import compare, compare_with_git, compare_with_lock, find_dataset
+    from llmgate.session.commands.datasets import compare, compare_with_git, compare_with_lock, find_dataset
     from llmgate.suite.data.diff import diff_lines
 
     if second and against:
@@ -149,7 +149,7 @@ def dataset_stats_command(
     as_json: bool,
 ) -> None:
     """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
-    from llmgate.session.datasets import describe, find_dataset
+    from llmgate.session.commands.datasets import describe, find_dataset
     from llmgate.suite.data.describe import stats_lines
 
     named = find_dataset(dataset, beside=beside, id_column=id_column)
@@ -179,7 +179,7 @@ def dataset_sample(
     id_column: str | None,
 ) -> None:
     """Write COUNT rows of a DATASET as a dataset of its own, with its lock; the same rows for the same seed."""
-    from llmgate.session.datasets import find_dataset, sample_dataset
+    from llmgate.session.commands.datasets import find_dataset, sample_dataset
 
     named = find_dataset(dataset, beside=beside, id_column=id_column)
     locked = sample_dataset(named, out, count, seed=seed, stratify=stratify)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.gate.decision.types import Decision
-    from llmgate.session.results import Question
+    from llmgate.session.decide.results import Question
 
 __all__ = ["decide", "show_decision"]
 
@@ -96,7 +96,7 @@ def decide(
             raise UsageError("--labels is for runs", fix="Name the folders of two runs, or add a column: --human")
         if judge_admission:
             raise UsageError("--judge-admission is for runs", fix="Scores alone do not say who judged: leave it out")
-        from llmgate.session.results import decide_results
+        from llmgate.session.decide.results import decide_results
 
         question = question_from(options, policy=policy, allow_inconclusive=allow_inconclusive)
         decision = decide_results(candidate_table, baseline_table, question)
@@ -104,7 +104,7 @@ def decide(
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
     else:
         refuse_table_options(options)
-        from llmgate.session.outcome import decide_folders
+        from llmgate.session.decide.records import decide_folders
 
         decision = decide_folders(
             candidate,
@@ -153,7 +153,7 @@ def refuse_table_options(options: dict[str, Any]) -> None:
 def question_from(options: dict[str, Any], *, policy: Path | None, allow_inconclusive: bool) -> Question:
     """The options of files of results, checked."""
     from llmgate.record.results.layout import Layout
-    from llmgate.session.results import Question
+    from llmgate.session.decide.results import Question
 
     given = [name for name in ("margin", "alpha", "metrics") if options[name]]
     if policy is not None and given:

@@ -26,7 +26,7 @@ def import_(tool: str, path: Path, out: Path) -> None:
     named, here and in the suite's comments; the exit code is then 3 instead of 0.
     """
     from llmgate.report.visible import visible
-    from llmgate.session.foreign import import_suites
+    from llmgate.session.commands.import_suites import import_suites
 
     done = import_suites(tool, path, out)
     colours = {"good": "green", "warn": "yellow", "plain": None}

@@ -73,7 +73,7 @@ def admit(
     """
     from llmgate.report.admitted import admission_lines
     from llmgate.score.labelfile import read_labels
-    from llmgate.session.admit import admit_judge, admit_recorded, asked_in
+    from llmgate.session.admission.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress
     from llmgate.session.settings import settings_from
 

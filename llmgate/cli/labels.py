@@ -43,7 +43,7 @@ def sample(
     CANDIDATE and BASELINE are folders of runs. Whose answer is whose is not to be seen. Give the file back with
     `llmgate decide CANDIDATE BASELINE --labels FILE`: the metric is then decided on what people would say of all cases.
     """
-    from llmgate.session.labels import sample_labels
+    from llmgate.session.admission.label_sheets import sample_labels
 
     drawn = sample_labels(candidate, baseline, metric=metric, cases=cases, out=out, seed=seed, reuse=reuse)
     show_lines(drawn.lines())

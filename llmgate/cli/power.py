@@ -60,7 +60,7 @@ def power(
 ) -> None:
     """Say what the gate of SUITES can decide, before anything is run."""
     from llmgate.report.power import power_lines, shortfall
-    from llmgate.session.power import PowerQuestion, ask_power
+    from llmgate.session.commands.power import PowerQuestion, ask_power
 
     question = PowerQuestion(
         suites=suites,

@@ -19,7 +19,7 @@ def promote(uri: str, alias: str, mlflow_uri: str | None) -> None:
     URI is models:/NAME/VERSION. The decision is taken again from the records that the gate logged to MLflow; no tag
     is trusted. Exits with 1 and one sentence if it is refused.
     """
-    from llmgate.session.promotion import promote_version
+    from llmgate.session.decide.promote import promote_version
 
     promotion = promote_version(uri, alias, mlflow_uri=mlflow_uri)
     click.secho(promotion.decision.sentence, fg="green")

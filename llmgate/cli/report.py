@@ -27,8 +27,8 @@ def report(candidate: Path, baseline: Path | None, *, policy: Path | None, label
     CANDIDATE and BASELINE are folders of runs. Writes report.html, summary.md, decision.json and verdict.json into
     the candidate's folder; needs neither a model nor a network.
     """
-    from llmgate.session.outcome import Baseline, decide_folders
-    from llmgate.session.publish import write_report
+    from llmgate.session.decide.publish import write_report
+    from llmgate.session.decide.records import Baseline, decide_folders
 
     decision = decide_folders(candidate, baseline, policy=policy, labels=labels)
     click.echo(write_report(candidate, decision, Baseline(folder=str(baseline)) if baseline else None))
@@ -43,6 +43,6 @@ def github_summary(run_folder: Path, exit_code: int) -> None:
     Works where the gate could not run: the verdict is then ERROR, with the reason. Always exits with 0; the output
     `exit-code` says what the job should end with.
     """
-    from llmgate.session.github import announce
+    from llmgate.session.decide.github import announce
 
     click.echo(announce(run_folder, exit_code=exit_code).annotation, nl=False)

@@ -32,12 +32,12 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
     from llmgate.record.watch import RunLock
-    from llmgate.session.models import check_models
-    from llmgate.session.outcome import decide_run, note_baseline, resolve_baseline
-    from llmgate.session.plan import plan_paths
+    from llmgate.session.decide.publish import publish
+    from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
-    from llmgate.session.publish import publish
-    from llmgate.session.run import execute
+    from llmgate.session.run.execute import execute
+    from llmgate.session.run.models import check_models
+    from llmgate.session.run.plan import plan_paths
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -63,6 +63,6 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
 
 def out_folder(settings: Settings) -> Path:
     """The run's folder."""
-    from llmgate.session.folder import default_out
+    from llmgate.session.run_folder import default_out
 
     return Path(settings.out) if settings.out else default_out()

@@ -25,6 +25,6 @@ def schema(kind: str) -> None:
       # and in the suite, as its first line:
       # yaml-language-server: $schema=suite.schema.json
     """
-    from llmgate.session.editors import schema_text
+    from llmgate.session.commands.json_schemas import schema_text
 
     click.echo(schema_text("policy" if kind == "policy" else "suite", Path.cwd()), nl=False)

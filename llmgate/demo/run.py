@@ -23,17 +23,17 @@ from llmgate.generate.identity import weights_digest
 from llmgate.record.files import cases_digest
 from llmgate.record.loading import load_record
 from llmgate.record.watch import RunLock
-from llmgate.session.folder import new_run_id
-from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.plan import plan_paths
+from llmgate.session.decide.promote import promote_version
+from llmgate.session.decide.publish import publish, write_report
+from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.progress import LineProgress, Progress
-from llmgate.session.promotion import promote_version
-from llmgate.session.publish import publish, write_report
-from llmgate.session.run import execute
+from llmgate.session.run.execute import execute
+from llmgate.session.run.plan import plan_paths
+from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
 __all__ = ["Entry", "run_demo"]

@@ -21,14 +21,14 @@ from llmgate.pytest_plugin import RUN, terminal
 from llmgate.pytest_plugin.workers import is_worker, out_of
 from llmgate.record.loading import load_seal
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
-from llmgate.session.custom import with_checks_of
-from llmgate.session.models import check_models
+from llmgate.session.decide.publish import publish
+from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options import OPTIONS
-from llmgate.session.outcome import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.plan import make_plan, plan_file
 from llmgate.session.progress import LineProgress
-from llmgate.session.publish import publish
-from llmgate.session.run import check_folder, execute
+from llmgate.session.run.custom_checks import with_checks_of
+from llmgate.session.run.execute import check_folder, execute
+from llmgate.session.run.models import check_models
+from llmgate.session.run.plan import make_plan, plan_file
 from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import CaseResult
     from llmgate.score.vocabulary import Checks
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["GateRun", "NotAskedError", "gate_run"]

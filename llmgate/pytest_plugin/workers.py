@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import LlmgateError
-from llmgate.session.folder import default_out
 from llmgate.session.options import file_options
+from llmgate.session.run_folder import default_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

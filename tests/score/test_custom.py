@@ -242,7 +242,7 @@ def test_installed_packages_offer_checks_by_entry_point(tmp_path: Path, monkeypa
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: politeness\nVersion: 1.0\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[llmgate.checks]\nall = politeness\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    from llmgate.session.custom import with_checks_of
+    from llmgate.session.run.custom_checks import with_checks_of
 
     assert "says" in with_checks_of([]).names
     (info / "entry_points.txt").write_text("[llmgate.checks]\nall = no_such_module\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from llmgate.score.extras import EXTRA_KINDS, allowed_arguments
 from llmgate.score.judge import prompt_digest
 from llmgate.score.models import Models
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.session.plan import plan_file
+from llmgate.session.run.plan import plan_file
 from llmgate.suite.asserts import AssertSpec
 
 if TYPE_CHECKING:

@@ -293,7 +293,7 @@ def test_a_bug_does_not_look_like_a_verdict(tmp_path: Path, monkeypatch: pytest.
     def broken(*_: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("llmgate.session.plan.find_suites", broken)
+    monkeypatch.setattr("llmgate.session.run.plan.find_suites", broken)
     done = llmgate("run", tmp_path, "--endpoint", "http://127.0.0.1:9")
     assert done.exit_code == 4
     assert "ZeroDivisionError: surprise" in done.output

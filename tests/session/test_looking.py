@@ -13,7 +13,7 @@ from llmgate.errors import RecordError
 from llmgate.record.files import cases_digest
 from llmgate.record.order import case_order, plan_looks
 from llmgate.record.rundir import RunDir
-from llmgate.session.looks import Looking
+from llmgate.session.run.early_stopping import Looking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

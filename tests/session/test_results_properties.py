@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
-from llmgate.session.results import Question, decide_results
+from llmgate.session.decide.results import Question, decide_results
 
 if TYPE_CHECKING:
     import random

@@ -13,7 +13,7 @@ from support.project import write_suite
 
 from llmgate.errors import DatasetError, SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.session.datasets import verify
+from llmgate.session.commands.datasets import verify
 from llmgate.suite.data.dataset import check_lock, load_dataset, write_lock
 from llmgate.suite.data.locate import is_uri, locate
 from llmgate.suite.spec import load_suite

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.imports import loaded
 
 from llmgate.errors import LlmgateError, UsageError
-from llmgate.session.foreign import import_suites
+from llmgate.session.commands.import_suites import import_suites
 from llmgate.suite.form.form import CasePart
 
 if TYPE_CHECKING:

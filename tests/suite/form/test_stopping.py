@@ -8,7 +8,7 @@ import pytest
 from support.project import let_stop, write_suite
 
 from llmgate.errors import SuiteError
-from llmgate.session.plan import plan_file
+from llmgate.session.run.plan import plan_file
 
 if TYPE_CHECKING:
     from pathlib import Path

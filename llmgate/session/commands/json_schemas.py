@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from llmgate.session.custom import beside_suites
+from llmgate.session.run.custom_checks import beside_suites
 from llmgate.suite.form.json_schema import policy_schema, suite_schema
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from support.imports import write_files
 
 from llmgate.cli import main
 from llmgate.errors import UsageError
-from llmgate.session.foreign import import_suites
-from llmgate.session.plan import plan_file
+from llmgate.session.commands.import_suites import import_suites
+from llmgate.session.run.plan import plan_file
 
 if TYPE_CHECKING:
     from pathlib import Path

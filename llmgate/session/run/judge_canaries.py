@@ -14,8 +14,8 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.record.rundir import RunDir
     from llmgate.score.models import Models
-    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from llmgate.cli import main
 from llmgate.errors import UsageError
 from llmgate.gate.calibration.results import Calibration, Cell, Truth
-from llmgate.session import calibrate as module
-from llmgate.session.calibrate import Effort, RealData, read_folder
+from llmgate.session.commands import calibrate as module
+from llmgate.session.commands.calibrate import Effort, RealData, read_folder
 from llmgate.session.progress import LineProgress
 
 if TYPE_CHECKING:

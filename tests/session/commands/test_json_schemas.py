@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from llmgate.cli import main
-from llmgate.session.editors import schema_text
+from llmgate.session.commands.json_schemas import schema_text
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "docs" / "schema"
 SUITES = sorted((ROOT / "suites").glob("*.yaml"))
 BLOCKS = [

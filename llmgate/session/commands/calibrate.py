@@ -22,7 +22,7 @@ from llmgate.record.paired import Results, is_results, load_results, results_nam
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
 from llmgate.report.calibrationpage import calibration_page
-from llmgate.session.manifest import timestamp
+from llmgate.session.run.manifest import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
 from llmgate.record.traits import Trait
 from llmgate.score.check import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
-from llmgate.session.custom import beside_suites
+from llmgate.session.run.custom_checks import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.form.policy import override_policy
 from llmgate.suite.spec import is_suite_file, load_suite

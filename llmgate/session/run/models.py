@@ -13,17 +13,17 @@ from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
-from llmgate.session.admissions import check_admissions
-from llmgate.session.anchors import named_anchors
-from llmgate.session.measure import asker, embedder
-from llmgate.session.target import judge_identity, judge_place
+from llmgate.session.run.admissions import check_admissions
+from llmgate.session.run.anchors import named_anchors
+from llmgate.session.run.measure import asker, embedder
+from llmgate.session.run.target import judge_identity, judge_place
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from llmgate.record.manifest import Manifest
     from llmgate.score.models import Ask
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
 __all__ = ["Identities", "check_models", "identify_models", "models_afterwards", "models_beside", "retry_policy"]

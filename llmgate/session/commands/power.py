@@ -149,7 +149,7 @@ def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> 
     if question.suites:
         # Suites and YAML are read only where a suite is named.
         from llmgate.session.options import OPTIONS  # noqa: PLC0415
-        from llmgate.session.plan import plan_paths  # noqa: PLC0415
+        from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
 
         given: dict[str, Any] = {option.field: None for option in OPTIONS}
         given |= {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}

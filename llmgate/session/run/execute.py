@@ -13,28 +13,28 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.files import MANIFEST_NAME
 from llmgate.record.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
-from llmgate.session.admissions import check_judges
-from llmgate.session.anchors import anchors_wait, judge_anchors
-from llmgate.session.canaries import try_judges
-from llmgate.session.enough import make_looking
-from llmgate.session.folder import new_run_id
-from llmgate.session.manifest import make_manifest, redactor, timestamp
-from llmgate.session.measure import generate_answers, judge_answers
-from llmgate.session.models import identify_models, models_afterwards, models_beside, retry_policy
-from llmgate.session.outputs import embed_answers
-from llmgate.session.preflight import preflight
-from llmgate.session.target import judge_place, open_judge, open_target
+from llmgate.session.run.admissions import check_judges
+from llmgate.session.run.anchors import anchors_wait, judge_anchors
+from llmgate.session.run.early_stopping import make_looking
+from llmgate.session.run.embed_outputs import embed_answers
+from llmgate.session.run.judge_canaries import try_judges
+from llmgate.session.run.manifest import make_manifest, redactor, timestamp
+from llmgate.session.run.measure import generate_answers, judge_answers
+from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.run.power_check import preflight
+from llmgate.session.run.target import judge_place, open_judge, open_target
+from llmgate.session.run_folder import new_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from llmgate.record.schema import Record
-    from llmgate.session.looks import Looking
-    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.plan import Plan
+    from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
-    from llmgate.session.target import Target
 
 __all__ = ["check_folder", "execute"]
 

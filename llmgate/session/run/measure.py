@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from llmgate.generate.client import ChatClient
     from llmgate.record.rundir import RunDir
     from llmgate.score.vocabulary import Checks
-    from llmgate.session.looks import Looking
-    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 

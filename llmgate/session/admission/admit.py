@@ -22,12 +22,12 @@ from llmgate.score.check import Need
 from llmgate.score.judge import identify
 from llmgate.score.models import JudgeSampling, Models
 from llmgate.score.vocabulary import VOCABULARY, Checks
-from llmgate.session.custom import beside_suites
-from llmgate.session.manifest import timestamp
-from llmgate.session.measure import asker, embedder
-from llmgate.session.models import JUDGE_RETRIES, named_judge, retry_policy
-from llmgate.session.target import JudgePlace, judge_identity, judge_place, open_judge
-from llmgate.session.trial import REPEATS, Questions, ask_all, evidence_of
+from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
+from llmgate.session.run.custom_checks import beside_suites
+from llmgate.session.run.manifest import timestamp
+from llmgate.session.run.measure import asker, embedder
+from llmgate.session.run.models import JUDGE_RETRIES, named_judge, retry_policy
+from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
 from llmgate.suite.spec import load_suite
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from llmgate.record.verdicts import Verdicts
     from llmgate.score.labelfile import LabelFile
     from llmgate.session.progress import Progress
+    from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
-    from llmgate.session.target import Target
 
 __all__ = ["Asked", "admit_judge", "admit_recorded", "asked_in"]
 

@@ -11,12 +11,12 @@ from llmgate.gate.power.noise import noise_of_repeats
 from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.record.loading import load_record
 from llmgate.report.power import preflight_line, shortfall
-from llmgate.session.outcome import BASELINE_NAME, noted_baseline
+from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.plan import Plan
 
 __all__ = ["preflight"]
 

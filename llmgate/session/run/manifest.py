@@ -14,16 +14,16 @@ from llmgate.generate.identity import hardware, packages
 from llmgate.record.files import cases_digest
 from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
-from llmgate.session.admissions import judged_asserts, read_admissions
-from llmgate.session.anchors import named_anchors
+from llmgate.session.run.admissions import judged_asserts, read_admissions
+from llmgate.session.run.anchors import named_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.session.models import Identities
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.models import Identities
+    from llmgate.session.run.plan import Plan
+    from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
-    from llmgate.session.target import Target
 
 __all__ = ["make_manifest", "redactor", "timestamp"]
 
@@ -53,7 +53,7 @@ def make_manifest(
         plan: What will be asked.
         target: Who will answer.
         asked: Who will judge and embed.
-        run_id: See `llmgate.session.folder`.
+        run_id: See `llmgate.session.run_folder`.
         redact: Applied to the cases before they are digested, as they will be before they are written.
     """
     return Manifest(

@@ -16,12 +16,12 @@ from support.shared_data import shared_rows
 from llmgate.cli import main
 from llmgate.record.admissionfile import load_admission
 from llmgate.score.judgecanary import CANARIES
-from llmgate.session.trial import CANARY_ITEMS, REPEATS
+from llmgate.session.admission.trial import CANARY_ITEMS, REPEATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CAPITALS = Path(__file__).with_name("labels") / "capitals.jsonl"
+CAPITALS = Path(__file__).parent.with_name("labels") / "capitals.jsonl"
 ROWS = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
 RIGHT = {(row["prompt"], row["output"]): row["human"][0] for row in ROWS}
 RUBRIC = "The answer names the capital of the country."

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.gate.serving.summary import summarise
-from llmgate.session.plan import plan_paths
-from llmgate.session.target import open_target
+from llmgate.session.run.plan import plan_paths
+from llmgate.session.run.target import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmgate.gate.judges.standing import Standing
     from llmgate.record.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
-    from llmgate.session.plan import Plan
+    from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import PlannedSuite

@@ -18,7 +18,7 @@ from llmgate.score.labelfile import LabelFile, read_labels
 from llmgate.score.labels import PairItem
 from llmgate.score.models import Models
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.session.trial import (
+from llmgate.session.admission.trial import (
     CANARY_ITEMS,
     Questions,
     asker_of,
@@ -30,7 +30,7 @@ from llmgate.session.trial import (
 )
 from llmgate.suite.asserts import AssertSpec
 
-LABELS = read_labels(Path(__file__).with_name("labels") / "capitals.jsonl")
+LABELS = read_labels(Path(__file__).parent.with_name("labels") / "capitals.jsonl")
 QUESTIONS = Questions(
     labels=LABELS, spec=AssertSpec(type="llm-rubric", value="Names the capital."), vocabulary=VOCABULARY
 )

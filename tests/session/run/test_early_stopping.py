@@ -12,9 +12,9 @@ from support.records import make_manifest
 from llmgate.record.files import cases_digest
 from llmgate.record.judge import JudgeIdentity
 from llmgate.record.rundir import RunDir
-from llmgate.session.enough import make_looking
-from llmgate.session.outcome import note_baseline
-from llmgate.session.plan import plan_paths
+from llmgate.session.decide.records import note_baseline
+from llmgate.session.run.early_stopping import make_looking
+from llmgate.session.run.plan import plan_paths
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:

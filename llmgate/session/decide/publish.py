@@ -14,7 +14,7 @@ from llmgate.record.loading import load_record
 from llmgate.report.html import render_html
 from llmgate.report.markdown import render_markdown
 from llmgate.report.view import build_view
-from llmgate.session.manifest import timestamp
+from llmgate.session.run.manifest import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.promote.mlflow import NewVersion
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
-    from llmgate.session.outcome import Baseline
+    from llmgate.session.decide.records import Baseline
     from llmgate.session.settings import Settings
 
 __all__ = ["Published", "publish", "view_of", "write_report"]

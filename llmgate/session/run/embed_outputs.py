@@ -11,15 +11,15 @@ from llmgate.generate.client import Endpoint
 from llmgate.record.schema import CaseResult, Generation
 from llmgate.record.vectors import pack_vector
 from llmgate.score.models import Models, embed_texts
-from llmgate.session.measure import context_of, embedder, gather_all
-from llmgate.session.models import judge_sampling, opened
+from llmgate.session.run.measure import context_of, embedder, gather_all
+from llmgate.session.run.models import judge_sampling, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.rundir import RunDir
-    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
 __all__ = ["embed_answers"]

@@ -16,7 +16,7 @@ from llmgate.record.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.check import CheckContext
 from llmgate.score.checks import run_consult
-from llmgate.session.measure import context_of
+from llmgate.session.run.measure import context_of
 from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from llmgate.record.rundir import RunDir
     from llmgate.record.schema import Record
     from llmgate.score.models import Models
-    from llmgate.session.plan import Plan
     from llmgate.session.progress import Progress
+    from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case

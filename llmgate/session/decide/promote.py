@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmgate.generate.identity import weights_digest
 from llmgate.promote.mlflow import promote
-from llmgate.session.outcome import decide_folders
+from llmgate.session.decide.records import decide_folders
 
 if TYPE_CHECKING:
     from llmgate.promote.promotion import Promotion

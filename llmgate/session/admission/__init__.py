@@ -1,0 +1,1 @@
+"""Judges on trial: labels → questions → admission record."""
