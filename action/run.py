@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_USAGE, UsageError
 from llmgate.record.journal import Redactor
-from llmgate.report.github import write_outputs
+from llmgate.report.formats.github import write_outputs
 from llmgate.report.visible import visible
 from llmgate.session.decide.github import LOG_NAME, RESULT_NAMES
 from llmgate.session.run.manifest import SECRET_NAME

@@ -32,7 +32,7 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
     Writes calibration.html, calibration.md and calibration.json into --out. Exits with 0 if every figure that a
     release must show is shown, with 1 and the names of those that are not.
     """
-    from llmgate.report.calibration import calibration_lines
+    from llmgate.report.calibration.tables import calibration_lines
     from llmgate.session.commands.calibrate import Effort, RealData, read_folder, write_calibration
     from llmgate.session.commands.calibrate import calibrate as measure
     from llmgate.session.progress import LineProgress

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
 from llmgate.record.watch import State
-from llmgate.report.terminal import decision_lines
+from llmgate.report.formats.terminal import decision_lines
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive
-from llmgate.report.admissions import admission_panels
-from llmgate.report.cases import CaseBook, Limits, evaluated, planned_keys
-from llmgate.report.findings import finding_panels
-from llmgate.report.judges import trial_notice
-from llmgate.report.looks import asked_of, saved_by, stop_notices
-from llmgate.report.measured import serving_tables
-from llmgate.report.metrics import metric_row
+from llmgate.report.panels.admissions import admission_panels
+from llmgate.report.panels.cases import CaseBook, Limits, evaluated, planned_keys
+from llmgate.report.panels.findings import finding_panels
+from llmgate.report.panels.judges import trial_notice
+from llmgate.report.panels.looks import asked_of, saved_by, stop_notices
+from llmgate.report.panels.metrics import metric_row
+from llmgate.report.panels.provenance import provenance
+from llmgate.report.panels.serving import serving_tables
+from llmgate.report.panels.slices import slice_rows
 from llmgate.report.pieces import State
-from llmgate.report.provenance import provenance
 from llmgate.report.rows import Fact, Notice, ProblemRow, ReportView
-from llmgate.report.slices import slice_rows
 from llmgate.report.visible import one_line
 from llmgate.report.words import count, plural
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import Record
-    from llmgate.report.measured import Measured
+    from llmgate.report.panels.serving import Measured
 
 __all__ = ["build_view"]
 

@@ -11,7 +11,7 @@ import pytest
 from support.hostile import HOSTILE, MARKER
 from support.reports import hostile_view, look
 
-from llmgate.report.html import render_html
+from llmgate.report.formats.html import render_html
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.reports import LOOKS, look
 
-from llmgate.report.html import render_html
-from llmgate.report.markdown import render_markdown
-from llmgate.report.terminal import terminal_lines
+from llmgate.report.formats.html import render_html
+from llmgate.report.formats.markdown import render_markdown
+from llmgate.report.formats.terminal import terminal_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

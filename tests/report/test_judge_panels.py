@@ -7,7 +7,7 @@ from dataclasses import replace
 from support.records import make_decision
 
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
-from llmgate.report.findings import finding_panels
+from llmgate.report.panels.findings import finding_panels
 from llmgate.report.pieces import State
 
 LIKED = PreferenceDecision(

@@ -24,7 +24,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive, Role
 from llmgate.record.schema import CaseKey
-from llmgate.report.cases import Limits
+from llmgate.report.panels.cases import Limits
 from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 

@@ -20,8 +20,8 @@ from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.files import write_atomic
 from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
-from llmgate.report.calibration import Origin, calibration_json, calibration_markdown
-from llmgate.report.calibrationpage import calibration_page
+from llmgate.report.calibration.page import calibration_page
+from llmgate.report.calibration.tables import Origin, calibration_json, calibration_markdown
 from llmgate.session.run.manifest import timestamp
 
 if TYPE_CHECKING:

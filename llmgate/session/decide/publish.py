@@ -11,8 +11,8 @@ from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.summary import summarise
 from llmgate.record.files import write_atomic
 from llmgate.record.loading import load_record
-from llmgate.report.html import render_html
-from llmgate.report.markdown import render_markdown
+from llmgate.report.formats.html import render_html
+from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
 from llmgate.session.run.manifest import timestamp
 

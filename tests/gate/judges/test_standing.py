@@ -21,7 +21,7 @@ from llmgate.record.admissionfile import sealed
 from llmgate.record.judge import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
 from llmgate.record.scores import ItemScore, ScoreSheet, ScoreTable
-from llmgate.report.admissions import admission_panels
+from llmgate.report.panels.admissions import admission_panels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

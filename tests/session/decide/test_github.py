@@ -15,7 +15,7 @@ from llmgate.errors import UsageError
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive
-from llmgate.report.github import SUMMARY_BYTES
+from llmgate.report.formats.github import SUMMARY_BYTES
 from llmgate.session.decide.github import LOG_NAME, announce, job_summary, read_result
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from llmgate.gate.calibration.results import Calibration, Cell, Requirement, Row
-    from llmgate.report.terminal import StyledLine
+    from llmgate.report.formats.terminal import StyledLine
 
 __all__ = [
     "FORMAT",

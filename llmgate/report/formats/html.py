@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llmgate.report.plot import forests, serving_plot
+from llmgate.report.formats.plot import forests, serving_plot
 
 if TYPE_CHECKING:
     from llmgate.report.rows import ReportView

@@ -12,8 +12,8 @@ from support.records import make_decision, make_record, make_result
 from support.reports import LOOKS, hostile_view, look
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.report import markdown
-from llmgate.report.markdown import render_markdown
+from llmgate.report.formats import markdown
+from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.pieces import Piece
 from llmgate.report.view import build_view
 from llmgate.report.visible import visible

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from llmgate.record.schema import Record
-from llmgate.report.judges import judge_facts, judge_titles
+from llmgate.report.panels.judges import judge_facts, judge_titles
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import percent, points

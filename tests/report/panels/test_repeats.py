@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmgate.gate.decision.types import FlakyCase, RepeatDecision
-from llmgate.report.repeats import repeat_panels
+from llmgate.report.panels.repeats import repeat_panels
 
 ONE = RepeatDecision(
     suite="support",

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from support.records import make_metric
 from support.reports import look, make_serving
 
-from llmgate.report.measured import serving_tables
-from llmgate.report.metrics import metric_row
-from llmgate.report.plot import forests, serving_plot
+from llmgate.report.formats.plot import forests, serving_plot
+from llmgate.report.panels.metrics import metric_row
+from llmgate.report.panels.serving import serving_tables
 
 FRACTION = st.floats(-1.0, 1.0)
 

@@ -18,7 +18,7 @@ from llmgate.record.schema import (
     PlannedCase,
     Record,
 )
-from llmgate.report.difference import differences
+from llmgate.report.panels.difference import differences
 from llmgate.report.rows import Answer, CaseRow, CheckRow, ErrorRow, Listing, Pair, PromptRow
 from llmgate.report.visible import as_text, one_line
 from llmgate.report.words import percent, plural

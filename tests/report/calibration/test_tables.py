@@ -12,7 +12,8 @@ import pytest
 from support.hostile import HOSTILE, MARKER
 
 from llmgate.gate.calibration.results import SIMULATED, Calibration, Cell, Row, Rule, Truth
-from llmgate.report.calibration import (
+from llmgate.report.calibration.page import calibration_page, drawings
+from llmgate.report.calibration.tables import (
     Origin,
     calibration_json,
     calibration_lines,
@@ -20,7 +21,6 @@ from llmgate.report.calibration import (
     calibration_sentence,
     sheets,
 )
-from llmgate.report.calibrationpage import calibration_page, drawings
 
 ORIGIN = Origin(
     version="1.2.3",

@@ -11,8 +11,8 @@ from support.records import make_decision, make_metric, make_record, make_result
 from support.reports import LOOKS, hostile_view, look, make_serving, texts_of
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.report.cases import Limits
-from llmgate.report.html import PAGE, render_html
+from llmgate.report.formats.html import PAGE, render_html
+from llmgate.report.panels.cases import Limits
 from llmgate.report.view import build_view
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "base", "source", "wbr", "embed"}

@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.errors import UsageError
-from llmgate.report.markdown import render_markdown
+from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:

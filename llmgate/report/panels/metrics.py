@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.summary import chances_basis
-from llmgate.report.outputs import factor
+from llmgate.report.panels.outputs import factor
 from llmgate.report.pieces import State
 from llmgate.report.rows import Interval, MetricRow
 from llmgate.report.visible import one_line

@@ -11,10 +11,10 @@ from support.records import make_decision, make_metric, make_record
 from llmgate.gate.decision.types import Decision, MetricDecision, OutputDrift, Verdict
 from llmgate.record.policy import Role
 from llmgate.record.traits import Trait
-from llmgate.report.html import render_html
-from llmgate.report.markdown import render_markdown
-from llmgate.report.metrics import metric_row
-from llmgate.report.outputs import outputs_panel
+from llmgate.report.formats.html import render_html
+from llmgate.report.formats.markdown import render_markdown
+from llmgate.report.panels.metrics import metric_row
+from llmgate.report.panels.outputs import outputs_panel
 from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 

@@ -8,7 +8,7 @@ from support.records import make_case, make_decision, make_record, make_result
 
 from llmgate.gate.decision.look_types import LookBounds, LookDecision
 from llmgate.record.looks import Stop
-from llmgate.report.looks import asked_of, look_panel, saved_by, stop_notices
+from llmgate.report.panels.looks import asked_of, look_panel, saved_by, stop_notices
 from llmgate.report.pieces import State
 
 BOUNDS = LookBounds(metric="accuracy", alpha=0.05, fractions=(0.5, 1.0), z=(2.373, 1.678), looks=(1, 3))

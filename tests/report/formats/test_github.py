@@ -11,7 +11,7 @@ from support.hostile import HOSTILE
 from support.reports import hostile_view, look
 
 from llmgate.errors import UsageError
-from llmgate.report.github import SUMMARY_BYTES, annotation, stopped_commands, write_outputs, write_summary
+from llmgate.report.formats.github import SUMMARY_BYTES, annotation, stopped_commands, write_outputs, write_summary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.judges.anchors import DRIFT_ALPHA
 from llmgate.gate.metrics.label_corrected import JUDGE_ALONE
-from llmgate.report.looks import look_panel
-from llmgate.report.outputs import outputs_panel
+from llmgate.report.panels.looks import look_panel
+from llmgate.report.panels.outputs import outputs_panel
+from llmgate.report.panels.repeats import repeat_panels
 from llmgate.report.pieces import State
-from llmgate.report.repeats import repeat_panels
 from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, plural, points, probability, signed_points

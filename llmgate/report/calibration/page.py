@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llmgate.gate.calibration.results import Rule, Truth
-from llmgate.report.calibration import calibration_sentence, facts, sheets
-from llmgate.report.plot import Axis, Tick
+from llmgate.report.calibration.tables import calibration_sentence, facts, sheets
+from llmgate.report.formats.plot import Axis, Tick
 from llmgate.report.visible import visible
 from llmgate.report.words import count, percent
 from llmgate.stats.proportion import clopper_pearson
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmgate.gate.calibration.results import Calibration, Cell, Row
-    from llmgate.report.calibration import Origin
+    from llmgate.report.calibration.tables import Origin
 
 __all__ = ["Dot", "Drawing", "calibration_page", "drawings"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.reports import make_serving
 
-from llmgate.report.measured import serving_tables
+from llmgate.report.panels.serving import serving_tables
 
 if TYPE_CHECKING:
     from llmgate.report.rows import ServingRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.report.admissions import canaries_caught, shown_figure
+from llmgate.report.panels.admissions import canaries_caught, shown_figure
 from llmgate.report.visible import one_line
 
 if TYPE_CHECKING:

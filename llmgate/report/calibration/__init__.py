@@ -1,0 +1,1 @@
+"""The calibration's figures as tables and as a page."""

@@ -1,0 +1,1 @@
+"""One module per format: worded rows → HTML, Markdown, terminal, GitHub. No wording of facts here."""
