@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmgate.record.admission import AdmissionRecord
-from llmgate.record.judge import JudgedAssert, JudgeIdentity
+from llmgate.record.judges.admission import AdmissionRecord
+from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
 from llmgate.record.policy import Policy
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.looks import Stop
     from llmgate.record.manifest import Manifest
     from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record

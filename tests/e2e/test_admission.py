@@ -18,12 +18,12 @@ from support.shared_data import shared_rows
 from llmgate.cli import main
 from llmgate.generate.server import launch
 from llmgate.generate.server_command import ServerSpec
-from llmgate.record.admissionfile import load_admission
+from llmgate.record.judges.admission_file import load_admission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judges.admission import AdmissionRecord
 
 pytestmark = pytest.mark.e2e
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmgate.errors import RecordError
+from llmgate.record.label_file import labels_to_text, read_given_labels, read_labels
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
-from llmgate.record.labelsfile import labels_to_text, read_given_labels, read_labels
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:

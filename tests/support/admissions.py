@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.record.admission import AdmissionRecord, AdmissionResults, CanaryCount, Figure, Instrument
+from llmgate.record.judges.admission import AdmissionRecord, AdmissionResults, CanaryCount, Figure, Instrument
 from llmgate.record.manifest import JudgeIdentity
 from support.records import CREATED_AT, digest_of
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision.types import Decision, MetricDecision
-    from llmgate.record.admission import AdmissionRecord
-    from llmgate.record.judge import JudgeIdentity
+    from llmgate.record.judges.admission import AdmissionRecord
+    from llmgate.record.judges.identity import JudgeIdentity
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
 

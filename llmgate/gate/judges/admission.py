@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.record.admission import (
+from llmgate.record.judges.admission import (
     DEFAULT_THRESHOLDS,
     AdmissionEvidence,
     AdmissionResults,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import one_line
 from llmgate.gate.judges.admission import refusals
-from llmgate.record.admission import AdmissionRecord
+from llmgate.record.judges.admission import AdmissionRecord
 from llmgate.record.policy import Unadmitted
 from llmgate.value import Value
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.metrics.tests import Measured
-    from llmgate.record.judge import JudgedAssert, JudgeIdentity
+    from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
     from llmgate.record.manifest import Manifest
 
 __all__ = ["Standing", "hold_to_admission", "refused", "standing_in", "standing_of"]

@@ -10,7 +10,7 @@ from llmgate.report.visible import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judges.admission import AdmissionRecord
 
 __all__ = ["admission_lines"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.gate.decision.types import Decision, MetricDecision
-    from llmgate.record.admission import AdmissionRecord, Figure
+    from llmgate.record.judges.admission import AdmissionRecord, Figure
     from llmgate.record.schema import Record
 
 __all__ = ["admission_panels", "canaries_caught", "shown_figure"]

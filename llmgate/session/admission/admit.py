@@ -14,9 +14,9 @@ from llmgate.errors import EndpointError, UndefinedError, UsageError
 from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals
 from llmgate.generate.client import ChatClient, Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
-from llmgate.record.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
-from llmgate.record.admissionfile import save_admission, sealed
-from llmgate.record.verdicts import Trial, VerdictLog, read_verdicts
+from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
+from llmgate.record.judges.admission_file import save_admission, sealed
+from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
 from llmgate.report.visible import one_line
 from llmgate.score.check import Need
 from llmgate.score.judge import identify
@@ -35,8 +35,8 @@ from llmgate.suite.spec import load_suite
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
-    from llmgate.record.verdicts import Verdicts
     from llmgate.score.labelfile import LabelFile
     from llmgate.session.progress import Progress
     from llmgate.session.run.target import Target

@@ -13,8 +13,8 @@ from llmgate.gate.evidence.human_labels import answers_to
 from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
 from llmgate.gate.sequential.verify_stop import looks_of
 from llmgate.record.files import write_atomic
+from llmgate.record.label_file import labels_to_text, read_given_labels
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
-from llmgate.record.labelsfile import labels_to_text, read_given_labels
 from llmgate.record.loading import load_record
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.gate.judges.admission import settled_label
-from llmgate.record.admission import AdmissionEvidence, CanaryTrial, LabelledItem
+from llmgate.record.judges.admission import AdmissionEvidence, CanaryTrial, LabelledItem
+from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.record.schema import Judgement, Outcome
-from llmgate.record.verdicts import TrialVerdict
 from llmgate.score.check import CheckContext
 from llmgate.score.checks import error_reason, run_consult
 from llmgate.score.criterion import Setting
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from llmgate.record.verdicts import VerdictLog, Verdicts
+    from llmgate.record.judges.verdicts import VerdictLog, Verdicts
     from llmgate.score.labels import AnswerItem
     from llmgate.score.models import Models
     from llmgate.session.progress import Progress

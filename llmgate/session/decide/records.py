@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide_records import decide_records
-from llmgate.record.admissionfile import load_admission
 from llmgate.record.files import write_atomic
-from llmgate.record.labelsfile import read_labels
+from llmgate.record.judges.admission_file import load_admission
+from llmgate.record.label_file import read_labels
 from llmgate.record.loading import load_record
 from llmgate.record.policy import OnInconclusive
 

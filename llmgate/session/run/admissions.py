@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
 from llmgate.gate.judges.standing import refused, standing_in, standing_of
-from llmgate.record.admissionfile import load_admission
-from llmgate.record.judge import JudgedAssert
+from llmgate.record.judges.admission_file import load_admission
+from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
 from llmgate.score.judge import prompt_digest
 from llmgate.suite.judge_digest import assert_digest, criterion_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.gate.judges.standing import Standing
-    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings

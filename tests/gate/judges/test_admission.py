@@ -13,7 +13,7 @@ from support.shared_data import shared_rows
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals, settled_label
-from llmgate.record.admission import (
+from llmgate.record.judges.admission import (
     DEFAULT_THRESHOLDS,
     AdmissionEvidence,
     AdmissionThresholds,
@@ -27,7 +27,7 @@ from llmgate.stats.proportion import clopper_pearson
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from llmgate.record.admission import Kind
+    from llmgate.record.judges.admission import Kind
 
 CAUGHT = tuple(CanaryTrial(canary=name, item="a", outcome="caught") for name in ("empty", "order"))
 FLIP = {"pass": "fail", "fail": "pass"}

@@ -17,8 +17,8 @@ from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.judges.standing import standing_in
-from llmgate.record.admissionfile import sealed
-from llmgate.record.judge import JudgedAssert
+from llmgate.record.judges.admission_file import sealed
+from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
 from llmgate.record.scores import ItemScore, ScoreSheet, ScoreTable
 from llmgate.report.panels.admissions import admission_panels

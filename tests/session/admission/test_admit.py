@@ -14,7 +14,7 @@ from support.project import answer_right, write_suite
 from support.shared_data import shared_rows
 
 from llmgate.cli import main
-from llmgate.record.admissionfile import load_admission
+from llmgate.record.judges.admission_file import load_admission
 from llmgate.score.judgecanary import CANARIES
 from llmgate.session.admission.trial import CANARY_ITEMS, REPEATS
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.judges import scripted
 
 from llmgate.gate.judges.admission import measure_judge, refusals
-from llmgate.record.verdicts import TrialVerdict
+from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.score.judgecanary import CANARIES
 from llmgate.score.labelfile import LabelFile, read_labels
 from llmgate.score.labels import PairItem

@@ -13,8 +13,8 @@ from support.project import answer_right, write_suite
 
 from llmgate.cli import main
 from llmgate.gate.judges.standing import standing_in
-from llmgate.record.admission import Instrument
-from llmgate.record.admissionfile import save_admission
+from llmgate.record.judges.admission import Instrument
+from llmgate.record.judges.admission_file import save_admission
 from llmgate.record.loading import load_record
 
 if TYPE_CHECKING:

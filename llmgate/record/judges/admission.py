@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from llmgate.record.judge import JudgeIdentity
+from llmgate.record.judges.identity import JudgeIdentity
 
 __all__ = [
     "ADMISSION_MAJOR",

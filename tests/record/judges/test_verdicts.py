@@ -10,7 +10,7 @@ import pytest
 from support.admissions import make_instrument
 
 from llmgate.errors import RecordError
-from llmgate.record.verdicts import Trial, TrialVerdict, VerdictLog, read_verdicts
+from llmgate.record.judges.verdicts import Trial, TrialVerdict, VerdictLog, read_verdicts
 
 if TYPE_CHECKING:
     from pathlib import Path

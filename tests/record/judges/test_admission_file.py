@@ -12,7 +12,7 @@ import pytest
 from support.admissions import make_admission
 
 from llmgate.errors import RecordError
-from llmgate.record.admissionfile import (
+from llmgate.record.judges.admission_file import (
     admission_from_json,
     admission_to_json,
     load_admission,
@@ -23,9 +23,9 @@ from llmgate.record.admissionfile import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.record.admission import AdmissionRecord
+    from llmgate.record.judges.admission import AdmissionRecord
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "admission-1.json"
+GOLDEN = Path(__file__).parents[2] / "golden" / "admission-1.json"
 
 
 def rewritten(record: AdmissionRecord, change: Callable[[dict[str, Any]], object]) -> str:

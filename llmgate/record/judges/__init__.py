@@ -1,0 +1,1 @@
+"""Who judges, what judges said on trial, and what admitted them: types and their files."""
