@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from llmgate.gate.decide import decide
     from llmgate.gate.decision.types import Decision, Verdict
     from llmgate.record.loading import load_record
-    from llmgate.score.check import CheckContext, Finding
+    from llmgate.score.api.evaluate import Evaluation, evaluate_assert, evaluate_asserts
+    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.models import JudgeReply, Token
     from llmgate.score.custom import check
-    from llmgate.score.evaluate import Evaluation, evaluate_assert, evaluate_asserts
-    from llmgate.score.models import JudgeReply, Token
 
 __all__ = [
     "CheckContext",
@@ -37,17 +37,17 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CheckContext": "llmgate.score.check",
+    "CheckContext": "llmgate.score.assertion.check",
     "Decision": "llmgate.gate.decision.types",
-    "Evaluation": "llmgate.score.evaluate",
-    "Finding": "llmgate.score.check",
-    "JudgeReply": "llmgate.score.models",
-    "Token": "llmgate.score.models",
+    "Evaluation": "llmgate.score.api.evaluate",
+    "Finding": "llmgate.score.assertion.check",
+    "JudgeReply": "llmgate.score.assertion.models",
+    "Token": "llmgate.score.assertion.models",
     "Verdict": "llmgate.gate.decision.types",
     "check": "llmgate.score.custom",
     "decide": "llmgate.gate.decide",
-    "evaluate_assert": "llmgate.score.evaluate",
-    "evaluate_asserts": "llmgate.score.evaluate",
+    "evaluate_assert": "llmgate.score.api.evaluate",
+    "evaluate_asserts": "llmgate.score.api.evaluate",
     "load_record": "llmgate.record.loading",
 }
 

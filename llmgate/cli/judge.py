@@ -72,7 +72,7 @@ def admit(
     label, and it caught every canary. Exits with 0 if it is admitted, 1 if it is refused.
     """
     from llmgate.report.formats.admission import admission_lines
-    from llmgate.score.labelfile import read_labels
+    from llmgate.score.labels import read_labels
     from llmgate.session.admission.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress
     from llmgate.session.settings import settings_from

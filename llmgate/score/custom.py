@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
-from llmgate.score.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.models import Consult, JudgeRequest, Models, ask_judge
-from llmgate.score.panel import PANEL_SETTINGS
-from llmgate.score.rule import RuleValue, broken
+from llmgate.score.assertion.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.assertion.models import Consult, JudgeRequest, Models, ask_judge
+from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError
-from llmgate.score.jsontext import parse_json
+from llmgate.score.structured.parse import parse_json
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json

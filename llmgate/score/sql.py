@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
-from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.rule import broken
 from llmgate.score.jspattern import Pattern
-from llmgate.score.rule import broken
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
 from llmgate.suite.template import javascript
 

@@ -15,18 +15,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
-from llmgate.score.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.extras import EXTRA_KINDS
-from llmgate.score.kinds import KINDS
-from llmgate.score.models import Consult
-from llmgate.score.panel import with_panel, with_panels
-from llmgate.score.rule import RuleValue, broken
+from llmgate.score.adapters.registry import EXTRA_KINDS
+from llmgate.score.assertion.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
+from llmgate.score.assertion.models import Consult
+from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.builtin import KINDS
+from llmgate.score.judge.panel import with_panel, with_panels
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
 from llmgate.suite.form.asserts import ASSERT_SET
 
 if TYPE_CHECKING:
-    from llmgate.score.models import Models
+    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["VOCABULARY", "Checks", "Prepared", "prepare_check"]

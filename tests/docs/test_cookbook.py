@@ -25,7 +25,7 @@ from llmgate.score.transform import NAMES as TRANSFORMS
 from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
-    from llmgate.score.check import Kind
+    from llmgate.score.assertion.check import Kind
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [*sorted((DOCS / "cookbook").glob("*.md")), DOCS / "statistics.md"]

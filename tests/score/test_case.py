@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from llmgate.record.schema import CaseKey, CaseResult, Generation, Outcome
-from llmgate.score.case import judge_case, score_case
-from llmgate.score.check import CheckContext
-from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.execute import judge_case, score_case
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.form.asserts import read_assert
 

@@ -18,10 +18,10 @@ import llmgate.pytest_plugin.items  # noqa: F401 - before pytester takes its sna
 from llmgate.cli import main
 from llmgate.errors import SuiteError
 from llmgate.record.schema import Outcome
-from llmgate.score.check import CheckContext, Finding
-from llmgate.score.checks import run_check, run_consult
+from llmgate.score.assertion.check import CheckContext, Finding
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.custom import check, find_checks
-from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.execute import run_check, run_consult
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.form.asserts import read_assert
 

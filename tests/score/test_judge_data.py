@@ -20,8 +20,8 @@ from support.judges import parts_of
 from support.shared_data import shared_file
 
 from llmgate.errors import JudgeError
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.labels import JudgedPair, PairItem, judge_pairs
-from llmgate.score.models import JudgeReply, JudgeRequest, Models
 from llmgate.stats.agreement import (
     OrderFigures,
     binary_figures,

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError
-from llmgate.score.labelfile import LabelFile, read_labels
-from llmgate.score.labels import AnswerItem, PairItem
+from llmgate.score.labels import AnswerItem, LabelFile, PairItem, read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from dataclasses import replace
 from support.judges import models, parts_of
 
 from llmgate.errors import EndpointError
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.labels import AnswerItem, PairItem, judge_answers, judge_pairs
-from llmgate.score.models import JudgeReply, JudgeRequest, Models
 from llmgate.suite.asserts import AssertSpec
 
 KIND = AssertSpec(type="llm-rubric", value="Is kind", threshold=0.5)

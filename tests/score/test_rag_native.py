@@ -12,9 +12,9 @@ from support.rag_scenarios import ANSWER, METRICS, PASSAGES, QUERY, REFERENCE, S
 
 from llmgate import evaluate_assert
 from llmgate.errors import UndefinedError
-from llmgate.score.raganswer import misled
-from llmgate.score.ragcontext import average_precision
-from llmgate.score.ragcorrectness import f_score
+from llmgate.score.rag.answer import misled
+from llmgate.score.rag.context import average_precision
+from llmgate.score.rag.correctness import f_score
 
 ROW: dict[str, object] = {"query": QUERY, "reference": REFERENCE, "context": PASSAGES}
 GOOD = {

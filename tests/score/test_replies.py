@@ -18,13 +18,12 @@ from support.judges import CONTEXT, judge, models, parts_of
 
 from llmgate.errors import EndpointError
 from llmgate.record.schema import Outcome
-from llmgate.score.judged import JUDGED_CHECKS
-from llmgate.score.kinds import KINDS
+from llmgate.score.builtin import JUDGED_CHECKS, KINDS
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec, Json
 
 if TYPE_CHECKING:
-    from llmgate.score.models import JudgeRequest
+    from llmgate.score.assertion.models import JudgeRequest
 
 
 @dataclass(frozen=True)

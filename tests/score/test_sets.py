@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import SuiteError
-from llmgate.score.check import Finding
-from llmgate.score.sets import Member, combine
+from llmgate.score.assertion.check import Finding
+from llmgate.score.execute import Member, combine
 
 
 def member(score: float, *, passed: bool | None = None, weight: float = 1.0) -> Member:

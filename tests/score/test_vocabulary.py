@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 
 from llmgate import Evaluation, evaluate_assert
-from llmgate.score.check import Need
+from llmgate.score.assertion.check import Need
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.form.asserts import read_assert
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import SuiteError
-from llmgate.score.check import CheckContext
-from llmgate.score.checks import run_check
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.execute import run_check
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.form.form import CasePart

@@ -6,9 +6,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from llmgate.score.check import CheckContext
-from llmgate.score.checks import run_consult
-from llmgate.score.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
+from llmgate.score.execute import run_consult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

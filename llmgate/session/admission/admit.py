@@ -18,9 +18,9 @@ from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord,
 from llmgate.record.judges.admission_file import save_admission, sealed
 from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
 from llmgate.report.visible import one_line
-from llmgate.score.check import Need
-from llmgate.score.judge import identify
-from llmgate.score.models import JudgeSampling, Models
+from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.models import JudgeSampling, Models
+from llmgate.score.judge_identity import identify
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
 from llmgate.session.run.custom_checks import beside_suites
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
-    from llmgate.score.labelfile import LabelFile
+    from llmgate.score.labels import LabelFile
     from llmgate.session.progress import Progress
     from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings

@@ -11,13 +11,12 @@ from llmgate.gate.judges.admission import settled_label
 from llmgate.record.judges.admission import AdmissionEvidence, CanaryTrial, LabelledItem
 from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.record.schema import Judgement, Outcome
-from llmgate.score.check import CheckContext
-from llmgate.score.checks import error_reason, run_consult
-from llmgate.score.criterion import Setting
-from llmgate.score.judgecanary import CANARIES
-from llmgate.score.labelfile import LabelFile
-from llmgate.score.labels import PairItem
-from llmgate.score.prefer import DEFAULT_CRITERION, ask_both_orders
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.execute import error_reason, run_consult
+from llmgate.score.judge.criterion import Setting
+from llmgate.score.judge.pairwise import DEFAULT_CRITERION, ask_both_orders
+from llmgate.score.judge_canaries import CANARIES
+from llmgate.score.labels import LabelFile, PairItem
 from llmgate.score.vocabulary import Checks
 from llmgate.suite.asserts import AssertSpec
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from llmgate.record.judges.verdicts import VerdictLog, Verdicts
+    from llmgate.score.assertion.models import Models
     from llmgate.score.labels import AnswerItem
-    from llmgate.score.models import Models
     from llmgate.session.progress import Progress
 
 __all__ = ["CANARY_ITEMS", "REPEATS", "Questions", "ask_all", "evidence_of"]

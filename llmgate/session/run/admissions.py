@@ -10,7 +10,7 @@ from llmgate.gate.judges.standing import refused, standing_in, standing_of
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
-from llmgate.score.judge import prompt_digest
+from llmgate.score.judge_identity import prompt_digest
 from llmgate.suite.judge_digest import assert_digest, criterion_of
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from llmgate.record.files import write_atomic
 from llmgate.record.labels import draw_cases
 from llmgate.record.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
-from llmgate.score.check import CheckContext
-from llmgate.score.checks import run_consult
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
 from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.rundir import RunDir
     from llmgate.record.schema import Record
-    from llmgate.score.models import Models
+    from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings

@@ -10,7 +10,7 @@ from llmgate.errors import JudgeError
 from llmgate.generate.client import Endpoint
 from llmgate.record.schema import CaseResult, Generation
 from llmgate.record.vectors import pack_vector
-from llmgate.score.models import Models, embed_texts
+from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.session.run.measure import context_of, embedder, gather_all
 from llmgate.session.run.models import judge_sampling, opened
 

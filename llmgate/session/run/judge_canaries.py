@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from llmgate.record.schema import JudgeTrial, Outcome
-from llmgate.score.check import CheckContext
-from llmgate.score.judgecanary import CANARIES, try_canaries
-from llmgate.score.rule import RuleValue
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.rule import RuleValue
+from llmgate.score.judge_canaries import CANARIES, try_canaries
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.record.rundir import RunDir
-    from llmgate.score.models import Models
+    from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import AssertSpec

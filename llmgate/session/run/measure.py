@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
-from llmgate.score.case import judge_case, score_case
-from llmgate.score.check import CheckContext
-from llmgate.score.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
-from llmgate.score.traits import read_traits
+from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
+from llmgate.score.execute import judge_case, score_case
+from llmgate.score.output_features import read_traits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence

@@ -10,9 +10,9 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
-from llmgate.score.check import Need
-from llmgate.score.judge import identify
-from llmgate.score.models import JudgeSampling, Models
+from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.models import JudgeSampling, Models
+from llmgate.score.judge_identity import identify
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
 from llmgate.session.run.measure import asker, embedder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from llmgate.record.manifest import Manifest
-    from llmgate.score.models import Ask
+    from llmgate.score.assertion.models import Ask
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 

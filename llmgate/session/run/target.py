@@ -15,12 +15,12 @@ from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity, weights_digest
 from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
-from llmgate.score.judge import identify
+from llmgate.score.judge_identity import identify
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from llmgate.score.models import JudgeSampling
+    from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 

@@ -15,7 +15,7 @@ from support.shared_data import shared_rows
 
 from llmgate.cli import main
 from llmgate.record.judges.admission_file import load_admission
-from llmgate.score.judgecanary import CANARIES
+from llmgate.score.judge_canaries import CANARIES
 from llmgate.session.admission.trial import CANARY_ITEMS, REPEATS
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ from support.judges import scripted
 
 from llmgate.gate.judges.admission import measure_judge, refusals
 from llmgate.record.judges.verdicts import TrialVerdict
-from llmgate.score.judgecanary import CANARIES
-from llmgate.score.labelfile import LabelFile, read_labels
-from llmgate.score.labels import PairItem
-from llmgate.score.models import Models
+from llmgate.score.assertion.models import Models
+from llmgate.score.judge_canaries import CANARIES
+from llmgate.score.labels import LabelFile, PairItem, read_labels
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.session.admission.trial import (
     CANARY_ITEMS,

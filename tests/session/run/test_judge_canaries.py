@@ -14,7 +14,7 @@ import llmgate
 from llmgate.cli import main
 from llmgate.errors import RecordError
 from llmgate.record.schema import Outcome
-from llmgate.score.judgecanary import CANARIES
+from llmgate.score.judge_canaries import CANARIES
 
 if TYPE_CHECKING:
     from pathlib import Path

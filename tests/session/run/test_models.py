@@ -14,7 +14,7 @@ import llmgate
 from llmgate.cli import main
 from llmgate.errors import UsageError
 from llmgate.record.schema import Generation, Outcome
-from llmgate.score.judgecanary import CANARIES
+from llmgate.score.judge_canaries import CANARIES
 from llmgate.session.settings import read_judges, settings_from
 
 if TYPE_CHECKING:

@@ -1,0 +1,140 @@
+"""The value of an assert: rendered per case where it holds templates, turned into a rule once where it holds none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from llmgate.errors import SuiteError
+from llmgate.suite.template import javascript
+from llmgate.suite.template.template import Template
+
+if TYPE_CHECKING:
+    from llmgate.score.assertion.check import CheckContext
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["Rule", "RuleValue", "broken", "refuse_hidden_templates"]
+
+T = TypeVar("T")
+
+
+def broken(spec: AssertSpec, what: str, fix: str | None = None) -> SuiteError:
+    """The error for a rule that cannot be used."""
+    return SuiteError(f"{spec.name}: {what}", where=spec.where or None, fix=fix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleValue:
+    """A value with its templates. A text is one, and so is each text directly inside a list; nothing deeper down.
+
+    Attributes:
+        parts: A template, a list whose texts are templates, or a value that is taken as it is.
+        names: Columns that the templates need.
+        constant: Whether the value is the same for every case.
+    """
+
+    parts: object
+    names: frozenset[str]
+    constant: bool
+
+    @classmethod
+    def compile(cls, spec: AssertSpec) -> RuleValue:
+        """Reads the value of an assert.
+
+        Raises:
+            SuiteError: If a template does not parse, or the value names a file.
+        """
+        value = spec.value
+        if isinstance(value, str):
+            _refuse_file(spec, value)
+            template = Template.compile(value, where=spec.where or None)
+            return cls(parts=template, names=template.names, constant=template.constant)
+        if not isinstance(value, list):
+            return cls(parts=value, names=frozenset(), constant=True)
+        parts = [Template.compile(item, where=spec.where or None) if isinstance(item, str) else item for item in value]
+        templates = [part for part in parts if isinstance(part, Template)]
+        return cls(
+            parts=parts,
+            names=frozenset().union(*(template.names for template in templates)),
+            constant=all(template.constant for template in templates),
+        )
+
+    def render(self, variables: Mapping[str, object]) -> object:
+        """The value for one case.
+
+        Raises:
+            TemplateError: If a template cannot be rendered.
+        """
+        if isinstance(self.parts, Template):
+            return self.parts.render(variables)
+        if isinstance(self.parts, list):
+            return [part.render(variables) if isinstance(part, Template) else part for part in self.parts]
+        return self.parts
+
+
+def refuse_hidden_templates(spec: AssertSpec) -> None:
+    """Refuses templates deeper inside a value than they are rendered: they would be compared as they stand.
+
+    For types of our own; promptfoo's compare such braces.
+
+    Raises:
+        SuiteError: If there is one.
+    """
+    deeper = spec.value if isinstance(spec.value, list) else [spec.value]
+    waiting: list[object] = [item for item in deeper if not isinstance(item, str)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and ("{{" in value or "{%" in value):
+            raise broken(
+                spec, f"the template {value[:60]!r} stands too deep in the value", "Write the value as one text"
+            )
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _refuse_file(spec: AssertSpec, value: str) -> None:
+    # promptfoo would read the file. Searching for its name instead would make not- forms pass for ever.
+    if (
+        value.startswith("file://")
+        and len(value) > len("file://")
+        and not any(c in javascript.WHITESPACE for c in value)
+    ):
+        raise broken(spec, f"values are not read from files, but this one names {value}", "Put the text into the suite")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[T]):
+    """What a value means to its check, for example a compiled pattern.
+
+    Attributes:
+        value: The value with its templates.
+        build: Turns a rendered value into the rule; raises a `SuiteError` if it is of no use.
+        built: The rule where it is the same for every case.
+    """
+
+    value: RuleValue
+    build: Callable[[object], T]
+    built: T | None
+
+    @classmethod
+    def compile(cls, spec: AssertSpec, build: Callable[[object], T]) -> Rule[T]:
+        """Reads the rule, and builds it at once if it holds no templates.
+
+        Raises:
+            SuiteError: If the assert has no value, or one that is of no use.
+        """
+        if not spec.has_value:
+            raise broken(spec, "the assert has no value", "Add `value:`")
+        value = RuleValue.compile(spec)
+        return cls(value, build, build(value.render({})) if value.constant else None)
+
+    def on(self, context: CheckContext) -> T:
+        """The rule for one case.
+
+        Raises:
+            SuiteError: If the value is of no use once it is rendered.
+        """
+        return self.build(self.value.render(context.variables)) if self.built is None else self.built

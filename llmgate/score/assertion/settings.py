@@ -1,0 +1,135 @@
+"""Thresholds and settings of an assert, read and checked once."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, did_you_mean
+from llmgate.score.assertion.check import Finding
+from llmgate.score.assertion.rule import broken
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from llmgate.score.assertion.check import CheckContext
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "number", "whole"]
+
+
+MOST_CHARS = 200_000
+"""Of an output whose n-grams are counted: about 50,000 tokens, and still under 3 s with the slowest metric."""
+
+
+def bounded_text(context: CheckContext) -> str:
+    """The output as text, for metrics whose time grows with its length more than a little.
+
+    Raises:
+        CannotRunError: If it is too long.
+    """
+    text = context.text
+    if len(text) > MOST_CHARS:
+        raise CannotRunError(f"the output has {len(text):,} characters, more than the {MOST_CHARS:,} that are compared")
+    return text
+
+
+def least(spec: AssertSpec, default: float, *, unreachable: bool = False) -> float:
+    """The threshold that a score between 0 and 1 has to reach.
+
+    Args:
+        spec: The assert.
+        default: Where it has none.
+        unreachable: Whether it may be above 1, so that every output fails, as in promptfoo. With `not-` every output
+            would pass.
+
+    Raises:
+        SuiteError: If every score reaches it, or none may and none does.
+    """
+    threshold = default if spec.threshold is None else spec.threshold
+    if threshold <= 0:
+        raise broken(spec, f"the threshold is {threshold:g}, so the check cannot fail", "Write a number above 0")
+    if threshold > 1 and (spec.negated or not unreachable):
+        raise broken(spec, f"the threshold is {threshold:g}, but no score is above 1", "Write a number from 0 to 1")
+    return threshold
+
+
+def least_cosine(spec: AssertSpec, default: float) -> float:
+    """The threshold that a cosine, from −1 to 1, has to reach.
+
+    Raises:
+        SuiteError: If the assert cannot fail: every cosine reaches it, or none does and the assert is negated.
+    """
+    threshold = default if spec.threshold is None else spec.threshold
+    if threshold <= -1 or (threshold > 1 and spec.negated):
+        raise broken(spec, f"the threshold is {threshold:g} for a cosine from -1 to 1, so the check cannot fail")
+    return threshold
+
+
+def most(spec: AssertSpec, default: float | None = None) -> float:
+    """The threshold that a measurement must not exceed.
+
+    Raises:
+        SuiteError: If there is none, or it is below 0 and every output passes, as no measurement is below 0.
+    """
+    limit = default if spec.threshold is None else spec.threshold
+    if limit is None:
+        raise broken(spec, "the assert has no threshold, so it cannot fail", "Add `threshold:`")
+    if limit < 0 and spec.negated:
+        raise broken(spec, f"the threshold is {limit:g}, and nothing is below 0, so the check cannot fail")
+    return limit
+
+
+def graded(name: str, score: float, threshold: float) -> Finding:
+    """The finding of a score that passes from the threshold on."""
+    return Finding(score >= threshold, score, f"{name} {score:.4g}, wanted at least {threshold:g}")
+
+
+def number(spec: AssertSpec, key: str, default: float, *, low: float, high: float) -> float:
+    """A setting of `config` that is a number within bounds.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    value = spec.config.get(key, default)
+    if not javascript.is_number(value) or not math.isfinite(javascript.to_number(value)) or not low <= value <= high:
+        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {javascript.json_text(value)[:80]}")
+    return value
+
+
+def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> int:
+    """A setting of `config` that is a whole number within bounds.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    value = spec.config.get(key, default)
+    if not javascript.is_number(value) or not low <= value <= high or value != int(value):
+        shown = javascript.json_text(value)[:80]
+        raise broken(spec, f"{key} must be a whole number from {low} to {high}, not {shown}")
+    return int(value)
+
+
+def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:
+    """A setting of `config` that is true or false.
+
+    Raises:
+        SuiteError: If it is neither.
+    """
+    value = spec.config.get(key, default)
+    if not isinstance(value, bool):
+        raise broken(spec, f"{key} must be true or false, not {javascript.json_text(value)[:80]}")
+    return value
+
+
+def choice(spec: AssertSpec, key: str, default: str, names: Collection[str]) -> str:
+    """A setting of `config` that is one of a few words.
+
+    Raises:
+        SuiteError: If it is another.
+    """
+    value = spec.config.get(key, default)
+    if not isinstance(value, str) or value not in names:
+        raise broken(spec, f"unknown {key} {javascript.json_text(value)[:80]}", did_you_mean(str(value), names))
+    return value

@@ -1,0 +1,1 @@
+"""`code-executes`: code that a model wrote, run in a sandbox. The only place that runs foreign code."""

@@ -1,0 +1,1 @@
+"""Assert types on meaning by embeddings, and the local model that embeds where no endpoint does."""

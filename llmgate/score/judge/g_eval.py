@@ -1,0 +1,163 @@
+"""g-eval: the judge first derives steps from the criterion, then follows them and gives a score from 0 to 10.
+
+The steps depend on the criterion alone. They are asked once for all cases of a run, or given in the suite by
+`config: {steps: […]}`, which also keeps them the same from run to run. `logprobs: false` is for endpoints that refuse
+to report probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import JudgeError
+from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.settings import least
+from llmgate.score.judge.logprob_score import BEST, expected_score
+from llmgate.score.judge.prompt import REASON, Question
+from llmgate.score.judge.reply import read_reason, the_object
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import TypeIs
+
+    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["GEVAL_CHECKS", "read_score", "read_steps"]
+
+DEFAULT_THRESHOLD: Final = 0.7
+MOST_STEPS: Final = 20
+
+
+def _g_eval(spec: AssertSpec) -> Consult:
+    rule = Rule.compile(spec, lambda value: _criteria(spec, value))
+    steps, threshold = _given_steps(spec), least(spec, DEFAULT_THRESHOLD, unreachable=True)
+    question = _SCORE if _weighted(spec) else replace(_SCORE, top_logprobs=0)
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        scores, reasons = [], []
+        # One after another: a scripted judge answers in the order of the criteria.
+        for criterion in rule.on(context):
+            parts = {"criterion": criterion, "steps": _numbered(steps or await _derived_steps(criterion, models))}
+            case = {"question": context.prompt, "answer": context.text}
+            score, reason = await question.ask(models, given=parts, case=case)
+            scores.append(score)
+            reasons.append(reason)
+        mean = sum(scores) / len(scores)
+        return Finding(mean >= threshold, mean, f"judge ({mean:.3g}, wanted {threshold:g}): {'; '.join(reasons)}")
+
+    return consult
+
+
+def _criteria(spec: AssertSpec, value: object) -> list[str]:
+    criteria = []
+    for criterion in value if isinstance(value, list) else [value]:
+        if not isinstance(criterion, str):
+            raise broken(spec, f"a criterion must be a text, not {javascript.json_text(criterion)[:80]}")
+        if not javascript.trim(criterion):
+            raise broken(spec, "a criterion is empty, so there is nothing to judge", "Say what a good answer does")
+        criteria.append(criterion)
+    if not criteria:
+        raise broken(spec, "the list of criteria is empty, so there is nothing to judge")
+    return criteria
+
+
+def _given_steps(spec: AssertSpec) -> list[str] | None:
+    if "steps" not in spec.config:
+        return None
+    if isinstance(spec.value, list):
+        raise broken(spec, "`steps` belong to one criterion, but there is a list", "Write an assert for each criterion")
+    steps = spec.config["steps"]
+    if not _are_steps(steps):
+        raise broken(spec, f"`steps` must be a list of 1 to {MOST_STEPS} texts")
+    return steps
+
+
+def _weighted(spec: AssertSpec) -> bool:
+    weighted = spec.config.get("logprobs", True)
+    if not isinstance(weighted, bool):
+        raise broken(spec, "`logprobs` must be true or false")
+    return weighted
+
+
+def _are_steps(steps: object) -> TypeIs[list[str]]:
+    return (
+        isinstance(steps, list)
+        and 1 <= len(steps) <= MOST_STEPS
+        and all(isinstance(step, str) and javascript.trim(step) for step in steps)
+    )
+
+
+async def _derived_steps(criterion: str, models: Models) -> list[str]:
+    key = ("g-eval steps", models.default, criterion)
+    return await models.memo.once(key, lambda: _STEPS.ask(models, given={"criterion": criterion}, case={}))
+
+
+def read_steps(reply: JudgeReply) -> list[str]:
+    """Reads the steps that a judge wants to take.
+
+    Raises:
+        JudgeError: If it gave none, too many, or blank ones.
+    """
+    steps = the_object(reply, "steps").get("steps")
+    if not _are_steps(steps):
+        raise JudgeError(f"the judge's steps are no list of 1 to {MOST_STEPS} texts: {reply.text[:100]!r}")
+    return steps
+
+
+def _numbered(steps: list[str]) -> str:
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
+
+
+def read_score(reply: JudgeReply) -> tuple[float, str]:
+    """Reads a score and its reason.
+
+    Returns:
+        The score as a fraction; weighted by the probabilities of all scores where the judge reports them.
+
+    Raises:
+        JudgeError: If there is no one score from 0 to 10, or no reason.
+    """
+    verdict = the_object(reply, "score")
+    written, reason = verdict.get("score"), verdict.get("reason")
+    if not isinstance(reason, str) or not javascript.trim(reason):
+        raise JudgeError("the judge gave no reason for its score")
+    if not (javascript.is_number(written) or (isinstance(written, str) and javascript.trim(written))):
+        raise JudgeError(f"the judge's score is {javascript.json_text(written)[:60]}, which is no number")
+    score = javascript.to_number(written)
+    if not 0 <= score <= BEST:
+        raise JudgeError(f"the judge's score {javascript.json_text(written)[:60]} is not between 0 and {BEST}")
+    return expected_score(reply.tokens, score) / BEST, read_reason(verdict)
+
+
+_STEPS: Final = Question(
+    task="You are given a criterion by which answers to questions will be scored. Write the steps that lead from an "
+    "answer to its score: three or four, short, in order, each something to do.",
+    form='{"steps": [a text for each step]}',
+    reminder="Which steps? Reply with the JSON object.",
+    properties={"steps": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST_STEPS}},
+    read=read_steps,
+)
+_SCORE: Final = Question(
+    task="Score the answer to the question by the criterion. Follow the steps. 0 means that the criterion is not met "
+    "at all, 10 that it is met perfectly.",
+    form='{"reason": what the steps brought to light, in one or two sentences, "score": a whole number from 0 to 10}',
+    reminder="Which score does the answer get? Reply with the JSON object.",
+    # The score is last, so that its probabilities are those after the reason.
+    properties={"reason": REASON, "score": {"type": "integer", "minimum": 0, "maximum": BEST}},
+    top_logprobs=20,
+    read=read_score,
+)
+
+GEVAL_CHECKS: Mapping[str, ConsultKind] = {
+    "g-eval": ConsultKind(
+        prepare=_g_eval,
+        needs=frozenset({Need.JUDGE}),
+        prompts=(*_STEPS.prompts, *_SCORE.prompts),
+        settings=frozenset({"steps", "logprobs"}),
+    )
+}

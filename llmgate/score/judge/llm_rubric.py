@@ -1,0 +1,161 @@
+"""llm-rubric: does the answer meet this criterion, in the judge's view, and how well?
+
+With `config: {reference: …}` the judge is also shown a reference answer to measure by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import JudgeError
+from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.models import Consult, JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.judge.criterion import Setting
+from llmgate.score.judge.prompt import REASON, Question
+from llmgate.score.judge.reply import objects_with, read_reason
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["RUBRIC_CHECKS", "read_verdict", "rubric_request", "rubric_rule"]
+
+_QUESTION: Final = Question(
+    task="Say whether the answer to the question meets the criterion. Where there is a reference, it is a right "
+    "answer: measure by it.",
+    form='{"reason": why, in one or two sentences, "pass": true or false, '
+    '"score": how well the criterion is met, from 0 to 1}',
+    reminder="Does the answer meet the criterion? Reply with the JSON object.",
+    # The reason comes first, so that the verdict follows from it and not it from the verdict.
+    properties={
+        "reason": REASON,
+        "pass": {"type": "boolean"},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    read=lambda reply: read_verdict(reply, None),
+)
+
+_YES = frozenset({"true", "yes", "pass", "y"})
+_NO = frozenset({"false", "no", "fail", "n"})
+
+
+def rubric_rule(spec: AssertSpec) -> Rule[str]:
+    """The criterion of an llm-rubric assert, per case.
+
+    Raises:
+        SuiteError: If there is none.
+    """
+    return Rule.compile(spec, lambda value: _criterion(spec, value))
+
+
+def _criterion(spec: AssertSpec, value: object) -> str:
+    if isinstance(value, str):
+        criterion = value
+    elif isinstance(value, list | Mapping):
+        criterion = javascript.json_text(value) if value else ""
+    elif value is None:
+        criterion = ""
+    else:
+        raise broken(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
+    if not javascript.trim(criterion):
+        raise broken(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
+    return criterion
+
+
+def _llm_rubric(spec: AssertSpec) -> Consult:
+    rule, reference = rubric_rule(spec), Setting.compile(spec, "reference")
+    if spec.negated and spec.threshold is not None and spec.threshold > 1:
+        raise broken(spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail")
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        request = rubric_request(
+            rule.on(context), context, models.sampling, reference=reference.on(context) if reference else None
+        )
+        return await ask_judge(models, request, lambda reply: read_verdict(reply, spec.threshold))
+
+    return consult
+
+
+def rubric_request(
+    rubric: str, context: CheckContext, sampling: JudgeSampling, *, reference: str | None = None
+) -> JudgeRequest:
+    """Words the question: does this output meet this criterion?
+
+    Args:
+        rubric: The criterion, rendered.
+        context: The output, and the prompt that it answers.
+        sampling: How the reply is sampled.
+        reference: A right answer to measure by.
+    """
+    known = {} if reference is None else {"reference": reference}
+    return _QUESTION.request(
+        given={"criterion": rubric},
+        case={"question": context.prompt, **known, "answer": context.text},
+        sampling=sampling,
+    )
+
+
+def read_verdict(reply: JudgeReply, threshold: float | None) -> Finding:
+    """Reads a judge's reply.
+
+    Args:
+        reply: Text, or a mapping from a judge that returns parsed data.
+        threshold: The least score that passes, or None to let the judge's yes or no decide alone.
+
+    Raises:
+        JudgeError: If it holds no verdict, two verdicts that disagree, or one that means nothing.
+    """
+    verdicts = objects_with(reply, "pass", "score")
+    if not verdicts:
+        raise JudgeError(f"the judge's reply holds no verdict: {reply.text[:100]!r}")
+    findings = [_finding(verdict, threshold) for verdict in verdicts]
+    if any((other.passed, other.score) != (findings[0].passed, findings[0].score) for other in findings):
+        raise JudgeError("the judge's reply holds verdicts that disagree")
+    return findings[0]
+
+
+def _finding(verdict: Mapping[str, object], threshold: float | None) -> Finding:
+    passed, score = _passed(verdict.get("pass")), _score(verdict.get("score"))
+    if passed is None and (score is None or threshold is None):
+        raise JudgeError("the judge said neither pass nor fail")
+    if passed is not False and threshold is not None:
+        if score is None:
+            raise JudgeError(f"the judge gave no score to compare with the threshold {threshold:g}")
+        passed = score >= threshold
+    said = read_reason(verdict)
+    worded = f"judge: {said}" if score is None else f"judge ({score:g}): {said}"
+    return Finding(bool(passed), float(bool(passed)) if score is None else score, worded)
+
+
+def _passed(word: object) -> bool | None:
+    if word is None or isinstance(word, bool):
+        return word
+    if isinstance(word, str) and word.lower() in _YES | _NO:
+        return word.lower() in _YES
+    raise JudgeError(f"the judge's `pass` is {javascript.json_text(word)[:60]}, which is neither yes nor no")
+
+
+def _score(score: object) -> float | None:
+    """The score as a number, None if the judge gave none. A text counts if it is a number, as in promptfoo."""
+    number = math.nan
+    if javascript.is_number(score) or (isinstance(score, str) and javascript.trim(score)):
+        number = javascript.to_number(score)
+    if math.isnan(number) and not javascript.is_number(score):
+        return None
+    if not 0 <= number <= 1:
+        raise JudgeError(f"the judge's score {javascript.number_text(number)} is not between 0 and 1")
+    return number
+
+
+RUBRIC_CHECKS: Mapping[str, ConsultKind] = {
+    "llm-rubric": ConsultKind(
+        prepare=_llm_rubric,
+        needs=frozenset({Need.JUDGE}),
+        prompts=_QUESTION.prompts,
+        version="3",
+        settings=frozenset({"reference"}),
+    )
+}

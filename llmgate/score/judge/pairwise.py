@@ -1,0 +1,176 @@
+"""prefer: is the answer better than another one, such as the champion's?
+
+Judges favour a place, mostly the first, whatever stands there. So both orders are asked and averaged: a win counts 1, a
+tie 0.5, a loss 0. A judge that names the same place twice comes to 0.5, and the reason says that the orders disagree.
+
+Reference: Zheng et al. (2023), Judging LLM-as-a-Judge, arXiv 2306.05685, section 3.4 (position bias, swapping).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from llmgate.errors import JudgeError
+from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.settings import least
+from llmgate.score.judge.criterion import Setting, text_rule
+from llmgate.score.judge.prompt import REASON, Question
+from llmgate.score.judge.reply import read_reason, the_object
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = [
+    "DEFAULT_CRITERION",
+    "PREFER_CHECKS",
+    "Choice",
+    "Preference",
+    "Side",
+    "ask_both_orders",
+    "choose",
+    "read_choice",
+]
+
+Choice = Literal["first", "second", "tie"]
+"""What a judge says: the place that it favours."""
+Side = Literal["one", "other", "tie"]
+"""What it means: the answer that it favours, wherever it stood."""
+
+DEFAULT_THRESHOLD: Final = 0.5
+DEFAULT_CRITERION: Final = "The better answer is right, answers what was asked, and leaves out what was not."
+
+_CHOICES: Final[tuple[Choice, ...]] = ("first", "second", "tie")
+_SWAPPED: Final[Mapping[Choice, Side]] = {"first": "other", "second": "one", "tie": "tie"}
+_STRAIGHT: Final[Mapping[Choice, Side]] = {"first": "one", "second": "other", "tie": "tie"}
+_POINTS: Final[Mapping[Side, float]] = {"one": 1.0, "tie": 0.5, "other": 0.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """What a judge said about two answers, asked in both orders.
+
+    Attributes:
+        straight: The answer that it favoured when `one` was shown first.
+        swapped: The answer that it favoured when `other` was shown first.
+        reasons: What it said, in the same order.
+    """
+
+    straight: Side
+    swapped: Side
+    reasons: tuple[str, str]
+
+    @property
+    def points(self) -> float:
+        """What `one` gets: 1 for a win, 0.5 for a tie, 0 for a loss, averaged over both orders."""
+        return (_POINTS[self.straight] + _POINTS[self.swapped]) / 2
+
+    @property
+    def consistent(self) -> bool:
+        """Whether both orders say the same."""
+        return self.straight == self.swapped
+
+
+def _prefer(spec: AssertSpec) -> Consult:
+    rule, threshold = text_rule(spec, "other answer"), least(spec, DEFAULT_THRESHOLD)
+    criterion = Setting.compile(spec, "criterion")
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        other = rule.on(context)
+        wanted = criterion.on(context) if criterion else DEFAULT_CRITERION
+        if context.text == other:
+            return Finding(threshold <= 0.5, 0.5, "both answers are the same, so it is a tie without asking")
+        found = await choose(models, context.text, other, question=context.prompt, criterion=wanted)
+        return Finding(found.points >= threshold, found.points, _worded(found))
+
+    return consult
+
+
+def _worded(found: Preference) -> str:
+    names: Mapping[Side, str] = {"one": "wins", "tie": "ties", "other": "loses"}
+    if found.consistent:
+        return f"judge, in both orders: the answer {names[found.straight]}: {found.reasons[0]}"
+    return (
+        f"the orders disagree: shown first, the answer {names[found.straight]}, "
+        f"shown second, it {names[found.swapped]}: {found.reasons[0]} / {found.reasons[1]}"
+    )
+
+
+async def choose(models: Models, one: str, other: str, *, question: str, criterion: str) -> Preference:
+    """Asks which of two answers is better, in both orders.
+
+    Args:
+        models: The judge is the default one.
+        one: An answer.
+        other: Another answer to the same question.
+        question: What both answer.
+        criterion: What makes an answer better.
+
+    Raises:
+        JudgeError: If one of the two replies cannot be read.
+    """
+    straight, swapped = await ask_both_orders(models, one, other, question=question, criterion=criterion)
+    if isinstance(straight, Exception):
+        raise straight
+    if isinstance(swapped, Exception):
+        raise swapped
+    return Preference(straight=straight[0], swapped=swapped[0], reasons=(straight[1], swapped[1]))
+
+
+async def ask_both_orders(
+    models: Models, one: str, other: str, *, question: str, criterion: str
+) -> tuple[tuple[Side, str] | Exception, tuple[Side, str] | Exception]:
+    """As `choose`, but what went wrong with one order leaves the other one standing.
+
+    Returns:
+        For each order the answer that the judge favours and why, or the error.
+    """
+
+    async def asked(first: str, second: str, sides: Mapping[Choice, Side]) -> tuple[Side, str] | Exception:
+        case = {"question": question, "first-answer": first, "second-answer": second}
+        try:
+            choice, reason = await _QUESTION.ask(models, given={"criterion": criterion}, case=case)
+        except Exception as error:  # noqa: BLE001 - handed to the caller
+            return error
+        return sides[choice], reason
+
+    return await asyncio.gather(asked(one, other, _STRAIGHT), asked(other, one, _SWAPPED))
+
+
+def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
+    """Reads which place a judge favours, and why.
+
+    Raises:
+        JudgeError: If it is not exactly one of the three.
+    """
+    verdict = the_object(reply, "better")
+    for choice in _CHOICES:
+        if verdict.get("better") == choice:
+            return choice, read_reason(verdict)
+    raise JudgeError(
+        f"the judge's choice is {javascript.json_text(verdict.get('better'))[:60]}, not first, second or tie"
+    )
+
+
+_QUESTION: Final = Question(
+    task="Two answers to the same question were given. Say which one is better by the criterion. Their order means "
+    "nothing. If neither is better, it is a tie.",
+    form='{"reason": why, in one or two sentences, "better": "first", "second" or "tie"}',
+    reminder="Which answer is better? Reply with the JSON object.",
+    properties={"reason": REASON, "better": {"type": "string", "enum": list(_CHOICES)}},
+    read=read_choice,
+)
+
+PREFER_CHECKS: Mapping[str, ConsultKind] = {
+    "prefer": ConsultKind(
+        prepare=_prefer,
+        needs=frozenset({Need.JUDGE}),
+        prompts=(*_QUESTION.prompts, DEFAULT_CRITERION),
+        settings=frozenset({"criterion"}),
+    )
+}

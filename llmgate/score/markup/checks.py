@@ -1,0 +1,113 @@
+"""Checks of markup: is-html, contains-html, is-xml, contains-xml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from llmgate.errors import did_you_mean
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.markup.contains_html import count_html_signs
+from llmgate.score.markup.contains_xml import Content, XmlScan, holds
+from llmgate.score.markup.is_xml import xml_problem
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["MARKUP_CHECKS"]
+
+_ENOUGH_SIGNS = 2
+
+
+def _without_value(spec: AssertSpec, evaluate: Evaluate) -> Evaluate:
+    if spec.value is not None and spec.value != "":
+        raise broken(spec, "this type takes no value", "Remove `value:`, or use contains for a text to look for")
+    return evaluate
+
+
+def _is_html(spec: AssertSpec) -> Evaluate:
+    from llmgate.score.htmltree import html_problem  # noqa: PLC0415 - html5lib is slow to import
+
+    def evaluate(context: CheckContext) -> Finding:
+        problem = html_problem(context.text)
+        return Finding.of(problem is None, problem or "the output is HTML")
+
+    return _without_value(spec, evaluate)
+
+
+def _contains_html(spec: AssertSpec) -> Evaluate:
+    def evaluate(context: CheckContext) -> Finding:
+        signs = count_html_signs(context.text)
+        return Finding.of(signs >= _ENOUGH_SIGNS, f"{signs} signs of HTML, wanted {_ENOUGH_SIGNS} or more")
+
+    return _without_value(spec, evaluate)
+
+
+def _xml(problem_of: Callable[[str, list[str]], str | None]) -> Prepare:
+    def prepare(spec: AssertSpec) -> Evaluate:
+        rule = Rule.compile(spec, lambda value: _required(spec, value)) if spec.has_value else None
+
+        def evaluate(context: CheckContext) -> Finding:
+            problem = problem_of(context.text, rule.on(context) if rule else [])
+            return Finding.of(problem is None, problem or "found XML with all that is required")
+
+        return evaluate
+
+    return prepare
+
+
+def _is_xml(text: str, required: list[str]) -> str | None:
+    problem = xml_problem(text)
+    if problem is not None:
+        return f"not XML: {problem}"
+    if not required:
+        return None
+    scan = XmlScan(text, trusted=True)
+    return _missing([scan.prolog | group for group in scan.groups], required)
+
+
+def _contains_xml(text: str, required: list[str]) -> str | None:
+    groups = XmlScan(text).groups
+    return _missing(groups, required) if groups else "no well-formed XML was found"
+
+
+def _missing(groups: list[dict[str, Content]], required: list[str]) -> str | None:
+    """The elements that are missing where the fewest are, None if some group has all."""
+    missing = min(
+        ([path for path in required if not holds(group, path)] for group in groups), key=len, default=required
+    )
+    return f"missing elements: {', '.join(missing)}"[:200] if missing else None
+
+
+def _required(spec: AssertSpec, value: object) -> list[str]:
+    """The paths that a value asks for; none for an empty list or mapping."""
+    if isinstance(value, Mapping) and value:
+        for key in value:
+            if key != "requiredElements":
+                raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), ["requiredElements"]))
+        value = value["requiredElements"]
+        if not isinstance(value, list):
+            raise broken(spec, "requiredElements must be a list")
+    if isinstance(value, str):
+        paths = [javascript.trim(path) for path in value.split(",")]
+    elif isinstance(value, list) and all(isinstance(item, str) or javascript.is_number(item) for item in value):
+        paths = [javascript.text(item) for item in value]
+    elif isinstance(value, Mapping):
+        paths = []
+    else:
+        fix = "Write paths such as order.customer.name, as a list or with commas"
+        raise broken(spec, f"the required elements must be texts, not {javascript.json_text(value)[:80]}", fix)
+    for path in paths:
+        if not all(map(javascript.trim, path.split("."))):
+            raise broken(spec, f"the required element {path!r} has an empty name, which no document can have")
+    return paths
+
+
+MARKUP_CHECKS: Mapping[str, CheckKind] = {
+    "contains-html": CheckKind(prepare=_contains_html),
+    "contains-xml": CheckKind(prepare=_xml(_contains_xml)),
+    "is-html": CheckKind(prepare=_is_html),
+    "is-xml": CheckKind(prepare=_xml(_is_xml)),
+}

@@ -1,0 +1,23 @@
+"""What one answer looks like, whatever its asserts say: read as it comes in, without a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmgate.record.traits import Traits
+from llmgate.score.safety.refusal import refusal_score
+
+if TYPE_CHECKING:
+    from llmgate.score.assertion.check import CheckContext
+
+__all__ = ["read_traits"]
+
+
+def read_traits(context: CheckContext) -> Traits:
+    """The traits of one answer.
+
+    It refuses where its first sentences decline in one of four languages, or where it says nothing at all (see
+    `decline`); structured data, such as calls of tools, never does. A mere apology is no refusal.
+    """
+    refusal = isinstance(context.output, str) and refusal_score(context.output) >= 1.0
+    return Traits(refusal=refusal, characters=len(context.text))

@@ -1,0 +1,1 @@
+"""Assert types on retrieval: is the answer supported, is the context relevant and enough."""

@@ -1,0 +1,96 @@
+"""Overlap as the libraries of the field compute it: chrf with sacrebleu, rouge-l with rouge-score's words.
+
+Their numbers can be compared with published ones, which those of promptfoo's bleu and rouge-n cannot. Of several
+expected texts the best counts.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from rapidfuzz.distance import LCSseq
+
+from llmgate.errors import SuiteError
+from llmgate.score.assertion import references
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.settings import bounded_text, flag, graded, least, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["PUBLISHED_CHECKS", "rouge_l"]
+
+DEFAULT_CHRF_THRESHOLD: Final = 0.5
+DEFAULT_ROUGE_THRESHOLD: Final = 0.75
+MAX_ORDER: Final = 10
+
+
+def _library(spec: AssertSpec, name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise SuiteError(
+            f"{spec.name} needs the package {name.partition('.')[0].replace('_', '-')}",
+            where=spec.where or None,
+            fix="pip install 'pytest-llmgate[metrics]'",
+        ) from error
+
+
+def _chrf(spec: AssertSpec) -> Evaluate:
+    threshold = least(spec, DEFAULT_CHRF_THRESHOLD)
+    metric = _library(spec, "sacrebleu.metrics").CHRF(
+        char_order=whole(spec, "char_order", 6, low=1, high=MAX_ORDER),
+        word_order=whole(spec, "word_order", 0, low=0, high=MAX_ORDER),
+        beta=whole(spec, "beta", 2, low=1, high=MAX_ORDER),
+        lowercase=flag(spec, "lowercase", default=False),
+    )
+    rule = Rule.compile(spec, lambda value: references.answers(spec, value))
+
+    def evaluate(context: CheckContext) -> Finding:
+        score = metric.sentence_score(bounded_text(context), rule.on(context)).score / 100
+        return graded("chrF", min(1.0, max(0.0, float(score))), threshold)
+
+    return evaluate
+
+
+def rouge_l(words: Sequence[str], expected: Sequence[str]) -> float:
+    """F1 of the longest common subsequence of words: 2·LCS/(m + n).
+
+    Reference: Lin (2004), ROUGE: A Package for Automatic Evaluation of Summaries, with β = 1.
+    """
+    if not words or not expected:
+        return 0.0
+    # rouge-score fills a table of m × n cells in Python; rapidfuzz finds the same length with bit vectors.
+    number_of = {word: i for i, word in enumerate(dict.fromkeys((*words, *expected)))}
+    common = LCSseq.similarity([number_of[word] for word in words], [number_of[word] for word in expected])
+    return 2 * common / (len(words) + len(expected))
+
+
+def _rouge_l(spec: AssertSpec) -> Evaluate:
+    threshold = least(spec, DEFAULT_ROUGE_THRESHOLD)
+    tokenizer = _library(spec, "rouge_score.tokenizers").DefaultTokenizer(flag(spec, "stem", default=False))
+    split: Callable[[str], list[str]] = tokenizer.tokenize
+
+    def build(value: object) -> list[list[str]]:
+        found = [split(answer) for answer in references.answers(spec, value)]
+        if not all(found):
+            raise broken(spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf")
+        return found
+
+    rule = Rule.compile(spec, build)
+
+    def evaluate(context: CheckContext) -> Finding:
+        words = split(bounded_text(context))
+        return graded("ROUGE-L", max(rouge_l(words, expected) for expected in rule.on(context)), threshold)
+
+    return evaluate
+
+
+PUBLISHED_CHECKS: Mapping[str, CheckKind] = {
+    "chrf": CheckKind(prepare=_chrf, settings=frozenset({"beta", "char_order", "lowercase", "word_order"})),
+    "rouge-l": CheckKind(prepare=_rouge_l, settings=frozenset({"stem"})),
+}

@@ -1,0 +1,150 @@
+"""Checks that look for text: contains and its relatives, starts-with, word-count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from llmgate.errors import did_you_mean
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.suite.form.promptfoo_csv import split_list
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["TEXT_CHECKS"]
+
+
+def _needle(spec: AssertSpec, value: object, *, numbers: bool) -> str:
+    if isinstance(value, str):
+        if value:
+            return value
+        raise broken(spec, "the value is empty, so there is nothing to look for")
+    if numbers and javascript.is_number(value):
+        return javascript.number_text(value)
+    raise broken(spec, f"the value must be a text{' or a number' if numbers else ''}, not {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return javascript.json_text(value)[:80]
+
+
+def _contains(*, fold: bool) -> Prepare:
+    def prepare(spec: AssertSpec) -> Evaluate:
+        def build(value: object) -> str:
+            needle = _needle(spec, value, numbers=True)
+            return needle.lower() if fold else needle
+
+        rule = Rule.compile(spec, build)
+
+        def evaluate(context: CheckContext) -> Finding:
+            needle = rule.on(context)
+            found = needle in (context.text.lower() if fold else context.text)
+            return Finding.of(found, f"{'found' if found else 'did not find'} {needle[:80]!r}")
+
+        return evaluate
+
+    return prepare
+
+
+def _contains_several(quantifier: Callable[[list[bool]], bool], *, fold: bool) -> Prepare:
+    def prepare(spec: AssertSpec) -> Evaluate:
+        def build(value: object) -> list[str]:
+            needles = _needles(spec, value)
+            return [needle.lower() for needle in needles] if fold else needles
+
+        rule = Rule.compile(spec, build)
+
+        def evaluate(context: CheckContext) -> Finding:
+            needles = rule.on(context)
+            text = context.text.lower() if fold else context.text
+            found = [needle in text for needle in needles]
+            missing = [needle for needle, here in zip(needles, found, strict=True) if not here]
+            return Finding.of(quantifier(found), f"found {sum(found)} of {len(found)}; missing {missing!r}"[:200])
+
+        return evaluate
+
+    return prepare
+
+
+def _needles(spec: AssertSpec, value: object) -> list[str]:
+    if isinstance(value, str):
+        try:
+            needles = split_list(value)
+        except ValueError as error:
+            raise broken(spec, f"the value cannot be read as a comma list: {error}", "Write a YAML list") from error
+    elif isinstance(value, list):
+        if any(isinstance(item, Mapping) for item in value):
+            raise broken(spec, "an item of the list is a mapping", "List texts to look for")
+        needles = [javascript.text(item) for item in value]
+    else:
+        raise broken(spec, f"the value must be a list or a comma-separated text, not {_shown(value)}")
+    if not needles or not all(needles):
+        raise broken(spec, "there is nothing to look for: the list, or an item of it, is empty")
+    return needles
+
+
+def _starts_with(spec: AssertSpec) -> Evaluate:
+    rule = Rule.compile(spec, lambda value: _needle(spec, value, numbers=False))
+
+    def evaluate(context: CheckContext) -> Finding:
+        start = rule.on(context)
+        matches = context.text.startswith(start)
+        return Finding.of(matches, f"{'starts' if matches else 'does not start'} with {start[:80]!r}")
+
+    return evaluate
+
+
+def _word_count(spec: AssertSpec) -> Evaluate:
+    rule = Rule.compile(spec, lambda value: _bounds(spec, value))
+
+    def evaluate(context: CheckContext) -> Finding:
+        least, most = rule.on(context)
+        count = len(javascript.words(context.text))
+        wanted = javascript.number_text(least) if least == most else f"{least:g} to {most:g}"
+        return Finding.of(least <= count <= most, f"{count} words, wanted {wanted}")
+
+    return evaluate
+
+
+_BOUNDS = ("max", "min")
+
+
+def _bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
+    if not isinstance(value, Mapping):
+        count = _bound(spec, value)
+        return count, count
+    for key in value:
+        if key not in _BOUNDS:
+            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), _BOUNDS))
+    if not value:
+        raise broken(spec, "the value has neither min nor max")
+    least = _bound(spec, value["min"]) if "min" in value else -math.inf
+    most = _bound(spec, value["max"]) if "max" in value else math.inf
+    if least > most:
+        raise broken(spec, f"min {least:g} is above max {most:g}")
+    return least, most
+
+
+def _bound(spec: AssertSpec, value: object) -> float:
+    number = math.nan
+    if javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value)):
+        number = javascript.to_number(value)
+    if not math.isfinite(number):
+        raise broken(spec, f"a count of words must be a number, not {_shown(value)}")
+    return number
+
+
+TEXT_CHECKS: Mapping[str, CheckKind] = {
+    "contains": CheckKind(prepare=_contains(fold=False)),
+    "contains-all": CheckKind(prepare=_contains_several(all, fold=False)),
+    "contains-any": CheckKind(prepare=_contains_several(any, fold=False)),
+    "icontains": CheckKind(prepare=_contains(fold=True)),
+    "icontains-all": CheckKind(prepare=_contains_several(all, fold=True)),
+    "icontains-any": CheckKind(prepare=_contains_several(any, fold=True)),
+    "starts-with": CheckKind(prepare=_starts_with),
+    "word-count": CheckKind(prepare=_word_count),
+}

@@ -1,0 +1,147 @@
+"""`language` and `readability`: which language an answer is in, and how hard it is to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.settings import choice, least
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["LANGUAGE_CHECKS"]
+
+MOST_CHARS: Final = 20_000
+"""What is looked at: the language of a text does not change after this many characters, the time would."""
+FEWEST_LETTERS: Final = 12
+"""Below this the identifier guesses."""
+DEFAULT_CERTAINTY: Final = 0.5
+
+
+def _missing(spec: AssertSpec, error: ImportError) -> SuiteError:
+    return broken(
+        spec, f"needs a package that is not installed ({error.name})", "pip install 'pytest-llmgate[metrics]'"
+    )
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid import langid  # noqa: PLC0415 - loads a model, which only suites with this assert need
+
+    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+
+
+def _language(spec: AssertSpec) -> Evaluate:
+    threshold = least(spec, DEFAULT_CERTAINTY)
+    try:
+        known = _known()
+    except ImportError as error:
+        raise _missing(spec, error) from error
+    rule = Rule.compile(spec, lambda value: _codes(spec, value, known))
+
+    def evaluate(context: CheckContext) -> Finding:
+        wanted = rule.on(context)
+        text = context.text[:MOST_CHARS]
+        letters = sum(character.isalpha() for character in text)
+        if letters < FEWEST_LETTERS:
+            raise CannotRunError(f"an answer with {letters} letters is too short to tell its language")
+        code, certainty = _identifier().classify(text)
+        share = sum(float(p) for label, p in _identifier().rank(text) if str(label) in wanted)
+        share = min(1.0, max(0.0, share))
+        said = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
+        return Finding(share >= threshold, share, f"the answer is in {said}")
+
+    return evaluate
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    return frozenset(str(label) for label, _ in _identifier().rank("a"))
+
+
+def _codes(spec: AssertSpec, value: object, known: frozenset[str]) -> frozenset[str]:
+    names = value if isinstance(value, list) else [value]
+    if not names:
+        raise broken(spec, "the list of languages is empty")
+    return frozenset(_code(spec, name, known) for name in names)
+
+
+def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise broken(spec, f"a language is written `de` or `German`, not {javascript.json_text(name)[:60]}")
+    text = name.strip()
+    if text.lower() in known:
+        return text.lower()
+    try:
+        import pycountry  # noqa: PLC0415 - only names in words need it
+    except ImportError as error:
+        raise _missing(spec, error) from error
+    try:
+        code = str(getattr(pycountry.languages.lookup(text), "alpha_2", ""))
+    except LookupError:
+        code = ""
+    if code not in known:
+        raise broken(spec, f"the language {text!r} is not known to the identifier", did_you_mean(text, sorted(known)))
+    return code
+
+
+FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "ari": "automated_readability_index",
+        "coleman-liau": "coleman_liau_index",
+        "lix": "lix",
+        "rix": "rix",
+    }
+)
+"""Formulas that count letters, words and sentences; those that count syllables need a dictionary from the network."""
+BOUNDS: Final = ("max", "min")
+
+
+def _readability(spec: AssertSpec) -> Evaluate:
+    formula = choice(spec, "formula", "lix", FORMULAS)
+    try:
+        import textstat  # noqa: PLC0415 - takes two seconds to import
+    except ImportError as error:
+        raise _missing(spec, error) from error
+    grade: Callable[[str], float] = getattr(textstat, FORMULAS[formula])
+    rule = Rule.compile(spec, lambda value: _limits(spec, value))
+
+    def evaluate(context: CheckContext) -> Finding:
+        low, high = rule.on(context)
+        text = context.text[:MOST_CHARS]
+        if not any(character.isalpha() for character in text):
+            raise CannotRunError("an answer without letters has no readability")
+        found = float(grade(text))
+        if not math.isfinite(found):
+            raise UndefinedError(f"{formula} of the answer is {found}")
+        return Finding.of(low <= found <= high, f"{formula} is {found:.1f}, wanted {low:g} to {high:g}")
+
+    return evaluate
+
+
+def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
+    if not isinstance(value, Mapping) or not value:
+        raise broken(spec, "the value must give `max` or `min`", "Write {max: 40}")
+    for key, bound in value.items():
+        if key not in BOUNDS:
+            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
+        if not javascript.is_number(bound) or not abs(bound) < float("inf"):
+            raise broken(spec, f"{key} must be a number, not {javascript.json_text(bound)[:60]}")
+    least, most = float(value.get("min", float("-inf"))), float(value.get("max", float("inf")))
+    if least > most:
+        raise broken(spec, f"min {least:g} is above max {most:g}")
+    return least, most
+
+
+LANGUAGE_CHECKS: Mapping[str, CheckKind] = {
+    "language": CheckKind(prepare=_language),
+    "readability": CheckKind(prepare=_readability, settings=frozenset({"formula"})),
+}

@@ -1,0 +1,43 @@
+"""levenshtein: how many UTF-16 units have to be inserted, deleted or replaced."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rapidfuzz.distance import Levenshtein
+
+from llmgate.score.assertion import references
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.rule import Rule
+from llmgate.score.assertion.settings import most
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["EDIT_CHECKS"]
+
+DEFAULT_MOST_EDITS = 5
+
+
+def _levenshtein(spec: AssertSpec) -> Evaluate:
+    limit = most(spec, DEFAULT_MOST_EDITS)
+    rule = Rule.compile(spec, lambda value: javascript.utf16_units(references.text(spec, value)))
+
+    def evaluate(context: CheckContext) -> Finding:
+        expected, text = rule.on(context), javascript.utf16_units(context.text)
+        if limit < 0:
+            return Finding.of(False, f"no text is within {limit:g} edits")
+        # Beyond the limit the distance does not matter, and a limit makes long texts cheap.
+        cutoff = math.floor(min(limit, max(len(expected), len(text))))
+        edits = Levenshtein.distance(text, expected, score_cutoff=cutoff)
+        found = f"{edits} edits" if edits <= cutoff else f"more than {cutoff} edits"
+        return Finding.of(edits <= cutoff, f"{found}, at most {limit:g} wanted")
+
+    return evaluate
+
+
+EDIT_CHECKS: Mapping[str, CheckKind] = {"levenshtein": CheckKind(prepare=_levenshtein)}

@@ -1,0 +1,90 @@
+"""`choice`: which letter of a multiple-choice question the model settled on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import CannotRunError
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["CHOICE_CHECKS", "chosen"]
+
+DEFAULT_LETTERS: Final = "ABCDEFGHIJ"
+_STATED = (
+    r"\\boxed\{\s*(?:\\text\{)?\(?(LETTER)\)?\}",
+    r"""(?i:\b(?:answer|choice|option|choose|pick|select)\b)[^.\n]{0,40}?(?i:\bis\b|:|=|\s)\s{0,3}"""
+    r"""[*_`(\[{"']{0,4}(LETTER)(?![A-Za-z0-9'’])""",
+)
+_ALONE = (
+    r"""(?m:^)[ \t]{0,8}[*_`(\[{"']{0,4}(LETTER)[)\]}.:*_`"']{0,4}[ \t]{0,8}(?m:$)""",
+    r"""(?m:^)[ \t]{0,8}[*_`(\[{"']{0,4}(LETTER)[)\]}.:]""",
+    r"\((LETTER)\)",
+)
+
+
+def chosen(text: str, letters: str = DEFAULT_LETTERS) -> frozenset[str]:
+    r"""The letters that a text settles on: one if it is clear, several if it contradicts itself, none if it says none.
+
+    Looked for in this order; the first kind that is found decides. `\boxed{B}`, the last one; "the answer is B" and
+    its like, the last one; a letter alone on a line, a line that begins `B)` or `B.`, a letter in brackets.
+
+    Args:
+        text: The answer.
+        letters: The letters that exist, in upper case.
+    """
+    for pattern in _patterns(letters, _STATED):
+        found = pattern.findall(text)
+        if found:
+            return frozenset(found[-1].upper())
+    for pattern in _patterns(letters, _ALONE):
+        found = pattern.findall(text)
+        if found:
+            return frozenset(letter.upper() for letter in found)
+    return frozenset()
+
+
+def _patterns(letters: str, templates: tuple[str, ...]) -> list[re.Pattern[str]]:
+    return [re.compile(template.replace("LETTER", f"[{letters}]")) for template in templates]
+
+
+def _choice(spec: AssertSpec) -> Evaluate:
+    letters = spec.config.get("letters", DEFAULT_LETTERS)
+    if not isinstance(letters, str) or not re.fullmatch(r"[A-Z]{2,26}", letters) or len(set(letters)) < len(letters):
+        raise broken(spec, f"config.letters must be different capital letters, not {letters!r}", "Write ABCD")
+    rule = Rule.compile(spec, lambda value: _letter(spec, value, letters))
+
+    def evaluate(context: CheckContext) -> Finding:
+        wanted = rule.on(context)
+        found = chosen(context.text, letters)
+        if not found and spec.negated:
+            raise CannotRunError("the answer settles on no letter, so it cannot be said to avoid one")
+        said = ", ".join(sorted(found)) or "no letter"
+        return Finding.of(found == {wanted}, f"chose {said}, wanted {wanted}")
+
+    return evaluate
+
+
+def _letter(spec: AssertSpec, value: object, letters: str) -> str:
+    """A letter as written, or the letter of an index that counts from 0."""
+    if javascript.is_number(value) and 0 <= value < len(letters) and value == int(value):
+        return letters[int(value)]
+    text = value.strip().strip("()").upper() if isinstance(value, str) else ""
+    if len(text) == 1 and text in letters:
+        return text
+    if text.isdecimal() and len(text) <= 2 and int(text) < len(letters):
+        return letters[int(text)]
+    raise broken(
+        spec,
+        f"the value must be one of the letters {letters}, or an index from 0, not {javascript.json_text(value)[:60]}",
+    )
+
+
+CHOICE_CHECKS: Mapping[str, CheckKind] = {"choice": CheckKind(prepare=_choice, settings=frozenset({"letters"}))}

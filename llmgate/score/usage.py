@@ -1,0 +1,153 @@
+"""Checks of what was measured and reported beside the text: latency, cost, perplexity, finish-reason, token-budget.
+
+A measurement that is absent, or is none, is an error: it meets no limit and misses none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import UndefinedError
+from llmgate.score.assertion import references
+from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.settings import graded, least, most
+from llmgate.suite.template import javascript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llmgate.suite.asserts import AssertSpec
+
+__all__ = ["MEASURED_CHECKS", "perplexity"]
+
+ROUNDING: Final = 1e-3
+"""What the logarithm of a probability of 1 may be above 0, in the number formats of engines."""
+
+
+def _measured(value: object, name: str) -> float:
+    found = javascript.to_number(value) if javascript.is_number(value) else math.nan
+    if not math.isfinite(found):
+        reported = "was reported" if value is None else f"but {javascript.text(value)[:60]!r} was reported"
+        raise UndefinedError(f"no {name} {reported}")
+    if found < 0:
+        raise UndefinedError(f"the {name} is {found:g}, below 0")
+    return found
+
+
+def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Prepare:
+    def prepare(spec: AssertSpec) -> Evaluate:
+        limit = most(spec)
+
+        def evaluate(context: CheckContext) -> Finding:
+            found = _measured(read(context), name)
+            return Finding.of(found <= limit, f"{name} {found:g}{unit}, at most {limit:g}{unit} wanted")
+
+        return evaluate
+
+    return prepare
+
+
+def perplexity(logprobs: object) -> float:
+    """exp(−mean of the tokens' log probabilities); infinite if the tokens are too improbable for a float.
+
+    Raises:
+        UndefinedError: If there are none, or one is no finite number or above 0, as of no probability.
+    """
+    if not isinstance(logprobs, list | tuple) or not logprobs:
+        raise UndefinedError("no log probabilities were reported", fix="Ask the endpoint for logprobs")
+    found = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
+    if not all(map(math.isfinite, found)):
+        raise UndefinedError("a log probability is missing or not a number")
+    if max(found) > ROUNDING:
+        raise UndefinedError(f"a log probability is {max(found):g}, above 0", fix="Report natural logarithms")
+    # Divided first: the sum of finite numbers can be infinite.
+    mean = math.fsum(value / len(found) for value in found)
+    try:
+        return math.exp(-mean)
+    except OverflowError:
+        return math.inf
+
+
+def _perplexity(spec: AssertSpec) -> Evaluate:
+    limit = most(spec)
+
+    def evaluate(context: CheckContext) -> Finding:
+        found = perplexity(context.logprobs)
+        return Finding.of(found <= limit, f"perplexity {found:.4g}, at most {limit:g} wanted")
+
+    return evaluate
+
+
+def _perplexity_score(spec: AssertSpec) -> Evaluate:
+    most(spec)
+    threshold = least(spec, 0.0, unreachable=True)
+
+    def evaluate(context: CheckContext) -> Finding:
+        return graded("perplexity score", 1 / (1 + perplexity(context.logprobs)), threshold)
+
+    return evaluate
+
+
+def _finish_reason(spec: AssertSpec) -> Evaluate:
+    def build(value: object) -> str:
+        wanted = references.text(spec, value)
+        if not wanted:
+            raise broken(spec, "the value is empty, and no answer ends for an empty reason")
+        return wanted.lower()
+
+    rule = Rule.compile(spec, build)
+
+    def evaluate(context: CheckContext) -> Finding:
+        wanted, found = rule.on(context), context.finish_reason
+        if not isinstance(found, str) or not found:
+            raise UndefinedError("no finish reason was reported")
+        return Finding.of(found.lower() == wanted, f"finished because of {found[:60]!r}, wanted {wanted[:60]!r}")
+
+    return evaluate
+
+
+_COUNTS: Final = ("completion", "prompt", "total")
+
+
+def _token_budget(spec: AssertSpec) -> Evaluate:
+    limits = dict(spec.config)
+    if spec.threshold is not None:
+        if "total" in limits:
+            raise broken(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
+        limits["total"] = spec.threshold
+    if not limits:
+        raise broken(spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total")
+    bounds = {name: _token_limit(spec, name, limit) for name, limit in sorted(limits.items())}
+
+    def evaluate(context: CheckContext) -> Finding:
+        used = {name: _tokens(context.tokens, name) for name in bounds}
+        within = all(used[name] <= limit for name, limit in bounds.items())
+        return Finding.of(
+            within, ", ".join(f"{used[name]:g} {name} tokens of {limit:g}" for name, limit in bounds.items())
+        )
+
+    return evaluate
+
+
+def _token_limit(spec: AssertSpec, name: str, limit: object) -> float:
+    if not javascript.is_number(limit) or not math.isfinite(javascript.to_number(limit)) or limit < 0:
+        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {javascript.json_text(limit)[:60]}")
+    return limit
+
+
+def _tokens(counts: Mapping[str, object], name: str) -> float:
+    if name == "total" and counts.get(name) is None and {"prompt", "completion"} <= counts.keys():
+        return _tokens(counts, "prompt") + _tokens(counts, "completion")
+    return _measured(counts.get(name), f"count of {name} tokens")
+
+
+MEASURED_CHECKS: Mapping[str, CheckKind] = {
+    "cost": CheckKind(prepare=_at_most("cost", "", lambda context: context.cost)),
+    "finish-reason": CheckKind(prepare=_finish_reason),
+    "latency": CheckKind(prepare=_at_most("latency", " ms", lambda context: context.latency_ms)),
+    "perplexity": CheckKind(prepare=_perplexity),
+    "perplexity-score": CheckKind(prepare=_perplexity_score),
+    "token-budget": CheckKind(prepare=_token_budget, settings=frozenset(_COUNTS)),
+}
