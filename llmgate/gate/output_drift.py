@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.gate.decision.types import OutputDrift
-from llmgate.gate.evidence.output_features import LENGTH_SCALE, watched
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, watched
 from llmgate.gate.metrics.tests import measure
 from llmgate.record.policy import Direction, Role
 from llmgate.record.traits import Trait
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import MetricDecision, Verdict
     from llmgate.gate.evidence.evidence import Evidence
-    from llmgate.gate.evidence.output_features import EmbeddedAnswers
+    from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers
     from llmgate.gate.evidence.pairing import Matches, Pairs
     from llmgate.gate.metrics.tests import Measured
     from llmgate.record.policy import Policy

@@ -17,7 +17,7 @@ from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, OutputDrift, Verdict
-from llmgate.gate.evidence.output_features import LENGTH_SCALE
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.evidence.pairing import Errors, Pairs
 from llmgate.gate.metrics.length import compare_lengths
 from llmgate.record.manifest import ModelIdentity

@@ -14,7 +14,7 @@ from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004
-    from llmgate.gate.evidence.output_features import EmbeddedAnswers  # noqa: TC004
+    from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers  # noqa: TC004
     from llmgate.gate.judges.standing import Standing  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 

@@ -12,7 +12,8 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import count, name_some, verb
 from llmgate.gate.evidence.evidence import Evidence
-from llmgate.gate.evidence.output_features import embedded_answers, has_trait, readings_of, trait_score, watched
+from llmgate.gate.evidence.feature_metrics import watched
+from llmgate.gate.evidence.output_features import embedded_answers, has_trait, readings_of, trait_score
 from llmgate.gate.judges.anchors import drift_of
 from llmgate.gate.judges.standing import standing_in
 from llmgate.record.policy import Aggregate

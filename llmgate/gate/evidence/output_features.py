@@ -1,23 +1,20 @@
-"""Features of answers as scores and as metrics: how answers look is compared as what they score is."""
+"""Traits of answers as scores: what a record says about how answers look, and what it does not say."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import UndefinedError
-from llmgate.record.policy import Direction, MetricPolicy, Role
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, EmbeddedAnswers
 from llmgate.record.schema import CaseKey, Generation
-from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, Trait
-from llmgate.value import Value
+from llmgate.record.traits import FORMAT_TYPES, Trait
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
     from llmgate.record.schema import CaseResult, PlannedCase, Record
 
-__all__ = ["LENGTH_SCALE", "EmbeddedAnswers", "embedded_answers", "has_trait", "readings_of", "trait_score", "watched"]
+__all__ = ["embedded_answers", "has_trait", "readings_of", "trait_score"]
 
 
 def has_trait(case: PlannedCase, trait: Trait) -> bool:
@@ -83,39 +80,3 @@ def _packed(result: CaseResult | None) -> str | None:
     if result is None or not isinstance(result.answer, Generation) or result.traits is None:
         return None
     return result.traits.vector
-
-
-LENGTH_SCALE: Final = 64.0
-"""Logarithms of lengths are divided by it, so that they are scores in [0, 1]; a power of two, so that none is rounded.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class EmbeddedAnswers(Value):
-    """The embeddings of one suite's answers.
-
-    Attributes:
-        suite: Its name.
-        packed: Every planned answer's vector as the record has it, None where it has none.
-        clusters: Case id to cluster key.
-    """
-
-    suite: str
-    packed: Mapping[CaseKey, str | None]
-    clusters: Mapping[str, str | None]
-
-
-def watched(policy: Policy) -> tuple[MetricPolicy, ...]:
-    """The watched traits as metrics, those of embeddings left out: they have no score per case."""
-    return tuple(
-        MetricPolicy(
-            suite=one.suite,
-            metric=one.trait.metric,
-            role=Role.WATCH,
-            margin=DEFAULT_LENGTH_MARGIN if one.trait is Trait.LENGTH else None,
-            direction=Direction.LOWER if one.trait is Trait.REFUSALS else Direction.HIGHER,
-            trait=one.trait,
-        )
-        for one in policy.watched
-        if one.trait is not Trait.EMBEDDINGS
-    )

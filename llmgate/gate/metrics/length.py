@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import MetricDecision, Verdict
 from llmgate.gate.decision.wording import count, points
-from llmgate.gate.evidence.output_features import LENGTH_SCALE
+from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.metrics.intervals import Finding
 from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
 
