@@ -3,7 +3,8 @@
 `formats/` was written by that version against the fake server of the tests and is never written again: suites with
 their locks, runs, results of other tools, and what `llmgate decide … --json` printed about them. Nothing in a decision
 tells the time, the machine or the version, so every byte must come out again; policy.yaml has one waiver that holds
-until the year 9999 and one that has ended.
+until the year 9999 and one that has ended. The numbers are such that processors which add up in another order (with
+and without AVX2 and AVX-512) agree on every digit.
 """
 
 from __future__ import annotations
