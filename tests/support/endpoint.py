@@ -39,6 +39,8 @@ def scripted_endpoint(
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one packet: in two, the second waits 40 ms for the first one's acknowledgement.
+        wbufsize = -1
 
         def answer(self, content: dict[str, Any]) -> None:
             data = json.dumps(content).encode()
@@ -58,9 +60,12 @@ def scripted_endpoint(
         def log_message(self, *args: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    class Server(http.server.ThreadingHTTPServer):
+        # Of 64 connections at once, five would find room, and the others try again a second later.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", seen
