@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.jsondata import check_json, check_keys, not_json, output_json, same_json
 from llmgate.score.jsonpath import MISSING, JsonPath
-from llmgate.score.jspattern import Pattern
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
 from llmgate.suite import jsvalues
@@ -233,4 +233,4 @@ def _field(spec: AssertSpec, written: object) -> _Field:
     )
 
 
-JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="2")}
+JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="3")}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.rule import Rule, broken
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def _regex(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-PATTERN_CHECKS: Mapping[str, CheckKind] = {"regex": CheckKind(prepare=_regex)}
+PATTERN_CHECKS: Mapping[str, CheckKind] = {"regex": CheckKind(prepare=_regex, version="2")}

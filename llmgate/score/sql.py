@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.rule import broken
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
 from llmgate.suite import jsvalues

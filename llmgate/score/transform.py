@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.codefence import code_blocks
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.jsontext import json_end
-from llmgate.score.jspattern import Pattern
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:
