@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final
 
-from llmgate.score.jsonpath import MISSING
+from llmgate.score.structured.path import MISSING
 from llmgate.suite import jsvalues
 
 __all__ = ["Difference", "compare_json"]

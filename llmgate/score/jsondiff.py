@@ -23,10 +23,10 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.jsoncompare import compare_json
 from llmgate.score.jsondata import check_json, not_json, output_json
-from llmgate.score.jsonpath import JsonPath
 from llmgate.score.jsontext import parse_json
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken, refuse_hidden_templates
+from llmgate.score.structured.path import JsonPath
 from llmgate.suite import jsvalues
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.jsondata import check_json, check_keys, not_json, output_json, same_json
-from llmgate.score.jsonpath import MISSING, JsonPath
 from llmgate.score.limits import least
 from llmgate.score.rule import Rule, broken
+from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite import jsvalues
 from llmgate.suite.template import Template
 
