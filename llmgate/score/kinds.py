@@ -18,7 +18,7 @@ from llmgate.score.jsondiff import JSON_DIFF_CHECKS
 from llmgate.score.jsonfield import JSON_FIELD_CHECKS
 from llmgate.score.judged import JUDGED_CHECKS
 from llmgate.score.language import LANGUAGE_CHECKS
-from llmgate.score.markup import MARKUP_CHECKS
+from llmgate.score.markup.checks import MARKUP_CHECKS
 from llmgate.score.mathequal import MATH_CHECKS
 from llmgate.score.measured import MEASURED_CHECKS
 from llmgate.score.overlap import OVERLAP_CHECKS
