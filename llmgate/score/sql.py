@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import broken
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
 from llmgate.suite.template import javascript
 

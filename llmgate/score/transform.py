@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.parse import json_end
 from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript

@@ -2,7 +2,7 @@
 
 Rows are JSON lines. `expect` is what promptfoo does, `llmgate_expect` what llmgate does on purpose instead. Rows with
 `engine: js-only` need JavaScript's regular expressions, which are translated; they are not required, so they are kept
-apart.
+apart. `deviations.jsonl` lists further rows that llmgate departs from, and what it has to do there.
 """
 
 from __future__ import annotations

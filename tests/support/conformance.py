@@ -1,8 +1,13 @@
-"""Conformance rows: reading them, and asking llmgate what each row asks."""
+"""Conformance rows: reading them, and asking llmgate what each row asks.
+
+Rows say themselves where llmgate does something else on purpose. `deviations.jsonl` adds rows that are quirks which no
+user would miss: what llmgate does there instead, and why. A row in it has to deviate in just that way.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate import evaluate_assert, evaluate_asserts
@@ -11,7 +16,6 @@ from llmgate.suite.form.promptfoo_csv import read_cell, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
     from llmgate import Evaluation
 
@@ -21,14 +25,26 @@ DEFAULT_PROMPT = "What is the answer?"
 TOLERANCE = 1e-6
 
 
+DEVIATIONS = Path(__file__).parent.parent / "conformance" / "deviations.jsonl"
+
+
 def load_rows(folder: Path) -> list[Row]:
-    """All rows of a folder, by file name."""
+    """All rows of a folder, by file name, with what the list of deviations says of them."""
+    deviations = {row["id"]: row for row in load_deviations()}
     return [
-        {"file": path.name, **json.loads(line)}
+        {"file": path.name, **row, **deviations.get(row["id"], {})}
         for path in sorted(folder.glob("*.jsonl"))
-        for line in path.read_text(encoding="utf-8").split("\n")
-        if line.strip()
+        for row in _read(path)
     ]
+
+
+def load_deviations() -> list[Row]:
+    """The rows that llmgate departs from besides those that say so themselves: `id`, `deviation`, `llmgate_expect`."""
+    return _read(DEVIATIONS)
+
+
+def _read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def expected(row: Row) -> Row:
@@ -115,14 +131,17 @@ def agrees(row: Row) -> str | None:
 
 
 def count_lines(results: Iterable[tuple[str, bool]]) -> list[str]:
-    """A line per file of rows: how many agree; the rows that need JavaScript's engine apart.
+    """A line per file of rows: how many agree; the rows that need JavaScript's engine, and deviations, apart.
 
     Args:
         results: Test names with whether they passed.
     """
     counts: dict[tuple[bool, str], list[int]] = {}
+    listed = {row["id"]: 0 for row in load_deviations()}
     for name, passed in results:
         row = name.partition("[")[2].removesuffix("]")
+        if row in listed:
+            listed[row] = 1
         count = counts.setdefault(("javascript_only" in name, row.partition("/")[0]), [0, 0])
         count[0] += passed
         count[1] += 1
@@ -134,4 +153,6 @@ def count_lines(results: Iterable[tuple[str, bool]]) -> list[str]:
     for what, chosen in (("required", required), ("js-only", others)):
         if chosen:
             lines.append(f"{what:<34} {sum(a for a, _ in chosen):>5} of {sum(n for _, n in chosen)}")
+    if sum(listed.values()):
+        lines.append(f"{'of these, listed as deviations':<34} {sum(listed.values()):>5}")
     return lines

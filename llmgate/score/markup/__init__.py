@@ -1,1 +1,4 @@
-"""Assert types on HTML and XML. They judge form; nothing is fetched or rendered."""
+"""HTML and XML: whether an answer is, or has, markup.
+
+Only reading: nothing here renders, follows links or loads entities.
+"""

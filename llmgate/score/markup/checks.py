@@ -28,7 +28,7 @@ def _without_value(spec: AssertSpec, evaluate: Evaluate) -> Evaluate:
 
 
 def _is_html(spec: AssertSpec) -> Evaluate:
-    from llmgate.score.htmltree import html_problem  # noqa: PLC0415 - html5lib is slow to import
+    from llmgate.score.markup.is_html import html_problem  # noqa: PLC0415 - html5lib is slow to import
 
     def evaluate(context: CheckContext) -> Finding:
         problem = html_problem(context.text)
@@ -108,6 +108,6 @@ def _required(spec: AssertSpec, value: object) -> list[str]:
 MARKUP_CHECKS: Mapping[str, CheckKind] = {
     "contains-html": CheckKind(prepare=_contains_html),
     "contains-xml": CheckKind(prepare=_xml(_contains_xml)),
-    "is-html": CheckKind(prepare=_is_html),
+    "is-html": CheckKind(prepare=_is_html, version="2"),
     "is-xml": CheckKind(prepare=_xml(_is_xml)),
 }

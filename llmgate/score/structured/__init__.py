@@ -1,4 +1,4 @@
-"""Assert types on JSON: is it, does it match, how far does it differ; and the parser they share.
+"""JSON as data: paths into documents, and what is read, searched and compared there.
 
-Untrusted text is parsed here with bounds on size and depth, and nowhere else.
+Nothing here asks a model or knows a suite's file format.
 """

@@ -13,8 +13,8 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
 from llmgate.score.assertion.settings import least
-from llmgate.score.jsonpath import MISSING, JsonPath
 from llmgate.score.structured.parse import check_json, not_json, output_json, parse_json
+from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least
-from llmgate.score.jsonpath import MISSING, JsonPath
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.parse import check_json, check_keys, not_json, output_json, same_json
+from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite.template import javascript
 from llmgate.suite.template.template import Template
 
@@ -233,4 +233,4 @@ def _field(spec: AssertSpec, written: object) -> _Field:
     )
 
 
-JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="2")}
+JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="3")}

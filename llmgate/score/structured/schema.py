@@ -18,7 +18,7 @@ from jsonschema import Draft7Validator, FormatChecker, SchemaError, ValidationEr
 from jsonschema.protocols import Validator
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.schema_formats import FORMATS
 from llmgate.suite.template.javascript import is_number, json_text
 
@@ -166,7 +166,7 @@ def _check_patterns(schema: Mapping[str, Any], path: str, patterns: dict[str, Pa
     own = schema.get("patternProperties", {})
     for source in (*written, *own):
         if source not in patterns:
-            patterns[source] = Pattern.compile(source, unicode=True)
+            patterns[source] = Pattern.compile(source)
     for name in schema.get("properties", ()):
         for source in own:
             if own[source] not in ({}, True) and patterns[source].found_in(name):

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 from llmgate.suite.template.javascript import is_number
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _regular_expression(text: str) -> bool:
     if re.search(r"[^\\]\\Z", text):  # Ajv refuses the other languages' anchor, which JavaScript reads as a letter
         return False
     try:
-        return Pattern.compile(text).split_astral  # else it is no pattern of JavaScript's
+        return not Pattern.compile(text).foreign  # else it is no pattern of JavaScript's
     except LlmgateError:
         return False
 

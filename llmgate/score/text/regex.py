@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import SuiteError
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.jspattern import Pattern
+from llmgate.score.javascript.pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,4 +36,4 @@ def _regex(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-PATTERN_CHECKS: Mapping[str, CheckKind] = {"regex": CheckKind(prepare=_regex)}
+PATTERN_CHECKS: Mapping[str, CheckKind] = {"regex": CheckKind(prepare=_regex, version="2")}

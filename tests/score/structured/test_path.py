@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import SuiteError
-from llmgate.score.jsonpath import MISSING, JsonPath
+from llmgate.score.structured.path import MISSING, JsonPath
 
 DOCUMENT: Any = {"a": {"b": [10, {"c d": 1}, 30]}, "日": True, "": {"x": None}, "n": [[1, 2], []]}
 
