@@ -1,4 +1,4 @@
 """What JavaScript does otherwise than Python where a suite written for it would notice: patterns.
 
-No check lives here, and nothing that is not about patterns; how JavaScript writes values is `suite.template.javascript`.
+No check lives here, only patterns; how JavaScript writes values is `suite.template.javascript`.
 """
