@@ -11,8 +11,8 @@ from llmgate.gate.decision.types import Flip, MetricDecision, Verdict
 from llmgate.gate.metrics.chances import pass_chances
 from llmgate.gate.metrics.length import length_decision
 from llmgate.gate.metrics.reasons import metric_reason
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
-from llmgate.record.traits import Trait
 from llmgate.stats.standard_error import clustered_standard_error, standard_error
 from llmgate.stats.sums import mean_of
 from llmgate.value import Value
@@ -43,7 +43,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     """
     policy, pairs = measured.policy, measured.pairs
     verdict = _verdict(measured, adjusted)
-    if policy.trait is Trait.LENGTH:
+    if policy.trait is OutputFeature.LENGTH:
         return length_decision(measured, verdict, adjusted, tests=tests)
     main = measured.comparison or measured.floor
     lower, upper = _bounds(measured, main)
@@ -94,7 +94,7 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
     pairs, oriented = measured.pairs, measured.oriented
     if pairs is None or pairs.champion is None or oriented is None or oriented.champion is None:
         return ()
-    if measured.policy.trait is Trait.LENGTH:
+    if measured.policy.trait is OutputFeature.LENGTH:
         return ()  # Nearly every answer has another length, and none is better for it.
     deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)

@@ -238,9 +238,9 @@ class Gates:
             if vocabulary.is_judge(one.type)
             for metric in (spec.metric, one.metric)
         )
-        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._traits(metrics))
+        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._features(metrics))
 
-    def _traits(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
+    def _features(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
         try:
             found = self.drift.metrics(self.suite, self.where_drift)
         except PolicyError as error:
