@@ -15,7 +15,14 @@ from llmgate.gate.decision.types import Decision
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
 
-__all__ = ["Evidence", "EvidenceFiles", "PromotionTarget", "RecordIdentity", "VersionFacts", "parse_version_uri"]
+__all__ = [
+    "EvidenceFiles",
+    "PromotionEvidence",
+    "PromotionTarget",
+    "RecordIdentity",
+    "VersionFacts",
+    "parse_version_uri",
+]
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 VERSION_URI = re.compile(r"models:/(?P<name>[^/@:]+)/(?P<version>[1-9]\d*)")
@@ -83,7 +90,7 @@ class RecordIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PromotionEvidence:
     """The proof for one version: what its gate run left, and the decision taken again from it.
 
     Attributes:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Problem
-from llmgate.gate.judges.standing import hold_to_admission
+from llmgate.gate.judges.admission_status import hold_to_admission
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -124,7 +124,7 @@ def measure(
     if champion is not None and (theirs is None or not len(theirs.items)):
         problem = Problem(where=where, what="the champion has no scores on this metric", fix="Run the suite on it")
         return Measured(policy=policy, problem=problem)
-    if champion is not None and policy.trait in READ_BY_RULES and not same_readings(candidate, champion):
+    if champion is not None and policy.trait in READ_BY_RULES and not same_rule_versions(candidate, champion):
         problem = Problem(
             where=where,
             what="the two records' answers were read by different versions of the rules",
@@ -147,9 +147,11 @@ def measure(
     return replace(measured, noise=noise)
 
 
-def same_readings(candidate: Evidence, champion: Evidence) -> bool:
+def same_rule_versions(candidate: Evidence, champion: Evidence) -> bool:
     """Whether one version of the rules read both sides' answers; a side that was not read says so for each case."""
-    return not candidate.readings or not champion.readings or candidate.readings == champion.readings
+    return (
+        not candidate.rule_versions or not champion.rule_versions or candidate.rule_versions == champion.rule_versions
+    )
 
 
 def turned_round(pairs: Pairs) -> Pairs:

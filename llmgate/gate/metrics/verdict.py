@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.gate.metrics.intervals import Finding
     from llmgate.gate.metrics.tests import Measured
 
-__all__ = ["FLIPS_LISTED", "Spread", "conclude", "flips_of", "spread_of"]
+__all__ = ["FLIPS_LISTED", "StandardErrors", "conclude", "flips_of", "standard_errors_of"]
 
 FLIPS_LISTED = 1_000
 """Of one metric; a decision on a million items is to be read by people and diffed by tools."""
@@ -49,7 +49,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     lower, upper = _bounds(measured, main)
     unchanged, lost = pass_chances(measured)
     better, worse = _changes(measured.oriented)
-    spread = spread_of(pairs)
+    spread = standard_errors_of(pairs)
     barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
     return MetricDecision(
         suite=policy.suite,
@@ -152,7 +152,7 @@ def _mean(scores: NDArray[np.float64] | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
+class StandardErrors(Value):
     """Standard errors of the mean difference, as fractions; None where there is no such thing.
 
     Attributes:
@@ -166,14 +166,14 @@ class Spread(Value):
     clusters: int | None = None
 
 
-def spread_of(pairs: Pairs | None) -> Spread:
+def standard_errors_of(pairs: Pairs | None) -> StandardErrors:
     """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
     if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
-        return Spread()
+        return StandardErrors()
     differences = pairs.candidate - pairs.champion
     se = standard_error(differences)
     if pairs.clusters is None:
-        return Spread(se=se)
+        return StandardErrors(se=se)
     clusters = int(pairs.clusters.max()) + 1
     clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
-    return Spread(se=se, se_clustered=clustered, clusters=clusters)
+    return StandardErrors(se=se, se_clustered=clustered, clusters=clusters)

@@ -17,7 +17,7 @@ from llmgate.gate.decision.wording import count, verb
 from llmgate.gate.evidence.comparable import check_comparable
 from llmgate.gate.evidence.gather import feeds, gather
 from llmgate.gate.evidence.pairing import Matches
-from llmgate.gate.judges.standing import hold_to_admission
+from llmgate.gate.judges.admission_status import hold_to_admission
 from llmgate.gate.metrics.look import LookPoint, look_point
 from llmgate.gate.sequential.stopping_rule import measure_at, settled
 from llmgate.record.looks import LookPlan, Stop

@@ -15,7 +15,7 @@ from llmgate.record.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
-from llmgate.session.run.early_stopping import make_looking
+from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.manifest import make_manifest, redactor, timestamp
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import Record
     from llmgate.session.progress import Progress
-    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.plan import Plan
     from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
@@ -64,8 +64,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            looks = make_looking(settings, planned, run, out, progress=progress)
-            run_async(ask_and_bench(settings, planned, run, target, looking=looks, progress=progress), progress)
+            looks = make_monitor(settings, planned, run, out, progress=progress)
+            run_async(ask_and_bench(settings, planned, run, target, monitor=looks, progress=progress), progress)
         place = judge_place(settings)
         if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
@@ -137,7 +137,7 @@ def has_run(out: Path) -> bool:
 
 
 async def ask_and_bench(
-    settings: Settings, plan: Plan, run: RunDir, target: Target, *, looking: Looking | None, progress: Progress
+    settings: Settings, plan: Plan, run: RunDir, target: Target, *, monitor: InterimMonitor | None, progress: Progress
 ) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
@@ -149,7 +149,7 @@ async def ask_and_bench(
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan, client, models=models, progress=progress, looking=looking)
+        await generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)
         if models:
             await judge_answers(run, plan, models, progress=progress)
             await try_judges(run, plan, models, progress=progress)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.record.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
-    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
@@ -65,7 +65,7 @@ async def generate_answers(
     *,
     models: Models | None,
     progress: Progress,
-    looking: Looking | None = None,
+    monitor: InterimMonitor | None = None,
 ) -> None:
     """Ask every case that has no answer yet, and check the answers.
 
@@ -75,7 +75,7 @@ async def generate_answers(
         client: Bounds the requests in flight.
         models: Judge each answer at once, if they can be asked while the model under test runs.
         progress: Told about every finished case.
-        looking: The suites that may stop before all cases are asked.
+        monitor: The suites that may stop before all cases are asked.
 
     Raises:
         ServerError: If the server died; what was answered before is in the record.
@@ -83,9 +83,9 @@ async def generate_answers(
         RecordError: If the record could not be written.
     """
     todo = [key for key in run.missing() if needs_answer(run, key)]
-    if looking is not None:
-        todo = looking.arranged(todo)
-        await looking.begin()
+    if monitor is not None:
+        todo = monitor.arranged(todo)
+        await monitor.begin()
     if not todo:
         return
     by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
@@ -93,7 +93,7 @@ async def generate_answers(
     died: dict[CaseKey, str] = {}
 
     async def one(key: CaseKey) -> None:
-        looks = None if looking is None else looking.of(key)
+        looks = None if monitor is None else monitor.of(key)
         if looks is not None and not await looks.turn(key):
             return
         keep = run.append if looks is None else looks.keep

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
     from llmgate.record.manifest import Manifest
 
-__all__ = ["Standing", "hold_to_admission", "refused", "standing_in", "standing_of"]
+__all__ = ["AdmissionStatus", "hold_to_admission", "refused", "status_in", "status_of"]
 
 
-def standing_in(manifest: Manifest, suite: str, metric: str) -> Standing:
-    """The standing of a metric in a run."""
+def status_in(manifest: Manifest, suite: str, metric: str) -> AdmissionStatus:
+    """The status of a metric in a run."""
     judges = dict(manifest.judges) | ({"": manifest.judge} if manifest.judge is not None else {})
-    return standing_of(suite, metric, manifest.judging, manifest.admissions, judges)
+    return status_of(suite, metric, manifest.judging, manifest.admissions, judges)
 
 
-def standing_of(
+def status_of(
     suite: str,
     metric: str,
     judging: Sequence[JudgedAssert],
     admissions: Sequence[AdmissionRecord],
     judges: Mapping[str, JudgeIdentity] | None,
-) -> Standing:
-    """The standing of a metric.
+) -> AdmissionStatus:
+    """The status of a metric.
 
     Args:
         suite: Suite name.
@@ -51,7 +51,9 @@ def standing_of(
     """
     asserts = [one for one in judging if (one.suite, one.metric) == (suite, metric)]
     if not asserts:
-        return Standing(suite=suite, metric=metric, missing=("the record does not say what was asked of which judge",))
+        return AdmissionStatus(
+            suite=suite, metric=metric, missing=("the record does not say what was asked of which judge",)
+        )
     missing, records = [], []
     for one in asserts:
         found = _admission(one, admissions, judges)
@@ -59,7 +61,7 @@ def standing_of(
             missing.append(f"{one.type} {one_line(one.criterion, 80)!r}: {found}")
         else:
             records.append(found)
-    return Standing(
+    return AdmissionStatus(
         suite=suite,
         metric=metric,
         missing=tuple(missing),
@@ -134,7 +136,7 @@ _LISTED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Standing(Value):
+class AdmissionStatus(Value):
     """Whether the judges of a metric were admitted.
 
     Attributes:
@@ -162,27 +164,27 @@ class Standing(Value):
 
 
 def hold_to_admission(measured: Measured, evidence: Evidence) -> Measured:
-    """A metric with what the standing of its judges means for it: a remark, or a problem that bars a PASS.
+    """A metric with what the status of its judges means for it: a remark, or a problem that bars a PASS.
 
     Args:
         measured: A metric; one that no judge scores, that labels correct, or that is only watched, stays as it is.
-        evidence: The candidate's, which knows the standings. Scores of another origin have none.
+        evidence: The candidate's, which knows the admission_statuses. Scores of another origin have none.
     """
     policy = measured.policy
     if not (policy.judged and policy.gates) or measured.corrected:
         return measured
-    standing = next(
-        (one for one in evidence.standings if (one.suite, one.metric) == (policy.suite, policy.metric)),
-        Standing(suite=policy.suite, metric=policy.metric, missing=("nothing says who judged",)),
+    status = next(
+        (one for one in evidence.admission_statuses if (one.suite, one.metric) == (policy.suite, policy.metric)),
+        AdmissionStatus(suite=policy.suite, metric=policy.metric, missing=("nothing says who judged",)),
     )
-    if standing.admitted:
-        names = ", ".join(dict.fromkeys(_label(record) for record in standing.records))
+    if status.admitted:
+        names = ", ".join(dict.fromkeys(_label(record) for record in status.records))
         note = f"The judge was admitted on {names}."
         return replace(measured, admission="admitted", notes=(*measured.notes, note))
     if policy.unadmitted is Unadmitted.ALLOW:
-        note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({standing.why})."
+        note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({status.why})."
         return replace(measured, admission="unadmitted", notes=(*measured.notes, note))
-    problem = refused(standing)
+    problem = refused(status)
     if policy.unadmitted is Unadmitted.LABELS:
         problem = replace(
             problem,
@@ -192,11 +194,11 @@ def hold_to_admission(measured: Measured, evidence: Evidence) -> Measured:
     return replace(measured, admission="unadmitted", problem=measured.problem or problem)
 
 
-def refused(standing: Standing) -> Problem:
+def refused(status: AdmissionStatus) -> Problem:
     """Why a metric cannot gate."""
     return Problem(
-        where=f"{standing.suite}::gate::{standing.metric}",
-        what=f"the judge behind {standing.metric!r} was never admitted, so it cannot gate ({standing.why})",
+        where=f"{status.suite}::gate::{status.metric}",
+        what=f"the judge behind {status.metric!r} was never admitted, so it cannot gate ({status.why})",
         fix=FIX,
     )
 
