@@ -6,125 +6,22 @@ figures meet what is asked for today. Whatever is not known to be the same is an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import one_line
 from llmgate.gate.judges.admission import refusals
-from llmgate.record.judges.admission import AdmissionRecord
-from llmgate.record.policy import Unadmitted
 from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmgate.gate.evidence.evidence import Evidence
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.record.judges.admission import AdmissionRecord  # noqa: TC004 - nothing reads this annotation
     from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
     from llmgate.record.manifest import Manifest
 
-__all__ = ["AdmissionStatus", "hold_to_admission", "refused", "status_in", "status_of"]
-
-
-def status_in(manifest: Manifest, suite: str, metric: str) -> AdmissionStatus:
-    """The status of a metric in a run."""
-    judges = dict(manifest.judges) | ({"": manifest.judge} if manifest.judge is not None else {})
-    return status_of(suite, metric, manifest.judging, manifest.admissions, judges)
-
-
-def status_of(
-    suite: str,
-    metric: str,
-    judging: Sequence[JudgedAssert],
-    admissions: Sequence[AdmissionRecord],
-    judges: Mapping[str, JudgeIdentity] | None,
-) -> AdmissionStatus:
-    """The status of a metric.
-
-    Args:
-        suite: Suite name.
-        metric: Metric name.
-        judging: The judged asserts of a run.
-        admissions: What was named for it.
-        judges: Who judges, by the names that asserts use; None while that is not known, and is not looked at.
-    """
-    asserts = [one for one in judging if (one.suite, one.metric) == (suite, metric)]
-    if not asserts:
-        return AdmissionStatus(
-            suite=suite, metric=metric, missing=("the record does not say what was asked of which judge",)
-        )
-    missing, records = [], []
-    for one in asserts:
-        found = _admission(one, admissions, judges)
-        if isinstance(found, str):
-            missing.append(f"{one.type} {one_line(one.criterion, 80)!r}: {found}")
-        else:
-            records.append(found)
-    return AdmissionStatus(
-        suite=suite,
-        metric=metric,
-        missing=tuple(missing),
-        records=tuple({record.digest: record for record in records}.values()),
-    )
-
-
-def _admission(
-    asked: JudgedAssert, admissions: Sequence[AdmissionRecord], judges: Mapping[str, JudgeIdentity] | None
-) -> AdmissionRecord | str:
-    """The record that admits the judges of an assert, or why there is none."""
-    same = [one for one in admissions if one.instrument.assert_digest == asked.assert_digest and asked.assert_digest]
-    if not same:
-        others = [one for one in admissions if one.instrument.type == asked.type]
-        return "its judge was admitted for another criterion only" if others else "its judge was never admitted"
-    reasons = []
-    for record in same:
-        reason = _unfit(record) or _differs(asked, record.instrument.judges, judges)
-        if not reason:
-            return record
-        reasons.append(reason)
-    return reasons[-1]
-
-
-def _unfit(record: AdmissionRecord) -> str:
-    """Why a record admits nobody: its own word, or its figures by the thresholds of today."""
-    reasons = record.reasons or refusals(record.results, record.thresholds)
-    if reasons or not record.admitted:
-        return f"its judge was refused: {one_line(reasons[0], 300) if reasons else 'the record says so'}"
-    return ""
-
-
-def _differs(asked: JudgedAssert, admitted: Sequence[JudgeIdentity], judges: Mapping[str, JudgeIdentity] | None) -> str:
-    """Where the judges of the run are not those that were admitted, empty if they are the same."""
-    names = asked.judges or ("",)
-    if len(admitted) != len(names):
-        return f"{len(admitted)} judges were admitted together, and {len(names)} are asked"
-    for name, then in zip(names, admitted, strict=True):
-        shown = f"the judge {name!r}" if name else "the judge"
-        if then.prompt_digest != asked.prompt_digest:
-            return f"{shown} was admitted with other prompts"
-        if judges is None:
-            continue
-        now = judges.get(name)
-        if now is None:
-            return f"the record does not say who {shown} was"
-        field = _differing(then, now)
-        if field:
-            return f"another judge was admitted: {field}"
-    return ""
-
-
-def _differing(then: JudgeIdentity, now: JudgeIdentity) -> str:
-    """The first difference between two judges; the weights name a model where both are known."""
-    if then.weights_digest != now.weights_digest:
-        words = [digest[:12] if digest else "unknown" for digest in (then.weights_digest, now.weights_digest)]
-        return f"weights {words[0]}, now {words[1]}"
-    if then.weights_digest is None and then.model != now.model:
-        return f"{one_line(then.model, 60)!r}, now {one_line(now.model, 60)!r}"
-    for key in sorted(then.sampling.keys() | now.sampling.keys()):
-        if then.sampling.get(key) != now.sampling.get(key):
-            return f"{key} {then.sampling.get(key)}, now {now.sampling.get(key)}"
-    return ""
+__all__ = ["AdmissionStatus", "status_in", "status_of"]
 
 
 FIX = (
@@ -162,48 +59,114 @@ class AdmissionStatus(Value):
         more = len(self.missing) - _LISTED
         return "; ".join(self.missing[:_LISTED]) + (f"; and {more:,} more" if more > 0 else "")
 
+    @property
+    def problem(self) -> Problem:
+        """Why the metric cannot gate; of one whose judges were not admitted."""
+        return Problem(
+            where=f"{self.suite}::gate::{self.metric}",
+            what=f"the judge behind {self.metric!r} was never admitted, so it cannot gate ({self.why})",
+            fix=FIX,
+        )
 
-def hold_to_admission(measured: Measured, evidence: Evidence) -> Measured:
-    """A metric with what the status of its judges means for it: a remark, or a problem that bars a PASS.
+
+def status_in(manifest: Manifest, suite: str, metric: str) -> AdmissionStatus:
+    """Whether the judges of a metric were admitted, by what a run wrote down."""
+    judges = dict(manifest.judges) | ({"": manifest.judge} if manifest.judge is not None else {})
+    return status_of(suite, metric, manifest.judging, manifest.admissions, judges)
+
+
+def status_of(
+    suite: str,
+    metric: str,
+    judging: Sequence[JudgedAssert],
+    admissions: Sequence[AdmissionRecord],
+    judges: Mapping[str, JudgeIdentity] | None,
+) -> AdmissionStatus:
+    """Whether the judges of a metric were admitted.
 
     Args:
-        measured: A metric; one that no judge scores, that labels correct, or that is only watched, stays as it is.
-        evidence: The candidate's, which knows the admission_statuses. Scores of another origin have none.
+        suite: Suite name.
+        metric: Metric name.
+        judging: The judged asserts of a run.
+        admissions: What was named for it.
+        judges: Who judges, by the names that asserts use; None while that is not known, and is not looked at.
     """
-    policy = measured.policy
-    if not (policy.judged and policy.gates) or measured.corrected:
-        return measured
-    status = next(
-        (one for one in evidence.admission_statuses if (one.suite, one.metric) == (policy.suite, policy.metric)),
-        AdmissionStatus(suite=policy.suite, metric=policy.metric, missing=("nothing says who judged",)),
-    )
-    if status.admitted:
-        names = ", ".join(dict.fromkeys(_label(record) for record in status.records))
-        note = f"The judge was admitted on {names}."
-        return replace(measured, admission="admitted", notes=(*measured.notes, note))
-    if policy.unadmitted is Unadmitted.ALLOW:
-        note = f"Unadmitted judge, allowed by the policy: a judge score, not human quality ({status.why})."
-        return replace(measured, admission="unadmitted", notes=(*measured.notes, note))
-    problem = refused(status)
-    if policy.unadmitted is Unadmitted.LABELS:
-        problem = replace(
-            problem,
-            what=f"nobody labelled these answers, and the judge behind {policy.metric!r} was never admitted",
-            fix="Draw some with `llmgate labels sample`, and give the filled-in file to `llmgate decide` with --labels",
+    asserts = [judged for judged in judging if (judged.suite, judged.metric) == (suite, metric)]
+    if not asserts:
+        return AdmissionStatus(
+            suite=suite, metric=metric, missing=("the record does not say what was asked of which judge",)
         )
-    return replace(measured, admission="unadmitted", problem=measured.problem or problem)
-
-
-def refused(status: AdmissionStatus) -> Problem:
-    """Why a metric cannot gate."""
-    return Problem(
-        where=f"{status.suite}::gate::{status.metric}",
-        what=f"the judge behind {status.metric!r} was never admitted, so it cannot gate ({status.why})",
-        fix=FIX,
+    missing, records = [], []
+    for judged in asserts:
+        record = _admission(judged, admissions, judges)
+        if isinstance(record, str):
+            missing.append(f"{judged.type} {one_line(judged.criterion, 80)!r}: {record}")
+        else:
+            records.append(record)
+    return AdmissionStatus(
+        suite=suite,
+        metric=metric,
+        missing=tuple(missing),
+        records=tuple({record.digest: record for record in records}.values()),
     )
 
 
-def _label(record: AdmissionRecord) -> str:
-    lower = record.results.kappa.lower
-    bound = "" if lower is None else f", κ at least {lower:.2f}"
-    return f"{record.results.settled:,} labelled items of {one_line(record.labels_name, 80)}{bound}"
+def _admission(
+    judged: JudgedAssert, admissions: Sequence[AdmissionRecord], judges: Mapping[str, JudgeIdentity] | None
+) -> AdmissionRecord | str:
+    """The record that admits the judges of an assert, or why there is none."""
+    digest = judged.assert_digest
+    same = [record for record in admissions if digest and record.instrument.assert_digest == digest]
+    if not same:
+        others = any(record.instrument.type == judged.type for record in admissions)
+        return "its judge was admitted for another criterion only" if others else "its judge was never admitted"
+    reasons = []
+    for record in same:
+        reason = _unfit(record) or _differs(judged, record.instrument.judges, judges)
+        if not reason:
+            return record
+        reasons.append(reason)
+    return reasons[-1]
+
+
+def _unfit(record: AdmissionRecord) -> str:
+    """Why a record admits nobody: its own word, or its figures by the thresholds of today."""
+    reasons = record.reasons or refusals(record.results, record.thresholds)
+    if reasons or not record.admitted:
+        return f"its judge was refused: {one_line(reasons[0], 300) if reasons else 'the record says so'}"
+    return ""
+
+
+def _differs(
+    judged: JudgedAssert, admitted: Sequence[JudgeIdentity], judges: Mapping[str, JudgeIdentity] | None
+) -> str:
+    """Where the judges of the run are not those that were admitted, empty if they are the same."""
+    names = judged.judges or ("",)
+    if len(admitted) != len(names):
+        return f"{len(admitted)} judges were admitted together, and {len(names)} are asked"
+    for name, then in zip(names, admitted, strict=True):
+        shown = f"the judge {name!r}" if name else "the judge"
+        if then.prompt_digest != judged.prompt_digest:
+            return f"{shown} was admitted with other prompts"
+        if judges is None:
+            continue
+        now = judges.get(name)
+        if now is None:
+            return f"the record does not say who {shown} was"
+        field = _differing(then, now)
+        if field:
+            return f"another judge was admitted: {field}"
+    return ""
+
+
+def _differing(then: JudgeIdentity, now: JudgeIdentity) -> str:
+    """The first difference between two judges; the weights name a model where both are known."""
+    if then.weights_digest != now.weights_digest:
+        words = [digest[:12] if digest else "unknown" for digest in (then.weights_digest, now.weights_digest)]
+        return f"weights {words[0]}, now {words[1]}"
+    if then.weights_digest is None and then.model != now.model:
+        return f"{one_line(then.model, 60)!r}, now {one_line(now.model, 60)!r}"
+    for key in sorted(then.sampling.keys() | now.sampling.keys()):
+        if then.sampling.get(key) != now.sampling.get(key):
+            return f"{key} {then.sampling.get(key)}, now {now.sampling.get(key)}"
+    return ""

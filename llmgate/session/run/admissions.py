@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judges.admission_status import refused, status_in, status_of
+from llmgate.gate.judges.admission_status import status_in, status_of
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -133,5 +133,5 @@ def held_metrics(plan: Plan, suite: str) -> list[str]:
 def refuse(status: AdmissionStatus, where: str) -> None:
     """Raise if a metric cannot gate."""
     if not status.admitted:
-        problem = refused(status)
+        problem = status.problem
         raise PolicyError(problem.what, where=where, fix=problem.fix)

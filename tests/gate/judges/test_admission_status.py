@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.admissions import JUDGE, RUBRIC_PROMPTS, make_admission, make_instrument, make_results
+from support.decisions import decide_sheets
 from support.records import digest_of, make_case, make_check, make_record, make_result
 
 from llmgate.errors import PolicyError
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement

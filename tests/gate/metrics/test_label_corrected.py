@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decisions import decide_sheets
 
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, MetricDecision, Verdict
