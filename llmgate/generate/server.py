@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmgate.generate.server_checks import Engine
-    from llmgate.generate.server_command import Command
+    from llmgate.generate.server_command import ServerCommand
     from llmgate.generate.server_log import OnProgress
 
 __all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch", "start_server"]
@@ -62,7 +62,7 @@ class Server:
         spec: ServerSpec,
         *,
         process: ServerProcess,
-        built: Command,
+        built: ServerCommand,
         engine: Engine,
         held_port: tuple[socket.socket, int],
         log_path: Path,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.promote.evidence import Redecide, SourceDigest
 
 __all__ = [
-    "Baseline",
+    "ChampionRecord",
     "GateRun",
     "LoggedRun",
     "NewVersion",
@@ -42,7 +42,7 @@ EXPERIMENT = "llmgate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class ChampionRecord:
     """The record of the model in production.
 
     Attributes:
@@ -124,7 +124,7 @@ def find_baseline(
     into: Path,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
-) -> Baseline:
+) -> ChampionRecord:
     """Download the record that earned the model in production its place: alias → version → gate run → record.
 
     Args:
@@ -156,7 +156,7 @@ def find_baseline(
             problem = binding_problem(holder, files.subject, read_identity(files.candidate))
             if problem is not None:
                 raise CannotRunError(problem, where=holder.uri, fix=fix)
-            return Baseline(folder=files.candidate.rename(into / "record"), version=holder)
+            return ChampionRecord(folder=files.candidate.rename(into / "record"), version=holder)
     except OSError as error:
         raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
     except LlmgateError as error:
