@@ -16,11 +16,11 @@ from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.data.dataset import Dataset, load_dataset
 from llmgate.suite.form.drift import case_traits, check_formats
 from llmgate.suite.form.gate import fed_metrics, planned_looks
-from llmgate.suite.leakage.few_shot_leaks import Leak, find_leaks
+from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
 from llmgate.suite.prompt.render import Asked, make_asker
 from llmgate.suite.row_asserts import RowTest, read_row_tests
 from llmgate.suite.spec import Prices, Suite
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary

@@ -14,7 +14,7 @@ from llmgate.suite.prompt.conversation import Wire, picture_part, read_messages,
 from llmgate.suite.prompt.entries import Conversation, PromptMessage
 from llmgate.suite.prompt.images import Images
 from llmgate.suite.prompt.tools import read_tools
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmgate.suite.leakage.ngrams import Hashes, containment, grams, plain
+from llmgate.suite.data.ngrams import Hashes, containment, grams, plain
 from llmgate.suite.prompt.render import CompiledMessage
 
 if TYPE_CHECKING:
