@@ -26,7 +26,7 @@ from llmgate.promote.mlflow_values import (
     version_tags,
 )
 from llmgate.promote.target import VersionFacts, parse_version_uri
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

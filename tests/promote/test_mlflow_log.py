@@ -12,7 +12,7 @@ from support.promotions import digest_of, redecide
 from llmgate.errors import CannotRunError, RecordError, UsageError
 from llmgate.promote import tags
 from llmgate.promote.mlflow import NewVersion, find_baseline, find_holder, log_run, register_version
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
-from llmgate.record.files import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.loading import load_record
+from llmgate.record.run.files import write_atomic
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
@@ -22,7 +22,7 @@ from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress

@@ -1,4 +1,4 @@
-"""Results of many systems on the same items, on disk: JSON Lines, plain or gzip, read without mercy."""
+"""PairedResults of many systems on the same items, on disk: JSON Lines, plain or gzip, read without mercy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from llmgate.errors import RecordError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Results", "is_results", "load_results", "results_name"]
+__all__ = ["PairedResults", "is_paired", "load_paired", "paired_name"]
 
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*?)\.jsonl(?:\.gz)?")
 _ROW = '{"item_id": "…", "system": "…", "score": 1, "cluster": null}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Results:
+class PairedResults:
     """A score of each system on each item.
 
     Attributes:
@@ -47,13 +47,13 @@ class Results:
     scores: NDArray[np.float64]
 
 
-def results_name(path: Path) -> str | None:
+def paired_name(path: Path) -> str | None:
     """The name of a data set by its file name, None if the file is no JSON Lines."""
     match = _NAME.fullmatch(path.name)
     return match["name"] if match else None
 
 
-def is_results(path: Path) -> bool:
+def is_paired(path: Path) -> bool:
     """Whether the first row is about a system; other files may lie beside results.
 
     Raises:
@@ -63,7 +63,7 @@ def is_results(path: Path) -> bool:
     return bool(first) and "system" in _row(first, f"{path}:1")
 
 
-def load_results(path: Path) -> Results:
+def load_paired(path: Path) -> PairedResults:
     """Read one `{"item_id", "system", "score", "cluster"}` object per line; `cluster` may be left out or null.
 
     Other keys are skipped: files of results hold outputs and labels besides.
@@ -99,8 +99,8 @@ def load_results(path: Path) -> Results:
     table = np.full((len(systems), len(items)), math.nan)
     for (item, system), score in scores.items():
         table[row_of[system], column_of[item]] = score
-    return Results(
-        name=results_name(path) or path.name,
+    return PairedResults(
+        name=paired_name(path) or path.name,
         sha256=hashlib.sha256(content).hexdigest(),
         systems=tuple(systems),
         items=tuple(items),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
-from llmgate.record.files import (
+from llmgate.record.manifest import RECORD_MAJOR
+from llmgate.record.run.files import (
     CASE,
     CASES_NAME,
     MANIFEST,
@@ -24,8 +25,7 @@ from llmgate.record.files import (
     read_lines,
     read_trials,
 )
-from llmgate.record.journal import JOURNAL_NAME, read_journal
-from llmgate.record.manifest import RECORD_MAJOR
+from llmgate.record.run.journal import JOURNAL_NAME, read_journal
 from llmgate.record.schema import Record
 
 if TYPE_CHECKING:

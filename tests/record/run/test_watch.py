@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import RecordError
-from llmgate.record.journal import Journal
+from llmgate.record.run.journal import Journal
+from llmgate.record.run.watch import RunLock, RunPhase, RunWatch
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
-from llmgate.record.watch import RunLock, RunWatch, State
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,18 +91,18 @@ def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
 
 def test_the_end_of_a_run_is_told_apart(tmp_path: Path) -> None:
     watch = RunWatch(tmp_path)
-    assert watch.state().state is State.RUNNING
+    assert watch.state().phase is RunPhase.RUNNING
     with RunLock(tmp_path):
-        assert watch.state().state is State.RUNNING
-    assert watch.state().state is State.ABORTED
+        assert watch.state().phase is RunPhase.RUNNING
+    assert watch.state().phase is RunPhase.ABORTED
     with pytest.raises(RuntimeError), RunLock(tmp_path):
         raise RuntimeError("the server died")
     assert watch.state().reason == "the server died"
     (tmp_path / "seal.json").write_text("{}", encoding="utf-8")
-    assert watch.state().state is State.ABORTED, "the seal is that of the run before"
+    assert watch.state().phase is RunPhase.ABORTED, "the seal is that of the run before"
     with RunLock(tmp_path):
         pass
-    assert watch.state().state is State.SEALED
+    assert watch.state().phase is RunPhase.SEALED
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 def test_a_killed_writer_is_noticed(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time; from llmgate.record.watch import RunLock\n"
+        "import pathlib, sys, time; from llmgate.record.run.watch import RunLock\n"
         "lock = RunLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
-        assert RunWatch(tmp_path).state().state is State.RUNNING
+        assert RunWatch(tmp_path).state().phase is RunPhase.RUNNING
         child.kill()
     state = RunWatch(tmp_path).state()
-    assert state.state is State.ABORTED
+    assert state.phase is RunPhase.ABORTED
     assert "before it was complete" in state.reason

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.files import SEAL_NAME
-from llmgate.record.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
+from llmgate.record.run.files import SEAL_NAME
+from llmgate.record.run.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CaseKey, CaseResult
 
-__all__ = ["RunLock", "RunState", "RunWatch", "State"]
+__all__ = ["RunLock", "RunPhase", "RunState", "RunWatch"]
 
 LOCK_NAME: Final = "run.lock"
 REASON_NAME: Final = "aborted.txt"
 
 
-class State(StrEnum):
+class RunPhase(StrEnum):
     """How far a run is."""
 
     RUNNING = "running"
@@ -41,9 +41,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
-    """The state and, for an aborted run, the reason."""
+    """The phase and, for an aborted run, the reason."""
 
-    state: State
+    phase: RunPhase
     reason: str = ""
 
 
@@ -165,11 +165,11 @@ class RunWatch:
         try:
             fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return RunState(state=State.RUNNING)
+            return RunState(phase=RunPhase.RUNNING)
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return RunState(state=State.RUNNING)
+            return RunState(phase=RunPhase.RUNNING)
         finally:
             os.close(fd)
         # The reason counts first: a resumed run that failed early leaves the seal of the run before it.
@@ -177,6 +177,6 @@ class RunWatch:
             reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
         except OSError:
             if (self.path / SEAL_NAME).exists():
-                return RunState(state=State.SEALED)
+                return RunState(phase=RunPhase.SEALED)
             reason = "the run ended before it was complete"
-        return RunState(state=State.ABORTED, reason=reason)
+        return RunState(phase=RunPhase.ABORTED, reason=reason)

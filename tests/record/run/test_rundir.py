@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import RecordError
-from llmgate.record.files import cases_digest, write_atomic
-from llmgate.record.journal import Redactor
-from llmgate.record.loading import load_record
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
-from llmgate.record.rundir import RunDir
+from llmgate.record.run.files import cases_digest, write_atomic
+from llmgate.record.run.journal import Redactor
+from llmgate.record.run.loading import load_record
+from llmgate.record.run.rundir import RunDir
 from llmgate.record.schema import (
     CaseKey,
     CaseResult,

@@ -1,4 +1,4 @@
-"""Results of many systems: what is read, and what is refused with its line."""
+"""PairedResults of many systems: what is read, and what is refused with its line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.shared_data import shared_file
 
 from llmgate.errors import RecordError
-from llmgate.record.paired import is_results, load_results, results_name
+from llmgate.record.results.paired import is_paired, load_paired, paired_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def write(path: Path, rows: list[Any]) -> Path:
 
 @pytest.mark.parametrize("name", ["set.v1.jsonl", "set.v1.jsonl.gz"])
 def test_a_score_of_each_system_on_each_item(tmp_path: Path, name: str) -> None:
-    found = load_results(write(tmp_path / name, [*ROWS, "\n"]))
+    found = load_paired(write(tmp_path / name, [*ROWS, "\n"]))
     assert (found.name, found.systems, found.items, found.clusters) == ("set.v1", ("a", "b"), ("q1", "q2"), None)
     assert np.array_equal(found.scores, [[0.5, 0.0], [math.nan, 1.0]], equal_nan=True)
     assert len(found.sha256) == 64
@@ -42,7 +42,7 @@ def test_a_score_of_each_system_on_each_item(tmp_path: Path, name: str) -> None:
 def test_items_without_a_key_are_clusters_of_their_own(tmp_path: Path) -> None:
     keys = ["x", None, "y", "x", None]
     rows = [{"item_id": f"q{i}", "system": s, "score": 1, "cluster": key} for i, key in enumerate(keys) for s in "ab"]
-    clusters = load_results(write(tmp_path / "set.jsonl", rows)).clusters
+    clusters = load_paired(write(tmp_path / "set.jsonl", rows)).clusters
     assert clusters is not None
     assert clusters[0] == clusters[3]
     assert len(set(clusters.tolist())) == 4
@@ -74,39 +74,39 @@ def test_items_without_a_key_are_clusters_of_their_own(tmp_path: Path) -> None:
 def test_a_broken_row_is_named_by_its_line(tmp_path: Path, row: Any, message: str) -> None:
     path = write(tmp_path / "set.jsonl", [*ROWS, row])
     with pytest.raises(RecordError) as caught:
-        load_results(path)
+        load_paired(path)
     assert message in str(caught.value)
     assert caught.value.where == f"{path}:4"
 
 
 def test_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="results of 1 system cannot be compared"):
-        load_results(write(tmp_path / "one.jsonl", ROWS[1:]))
+        load_paired(write(tmp_path / "one.jsonl", ROWS[1:]))
     whole = write(tmp_path / "whole.jsonl.gz", ROWS).read_bytes()
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[:-9])
     (tmp_path / "no.jsonl.gz").write_bytes(b"plain")
     for name in ("cut.jsonl.gz", "no.jsonl.gz"):
         with pytest.raises(RecordError, match="not a whole gzip file"):
-            load_results(tmp_path / name)
+            load_paired(tmp_path / name)
     (tmp_path / "latin.jsonl").write_bytes('{"item_id": "ü"}'.encode("latin-1"))
     with pytest.raises(RecordError, match="not UTF-8 at byte 13"):
-        load_results(tmp_path / "latin.jsonl")
+        load_paired(tmp_path / "latin.jsonl")
     with pytest.raises(RecordError, match="cannot be read"):
-        load_results(tmp_path / "missing.jsonl")
+        load_paired(tmp_path / "missing.jsonl")
 
 
 def test_other_files_may_lie_beside_results(tmp_path: Path) -> None:
-    assert is_results(write(tmp_path / "a.jsonl", ["\n", *ROWS]))
-    assert not is_results(write(tmp_path / "b.jsonl", [{"item_id": "q", "question": "?"}]))
-    assert not is_results(write(tmp_path / "c.jsonl", []))
+    assert is_paired(write(tmp_path / "a.jsonl", ["\n", *ROWS]))
+    assert not is_paired(write(tmp_path / "b.jsonl", [{"item_id": "q", "question": "?"}]))
+    assert not is_paired(write(tmp_path / "c.jsonl", []))
     with pytest.raises(RecordError, match="not JSON"):
-        is_results(write(tmp_path / "d.jsonl", ["x\n"]))
+        is_paired(write(tmp_path / "d.jsonl", ["x\n"]))
     names = ("a.b.jsonl", "a.jsonl.gz", "pairs.csv", ".jsonl", "a b.jsonl", "../a.jsonl")
-    assert [results_name(tmp_path / name) for name in names] == ["a.b", "a", None, None, None, "a"]
+    assert [paired_name(tmp_path / name) for name in names] == ["a.b", "a", None, None, None, "a"]
 
 
 def test_every_published_pair_is_read_as_it_was_published() -> None:
-    sets = {name: load_results(shared_file(f"paired/{name}.jsonl{end}")) for name, end in
+    sets = {name: load_paired(shared_file(f"paired/{name}.jsonl{end}")) for name, end in
             (("gsm8k", ""), ("openqa-nq301", ""), ("evouna-nq", ".gz"), ("livebench", ".gz"))}  # fmt: skip
     checked = 0
     with shared_file("paired/pairs.csv").open(encoding="utf-8", newline="") as file:

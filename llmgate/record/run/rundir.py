@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.files import (
+from llmgate.record.run.files import (
     ANCHORS,
     ANCHORS_NAME,
     CASES_NAME,
@@ -26,8 +26,8 @@ from llmgate.record.files import (
     read_trials,
     write_atomic,
 )
-from llmgate.record.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
-from llmgate.record.loading import load_record
+from llmgate.record.run.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.atomic import replace_file
-from llmgate.record.journal import NO_SECRETS, Redactor, first_problem, lines_of
 from llmgate.record.manifest import Manifest
+from llmgate.record.run.journal import NO_SECRETS, Redactor, first_problem, lines_of
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving import ServingTrace
 
