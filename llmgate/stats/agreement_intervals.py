@@ -17,7 +17,6 @@ from llmgate.stats import special
 from llmgate.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
 from llmgate.stats.bootstrap import corrected_level, order_statistic
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.stats.proportion import clopper_pearson
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
@@ -28,20 +27,10 @@ if TYPE_CHECKING:
 
     Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["agreement_interval", "alpha_interval", "gwet_interval", "kappa_interval"]
+__all__ = ["alpha_interval", "gwet_interval", "kappa_interval"]
 
 _CHUNK = 1 << 21
 """Draws held in memory at a time."""
-
-
-def agreement_interval(pairs: Sequence[tuple[Hashable | None, Hashable | None]], *, alpha: float) -> Interval:
-    """Clopper–Pearson bounds of `observed_agreement`; an item without a rating counts as a miss.
-
-    Raises:
-        UndefinedError: If there are no items or alpha is none.
-    """
-    agreed = sum(one == other and one is not None for one, other in pairs)
-    return clopper_pearson(agreed, len(pairs), alpha=alpha)
 
 
 def kappa_interval(
