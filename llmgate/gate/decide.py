@@ -27,10 +27,8 @@ from llmgate.gate.measure import measure
 from llmgate.gate.outputs import describe_outputs
 from llmgate.gate.pairing import Matches
 from llmgate.gate.sentences import decision_sentence
-from llmgate.gate.side import Evidence
 from llmgate.gate.slices import decide_slices
 from llmgate.gate.waive import Findings, waive
-from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -39,9 +37,10 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision import MetricDecision
     from llmgate.gate.measure import Measured
-    from llmgate.record.scores import ScoreSheet, ScoreTable
+    from llmgate.gate.side import Evidence
+    from llmgate.record.policy import Policy
 
-__all__ = ["decide", "decide_measured", "decide_sheets", "decide_tables"]
+__all__ = ["decide", "decide_measured"]
 
 
 def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
@@ -108,47 +107,6 @@ def decide_measured(
         candidate_digest=candidate.digest,
         champion_digest=None if champion is None else champion.digest,
     )
-
-
-def decide_tables(
-    candidate: ScoreTable,
-    champion: ScoreTable,
-    *,
-    margin: float | None = None,
-    alpha: float = DEFAULT_ALPHA,
-) -> Decision:
-    """Decide on plain scores of any origin; the champion's table is matched by item id, whatever its name.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        margin: Fraction of the score range; None for the default that depends on the number of cases.
-        alpha: One-sided error rate.
-
-    Raises:
-        PolicyError: If margin or alpha is outside its range.
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    metric = MetricPolicy(suite=candidate.suite, metric=candidate.metric, margin=margin, alpha=alpha)
-    renamed = replace(champion, suite=candidate.suite, metric=candidate.metric)
-    return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
-
-
-def decide_sheets(
-    candidate: ScoreSheet, champion: ScoreSheet, policy: Policy, *, today: date | None = None
-) -> Decision:
-    """Decide on the results of any harness, many metrics at once; tables are matched by suite and metric.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        policy: Which metrics gate.
-        today: As for `decide`.
-
-    Raises:
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy, today=today)
 
 
 def _concluded(measured: Sequence[Measured]) -> tuple[MetricDecision, ...]:

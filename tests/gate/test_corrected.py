@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_sheets
 
 from llmgate.gate.corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, MetricDecision, Verdict
 from llmgate.gate.reread import decision_from_json
 from llmgate.gate.verdict import decision_to_json

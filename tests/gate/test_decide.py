@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result, seal
+from support.tables import decide_tables
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
-from llmgate.gate.decide import decide, decide_tables
+from llmgate.gate.decide import decide
 from llmgate.gate.decision import Decision, Problem, Verdict
 from llmgate.gate.measure import default_margin
 from llmgate.gate.runs import decide_records

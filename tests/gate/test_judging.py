@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.admissions import JUDGE, RUBRIC_PROMPTS, make_admission, make_instrument, make_results
 from support.records import digest_of, make_case, make_check, make_record, make_result
+from support.tables import decide_sheets
 
 from llmgate.errors import PolicyError
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.gate.judging import standing_in
 from llmgate.gate.reread import decision_from_json

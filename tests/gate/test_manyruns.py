@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_tables
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision import Verdict
 from llmgate.gate.manyruns import Draws, decide_counts, decide_draws, tango_scores
 from llmgate.record.scores import Items, ScoreTable

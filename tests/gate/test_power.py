@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_policy, make_record, make_result
+from support.tables import decide_tables
 
 from llmgate.errors import UsageError
 from llmgate.gate.chance import Noise
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision import Verdict
 from llmgate.gate.noise import noise_of_history, noise_of_repeats, noise_of_run
 from llmgate.gate.power import Design, MetricPower, designs_of, plan_power

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_sheets
 
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision import Decision, Verdict
 from llmgate.record.policy import MetricPolicy, Policy, Role, SlicePolicy
 from llmgate.record.scores import Items, ScoreSheet, ScoreTable

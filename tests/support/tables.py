@@ -1,0 +1,30 @@
+"""Decisions on plain scores, as tests hold them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decide import decide
+from llmgate.gate.side import Evidence
+from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
+
+if TYPE_CHECKING:
+    from llmgate.gate.decision import Decision
+    from llmgate.record.scores import ScoreSheet, ScoreTable
+
+__all__ = ["decide_sheets", "decide_tables"]
+
+
+def decide_tables(
+    candidate: ScoreTable, champion: ScoreTable, *, margin: float | None = None, alpha: float = DEFAULT_ALPHA
+) -> Decision:
+    """One metric; the champion's table is matched by item id, whatever its name."""
+    metric = MetricPolicy(suite=candidate.suite, metric=candidate.metric, margin=margin, alpha=alpha)
+    renamed = replace(champion, suite=candidate.suite, metric=candidate.metric)
+    return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
+
+
+def decide_sheets(candidate: ScoreSheet, champion: ScoreSheet, policy: Policy) -> Decision:
+    """Many metrics at once; tables are matched by suite and metric."""
+    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy)
