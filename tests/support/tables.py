@@ -11,9 +11,9 @@ from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
-    from llmgate.record.scores import ScoreSheet, ScoreTable
+    from llmgate.record.scores import ScoreTable
 
-__all__ = ["decide_sheets", "decide_tables"]
+__all__ = ["decide_by", "decide_tables"]
 
 
 def decide_tables(
@@ -25,6 +25,6 @@ def decide_tables(
     return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
 
 
-def decide_sheets(candidate: ScoreSheet, champion: ScoreSheet, policy: Policy) -> Decision:
-    """Many metrics at once; tables are matched by suite and metric."""
-    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy)
+def decide_by(candidate: ScoreTable, champion: ScoreTable, policy: Policy) -> Decision:
+    """By a policy of its own; both tables have the name that it gives."""
+    return decide(Evidence(tables=(candidate,)), Evidence(tables=(champion,)), policy)
