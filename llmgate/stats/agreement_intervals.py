@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import betainccinv, betaincinv
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
@@ -321,8 +322,8 @@ def _bounded(
     variance = (se * (1.0 - chance)) ** 2
     worth = apart * (1.0 - apart) / variance if variance > 0.0 and 0.0 < apart < 1.0 else float(n)
     misses, hits = apart * worth, (1.0 - apart) * worth
-    most = 1.0 if hits <= 0.0 else float(special.betainccinv(misses + 1.0, hits, alpha))
-    least = 0.0 if misses <= 0.0 else float(special.betaincinv(misses, hits + 1.0, alpha))
+    most = 1.0 if hits <= 0.0 else float(betainccinv(misses + 1.0, hits, alpha))
+    least = 0.0 if misses <= 0.0 else float(betaincinv(misses, hits + 1.0, alpha))
     return Interval(
         estimate=value,
         lower=max(-1.0, min(value, 1.0 - most / (1.0 - chance))),
