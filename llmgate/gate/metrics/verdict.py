@@ -26,6 +26,35 @@ if TYPE_CHECKING:
 
 __all__ = ["FLIPS_LISTED", "Spread", "conclude", "flips_of", "spread_of"]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Spread(Value):
+    """Standard errors of the mean difference, as fractions; None where there is no such thing.
+
+    Attributes:
+        se: Over independent pairs.
+        se_clustered: With whole clusters as the unit.
+        clusters: How many there are.
+    """
+
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
+
+
+def spread_of(pairs: Pairs | None) -> Spread:
+    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
+    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
+        return Spread()
+    differences = pairs.candidate - pairs.champion
+    se = standard_error(differences)
+    if pairs.clusters is None:
+        return Spread(se=se)
+    clusters = int(pairs.clusters.max()) + 1
+    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
+    return Spread(se=se, se_clustered=clustered, clusters=clusters)
+
+
 FLIPS_LISTED = 1_000
 """Of one metric; a decision on a million items is to be read by people and diffed by tools."""
 
@@ -149,31 +178,3 @@ def _reference(measured: Measured) -> Literal["champion", "threshold", "none"]:
 
 def _mean(scores: NDArray[np.float64] | None) -> float | None:
     return None if scores is None or len(scores) == 0 else mean_of(scores)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
-    """Standard errors of the mean difference, as fractions; None where there is no such thing.
-
-    Attributes:
-        se: Over independent pairs.
-        se_clustered: With whole clusters as the unit.
-        clusters: How many there are.
-    """
-
-    se: float | None = None
-    se_clustered: float | None = None
-    clusters: int | None = None
-
-
-def spread_of(pairs: Pairs | None) -> Spread:
-    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
-    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
-        return Spread()
-    differences = pairs.candidate - pairs.champion
-    se = standard_error(differences)
-    if pairs.clusters is None:
-        return Spread(se=se)
-    clusters = int(pairs.clusters.max()) + 1
-    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
-    return Spread(se=se, se_clustered=clustered, clusters=clusters)
