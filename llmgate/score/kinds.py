@@ -31,7 +31,7 @@ from llmgate.score.ragcorrectness import RAG_CORRECTNESS_CHECKS
 from llmgate.score.refusal import REFUSAL_CHECKS
 from llmgate.score.safety import SAFETY_CHECKS
 from llmgate.score.similarity import SIMILARITY_CHECKS
-from llmgate.score.sql import SQL_CHECKS
+from llmgate.score.sql.checks import SQL_CHECKS
 from llmgate.score.squad import SQUAD_CHECKS
 from llmgate.score.structure import STRUCTURE_CHECKS
 from llmgate.score.text import TEXT_CHECKS

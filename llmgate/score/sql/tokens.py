@@ -14,7 +14,7 @@ from llmgate.errors import CannotRunError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["NotSqlError", "is_quoted", "named_tables", "shape_of", "split", "tokenize"]
+__all__ = ["NotSqlError", "shape_of", "split", "tokenize"]
 
 MAX_NESTING: Final = 60
 """Open brackets at one place; sqlglot takes about fifteen stack frames for each."""
@@ -41,7 +41,19 @@ def tokenize(text: str, name: str) -> list[Token]:
         SqlglotError: If a quotation does not end.
     """
     tokens = _tokenizer(name).tokenize(text)
-    _check_characters(text, tokens)
+    depth = end = 0
+    for token in tokens:
+        gap = text[end : token.start]
+        if not gap.isascii() and not _COMMENT.sub(" ", gap).isascii():
+            raise NotSqlError("there is white space that is not SQL's")
+        end = token.end + 1
+        word = token.token_type == TokenType.VAR or token.text[:1].isalpha()
+        garbled = word and not _is_quoted(token) and _NO_WORD.search(token.text.replace(" ", ""))
+        if garbled or token.token_type == TokenType.UNKNOWN:
+            raise NotSqlError(f"{token.text[:40]!r} is no word of SQL's")
+        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
+        if depth > MAX_NESTING:
+            raise CannotRunError(f"more than {MAX_NESTING} brackets are open at once")
     return tokens
 
 
@@ -53,28 +65,7 @@ def _tokenizer(name: str) -> Tokenizer:
     return plain(dialect=dialect)
 
 
-def _check_characters(text: str, tokens: Sequence[Token]) -> None:
-    depth = end = 0
-    for token in tokens:
-        gap = text[end : token.start]
-        if not gap.isascii() and not _COMMENT.sub(" ", gap).isascii():
-            raise NotSqlError("there is white space that is not SQL's")
-        end = token.end + 1
-        if token.token_type == TokenType.UNKNOWN:
-            raise NotSqlError(f"{token.text[:40]!r} is no sign of SQL's")
-        if not is_quoted(token) and _is_word(token) and _NO_WORD.search(token.text.replace(" ", "")):
-            raise NotSqlError(f"{token.text[:40]!r} is no word")
-        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
-        if depth > MAX_NESTING:
-            raise CannotRunError(f"more than {MAX_NESTING} brackets are open at once")
-
-
-def _is_word(token: Token) -> bool:
-    return token.token_type == TokenType.VAR or token.text[:1].isalpha()
-
-
-def is_quoted(token: Token) -> bool:
-    """Whether this is a name in quotes or a text."""
+def _is_quoted(token: Token) -> bool:
     return token.token_type == TokenType.IDENTIFIER or token.token_type.name.endswith("STRING")
 
 
@@ -90,37 +81,14 @@ def split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
             continue
         part.append(token)
         if len(part) <= 12:
-            routine = bool(_BODY.match(" ".join(one.text.upper() for one in part)))
+            routine = bool(_BODY.match(" ".join(word.text.upper() for word in part)))
     if part:
         yield part
 
 
-def shape_of(tokens: Sequence[Token]) -> str:
-    """Unquoted words in upper case, names in quotes as `"x"`, texts as `'x'`, all apart by one space."""
-    return " ".join(
-        token.text.upper() if not is_quoted(token) else '"x"' if token.token_type == TokenType.IDENTIFIER else "'x'"
+def shape_of(tokens: Sequence[Token]) -> list[str]:
+    """A statement's words: unquoted ones in upper case, names in quotes as `"x"`, texts as `'x'`."""
+    return [
+        token.text.upper() if not _is_quoted(token) else '"x"' if token.token_type == TokenType.IDENTIFIER else "'x'"
         for token in tokens
-    )
-
-
-def named_tables(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
-    """The tables after TABLE, and all that RENAME TABLE and LOCK TABLES list; a database that USE names."""
-    words = [token.text.upper() for token in tokens]
-    if words[0] == "USE":
-        yield tokens[-1].text, "null"
-        return
-    tables = (place for place, word in enumerate(words) if word.endswith(("TABLE", "TABLES")))
-    start = next(tables, len(words)) + 1
-    several = words[0].startswith(("RENAME", "LOCK"))
-    while start < len(words):
-        while start < len(words) and words[start] in {"IF", "EXISTS", "ONLY", "TO", ","}:
-            start += 1
-        end = start
-        while end + 1 < len(words) and words[end + 1] == ".":
-            end += 2
-        yield tuple(token.text for token in tokens[start : end + 1 : 2])
-        start = end + 1
-        while start < len(words) and words[start] not in {"TO", ","}:
-            start += 1
-        if not several:
-            return
+    ]
