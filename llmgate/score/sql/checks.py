@@ -138,11 +138,11 @@ def _problem(text: str, rule: _Rule) -> str | None:
         CannotRunError: If that cannot be told.
     """
     # Importing sqlglot takes a quarter of a second, and most suites do not need it.
-    from llmgate.score.sql import parse, tokens, touched  # noqa: PLC0415 - see above
+    from llmgate.score.sql import parse, touched  # noqa: PLC0415 - see above
 
     try:
         statements = parse.read_statements(jsvalues.trim(text), rule.dialect)
-    except tokens.NotSqlError as error:
+    except parse.NotSqlError as error:
         return f"no valid SQL ({rule.dialect.name}): {error}"[:200]
     deadline = time.monotonic() + CHECK_LIMIT_S
     for kind, allowed, names in (

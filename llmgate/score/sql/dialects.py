@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ARGUMENTS", "DIALECTS", "FIRST_WORDS", "NODES", "SHAPES", "SPELLINGS", "TYPES", "SqlDialect"]
+__all__ = ["CONSTRUCTS", "DIALECTS", "FIRST_WORDS", "SHAPES", "SqlDialect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,62 +91,41 @@ _MARIA: Final = frozenset({"mariadb"})
 _NOT_MY: Final = _PG | _LITE | _TS | _BQ | _SF
 _QUERY: Final = frozenset(DIALECTS)
 
-SPELLINGS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    dict.fromkeys(("<=>", ":=", "AUTO_INCREMENT"), _MY)
-    | {"::": _PG | _SF, "==": _LITE, "~*": _PG, "AUTOINCREMENT": _LITE | _SF, "REGEXP": _MY | _LITE | _SF}
-    | {"RLIKE": _MY | _SF, "TRY_CAST": _TS | _SF, "SAFE_CAST": _BQ}
+_CONSTRUCTS: Final = (
+    (_MY, "<=> := AUTO_INCREMENT IntDiv Insert.ignore"),
+    (_LITE, "== Insert.alternative"),
+    (_PG, "~* Distinct.on DataType.JSONB DataType.HSTORE DataType.TSVECTOR"),
+    (_TS, "WithTableHint"),
+    (_BQ, "SAFE_CAST"),
+    (_SF, "DataType.VARIANT"),
+    (_MY | _LITE, "Update.order Update.limit Delete.limit"),
+    (_MY | _SF, "RLIKE"),
+    (_MY | _LITE | _SF, "REGEXP"),
+    (_MY | _PG | _SF, "Delete.using"),
+    (_MARIA | _PG, "DataType.UUID"),
+    (_MARIA | _PG | _LITE, "Returning"),
+    (_MARIA | _PG | _TS | _SF, "Fetch"),
+    (_PG | _LITE, "Filter"),
+    (_PG | _BQ, "Unnest"),
+    (_PG | _SF, ":: ILike"),
+    (_PG | _BQ | _SF, "Array Bracket MaterializedProperty"),
+    (_PG | _TS | _SF, "GeneratedAsIdentityColumnConstraint"),
+    (_NOT_MY - _LITE, "WithinGroup AlterColumn.dtype Table.catalog"),
+    (_NOT_MY, "NullSafeNEQ Update.from"),
+    (_LITE | _SF, "AUTOINCREMENT"),
+    (_TS | _SF, "TRY_CAST"),
+    (_BQ | _SF, "Qualify Struct Star.except Star.replace"),
 )
-"""Operators and words that only these dialects have, by how an unquoted token is spelt in upper case."""
-
-NODES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {
-        "ILike": _PG | _SF,
-        "IntDiv": _MY,
-        "NullSafeNEQ": _NOT_MY,
-        "Filter": _PG | _LITE,
-        "WithinGroup": _PG | _TS | _BQ | _SF,
-        "WithTableHint": _TS,
-        "GeneratedAsIdentityColumnConstraint": _PG | _TS | _SF,
-        "OnConflict": _PG | _LITE,
-        "OnDuplicate": _MY,
-        "Returning": _PG | _LITE | _MARIA,
-        "Qualify": _BQ | _SF,
-        "Array": _PG | _BQ | _SF,
-        "Bracket": _PG | _BQ | _SF,
-        "Struct": _BQ | _SF,
-        "Unnest": _PG | _BQ,
-        "Fetch": _PG | _TS | _SF | _MARIA,
-        "MaterializedProperty": _PG | _BQ | _SF,
-    }
+CONSTRUCTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {construct: having for having, constructs in _CONSTRUCTS for construct in constructs.split()}
 )
-"""Classes of syntax tree nodes that only these dialects have."""
-
-ARGUMENTS: Final[Mapping[tuple[str, str], frozenset[str]]] = MappingProxyType(
-    {
-        ("AlterColumn", "dtype"): _PG | _TS | _BQ | _SF,
-        ("Insert", "alternative"): _LITE,
-        ("Insert", "ignore"): _MY,
-        ("Update", "from"): _NOT_MY,
-        ("Update", "order"): _MY | _LITE,
-        ("Update", "limit"): _MY | _LITE,
-        ("Delete", "using"): _MY | _PG | _SF,
-        ("Delete", "limit"): _MY | _LITE,
-        ("Distinct", "on"): _PG,
-        ("Star", "except"): _BQ | _SF,
-        ("Star", "replace"): _BQ | _SF,
-        ("Table", "catalog"): _PG | _TS | _BQ | _SF,
-    }
-)
-"""Parts of nodes that only these dialects have, by class and argument."""
-
-TYPES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
-    {"JSONB": _PG, "HSTORE": _PG, "TSVECTOR": _PG, "VARIANT": _SF, "UUID": _PG | _MARIA}
-)
-"""Types of columns that only these dialects have, by sqlglot's name."""
+"""What only these dialects have: words and signs, classes of syntax tree nodes, their arguments, and types."""
 
 SHAPES: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     (r"\bLIMIT \S+ , ", _MY | _LITE),
     (r"^INSERT INTO \S+ (?:\. \S+ )*SET\b", _MY),
+    (r"\bON DUPLICATE KEY\b", _MY),
+    (r"\bON CONFLICT (?:\(|ON|DO) ", _PG | _LITE),
     (r"^CREATE OR REPLACE (?:(?:TEMP|TEMPORARY|TRANSIENT) )?TABLE\b", _MARIA | _BQ | _SF),
     (r"\bINTERVAL 'x'(?! (?:(?:MICRO)?SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR|[A-Z]+_[A-Z]+)\b)", _NOT_MY - _BQ),
     (r"^CREATE (?:OR REPLACE )?VIEW (?!.{0,300}? AS )", frozenset()),

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from sqlglot import Token, TokenType, exp
+from sqlglot import Token, Tokenizer, TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 
 from llmgate.errors import CannotRunError
-from llmgate.score.sql.dialects import FIRST_WORDS, SHAPES, SPELLINGS
+from llmgate.score.sql.dialects import CONSTRUCTS, FIRST_WORDS, SHAPES
 from llmgate.score.sql.rules import clause_problem, node_problem
-from llmgate.score.sql.tokens import NotSqlError, shape_of, split, tokenize
 from llmgate.score.sql.utility import EXPLAIN, is_utility
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlglot.parser import Parser
 
     from llmgate.score.sql.dialects import SqlDialect
 
-__all__ = ["MAX_SQL_CHARS", "Statement", "read_statements"]
+__all__ = ["MAX_SQL_CHARS", "NotSqlError", "Statement", "read_statements"]
 
 MAX_SQL_CHARS: Final = 50_000
 """Characters of a text that is read as SQL; sqlglot takes one to two seconds for the worst of so many."""
@@ -37,6 +37,20 @@ MAX_STEPS_PER_TOKEN: Final = 20
 """Tokens that a parser may pass, forth and back; plain statements need fewer than ten for each token."""
 MATCH_LIMIT_S: Final = 1.0
 """Processor time of one pattern on one statement."""
+MAX_NESTING: Final = 60
+"""Open brackets at one place; sqlglot takes about fifteen stack frames for each."""
+
+_COMMENT = re.compile(r"--[^\n]*|#[^\n]*|//[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
+_NO_WORD = re.compile(r"[^\w$#@]")
+_OPEN = frozenset((TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE))
+_CLOSE = frozenset((TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE))
+_BODY = re.compile(
+    r"CREATE (?:OR (?:REPLACE|ALTER) )?(?:\S+ = \S+(?: @ \S+)? )?(?:PROCEDURE|PROC|FUNCTION|TRIGGER|EVENT)\b"
+)
+
+
+class NotSqlError(ValueError):
+    """The text is no SQL of this dialect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +81,7 @@ def read_statements(text: str, dialect: SqlDialect) -> list[Statement]:
     if len(text) > MAX_SQL_CHARS:
         raise CannotRunError(f"the text has {len(text)} characters; SQL is read up to {MAX_SQL_CHARS}")
     try:
-        statements = [_statement(part, text, dialect) for part in split(tokenize(text, dialect.sqlglot))]
+        statements = [_statement(part, text, dialect) for part in _split(_tokenize(text, dialect.sqlglot))]
     except SqlglotError as error:
         raise NotSqlError(str(error).partition("\n")[0]) from error
     except RecursionError as error:
@@ -81,8 +95,64 @@ def read_statements(text: str, dialect: SqlDialect) -> list[Statement]:
     return statements
 
 
+def _tokenize(text: str, name: str) -> list[Token]:
+    """The tokens of a text in sqlglot's dialect of that name, if it holds only characters and words that SQL has."""
+    tokens = _tokenizer(name).tokenize(text)
+    depth = end = 0
+    for token in tokens:
+        gap = text[end : token.start]
+        if not gap.isascii() and not _COMMENT.sub(" ", gap).isascii():
+            raise NotSqlError("there is white space that is not SQL's")
+        end = token.end + 1
+        word = token.token_type == TokenType.VAR or token.text[:1].isalpha()
+        garbled = word and not _is_quoted(token) and _NO_WORD.search(token.text.replace(" ", ""))
+        if garbled or token.token_type == TokenType.UNKNOWN:
+            raise NotSqlError(f"{token.text[:40]!r} is no word of SQL's")
+        depth += (token.token_type in _OPEN) - (token.token_type in _CLOSE)
+        if depth > MAX_NESTING:
+            raise CannotRunError(f"more than {MAX_NESTING} brackets are open at once")
+    return tokens
+
+
+@cache
+def _tokenizer(name: str) -> Tokenizer:
+    """A dialect's tokenizer that also splits what sqlglot would keep as the unread rest of a command."""
+    dialect = Dialect.get_or_raise(name)
+    plain: type[Tokenizer] = type("Plain", (dialect.tokenizer_class,), {"COMMANDS": set()})
+    return plain(dialect=dialect)
+
+
+def _is_quoted(token: Token) -> bool:
+    return token.token_type == TokenType.IDENTIFIER or token.token_type.name.endswith("STRING")
+
+
+def _split(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """Statements at their semicolons; a routine's body keeps its own."""
+    part: list[Token] = []
+    routine = False
+    for token in tokens:
+        if token.token_type == TokenType.SEMICOLON and not routine:
+            if part:
+                yield part
+            part = []
+            continue
+        part.append(token)
+        if len(part) <= 12:
+            routine = bool(_BODY.match(" ".join(word.text.upper() for word in part)))
+    if part:
+        yield part
+
+
+def _words(tokens: Sequence[Token]) -> list[str]:
+    """A statement's words: unquoted ones in upper case, names in quotes as `"x"`, texts as `'x'`."""
+    return [
+        token.text.upper() if not _is_quoted(token) else '"x"' if token.token_type == TokenType.IDENTIFIER else "'x'"
+        for token in tokens
+    ]
+
+
 def _statement(tokens: list[Token], text: str, dialect: SqlDialect) -> Statement:
-    words = shape_of(tokens)
+    words = _words(tokens)
     shape = " ".join(words)
     if explained := EXPLAIN.match(shape):
         return _statement(tokens[explained[0].count(" ") :], text, dialect)
@@ -104,7 +174,7 @@ def _word_problem(words: Sequence[str], shape: str, dialect: SqlDialect) -> str 
     if dialect.name not in FIRST_WORDS.get(first, ()):
         return f"no {dialect.name} statement begins with {first[:40]!r}"
     for word in words:
-        if word in SPELLINGS and dialect.lacks(SPELLINGS[word]):
+        if word in CONSTRUCTS and dialect.lacks(CONSTRUCTS[word]):
             return f"{dialect.name} has no {word}"
     for pattern, having in SHAPES:
         if dialect.lacks(having) and re.search(pattern, shape):

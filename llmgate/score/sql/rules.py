@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from llmgate.score.sql.dialects import ARGUMENTS, NODES, TYPES
+from llmgate.score.sql.dialects import CONSTRUCTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from llmgate.score.sql.dialects import SqlDialect
 
@@ -92,6 +92,9 @@ _STATEMENTS = (
 )
 _NAMING = (exp.Column, exp.Table, exp.TableAlias, exp.Alias, exp.ColumnDef, exp.Schema, exp.CTE)
 
+_IN: Final = ("expressions", "query", "unnest", "field")
+_PARTS: Final = frozenset(("COLUMN", "CONSTRAINT"))
+
 
 def argument(node: exp.Expr, name: str) -> object:
     """A part of a node; sqlglot has added an underscore to those that are Python's keywords."""
@@ -103,112 +106,91 @@ def node_problem(tree: exp.Expr, dialect: SqlDialect) -> str | None:
     if not isinstance(tree, _STATEMENTS):
         return "this is an expression, not a statement"
     for node in tree.walk():
-        name = "OnDuplicate" if node.args.get("duplicate") else type(node).__name__
-        if name in NODES and dialect.lacks(NODES[name]):
-            return f"{dialect.name} has no {name}"
-        for (owner, part), having in ARGUMENTS.items():
-            if owner == name and dialect.lacks(having) and argument(node, part):
-                return f"{dialect.name} has no {part} in {name}"
-        rule = _RULES.get(type(node))
-        problem = rule(node, dialect) if rule is not None else None
-        if problem:
-            return problem
+        for construct in _constructs(node):
+            if construct in CONSTRUCTS and dialect.lacks(CONSTRUCTS[construct]):
+                return f"{dialect.name} has no {construct}"
+        problem, is_broken = _RULES.get(type(node), ("", None))
+        if is_broken is not None and is_broken(node, dialect):
+            return f"{problem}: {node.name[:40]!r}" if node.name else problem
     return None
 
 
-def _identifier(node: exp.Expr, dialect: SqlDialect) -> str | None:
+def _constructs(node: exp.Expr) -> Iterator[str]:
+    """A node's class, the arguments that it has, and its type if it is one."""
+    name = type(node).__name__
+    yield name
+    yield from (f"{name}.{part.rstrip('_')}" for part, value in node.args.items() if value)
+    if isinstance(node, exp.DataType):
+        yield f"{name}.{getattr(node.this, 'name', '')}"
+
+
+def _is_reserved(node: exp.Expr, dialect: SqlDialect) -> bool:
     parent = node.parent
     if node.args.get("quoted") or not isinstance(parent, _NAMING) or str(node.this).upper() not in dialect.reserved:
-        return None
+        return False
     behind_a_dot = node.arg_key == "this" and (argument(parent, "table") or argument(parent, "db"))
-    as_alias = dialect.name == "snowflake" and isinstance(parent, exp.Alias)
-    return None if behind_a_dot or as_alias else f"{str(node.this)[:40]!r} is a reserved word"
+    return not behind_a_dot and not (dialect.name == "snowflake" and isinstance(parent, exp.Alias))
 
 
-def _type(node: exp.Expr, dialect: SqlDialect) -> str | None:
-    name = str(getattr(node.this, "name", node.this))
-    return f"{dialect.name} has no type {name}" if name in TYPES and dialect.lacks(TYPES[name]) else None
-
-
-def _alias(node: exp.Expr, _: SqlDialect) -> str | None:
-    return "a star has no alias" if isinstance(node.this, exp.Star) or getattr(node.this, "is_star", False) else None
-
-
-def _in(node: exp.Expr, _: SqlDialect) -> str | None:
-    given = any(argument(node, part) for part in ("expressions", "query", "unnest", "field"))
-    return None if given else "the list after IN is empty"
-
-
-def _limit(node: exp.Expr, _: SqlDialect) -> str | None:
+def _is_no_number(node: exp.Expr, _: SqlDialect) -> bool:
     count = node.args.get("expression")
-    return "a limit is a number" if isinstance(count, exp.Column) or getattr(count, "is_string", False) else None
+    return isinstance(count, exp.Column) or bool(getattr(count, "is_string", False))
 
 
-def _join(node: exp.Expr, _: SqlDialect) -> str | None:
+def _is_no_join(node: exp.Expr, _: SqlDialect) -> bool:
     side, kind = str(node.args.get("side") or ""), str(node.args.get("kind") or "")
-    if (kind == "OUTER" and not side) or (side in {"LEFT", "RIGHT", "FULL"} and kind in {"INNER", "CROSS"}):
-        return f"there is no {f'{side} {kind}'.strip()} JOIN"
-    return None
+    return (kind == "OUTER" and not side) or (side in {"LEFT", "RIGHT", "FULL"} and kind in {"INNER", "CROSS"})
 
 
-def _insert(node: exp.Expr, dialect: SqlDialect) -> str | None:
+def _inserts_wrongly(node: exp.Expr, dialect: SqlDialect) -> bool:
     target, source = node.this, node.args.get("expression")
-    if isinstance(node.parent, exp.When):
-        return None
     columns, table = (target.expressions, target.this) if isinstance(target, exp.Schema) else ([], target)
-    if not getattr(table, "name", "") or not all(isinstance(column, exp.Identifier) for column in columns):
-        return "INSERT names a table and columns"
-    if source is None and not node.args.get("default"):
-        return "nothing is inserted"
+    if isinstance(node.parent, exp.When) or not (getattr(table, "name", "") and (source or node.args.get("default"))):
+        return not isinstance(node.parent, exp.When)
+    if not all(isinstance(column, exp.Identifier) for column in columns):
+        return True
     if not isinstance(source, exp.Values):
-        return None
-    if (alias := source.args.get("alias")) and not alias.this:
-        return "a comma is missing between rows"
+        return False
+    if (alias := source.args.get("alias")) and not alias.this:  # a comma is missing between rows
+        return True
     sizes = {len(row.expressions) if isinstance(row, exp.Tuple) else 1 for row in source.expressions}
-    wrong = sizes != {len(columns)} if columns else 0 in sizes and not dialect.mysql_family
-    return "a row has more or fewer values than there are columns" if wrong else None
+    return sizes != {len(columns)} if columns else 0 in sizes and not dialect.mysql_family
 
 
-def _update(node: exp.Expr, _: SqlDialect) -> str | None:
-    for assignment in node.expressions:
-        if not isinstance(assignment, exp.EQ | exp.PropertyEQ) or isinstance(assignment.expression, exp.And):
-            return "SET takes assignments, with commas between them"
-    return None if node.expressions else "nothing is set"
+def _updates_wrongly(node: exp.Expr, _: SqlDialect) -> bool:
+    return not node.expressions or any(
+        not isinstance(assignment, exp.EQ | exp.PropertyEQ) or isinstance(assignment.expression, exp.And)
+        for assignment in node.expressions
+    )
 
 
-def _create(node: exp.Expr, dialect: SqlDialect) -> str | None:
-    kind, target, query = str(node.args.get("kind") or "").upper(), node.this, node.args.get("expression")
-    if kind == "VIEW":
-        return None if query is not None else "a view has no query"
+def _creates_nothing(node: exp.Expr, dialect: SqlDialect) -> bool:
+    kind, target, query = str(node.args.get("kind")).upper(), node.this, node.args.get("expression")
     if kind == "INDEX":
         params = target.args.get("params")
-        return None if params is not None and params.args.get("columns") else "an index names a table and columns"
+        return params is None or not params.args.get("columns")
     if kind != "TABLE" or query is not None:
-        return None
+        return kind == "VIEW" and query is None
     columns = target.expressions if isinstance(target, exp.Schema) else []
-    empty = isinstance(target, exp.Schema) and dialect.name == "postgresql"
-    if not (columns or empty or node.args.get("properties")):
-        return "a table has no columns"
-    bare = any(isinstance(column, exp.Identifier) for column in columns)
-    return "a column has no type" if bare and dialect.name != "sqlite" else None
+    if not columns:
+        return not node.args.get("properties") and not (isinstance(target, exp.Schema) and dialect.name == "postgresql")
+    return dialect.name != "sqlite" and any(isinstance(column, exp.Identifier) for column in columns)
 
 
-def _drop(node: exp.Expr, _: SqlDialect) -> str | None:
-    alone = node.parent is None and str(node.args.get("kind") or "").upper() in {"COLUMN", "CONSTRAINT"}
-    return "only ALTER TABLE drops columns" if alone else None
-
-
-_RULES: Final[Mapping[type[exp.Expr], Callable[[exp.Expr, SqlDialect], str | None]]] = {
-    exp.Identifier: _identifier,
-    exp.DataType: _type,
-    exp.Command: lambda *_: "a known word is followed by what is no SQL",
-    exp.Select: lambda node, _: None if node.expressions else "nothing is selected",
-    exp.Alias: _alias,
-    exp.In: _in,
-    exp.Limit: _limit,
-    exp.Join: _join,
-    exp.Insert: _insert,
-    exp.Update: _update,
-    exp.Create: _create,
-    exp.Drop: _drop,
+_RULES: Final[Mapping[type[exp.Expr], tuple[str, Callable[[exp.Expr, SqlDialect], object]]]] = {
+    exp.Identifier: ("a reserved word is no name", _is_reserved),
+    exp.Command: ("a known word is followed by what is no SQL", lambda *_: True),
+    exp.Select: ("nothing is selected", lambda node, _: not node.expressions),
+    exp.Alias: ("a star has no alias", lambda node, _: getattr(node.this, "is_star", False)),
+    exp.In: ("the list after IN is empty", lambda node, _: not any(argument(node, part) for part in _IN)),
+    exp.Limit: ("a limit is a number", _is_no_number),
+    exp.Join: ("there is no such JOIN", _is_no_join),
+    exp.Insert: ("INSERT takes a table, its columns and as many values", _inserts_wrongly),
+    exp.Update: ("SET takes assignments, with commas between them", _updates_wrongly),
+    exp.Create: ("columns with types, or a query, are missing", _creates_nothing),
+    exp.Drop: (
+        "only ALTER TABLE drops columns",
+        lambda node, _: node.parent is None and node.args.get("kind") in _PARTS,
+    ),
 }
+"""What is wrong with a node of a class, and how that is seen."""

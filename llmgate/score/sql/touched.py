@@ -136,7 +136,7 @@ def _columns(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
             yield from _rows(node, aliases)
         elif isinstance(node, exp.ColumnDef) and isinstance(node.parent, exp.Schema | exp.Alter):
             yield from (f"{action}::{_NONE}::{node.name}" for action in ("select", "create"))
-        elif isinstance(node, exp.Alter) and not isinstance(node.args["actions"][0], _NAMED_CHANGES):
+        elif isinstance(node, exp.Alter) and not isinstance((node.args.get("actions") or [None])[0], _NAMED_CHANGES):
             yield f"alter::{_NONE}::{_ALL}"
         elif name := _projected(node):
             yield f"select::{_NONE}::{name}"
@@ -208,7 +208,8 @@ def _tables_in_scope(tree: exp.Expression) -> Iterator[tuple[exp.Table, bool]]:
         if isinstance(defining, exp.With):
             for query in defining.expressions:
                 children.append((query, scope))
-                if isinstance(alias := query.args.get("alias"), exp.TableAlias):
+                alias = query.args.get("alias")
+                if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
                     scope = (_key(alias.this), scope)
             if defining.args.get("recursive"):
                 children = [(query, scope) for query, _ in children]

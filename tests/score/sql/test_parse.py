@@ -6,8 +6,7 @@ import pytest
 
 from llmgate.errors import CannotRunError
 from llmgate.score.sql.dialects import DIALECTS
-from llmgate.score.sql.parse import MAX_SQL_CHARS, read_statements
-from llmgate.score.sql.tokens import NotSqlError
+from llmgate.score.sql.parse import MAX_SQL_CHARS, NotSqlError, read_statements
 
 
 def is_sql(text: str, dialect: str = "mysql") -> bool:
