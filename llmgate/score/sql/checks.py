@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import broken
-from llmgate.score.codefence import code_blocks
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.sql.dialects import DIALECTS, SqlDialect
+from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
