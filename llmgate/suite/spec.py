@@ -19,8 +19,8 @@ from llmgate.suite.data.locate import locate
 from llmgate.suite.data.source import Source
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
-from llmgate.suite.form.form import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
 from llmgate.suite.form.gate import Gates
+from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
 from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
 from llmgate.suite.prompt.file import KeptPrompt
 from llmgate.suite.prompt.tools import read_tools

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.decisions import decide_tables
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result, seal
+from support.tables import decide_tables
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.decide import decide

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.decisions import decide_tables
 from support.shared_data import shared_file, shared_rows
+from support.tables import decide_tables
 
 from llmgate.gate.decision.serialize import headline
 from llmgate.gate.decision.types import Verdict

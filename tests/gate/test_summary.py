@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.decisions import decide_tables
+from support.tables import decide_tables
 
 from llmgate.gate.decide import decide
 from llmgate.gate.decision.wording import count, name_some, percent, points, share

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import make_case, make_result
 
-from llmgate.record.files import encode_cases
-from llmgate.record.journal import RESULT
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
+from llmgate.record.run.files import encode_cases
+from llmgate.record.run.journal import RESULT
 from llmgate.record.schema import PlannedCase
 from llmgate.record.vectors import pack_vector, unpack_vector
 

@@ -113,6 +113,22 @@ def flips_of(test: MetricTest) -> tuple[Flip, ...]:
     )
 
 
+def standard_errors_of(pairs: Pairs | None) -> tuple[float | None, float | None, int | None]:
+    """Standard errors of the mean difference, as fractions; None where there is no such thing.
+
+    Returns:
+        Over independent pairs; with whole clusters as the unit; how many clusters there are.
+    """
+    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
+        return None, None, None
+    differences = pairs.candidate - pairs.champion
+    se = standard_error(differences)
+    if pairs.clusters is None:
+        return se, None, None
+    clusters = int(pairs.clusters.max()) + 1
+    return se, clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None, clusters
+
+
 def _bounds(test: MetricTest, main: HypothesisTest | None) -> tuple[float | None, float | None]:
     """Of the difference, with more being better; of the rate as the metric counts it."""
     if main is None:
@@ -146,19 +162,3 @@ def _reference(test: MetricTest) -> Literal["champion", "threshold", "none"]:
 
 def _mean(scores: NDArray[np.float64] | None) -> float | None:
     return None if scores is None or len(scores) == 0 else mean_of(scores)
-
-
-def standard_errors_of(pairs: Pairs | None) -> tuple[float | None, float | None, int | None]:
-    """Standard errors of the mean difference, as fractions; None where there is no such thing.
-
-    Returns:
-        Over independent pairs; with whole clusters as the unit; how many clusters there are.
-    """
-    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
-        return None, None, None
-    differences = pairs.candidate - pairs.champion
-    se = standard_error(differences)
-    if pairs.clusters is None:
-        return se, None, None
-    clusters = int(pairs.clusters.max()) + 1
-    return se, clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None, clusters

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor

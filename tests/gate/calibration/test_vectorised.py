@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.decisions import decide_tables
+from support.tables import decide_tables
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.vectorised import Draws, decide_counts, decide_draws, tango_scores

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.decisions import decide_tables
 from support.records import make_case, make_policy, make_record, make_result
+from support.tables import decide_tables
 
 from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Verdict
