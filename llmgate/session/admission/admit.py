@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.errors import EndpointError, UndefinedError, UsageError
-from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals
+from llmgate.gate.judges.admission import at_least_default, refusals
+from llmgate.gate.judges.agreement import measure_judge
 from llmgate.generate.client import ChatClient, Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
