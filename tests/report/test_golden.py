@@ -10,7 +10,7 @@ from support.reports import LOOKS, look
 
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
-from llmgate.report.formats.terminal import terminal_lines
+from llmgate.report.terminal.decision import terminal_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -108,7 +108,7 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
 
 def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
     """Every generation that must exist, in order."""
-    return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
+    return [key for case in cases for key in case.keys]
 
 
 def optional_files(path: Path) -> list[Path]:

@@ -1,10 +1,9 @@
-"""What a record says about its judges: who they are, how they were tried, and what the prefix cache spared them."""
+"""What a record says about its judges: who they are, and what the prefix cache spared them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.record.schema import Outcome
 from llmgate.report.visible import one_line
 from llmgate.report.words import count, percent
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import JudgeIdentity, Manifest
     from llmgate.record.schema import Record
 
-__all__ = ["judge_facts", "judge_titles", "prefix_cache", "trial_notice"]
+__all__ = ["judge_facts", "judge_titles", "prefix_cache"]
 
 
 def judge_titles(manifest: Manifest) -> list[str]:
@@ -56,19 +55,3 @@ def _asked(record: Record, name: str) -> Iterator[tuple[int | None, int | None]]
             for asked in check.judgements:
                 if asked.judge == name:
                     yield asked.cached_tokens, asked.prompt_tokens
-
-
-def trial_notice(record: Record) -> str:
-    """What the judges did with answers that no judge should let pass; empty if they did well or were not tried."""
-    trials = record.trials
-    passed = [trial for trial in trials if trial.outcome is Outcome.PASS]
-    lost = [trial for trial in trials if trial.outcome is Outcome.ERROR]
-    said = []
-    if passed:
-        names = ", ".join(dict.fromkeys(trial.canary for trial in passed))
-        said.append(f"let {count(len(passed))} of {count(len(trials))} canaries pass ({one_line(names, 120)})")
-    if lost:
-        said.append(f"gave no verdict on {count(len(lost))}")
-    if not said:
-        return ""
-    return f"The judge {' and '.join(said)}: answers that say nothing, or order it to pass. Do not trust its scores."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.report.pieces import State
+from llmgate.report.pieces import State, Style, StyledLine
 from llmgate.report.visible import visible
 from llmgate.report.words import plural
 
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.report.rows import MetricRow, ReportView, ServingTable
 
-__all__ = ["Style", "StyledLine", "decision_lines", "terminal_lines"]
-
-Style = Literal["good", "bad", "warn", "strong", "plain", "dim"]
-
-StyledLine = tuple[str, Style]
+__all__ = ["decision_lines", "terminal_lines"]
 
 STYLES: dict[State, Style] = {
     State.PASS: "good",

@@ -8,7 +8,7 @@ from support.records import make_decision, make_record
 from support.reports import LOOKS, hostile_view, look
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.report.formats.terminal import terminal_lines
+from llmgate.report.terminal.decision import terminal_lines
 from llmgate.report.view import build_view
 
 
