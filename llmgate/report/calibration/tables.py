@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, Rule, Truth
 from llmgate.report.markdown_text import as_table, prose
-from llmgate.report.visible import visible
+from llmgate.report.visible import one_line, visible
 from llmgate.report.words import count, percent, plural, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from llmgate.gate.calibration.results import Calibration, Cell, Requirement, Row
+    from llmgate.gate.calibration.results import Calibration, Cell, Row
     from llmgate.report.pieces import StyledLine
 
 __all__ = [
@@ -138,8 +138,8 @@ def calibration_lines(calibration: Calibration) -> list[StyledLine]:
     lines: list[StyledLine] = []
     for sheet in sheets(calibration):
         lines += [(sheet.title, "strong"), *((line, "plain") for line in _aligned(sheet)), ("", "plain")]
-    lines += [(f"left out: {_one_line(note)}", "warn") for note in calibration.notes]
-    lines += [(f"not met: {_one_line(str(requirement))}", "bad") for requirement in calibration.unmet]
+    lines += [(f"left out: {one_line(note, 600)}", "warn") for note in calibration.notes]
+    lines += [(f"not met: {one_line(str(requirement), 600)}", "bad") for requirement in calibration.unmet]
     lines.append((calibration_sentence(calibration), "good" if calibration.met else "bad"))
     return lines
 
@@ -199,23 +199,11 @@ def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str
         "margin": calibration.margin,
         "alpha": calibration.alpha,
         "met": calibration.met,
-        "requirements": [_requirement_json(requirement) for requirement in calibration.requirements],
+        "requirements": [asdict(requirement) | {"met": requirement.met} for requirement in calibration.requirements],
         "rows": [_row_json(row) for row in calibration.rows],
         "notes": list(calibration.notes),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
-
-
-def _requirement_json(requirement: Requirement) -> dict[str, Any]:
-    return {
-        "what": requirement.what,
-        "where": requirement.where,
-        "found": requirement.found,
-        "limit": requirement.limit,
-        "room": requirement.room,
-        "runs": requirement.runs,
-        "met": requirement.met,
-    }
 
 
 def _row_json(row: Row) -> dict[str, Any]:
@@ -293,7 +281,7 @@ def _rates(cells: Iterable[Cell | None], rate: Callable[[Cell], float]) -> str:
 
 
 def _aligned(sheet: Sheet) -> Iterator[str]:
-    lines = [sheet.header, *(tuple(map(_one_line, row)) for row in sheet.rows)]
+    lines = [sheet.header, *(tuple(map(one_line, row)) for row in sheet.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(sheet.header))]
     for line in lines:
         first, *others = (
@@ -301,10 +289,6 @@ def _aligned(sheet: Sheet) -> Iterator[str]:
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         yield "  ".join((f"  {first}", *others)).rstrip()
-
-
-def _one_line(text: str) -> str:
-    return " ".join(visible(text).split())
 
 
 def _plain(text: str) -> str:
