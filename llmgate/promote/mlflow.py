@@ -15,7 +15,7 @@ from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.evidence import read_identity
 from llmgate.promote.mlflow_client import resolve_uris
-from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run, register
+from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
 from llmgate.promote.promotion import Promotion, promote_version
@@ -27,22 +27,20 @@ if TYPE_CHECKING:
     from llmgate.promote.evidence import Redecide, SourceDigest
 
 __all__ = [
-    "Baseline",
+    "ChampionRecord",
     "GateRun",
     "LoggedRun",
     "NewVersion",
     "find_baseline",
-    "find_holder",
     "log_run",
     "promote",
-    "register_version",
 ]
 
 EXPERIMENT = "llmgate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class ChampionRecord:
     """The record of the model in production.
 
     Attributes:
@@ -82,41 +80,6 @@ def log_run(
     return log_gate_run(target, run, experiment=experiment, subject=model_version, new=new)
 
 
-def register_version(
-    new: NewVersion,
-    *,
-    run: GateRun,
-    run_id: str,
-    tracking_uri: str | None = None,
-    registry_uri: str | None = None,
-) -> VersionFacts:
-    """Register the model of a gate run that was logged earlier.
-
-    Args:
-        new: Name and source.
-        run: What the gate run left behind.
-        run_id: MLflow's id of it, from `log_run`.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
-
-    Raises:
-        UsageError: If the run judged a version that exists already, or the source cannot be registered.
-        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
-    """
-    return register(MlflowTarget(*resolve_uris(tracking_uri, registry_uri)), run, run_id, new)
-
-
-def find_holder(
-    model_name: str, alias: str = CHAMPION, *, tracking_uri: str | None = None, registry_uri: str | None = None
-) -> VersionFacts | None:
-    """Who holds the alias; None if nobody does or there is no such model.
-
-    Raises:
-        CannotRunError: If MLflow is not installed or cannot be reached.
-    """
-    return MlflowTarget(*resolve_uris(tracking_uri, registry_uri)).holder(model_name, alias)
-
-
 def find_baseline(
     model_name: str,
     alias: str = CHAMPION,
@@ -124,7 +87,7 @@ def find_baseline(
     into: Path,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
-) -> Baseline:
+) -> ChampionRecord:
     """Download the record that earned the model in production its place: alias → version → gate run → record.
 
     Args:
@@ -156,7 +119,7 @@ def find_baseline(
             problem = binding_problem(holder, files.subject, read_identity(files.candidate))
             if problem is not None:
                 raise CannotRunError(problem, where=holder.uri, fix=fix)
-            return Baseline(folder=files.candidate.rename(into / "record"), version=holder)
+            return ChampionRecord(folder=files.candidate.rename(into / "record"), version=holder)
     except OSError as error:
         raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
     except LlmgateError as error:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from llmgate.pytest_plugin.controller import GateRun
+    from llmgate.pytest_plugin.controller import PytestRun
 
-RUN: pytest.StashKey[GateRun] = pytest.StashKey()
+RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
 """Set when the first suite file is met, and never in runs without one."""
 FATAL: pytest.StashKey[str] = pytest.StashKey()
 """Why no suite can be run at all."""

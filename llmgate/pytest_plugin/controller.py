@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["GateRun", "NotAskedError", "gate_run"]
+__all__ = ["NotAskedError", "PytestRun", "gate_run"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
@@ -55,18 +55,18 @@ class StoppedError(CannotRunError):
     """pytest ended before the run did."""
 
 
-def gate_run(config: pytest.Config) -> GateRun:
+def gate_run(config: pytest.Config) -> PytestRun:
     """The gate run of this pytest run, made when it is first needed.
 
     Raises:
         UsageError: If the options are wrong.
     """
     if RUN not in config.stash:
-        config.stash[RUN] = GateRun(config)
+        config.stash[RUN] = PytestRun(config)
     return config.stash[RUN]
 
 
-class GateRun:
+class PytestRun:
     """See the module's text.
 
     Args:

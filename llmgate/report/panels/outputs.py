@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_ALPHA
-from llmgate.record.traits import Trait
 from llmgate.report.pieces import State
 from llmgate.report.rows import Panel, PanelRow, columns
 from llmgate.report.visible import one_line
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["outputs_panel"]
 
 NAMES: Final = {
-    Trait.REFUSALS: "refusals",
-    Trait.SCHEMA: "format kept",
-    Trait.LENGTH: "length",
-    Trait.EMBEDDINGS: "energy distance",
+    OutputFeature.REFUSALS: "refusals",
+    OutputFeature.SCHEMA: "format kept",
+    OutputFeature.LENGTH: "length",
+    OutputFeature.EMBEDDINGS: "energy distance",
 }
 
 
@@ -68,21 +68,21 @@ def _blocks(metric: MetricDecision) -> bool:
 
 def _sentence(drift: OutputDrift, *, named: bool) -> str:
     name = f"{one_line(drift.suite, 60)}: {NAMES[drift.trait]}" if named else NAMES[drift.trait]
-    if drift.trait is Trait.EMBEDDINGS:
+    if drift.trait is OutputFeature.EMBEDDINGS:
         usual = "" if drift.usual is None else f" ({figure(drift.usual)} if nothing had changed)"
         return f"{name} {figure(drift.change or 0.0)}{usual}, {probability(drift.p)}"
-    if drift.trait is Trait.LENGTH:
+    if drift.trait is OutputFeature.LENGTH:
         return f"{name} {factor(drift.change)} ({_bounds(drift)})"
     return f"{name} {percent(drift.champion)} → {percent(drift.candidate)}"
 
 
 def _row(drift: OutputDrift, metric: MetricDecision | None, *, named: bool) -> PanelRow:
-    rate = drift.trait in {Trait.REFUSALS, Trait.SCHEMA}
+    rate = drift.trait in {OutputFeature.REFUSALS, OutputFeature.SCHEMA}
     state, finding = _finding(drift, metric)
-    name = NAMES[drift.trait] + (", in characters" if drift.trait is Trait.LENGTH else "")
+    name = NAMES[drift.trait] + (", in characters" if drift.trait is OutputFeature.LENGTH else "")
     change = "–"
     if drift.change is not None:
-        change = factor(drift.change) if drift.trait is Trait.LENGTH else figure(drift.change)
+        change = factor(drift.change) if drift.trait is OutputFeature.LENGTH else figure(drift.change)
         change = signed_points(drift.change) if rate else change
     return PanelRow(
         cells=(
@@ -106,7 +106,7 @@ def _length(characters: float | None) -> str:
 def _bounds(drift: OutputDrift) -> str:
     if drift.lower is None or drift.upper is None:
         return "–"
-    if drift.trait is Trait.LENGTH:
+    if drift.trait is OutputFeature.LENGTH:
         return f"{1.0 + drift.lower:.2f} to {1.0 + drift.upper:.2f}"
     return f"{signed_points(drift.lower)} to {signed_points(drift.upper)}"
 

@@ -18,11 +18,11 @@ from llmgate.value import Value
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
 
-__all__ = ["Question", "decide_results"]
+__all__ = ["ResultsQuestion", "decide_results"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Question(Value):
+class ResultsQuestion(Value):
     """What is asked about two files of results.
 
     Attributes:
@@ -48,7 +48,7 @@ class Question(Value):
     allow_inconclusive: bool = False
 
 
-def decide_results(candidate: Path, champion: Path, question: Question) -> Decision:
+def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -> Decision:
     """Decide on two files of results.
 
     Args:
@@ -72,7 +72,7 @@ def decide_results(candidate: Path, champion: Path, question: Question) -> Decis
     return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today)
 
 
-def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
+def policy_for(mine: Results, theirs: Results, question: ResultsQuestion) -> Policy:
     """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass."""
     known = tuple(dict.fromkeys(table.metric for side in (mine, theirs) for table in side.tables))
     for metric in question.metrics:

@@ -17,7 +17,7 @@ from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
-from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
+from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
-    from llmgate.suite.data.anchors import Anchor, AnchorFile
+    from llmgate.suite.form.anchors import Anchor, AnchorFile
 
 __all__ = ["Frozen", "anchors_wait", "freeze_anchors", "judge_anchors", "named_anchors"]
 

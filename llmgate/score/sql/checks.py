@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
 from llmgate.score.assertion.rule import broken
 from llmgate.score.javascript.pattern import Pattern
-from llmgate.score.sqldialect import DIALECTS, SqlDialect
+from llmgate.score.sql.dialects import DIALECTS, SqlDialect
+from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ MAX_BLOCK_CHARS: Final = 60_000
 """Characters of all code blocks that are tried before one is found to be SQL."""
 
 _KEYS = ("allowedColumns", "allowedTables", "databaseType")
-_FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*(.*)")
-_APART = str.maketrans("\u0130\u017f\u212a", "\ue000\ue001\ue002")
-"""Letters that Python, unlike JavaScript, takes for `i`, `s` and `k` where case does not count."""
-_LINE = re.compile(r"\r\n?|\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +60,8 @@ def _contains_sql(spec: AssertSpec) -> Evaluate:
     def evaluate(context: CheckContext) -> Finding:
         problem: str | None = None
         chars = 0
-        for block in _blocks(context.text) or [context.text]:
+        blocks = [block for block in code_blocks(context.text) if block.closed and block.info.lower() in {"", "sql"}]
+        for block in [block.code for block in blocks] or [context.text]:
             chars += len(block)
             if chars > MAX_BLOCK_CHARS:
                 raise CannotRunError(f"the code blocks have more than {MAX_BLOCK_CHARS} characters together")
@@ -125,33 +122,13 @@ def _patterns(spec: AssertSpec, entries: list[str] | None) -> tuple[Pattern, ...
         return None
     try:
         # Without a group around it, as node-sql-parser does: `a|b` is `^a` or `b$`.
-        return tuple(
-            Pattern.compile(f"^{entry.translate(_APART)}$", ignore_case=True) for entry in dict.fromkeys(entries)
-        )
+        return tuple(Pattern.compile(f"^{entry}$", ignore_case=True) for entry in dict.fromkeys(entries))
     except SuiteError as error:
         raise broken(spec, error.what, "Check brackets and quantifiers") from error
 
 
 def _shown(value: object) -> str:
     return javascript.json_text(value)[:80]
-
-
-def _blocks(text: str) -> list[str]:
-    """The contents of closed code blocks that are marked as SQL or not marked at all."""
-    blocks = []
-    fence, wanted, body = "", False, list[str]()
-    for line in _LINE.split(text):
-        match = _FENCE.fullmatch(line)
-        if not fence:
-            if match:
-                fence, wanted, body = match[1], javascript.trim(match[2]).lower() in {"", "sql"}, []
-        elif match and not match[2] and match[1][0] == fence[0] and len(match[1]) >= len(fence):
-            if wanted:
-                blocks.append("\n".join(body))
-            fence = ""
-        else:
-            body.append(line)
-    return blocks
 
 
 def _problem(text: str, rule: _Rule) -> str | None:
@@ -161,28 +138,28 @@ def _problem(text: str, rule: _Rule) -> str | None:
         CannotRunError: If that cannot be told.
     """
     # Importing sqlglot takes a quarter of a second, and most suites do not need it.
-    from llmgate.score import sqlnames, sqlsyntax  # noqa: PLC0415 - see above
+    from llmgate.score.sql import parse, touched  # noqa: PLC0415 - see above
 
     try:
-        statements = sqlsyntax.read_statements(javascript.trim(text), rule.dialect)
-    except sqlsyntax.NotSqlError as error:
+        statements = parse.read_statements(javascript.trim(text), rule.dialect)
+    except parse.NotSqlError as error:
         return f"no valid SQL ({rule.dialect.name}): {error}"[:200]
     deadline = time.monotonic() + CHECK_LIMIT_S
     for kind, allowed, names in (
-        ("table", rule.tables, sqlnames.tables_of),
-        ("column", rule.columns, sqlnames.columns_of),
+        ("table", rule.tables, touched.tables_of),
+        ("column", rule.columns, touched.columns_of),
     ):
         if allowed is None:
             continue
         for name in names(statements, rule.dialect):
             if time.monotonic() > deadline:
                 raise CannotRunError(f"comparing with the list of allowed {kind}s takes too long")
-            if not any(pattern.found_in(name.translate(_APART)) for pattern in allowed):
+            if not any(pattern.found_in(name) for pattern in allowed):
                 return f"the {kind} {name[:120]!r} is not allowed"
     return None
 
 
 SQL_CHECKS: Mapping[str, CheckKind] = {
-    "contains-sql": CheckKind(prepare=_contains_sql),
-    "is-sql": CheckKind(prepare=_is_sql),
+    "contains-sql": CheckKind(prepare=_contains_sql, version="2"),
+    "is-sql": CheckKind(prepare=_is_sql, version="2"),
 }

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from llmgate.errors import TemplateError
 from llmgate.suite.template.budget import MAX_CHARS
-from llmgate.suite.template.template import MAX_TEMPLATE_CHARS, Template
+from llmgate.suite.template.nunjucks import MAX_TEMPLATE_CHARS, Template
 
 # Our templates, rendered by the npm package nunjucks 3.2.4 with autoescape off. The first line holds the variables.
 RECORDED: list[dict[str, Any]] = [
-    json.loads(line)
-    for line in (Path(__file__).parent.parent / "nunjucks.jsonl").read_text(encoding="utf-8").splitlines()
+    json.loads(line) for line in (Path(__file__).parent / "nunjucks.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 VARIABLES = RECORDED[0]["variables"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.data.anchors import read_anchors
+from llmgate.suite.form.anchors import read_anchors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmgate.suite.leakage.ngrams import Hashes, containment, grams, plain
+from llmgate.suite.data.ngrams import Hashes, containment, grams, plain
 from llmgate.suite.prompt.render import CompiledMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.data.dataset import Row
+    from llmgate.suite.data.rows import Row
     from llmgate.suite.prompt.conversation import Wire
-    from llmgate.suite.prompt.render import Asker
+    from llmgate.suite.prompt.render import CompiledPrompt
 
 __all__ = ["MIN_CHARS", "NEARLY", "Leak", "find_leaks"]
 
@@ -75,26 +75,26 @@ class _Example:
     where: str
 
 
-def find_leaks(asker: Asker, rows: Sequence[Row], asked: Sequence[Sequence[Wire]]) -> list[Leak]:
+def find_leaks(prompt: CompiledPrompt, rows: Sequence[Row], asked: Sequence[Sequence[Wire]]) -> list[Leak]:
     """Compare the examples of a prompt with the rows that it is filled with.
 
     Args:
-        asker: The prompt.
+        prompt: The prompt.
         rows: The rows.
         asked: The messages of each row, as they are sent.
 
     Returns:
         At most one leak per row, the worst.
     """
-    examples = list(_examples(asker))
+    examples = list(_examples(prompt))
     if not examples:
         return []
-    used = {name for entry in asker.entries if isinstance(entry, CompiledMessage) for name in _names(entry)}
+    used = {name for entry in prompt.entries if isinstance(entry, CompiledMessage) for name in _names(entry)}
     shared = _shared_texts(rows, used)
     everything = np.unique(np.concatenate([one.grams for one in examples]))
     leaks = []
     for row, wire in zip(rows, asked, strict=True):
-        found = [*_whole(row, wire, examples, asker), *_fields(row, examples, everything, used, shared)]
+        found = [*_whole(row, wire, examples, prompt), *_fields(row, examples, everything, used, shared)]
         if found:
             leaks.append(max(found, key=lambda leak: (leak.exact, leak.share)))
     return leaks
@@ -104,8 +104,8 @@ def _names(entry: CompiledMessage) -> set[str]:
     return {name for _, template, _ in entry.pieces for name in template.names}
 
 
-def _examples(asker: Asker) -> Iterator[_Example]:
-    for entry in asker.entries:
+def _examples(prompt: CompiledPrompt) -> Iterator[_Example]:
+    for entry in prompt.entries:
         if not isinstance(entry, CompiledMessage):
             continue
         for kind, template, _ in entry.pieces:
@@ -119,10 +119,10 @@ def _examples(asker: Asker) -> Iterator[_Example]:
                     yield _Example(role=entry.role, text=text, grams=grams(text), whole=whole, where=entry.where)
 
 
-def _whole(row: Row, wire: Sequence[Wire], examples: Sequence[_Example], asker: Asker) -> Iterator[Leak]:
-    if len(wire) != len(asker.entries):
+def _whole(row: Row, wire: Sequence[Wire], examples: Sequence[_Example], prompt: CompiledPrompt) -> Iterator[Leak]:
+    if len(wire) != len(prompt.entries):
         return  # a conversation is in it; its texts are no fields, and the prompt around it has no examples to copy
-    for entry, message in zip(asker.entries, wire, strict=True):
+    for entry, message in zip(prompt.entries, wire, strict=True):
         content = message.get("content")
         if not isinstance(entry, CompiledMessage) or not _names(entry) or not isinstance(content, str):
             continue

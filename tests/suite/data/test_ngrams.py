@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgate.suite.leakage.ngrams import GRAM, containment, grams, jaccard, near_groups, plain
+from llmgate.suite.data.ngrams import GRAM, containment, grams, jaccard, near_groups, plain
 
 WORDS = st.text("abcdefg ", min_size=1, max_size=40)
 

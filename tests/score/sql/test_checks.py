@@ -124,7 +124,7 @@ def test_a_column_of_a_named_table_may_stand_without_it() -> None:
         ("    ```sql\nSELECT 1\n```", "fail"),
         ("````\n```sql\nSELECT 1\n```\n````", "fail"),
         ("```\n\n```\nSELECT 1", "fail"),
-        ("```sql\rSELECT 1\r```", "pass"),
+        ("- ```sql\n  SELECT 1\n  ```", "pass"),
     ],
 )
 def test_code_blocks(output: str, outcome: str) -> None:

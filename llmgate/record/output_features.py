@@ -13,15 +13,15 @@ from llmgate.value import Value
 
 __all__ = [
     "DEFAULT_LENGTH_MARGIN",
+    "FEATURE_RULES_VERSION",
     "FORMAT_TYPES",
     "REFUSAL_TYPES",
-    "TRAITS_READING",
-    "Trait",
-    "TraitWatch",
-    "Traits",
+    "AnswerFeatures",
+    "FeatureWatch",
+    "OutputFeature",
 ]
 
-TRAITS_READING: Final = 1
+FEATURE_RULES_VERSION: Final = 1
 """Raised when the same answer comes to have other traits; two readings are not compared."""
 
 DEFAULT_LENGTH_MARGIN: Final = 0.2
@@ -37,7 +37,7 @@ REFUSAL_TYPES: Final = frozenset({"is-refusal", "refusal"})
 """Assert types that ask for a refusal; such a case does not have the trait `refusals`: there a refusal is right."""
 
 
-class Trait(StrEnum):
+class OutputFeature(StrEnum):
     """What is compared."""
 
     REFUSALS = "refusals"
@@ -52,7 +52,7 @@ class Trait(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Traits(Value):
+class AnswerFeatures(Value):
     """One answer's traits. Whether it has the format asked for stands with its checks.
 
     Attributes:
@@ -68,7 +68,7 @@ class Traits(Value):
     refusal: bool
     characters: int
     vector: str | None = None
-    reading: int = TRAITS_READING
+    reading: int = FEATURE_RULES_VERSION
 
     def __post_init__(self) -> None:
         if self.characters < 0:
@@ -76,8 +76,8 @@ class Traits(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class TraitWatch(Value):
+class FeatureWatch(Value):
     """A trait of a suite's answers that is shown and does not gate; one that gates is a metric."""
 
     suite: str
-    trait: Trait
+    trait: OutputFeature

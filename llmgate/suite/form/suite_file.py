@@ -10,7 +10,7 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.suite.form.asserts import AssertPart, Defaults, Finite, Name, Part
 from llmgate.suite.form.drift import DriftBlock, drift_keys
 from llmgate.suite.form.gate import ExtendPart, GateBlock, GatePart, SlicesPart, StoppingPart, WaiverPart, is_long
-from llmgate.suite.prompt.entries import ContentPart, Entries, EntryPart
+from llmgate.suite.form.prompt import ContentPart, Entries, EntryPart
 
 if TYPE_CHECKING:
     from llmgate.suite.form.document import Document

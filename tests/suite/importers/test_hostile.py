@@ -14,7 +14,7 @@ from support.imports import loaded
 
 from llmgate.errors import LlmgateError, UsageError
 from llmgate.session.commands.import_suites import import_suites
-from llmgate.suite.form.form import CasePart
+from llmgate.suite.form.suite_file import CasePart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ A table is `action::schema::table`, with `null` for a schema that is not named; 
 with `null` for a table that is not named and `(.*)` for all columns. Aliases stand for their tables. A name that WITH
 defines is no table where it is defined. Unlike node-sql-parser, statements whose tables are not told apart are listed
 too, so that an allow-list does not let them pass unseen: `DROP VIEW v` is `drop::null::v`, `CALL p()` is
-`call::null::null`.
+`call::null::null`, `LOCK TABLES t READ` is `lock::null::null`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
 
-from llmgate.score.sqlscope import tables_in_scope
+from llmgate.score.sql.rules import argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmgate.score.sqldialect import SqlDialect
-    from llmgate.score.sqlsyntax import Statement
+    from llmgate.score.sql.dialects import SqlDialect
+    from llmgate.score.sql.parse import Statement
 
 __all__ = ["columns_of", "tables_of"]
 
@@ -33,27 +33,29 @@ _TOUCHING: Final = frozenset(
     ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "TRUNCATE", "EXEC", "EXECUTE", "CALL")
 ) | {"INTO"}
 
+_NAMED_CHANGES = (exp.ColumnDef, exp.Drop, exp.RenameColumn)
+"""What ALTER TABLE does to columns that the syntax tree names as such."""
+
 
 def tables_of(statements: Sequence[Statement], dialect: SqlDialect) -> list[str]:
     """The tables of all statements, each once, in order."""
-    return list(dict.fromkeys(name for one in statements for name in _tables(one, dialect)))
+    return list(dict.fromkeys(name for statement in statements for name in _tables(statement, dialect)))
 
 
 def columns_of(statements: Sequence[Statement], dialect: SqlDialect) -> list[str]:
     """The columns of all statements, each once, in order."""
-    return list(dict.fromkeys(name for one in statements for name in _columns(one, dialect)))
+    return list(dict.fromkeys(name for statement in statements for name in _columns(statement, dialect)))
 
 
 def _tables(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
     tree = statement.tree
-    verb = statement.verb.lower()
     if tree is None:
         if not _harmless(statement, _TOUCH_NOTHING):
-            yield from (_name(verb, parts) for parts in statement.named or ((_NONE,),))
+            yield _name(statement.verb, (_NONE,))
         return
     targets = _delete_targets(tree)
     found = False
-    for table, defined in tables_in_scope(tree):
+    for table, defined in _tables_in_scope(tree):
         parts = _parts(table)
         action = _target(table)
         if not parts or (defined and action is None) or (dialect.mysql_family and parts == ("dual",)):
@@ -65,7 +67,7 @@ def _tables(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
             action = "delete" if {table.alias_or_name.casefold(), parts[-1].casefold()} & targets else "select"
         yield _name(action or "select", parts)
     if not found and isinstance(tree, exp.Create | exp.Drop | exp.Alter | exp.TruncateTable):
-        yield _name(verb, (_NONE,))
+        yield _name(statement.verb, (_NONE,))
 
 
 def _harmless(statement: Statement, verbs: frozenset[str]) -> bool:
@@ -124,7 +126,7 @@ def _columns(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
     tree = statement.tree
     if tree is None:
         if not _harmless(statement, _TOUCH_NO_ROW):
-            yield f"{statement.verb.lower()}::{_NONE}::{_ALL}"
+            yield f"{statement.verb}::{_NONE}::{_ALL}"
         return
     aliases = _aliases(tree)
     for node in tree.walk():
@@ -134,6 +136,8 @@ def _columns(statement: Statement, dialect: SqlDialect) -> Iterator[str]:
             yield from _rows(node, aliases)
         elif isinstance(node, exp.ColumnDef) and isinstance(node.parent, exp.Schema | exp.Alter):
             yield from (f"{action}::{_NONE}::{node.name}" for action in ("select", "create"))
+        elif isinstance(node, exp.Alter) and not isinstance((node.args.get("actions") or [None])[0], _NAMED_CHANGES):
+            yield f"alter::{_NONE}::{_ALL}"
         elif name := _projected(node):
             yield f"select::{_NONE}::{name}"
 
@@ -185,3 +189,42 @@ def _projected(node: exp.Expr) -> str | None:
     if isinstance(parent, exp.Alias) and key == "this":
         key, parent = parent.arg_key, parent.parent
     return str(node.name) if isinstance(parent, exp.Select) and key == "expressions" else None
+
+
+_Scope = tuple[str, "_Scope"] | None
+"""A name that a WITH defines, and the names that could be seen before it."""
+
+
+def _tables_in_scope(tree: exp.Expression) -> Iterator[tuple[exp.Table, bool]]:
+    """All tables, with whether a WITH that is in scope defines the name; one walk, since trees may be deep."""
+    pending: list[tuple[exp.Expr, _Scope]] = [(tree, None)]
+    while pending:
+        node, scope = pending.pop()
+        if isinstance(node, exp.Table):
+            bare = isinstance(node.this, exp.Identifier) and not node.args.get("db")
+            yield node, bare and _defines(scope, _key(node.this))
+        children: list[tuple[exp.Expr, _Scope]] = []
+        defining = argument(node, "with")
+        if isinstance(defining, exp.With):
+            for query in defining.expressions:
+                children.append((query, scope))
+                alias = query.args.get("alias")
+                if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
+                    scope = (_key(alias.this), scope)
+            if defining.args.get("recursive"):
+                children = [(query, scope) for query, _ in children]
+        children += [(child, scope) for child in node.iter_expressions() if child is not defining]
+        pending.extend(reversed(children))
+
+
+def _key(name: exp.Expression) -> str:
+    """A name as it is compared: its case counts only in quotes."""
+    return str(name.name) if name.args.get("quoted") else str(name.name).casefold()
+
+
+def _defines(scope: _Scope, key: str) -> bool:
+    while scope is not None:
+        name, scope = scope
+        if name == key:
+            return True
+    return False

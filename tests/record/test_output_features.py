@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import make_case, make_result
 
+from llmgate.record.output_features import AnswerFeatures, OutputFeature
 from llmgate.record.run.files import encode_cases
 from llmgate.record.run.journal import RESULT
 from llmgate.record.schema import PlannedCase
-from llmgate.record.traits import Trait, Traits
 from llmgate.record.vectors import pack_vector, unpack_vector
 
 NUMBERS = st.floats(-1e6, 1e6).filter(lambda x: abs(x) > 1e-3)
@@ -46,12 +46,12 @@ def test_384_numbers_take_a_kilobyte() -> None:
 
 def test_no_answer_has_a_negative_length() -> None:
     with pytest.raises(ValueError, match="-1 characters"):
-        Traits(refusal=False, characters=-1)
+        AnswerFeatures(refusal=False, characters=-1)
 
 
 def test_the_cases_of_older_records_keep_their_digest() -> None:
     assert b"traits" not in encode_cases([make_case("a")])
-    case = PlannedCase(suite="s", case="a", request_digest="d", traits=(Trait.LENGTH,))
+    case = PlannedCase(suite="s", case="a", request_digest="d", traits=(OutputFeature.LENGTH,))
     assert json.loads(encode_cases([case]))["traits"] == ["length"]
 
 
