@@ -225,7 +225,7 @@ class Policy(Value):
                 fix=f"The default is {DEFAULT_SLICE_ALPHA}",
             )
         gated = {(metric.suite, metric.metric) for metric in self.metrics if metric.gates}
-        looked_into = {(one.suite, one.field) for one in self.slices}
+        looked_into = {(slices.suite, slices.field) for slices in self.slices}
         for waiver in self.waivers:
             if waiver.metric is not None and (waiver.suite, waiver.metric) not in gated:
                 raise PolicyError(
