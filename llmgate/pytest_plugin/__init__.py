@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llmgate.pytest_plugin.keys import FATAL, RUN
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from llmgate.pytest_plugin.controller import PytestRun
-
-RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
-"""Set when the first suite file is met, and never in runs without one."""
-FATAL: pytest.StashKey[str] = pytest.StashKey()
-"""Why no suite can be run at all."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,9 +105,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
     """Tell an xdist worker where to find the answers."""
-    from llmgate.pytest_plugin.workers import configure_node
+    from llmgate.pytest_plugin.payload import send_payload
 
-    configure_node(node)
+    send_payload(node)
 
 
 @pytest.hookimpl(optionalhook=True)

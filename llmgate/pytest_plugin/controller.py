@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import CannotRunError, LlmgateError
-from llmgate.pytest_plugin import RUN, terminal
-from llmgate.pytest_plugin.workers import is_worker, out_of
+from llmgate.pytest_plugin import terminal
+from llmgate.pytest_plugin.payload import is_worker, out_of
 from llmgate.record.loading import load_seal
 from llmgate.record.watch import RunLock, RunState, RunWatch, State
 from llmgate.session.decide.publish import publish
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["NotAskedError", "PytestRun", "gate_run"]
+__all__ = ["NotAskedError", "PytestRun"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
@@ -53,17 +53,6 @@ class NotAskedError(Exception):
 
 class StoppedError(CannotRunError):
     """pytest ended before the run did."""
-
-
-def gate_run(config: pytest.Config) -> PytestRun:
-    """The gate run of this pytest run, made when it is first needed.
-
-    Raises:
-        UsageError: If the options are wrong.
-    """
-    if RUN not in config.stash:
-        config.stash[RUN] = PytestRun(config)
-    return config.stash[RUN]
 
 
 class PytestRun:

@@ -8,8 +8,8 @@ import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision.types import Verdict
-from llmgate.pytest_plugin import FATAL
-from llmgate.pytest_plugin.controller import NotAskedError, gate_run
+from llmgate.pytest_plugin.controller import NotAskedError
+from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
 from llmgate.suite.spec import is_suite_file
@@ -52,7 +52,7 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item per case, one per gated metric."""
         try:
-            run = gate_run(self.config)
+            run = pytest_run(self.config)
             run.prepare()
         except LlmgateError as error:
             # No suite is to blame: pytest ends with a usage error once collecting is over.
@@ -95,7 +95,7 @@ class CaseItem(SuiteItem):
     def runtest(self) -> None:
         """Wait for the answers and report them."""
         try:
-            results = gate_run(self.config).wait_for(self.case)
+            results = pytest_run(self.config).wait_for(self.case)
         except NotAskedError as error:
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
@@ -130,7 +130,7 @@ class GateItem(SuiteItem):
 
     def runtest(self) -> None:
         """Wait for the whole run and take the decision."""
-        decision = gate_run(self.config).decision()
+        decision = pytest_run(self.config).decision()
         mine = [m for m in decision.metrics if (m.suite, m.metric) == (self.metric.suite, self.metric.metric)]
         if not mine:
             raise GateClosedError("the decision says nothing about this metric")
@@ -148,7 +148,7 @@ class GateItem(SuiteItem):
             self.user_properties.append(("llmgate", "waived"))
             return
         problems = [str(problem) for problem in decision.problems]
-        allowed = gate_run(self.config).settings.allow_inconclusive
+        allowed = pytest_run(self.config).settings.allow_inconclusive
         if mine[0].verdict is Verdict.INCONCLUSIVE and allowed and not problems:
             return
         raise GateClosedError("\n".join([f"{mine[0].verdict}: {mine[0].reason}", *problems]))
