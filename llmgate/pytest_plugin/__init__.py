@@ -40,9 +40,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect YAML files that call themselves a suite."""
     if file_path.suffix not in {".yaml", ".yml"} or b"llmgate:" not in head(file_path):
         return None
-    from llmgate.pytest_plugin.items import SuiteFile, suite_named
+    from llmgate.pytest_plugin.items import SuiteFile
+    from llmgate.suite.spec import is_suite_file
 
-    return SuiteFile.from_parent(parent, path=file_path) if suite_named(file_path) else None
+    return SuiteFile.from_parent(parent, path=file_path) if is_suite_file(file_path) else None
 
 
 def head(path: Path) -> bytes:

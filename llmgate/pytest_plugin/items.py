@@ -12,7 +12,6 @@ from llmgate.pytest_plugin.controller import NotAskedError
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
-from llmgate.suite.spec import is_suite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CaseResult
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["CaseItem", "GateItem", "SuiteFile", "suite_named"]
+__all__ = ["CaseItem", "GateItem", "SuiteFile"]
 
 SHOWN_CHARS = 2000
 
@@ -37,11 +36,6 @@ class RequiredFailedError(Exception):
 
 class GateClosedError(Exception):
     """A gate did not pass."""
-
-
-def suite_named(path: Path) -> bool:
-    """Whether a YAML file is a suite."""
-    return is_suite_file(path)
 
 
 class SuiteFile(pytest.File):

@@ -23,8 +23,8 @@ from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.judge_identity import identify
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
+from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
-from llmgate.session.run.manifest import timestamp
 from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.models import JUDGE_RETRIES, named_judge, retry_policy
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge

@@ -22,7 +22,7 @@ from llmgate.record.paired import Results, is_results, load_results, results_nam
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import Origin, calibration_json, calibration_markdown
-from llmgate.session.run.manifest import timestamp
+from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

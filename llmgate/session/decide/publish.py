@@ -14,7 +14,7 @@ from llmgate.record.loading import load_record
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
-from llmgate.session.run.manifest import timestamp
+from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

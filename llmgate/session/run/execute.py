@@ -13,12 +13,13 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.files import MANIFEST_NAME
 from llmgate.record.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_looking
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
-from llmgate.session.run.manifest import make_manifest, redactor, timestamp
+from llmgate.session.run.manifest import make_manifest, redactor
 from llmgate.session.run.measure import generate_answers, judge_answers
 from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
 from llmgate.session.run.power_check import preflight
