@@ -15,7 +15,7 @@ from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.evidence import read_identity
 from llmgate.promote.mlflow_client import resolve_uris
-from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run, register
+from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
 from llmgate.promote.promotion import Promotion, promote_version
@@ -32,10 +32,8 @@ __all__ = [
     "LoggedRun",
     "NewVersion",
     "find_baseline",
-    "find_holder",
     "log_run",
     "promote",
-    "register_version",
 ]
 
 EXPERIMENT = "llmgate"
@@ -80,41 +78,6 @@ def log_run(
     """
     target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri), create=True)
     return log_gate_run(target, run, experiment=experiment, subject=model_version, new=new)
-
-
-def register_version(
-    new: NewVersion,
-    *,
-    run: GateRun,
-    run_id: str,
-    tracking_uri: str | None = None,
-    registry_uri: str | None = None,
-) -> VersionFacts:
-    """Register the model of a gate run that was logged earlier.
-
-    Args:
-        new: Name and source.
-        run: What the gate run left behind.
-        run_id: MLflow's id of it, from `log_run`.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
-
-    Raises:
-        UsageError: If the run judged a version that exists already, or the source cannot be registered.
-        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
-    """
-    return register(MlflowTarget(*resolve_uris(tracking_uri, registry_uri)), run, run_id, new)
-
-
-def find_holder(
-    model_name: str, alias: str = CHAMPION, *, tracking_uri: str | None = None, registry_uri: str | None = None
-) -> VersionFacts | None:
-    """Who holds the alias; None if nobody does or there is no such model.
-
-    Raises:
-        CannotRunError: If MLflow is not installed or cannot be reached.
-    """
-    return MlflowTarget(*resolve_uris(tracking_uri, registry_uri)).holder(model_name, alias)
 
 
 def find_baseline(

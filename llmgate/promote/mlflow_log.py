@@ -26,7 +26,7 @@ from llmgate.promote.mlflow_values import (
     version_tags,
 )
 from llmgate.promote.target import VersionFacts, parse_version_uri
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from llmgate.promote.mlflow_target import MlflowTarget
     from llmgate.record.schema import Record
 
-__all__ = ["GateRun", "LoggedRun", "NewVersion", "log_gate_run", "register"]
+__all__ = ["GateRun", "LoggedRun", "NewVersion", "log_gate_run"]
 
 MODEL_FOLDER = "model"
 NO_FIGURES: Mapping[str, float] = MappingProxyType({})
@@ -138,29 +138,6 @@ def log_gate_run(
     if version is not None:
         link(target, opened.info.run_id, record, run.decision, version)
     return LoggedRun(run_id=opened.info.run_id, url=run_url(target, opened), version=version)
-
-
-def register(target: MlflowTarget, run: GateRun, run_id: str, new: NewVersion) -> VersionFacts:
-    """Register the model that a logged gate run judged; the run is resumed for it and closed again.
-
-    Raises:
-        UsageError: If the run was started for a version that exists already, or the source cannot be taken.
-        CannotRunError: If MLflow cannot be reached or refuses.
-    """
-    record = load_record(run.folder)
-    judged_version(target, record, None, new)
-    check_source(target, new)
-    with calls(target.tracking_uri):
-        logged = target.client.get_run(run_id)
-        if logged.data.tags.get(tags.RUN_ID) != record.manifest.run_id:
-            raise UsageError(
-                f"this MLflow run holds gate run {logged.data.tags.get(tags.RUN_ID)} and not {record.manifest.run_id}",
-                where=run_id,
-            )
-    version = create(target, logged, run, new)
-    finish(target, run_id, version)
-    link(target, run_id, record, run.decision, version)
-    return version
 
 
 def judged_version(

@@ -19,8 +19,8 @@ import pytest
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.payload import is_worker, out_of
-from llmgate.record.loading import load_seal
-from llmgate.record.watch import RunLock, RunState, RunWatch, State
+from llmgate.record.run.loading import load_seal
+from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options import OPTIONS
@@ -211,13 +211,13 @@ class PytestRun:
             settled = [result for key in keys if (result := self._watch.settled(key))]
             if len(settled) == len(keys):
                 return settled
-            if state.state is not State.RUNNING:
+            if state.phase is not RunPhase.RUNNING:
                 break
             self._pause()
         results = [self._watch.results[key] for key in keys if key in self._watch.results]
         if len(results) == len(keys):
             return results
-        if state.state is State.SEALED and not results:
+        if state.phase is RunPhase.SEALED and not results:
             for stop in load_seal(self.out).stops:
                 if stop.suite == case.planned.suite:
                     raise NotAskedError(f"not asked: {stop.suite} stopped at look {stop.look}, {stop.reason}")
@@ -231,9 +231,9 @@ class PytestRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._state()).state is State.RUNNING:
+            while (state := self._state()).phase is RunPhase.RUNNING:
                 self._pause()
-            if state.state is State.ABORTED:
+            if state.phase is RunPhase.ABORTED:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
@@ -282,7 +282,7 @@ class PytestRun:
             self._stop.set()
         self._thread.join(END_S)
         self._notices.flush()
-        if self._watch.state().state is not State.SEALED or not self._gates:
+        if self._watch.state().phase is not RunPhase.SEALED or not self._gates:
             return True
         try:
             decision = self.decision()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.traits import Trait, TraitWatch
+from llmgate.record.output_features import FeatureWatch, OutputFeature
 from llmgate.record.waiver import Waiver
 from llmgate.value import Value
 
@@ -113,7 +113,7 @@ class MetricPolicy(Value):
     alpha: float = DEFAULT_ALPHA
     judged: bool = False
     unadmitted: Unadmitted = Unadmitted.REFUSE
-    trait: Trait | None = None
+    trait: OutputFeature | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.suite}::gate::{self.metric}"
@@ -152,19 +152,19 @@ class MetricPolicy(Value):
             )
 
     def _check_trait(self, where: str) -> None:
-        if self.trait is Trait.EMBEDDINGS:
+        if self.trait is OutputFeature.EMBEDDINGS:
             raise PolicyError(
                 "the distance of embeddings has no margin that means something, so it cannot gate",
                 where=where,
                 fix="Write `embeddings: watch`",
             )
-        if self.trait is Trait.LENGTH and (self.min is not None or self.max is not None or self.margin is None):
+        if self.trait is OutputFeature.LENGTH and (self.min is not None or self.max is not None or self.margin is None):
             raise PolicyError(
                 "length is compared with the champion's, by a margin and nothing else",
                 where=where,
                 fix="Write `margin: 0.2` for a fifth longer or shorter",
             )
-        if self.trait is Trait.LENGTH and self.direction is not Direction.HIGHER:
+        if self.trait is OutputFeature.LENGTH and self.direction is not Direction.HIGHER:
             raise PolicyError(
                 "neither longer nor shorter answers are better", where=where, fix="Leave `direction:` out"
             )
@@ -216,7 +216,7 @@ class Policy(Value):
     slices: tuple[SlicePolicy, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[Waiver, ...] = ()
-    watched: tuple[TraitWatch, ...] = ()
+    watched: tuple[FeatureWatch, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):

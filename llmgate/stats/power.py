@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Chances",
     "required_pairs",
-    "required_trials",
     "t_chances",
     "t_pass_chance",
     "tango_chances",
@@ -192,29 +191,6 @@ def tango_required_pairs(*, discordance: float, margin: float, alpha: float, pow
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def required_trials(*, rate: float, minimum: float, alpha: float, power: float = 0.8) -> int:
-    """Cases needed to show a rate above a minimum: ((z_α·√(p0(1 − p0)) + z_β·√(p(1 − p))) / (p − p0))².
-
-    Args:
-        rate: True rate p, above the minimum.
-        minimum: p0, in (0, 1).
-        alpha: One-sided error rate.
-        power: In (0, 1).
-
-    Raises:
-        UndefinedError: If the rate is not above the minimum, or an argument is outside its range.
-
-    Reference: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, section 2.5. Normal
-    approximation.
-    """
-    check_alpha(alpha)
-    if not (0.0 < minimum < rate <= 1.0 and 0.0 < power < 1.0):
-        raise UndefinedError(f"no number of cases shows a rate of {rate} to be above {minimum}")
-    z_alpha, z_beta = float(special.ndtri(1.0 - alpha)), float(special.ndtri(power))
-    spread = z_alpha * math.sqrt(minimum * (1.0 - minimum)) + z_beta * math.sqrt(rate * (1.0 - rate))
-    return math.ceil((spread / (rate - minimum)) ** 2)
 
 
 def _check_rule(margin: float, alpha: float) -> None:

@@ -1,4 +1,4 @@
-"""Rates and differences of paired rates: Wilson, Clopper–Pearson, Tango. All bounds are one-sided."""
+"""Rates and differences of paired rates: Clopper–Pearson and Tango. All bounds are one-sided."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.value import Value
 
-__all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z", "wilson"]
+__all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z"]
 
 _HALVINGS = 60
 """Bisection steps on [−1, 1]: enough to reach neighbouring floats everywhere but next to 0."""
@@ -40,29 +40,6 @@ class PairedCounts(Value):
             raise UndefinedError(f"{self.better} better and {self.worse} worse do not fit into {self.pairs} pairs")
 
 
-def wilson(successes: int, trials: int, *, alpha: float) -> Interval:
-    """Score bounds for a proportion.
-
-    z = Φ⁻¹(1 − alpha), p = successes/trials, n = trials: (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)
-
-    Close to 0 and 1 the one-sided error can exceed alpha, so the gate decides by `clopper_pearson`.
-
-    Raises:
-        UndefinedError: If trials is below 1, successes do not fit, or alpha is none.
-
-    Reference: Wilson (1927), JASA 22:209-212. No continuity correction.
-    """
-    _check_rate(successes, trials, alpha)
-    z = float(special.ndtri(1.0 - alpha))
-    p, z2n = successes / trials, z * z / trials
-    centre = p + z2n / 2.0
-    half = z * math.sqrt(p * (1.0 - p) / trials + z2n / (4.0 * trials))
-    # Rounding must not carry the bounds past the estimate when p is 0 or 1.
-    lower = min(p, max(0.0, (centre - half) / (1.0 + z2n)))
-    upper = max(p, min(1.0, (centre + half) / (1.0 + z2n)))
-    return Interval(estimate=p, lower=lower, upper=upper, alpha=alpha, method="Wilson score")
-
-
 def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
     """Exact bounds for a proportion: the one-sided error never exceeds alpha.
 
@@ -73,10 +50,12 @@ def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
 
     Reference: Clopper & Pearson (1934), Biometrika 26:404-413.
     """
+    from scipy.special import betainccinv, betaincinv  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
+
     _check_rate(successes, trials, alpha)
     x, n = successes, trials
-    lower = 0.0 if x == 0 else float(special.betaincinv(x, n - x + 1, alpha))
-    upper = 1.0 if x == n else float(special.betainccinv(x + 1, n - x, alpha))
+    lower = 0.0 if x == 0 else float(betaincinv(x, n - x + 1, alpha))
+    upper = 1.0 if x == n else float(betainccinv(x + 1, n - x, alpha))
     return Interval(estimate=x / n, lower=lower, upper=upper, alpha=alpha, method="Clopper–Pearson exact")
 
 

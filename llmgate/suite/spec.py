@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, SuiteError
+from llmgate.record.output_features import FeatureWatch
 from llmgate.record.policy import MetricPolicy, SlicePolicy
-from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.data.locate import locate
 from llmgate.suite.data.source import Source
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
-from llmgate.suite.form.form import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
 from llmgate.suite.form.gate import Gates
+from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
 from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
 from llmgate.suite.prompt.file import KeptPrompt
 from llmgate.suite.prompt.tools import read_tools
@@ -112,7 +112,7 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
-    watched: tuple[TraitWatch, ...] = ()
+    watched: tuple[FeatureWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.extras import extra_python
 from support.fake_server import FakeServer
 
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
 from llmgate.suite.data.dataset import write_lock
 

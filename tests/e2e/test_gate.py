@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.demo.models import degrade, resave
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import Generation, Outcome
 from llmgate.suite.data.dataset import write_lock
 

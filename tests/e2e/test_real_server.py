@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from support import parent as parent_script
-from support.servers import model_folder, wait_until
+from support.servers import model_folder, start_server, wait_until
 
 from llmgate.errors import ServerError
 from llmgate.generate import supervisor
-from llmgate.generate.server import ServerSpec, start_server
+from llmgate.generate.server import ServerSpec
 
 pytestmark = pytest.mark.e2e
 

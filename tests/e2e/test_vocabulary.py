@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate import evaluate_assert
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Generation, Outcome
 from llmgate.suite.data.dataset import write_lock
 

@@ -8,10 +8,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.servers import marked, spec, wait_until
+from support.servers import marked, spec, start_server, wait_until
 
 from llmgate.errors import ServerError
-from llmgate.generate.server import ServerPhase, ServerSpec, launch, start_server
+from llmgate.generate.server import ServerPhase, ServerSpec, launch
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 

@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 from support import parent as parent_script
-from support.servers import MARK, marked, spec, wait_until
+from support.servers import MARK, marked, spec, start_server, wait_until
 
 from llmgate.generate import supervisor
-from llmgate.generate.server import launch, start_server
+from llmgate.generate.server import launch
 from llmgate.generate.server_process import ServerProcess
 
 if TYPE_CHECKING:

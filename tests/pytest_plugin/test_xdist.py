@@ -9,7 +9,7 @@ from support.fake_server import FakeServer, Fault
 from support.project import WRONG, answer_right, write_suite
 
 from llmgate.pytest_plugin.payload import PAYLOAD_VERSION, from_payload
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

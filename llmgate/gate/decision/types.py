@@ -9,8 +9,8 @@ from typing import Literal
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
-from llmgate.record.traits import Trait
 from llmgate.value import Value
 
 __all__ = [
@@ -258,7 +258,7 @@ class OutputDrift(Value):
     """
 
     suite: str
-    trait: Trait
+    trait: OutputFeature
     role: Role
     verdict: Verdict | None = None
     champion: float | None = None

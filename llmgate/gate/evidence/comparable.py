@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.decision.wording import count, name_some
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.schema import Generation
-from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,7 +117,7 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
 
 def watches_embeddings(policy: Policy) -> bool:
     """Whether embeddings are shown: the first run that has them may be compared with one that has not."""
-    return any(one.trait is Trait.EMBEDDINGS for one in policy.watched)
+    return any(one.trait is OutputFeature.EMBEDDINGS for one in policy.watched)
 
 
 def _same(field: str, mine: object, theirs: object, where: str) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["cases_in", "judged_in", "read_deepeval"]
@@ -31,7 +31,7 @@ def judged_in(cases: list[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(str(one.get("name")) for one in data if one.get("evaluationModel"))
 
 
-def read_deepeval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_deepeval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per name, with its graded score. An item is a test case: its name and a digest of its input.
 
     Raises:

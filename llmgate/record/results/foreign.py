@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
 
 __all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "score_of", "tables_of"]
 
@@ -46,7 +46,7 @@ class ForeignRow:
 
 
 def tables_of(
-    rows: Sequence[ForeignRow], layout: Layout, source: Source, *, suite: str, repeats: int = 1
+    rows: Sequence[ForeignRow], layout: Layout, source: ResultsFile, *, suite: str, repeats: int = 1
 ) -> tuple[ScoreTable, ...]:
     """A table per metric. Repeats are averaged; an item that lacks one, or has one in error, is an error.
 
@@ -85,7 +85,7 @@ def tables_of(
     return tuple(table_of(metric, items, shared, layout, suite=suite, repeats=repeats) for metric in wanted)
 
 
-def check_fields(rows: Sequence[ForeignRow], layout: Layout, source: Source) -> None:
+def check_fields(rows: Sequence[ForeignRow], layout: Layout, source: ResultsFile) -> None:
     """Refuse fields that no row has."""
     there = {name for row in rows for name in row.fields}
     for name in (*layout.slices, *([layout.cluster] if layout.cluster else [])):
@@ -170,7 +170,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def json_of(source: Source) -> Any:
+def json_of(source: ResultsFile) -> Any:
     """The file as JSON; NaN and infinities, which other tools write, stay what they are and are errors as scores.
 
     Raises:

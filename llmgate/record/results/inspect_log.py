@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_inspect"]
@@ -33,7 +33,7 @@ ZSTANDARD: Final = 93
 WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
-def read_inspect(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_inspect(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per scorer; a scorer of several values gives SCORER/VALUE each.
 
     Raises:
@@ -60,7 +60,7 @@ def sampled(task: Mapping[str, Any]) -> bool:
     return config.get("limit") is not None or config.get("sample_id") is not None
 
 
-def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
+def log_of(source: ResultsFile) -> tuple[Mapping[str, Any], Sequence[Any]]:
     """The header and the samples."""
     if not source.data.startswith(b"PK"):
         data = mapping(json_of(source))
@@ -80,14 +80,14 @@ def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
         raise RecordError(f"cannot be unpacked: {error}", where=source.path, fix=fix) from error
 
 
-def members(archive: zipfile.ZipFile, source: Source) -> Iterator[Any]:
+def members(archive: zipfile.ZipFile, source: ResultsFile) -> Iterator[Any]:
     """The samples, each in a file of its own."""
     for name in sorted(archive.namelist()):
         if name.startswith("samples/") and name.endswith(".json"):
             yield json.loads(member(archive, source, name))
 
 
-def member(archive: zipfile.ZipFile, source: Source, name: str) -> bytes:
+def member(archive: zipfile.ZipFile, source: ResultsFile, name: str) -> bytes:
     """A file of the archive; Inspect packs them by Zstandard, which Python's own module knows from 3.14 on."""
     about = archive.getinfo(name)
     if about.compress_type != ZSTANDARD:

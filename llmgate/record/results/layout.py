@@ -16,7 +16,6 @@ __all__ = ["Layout"]
 
 ITEM: Final = "item_id"
 SCORE: Final = "score"
-OPTIONAL: Final = ("cluster", "human", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_lm_eval"]
@@ -30,7 +30,7 @@ NO_METRICS: Final = frozenset(
 )  # fmt: skip
 
 
-def read_lm_eval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per name, or `NAME,FILTER` as the harness itself calls it where there are several filters.
 
     An item is a document: its number and its digest, so that another version of a task is another one.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_mlflow", "table_in"]
@@ -25,7 +25,7 @@ def table_in(data: object) -> tuple[list[str], list[Sequence[Any]]] | None:
     return [str(name) for name in columns], rows
 
 
-def read_mlflow(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_mlflow(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """The columns that end in `/score` or `/value`, or those that `--score` names; items by `--id` or their inputs.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["PASS", "read_promptfoo", "rows_in"]
@@ -35,7 +35,7 @@ def rows_in(data: object) -> list[Any] | None:
     return rows
 
 
-def read_promptfoo(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """`pass` (all assertions held), `score` (promptfoo's own), and every named metric.
 
     An item is a test: its number and a digest of its variables, so that a test that was changed is another one.

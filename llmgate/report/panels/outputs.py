@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_ALPHA
-from llmgate.record.traits import Trait
 from llmgate.report.pieces import State
 from llmgate.report.rows import Column, Panel, PanelRow
 from llmgate.report.visible import one_line
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["factor", "outputs_panel"]
 
 NAMES: Final = {
-    Trait.REFUSALS: "refusals",
-    Trait.SCHEMA: "format kept",
-    Trait.LENGTH: "length",
-    Trait.EMBEDDINGS: "energy distance",
+    OutputFeature.REFUSALS: "refusals",
+    OutputFeature.SCHEMA: "format kept",
+    OutputFeature.LENGTH: "length",
+    OutputFeature.EMBEDDINGS: "energy distance",
 }
 STATES: Final = {Verdict.PASS: State.PASS, Verdict.FAIL: State.FAIL, Verdict.INCONCLUSIVE: State.INCONCLUSIVE}
 
@@ -78,21 +78,21 @@ def _blocks(metric: MetricDecision) -> bool:
 
 def _sentence(one: OutputDrift, *, named: bool) -> str:
     name = f"{one_line(one.suite, 60)}: {NAMES[one.trait]}" if named else NAMES[one.trait]
-    if one.trait is Trait.EMBEDDINGS:
+    if one.trait is OutputFeature.EMBEDDINGS:
         usual = "" if one.usual is None else f" ({figure(one.usual)} if nothing had changed)"
         return f"{name} {figure(one.change or 0.0)}{usual}, {probability(one.p)}"
-    if one.trait is Trait.LENGTH:
+    if one.trait is OutputFeature.LENGTH:
         return f"{name} {factor(one.change)} ({_bounds(one)})"
     return f"{name} {percent(one.champion)} → {percent(one.candidate)}"
 
 
 def _row(one: OutputDrift, metric: MetricDecision | None, *, named: bool) -> PanelRow:
-    rate = one.trait in {Trait.REFUSALS, Trait.SCHEMA}
+    rate = one.trait in {OutputFeature.REFUSALS, OutputFeature.SCHEMA}
     state, finding = _finding(one, metric)
-    name = NAMES[one.trait] + (", in characters" if one.trait is Trait.LENGTH else "")
+    name = NAMES[one.trait] + (", in characters" if one.trait is OutputFeature.LENGTH else "")
     change = "–"
     if one.change is not None:
-        change = factor(one.change) if one.trait is Trait.LENGTH else figure(one.change)
+        change = factor(one.change) if one.trait is OutputFeature.LENGTH else figure(one.change)
         change = signed_points(one.change) if rate else change
     return PanelRow(
         cells=(
@@ -116,7 +116,7 @@ def _length(characters: float | None) -> str:
 def _bounds(one: OutputDrift) -> str:
     if one.lower is None or one.upper is None:
         return "–"
-    if one.trait is Trait.LENGTH:
+    if one.trait is OutputFeature.LENGTH:
         return f"{1.0 + one.lower:.2f} to {1.0 + one.upper:.2f}"
     return f"{signed_points(one.lower)} to {signed_points(one.upper)}"
 

@@ -17,9 +17,9 @@ from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
-from llmgate.record.files import write_atomic
-from llmgate.record.paired import Results, is_results, load_results, results_name
 from llmgate.record.policy import DEFAULT_ALPHA
+from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
+from llmgate.record.run.files import write_atomic
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import Origin, calibration_json, calibration_markdown
 from llmgate.session.clock import timestamp
@@ -80,7 +80,7 @@ class RealData:
         notes: Files that hold something else.
     """
 
-    sets: tuple[Results, ...] = ()
+    sets: tuple[PairedResults, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -96,20 +96,20 @@ def read_folder(folder: Path) -> RealData:
     """
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), fix="Name a folder with paired results")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and results_name(path) is not None)
-    found = [path for path in files if is_results(path)]
+    files = sorted(path for path in folder.iterdir() if path.is_file() and paired_name(path) is not None)
+    found = [path for path in files if is_paired(path)]
     if not found:
         raise UsageError(
             "no file with paired results",
             where=str(folder),
             fix='Write NAME.jsonl with rows {"item_id": "…", "system": "…", "score": 1, "cluster": null}',
         )
-    names = [results_name(path) for path in found]
+    names = [paired_name(path) for path in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two files are called {twice}", where=str(folder), fix="Keep one of them")
     return RealData(
-        sets=tuple(load_results(path) for path in found),
+        sets=tuple(load_paired(path) for path in found),
         notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in found),
     )
 
@@ -213,7 +213,7 @@ def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple
         raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
 
 
-def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
+def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
     chosen = choose(results, loss=max(MARGIN, FIVE_POINTS), most=effort.comparisons, rng=rng)
     notes += chosen.notes
     if not chosen.pairs:

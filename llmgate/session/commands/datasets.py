@@ -15,9 +15,9 @@ from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
 from llmgate.suite.data.formats import NO_TYPES, Format, format_of, suffixes
 from llmgate.suite.data.locate import is_uri, locate
 from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
+from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
 from llmgate.suite.data.source import Content, Source, as_source
-from llmgate.suite.leakage.ngrams import NEAR
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:

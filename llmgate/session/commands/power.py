@@ -11,8 +11,8 @@ from llmgate.gate.evidence.comparable import check_decidable
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
-from llmgate.record.loading import load_record
 from llmgate.record.policy import Aggregate, MetricPolicy
+from llmgate.record.run.loading import load_record
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:

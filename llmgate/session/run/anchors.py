@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
-from llmgate.record.files import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.loading import load_record
+from llmgate.record.run.files import write_atomic
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
-from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
+from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
-    from llmgate.suite.data.anchors import Anchor, AnchorFile
+    from llmgate.suite.form.anchors import Anchor, AnchorFile
 
 __all__ = ["Frozen", "anchors_wait", "freeze_anchors", "judge_anchors", "named_anchors"]
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.sequential.verify_stop import reason_to_stop
-from llmgate.record.loading import load_record
 from llmgate.record.looks import Stop
 from llmgate.record.order import case_order
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Record
 from llmgate.report.visible import one_line
 from llmgate.session.decide.records import noted_baseline
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmgate.record.looks import LookPlan
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.record.schema import CaseResult
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan

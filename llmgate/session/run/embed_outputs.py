@@ -17,7 +17,7 @@ from llmgate.session.run.models import judge_sampling, opened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings

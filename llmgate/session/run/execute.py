@@ -10,8 +10,8 @@ from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
 from llmgate.generate.client import ChatClient
-from llmgate.record.files import MANIFEST_NAME
-from llmgate.record.rundir import RunDir, folder_taken
+from llmgate.record.run.files import MANIFEST_NAME
+from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import check_judges

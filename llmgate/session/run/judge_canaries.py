@@ -12,7 +12,7 @@ from llmgate.score.judge_canaries import CANARIES, try_canaries
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan

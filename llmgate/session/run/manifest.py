@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.generate.identity import hardware, packages
-from llmgate.record.files import cases_digest
-from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.journal import Redactor
 from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import judged_asserts, read_admissions
 from llmgate.session.run.anchors import named_anchors

@@ -15,13 +15,13 @@ from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Gen
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
-from llmgate.score.output_features import read_traits
+from llmgate.score.output_features import read_features
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import Looking
@@ -148,7 +148,7 @@ def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: 
         checks=score_case(case.asserts, context, vocabulary),
         judged=not any(map(vocabulary.defers, case.asserts)),
         threshold=case.planned.threshold,
-        traits=read_traits(context),
+        traits=read_features(context),
     )
 
 

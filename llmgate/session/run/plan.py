@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.looks import LookPlan
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
-from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
@@ -70,7 +70,7 @@ class Plan:
     @property
     def embedded(self) -> frozenset[str]:
         """The suites whose answers are embedded, so that their distance can be shown."""
-        return frozenset(one.suite for one in self.policy.watched if one.trait is Trait.EMBEDDINGS)
+        return frozenset(one.suite for one in self.policy.watched if one.trait is OutputFeature.EMBEDDINGS)
 
     @property
     def judged(self) -> frozenset[str]:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
+from llmgate.suite.data.ngrams import NEAR, near_groups, plain
 from llmgate.suite.data.rows import RESERVED, column_types
-from llmgate.suite.leakage.ngrams import NEAR, near_groups, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

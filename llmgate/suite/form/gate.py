@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, field_validator, model_validator
 
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
-from llmgate.record.order import plan_looks
 from llmgate.record.policy import (
     DEFAULT_ALPHA,
     DEFAULT_SLICE_CASES,
@@ -29,10 +28,7 @@ from llmgate.suite.form.asserts import Finite, Name, Part
 from llmgate.suite.form.drift import WATCH_ALL, DriftBlock
 
 if TYPE_CHECKING:
-    from llmgate.record.looks import LookPlan
     from llmgate.suite.asserts import AssertSpec, Vocabulary
-    from llmgate.suite.cases import Case
-    from llmgate.suite.spec import Suite
 
 __all__ = [
     "ExtendPart",
@@ -44,7 +40,6 @@ __all__ = [
     "WaiverPart",
     "fed_metrics",
     "is_long",
-    "planned_looks",
 ]
 
 
@@ -238,9 +233,9 @@ class Gates:
             if vocabulary.is_judge(one.type)
             for metric in (spec.metric, one.metric)
         )
-        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._traits(metrics))
+        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._features(metrics))
 
-    def _traits(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
+    def _features(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
         try:
             found = self.drift.metrics(self.suite, self.where_drift)
         except PolicyError as error:
@@ -322,50 +317,3 @@ class StoppingPart(Part):
             return of_base
         base = cases - self.extend.cases
         return (*(fraction * base / cases for fraction in of_base), 1.0)
-
-
-def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
-    """When a suite looks at its results.
-
-    Args:
-        suite: The suite.
-        cases: All its cases.
-
-    Returns:
-        None if it does not stop early.
-
-    Raises:
-        SuiteError: If the looks are impossible, or cases that must never be wrong could stay unasked.
-    """
-    part = suite.gates.block.stopping
-    if part is None:
-        return None
-    where = suite.gates.where("stopping")
-    must = next((one for case in cases for one in case.asserts if one.required), None)
-    if must is not None and not part.required:
-        raise SuiteError(
-            f"the suite may stop before all cases are asked, and {must.name!r} must never fail",
-            where=where,
-            fix="Remove `stopping:`, or write `stopping: {required: true}` if such a case may stay unasked",
-        )
-    if part.extend is not None and part.extend.cases >= len(cases):
-        raise SuiteError(
-            f"the suite has {len(cases)} cases, so there is none before a reserve of {part.extend.cases}",
-            where=where,
-            fix="Give fewer cases to `extend:`, or more rows to the dataset",
-        )
-    if isinstance(part.looks, list) and part.looks[-1] != 1:
-        raise SuiteError(
-            f"the last look is at {part.looks[-1]:g} of the cases, but must be at all",
-            where=where,
-            fix="End the list with 1, for example `looks: [0.3, 0.6, 1]`",
-        )
-    try:
-        return plan_looks(
-            [case.planned for case in cases],
-            seed=part.seed,
-            fractions=part.fractions(len(cases)),
-            reserve=part.extend.cases if part.extend else 0,
-        )
-    except PolicyError as error:
-        raise SuiteError(error.what, where=where, fix=error.fix) from error

@@ -11,8 +11,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.asserts import ASSERT_SET
-from llmgate.suite.form.form import SUITE_MAJOR, SuitePart
 from llmgate.suite.form.policy import POLICY_MAJOR, PolicyPart
+from llmgate.suite.form.suite_file import SUITE_MAJOR, SuitePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["import_inspect"]
 
-_SPOKEN: Final = frozenset({"system_message", "user_message", "generate", "multiple_choice", "prompt_template"})
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "frequency_penalty")
 MAX_SAMPLES: Final = 200_000
 

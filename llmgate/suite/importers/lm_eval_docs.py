@@ -11,7 +11,7 @@ from llmgate.errors import TemplateError
 from llmgate.suite.importers.files import FUNCTION
 from llmgate.suite.importers.table import LETTERS, texts
 from llmgate.suite.template.javascript import UNDEFINED
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json

@@ -13,7 +13,7 @@ import yaml
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.importers.files import read_csv, read_jsonl, read_text
 from llmgate.suite.importers.messages import chat_messages
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.importers.files import read_source, read_text
 from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from llmgate.suite.importers.files import read_csv, read_source, strict
 from llmgate.suite.importers.result import ImportedSuite, Note
 from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, table
 from llmgate.suite.importers.write import suite_text
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
