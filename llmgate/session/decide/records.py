@@ -70,7 +70,7 @@ def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
     match = ALIAS_URI.match(settings.baseline)
     if match:
         # The registry client is an extra: only who names a registry pays for it.
-        from llmgate.promote.mlflow import find_baseline  # noqa: PLC0415
+        from llmgate.promote.registries import find_baseline  # noqa: PLC0415
 
         found = find_baseline(
             match["name"],

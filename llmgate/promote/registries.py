@@ -1,7 +1,7 @@
-"""The polite MLflow client: log a gate run, register a version, find the baseline, promote.
+"""The acts on a registry: log a gate run, find the baseline, promote. Which registry a URI means is told here alone.
 
-Polite means that it checks and explains. It blocks nobody who sets the alias by other means; that takes a
-registry that checks on its own side.
+They check and explain. They block nobody who sets the alias by other means; that takes a registry that checks on its
+own side.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.evidence import read_identity
 from llmgate.promote.mlflow_client import resolve_uris
-from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run
-from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.mlflow_log import MlflowRegistry
 from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
 from llmgate.promote.promotion import Promotion, promote_version
 from llmgate.promote.target import VersionFacts, parse_version_uri
@@ -25,12 +24,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from llmgate.promote.evidence import Redecide, SourceDigest
+    from llmgate.promote.target import GateRun, LoggedRun, NewVersion, Registry
 
 __all__ = [
     "ChampionRecord",
-    "GateRun",
-    "LoggedRun",
-    "NewVersion",
     "find_baseline",
     "log_run",
     "promote",
@@ -50,6 +47,24 @@ class ChampionRecord:
 
     folder: Path
     version: VersionFacts
+
+
+def open_registry(
+    tracking_uri: str | None, registry_uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False
+) -> Registry:
+    """The registry that URIs mean: so far MLflow, whatever the scheme.
+
+    Args:
+        tracking_uri: Where the runs are; by default `MLFLOW_TRACKING_URI`.
+        registry_uri: Where the models are; by default `MLFLOW_REGISTRY_URI`, else the tracking server.
+        experiment: Name under which runs are grouped.
+        create: Whether a registry in a file may be created.
+
+    Raises:
+        UsageError: If no server is named.
+        CannotRunError: If its client is not installed, or it cannot be reached.
+    """
+    return MlflowRegistry(*resolve_uris(tracking_uri, registry_uri), experiment=experiment, create=create)
 
 
 def log_run(
@@ -76,8 +91,8 @@ def log_run(
         RecordError: If a record is not sealed.
         CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
     """
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri), create=True)
-    return log_gate_run(target, run, experiment=experiment, subject=model_version, new=new)
+    registry = open_registry(tracking_uri, registry_uri, experiment=experiment, create=True)
+    return registry.log(run, subject=model_version, new=new)
 
 
 def find_baseline(
@@ -100,9 +115,9 @@ def find_baseline(
     Raises:
         CannotRunError: Naming the link that is missing, and what to do.
     """
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
+    registry = open_registry(tracking_uri, registry_uri)
     where = f"models:/{model_name}@{alias}"
-    holder = target.holder(model_name, alias)
+    holder = registry.holder(model_name, alias)
     if holder is None:
         raise CannotRunError(
             "no version holds this alias, so there is no baseline",
@@ -113,7 +128,7 @@ def find_baseline(
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
-            files = target.evidence(holder, Path(scratch))
+            files = registry.evidence(holder, Path(scratch))
             if files is None:
                 raise CannotRunError("this version has no gate run, so there is no baseline", where=holder.uri, fix=fix)
             problem = binding_problem(holder, files.subject, read_identity(files.candidate))
@@ -155,5 +170,5 @@ def promote(
         CannotRunError: If MLflow is not installed or cannot be reached.
     """
     parse_version_uri(uri)
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
-    return promote_version(target, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)
+    registry = open_registry(tracking_uri, registry_uri)
+    return promote_version(registry, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)
