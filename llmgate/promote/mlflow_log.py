@@ -129,17 +129,17 @@ def local_folder(source: str) -> Path | None:
 
 def experiment_id(target: MlflowTarget, name: str) -> str:
     """The experiment, made if need be; somebody else may be making it right now."""
-    found = target.client.get_experiment_by_name(name)
-    if found is None:
+    experiment = target.client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return target.client.create_experiment(name)
         except Exception as error:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = target.client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+            experiment = target.client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:

@@ -240,11 +240,11 @@ def parse_version_uri(uri: str) -> tuple[str, str]:
     Raises:
         UsageError: If it names an alias, a stage, `latest` or nothing that can be promoted.
     """
-    found = VERSION_URI.fullmatch(uri)
-    if found is None:
+    match = VERSION_URI.fullmatch(uri)
+    if match is None:
         raise UsageError(
             "a verdict belongs to exactly one version, and this does not name one",
             where=uri,
             fix="Write models:/NAME/VERSION with the number of the version, for example models:/support-bot/7",
         )
-    return found["name"], found["version"]
+    return match["name"], match["version"]

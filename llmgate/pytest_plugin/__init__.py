@@ -75,10 +75,10 @@ def pytest_report_teststatus(
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Give statuses of their own to a case below par and to one that was never asked."""
     if report.when == "call":
-        said = set(map(tuple, getattr(report, "user_properties", ())))
-        if ("llmgate", "missed") in said:
+        properties = set(map(tuple, getattr(report, "user_properties", ())))
+        if ("llmgate", "missed") in properties:
             return "missed", "m", ("MISSED", {"yellow": True})
-        if ("llmgate", "not asked") in said:
+        if ("llmgate", "not asked") in properties:
             return "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
     return None
 

@@ -109,7 +109,9 @@ class PytestRun:
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
             conftests = [
-                one for one in plugins if getattr(one, "__file__", None) and Path(one.__file__).name == "conftest.py"
+                plugin
+                for plugin in plugins
+                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
             ]
             self._vocabulary = (len(plugins), with_checks_of(conftests))
         return self._vocabulary[1]

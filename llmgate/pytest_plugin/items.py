@@ -125,27 +125,28 @@ class GateItem(SuiteItem):
     def runtest(self) -> None:
         """Wait for the whole run and take the decision."""
         decision = pytest_run(self.config).decision()
-        mine = [m for m in decision.metrics if (m.suite, m.metric) == (self.metric.suite, self.metric.metric)]
-        if not mine:
+        name = (self.metric.suite, self.metric.metric)
+        metric = next((metric for metric in decision.metrics if (metric.suite, metric.metric) == name), None)
+        if metric is None:
             raise GateClosedError("the decision says nothing about this metric")
-        self.add_report_section("call", "llmgate", visible(mine[0].reason))
+        self.add_report_section("call", "llmgate", visible(metric.reason))
         lost = [
-            f"slice {one.name}: {100 * one.delta:+.1f} points on {one.cases:,} cases (p = {one.p_worse:.2g}, adjusted)"
-            for one in decision.slices
-            if (one.suite, one.metric) == (mine[0].suite, mine[0].metric) and one.failed and not one.waived
+            f"slice {s.name}: {100 * s.delta:+.1f} points on {s.cases:,} cases (p = {s.p_worse:.2g}, adjusted)"
+            for s in decision.slices
+            if (s.suite, s.metric) == name and s.failed and not s.waived
         ]
         if lost:
-            raise GateClosedError("\n".join([f"FAIL: {mine[0].reason}", *lost]))
-        if mine[0].verdict is Verdict.PASS:
+            raise GateClosedError("\n".join([f"FAIL: {metric.reason}", *lost]))
+        if metric.verdict is Verdict.PASS:
             return
-        if mine[0].waived:
+        if metric.waived:
             self.user_properties.append(("llmgate", "waived"))
             return
         problems = [str(problem) for problem in decision.problems]
         allowed = pytest_run(self.config).settings.allow_inconclusive
-        if mine[0].verdict is Verdict.INCONCLUSIVE and allowed and not problems:
+        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not problems:
             return
-        raise GateClosedError("\n".join([f"{mine[0].verdict}: {mine[0].reason}", *problems]))
+        raise GateClosedError("\n".join([f"{metric.verdict}: {metric.reason}", *problems]))
 
 
 def describe(result: CaseResult) -> str:

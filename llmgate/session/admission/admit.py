@@ -84,7 +84,12 @@ def asked_in(
             raise UsageError("both --suite and --rubric are given", fix="Give one of them")
         vocabulary = beside_suites([suite])
         loaded = load_suite(suite, vocabulary)
-        specs = [one for spec in loaded.asserts for one in (spec.asserts or (spec,)) if vocabulary.is_judge(one.type)]
+        specs = [
+            member
+            for spec in loaded.asserts
+            for member in (spec.asserts or (spec,))
+            if vocabulary.is_judge(member.type)
+        ]
         spec = chosen(specs, metric, str(suite))
         sampling = JudgeSampling(max_tokens=loaded.judge_max_tokens, seed=loaded.judge_seed)
     else:
@@ -104,18 +109,18 @@ def asked_in(
 
 def chosen(specs: list[AssertSpec], metric: str | None, where: str) -> AssertSpec:
     """The one assert that is meant."""
-    found = [spec for spec in specs if metric is None or spec.metric == metric]
-    if not found:
+    matching = [spec for spec in specs if metric is None or spec.metric == metric]
+    if not matching:
         known = ", ".join(sorted({spec.metric for spec in specs})) or "none"
         raise UsageError("no judged assert is meant", where=where, fix=f"Judged metrics are: {known}")
-    if len(found) > 1:
-        named = "; ".join(f"{spec.metric}: {spec.type} {one_line(criterion_of(spec), 60)!r}" for spec in found)
+    if len(matching) > 1:
+        named = "; ".join(f"{spec.metric}: {spec.type} {one_line(criterion_of(spec), 60)!r}" for spec in matching)
         raise UsageError(
-            f"{len(found)} asserts ask a judge ({named})",
+            f"{len(matching)} asserts ask a judge ({named})",
             where=where,
             fix="Choose one with --metric; each criterion is admitted on labels of its own",
         )
-    return found[0]
+    return matching[0]
 
 
 def check_fits(spec: AssertSpec, labels: LabelFile) -> None:
@@ -217,12 +222,12 @@ def identities(asked: Asked, settings: Settings, place: JudgePlace | None) -> tu
     types = [asked.spec.type]
     if place is not None:
         return (judge_identity(settings, place, types, asked.sampling),)
-    found = []
+    judges = []
     for name in asked.spec.judges:
         endpoint = named_judge(settings, name)
         model = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None).model
-        found.append(identify(model, types, asked.sampling, source=endpoint.url))
-    return tuple(found)
+        judges.append(identify(model, types, asked.sampling, source=endpoint.url))
+    return tuple(judges)
 
 
 def instrument_of(asked: Asked, judges: tuple[JudgeIdentity, ...]) -> Instrument:
@@ -301,14 +306,14 @@ def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, ou
         raise UsageError(error.what, where=questions.labels.name, fix="Correct the verdicts") from error
     reasons = refusals(results)
     planned = set(questions.keys)
-    said = [asdict(verdict) for key, verdict in sorted(verdicts.items()) if key in planned]
+    asked = [asdict(verdict) for key, verdict in sorted(verdicts.items()) if key in planned]
     record = AdmissionRecord(
         created_at=timestamp(),
         llmgate_version=llmgate.__version__,
         instrument=instrument,
         labels_name=questions.labels.name,
         labels_digest=questions.labels.digest,
-        verdicts_digest=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest(),
+        verdicts_digest=hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
         thresholds=at_least_default(DEFAULT_THRESHOLDS),
         results=results,
         admitted=not reasons,

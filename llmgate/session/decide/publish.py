@@ -47,12 +47,12 @@ class Published:
 
     def lines(self) -> list[str]:
         """One line per place."""
-        found = [f"report: {self.report}", f"record: {self.report.parent}"]
+        lines = [f"report: {self.report}", f"record: {self.report.parent}"]
         if self.version:
-            found.append(f"version: {self.version}")
+            lines.append(f"version: {self.version}")
         if self.mlflow_run:
-            found.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
-        return found
+            lines.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
+        return lines
 
 
 def view_of(candidate: Record, champion: Record | None, decision: Decision) -> ReportView:

@@ -72,13 +72,13 @@ def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
         # The registry client is an extra: only who names a registry pays for it.
         from llmgate.promote.registries import find_baseline  # noqa: PLC0415
 
-        found = find_baseline(
+        champion = find_baseline(
             match["name"],
             match["alias"],
             into=out.with_name(f"{out.name}-baseline"),
             tracking_uri=settings.mlflow_uri,
         )
-        baseline = Baseline(folder=str(found.folder), uri=found.version.uri)
+        baseline = Baseline(folder=str(champion.folder), uri=champion.version.uri)
     elif settings.baseline.startswith("models:"):
         raise UsageError(f"{settings.baseline!r} names no alias", where="--baseline", fix="Write models:/NAME@champion")
     else:

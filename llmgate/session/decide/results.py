@@ -119,10 +119,10 @@ def policy_of_file(
         slices=slices,
     )
     policy = override_policy(base, str(path))
-    there = {one.field for one in slices}
-    for one in policy.slices:
-        if one.field not in there:
+    there = {part.field for part in slices}
+    for part in policy.slices:
+        if part.field not in there:
             raise PolicyError(
-                f"no column is read for the slice {one.field!r}", where=str(path), fix=f"Add --slice {one.field}"
+                f"no column is read for the slice {part.field!r}", where=str(path), fix=f"Add --slice {part.field}"
             )
     return policy

@@ -84,7 +84,7 @@ def shown_path(path: Path) -> str:
 
 def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Git commit and CI run, as far as they are known."""
-    found = {name.lower(): environ[name] for name in CI_LABELS if environ.get(name)}
+    known = {name.lower(): environ[name] for name in CI_LABELS if environ.get(name)}
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - whichever git is first
@@ -94,5 +94,5 @@ def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return found  # not a checkout, or no git: a label is a courtesy
-    return {**found, "git_commit": commit}
+        return known  # not a checkout, or no git: a label is a courtesy
+    return {**known, "git_commit": commit}

@@ -83,8 +83,8 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     judges = {}
     for name in sorted(plan.judge_names):
         endpoint = named_judge(settings, name)
-        found = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
-        judges[name] = identify(found.model, plan.judged, sampling, source=endpoint.url)
+        facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+        judges[name] = identify(facts.model, plan.judged, sampling, source=endpoint.url)
     return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
 
 
@@ -96,8 +96,8 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    found = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
-    return ModelIdentity(name=found.model, source=url)
+    facts = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
+    return ModelIdentity(name=facts.model, source=url)
 
 
 def named_judge(settings: Settings, name: str) -> Endpoint:
