@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
+from llmgate.generate.server_machine import core_count
 from llmgate.record.manifest import Hardware, ModelIdentity
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def hardware() -> Hardware:
     gpus, driver = _gpus()
     return Hardware(
         cpu=_cpu(),
-        cores=_cores(),
+        cores=core_count(),
         memory_gib=round(_memory_bytes() / 2**30, 1),
         gpus=gpus,
         driver=driver,
@@ -139,13 +140,6 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _cores() -> int:
-    """The cores that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -49,22 +49,19 @@ class ChampionRecord:
     version: VersionFacts
 
 
-def open_registry(
-    tracking_uri: str | None, registry_uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False
-) -> Registry:
-    """The registry that URIs mean: so far MLflow, whatever the scheme.
+def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> Registry:
+    """The registry that a URI means: so far MLflow, whatever the scheme.
 
     Args:
-        tracking_uri: Where the runs are; by default `MLFLOW_TRACKING_URI`.
-        registry_uri: Where the models are; by default `MLFLOW_REGISTRY_URI`, else the tracking server.
+        uri: Server or store; by default `MLFLOW_TRACKING_URI`, for models `MLFLOW_REGISTRY_URI` if that is set.
         experiment: Name under which runs are grouped.
         create: Whether a registry in a file may be created.
 
     Raises:
-        UsageError: If no server is named.
+        UsageError: If no registry is named.
         CannotRunError: If its client is not installed, or it cannot be reached.
     """
-    return MlflowRegistry(*resolve_uris(tracking_uri, registry_uri), experiment=experiment, create=create)
+    return MlflowRegistry(*resolve_uris(uri, None), experiment=experiment, create=create)
 
 
 def log_run(
@@ -74,24 +71,17 @@ def log_run(
     new: NewVersion | None = None,
     experiment: str = EXPERIMENT,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> LoggedRun:
-    """Write one MLflow run for one gate run, and link the version that it judged.
+    """Keep a gate run in the registry, and link the version that it judged; see `Registry.log`.
 
     Args:
         run: What the gate run left behind.
         model_version: The version that was judged, `models:/NAME/VERSION`; by default the one in the manifest.
         new: Register the model that was judged as a new version, without any alias.
-        experiment: Name of the MLflow experiment; made if it does not exist.
-        tracking_uri: Where the runs are; by default `MLFLOW_TRACKING_URI`.
-        registry_uri: Where the models are; by default `MLFLOW_REGISTRY_URI`, else the tracking server.
-
-    Raises:
-        UsageError: If the version is named twice, differently, or no server is named.
-        RecordError: If a record is not sealed.
-        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
+        experiment: As for `open_registry`.
+        tracking_uri: As for `open_registry`.
     """
-    registry = open_registry(tracking_uri, registry_uri, experiment=experiment, create=True)
+    registry = open_registry(tracking_uri, experiment=experiment, create=True)
     return registry.log(run, subject=model_version, new=new)
 
 
@@ -101,7 +91,6 @@ def find_baseline(
     *,
     into: Path,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> ChampionRecord:
     """Download the record that earned the model in production its place: alias → version → gate run → record.
 
@@ -109,13 +98,12 @@ def find_baseline(
         model_name: Registered model.
         alias: The alias of the model in production.
         into: A folder for the record; made if it does not exist.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
+        tracking_uri: As for `open_registry`.
 
     Raises:
         CannotRunError: Naming the link that is missing, and what to do.
     """
-    registry = open_registry(tracking_uri, registry_uri)
+    registry = open_registry(tracking_uri)
     where = f"models:/{model_name}@{alias}"
     holder = registry.holder(model_name, alias)
     if holder is None:
@@ -151,7 +139,6 @@ def promote(
     source_digest: SourceDigest,
     max_age: timedelta = DEFAULT_MAX_AGE,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> Promotion:
     """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
 
@@ -161,8 +148,7 @@ def promote(
         redecide: Takes the decision from two record folders.
         source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
         max_age: How long a verdict counts.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
+        tracking_uri: As for `open_registry`.
 
     Raises:
         PromotionRefusedError: With one sentence: why, and what to do.
@@ -170,5 +156,5 @@ def promote(
         CannotRunError: If MLflow is not installed or cannot be reached.
     """
     parse_version_uri(uri)
-    registry = open_registry(tracking_uri, registry_uri)
+    registry = open_registry(tracking_uri)
     return promote_version(registry, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)

@@ -20,13 +20,12 @@ from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
 from llmgate.report.visible import one_line
 from llmgate.score.assertion.check import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
-from llmgate.score.judge_identity import identify
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
 from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.models import JUDGE_RETRIES, named_judge, retry_policy
+from llmgate.session.run.models import JUDGE_RETRIES, identify_named, named_judge, retry_policy
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
@@ -222,12 +221,7 @@ def identities(asked: Asked, settings: Settings, place: JudgePlace | None) -> tu
     types = [asked.spec.type]
     if place is not None:
         return (judge_identity(settings, place, types, asked.sampling),)
-    judges = []
-    for name in asked.spec.judges:
-        endpoint = named_judge(settings, name)
-        model = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None).model
-        judges.append(identify(model, types, asked.sampling, source=endpoint.url))
-    return tuple(judges)
+    return tuple(identify_named(settings, name, types, asked.sampling) for name in asked.spec.judges)
 
 
 def instrument_of(asked: Asked, judges: tuple[JudgeIdentity, ...]) -> Instrument:

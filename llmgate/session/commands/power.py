@@ -148,11 +148,9 @@ def _noise(question: PowerQuestion, records: Sequence[Record]) -> tuple[tuple[No
 def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> tuple[Design, ...]:
     if question.suites:
         # Suites and YAML are read only where a suite is named.
-        from llmgate.session.options import OPTIONS  # noqa: PLC0415
         from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
 
-        given: dict[str, Any] = {option.field: None for option in OPTIONS}
-        given |= {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}
+        given = {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}
         plan = plan_paths(question.suites, settings_from(given, root=root))
         return designs_of((case.planned for case in plan.cases), plan.policy)
     if records:
