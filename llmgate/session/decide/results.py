@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
+from llmgate.session.clock import today
 from llmgate.value import Value
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
     policy = policy_for(mine, theirs, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
-    today = datetime.now(UTC).date()
-    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today)
+    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today())
 
 
 def policy_for(mine: Results, theirs: Results, question: ResultsQuestion) -> Policy:
@@ -120,10 +119,10 @@ def policy_of_file(
         slices=slices,
     )
     policy = override_policy(base, str(path))
-    there = {one.field for one in slices}
-    for one in policy.slices:
-        if one.field not in there:
+    there = {part.field for part in slices}
+    for part in policy.slices:
+        if part.field not in there:
             raise PolicyError(
-                f"no column is read for the slice {one.field!r}", where=str(path), fix=f"Add --slice {one.field}"
+                f"no column is read for the slice {part.field!r}", where=str(path), fix=f"Add --slice {part.field}"
             )
     return policy
