@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from support.conformance import count_lines, load_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+CPU_SECONDS = 60
+"""Processor time that a test may use. Whatever is quadratic in a megabyte would use hours."""
 
 # A property says what is true, not how fast: on a busy machine the default deadline fails at random.
 settings.register_profile("llmgate", deadline=None)
@@ -44,3 +53,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("conformance rows that agree, by type")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """End a test that computes without end, however busy the machine is; `cpu_seconds` gives a limit of its own."""
+    marker = item.get_closest_marker("cpu_seconds")
+    limit = marker.args[0] if marker else CPU_SECONDS
+
+    def end(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"it used {limit} s of processor time")
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
