@@ -34,16 +34,16 @@ demo: env  ## Run the gate on a real small model, end to end
 	@$(BIN)/llmgate demo --folder $(DEMO_DIR)
 
 check: env  ## Lint, types, import contracts
-	@$(BIN)/python tests/run.py lint
+	@$(BIN)/python tests/parts.py lint
 
 fast: env  ## Lint, types, and the tests that need no vLLM, no server, no act and no environment of their own
-	@$(BIN)/python tests/run.py fast
+	@$(BIN)/python tests/parts.py fast
 
 room: env  ## One room's fast tests: make room ROOM=gate
-	@$(BIN)/python -m pytest tests/$(ROOM) -m "not e2e and not timing" -n auto --dist worksteal
+	@$(BIN)/python -m pytest tests/$(ROOM) -m "not e2e and not timing" -n logical --dist worksteal
 
 test: env  ## Lint, types, and all tests, in parts whose times are told at the end
-	@$(BIN)/python tests/run.py
+	@$(BIN)/python tests/parts.py
 
 clean:  ## Remove what the demo and the tests made, not the environment
 	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis .test-logs build dist

@@ -1,8 +1,8 @@
 """Runs the checks and the tests in parts, some side by side, and tells how long each part took.
 
-    python tests/run.py            everything, which is what `make test` does
-    python tests/run.py fast       what needs no vLLM, no server, no act and no environment of its own
-    python tests/run.py lint       no tests
+    python tests/parts.py            everything, which is what `make test` does
+    python tests/parts.py fast       what needs no vLLM, no server, no act and no environment of its own
+    python tests/parts.py lint       no tests
 
 The parts of a lane run one after another, the lanes side by side; `timing` has the machine to itself, at the end. A
 part's output goes to a log, which is printed whole when the part has ended. The run fails if a part fails, or does not
@@ -42,7 +42,7 @@ MARKS = {
     "services": "e2e and not vllm",
     "timing": "timing and not e2e",
 }
-"""Every test belongs to exactly one of these parts; tests/test_run.py proves it."""
+"""Every test belongs to exactly one of these parts; tests/test_parts.py proves it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +115,12 @@ class Run:
             with self.lock:
                 if self.stopped:
                     return
-                log = (LOGS / f"{part.name}.log").open("wb")
-                # A session of its own, so that all of it can be ended, and so that niceness counts between the parts.
-                process = subprocess.Popen(
-                    part.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-                if part.gentle:
-                    be_gentle(process.pid)
+                process = start(part)
+                if process is None:
+                    continue
                 began = time.monotonic()
                 self.running[part.name] = process, began
-                say(f"{part.name}: begun")
             code = process.wait()
-            log.close()
             with self.lock:
                 del self.running[part.name]
                 self.took[part.name] = time.monotonic() - began
@@ -141,7 +135,7 @@ class Run:
         elif part.tests and code == 0:
             text, code = text + "no closing line of pytest, so nothing says that the tests ran\n", 1
         self.codes[part.name] = code
-        say(f"{part.name}: {'passed' if code == 0 else f'FAILED with {code}'} after {self.took[part.name]:.0f} s")
+        say(f"{part.name}: {outcome(code)} after {self.took[part.name]:.0f} s")
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
 
@@ -167,6 +161,22 @@ class Run:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def start(part: Part) -> subprocess.Popen[bytes] | None:
+    """Start a part, in a session of its own, so that all of it can be ended; None if it cannot be executed."""
+    with (LOGS / f"{part.name}.log").open("wb") as log:
+        try:
+            process = subprocess.Popen(
+                part.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            say(f"{part.name}: cannot be started: {error}")
+            return None
+    if part.gentle:
+        be_gentle(process.pid)
+    say(f"{part.name}: begun")
+    return process
+
+
 def be_gentle(pid: int) -> None:
     """Let a new session give way; without autogroups (sched(7)) the niceness of its processes is what counts."""
     os.setpriority(os.PRIO_PROCESS, pid, GENTLE)
@@ -190,7 +200,9 @@ def closing_line(counts: Counter[str], seconds: float) -> str:
     order = ["failed", "passed", "skipped", "xfailed", "xpassed", "warnings", "errors"]
     plural = Counter({"errors": counts["error"], "warnings": counts["warning"]}) + counts
     told = ", ".join(f"{plural[word]} {word}" for word in order if plural[word])
-    return f"{told or 'no tests ran'} in {seconds:.2f}s ({int(seconds) // 60}:{int(seconds) % 60:02})".center(100, "=")
+    return f" {told or 'no tests ran'} in {seconds:.2f}s ({int(seconds) // 60}:{int(seconds) % 60:02}) ".center(
+        100, "="
+    )
 
 
 def main(wanted: str) -> int:
@@ -201,7 +213,6 @@ def main(wanted: str) -> int:
     """
     LOGS.mkdir(exist_ok=True)
     run, began = Run(), time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = [part for stage in LANES[wanted] for lane in stage for part in lane]
     try:
         for stage in LANES[wanted]:
@@ -218,16 +229,21 @@ def main(wanted: str) -> int:
         run.stop()
         say("stopped")
     seconds = time.monotonic() - began
-    for part in parts:
-        code = run.codes.get(part.name)
-        word = "did not run" if code is None else "passed" if code == 0 else f"FAILED ({code})"
-        say(f"{part.name:<10} {run.took.get(part.name, 0):7.1f} s  {word}")
-    say(f"{'together':<10} {seconds:7.1f} s")
-    if any(part.tests for part in parts):
-        sys.stdout.write(closing_line(run.counts, seconds) + "\n")
-    wrong = [run.codes.get(part.name, 1) for part in parts if run.codes.get(part.name) != 0]
+    codes = {part.name: run.codes.get(part.name) for part in parts}
+    lines = [f"{name:<10} {run.took.get(name, 0):7.1f} s  {outcome(code)}" for name, code in codes.items()]
+    wrong = [code or 1 for code in codes.values() if code != 0]
+    if wrong and not run.counts.keys() & {"failed", "error", "errors"}:
+        run.counts["error"] = len(wrong)
+    lines += [f"{'together':<10} {seconds:7.1f} s", closing_line(run.counts, seconds)]
+    sys.stdout.write("\n".join(["", *lines, ""]))
     return next((code if code > 0 else 128 - code for code in wrong), 0)
 
 
+def outcome(code: int | None) -> str:
+    """What an exit code means."""
+    return "did not run" if code is None else "passed" if code == 0 else f"FAILED with {code}"
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "all"))
