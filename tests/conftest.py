@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ CPU_SECONDS = 60
 """Processor time that a test may use. Whatever is quadratic in a megabyte would use hours."""
 
 # A property says what is true, not how fast: on a busy machine the default deadline fails at random.
-settings.register_profile("llmgate", deadline=None)
-settings.load_profile("llmgate")
+settings.register_profile("ci", deadline=None, max_examples=50)
+settings.register_profile("nightly", deadline=None)
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(Path(__file__).parent / "conformance" / "rows"),
         help="Folder with *.jsonl conformance rows. Default: the rows that come with the tests.",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed of all properties here, so that it can be told and given again; workers get it from here too."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What repeats the properties of this run; `--hypothesis-profile=nightly` draws twice as many examples."""
+    profile = config.getoption("--hypothesis-profile") or "ci"
+    return f"to repeat: --hypothesis-profile={profile} --hypothesis-seed={config.getoption('--hypothesis-seed')}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
