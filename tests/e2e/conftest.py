@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.servers import start_server
 
 from llmgate.demo.models import fetch_champion
-from llmgate.generate.server import ServerSpec, start_server
+from llmgate.generate.server_command import ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import Evaluation, evaluate_assert
-from llmgate.score.schema import JsonSchema
+from llmgate.score.structured.schema import JsonSchema
 
 PAY = {"type": "object", "properties": {"sum": {"type": "number"}}, "required": ["sum"], "additionalProperties": False}
 FUNCTIONS: list[dict[str, Any]] = [{"name": "pay", "parameters": PAY}, {"name": "ping"}]
