@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from llmgate.value import Value
-
 __all__ = ["Noise", "RepeatScores"]
 
 
@@ -39,8 +37,8 @@ class RepeatScores:
         return int(np.bincount(self.cases).max())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Noise(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
     """How much the scores of one metric change between two runs of the same model, or of two releases.
 
     Attributes:

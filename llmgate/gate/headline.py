@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.verdict import DECISION_MAJOR, DECISION_MINOR, written
+from llmgate.gate.verdict import decision_to_json
 
 if TYPE_CHECKING:
     from llmgate.gate.decision import Decision
@@ -48,4 +47,4 @@ def headline(decision: Decision) -> dict[str, Any]:
 
 def decision_with_headline(decision: Decision) -> str:
     """The decision's JSON with the headline's keys beside its own; it reads back as the same decision."""
-    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision), **headline(decision)})
+    return decision_to_json(decision, headline(decision))

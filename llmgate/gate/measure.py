@@ -24,7 +24,6 @@ from llmgate.gate.pairing import Matches, Pairs, pair_up
 from llmgate.gate.wording import count, points
 from llmgate.record.policy import Direction, MetricPolicy
 from llmgate.record.traits import Trait
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.lookpoint import LookPoint  # noqa: TC004 - nothing reads this annotation
@@ -39,8 +38,8 @@ _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Measured(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
     """A metric after the data, before the verdict.
 
     Attributes:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision import Problem
 from llmgate.record.scores import ScoreTable
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     # Nothing reads these annotations, and who decides on plain scores has none of them.
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Evidence"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Evidence(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
     """What one side of a decision brings.
 
     Attributes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmgate.stats.standard_error import clustered_standard_error, standard_error
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.pairing import Pairs
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Spread", "spread_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
     """Standard errors of the mean difference, as fractions; None where there is no such thing.
 
     Attributes:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision import Problem
 from llmgate.gate.wording import one_line
 from llmgate.record.policy import Unadmitted
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.measure import Measured
@@ -30,8 +29,8 @@ FIX = (
 _LISTED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Standing(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
     """Whether the judges of a metric were admitted.
 
     Attributes:
