@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import one_line
 from llmgate.gate.judges.admission import refusals
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +31,8 @@ FIX = (
 _LISTED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class AdmissionStatus(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionStatus:
     """Whether the judges of a metric were admitted.
 
     Attributes:

@@ -10,7 +10,6 @@ from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.pairing import Pairs
 from llmgate.record.policy import Direction, MetricPolicy
 from llmgate.stats.interval import Interval
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.metrics.look import LookPoint  # noqa: TC004 - nothing reads this annotation
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["HypothesisTest", "MetricTest"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class HypothesisTest(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypothesisTest:
     """One hypothesis after the data.
 
     Attributes:
@@ -35,8 +34,8 @@ class HypothesisTest(Value):
     p: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MetricTest(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricTest:
     """A metric with what was tested.
 
     Attributes:
