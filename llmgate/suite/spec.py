@@ -16,7 +16,7 @@ from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.data.locate import locate
-from llmgate.suite.data.source import Source
+from llmgate.suite.data.source import DatasetSource
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
 from llmgate.suite.form.gate import Gates
@@ -87,7 +87,7 @@ class Suite:
     version: str
     description: str
     path: Path
-    source: Source
+    source: DatasetSource
     id_column: str
     cluster_column: str | None
     slice_columns: tuple[str, ...]
@@ -199,7 +199,7 @@ def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in named)
 
 
-def find_dataset(document: Document, part: SuitePart) -> Source:
+def find_dataset(document: Document, part: SuitePart) -> DatasetSource:
     """Where the rows come from; a bad URI is a mistake of the suite."""
     try:
         return locate(part.dataset, document.path.parent)

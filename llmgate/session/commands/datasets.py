@@ -17,7 +17,7 @@ from llmgate.suite.data.locate import is_uri, locate
 from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
 from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
-from llmgate.suite.data.source import Content, Source, as_source
+from llmgate.suite.data.source import Content, DatasetSource, as_source
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Named:
         cluster: Cluster column of the suite.
     """
 
-    source: Source
+    source: DatasetSource
     id_column: str | None = None
     slices: tuple[str, ...] = ()
     cluster: str | None = None
@@ -192,7 +192,7 @@ def compare_with_git(named: Named, ref: str) -> RowDiff:
     path = named.source.path
     if path is None:
         raise DatasetError("only files have revisions in git", where=named.source.name, fix="Name two datasets")
-    before = Source(
+    before = DatasetSource(
         name=f"{ref}:{path.name}",
         title=named.source.title,
         lock=named.source.lock,
@@ -297,7 +297,7 @@ def _cell_types(lock: Lock) -> Mapping[str, str]:
     return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
-def _locked_id_column(source: Source) -> str:
+def _locked_id_column(source: DatasetSource) -> str:
     return read_lock(source).id_column if source.lock.exists() else "id"
 
 

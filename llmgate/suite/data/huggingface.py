@@ -18,7 +18,7 @@ from typing import Final
 
 from llmgate.errors import DatasetError
 from llmgate.suite.data.formats import format_of
-from llmgate.suite.data.source import Content, Source, read_bytes, remote_source
+from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
 __all__ = ["SCHEME", "hub_source"]
 
@@ -40,7 +40,7 @@ class _HubFile:
         return f"{SCHEME}datasets/{self.repo}/{self.file}"
 
 
-def hub_source(uri: str, folder: Path) -> Source:
+def hub_source(uri: str, folder: Path) -> DatasetSource:
     """Read a `hf://` URI.
 
     Args:

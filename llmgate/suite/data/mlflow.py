@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError, did_you_mean
 from llmgate.suite.data.formats import Format, format_of
-from llmgate.suite.data.source import Content, Source, read_bytes, remote_source
+from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ IN_MEMORY: Final = "code"
 COLUMNS: Final = ("inputs", "expectations", "tags")
 
 
-def mlflow_source(uri: str, folder: Path) -> Source:
+def mlflow_source(uri: str, folder: Path) -> DatasetSource:
     """Read a `mlflow:` URI.
 
     Args:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.importers.files import FUNCTION, Source, read_csv, read_source
+from llmgate.suite.importers.files import FUNCTION, ForeignFile, read_csv, read_source
 from llmgate.suite.importers.lm_eval_docs import Task, document_record, sample_record
 from llmgate.suite.importers.promptfoo_sampling import sampling_of
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
@@ -101,7 +101,7 @@ def repeats(written: Any) -> int:
     return min(max(written, 1), 1000) if isinstance(written, int) else 1
 
 
-def task_config(source: Source, notes: Notebook, depth: int) -> dict[str, Any]:
+def task_config(source: ForeignFile, notes: Notebook, depth: int) -> dict[str, Any]:
     """A task's settings with those of the files that it includes.
 
     Raises:
@@ -118,7 +118,7 @@ def task_config(source: Source, notes: Notebook, depth: int) -> dict[str, Any]:
     return config
 
 
-def local_documents(source: Source, config: Mapping[str, Any]) -> list[tuple[Any, str]]:
+def local_documents(source: ForeignFile, config: Mapping[str, Any]) -> list[tuple[Any, str]]:
     """The documents of a task whose data lies in files.
 
     Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
 
 __all__ = ["import_openai_evals"]
 
@@ -60,7 +60,7 @@ def import_openai_evals(path: Path, vocabulary: Vocabulary) -> Imported:
     return Imported(suites=tuple(suites), notes=notes.notes)
 
 
-def eval_suite(source: Source, name: str, spec: Mapping[str, Any], notes: Notebook) -> ImportedSuite | None:
+def eval_suite(source: ForeignFile, name: str, spec: Mapping[str, Any], notes: Notebook) -> ImportedSuite | None:
     """One eval as a suite, or None if it cannot be carried over, which is noted."""
     where = source.where(name)
     kind = str(spec["class"]).rpartition(":")[2]
@@ -108,7 +108,7 @@ def description(data: Mapping[str, Any], name: str) -> str:
     return str(own or "")
 
 
-def read_samples(source: Source, args: Mapping[str, Any], where: str, notes: Notebook) -> list[Mapping[str, Any]]:
+def read_samples(source: ForeignFile, args: Mapping[str, Any], where: str, notes: Notebook) -> list[Mapping[str, Any]]:
     """The samples whose input is a conversation; the others are noted."""
     name = args.get("samples_jsonl")
     if not isinstance(name, str):

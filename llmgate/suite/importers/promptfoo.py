@@ -12,11 +12,11 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.importers.files import Source, read_source
+from llmgate.suite.importers.files import ForeignFile, read_source
 from llmgate.suite.importers.promptfoo_asserts import carried
-from llmgate.suite.importers.promptfoo_prompts import Prompt, names_in, read_prompts
+from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
 from llmgate.suite.importers.promptfoo_sampling import read_sampling
-from llmgate.suite.importers.promptfoo_tests import Test, read_tests
+from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
 from llmgate.suite.importers.promptfoo_vars import expanded, filled
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import id_column, slug, table
@@ -37,6 +37,8 @@ _IGNORED: Final = frozenset(
         *("commandLineOptions",),
     }
 )
+Case = tuple[PromptfooTest, dict[str, Any]]
+"""A test with one combination of its variables."""
 MAX_REFERENCES: Final = 20
 MAX_NODES: Final = 500_000
 
@@ -93,7 +95,7 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
     return Imported(suites=tuple(suites), notes=tuple(every))
 
 
-def combinations(test: Test, notes: Notebook) -> Iterator[dict[str, Any]]:
+def combinations(test: PromptfooTest, notes: Notebook) -> Iterator[dict[str, Any]]:
     """The cases of one test."""
     return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
 
@@ -103,14 +105,14 @@ def because(notes: Notebook) -> str:
     return "; ".join(map(str, notes.notes[:3])) or "There is none"
 
 
-def config_at(path: Path) -> Source:
+def config_at(path: Path) -> ForeignFile:
     """The configuration at a path, references resolved."""
     if path.is_dir():
         path = next((path / name for name in _NAMES if (path / name).exists()), path / _NAMES[0])
     source = read_source(path)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
-    return Source(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
+    return ForeignFile(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
 
 
 def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
@@ -135,7 +137,7 @@ def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
     return {key: resolved(item, root, followed, budget) for key, item in value.items()}
 
 
-def selects(test: Test, prompt: Prompt) -> bool:
+def selects(test: PromptfooTest, prompt: PromptfooPrompt) -> bool:
     """Whether a test is for a prompt."""
     return test.prompts is None or any(
         fnmatchcase(prompt.label, pattern) or prompt.label.startswith(f"{pattern}:") for pattern in test.prompts
@@ -143,7 +145,7 @@ def selects(test: Test, prompt: Prompt) -> bool:
 
 
 def built(
-    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], notes: Notebook
+    prompt: PromptfooPrompt, cases: list[Case], notes: Notebook
 ) -> tuple[
     tuple[dict[str, Json], ...],
     tuple[dict[str, Json], ...],
@@ -189,7 +191,7 @@ def built(
     return rows, shared, case, thresholds[0], messages
 
 
-def threshold_of(test: Test, notes: Notebook) -> float | None:
+def threshold_of(test: PromptfooTest, notes: Notebook) -> float | None:
     """The test's threshold, if it is one that a test can fail."""
     threshold = test.threshold
     if threshold is None:
@@ -200,7 +202,7 @@ def threshold_of(test: Test, notes: Notebook) -> float | None:
     return None
 
 
-def record(test: Test, row: dict[str, Any]) -> dict[str, Json]:
+def record(test: PromptfooTest, row: dict[str, Any]) -> dict[str, Json]:
     """The columns of one case: variables first, then facts that no variable hides."""
     return {**row, **{key: value for key, value in test.metadata.items() if key not in row}}
 
@@ -213,7 +215,10 @@ def free(name: str, rows: tuple[dict[str, Json], ...]) -> str:
 
 
 def framed(
-    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], records: list[dict[str, Json]], notes: Notebook
+    prompt: PromptfooPrompt,
+    cases: list[Case],
+    records: list[dict[str, Json]],
+    notes: Notebook,
 ) -> tuple[Mapping[str, str], ...]:
     """The messages, with the prefixes and suffixes that tests put around the prompt."""
     used = [key for key in ("prefix", "suffix") if any(test.options.get(key) for test, _ in cases)]

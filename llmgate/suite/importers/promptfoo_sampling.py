@@ -9,7 +9,7 @@ from llmgate.suite.importers.promptfoo_asserts import names_files
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["read_sampling", "sampling_of"]
@@ -56,7 +56,7 @@ _NOT_ASKED: Final = frozenset(
 )
 
 
-def read_sampling(source: Source, notes: Notebook) -> dict[str, Json]:
+def read_sampling(source: ForeignFile, notes: Notebook) -> dict[str, Json]:
     """The sampling of the providers of a configuration; notes which they are and what is left out."""
     key = "providers" if "providers" in source.data else "targets"
     written = source.data.get(key)

@@ -14,7 +14,7 @@ from llmgate.suite.template.nunjucks import Template
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Place", "expanded", "filled", "load_vars", "mapping"]
@@ -25,7 +25,7 @@ MAX_COMBINATIONS: Final = 100_000
 class Place:
     """Words where parts of a test stand."""
 
-    def __init__(self, fixed: str, source: Source | None = None, location: tuple[str | int, ...] = ()) -> None:
+    def __init__(self, fixed: str, source: ForeignFile | None = None, location: tuple[str | int, ...] = ()) -> None:
         self.fixed, self.source, self.location = fixed, source, location
 
     def __call__(self, *location: str | int) -> str:
