@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["FUNCTION", "ForeignFile", "read_csv", "read_json", "read_jsonl", "read_source", "read_text", "strict"]
+__all__ = [
+    "FUNCTION",
+    "ForeignFile",
+    "listing",
+    "mapping",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+    "read_source",
+    "read_text",
+    "strict",
+]
 
 FUNCTION: Final = "!function "
 """What a YAML value tagged as code starts with, once read: it names code, which is never run."""
@@ -191,6 +202,16 @@ def read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise SuiteError(f"this is not CSV ({error})", where=f"{path}:{reader.line_num}", fix="Close quotes") from error
     return rows
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping; an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listing(value: Any) -> list[Any]:
+    """A list; an empty one for anything else."""
+    return value if isinstance(value, list) else []
 
 
 def strict(value: Json) -> Json:

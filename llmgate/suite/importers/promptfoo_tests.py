@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.promptfoo_csv import read_row
-from llmgate.suite.importers.files import read_csv, read_source
+from llmgate.suite.importers.files import listing, mapping, read_csv, read_source
 from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.importers.promptfoo_vars import Place, load_vars, mapping
+from llmgate.suite.importers.promptfoo_vars import Place, load_vars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +70,10 @@ def read_tests(source: ForeignFile, notes: Notebook) -> list[PromptfooTest]:
     """
     config = source.data
     default, place = default_test(source, notes)
-    tests = [merged([(default, place), one], notes) for one in entries(source, config.get("tests"), ("tests",), notes)]
-    scenarios = config.get("scenarios")
-    for i, scenario in enumerate(scenarios if isinstance(scenarios, list) else []):
+    tests = [
+        merged([(default, place), entry], notes) for entry in entries(source, config.get("tests"), ("tests",), notes)
+    ]
+    for i, scenario in enumerate(listing(config.get("scenarios"))):
         where = source.where("scenarios", i)
         if not isinstance(scenario, Mapping):
             notes.lost(f"the scenario {scenario!r}"[:120], where)
@@ -80,8 +81,8 @@ def read_tests(source: ForeignFile, notes: Notebook) -> list[PromptfooTest]:
         base = ("scenarios", i)
         arms = list(entries(source, scenario.get("config"), (*base, "config"), notes))
         inner = list(entries(source, scenario.get("tests"), (*base, "tests"), notes)) or [({}, Place(where))]
-        tests += [merged([(default, place), arm, one], notes) for arm in arms for one in inner]
-    if config.get("tests") is None and not scenarios:
+        tests += [merged([(default, place), arm, entry], notes) for arm in arms for entry in inner]
+    if config.get("tests") is None and not config.get("scenarios"):
         tests = [merged([(default, place)], notes)]
     return [test for test in tests if test is not None]
 
@@ -168,7 +169,7 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
     for written, where in chosen:
         items = written.get("assert")
         if isinstance(items, list):
-            asserts += [(one, where("assert", i)) for i, one in enumerate(items)]
+            asserts += [(item, where("assert", i)) for i, item in enumerate(items)]
         elif items is not None:
             notes.lost("an `assert` that is no list", where("assert"))
     thresholds = [written["threshold"] for written, _ in parts if written.get("threshold") is not None]
