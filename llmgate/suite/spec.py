@@ -14,7 +14,7 @@ from llmgate.errors import DatasetError, SuiteError
 from llmgate.record.policy import MetricPolicy, SlicePolicy
 from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
-from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.locate import locate
 from llmgate.suite.data.source import DatasetSource
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
@@ -224,8 +224,8 @@ def read_asserts(document: Document, part: SuitePart, vocabulary: Vocabulary) ->
     """The asserts, each with its line; unknown types are refused with the nearest name."""
     check_defaults(part.defaults, vocabulary.names, partial(document.where, "defaults"))
     return tuple(
-        assert_spec(one, vocabulary.names, partial(document.where, "assert", index), part.defaults)
-        for index, one in enumerate(part.asserts)
+        assert_spec(written, vocabulary.names, partial(document.where, "assert", index), part.defaults)
+        for index, written in enumerate(part.asserts)
     )
 
 
@@ -243,7 +243,7 @@ def suite_digest(
     vocabulary: Vocabulary,
 ) -> str:
     """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
-    types = {one.type for spec in asserts for one in (spec, *spec.asserts)} & vocabulary.names
+    types = {spec.type for spec in with_members(asserts)} & vocabulary.names
     facts: dict[str, Any] = {
         "suite": part.suite,
         "prompt": prompt.facts,
@@ -264,5 +264,5 @@ def suite_digest(
 
 def without_places(spec: dict[str, Any]) -> dict[str, Any]:
     """An assert without the lines on which it stands: moving it changes nothing."""
-    inner = [without_places(one) for one in spec["asserts"]]
+    inner = [without_places(member) for member in spec["asserts"]]
     return {**{key: value for key, value in spec.items() if key != "where"}, "asserts": inner}

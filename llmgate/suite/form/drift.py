@@ -21,7 +21,8 @@ from pydantic import Field, field_validator, model_validator
 from llmgate.errors import PolicyError, SuiteError
 from llmgate.record.policy import DEFAULT_ALPHA, Direction, MetricPolicy, Policy, Role
 from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, REFUSAL_TYPES, Trait, TraitWatch
-from llmgate.suite.form.asserts import Finite, Part
+from llmgate.suite.asserts import with_members
+from llmgate.suite.form.part import Finite, Part, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +37,6 @@ __all__ = [
     "TraitRole",
     "case_traits",
     "check_formats",
-    "drift_keys",
     "with_drift",
 ]
 
@@ -108,10 +108,10 @@ class DriftBlock(Part):
         }
 
     @property
-    def said(self) -> tuple[Trait, ...]:
-        """The traits that were written."""
-        written = self.model_fields_set
-        return tuple(trait for trait in Trait if ("format" if trait is Trait.SCHEMA else trait.value) in written)
+    def written(self) -> tuple[Trait, ...]:
+        """The traits that the block names."""
+        fields = self.model_fields_set
+        return tuple(trait for trait in Trait if ("format" if trait is Trait.SCHEMA else trait.value) in fields)
 
     def metrics(self, suite: str, where: Callable[..., str]) -> tuple[MetricPolicy, ...]:
         """The traits that gate, as metrics.
@@ -147,7 +147,7 @@ def trait_policy(suite: str, trait: Trait, part: TraitPart, where: str) -> Metri
         PolicyError: If that is impossible.
     """
     margin = DEFAULT_LENGTH_MARGIN if part.margin is None and trait is Trait.LENGTH else part.margin
-    try:
+    with placed(where, PolicyError):
         return MetricPolicy(
             suite=suite,
             metric=trait.metric,
@@ -159,8 +159,6 @@ def trait_policy(suite: str, trait: Trait, part: TraitPart, where: str) -> Metri
             alpha=part.alpha,
             trait=trait,
         )
-    except PolicyError as error:
-        raise PolicyError(error.what, where=where, fix=error.fix) from error
 
 
 def case_traits(asserts: Iterable[AssertSpec]) -> tuple[Trait, ...]:
@@ -169,10 +167,10 @@ def case_traits(asserts: Iterable[AssertSpec]) -> tuple[Trait, ...]:
     Where an assert asks for a refusal, refusing is right and no trait; a format is one where an assert asks for it.
     """
     wanted = [spec for spec in asserts if not spec.negated]
-    refusing = any(one.type in REFUSAL_TYPES for spec in wanted for one in (spec, *spec.asserts) if not one.negated)
+    refusing = any(spec.type in REFUSAL_TYPES and not spec.negated for spec in with_members(wanted))
     formatted = any(spec.type in FORMAT_TYPES for spec in wanted)
-    found = {Trait.REFUSALS: not refusing, Trait.SCHEMA: formatted, Trait.LENGTH: True}
-    return tuple(trait for trait, has in found.items() if has)
+    applies = {Trait.REFUSALS: not refusing, Trait.SCHEMA: formatted, Trait.LENGTH: True}
+    return tuple(trait for trait, does in applies.items() if does)
 
 
 def check_formats(metrics: Sequence[MetricPolicy], cases: Iterable[PlannedCase], where: str) -> None:
@@ -196,14 +194,9 @@ def with_drift(policy: Policy, suite: str, block: DriftBlock, where: Callable[..
     Raises:
         PolicyError: If an entry is impossible.
     """
-    kept = [one for one in policy.metrics if one.suite != suite or one.trait not in block.said]
-    watched = [one for one in policy.watched if one.suite != suite or one.trait not in block.said]
-    new = [one for one in block.metrics(suite, where) if one.trait in block.said]
-    shown = [one for one in block.watched(suite) if one.trait in block.said]
-    return replace(policy, metrics=(*kept, *new), watched=(*watched, *shown))
-
-
-def drift_keys(location: Sequence[str | int]) -> list[str]:
-    """The keys that are valid at a place within `drift:`; the place begins below it."""
-    model: type[Part] = TraitPart if len(location) > 1 else DriftBlock
-    return [field.alias or name for name, field in model.model_fields.items()]
+    written = block.written
+    metrics = [metric for metric in policy.metrics if metric.suite != suite or metric.trait not in written]
+    metrics += [metric for metric in block.metrics(suite, where) if metric.trait in written]
+    watched = [watch for watch in policy.watched if watch.suite != suite or watch.trait not in written]
+    watched += [watch for watch in block.watched(suite) if watch.trait in written]
+    return replace(policy, metrics=tuple(metrics), watched=tuple(watched))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.form.asserts import ASSERT_SET, NAME
+from llmgate.suite.form.asserts import ASSERT_SET
+from llmgate.suite.form.part import NAME
 from llmgate.suite.importers.files import listing
 from llmgate.suite.importers.table import slug
 

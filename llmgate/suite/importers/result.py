@@ -119,7 +119,7 @@ class Notebook:
             return True
         try:
             spec = read_assert(written, self.vocabulary.names)
-            for leaf in spec.asserts or (spec,):
+            for leaf in spec.leaves:
                 self.vocabulary.validate(leaf, row)
         except LlmgateError as error:
             why = f"{error.what}. {error.fix}" if error.fix and not error.fix.startswith("Valid names") else error.what
