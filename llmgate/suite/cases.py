@@ -15,6 +15,7 @@ from llmgate.record.order import plan_looks
 from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.dataset import Dataset, load_dataset
+from llmgate.suite.data.strict_json import value_text
 from llmgate.suite.form.drift import case_traits, check_formats
 from llmgate.suite.form.gate import fed_metrics
 from llmgate.suite.form.part import placed
@@ -26,7 +27,7 @@ from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.data.dataset import Row
+    from llmgate.suite.data.rows import Row
 
 __all__ = ["Case", "PlannedSuite", "plan_suite"]
 
@@ -196,8 +197,8 @@ def plan_case(
             suite=suite.name,
             case=row.id,
             repeats=repeats,
-            cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
-            slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
+            cluster=value_text(variables.get(suite.cluster_column)) if suite.cluster_column else None,
+            slices={name: value_text(variables.get(name)) for name in suite.slice_columns},
             messages=rendered.messages,
             expected=expected_text(test.asserts, template_of, variables),
             metrics=fed_metrics(test.asserts) if own else None,
@@ -210,11 +211,6 @@ def plan_case(
         asserts=test.asserts,
         prices=suite.prices,
     )
-
-
-def text_of(value: Json) -> str:
-    """A column value as a slice or cluster key."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:

@@ -75,10 +75,7 @@ def read_row_tests(suite: Suite, dataset: Dataset, vocabulary: Vocabulary) -> Ro
 
 def complete(suite: Suite, asserts: tuple[AssertSpec, ...], vocabulary: Vocabulary) -> Suite:
     """The suite with the metrics that all asserts feed."""
-    metrics = suite.gates.policies(asserts, vocabulary)
-    return replace(
-        suite, metrics=metrics, judged_metrics=frozenset(metric.metric for metric in metrics if metric.judged)
-    )
+    return replace(suite, metrics=suite.gates.policies(asserts, vocabulary))
 
 
 class _Reader:

@@ -20,7 +20,7 @@ from llmgate.suite.data.source import DatasetSource
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
 from llmgate.suite.form.gate import Gates
-from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
+from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, validate, where_written
 from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
 from llmgate.suite.prompt.file import KeptPrompt
 from llmgate.suite.prompt.tools import read_tools
@@ -28,7 +28,7 @@ from llmgate.suite.prompt.tools import read_tools
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Conversation", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
+__all__ = ["Prices", "Suite", "is_suite_file", "load_suite"]
 
 HEAD_BYTES: Final = 8192
 
@@ -98,7 +98,6 @@ class Suite:
     sampling: Mapping[str, Json]
     repeat: int
     asserts: tuple[AssertSpec, ...]
-    judged_metrics: frozenset[str]
     metrics: tuple[MetricPolicy, ...]
     serving: ServingSpec | None
     judge_max_tokens: int
@@ -114,6 +113,11 @@ class Suite:
     waivers: tuple[Waiver, ...] = ()
     watched: tuple[TraitWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
+
+    @property
+    def judged_metrics(self) -> frozenset[str]:
+        """Those that a judge's scores feed."""
+        return frozenset(metric.metric for metric in self.metrics if metric.judged)
 
 
 def is_suite_file(path: Path) -> bool:
@@ -140,7 +144,6 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         SuiteError: With file, line, what is wrong and how to fix it.
     """
     document = read_document(path)
-    check_major(document)
     part = validate(document)
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
@@ -174,7 +177,6 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         sampling=sampling_fields(part.sampling),
         repeat=part.repeat,
         asserts=asserts,
-        judged_metrics=frozenset(metric.metric for metric in metrics if metric.judged),
         metrics=metrics,
         gates=gates,
         defaults=part.defaults,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.data.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
+from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
 from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
 from llmgate.suite.data.formats import NO_TYPES, Format, format_of, suffixes
 from llmgate.suite.data.locate import is_uri, locate
-from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
+from llmgate.suite.data.lock import Lock, parse_lock, read_lock, write_atomically
 from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source

@@ -16,7 +16,7 @@ from llmgate.errors import DatasetError, did_you_mean
 from llmgate.suite.data.csv import check_types
 from llmgate.suite.data.diff import Drift, compare_rows
 from llmgate.suite.data.formats import NO_TYPES, Format
-from llmgate.suite.data.lock import Lock, lock_path, next_version, read_lock, save_lock, version_key
+from llmgate.suite.data.lock import Lock, next_version, read_lock, save_lock, version_key
 from llmgate.suite.data.rows import Row, column_types, parse_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Dataset", "Lock", "Row", "check_lock", "load_dataset", "lock_path", "read_lock", "read_rows", "write_lock"]
+__all__ = ["Dataset", "check_lock", "load_dataset", "read_rows", "write_lock"]
 
 FIRST_VERSION = "1.0.0"
 UNSPECIFIED = "unspecified"

@@ -31,18 +31,7 @@ from llmgate.suite.form.part import Finite, Name, Part, keys_of, placed
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Vocabulary
 
-__all__ = [
-    "ExtendPart",
-    "GateBlock",
-    "GatePart",
-    "Gates",
-    "SlicesPart",
-    "StoppingPart",
-    "WaiverPart",
-    "fed_metrics",
-    "is_long",
-]
-
+__all__ = ["GateBlock", "Gates", "SlicesPart", "WaiverPart", "fed_metrics", "is_long"]
 
 LOOKS: Final = 5
 MOST_LOOKS: Final = 50

@@ -16,18 +16,7 @@ from llmgate.suite.form.prompt import Entries
 if TYPE_CHECKING:
     from llmgate.suite.form.document import Document
 
-__all__ = [
-    "SUITE_MAJOR",
-    "CasePart",
-    "JudgePart",
-    "PricesPart",
-    "SamplingPart",
-    "ServingPart",
-    "SuitePart",
-    "check_major",
-    "validate",
-    "where_written",
-]
+__all__ = ["SUITE_MAJOR", "CasePart", "JudgePart", "SamplingPart", "SuitePart", "validate", "where_written"]
 
 SUITE_MAJOR: Final = 1
 
@@ -157,7 +146,12 @@ def check_major(document: Document) -> None:
 
 
 def validate(document: Document) -> SuitePart:
-    """Check types and names, wording the first problem."""
+    """Check format, types and names.
+
+    Raises:
+        SuiteError: About the first problem, with its line.
+    """
+    check_major(document)
     try:
         return SuitePart.model_validate(document.data)
     except ValidationError as error:
