@@ -31,7 +31,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
-    from llmgate.record.watch import RunLock
+    from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.publish import publish
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
@@ -46,8 +46,9 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
-    for warning in (one for suite in plan.suites for one in suite.warnings):
-        click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
     with RunLock(out):
         note_baseline(out, baseline)

@@ -21,7 +21,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Decision, Problem, Verdict
-from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.metrics.judge_bars import drifts_of, hold_to_judges
 from llmgate.gate.metrics.slices import decide_slices
@@ -30,7 +29,6 @@ from llmgate.gate.metrics.verdict import conclude, flips_of
 from llmgate.gate.metrics.waivers import Findings, waive
 from llmgate.gate.output_drift import describe_outputs
 from llmgate.gate.summary import decision_sentence
-from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -38,10 +36,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from llmgate.gate.decision.types import MetricDecision
+    from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.metrics.tests import Measured
-    from llmgate.record.scores import ScoreSheet, ScoreTable
+    from llmgate.record.policy import Policy
 
-__all__ = ["decide", "decide_measured", "decide_sheets", "decide_tables"]
+__all__ = ["decide", "decide_measured"]
 
 
 def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
@@ -108,47 +107,6 @@ def decide_measured(
         candidate_digest=candidate.digest,
         champion_digest=None if champion is None else champion.digest,
     )
-
-
-def decide_tables(
-    candidate: ScoreTable,
-    champion: ScoreTable,
-    *,
-    margin: float | None = None,
-    alpha: float = DEFAULT_ALPHA,
-) -> Decision:
-    """Decide on plain scores of any origin; the champion's table is matched by item id, whatever its name.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        margin: Fraction of the score range; None for the default that depends on the number of cases.
-        alpha: One-sided error rate.
-
-    Raises:
-        PolicyError: If margin or alpha is outside its range.
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    metric = MetricPolicy(suite=candidate.suite, metric=candidate.metric, margin=margin, alpha=alpha)
-    renamed = replace(champion, suite=candidate.suite, metric=candidate.metric)
-    return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
-
-
-def decide_sheets(
-    candidate: ScoreSheet, champion: ScoreSheet, policy: Policy, *, today: date | None = None
-) -> Decision:
-    """Decide on the results of any harness, many metrics at once; tables are matched by suite and metric.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        policy: Which metrics gate.
-        today: As for `decide`.
-
-    Raises:
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy, today=today)
 
 
 def _concluded(measured: Sequence[Measured]) -> tuple[MetricDecision, ...]:

@@ -15,8 +15,8 @@ import numpy as np
 from llmgate.gate.decision.types import OutputDrift
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, watched
 from llmgate.gate.metrics.tests import measure
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction, Role
-from llmgate.record.traits import Trait
 from llmgate.record.vectors import unpack_vector
 from llmgate.stats.energy import energy_distance
 from llmgate.stats.mcnemar import mcnemar_mid_p
@@ -72,7 +72,7 @@ def describe_outputs(
         _distance(mine, next((one for one in champion.embedded if one.suite == mine.suite), None))
         for mine in candidate.embedded
     ]
-    order = list(Trait)
+    order = list(OutputFeature)
     # A suite without a format to keep has nothing to say about it.
     told = [one for one in (*gating, *shown, *embedded) if one.expected or one.why]
     return tuple(sorted(told, key=lambda one: (one.suite, order.index(one.trait))))
@@ -80,16 +80,16 @@ def describe_outputs(
 
 def _described(one: Measured, verdict: Verdict | None) -> OutputDrift:
     policy, pairs, found = one.policy, one.pairs, one.comparison
-    trait = policy.trait or Trait.REFUSALS
+    trait = policy.trait or OutputFeature.REFUSALS
     if pairs is None or pairs.champion is None:
-        absent = trait is Trait.SCHEMA and not policy.gates
+        absent = trait is OutputFeature.SCHEMA and not policy.gates
         why = one.problem.what if one.problem and not absent else ""
         return OutputDrift(suite=policy.suite, trait=trait, role=policy.role, verdict=verdict, why=why)
     mine, theirs = _shown(trait, pairs.candidate), _shown(trait, pairs.champion)
     change = lower = upper = None
     if found is not None:
         change, lower, upper = found.interval.estimate, found.interval.lower, found.interval.upper
-        if trait is Trait.LENGTH:
+        if trait is OutputFeature.LENGTH:
             change, lower, upper = math.expm1(change), math.expm1(lower), math.expm1(upper)
         elif policy.direction is Direction.LOWER:
             change, lower, upper = -change, -upper, -lower
@@ -111,16 +111,16 @@ def _described(one: Measured, verdict: Verdict | None) -> OutputDrift:
     )
 
 
-def _shown(trait: Trait, scores: NDArray[np.float64]) -> float | None:
+def _shown(trait: OutputFeature, scores: NDArray[np.float64]) -> float | None:
     if not len(scores):
         return None
     mean = mean_of(scores)
-    return math.expm1(mean * LENGTH_SCALE) if trait is Trait.LENGTH else mean
+    return math.expm1(mean * LENGTH_SCALE) if trait is OutputFeature.LENGTH else mean
 
 
-def _p(trait: Trait, pairs: Pairs, found: float | None) -> float | None:
+def _p(trait: OutputFeature, pairs: Pairs, found: float | None) -> float | None:
     """Two-sided: that of lengths is already, answers that turned have McNemar's, and clusters leave the bounds."""
-    if trait is Trait.LENGTH:
+    if trait is OutputFeature.LENGTH:
         return found
     if not pairs.simple or pairs.champion is None or not len(pairs.item_ids):
         return None
@@ -141,7 +141,7 @@ def _distance(mine: EmbeddedAnswers, theirs: EmbeddedAnswers | None) -> OutputDr
     lost = len(keys) - len(x)
     drift = OutputDrift(
         suite=mine.suite,
-        trait=Trait.EMBEDDINGS,
+        trait=OutputFeature.EMBEDDINGS,
         role=Role.WATCH,
         evaluated=len(x),
         expected=len(keys),

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision
 from llmgate.promote.target import Evidence, RecordIdentity
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from llmgate.promote.target import EvidenceFiles

@@ -23,7 +23,7 @@ from llmgate.score.safety.pii import PII_CHECKS
 from llmgate.score.safety.prompt_leak import CANARY_CHECKS
 from llmgate.score.safety.refusal import DECLINE_CHECKS
 from llmgate.score.safety.secrets import SECRET_CHECKS
-from llmgate.score.sql import SQL_CHECKS
+from llmgate.score.sql.checks import SQL_CHECKS
 from llmgate.score.structured.diff import JSON_DIFF_CHECKS
 from llmgate.score.structured.field import JSON_FIELD_CHECKS
 from llmgate.score.structured.is_json import STRUCTURE_CHECKS

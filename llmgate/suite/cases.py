@@ -16,7 +16,7 @@ from llmgate.record.schema import CaseKey, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.dataset import Dataset, load_dataset
 from llmgate.suite.data.strict_json import value_text
-from llmgate.suite.form.drift import case_traits, check_formats
+from llmgate.suite.form.drift import case_features, check_formats
 from llmgate.suite.form.gate import fed_metrics
 from llmgate.suite.form.part import placed
 from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
@@ -204,7 +204,7 @@ def plan_case(
             metrics=fed_metrics(test.asserts) if own else None,
             threshold=test.threshold,
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
-            traits=case_traits(test.asserts),
+            traits=case_features(test.asserts),
         ),
         body=body,
         variables=variables,

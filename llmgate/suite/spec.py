@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, SuiteError
+from llmgate.record.output_features import FeatureWatch
 from llmgate.record.policy import MetricPolicy, SlicePolicy
-from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
 from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.locate import locate
@@ -111,7 +111,7 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
-    watched: tuple[TraitWatch, ...] = ()
+    watched: tuple[FeatureWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
 
     @property

@@ -13,7 +13,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.resampled import Pair, Sampling, _pick_clusters, _picks, _swapped, real_losses, resample
 from llmgate.gate.calibration.results import Calibration, Row, Rule, Truth
 from llmgate.gate.calibration.system_pairs import choose
-from llmgate.record.paired import Results, load_results
+from llmgate.record.results.paired import PairedResults, load_paired
 from llmgate.stats.power import tango_chances
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ def test_what_cannot_be_planted_is_refused() -> None:
         Pair(name="one", first=np.zeros(5), second=np.ones(5), clusters=np.zeros(5, dtype=np.int64))
 
 
-def results(scores: np.ndarray, clusters: np.ndarray | None = None) -> Results:
+def results(scores: np.ndarray, clusters: np.ndarray | None = None) -> PairedResults:
     systems, items = scores.shape
-    return Results(
+    return PairedResults(
         name="set",
         sha256="0",
         systems=tuple(f"s{i}" for i in range(systems)),
@@ -200,7 +200,7 @@ def test_items_of_one_cluster_are_no_comparison() -> None:
 
 def test_gsm8k_shows_what_is_asked() -> None:
     """Three real systems on 1,319 problems."""
-    chosen = choose(load_results(shared_file("paired/gsm8k.jsonl")), loss=0.05, most=10, rng=np.random.default_rng(0))
+    chosen = choose(load_paired(shared_file("paired/gsm8k.jsonl")), loss=0.05, most=10, rng=np.random.default_rng(0))
     rows = tuple(measured(list(chosen.pairs), 300, repetitions=2_000).values())
     found = Calibration(seed=11, repetitions=2_000, quick=True, margin=0.03, alpha=0.05, rows=rows)
     assert found.met, [str(one) for one in found.unmet]

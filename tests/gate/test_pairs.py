@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from support.shared_data import shared_file, shared_rows
+from support.tables import decide_tables
 
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision.serialize import headline
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.pairing import pair_up

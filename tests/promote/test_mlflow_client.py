@@ -11,9 +11,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.promote.mlflow import find_holder
 from llmgate.promote.mlflow_client import calls, quiet, resolve_uris, without_credentials
 
 if TYPE_CHECKING:

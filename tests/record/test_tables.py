@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import RecordError
-from llmgate.record.tables import ItemScore, ScoreTable, load_score_table
+from llmgate.record.results.load import load_results
+from llmgate.record.scores import ItemScore, ScoreTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,11 @@ def write(folder: Path, *lines: str) -> Path:
     path = folder / "scores.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def load(path: Path) -> ScoreTable:
+    (table,) = load_results(path, kind="jsonl").tables
+    return table
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def write(folder: Path, *lines: str) -> Path:
 def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, line: str, message: str) -> None:
     path = write(tmp_path, GOOD, line)
     with pytest.raises(RecordError) as caught:
-        load_score_table(path)
+        load(path)
     assert str(caught.value).startswith(f"{path}:2: ")
     assert message in str(caught.value)
 
@@ -64,19 +70,19 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RecordError, match="no scores"):
-        load_score_table(path)
+        load(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
-        load_score_table(tmp_path / "none.jsonl")
+        load(tmp_path / "none.jsonl")
 
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
     path.write_bytes(b'{"item_id": "\xff", "score": 1}\n')
     with pytest.raises(RecordError, match="not UTF-8 at byte 13"):
-        load_score_table(path)
+        load(path)
 
 
 def test_rows_are_read_in_order_with_and_without_clusters(tmp_path: Path) -> None:
@@ -87,9 +93,7 @@ def test_rows_are_read_in_order_with_and_without_clusters(tmp_path: Path) -> Non
         '{"item_id": "b", "score": 0.25, "cluster": "doc-1"}',
         '{"item_id":"c","score":0.0,"cluster":null}',
     )
-    table = load_score_table(str(path), suite="support", metric="tone")
-    assert (table.suite, table.metric) == ("support", "tone")
-    assert list(table.rows()) == [
+    assert list(load(path).rows()) == [
         ItemScore(item_id="a", score=1.0),
         ItemScore(item_id="b", score=0.25, cluster="doc-1"),
         ItemScore(item_id="c", score=0.0),
@@ -99,7 +103,7 @@ def test_rows_are_read_in_order_with_and_without_clusters(tmp_path: Path) -> Non
 @given(st.dictionaries(st.text(min_size=1), st.floats(0, 1), min_size=1, max_size=20))
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, scores: dict[str, float]) -> None:
     rows = [json.dumps({"item_id": item, "score": score}) for item, score in scores.items()]
-    table = load_score_table(write(tmp_path_factory.mktemp("scores"), *rows))
+    table = load(write(tmp_path_factory.mktemp("scores"), *rows))
     assert {item.item_id: item.score for item in table.rows()} == scores
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.record.traits import FORMAT_TYPES, REFUSAL_TYPES
+from llmgate.record.output_features import FORMAT_TYPES, REFUSAL_TYPES
 from llmgate.score.assertion.check import CheckContext
-from llmgate.score.output_features import read_traits
+from llmgate.score.output_features import read_features
 from llmgate.score.vocabulary import VOCABULARY
 
 
@@ -23,7 +23,7 @@ from llmgate.score.vocabulary import VOCABULARY
     ],
 )
 def test_reading(output: object, refusal: bool, characters: int) -> None:
-    traits = read_traits(CheckContext(output=output))
+    traits = read_features(CheckContext(output=output))
     assert (traits.refusal, traits.characters, traits.vector) == (refusal, characters, None)
 
 

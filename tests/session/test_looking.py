@@ -10,9 +10,9 @@ from support.lines import Lines
 from support.records import make_case, make_manifest, make_result, make_suite
 
 from llmgate.errors import RecordError
-from llmgate.record.files import cases_digest
 from llmgate.record.order import case_order, plan_looks
-from llmgate.record.rundir import RunDir
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.rundir import RunDir
 from llmgate.session.run.early_stopping import Looking
 
 if TYPE_CHECKING:

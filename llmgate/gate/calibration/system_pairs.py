@@ -12,7 +12,7 @@ from llmgate.gate.calibration.resampled import Pair
 from llmgate.gate.decision.wording import count, points
 
 if TYPE_CHECKING:
-    from llmgate.record.paired import Results
+    from llmgate.record.results.paired import PairedResults
 
 __all__ = ["FEWEST_ITEMS", "Chosen", "choose"]
 
@@ -32,7 +32,7 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def choose(results: Results, *, loss: float, most: int, rng: np.random.Generator) -> Chosen:
+def choose(results: PairedResults, *, loss: float, most: int, rng: np.random.Generator) -> Chosen:
     """All pairs that share enough items and score high enough to lose something, or some of them.
 
     Args:

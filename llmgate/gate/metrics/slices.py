@@ -16,7 +16,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import SliceDecision
 from llmgate.gate.metrics.intervals import compare
 from llmgate.gate.metrics.label_corrected import compare_corrected
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.stats.multiplicity import holm
 from llmgate.stats.proportion import p_below
 from llmgate.stats.sums import mean_of
@@ -95,7 +95,7 @@ class _Parts:
 
 
 def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, Finding]]:
-    if one.policy.trait is Trait.LENGTH:
+    if one.policy.trait is OutputFeature.LENGTH:
         return  # Neither longer nor shorter is a loss.
     oriented = one.oriented
     labels = None if oriented is None else oriented.slices.get(field.field)

@@ -22,9 +22,8 @@ from llmgate.gate.metrics.label_corrected import (
     labelled_cases,
 )
 from llmgate.gate.metrics.length import compare_lengths
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy
-from llmgate.record.traits import Trait
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Evidence
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 __all__ = ["Measured", "default_margin", "measure"]
 
 _MARGIN, _WIDE_MARGIN = 0.03, 0.05
-READ_BY_RULES = (Trait.REFUSALS, Trait.LENGTH)
+READ_BY_RULES = (OutputFeature.REFUSALS, OutputFeature.LENGTH)
 _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Measured(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
     """A metric after the data, before the verdict.
 
     Attributes:
@@ -196,7 +195,7 @@ def _test(policy: MetricPolicy, pairs: Pairs, where: str, sheet: AnswerLabels | 
     oriented = pairs if policy.direction is Direction.HIGHER else turned_round(pairs)
     try:
         if margin is not None:
-            method = compare_lengths if policy.trait is Trait.LENGTH else compare
+            method = compare_lengths if policy.trait is OutputFeature.LENGTH else compare
             comparison = (compare_corrected if corrected else method)(oriented, margin=margin, alpha=policy.alpha)
         if policy.floor is not None:
             tested = compare_corrected_with_minimum if corrected else compare_with_minimum
@@ -221,6 +220,6 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, where: str) -> Problem | No
         )
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
-        fix = "Give a champion run" + ("" if policy.trait is Trait.LENGTH else f", or set {limit}")
+        fix = "Give a champion run" + ("" if policy.trait is OutputFeature.LENGTH else f", or set {limit}")
         return Problem(where=where, what="there is nothing to compare with", fix=fix)
     return None

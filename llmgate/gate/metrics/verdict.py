@@ -11,11 +11,10 @@ from llmgate.gate.decision.types import Flip, MetricDecision, Verdict
 from llmgate.gate.metrics.chances import pass_chances
 from llmgate.gate.metrics.length import length_decision
 from llmgate.gate.metrics.reasons import metric_reason
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
-from llmgate.record.traits import Trait
 from llmgate.stats.standard_error import clustered_standard_error, standard_error
 from llmgate.stats.sums import mean_of
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +24,35 @@ if TYPE_CHECKING:
     from llmgate.gate.metrics.tests import Measured
 
 __all__ = ["FLIPS_LISTED", "Spread", "conclude", "flips_of", "spread_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Standard errors of the mean difference, as fractions; None where there is no such thing.
+
+    Attributes:
+        se: Over independent pairs.
+        se_clustered: With whole clusters as the unit.
+        clusters: How many there are.
+    """
+
+    se: float | None = None
+    se_clustered: float | None = None
+    clusters: int | None = None
+
+
+def spread_of(pairs: Pairs | None) -> Spread:
+    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
+    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
+        return Spread()
+    differences = pairs.candidate - pairs.champion
+    se = standard_error(differences)
+    if pairs.clusters is None:
+        return Spread(se=se)
+    clusters = int(pairs.clusters.max()) + 1
+    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
+    return Spread(se=se, se_clustered=clustered, clusters=clusters)
+
 
 FLIPS_LISTED = 1_000
 """Of one metric; a decision on a million items is to be read by people and diffed by tools."""
@@ -43,7 +71,7 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
     """
     policy, pairs = measured.policy, measured.pairs
     verdict = _verdict(measured, adjusted)
-    if policy.trait is Trait.LENGTH:
+    if policy.trait is OutputFeature.LENGTH:
         return length_decision(measured, verdict, adjusted, tests=tests)
     main = measured.comparison or measured.floor
     lower, upper = _bounds(measured, main)
@@ -94,7 +122,7 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
     pairs, oriented = measured.pairs, measured.oriented
     if pairs is None or pairs.champion is None or oriented is None or oriented.champion is None:
         return ()
-    if measured.policy.trait is Trait.LENGTH:
+    if measured.policy.trait is OutputFeature.LENGTH:
         return ()  # Nearly every answer has another length, and none is better for it.
     deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)
@@ -149,31 +177,3 @@ def _reference(measured: Measured) -> Literal["champion", "threshold", "none"]:
 
 def _mean(scores: NDArray[np.float64] | None) -> float | None:
     return None if scores is None or len(scores) == 0 else mean_of(scores)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
-    """Standard errors of the mean difference, as fractions; None where there is no such thing.
-
-    Attributes:
-        se: Over independent pairs.
-        se_clustered: With whole clusters as the unit.
-        clusters: How many there are.
-    """
-
-    se: float | None = None
-    se_clustered: float | None = None
-    clusters: int | None = None
-
-
-def spread_of(pairs: Pairs | None) -> Spread:
-    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
-    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
-        return Spread()
-    differences = pairs.candidate - pairs.champion
-    se = standard_error(differences)
-    if pairs.clusters is None:
-        return Spread(se=se)
-    clusters = int(pairs.clusters.max()) + 1
-    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
-    return Spread(se=se, se_clustered=clustered, clusters=clusters)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.files import write_atomic
-from llmgate.record.journal import first_problem
 from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
+from llmgate.record.run.files import write_atomic
+from llmgate.record.run.journal import first_problem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError, did_you_mean
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "number", "whole"]
+__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "whole"]
 
 
 MOST_CHARS = 200_000
@@ -84,18 +83,6 @@ def most(spec: AssertSpec, default: float | None = None) -> float:
 def graded(name: str, score: float, threshold: float) -> Finding:
     """The finding of a score that passes from the threshold on."""
     return Finding(score >= threshold, score, f"{name} {score:.4g}, wanted at least {threshold:g}")
-
-
-def number(spec: AssertSpec, key: str, default: float, *, low: float, high: float) -> float:
-    """A setting of `config` that is a number within bounds.
-
-    Raises:
-        SuiteError: If it is none.
-    """
-    value = spec.config.get(key, default)
-    if not javascript.is_number(value) or not math.isfinite(javascript.to_number(value)) or not low <= value <= high:
-        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {javascript.json_text(value)[:80]}")
-    return value
 
 
 def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> int:

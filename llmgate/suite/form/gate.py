@@ -267,9 +267,9 @@ class Gates:
             if vocabulary.is_judge(asking.type)
             for metric in (spec.metric, asking.metric)
         )
-        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._traits(metrics))
+        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._features(metrics))
 
-    def _traits(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
+    def _features(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
         with placed():
             metrics = self.drift.metrics(self.suite, self.where_drift)
         for metric in metrics:

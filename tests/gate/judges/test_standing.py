@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.admissions import JUDGE, RUBRIC_PROMPTS, make_admission, make_instrument, make_results
 from support.records import digest_of, make_case, make_check, make_record, make_result
+from support.tables import decide_by
 
 from llmgate.errors import PolicyError
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
@@ -20,7 +20,7 @@ from llmgate.gate.judges.standing import standing_in
 from llmgate.record.judges.admission_file import sealed
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
-from llmgate.record.scores import ItemScore, ScoreSheet, ScoreTable
+from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.report.panels.admissions import admission_panels
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ def test_every_judged_assert_of_a_metric_needs_its_own() -> None:
 
 def test_scores_of_another_origin_have_no_admission() -> None:
     table = ScoreTable.of([ItemScore(item_id=f"i{i}", score=1.0) for i in range(400)], suite="support", metric="tone")
-    sheet = ScoreSheet(source="made up", items=table.items, tables=(table,))
-    decision = decide_sheets(sheet, sheet, Policy(metrics=(replace(TONE, min=None, margin=0.05),)))
+    decision = decide_by(table, table, Policy(metrics=(replace(TONE, min=None, margin=0.05),)))
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "nothing says who judged" in decision.problems[0].what
 

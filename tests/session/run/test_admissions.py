@@ -15,7 +15,7 @@ from llmgate.cli import main
 from llmgate.gate.judges.standing import standing_in
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.judges.admission_file import save_admission
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from support.lines import Lines
 from support.project import let_stop, write_suite
 from support.records import make_manifest
 
-from llmgate.record.files import cases_digest
 from llmgate.record.judges.identity import JudgeIdentity
-from llmgate.record.rundir import RunDir
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.rundir import RunDir
 from llmgate.session.decide.records import note_baseline
 from llmgate.session.run.early_stopping import make_looking
 from llmgate.session.run.plan import plan_paths
