@@ -113,10 +113,10 @@ def matching(folder: Path, name: str, *, strict: bool = True) -> list[Path]:
     """
     if not any(sign in name for sign in "*?["):
         return [folder / name]
-    found = sorted(folder.glob(name)) if not name.startswith("/") else []
-    if strict and not found:
+    paths = sorted(folder.glob(name)) if not name.startswith("/") else []
+    if strict and not paths:
         raise SuiteError("no file matches", where=str(folder / name), fix="Check the pattern")
-    return found
+    return paths
 
 
 def texts_in(path: Path, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:

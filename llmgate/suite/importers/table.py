@@ -135,10 +135,12 @@ def several(name: str, lists: Sequence[Sequence[str]]) -> tuple[list[dict[str, J
     One text each makes a text column. Otherwise lists are filled up to the longest by repeating their last text, so
     that one list of templates reads them all.
     """
-    longest = max((len(one) for one in lists), default=1)
+    longest = max((len(items) for items in lists), default=1)
     if longest <= 1:
-        return [{name: one[0] if one else ""} for one in lists], f"{{{{ {name} }}}}"
-    columns: list[dict[str, Json]] = [{name: [*one, *[one[-1] if one else ""] * (longest - len(one))]} for one in lists]
+        return [{name: items[0] if items else ""} for items in lists], f"{{{{ {name} }}}}"
+    columns: list[dict[str, Json]] = [
+        {name: [*items, *[items[-1] if items else ""] * (longest - len(items))]} for items in lists
+    ]
     return columns, [f"{{{{ {name}[{i}] }}}}" for i in range(longest)]
 
 

@@ -154,9 +154,9 @@ def _replace(budget: RenderBudget, value: object, old: object, new: object, coun
         return value
     text, old_text, new_text = budget.text(value), budget.text(old), budget.text(new)
     limit = _count(count) if count != -1 else -1
-    found = text.count(old_text)
-    found = min(found, limit) if limit >= 0 else found
-    budget.spend_chars(len(text) + found * len(new_text))
+    times = text.count(old_text)
+    times = min(times, limit) if limit >= 0 else times
+    budget.spend_chars(len(text) + times * len(new_text))
     return text.replace(old_text, new_text, limit)
 
 

@@ -30,7 +30,7 @@ def with_methods(node: nodes.Node) -> nodes.Node:
         if isinstance(value, nodes.Node):
             setattr(node, name, with_methods(value))
         elif isinstance(value, list):
-            setattr(node, name, [with_methods(one) if isinstance(one, nodes.Node) else one for one in value])
+            setattr(node, name, [with_methods(child) if isinstance(child, nodes.Node) else child for child in value])
     if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and f".{node.node.attr}" in METHODS:
         name = f".{node.node.attr}"
         return nodes.Filter(
