@@ -20,8 +20,8 @@ from llmgate.session.run.early_stopping import make_looking
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.manifest import make_manifest, redactor
-from llmgate.session.run.measure import generate_answers, judge_answers
-from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.run.measure import asker, generate_answers, judge_answers
+from llmgate.session.run.models import identify_models, models_beside, open_models, retry_policy
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
@@ -164,7 +164,7 @@ async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: 
     async with AsyncExitStack() as stack:
         client = await open_client(settings, target, stack)
         progress.stage(f"judging with {one_line(target.model.name)}")
-        models = await models_afterwards(settings, plan, run.manifest, client, stack)
+        models = await open_models(settings, plan, run.manifest, asker(client), stack)
         await judge_all(settings, plan, run, models, progress=progress)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Identities", "check_models", "identify_models", "models_afterwards", "models_beside", "retry_policy"]
+__all__ = ["Identities", "check_models", "identify_models", "models_beside", "open_models", "retry_policy"]
 
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
@@ -166,20 +166,13 @@ async def models_beside(
         else:
             endpoint = Endpoint(url=place.url, model=manifest.judge.model, api_key=settings.judge_api_key)
             default = asker(await opened(endpoint, settings, stack))
-    return await combined(settings, plan, manifest, default, stack)
+    return await open_models(settings, plan, manifest, default, stack)
 
 
-async def models_afterwards(
-    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
-) -> Models:
-    """The models with a judge that runs after the model under test has ended; `client` reaches it."""
-    return await combined(settings, plan, manifest, asker(client), stack)
-
-
-async def combined(
+async def open_models(
     settings: Settings, plan: Plan, manifest: Manifest, default: Ask | None, stack: AsyncExitStack
 ) -> Models:
-    """The default judge, the named ones and the embedding model."""
+    """The models: a default judge, the ones that asserts name, and the embedding model; closed with the stack."""
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         endpoint = named_judge(settings, name)
