@@ -63,12 +63,12 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
         UsageError: If a metric is asked for that is not there.
     """
     layout = question.layout
-    mine = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
-    theirs = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
-    policy = policy_for(mine, theirs, question)
+    new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
+    old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    policy = policy_for(new, old, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
-    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today())
+    return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())
 
 
 def policy_for(candidate: Results, champion: Results, question: ResultsQuestion) -> Policy:

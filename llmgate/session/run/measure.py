@@ -86,10 +86,10 @@ async def generate_answers(
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
         answer = await client.ask({**case.request(key.repeat), **extra_fields(case)})
-        result = checked(case, key, answer, plan.vocabulary)
+        result = check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
-            keep(await judged(case, result, models, plan.vocabulary))
+            keep(await with_judgements(case, result, models, plan.vocabulary))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died[key] = answer.message
         progress.count("answers", next(done), len(todo))
@@ -124,7 +124,7 @@ def extra_fields(case: Case) -> dict[str, Json]:
     return {"logprobs": True} if types & NEED_LOGPROBS else {}
 
 
-def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
+def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
     """Apply the checks that ask no model."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
@@ -188,14 +188,14 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = checked(case, result.key, result.answer, vocabulary)
-            run.append(await judged(case, fresh, models, vocabulary))
+            fresh = check_answer(case, result.key, result.answer, vocabulary)
+            run.append(await with_judgements(case, fresh, models, vocabulary))
         progress.count("judged", next(done), len(todo))
 
     await gather_all(judge(result) for result in todo)
 
 
-async def judged(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
+async def with_judgements(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
