@@ -201,7 +201,7 @@ def json_of(decision: Decision, *, headline: bool) -> str:
 
 def show_decision(decision: Decision) -> None:
     """Print a line per metric, the problems, and the sentence last."""
-    from llmgate.report.formats.terminal import decision_lines
+    from llmgate.report.terminal.decision import decision_lines
 
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
     *lines, sentence = decision_lines(decision)

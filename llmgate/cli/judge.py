@@ -70,7 +70,7 @@ def admit(
     its repeated answers (0.85) and, for pairs, of both orders (0.8) are reached on 150 items or more, 30 of each
     label, and it caught every canary. Exits with 0 if it is admitted, 1 if it is refused.
     """
-    from llmgate.report.formats.admission import admission_lines
+    from llmgate.report.terminal.admission import admission_lines
     from llmgate.score.labels import read_labels
     from llmgate.session.admission.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress

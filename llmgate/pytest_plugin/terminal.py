@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
 from llmgate.record.run.watch import RunPhase
-from llmgate.report.formats.terminal import decision_lines
+from llmgate.report.terminal.decision import decision_lines
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:

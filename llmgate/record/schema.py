@@ -122,6 +122,11 @@ class PlannedCase:
     request_digest: str
     traits: tuple[OutputFeature, ...] | None = None
 
+    @property
+    def keys(self) -> tuple[CaseKey, ...]:
+        """Its generations, in order."""
+        return tuple(CaseKey(suite=self.suite, case=self.case, repeat=repeat) for repeat in range(self.repeats))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLogprob:

@@ -94,14 +94,14 @@ class VerdictLog:
                     where=str(path),
                     fix="Add --resume to go on with them, --recorded to decide by them, or choose another --out",
                 )
-            before, found = read_verdicts(path)
+            before, verdicts = read_verdicts(path)
             if unplaced(before) != unplaced(trial):
                 raise RecordError(
                     "the trial cannot be resumed: labels, criterion or judge are not the same any more",
                     where=str(path),
                     fix="Restore them, or choose another --out",
                 )
-            self.verdicts.update(found)
+            self.verdicts.update(verdicts)
             drop_torn_line(path)
         try:
             self._file = path.open("a", encoding="utf-8")
@@ -175,8 +175,8 @@ def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break  # The writer was stopped in the middle of it; a whole line ends.
-            said = first_problem(error) if isinstance(error, ValidationError) else str(error)
-            raise RecordError(f"cannot be understood: {said}", where=f"{path}:{number}", fix="Restore it") from error
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+            raise RecordError(f"cannot be understood: {problem}", where=f"{path}:{number}", fix="Restore it") from error
         verdicts[verdict.task, verdict.item] = verdict
     return trial, verdicts
 

@@ -109,21 +109,21 @@ def table_of(
         for item, rows in items.items()
         if any(metric in row.scores or (row.error and not row.scores) for row in rows.values())
     }
-    found = [mean_of_repeats(list(rows.values()), metric, repeats) for rows in mine.values()]
+    means = [mean_of_repeats(list(rows.values()), metric, repeats) for rows in mine.values()]
     ids = tuple(mine)
     if ids not in shared:
         firsts = [next(iter(rows.values())).fields for rows in mine.values()]
         shared[ids] = Items.of(
             ids,
-            clusters=[shown(one.get(layout.cluster)) or None for one in firsts] if layout.cluster else None,
-            slices={name: [shown(one.get(name)) for one in firsts] for name in layout.slices},
+            clusters=[shown(row.get(layout.cluster)) or None for row in firsts] if layout.cluster else None,
+            slices={name: [shown(row.get(name)) for row in firsts] for name in layout.slices},
         )
     return ScoreTable(
         suite=suite,
         metric=metric,
         items=shared[ids],
-        scores=np.array([math.nan if isinstance(one, str) else one for one in found], dtype=np.float64),
-        errors={i: one for i, one in enumerate(found) if isinstance(one, str)},
+        scores=np.array([math.nan if isinstance(mean, str) else mean for mean in means], dtype=np.float64),
+        errors={i: mean for i, mean in enumerate(means) if isinstance(mean, str)},
     )
 
 

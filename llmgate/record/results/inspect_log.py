@@ -46,11 +46,11 @@ def read_inspect(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
     task = mapping(header.get("eval"))
     epochs = mapping(task.get("config")).get("epochs")
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 1
-    rows = [row_of(mapping(one), f"{source.path}: samples[{i}]") for i, one in enumerate(samples)]
+    rows = [row_of(mapping(sample), f"{source.path}: samples[{i}]") for i, sample in enumerate(samples)]
     there = {row.item for row in rows}
     ids = mapping(task.get("dataset")).get("sample_ids")
-    missing = [str(one) for one in ids or [] if str(one) not in there] if not sampled(task) else []
-    rows += [ForeignRow(item=one, error="the log does not hold it", where=source.path) for one in missing]
+    missing = [str(name) for name in ids or [] if str(name) not in there] if not sampled(task) else []
+    rows += [ForeignRow(item=name, error="the log does not hold it", where=source.path) for name in missing]
     return tables_of(rows, layout, source, suite=suite, repeats=epochs)
 
 
@@ -68,7 +68,7 @@ def log_of(source: ResultsFile) -> tuple[Mapping[str, Any], Sequence[Any]]:
         return data, samples if isinstance(samples, list) else []
     try:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
-            if sum(one.file_size for one in archive.infolist()) > MAX_BYTES:
+            if sum(file.file_size for file in archive.infolist()) > MAX_BYTES:
                 raise RecordError(f"unpacks to more than {MAX_BYTES >> 30} GiB", where=source.path, fix="Split it")
             if "header.json" not in archive.namelist():
                 raise RecordError(
@@ -119,7 +119,7 @@ def row_of(sample: Mapping[str, Any], where: str) -> ForeignRow:
     for scorer, score in mapping(sample.get("scores")).items():
         value = mapping(score).get("value")
         if isinstance(value, dict):
-            scores.update({f"{scorer}/{name}": value_of(one) for name, one in value.items()})
+            scores.update({f"{scorer}/{name}": value_of(part) for name, part in value.items()})
         else:
             scores[scorer] = value_of(value)
     error = str(failed)[:200] or (f"it ended at the {limit} limit" if limit else "")

@@ -67,9 +67,9 @@ def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
 
 def metrics_in(row: Mapping[str, Any]) -> list[str]:
     """The names of a line's metrics: as it says, or whatever else is a number."""
-    said = row.get("metrics")
-    if isinstance(said, list):
-        return [str(name) for name in said]
+    named = row.get("metrics")
+    if isinstance(named, list):
+        return [str(name) for name in named]
     return [name for name, value in row.items() if name not in NO_METRICS and isinstance(value, bool | int | float)]
 
 

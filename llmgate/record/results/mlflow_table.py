@@ -31,12 +31,12 @@ def read_mlflow(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sco
     Raises:
         RecordError: If it is no such file, has no column of scores, or rows of another length.
     """
-    found = table_in(json_of(source))
-    if found is None:
+    table = table_in(json_of(source))
+    if table is None:
         raise RecordError(
             "not an evaluation table of MLflow", where=source.path, fix="Download eval_results_table.json"
         )
-    columns, data = found
+    columns, data = table
     names = layout.scores or tuple(name for name in columns if name.endswith(("/score", "/value")))
     item = layout.item or next((name for name in ("request_id", "id", "inputs", "question") if name in columns), None)
     for name in (*names, *([item] if item else [])):

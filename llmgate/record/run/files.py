@@ -91,7 +91,7 @@ def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) ->
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
     """What cases without special messages or traits leave out, so that the digests of older records still hold."""
     unsaid: dict[str, Any] = {}
-    if all(one.wire is None for one in case.messages):
+    if all(message.wire is None for message in case.messages):
         unsaid["messages"] = {"__all__": {"wire"}}
     if case.traits is None:
         unsaid["traits"] = True
@@ -108,7 +108,7 @@ def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS)
 
 def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
     """Every generation that must exist, in order."""
-    return [CaseKey(suite=c.suite, case=c.case, repeat=k) for c in cases for k in range(c.repeats)]
+    return [key for case in cases for key in case.keys]
 
 
 def optional_files(path: Path) -> list[Path]:

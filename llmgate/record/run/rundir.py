@@ -46,7 +46,7 @@ __all__ = ["RunDir", "folder_taken"]
 
 def names_of(admissions: Iterable[AdmissionRecord]) -> str:
     """Admission records by their digests."""
-    return ", ".join(sorted(one.digest for one in admissions)) or "none"
+    return ", ".join(sorted(record.digest for record in admissions)) or "none"
 
 
 def folder_taken(path: Path) -> RecordError:

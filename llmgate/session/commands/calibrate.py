@@ -21,7 +21,7 @@ from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
 from llmgate.record.run.files import write_atomic
 from llmgate.report.calibration.page import calibration_page
-from llmgate.report.calibration.tables import Origin, calibration_json, calibration_markdown
+from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
 from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
         UsageError: If the folder cannot be made.
         RecordError: If a file cannot be written.
     """
-    origin = Origin(
+    origin = CalibrationOrigin(
         version=__version__,
         command=command,
         created_at=timestamp(),

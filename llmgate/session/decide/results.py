@@ -13,7 +13,6 @@ from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, P
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
 from llmgate.session.clock import today
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ResultsQuestion", "decide_results"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ResultsQuestion(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsQuestion:
     """What is asked about two files of results.
 
     Attributes:

@@ -10,7 +10,7 @@ from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_repeats
 from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.record.run.loading import load_record
-from llmgate.report.formats.power import preflight_line, shortfall
+from llmgate.report.terminal.power import preflight_line, shortfall
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 
 if TYPE_CHECKING:

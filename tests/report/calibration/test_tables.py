@@ -14,7 +14,7 @@ from support.hostile import HOSTILE, MARKER
 from llmgate.gate.calibration.results import SIMULATED, Calibration, Cell, Row, Rule, Truth
 from llmgate.report.calibration.page import calibration_page, drawings
 from llmgate.report.calibration.tables import (
-    Origin,
+    CalibrationOrigin,
     calibration_json,
     calibration_lines,
     calibration_markdown,
@@ -22,7 +22,7 @@ from llmgate.report.calibration.tables import (
     sheets,
 )
 
-ORIGIN = Origin(
+ORIGIN = CalibrationOrigin(
     version="1.2.3",
     command="llmgate calibrate paired --seed 5",
     created_at="2026-01-02T03:04:05+00:00",

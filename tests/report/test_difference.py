@@ -5,7 +5,7 @@ from itertools import product
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.report.panels.difference import MAX_EDITS, differences
+from llmgate.report.difference import MAX_EDITS, differences
 from llmgate.report.pieces import Piece, Text
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", " ", "\n", "é", "東", "👩\u200d🚀"]), max_size=14)

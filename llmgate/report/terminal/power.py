@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llmgate.report.visible import one_line
+from llmgate.report.visible import full_name, one_line
 from llmgate.report.words import count, percent, plural, points
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def preflight_line(metric: MetricPower, wanted: float) -> str:
     """One line before a run starts."""
     return (
         f"{_name(metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)}; an unchanged model would"
-        f" pass {_chance(metric.pass_if_unchanged)} of the time, {_found(metric, wanted)}; {advice(metric, wanted)}"
+        f" pass {_chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
     )
 
 
@@ -95,7 +95,7 @@ def _metric_lines(metric: MetricPower, wanted: float) -> Iterator[str]:
     if metric.pass_least is not None and metric.pass_most is not None:
         between = f" ({_chance(metric.pass_least)} to {_chance(metric.pass_most)} within the bounds of that)"
     passes = f"passes {_chance(metric.pass_if_unchanged)} of the time{between}"
-    yield f"  an unchanged model {passes}; {_found(metric, wanted)}"
+    yield f"  an unchanged model {passes}; {_loss(metric, wanted)}"
     if metric.threshold is not None:
         yield f"  {_threshold(metric, wanted)}"
     yield f"  advice: {advice(metric, wanted)}"
@@ -106,16 +106,16 @@ def _spread(metric: MetricPower) -> str:
     if metric.lowest is not None and metric.highest is not None:
         bounds = f" ({_spread_of(metric, metric.lowest)} to {_spread_of(metric, metric.highest)})"
     what = "discordance" if metric.exact else "standard deviation of a case's difference"
-    told = "" if metric.measured_on is None else f", {plural(metric.measured_on, 'case')}"
+    cases = "" if metric.measured_on is None else f", {plural(metric.measured_on, 'case')}"
     flips = "" if metric.flips is None or metric.exact else f"; {percent(metric.flips)} of scores flip"
-    return f"{what} {_spread_of(metric, metric.variance)}{bounds}, {SOURCES[metric.source]}{told}{flips}"
+    return f"{what} {_spread_of(metric, metric.variance)}{bounds}, {SOURCES[metric.source]}{cases}{flips}"
 
 
 def _spread_of(metric: MetricPower, variance: float) -> str:
     return percent(variance if metric.exact else math.sqrt(variance))
 
 
-def _found(metric: MetricPower, wanted: float) -> str:
+def _loss(metric: MetricPower, wanted: float) -> str:
     if metric.detectable is None:
         return f"no loss is found {_chance(wanted)} of the time"
     loss = points(math.ceil(1000.0 * metric.detectable) / 1000.0)
@@ -132,7 +132,7 @@ def _threshold(metric: MetricPower, wanted: float) -> str:
 
 
 def _name(metric: MetricPower) -> str:
-    return one_line(f"{metric.suite}::{metric.metric}", 240)
+    return full_name(metric.suite, metric.metric)
 
 
 def _chance(probability: float) -> str:

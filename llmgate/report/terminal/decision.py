@@ -1,22 +1,19 @@
-"""The report as lines for a terminal: plain text with a style beside it, so that each door colours as it can."""
+"""A decision as lines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
+    from llmgate.report.pieces import Style, StyledLine
 
-__all__ = ["Style", "StyledLine", "decision_lines"]
+__all__ = ["decision_lines"]
 
-Style = Literal["good", "bad", "warn", "strong", "plain", "dim"]
-
-StyledLine = tuple[str, Style]
-
-VERDICT_STYLES: dict[Verdict, Style] = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.INCONCLUSIVE: "warn"}
+STYLES: dict[Verdict, Style] = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.INCONCLUSIVE: "warn"}
 
 
 def decision_lines(decision: Decision) -> list[StyledLine]:
@@ -27,19 +24,19 @@ def decision_lines(decision: Decision) -> list[StyledLine]:
     lines: list[StyledLine] = [
         (
             f"{m.verdict:<12} {m.suite}::{m.metric} ({m.role}{', waived' if m.waived else ''}): {m.reason}",
-            VERDICT_STYLES[m.verdict],
+            STYLES[m.verdict],
         )
         for m in decision.metrics
     ]
     lines += [(f"problem: {problem}", "warn") for problem in decision.problems]
     lines += [(f"required assert failed: {name}", "bad") for name in decision.required_failures]
     lines += [
-        (f"slice {one.name}: {100 * one.delta:+.1f} points on {one.cases:,} cases (p = {one.p_worse:.2g})", "bad")
-        for one in decision.slices
-        if one.failed and not one.waived
+        (f"slice {part.name}: {100 * part.delta:+.1f} points on {part.cases:,} cases (p = {part.p_worse:.2g})", "bad")
+        for part in decision.slices
+        if part.failed and not part.waived
     ]
     lines += [
         (f"waiver of {use.target} until {use.until} by {use.by}: {use.status}", "warn") for use in decision.waivers
     ]
-    lines.append((decision.sentence, VERDICT_STYLES[decision.verdict]))
+    lines.append((decision.sentence, STYLES[decision.verdict]))
     return [(visible(" ".join(text.splitlines())), style) for text, style in lines]

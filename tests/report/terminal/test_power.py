@@ -8,7 +8,7 @@ import pytest
 
 from llmgate.gate.power.plan import MetricPower, Power, Threshold
 from llmgate.record.policy import Role
-from llmgate.report.formats.power import advice, power_lines, preflight_line, shortfall
+from llmgate.report.terminal.power import advice, power_lines, preflight_line, shortfall
 
 SHORT = MetricPower(
     suite="support",
