@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Baseline",
+    "chosen_policy",
     "decide_folders",
     "decide_run",
     "note_baseline",
