@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import read_bytes
 from llmgate.record.schema import CaseKey, CaseResult
 
 if TYPE_CHECKING:
@@ -115,12 +116,7 @@ def read_journal(path: Path) -> JournalContent:
     Raises:
         RecordError: If the file cannot be read or a line other than the last is damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(
-            f"the journal cannot be read ({error.strerror})", where=str(path), fix="Name the folder of a run"
-        ) from error
+    data = read_bytes(path, what="the journal", fix="Name the folder of a run")
     results: dict[CaseKey, CaseResult] = {}
     good = 0
     for number, line in enumerate(lines_of(data), start=1):

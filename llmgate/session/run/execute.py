@@ -10,7 +10,7 @@ from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
 from llmgate.generate.client import ChatClient
-from llmgate.record.run.files import MANIFEST_NAME
+from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.run.admissions import check_judges
@@ -133,7 +133,7 @@ def check_folder(settings: Settings, out: Path) -> None:
 
 def has_run(out: Path) -> bool:
     """Whether there is a run to go on with."""
-    return (out / MANIFEST_NAME).exists()
+    return MANIFEST.exists(out)
 
 
 async def ask_and_bench(
