@@ -86,12 +86,12 @@ def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column:
     from llmgate.session.commands.datasets import verify
 
     results = verify(datasets, beside=beside, id_column=id_column)
-    for one in results:
-        if one.lock is None:
-            click.secho(f"refused  {visible_text(str(one.problem))}", fg="red")
+    for result in results:
+        if result.lock is None:
+            click.secho(f"refused  {visible_text(str(result.problem))}", fg="red")
         else:
-            show_lines([f"matches  {one.name}: version {one.lock.version}, {len(one.lock.rows)} rows"])
-    if any(one.lock is None for one in results):
+            show_lines([f"matches  {result.name}: version {result.lock.version}, {len(result.lock.rows)} rows"])
+    if any(result.lock is None for result in results):
         sys.exit(EXIT_USAGE)
 
 

@@ -46,8 +46,9 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
-    for warning in (one for suite in plan.suites for one in suite.warnings):
-        click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
     with RunLock(out):
         note_baseline(out, baseline)

@@ -53,7 +53,7 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     """
     reply = fetch(f"{url}/models", api_key)
     try:
-        listed = {str(one["id"]): one for one in reply["data"]}
+        listed = {str(entry["id"]): entry for entry in reply["data"]}
     except (KeyError, TypeError) as error:
         raise EndpointError(
             "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"

@@ -133,7 +133,7 @@ def essence(decision: Decision) -> tuple[object, ...]:
         decision.champion_run,
         decision.champion_digest,
         tuple((m.suite, m.metric, m.verdict, m.waived) for m in decision.metrics),
-        tuple((one.name, one.failed, one.waived) for one in decision.slices),
+        tuple((part.name, part.failed, part.waived) for part in decision.slices),
         decision.required_failures,
     )
 
@@ -149,7 +149,7 @@ def passed(facts: PromotionFacts) -> str | None:
             f"evaluate more cases or clear the errors in the report in {facts.evidence.where}"
         )
     gating = [m for m in d.metrics if m.gates and not m.waived]
-    if any(one.failed and not one.waived for one in d.slices):
+    if any(part.failed and not part.waived for part in d.slices):
         return f"the verdict is PASS although a slice in {facts.evidence.where} failed, {AGAIN}"
     if d.problems or d.required_failures or any(m.verdict is not Verdict.PASS for m in gating):
         return f"the verdict is PASS although the evidence in {facts.evidence.where} is not, {AGAIN}"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import CannotRunError, LlmgateError
-from llmgate.pytest_plugin import RUN, terminal
-from llmgate.pytest_plugin.workers import is_worker, out_of
+from llmgate.pytest_plugin import terminal
+from llmgate.pytest_plugin.payload import is_worker, out_of
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["NotAskedError", "PytestRun", "gate_run"]
+__all__ = ["NotAskedError", "PytestRun"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
@@ -53,17 +53,6 @@ class NotAskedError(Exception):
 
 class StoppedError(CannotRunError):
     """pytest ended before the run did."""
-
-
-def gate_run(config: pytest.Config) -> PytestRun:
-    """The gate run of this pytest run, made when it is first needed.
-
-    Raises:
-        UsageError: If the options are wrong.
-    """
-    if RUN not in config.stash:
-        config.stash[RUN] = PytestRun(config)
-    return config.stash[RUN]
 
 
 class PytestRun:
@@ -120,7 +109,9 @@ class PytestRun:
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
             conftests = [
-                one for one in plugins if getattr(one, "__file__", None) and Path(one.__file__).name == "conftest.py"
+                plugin
+                for plugin in plugins
+                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
             ]
             self._vocabulary = (len(plugins), with_checks_of(conftests))
         return self._vocabulary[1]

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from llmgate.value import Value
-
 __all__ = [
     "DEFAULT_LENGTH_MARGIN",
     "FEATURE_RULES_VERSION",
@@ -51,8 +49,8 @@ class OutputFeature(StrEnum):
         return f"drift-{self.value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class AnswerFeatures(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFeatures:
     """One answer's traits. Whether it has the format asked for stands with its checks.
 
     Attributes:
@@ -75,8 +73,8 @@ class AnswerFeatures(Value):
             raise ValueError(f"an answer of {self.characters} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class FeatureWatch(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureWatch:
     """A trait of a suite's answers that is shown and does not gate; one that gates is a metric."""
 
     suite: str

@@ -9,7 +9,6 @@ from enum import StrEnum
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.output_features import FeatureWatch, OutputFeature
 from llmgate.record.waiver import Waiver
-from llmgate.value import Value
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -76,8 +75,8 @@ class Unadmitted(StrEnum):
     """It cannot pass by what the judge says; a run may start, and people's labels then decide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MetricPolicy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPolicy:
     """The gate of one metric of one suite.
 
     Attributes:
@@ -180,8 +179,8 @@ class MetricPolicy(Value):
         return self.min if self.max is None else 1.0 - self.max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class SlicePolicy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePolicy:
     """A slice field whose values are looked at one by one. A slice can FAIL; it never makes a PASS.
 
     Attributes:
@@ -195,8 +194,8 @@ class SlicePolicy(Value):
     min_cases: int = DEFAULT_SLICE_CASES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Policy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
     """All gated and watched metrics of a run.
 
     Attributes:

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from llmgate.value import Value
-
 __all__ = ["ItemScore", "Items", "Labels", "ScoreTable"]
 
 NO_LABEL = -1
@@ -109,8 +107,8 @@ def texts(values: Sequence[str]) -> NDArray[np.object_]:
     return column
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ItemScore(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScore:
     """The score of one case, or the reason why there is none.
 
     Attributes:

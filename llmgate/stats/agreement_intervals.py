@@ -320,7 +320,8 @@ def _bounded(
     """
     apart = (1.0 - value) * (1.0 - chance)
     variance = (se * (1.0 - chance)) ** 2
-    worth = apart * (1.0 - apart) / variance if variance > 0.0 and 0.0 < apart < 1.0 else float(n)
+    # Raters who never agree have d = 1, or by rounding a little less, which would be worth no case at all.
+    worth = apart * (1.0 - apart) / variance if variance > 0.0 and 1e-12 < apart < 1.0 - 1e-12 else float(n)
     misses, hits = apart * worth, (1.0 - apart) * worth
     most = 1.0 if hits <= 0.0 else float(betainccinv(misses + 1.0, hits, alpha))
     least = 0.0 if misses <= 0.0 else float(betaincinv(misses, hits + 1.0, alpha))

@@ -11,9 +11,8 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
-from llmgate.stats.proportion import PairedCounts, tango_z
+from llmgate.stats.proportion import score_z
 from llmgate.stats.unseen import unseen_share
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +34,8 @@ _NODES = 1_601
 """Of the trapezoid sum over a standard error; 8 times as many move no chance by 1e-6."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Chances(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
     """Probabilities of the outcomes of one gate, given the truth."""
 
     passed: float
@@ -208,7 +207,7 @@ def _thresholds(counts: range, pairs: int, *, delta0: float, z: float, inclusive
     """For each b the largest c with tango_z > z (or ≥ z), −1 if there is none; it cannot fall as b grows."""
 
     def holds(b: int, c: int) -> bool:
-        value = tango_z(PairedCounts(better=b, worse=c, pairs=pairs), delta0=delta0)
+        value = score_z(b, c, pairs, delta0)
         return value >= z if inclusive else value > z
 
     low, high = -1, pairs - counts.start

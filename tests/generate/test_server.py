@@ -16,11 +16,6 @@ from llmgate.generate.server import ServerPhase, ServerSpec, launch
 pytestmark = pytest.mark.usefixtures("own_lock")
 
 
-@pytest.fixture
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_a_ready_server_answers_and_is_identified(tmp_path: Path) -> None:
     steps: list[str] = []
     with start_server(spec(tmp_path, flags=("--dtype", "float32")), on_progress=steps.append) as server:

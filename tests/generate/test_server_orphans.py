@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("own_lock")
 
 
-@pytest.fixture
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @contextmanager
 def owner(
     how: str, folder: Path, *, mode: str = "ok", engine: str = "ends"

@@ -12,7 +12,8 @@ from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, RecordError, UsageError
 from llmgate.promote import tags
-from llmgate.promote.mlflow import NewVersion, find_baseline, log_run
+from llmgate.promote.registries import find_baseline, log_run
+from llmgate.promote.target import NewVersion
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from support.promotions import digest_of
 
 from llmgate.errors import CannotRunError, PromotionRefusedError, UsageError
 from llmgate.promote import tags
-from llmgate.promote.mlflow import NewVersion
 from llmgate.promote.mlflow_client import quiet
 from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.target import NewVersion
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from support.fake_server import FakeServer, Fault
 from support.project import WRONG, answer_right, write_suite
 
-from llmgate.pytest_plugin.workers import PAYLOAD_VERSION, from_payload
+from llmgate.pytest_plugin.payload import PAYLOAD_VERSION, from_payload
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
 from llmgate.record.run.loading import load_record
 
+pytestmark = pytest.mark.usefixtures("own_lock")
+
 
 def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:
     program = str(Path(sys.executable).with_name("llmgate"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
@@ -136,6 +136,7 @@ def test_bounds_hold_the_figure_and_grow_with_certainty(
     assert -1 <= wide.lower <= narrow.lower <= narrow.estimate <= narrow.upper <= wide.upper <= 1
 
 
+@example([("a", "b")] * 4 + [("a", "c")], "AC1")
 @given(PAIRS, st.sampled_from(["κ", "AC1"]))
 def test_swapping_the_raters_changes_nothing(pairs: list[tuple[str, str]], name: str) -> None:
     try:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.promote.alias import CHAMPION
-from llmgate.promote.mlflow import GateRun, LoggedRun, NewVersion, log_run, promote
 from llmgate.promote.mlflow_client import quiet, resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.registries import log_run, promote
+from llmgate.promote.target import GateRun, LoggedRun, NewVersion
 from support.promotions import digest_of, make_manifest, redecide, store_decision, write_record
 
 if TYPE_CHECKING:

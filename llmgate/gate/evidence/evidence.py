@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from llmgate.gate.decision.types import Problem
 from llmgate.record.scores import ScoreTable
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004
@@ -47,8 +46,8 @@ class RepeatScores:
         return int(np.bincount(self.cases).max())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Noise(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
     """How much the scores of one metric change between two runs of the same model, or of two releases.
 
     Attributes:
@@ -76,8 +75,8 @@ class Noise(Value):
     flips: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Evidence(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
     """What one side of a decision brings.
 
     Attributes:

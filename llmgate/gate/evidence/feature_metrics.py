@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.record.output_features import DEFAULT_LENGTH_MARGIN, OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy, Role
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
@@ -21,8 +20,8 @@ LENGTH_SCALE: Final = 64.0
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class EmbeddedAnswers(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedAnswers:
     """The embeddings of one suite's answers.
 
     Attributes:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from llmgate.errors import NotComparableError
 from llmgate.record.scores import NO_LABEL, Labels
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.record.scores import Items, ScoreTable
@@ -25,8 +24,8 @@ __all__ = ["Errors", "Match", "Matches", "Pairs", "match_items", "pair_up"]
 _NAMED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Errors(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
     """Items that are expected but not evaluated.
 
     Attributes:

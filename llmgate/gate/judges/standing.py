@@ -13,7 +13,6 @@ from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import one_line
 from llmgate.gate.judges.admission import refusals
 from llmgate.record.policy import Unadmitted
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +33,8 @@ FIX = (
 _LISTED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Standing(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
     """Whether the judges of a metric were admitted.
 
     Attributes:

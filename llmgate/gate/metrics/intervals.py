@@ -12,7 +12,6 @@ from llmgate.stats.interval import Interval
 from llmgate.stats.paired import bca, cluster_bootstrap, cluster_t, skew_error, t_interval
 from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tango
 from llmgate.stats.unseen import widen_for_unseen
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +35,8 @@ _BOOTSTRAP_DRAWS = 20_000_000
 """Bounds the time for large suites: 10,000 cases get 2,000 resamples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Finding(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
     """One hypothesis after the data.
 
     Attributes:

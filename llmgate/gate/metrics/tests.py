@@ -24,7 +24,6 @@ from llmgate.gate.metrics.label_corrected import (
 from llmgate.gate.metrics.length import compare_lengths
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Evidence
@@ -39,8 +38,8 @@ _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Measured(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
     """A metric after the data, before the verdict.
 
     Attributes:

@@ -15,7 +15,6 @@ from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
 from llmgate.stats.standard_error import clustered_standard_error, standard_error
 from llmgate.stats.sums import mean_of
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FLIPS_LISTED", "Spread", "conclude", "flips_of", "spread_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
     """Standard errors of the mean difference, as fractions; None where there is no such thing.
 
     Attributes:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict, WaiverUse
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Findings", "waive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Findings(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
     """What a verdict follows from, and the waivers that were looked at.
 
     Attributes:

@@ -10,7 +10,6 @@ from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.source import ResultsFile, read_source
 from llmgate.record.scores import ScoreTable
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +23,8 @@ FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "lm-eval", "mlflow", "p
 """What `--format` takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Results(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
     """What a file holds.
 
     Attributes:

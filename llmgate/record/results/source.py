@@ -11,7 +11,6 @@ from typing import Final
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import decoded, read_bytes
-from llmgate.value import Value
 
 __all__ = ["MAX_BYTES", "ResultsFile", "read_source", "text_of", "unpacked"]
 
@@ -20,8 +19,8 @@ MAX_BYTES: Final = 4 << 30
 GZIP: Final = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ResultsFile(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsFile:
     """A file of results.
 
     Attributes:

@@ -22,7 +22,7 @@ from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
-from llmgate.session.run.manifest import timestamp
+from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,20 +97,20 @@ def read_folder(folder: Path) -> RealData:
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), fix="Name a folder with paired results")
     files = sorted(path for path in folder.iterdir() if path.is_file() and paired_name(path) is not None)
-    found = [path for path in files if is_paired(path)]
-    if not found:
+    usable = [path for path in files if is_paired(path)]
+    if not usable:
         raise UsageError(
             "no file with paired results",
             where=str(folder),
             fix='Write NAME.jsonl with rows {"item_id": "…", "system": "…", "score": 1, "cluster": null}',
         )
-    names = [paired_name(path) for path in found]
+    names = [paired_name(path) for path in usable]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two files are called {twice}", where=str(folder), fix="Keep one of them")
     return RealData(
-        sets=tuple(load_paired(path) for path in found),
-        notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in found),
+        sets=tuple(load_paired(path) for path in usable),
+        notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in usable),
     )
 
 
@@ -143,14 +143,14 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         planned += _real(results, effort, np.random.default_rng(source), notes)
     progress.stage(f"measuring {len(planned)} designs")
     work = [partial(job, source) for job, source in zip(planned, drawing.spawn(len(planned)), strict=True)]
-    rows = _carry_out(work, jobs, progress)
+    measured = _carry_out(work, jobs, progress)
     return Calibration(
         seed=seed,
         repetitions=effort.repetitions,
         quick=effort.quick,
         margin=MARGIN,
         alpha=DEFAULT_ALPHA,
-        rows=tuple(row for found in rows for row in found),
+        rows=tuple(row for rows in measured for row in rows),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -196,11 +196,11 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
 def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
     progress.count("designs", 0, len(work))
     if jobs == 1:
-        found = []
+        rows = []
         for done, job in enumerate(work, start=1):
-            found.append(job())
+            rows.append(job())
             progress.count("designs", done, len(work))
-        return found
+        return rows
     try:
         # Spawned, not forked: the caller may have threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

@@ -121,11 +121,11 @@ def read_types(written: Iterable[str]) -> dict[str, str]:
         UsageError: If it is anything else.
     """
     types: dict[str, str] = {}
-    for one in written:
-        column, separator, kinds = one.rpartition("=")
+    for text in written:
+        column, separator, kinds = text.rpartition("=")
         if not separator or not column or not kinds or column in types:
             raise UsageError(
-                f"--type {one!r} is not COLUMN=TYPE, or is there twice", fix="For example --type price=number"
+                f"--type {text!r} is not COLUMN=TYPE, or is there twice", fix="For example --type price=number"
             )
         types[column] = kinds
     return types
@@ -303,17 +303,17 @@ def _locked_id_column(source: Source) -> str:
 
 def _expanded(names: Iterable[str], beside: Path | None) -> list[tuple[str, Path | None]]:
     """Names with what lies below folders, each with the folder in which the lock of a URI lies."""
-    found: list[tuple[str, Path | None]] = []
+    expanded: list[tuple[str, Path | None]] = []
     for name in names:
         folder = Path(name)
         if not folder.is_dir():
-            found.append((name, beside))
+            expanded.append((name, beside))
             continue
         suites = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in YAML_SUFFIXES and is_suite_file(p))
-        found += [(str(path), None) for path in suites]
+        expanded += [(str(path), None) for path in suites]
         for lock in sorted(folder.rglob(f"*{LOCK_SUFFIX}")):
-            found += [(one, lock.parent) for one in _locked_by(lock)]
-    return found
+            expanded += [(data, lock.parent) for data in _locked_by(lock)]
+    return expanded
 
 
 def _locked_by(lock: Path) -> list[str]:
@@ -341,9 +341,9 @@ def _git_blob(path: Path, ref: str) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DatasetError(f"git cannot be asked: {error}", where=str(path), fix="Install git") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise DatasetError(
-            f"git does not have it at {ref!r} ({said[0] if said else 'no reason given'})",
+            f"git does not have it at {ref!r} ({lines[0] if lines else 'no reason given'})",
             where=str(path),
             fix="Check the revision and the path",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
-from llmgate.value import Value
+from llmgate.session.clock import today
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ResultsQuestion", "decide_results"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ResultsQuestion(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsQuestion:
     """What is asked about two files of results.
 
     Attributes:
@@ -68,8 +67,7 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
     policy = policy_for(mine, theirs, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
-    today = datetime.now(UTC).date()
-    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today)
+    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today())
 
 
 def policy_for(mine: Results, theirs: Results, question: ResultsQuestion) -> Policy:
@@ -120,10 +118,10 @@ def policy_of_file(
         slices=slices,
     )
     policy = override_policy(base, str(path))
-    there = {one.field for one in slices}
-    for one in policy.slices:
-        if one.field not in there:
+    there = {part.field for part in slices}
+    for part in policy.slices:
+        if part.field not in there:
             raise PolicyError(
-                f"no column is read for the slice {one.field!r}", where=str(path), fix=f"Add --slice {one.field}"
+                f"no column is read for the slice {part.field!r}", where=str(path), fix=f"Add --slice {part.field}"
             )
     return policy

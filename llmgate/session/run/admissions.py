@@ -44,24 +44,24 @@ def read_admissions(settings: Settings, plan: Plan) -> tuple[AdmissionRecord, ..
 
 def judged_asserts(plan: Plan) -> tuple[JudgedAssert, ...]:
     """Every assert that asks a judge, once for each metric that it feeds."""
-    found: list[JudgedAssert] = []
+    judging: list[JudgedAssert] = []
     for planned in plan.suites:
         by_metric: dict[str, dict[str, JudgedAssert]] = {}
         for spec, metric in fed(planned, plan):
-            one = judged(planned.suite.name, metric, spec, plan)
-            by_metric.setdefault(metric, {})[f"{one.assert_digest} {one.judges}"] = one
+            entry = judged(planned.suite.name, metric, spec, plan)
+            by_metric.setdefault(metric, {})[f"{entry.assert_digest} {entry.judges}"] = entry
         for asserts in by_metric.values():
-            found += asserts.values() if len(asserts) <= MOST_CRITERIA else [unnamed(list(asserts.values()))]
-    return tuple(found)
+            judging += asserts.values() if len(asserts) <= MOST_CRITERIA else [unnamed(list(asserts.values()))]
+    return tuple(judging)
 
 
 def fed(planned: PlannedSuite, plan: Plan) -> Iterator[tuple[AssertSpec, str]]:
     """Judged asserts with the metrics that they feed; a member of a set feeds the set's metric too."""
     specs = {id(spec): spec for case in planned.cases for spec in case.asserts}
     for spec in specs.values():
-        for one in spec.asserts or (spec,):
-            if plan.vocabulary.is_judge(one.type):
-                yield from ((one, metric) for metric in dict.fromkeys((spec.metric, one.metric)))
+        for member in spec.asserts or (spec,):
+            if plan.vocabulary.is_judge(member.type):
+                yield from ((member, metric) for metric in dict.fromkeys((spec.metric, member.metric)))
 
 
 def judged(suite: str, metric: str, spec: AssertSpec, plan: Plan) -> JudgedAssert:
@@ -120,13 +120,13 @@ def check_judges(plan: Plan, manifest: Manifest) -> None:
 def held_metrics(plan: Plan, suite: str) -> list[str]:
     """The metrics of a suite that gate by what a judge says, and need its admission."""
     return [
-        one.metric
-        for one in plan.policy.metrics
-        if one.suite == suite
+        metric.metric
+        for metric in plan.policy.metrics
+        if metric.suite == suite
         and suite in plan.gated
-        and one.judged
-        and one.gates
-        and one.unadmitted is Unadmitted.REFUSE
+        and metric.judged
+        and metric.gates
+        and metric.unadmitted is Unadmitted.REFUSE
     ]
 
 

@@ -65,7 +65,7 @@ def unembedded(plan: Plan, run: RunDir) -> list[tuple[CaseResult, str]]:
 
 async def _embed(run: RunDir, batch: Sequence[tuple[CaseResult, str]], models: Models) -> None:
     try:
-        vectors = [pack_vector(one) for one in await embed_texts(models, [text for _, text in batch])]
+        vectors = [pack_vector(vector) for vector in await embed_texts(models, [text for _, text in batch])]
     except (JudgeError, ValueError):
         return
     for (result, _), vector in zip(batch, vectors, strict=True):

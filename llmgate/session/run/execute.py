@@ -13,12 +13,13 @@ from llmgate.generate.client import ChatClient
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_looking
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
-from llmgate.session.run.manifest import make_manifest, redactor, timestamp
+from llmgate.session.run.manifest import make_manifest, redactor
 from llmgate.session.run.measure import generate_answers, judge_answers
 from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
 from llmgate.session.run.power_check import preflight
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import Record
+    from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import Looking
     from llmgate.session.run.plan import Plan
@@ -141,19 +143,13 @@ async def ask_and_bench(
 ) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            ChatClient(
-                target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-            )
-        )
+        client = await open_client(settings, target, stack)
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
         await generate_answers(run, plan, client, models=models, progress=progress, looking=looking)
         if models:
-            await judge_answers(run, plan, models, progress=progress)
-            await try_judges(run, plan, models, progress=progress)
-            await judge_anchors(run, settings, plan, models, progress=progress)
+            await judge_all(settings, plan, run, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -166,16 +162,25 @@ def waits_for_judge(run: RunDir) -> bool:
 async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            ChatClient(
-                target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-            )
-        )
+        client = await open_client(settings, target, stack)
         progress.stage(f"judging with {one_line(target.model.name)}")
         models = await models_afterwards(settings, plan, run.manifest, client, stack)
-        await judge_answers(run, plan, models, progress=progress)
-        await try_judges(run, plan, models, progress=progress)
-        await judge_anchors(run, settings, plan, models, progress=progress)
+        await judge_all(settings, plan, run, models, progress=progress)
+
+
+async def open_client(settings: Settings, target: Target, stack: AsyncExitStack) -> ChatClient:
+    """A client of a server that may die, closed with the stack."""
+    client = ChatClient(
+        target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
+    )
+    return await stack.enter_async_context(client)
+
+
+async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models, *, progress: Progress) -> None:
+    """All that judges are asked: about answers, canaries and anchors."""
+    await judge_answers(run, plan, models, progress=progress)
+    await try_judges(run, plan, models, progress=progress)
+    await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

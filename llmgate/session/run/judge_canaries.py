@@ -43,8 +43,8 @@ async def try_judges(run: RunDir, plan: Plan, models: Models, *, progress: Progr
     if not judged or run.trials():
         return
     progress.stage(f"trying the judge on {len(CANARIES)} canaries for each of {len(judged)} criteria")
-    found = await asyncio.gather(*(tried(case, spec, models, plan) for case, spec in judged))
-    trials = tuple(trial for trials in found for trial in trials)
+    by_criterion = await asyncio.gather(*(tried(case, spec, models, plan) for case, spec in judged))
+    trials = tuple(trial for trials in by_criterion for trial in trials)
     run.add_trials(trials)
     passed = sum(trial.outcome is Outcome.PASS for trial in trials)
     lost = sum(trial.outcome is Outcome.ERROR for trial in trials)
@@ -57,7 +57,7 @@ def first_cases(plan: Plan) -> list[tuple[Case, AssertSpec]]:
     """Each judged assert, members of sets included, with the first selected case that has it."""
     seen: dict[int, tuple[Case, AssertSpec]] = {}
     for case in plan.cases:
-        for spec in (one for each in case.asserts for one in (each.asserts or (each,))):
+        for spec in (member for each in case.asserts for member in (each.asserts or (each,))):
             if plan.vocabulary.is_judge(spec.type):
                 seen.setdefault(id(spec), (case, spec))
     return list(seen.values())

@@ -92,7 +92,7 @@ async def generate_answers(
     counter = Counter(progress, "answers", len(todo))
     died: dict[CaseKey, str] = {}
 
-    async def one(key: CaseKey) -> None:
+    async def ask(key: CaseKey) -> None:
         looks = None if looking is None else looking.of(key)
         if looks is not None and not await looks.turn(key):
             return
@@ -109,7 +109,7 @@ async def generate_answers(
         if looks is not None:
             await looks.done(key)
 
-    await gather_all(one(key) for key in todo)
+    await gather_all(ask(key) for key in todo)
     lost = [message for key, message in died.items() if key in run.results]
     if lost:
         raise ServerError(
@@ -133,7 +133,7 @@ def needs_answer(run: RunDir, key: CaseKey) -> bool:
 
 def extra_fields(case: Case) -> dict[str, Json]:
     """What a request must ask for beyond the suite's sampling, so that its asserts can be evaluated."""
-    types = {one.type for spec in case.asserts for one in (spec, *spec.asserts)}
+    types = {member.type for spec in case.asserts for member in (spec, *spec.asserts)}
     return {"logprobs": True} if types & NEED_LOGPROBS else {}
 
 
@@ -198,14 +198,14 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         return
     counter = Counter(progress, "judged", len(todo))
 
-    async def one(result: CaseResult) -> None:
+    async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
             fresh = checked(case, result.key, result.answer, vocabulary)
             run.append(await judged(case, fresh, models, vocabulary))
         counter.tick()
 
-    await gather_all(one(result) for result in todo)
+    await gather_all(judge(result) for result in todo)
 
 
 async def judged(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
@@ -236,7 +236,9 @@ def asker(client: ChatClient) -> Ask:
 
 def tokens_of(answer: Generation) -> tuple[Token, ...]:
     """The tokens of a judge's reply, empty where it reported none."""
-    return tuple(Token(text=one.token, logprob=one.logprob, alternatives=one.top) for one in answer.logprobs or ())
+    return tuple(
+        Token(text=token.token, logprob=token.logprob, alternatives=token.top) for token in answer.logprobs or ()
+    )
 
 
 def embedder(client: ChatClient) -> Embed:

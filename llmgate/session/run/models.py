@@ -19,6 +19,7 @@ from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.target import judge_identity, judge_place
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AsyncExitStack
 
     from llmgate.record.manifest import Manifest
@@ -80,11 +81,7 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     sampling = judge_sampling(plan)
     place = judge_place(settings) if plan.asks_default_judge else None
     judge = None if place is None else judge_identity(settings, place, plan.judged, sampling)
-    judges = {}
-    for name in sorted(plan.judge_names):
-        endpoint = named_judge(settings, name)
-        found = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
-        judges[name] = identify(found.model, plan.judged, sampling, source=endpoint.url)
+    judges = {name: identify_named(settings, name, plan.judged, sampling) for name in sorted(plan.judge_names)}
     return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
 
 
@@ -96,8 +93,8 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    found = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
-    return ModelIdentity(name=found.model, source=url)
+    facts = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
+    return ModelIdentity(name=facts.model, source=url)
 
 
 def named_judge(settings: Settings, name: str) -> Endpoint:
@@ -113,6 +110,18 @@ def named_judge(settings: Settings, name: str) -> Endpoint:
         )
     model, url = settings.judges[name]
     return Endpoint(url=normalise_url(url), model=model, api_key=settings.judge_api_key)
+
+
+def identify_named(settings: Settings, name: str, types: Collection[str], sampling: JudgeSampling) -> JudgeIdentity:
+    """The identity of a judge that a suite names.
+
+    Raises:
+        UsageError: If the name was not given.
+        EndpointError: If its endpoint cannot be used.
+    """
+    endpoint = named_judge(settings, name)
+    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+    return identify(facts.model, types, sampling, source=endpoint.url)
 
 
 def judge_sampling(plan: Plan) -> JudgeSampling:

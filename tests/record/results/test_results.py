@@ -132,7 +132,7 @@ def test_what_is_no_table_of_scores_is_refused(
         ("s.csv", b"item_id,score\n\xff,1\n", "not UTF-8"),
         ("s.parquet", b"PAR1 and no more", "is not Parquet"),
         ("s.jsonl.gz", b"\x1f\x8b and no more", "cannot be unpacked"),
-        ("s.jsonl.gz", gzip.compress(b'{"item_id": "a"')[:-4], "cannot be unpacked"),
+        ("s.jsonl.gz", gzip.compress(b'{"item_id": "a"', mtime=0)[:-4], "cannot be unpacked"),
         ("s.jsonl", b'{"item_id": "a", "score": 1, "error": 3}', "error is 3, but must be a text"),
     ],
 )

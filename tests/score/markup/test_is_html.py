@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import html5lib
 import pytest
 from hypothesis import given, settings
@@ -82,12 +80,11 @@ def test_deep_pages_are_read(tag: str) -> None:
         "<div>" + "<span>" * 20_000 + "</x>" * 20_000,
     ],
 )
+@pytest.mark.cpu_seconds(5)
 def test_what_costs_too_much_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(is_html, "TIME_LIMIT_S", 0.2)
-    began = time.thread_time()
     with pytest.raises(CannotRunError, match="limit"):
         html_problem(text)
-    assert time.thread_time() - began < 5
 
 
 def test_what_is_too_long_is_an_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from itertools import combinations
 
 import numpy as np
@@ -71,23 +70,21 @@ def test_what_is_found_is_what_counting_finds() -> None:
         assert all(any(exact(texts[i], texts[j]) >= 0.8 for j in group if i != j) for i in group)
 
 
+@pytest.mark.cpu_seconds(60)
 def test_ten_thousand_rows_take_seconds() -> None:
     source = random.Random(1)
     words = [f"w{source.randrange(10**6)}" for _ in range(5000)]
     texts = [" ".join(source.choices(words, k=20)) for _ in range(9_900)]
     texts += [text.replace(text.split()[3], "zz", 1) for text in texts[:100]]
-    start = time.perf_counter()
     groups = near_groups(texts)
-    assert time.perf_counter() - start < 60
     assert sum((i, i + 9_900) in groups for i in range(100)) >= 97
 
 
+@pytest.mark.cpu_seconds(60)
 def test_one_template_for_all_rows_is_no_trap() -> None:
     head = "Classify this review, please, and answer with a single word: "
     texts = [head + f"{i * 7919 % 10_007:x} {i * 104_729 % 1_000_003:x}" for i in range(3000)]
-    start = time.perf_counter()
     groups = near_groups(texts, near=0.95)
-    assert time.perf_counter() - start < 60
     assert all(len(group) < 100 for group in groups)
 
 

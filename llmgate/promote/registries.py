@@ -1,7 +1,7 @@
-"""The polite MLflow client: log a gate run, register a version, find the baseline, promote.
+"""The acts on a registry: log a gate run, find the baseline, promote. Which registry a URI means is told here alone.
 
-Polite means that it checks and explains. It blocks nobody who sets the alias by other means; that takes a
-registry that checks on its own side.
+They check and explain. They block nobody who sets the alias by other means; that takes a registry that checks on its
+own side.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.evidence import read_identity
 from llmgate.promote.mlflow_client import resolve_uris
-from llmgate.promote.mlflow_log import GateRun, LoggedRun, NewVersion, log_gate_run
-from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.mlflow_log import MlflowRegistry
 from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
 from llmgate.promote.promotion import Promotion, promote_version
 from llmgate.promote.target import VersionFacts, parse_version_uri
@@ -25,12 +24,10 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from llmgate.promote.evidence import Redecide, SourceDigest
+    from llmgate.promote.target import GateRun, LoggedRun, NewVersion, Registry
 
 __all__ = [
     "ChampionRecord",
-    "GateRun",
-    "LoggedRun",
-    "NewVersion",
     "find_baseline",
     "log_run",
     "promote",
@@ -52,6 +49,21 @@ class ChampionRecord:
     version: VersionFacts
 
 
+def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> Registry:
+    """The registry that a URI means: so far MLflow, whatever the scheme.
+
+    Args:
+        uri: Server or store; by default `MLFLOW_TRACKING_URI`, for models `MLFLOW_REGISTRY_URI` if that is set.
+        experiment: Name under which runs are grouped.
+        create: Whether a registry in a file may be created.
+
+    Raises:
+        UsageError: If no registry is named.
+        CannotRunError: If its client is not installed, or it cannot be reached.
+    """
+    return MlflowRegistry(*resolve_uris(uri, None), experiment=experiment, create=create)
+
+
 def log_run(
     run: GateRun,
     *,
@@ -59,25 +71,18 @@ def log_run(
     new: NewVersion | None = None,
     experiment: str = EXPERIMENT,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> LoggedRun:
-    """Write one MLflow run for one gate run, and link the version that it judged.
+    """Keep a gate run in the registry, and link the version that it judged; see `Registry.log`.
 
     Args:
         run: What the gate run left behind.
         model_version: The version that was judged, `models:/NAME/VERSION`; by default the one in the manifest.
         new: Register the model that was judged as a new version, without any alias.
-        experiment: Name of the MLflow experiment; made if it does not exist.
-        tracking_uri: Where the runs are; by default `MLFLOW_TRACKING_URI`.
-        registry_uri: Where the models are; by default `MLFLOW_REGISTRY_URI`, else the tracking server.
-
-    Raises:
-        UsageError: If the version is named twice, differently, or no server is named.
-        RecordError: If a record is not sealed.
-        CannotRunError: If MLflow is not installed, cannot be reached, or refuses.
+        experiment: As for `open_registry`.
+        tracking_uri: As for `open_registry`.
     """
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri), create=True)
-    return log_gate_run(target, run, experiment=experiment, subject=model_version, new=new)
+    registry = open_registry(tracking_uri, experiment=experiment, create=True)
+    return registry.log(run, subject=model_version, new=new)
 
 
 def find_baseline(
@@ -86,7 +91,6 @@ def find_baseline(
     *,
     into: Path,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> ChampionRecord:
     """Download the record that earned the model in production its place: alias → version → gate run → record.
 
@@ -94,15 +98,14 @@ def find_baseline(
         model_name: Registered model.
         alias: The alias of the model in production.
         into: A folder for the record; made if it does not exist.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
+        tracking_uri: As for `open_registry`.
 
     Raises:
         CannotRunError: Naming the link that is missing, and what to do.
     """
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
+    registry = open_registry(tracking_uri)
     where = f"models:/{model_name}@{alias}"
-    holder = target.holder(model_name, alias)
+    holder = registry.holder(model_name, alias)
     if holder is None:
         raise CannotRunError(
             "no version holds this alias, so there is no baseline",
@@ -113,7 +116,7 @@ def find_baseline(
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
-            files = target.evidence(holder, Path(scratch))
+            files = registry.evidence(holder, Path(scratch))
             if files is None:
                 raise CannotRunError("this version has no gate run, so there is no baseline", where=holder.uri, fix=fix)
             problem = binding_problem(holder, files.subject, read_identity(files.candidate))
@@ -136,7 +139,6 @@ def promote(
     source_digest: SourceDigest,
     max_age: timedelta = DEFAULT_MAX_AGE,
     tracking_uri: str | None = None,
-    registry_uri: str | None = None,
 ) -> Promotion:
     """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
 
@@ -146,8 +148,7 @@ def promote(
         redecide: Takes the decision from two record folders.
         source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
         max_age: How long a verdict counts.
-        tracking_uri: As for `log_run`.
-        registry_uri: As for `log_run`.
+        tracking_uri: As for `open_registry`.
 
     Raises:
         PromotionRefusedError: With one sentence: why, and what to do.
@@ -155,5 +156,5 @@ def promote(
         CannotRunError: If MLflow is not installed or cannot be reached.
     """
     parse_version_uri(uri)
-    target = MlflowTarget(*resolve_uris(tracking_uri, registry_uri))
-    return promote_version(target, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)
+    registry = open_registry(tracking_uri)
+    return promote_version(registry, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)
