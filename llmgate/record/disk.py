@@ -1,4 +1,4 @@
-"""Files, read and written whole."""
+"""Files, read and written whole, and what is wrong with them in words."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["decoded", "read_bytes", "replace_file", "write_atomic"]
+    from pydantic import ValidationError
+
+__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "replace_file", "write_atomic"]
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -67,3 +70,19 @@ def decoded(data: bytes, where: str, *, fix: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecordError(f"not UTF-8 at byte {error.start}", where=where, fix=fix) from error
+
+
+def lines_of(data: bytes) -> Iterator[bytes]:
+    """Split at newlines, keeping them; unlike `splitlines` nothing else ends a line."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def first_problem(error: ValidationError) -> str:
+    """Word the first problem that pydantic found, without the input (it may be model text)."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return f"{field}: {problem['msg']}" if field else problem["msg"]

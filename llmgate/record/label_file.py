@@ -8,9 +8,8 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError, did_you_mean
-from llmgate.record.disk import read_bytes
+from llmgate.record.disk import lines_of, read_bytes
 from llmgate.record.labels import LABELS_MAJOR, AnswerKey, AnswerLabels
-from llmgate.record.run.journal import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

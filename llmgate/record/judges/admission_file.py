@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, read_bytes, write_atomic
+from llmgate.record.disk import decoded, first_problem, read_bytes, write_atomic
 from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
-from llmgate.record.run.journal import first_problem
 
 if TYPE_CHECKING:
     from pathlib import Path

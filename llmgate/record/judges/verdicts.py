@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, read_bytes
+from llmgate.record.disk import decoded, first_problem, read_bytes
 from llmgate.record.judges.admission import Instrument
-from llmgate.record.run.journal import first_problem
 
 if TYPE_CHECKING:
     from pathlib import Path

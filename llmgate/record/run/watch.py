@@ -15,8 +15,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import lines_of
 from llmgate.record.run.files import SEAL
-from llmgate.record.run.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
+from llmgate.record.run.journal import JOURNAL_NAME, parse_line, take_lock
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
