@@ -12,9 +12,9 @@ from llmgate.gate.evidence.comparable import check_comparable, check_decidable
 from llmgate.gate.evidence.human_labels import answers_to
 from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
 from llmgate.gate.sequential.verify_stop import looks_of
+from llmgate.record.disk import write_atomic
 from llmgate.record.label_file import labels_to_text, read_given_labels
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
-from llmgate.record.run.files import write_atomic
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:

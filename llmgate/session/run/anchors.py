@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
+from llmgate.record.disk import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.run.files import write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
-from llmgate.record.run.files import MANIFEST_NAME
+from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
@@ -134,7 +134,7 @@ def check_folder(settings: Settings, out: Path) -> None:
 
 def has_run(out: Path) -> bool:
     """Whether there is a run to go on with."""
-    return (out / MANIFEST_NAME).exists()
+    return MANIFEST.exists(out)
 
 
 async def ask_and_bench(
