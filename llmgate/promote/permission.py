@@ -10,7 +10,7 @@ from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.promote import tags
 from llmgate.promote.alias import alias_problem
-from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts, parse_version_uri
+from llmgate.promote.target import PromotionEvidence, RecordIdentity, VersionFacts, parse_version_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ class PromotionFacts:
 
     version: VersionFacts
     holder: VersionFacts | None
-    evidence: Evidence
+    evidence: PromotionEvidence
     now: datetime
     max_age: timedelta
 
@@ -62,7 +62,7 @@ def may_promote(
     *,
     version: VersionFacts,
     holder: VersionFacts | None,
-    evidence: Evidence | None,
+    evidence: PromotionEvidence | None,
     alias: str,
     now: datetime,
     aliases: frozenset[str] = frozenset(),

@@ -16,11 +16,11 @@ from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
 
 __all__ = [
-    "Evidence",
     "EvidenceFiles",
     "GateRun",
     "LoggedRun",
     "NewVersion",
+    "PromotionEvidence",
     "PromotionTarget",
     "RecordIdentity",
     "Registry",
@@ -95,7 +95,7 @@ class RecordIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PromotionEvidence:
     """The proof for one version: what its gate run left, and the decision taken again from it.
 
     Attributes:

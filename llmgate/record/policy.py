@@ -115,7 +115,7 @@ class MetricPolicy:
     trait: OutputFeature | None = None
 
     def __post_init__(self) -> None:
-        where = f"{self.suite}::gate::{self.metric}"
+        where = self.where
         self._check_trait(where)
         self._check_threshold(where)
         if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
@@ -167,6 +167,11 @@ class MetricPolicy:
             raise PolicyError(
                 "neither longer nor shorter answers are better", where=where, fix="Leave `direction:` out"
             )
+
+    @property
+    def where(self) -> str:
+        """Names its gate in messages."""
+        return f"{self.suite}::gate::{self.metric}"
 
     @property
     def gates(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmgate.gate.calibration.resampled import Pair
+from llmgate.gate.calibration.resampled import SystemPair
 from llmgate.gate.decision.wording import count, points
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Chosen:
         notes: What was left out, and why.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SystemPair, ...]
     notes: tuple[str, ...]
 
 
@@ -49,7 +49,7 @@ def choose(results: PairedResults, *, loss: float, most: int, rng: np.random.Gen
         if len(both) < FEWEST_ITEMS or (clusters is not None and len(np.unique(clusters)) < 2):
             small += 1
             continue
-        pair = Pair(
+        pair = SystemPair(
             name=f"{results.systems[one]} / {results.systems[other]}",
             first=results.scores[one, both],
             second=results.scores[other, both],

@@ -14,7 +14,7 @@ from llmgate.record.scores import ScoreTable
 if TYPE_CHECKING:
     from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004
     from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers  # noqa: TC004
-    from llmgate.gate.judges.standing import Standing  # noqa: TC004
+    from llmgate.gate.judges.admission_status import AdmissionStatus  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
 __all__ = ["Evidence", "Noise", "RepeatScores"]
@@ -87,11 +87,11 @@ class Evidence:
         noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
-        readings: The versions of the rules by which traits of answers were read.
+        rule_versions: The versions of the rules by which traits of answers were read.
         embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.
-        standings: Whether the judges of judged metrics were admitted.
+        admission_statuses: Whether the judges of judged metrics were admitted.
     """
 
     tables: tuple[ScoreTable, ...]
@@ -101,11 +101,11 @@ class Evidence:
     noise: tuple[Noise, ...] = ()
     run: str = ""
     digest: str = ""
-    readings: frozenset[int] = frozenset()
+    rule_versions: frozenset[int] = frozenset()
     embedded: tuple[EmbeddedAnswers, ...] = ()
     labels: tuple[AnswerLabels, ...] = ()
     drift: JudgeDrift | None = None
-    standings: tuple[Standing, ...] = ()
+    admission_statuses: tuple[AdmissionStatus, ...] = ()
 
     def table(self, suite: str, metric: str) -> ScoreTable | None:
         """The scores of one metric, None if there are none."""

@@ -14,8 +14,8 @@ from llmgate.gate.decision.wording import count, name_some, verb
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.feature_metrics import watched
 from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.gate.judges.anchors import drift_of
-from llmgate.gate.judges.standing import standing_in
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -57,11 +57,11 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
-        readings=rule_versions_of(record),
+        rule_versions=rule_versions_of(record),
         embedded=embedded_answers(record, policy),
         drift=drift_of(record),
-        standings=tuple(
-            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        admission_statuses=tuple(
+            status_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.calibration.results import Rule, Truth
+from llmgate.gate.calibration.results import DecisionRule, Truth
 from llmgate.report.axis import Axis, Tick
 from llmgate.report.calibration.tables import calibration_sentence, facts, sheets
 from llmgate.report.html_page import render_page
@@ -16,7 +16,7 @@ from llmgate.stats.proportion import clopper_pearson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.gate.calibration.results import Calibration, Cell, Row
+    from llmgate.gate.calibration.results import Calibration, CalibrationRow, Cell
     from llmgate.report.calibration.tables import CalibrationOrigin
 
 __all__ = ["Dot", "Drawing", "calibration_page", "drawings"]
@@ -80,7 +80,7 @@ class Drawing:
 
 def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
     """What is drawn, those without a rate left out."""
-    own = [row for row in calibration.rows if row.rule in {Rule.GATE, Rule.LOOKS}]
+    own = [row for row in calibration.rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS}]
     unmet = {(requirement.what, requirement.where) for requirement in calibration.unmet}
     caption = (
         "Share of data sets, in percent, with 95 % intervals. It should lie in the shaded zone, at"
@@ -161,7 +161,7 @@ def _rates(
     name: str,
     title: str,
     caption: str,
-    cells: Sequence[tuple[Row, Cell, bool]],
+    cells: Sequence[tuple[CalibrationRow, Cell, bool]],
     *,
     limit: float | None,
     passes: bool,
@@ -197,7 +197,7 @@ def _compared(calibration: Calibration) -> Drawing | None:
         (Truth.MARGIN, "a lost margin passes"),
     )
     ranges = []
-    for rule in (Rule.GATE, Rule.MEAN_LOWER, Rule.WALD):
+    for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER, DecisionRule.WALD):
         for truth, name in errors:
             cells = [cell for row in calibration.rows if row.rule is rule and (cell := row.cell(truth)) is not None]
             rates = [cell.fail_rate if truth is Truth.UNCHANGED else cell.pass_rate for cell in cells]
@@ -213,7 +213,7 @@ def _compared(calibration: Calibration) -> Drawing | None:
             lower=axis.at(100 * lowest),
             upper=axis.at(100 * highest),
             point=axis.at(100 * mean),
-            good=rule is Rule.GATE,
+            good=rule is DecisionRule.GATE,
             text=f"{percent(lowest)} to {percent(highest)}",
             detail=f"over {count(number)} designs",
         )
@@ -234,10 +234,10 @@ def _axis(values: Iterable[float]) -> Axis:
     return Axis(low=0.0, high=min(100.0, 100 * max(values) * 1.08))
 
 
-def _name(row: Row) -> str:
-    aside = ", 5 looks" if row.rule is Rule.LOOKS else ", whole clusters" if row.clustered else ""
+def _name(row: CalibrationRow) -> str:
+    aside = ", 5 looks" if row.rule is DecisionRule.LOOKS else ", whole clusters" if row.clustered else ""
     return f"{row.source}{aside}"
 
 
-def _where(row: Row) -> str:
+def _where(row: CalibrationRow) -> str:
     return f"{count(row.pairs)} pairs, {percent(row.discordance, 0)} changed"

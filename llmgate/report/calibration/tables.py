@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.calibration.results import SIMULATED, Rule, Truth
+from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
 from llmgate.report.markdown_text import as_table, prose
 from llmgate.report.visible import one_line, visible
 from llmgate.report.words import count, percent, plural, points
@@ -14,7 +14,7 @@ from llmgate.report.words import count, percent, plural, points
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from llmgate.gate.calibration.results import Calibration, Cell, Row
+    from llmgate.gate.calibration.results import Calibration, CalibrationRow, Cell
     from llmgate.report.pieces import StyledLine
 
 __all__ = [
@@ -83,7 +83,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
     """The tables of a run, those without rows left out."""
     margin = points(calibration.margin)
     losses = f"0 / −2 / −{margin} / −5"
-    own = [row for row in calibration.rows if row.rule in {Rule.GATE, Rule.LOOKS}]
+    own = [row for row in calibration.rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS}]
     tables = (
         Sheet(
             id="requirements",
@@ -99,7 +99,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
             f"{count(calibration.repetitions)} data sets each, where the candidate is truly unchanged or that many "
             "points worse; in brackets the published PASS of an unchanged model.",
             header=("rule", "pairs", "changed", f"PASS % at {losses}", f"FAIL % at {losses}", "cases used"),
-            rows=tuple(_simulated(row, str(row.rule)) for row in own if row.source == SIMULATED),
+            rows=tuple(_simulated(row) for row in own if row.source == SIMULATED),
         ),
         Sheet(
             id="real",
@@ -206,7 +206,7 @@ def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: CalibrationRow) -> dict[str, Any]:
     return {
         "rule": str(row.rule),
         "source": row.source,
@@ -251,17 +251,17 @@ def _closest(calibration: Calibration) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _simulated(row: Row, first: str) -> tuple[str, ...]:
+def _simulated(row: CalibrationRow) -> tuple[str, ...]:
     used = " / ".join(f"{100 * cell.used:.0f}" for cell in row.cells if cell.used is not None)
-    return (first, count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
+    return (str(row.rule), count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
 
 
-def _real(row: Row) -> tuple[str, ...]:
+def _real(row: CalibrationRow) -> tuple[str, ...]:
     name = f"{row.source}, {row.scores}"
     return (name, count(row.pairs), percent(row.discordance, 0), count(row.comparisons), *_both(row))
 
 
-def _losses(row: Row) -> tuple[str, ...]:
+def _losses(row: CalibrationRow) -> tuple[str, ...]:
     cell = row.cell(Truth.REAL_MARGIN)
     worst = cell.worst if cell is not None else None
     name = f"{row.source}, {row.scores}"
@@ -269,7 +269,7 @@ def _losses(row: Row) -> tuple[str, ...]:
     return (name, count(row.pairs), count(row.comparisons), _rates([cell], lambda c: c.pass_rate), shown)
 
 
-def _both(row: Row) -> tuple[str, str]:
+def _both(row: CalibrationRow) -> tuple[str, str]:
     cells = [row.cell(truth) for truth in TRUTHS]
     passes, fails = (_rates(cells, rate) for rate in (lambda c: c.pass_rate, lambda c: c.fail_rate))
     promised = cells[0].promised if cells[0] is not None else None

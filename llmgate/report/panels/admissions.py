@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.judges.standing import standing_in
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.report.pieces import State
 from llmgate.report.rows import Panel, PanelRow, columns
 from llmgate.report.visible import full_name, one_line
@@ -48,10 +48,10 @@ def admission_panels(candidate: Record, decision: Decision) -> Iterator[Panel]:
 
 def _rows(candidate: Record, metric: MetricDecision) -> Iterator[PanelRow]:
     name = full_name(metric.suite, metric.metric)
-    standing = standing_in(candidate.manifest, metric.suite, metric.metric)
-    for record in standing.records:
+    status = status_in(candidate.manifest, metric.suite, metric.metric)
+    for record in status.records:
         yield PanelRow(cells=(name, *_cells(record), "admitted"), state=State.PASS)
-    for reason in standing.missing[:10]:
+    for reason in status.missing[:10]:
         blank = ("",) * (len(TITLES) - 2)
         yield PanelRow(
             cells=(name, *blank, f"unadmitted judge: {one_line(reason, 400)}"),

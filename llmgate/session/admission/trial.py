@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.gate.judges.admission import settled_label
+from llmgate.gate.judges.agreement import settled_label
 from llmgate.record.judges.admission import AdmissionEvidence, CanaryTrial, LabelledItem
 from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.record.schema import Judgement, Outcome

@@ -17,9 +17,9 @@ from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
+from llmgate.record.disk import write_atomic
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
-from llmgate.record.run.files import write_atomic
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
 from llmgate.session.clock import timestamp
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from llmgate.gate.calibration.resampled import Pair
-    from llmgate.gate.calibration.results import Row
-    from llmgate.gate.calibration.simulated import Design
+    from llmgate.gate.calibration.resampled import SystemPair
+    from llmgate.gate.calibration.results import CalibrationRow
+    from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Job = partial[tuple[Row, ...]]
+    Job = partial[tuple[CalibrationRow, ...]]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
 
@@ -193,7 +193,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
     return tuple(out / name for name in contents)
 
 
-def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
+def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[CalibrationRow, ...]]:
     progress.count("designs", 0, len(work))
     if jobs == 1:
         rows = []
@@ -236,17 +236,21 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
         yield partial(_resample, fewer.pairs, sampling)
 
 
-def _simulate(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _simulate_looks(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _simulate_looks(
+    design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence
+) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _resample(pairs: Sequence[Pair], sampling: Sampling, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _resample(
+    pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence
+) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
     real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judges.standing import refused, standing_in, standing_of
+from llmgate.gate.judges.admission_status import status_in, status_of
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -16,7 +16,7 @@ from llmgate.suite.judge_digest import assert_digest, criterion_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.judges.standing import Standing
+    from llmgate.gate.judges.admission_status import AdmissionStatus
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.run.plan import Plan
@@ -102,7 +102,7 @@ def check_admissions(settings: Settings, plan: Plan) -> None:
         suite = planned.suite.name
         for metric in held_metrics(plan, suite):
             where = planned.suite.gates.where("metrics", metric)
-            refuse(standing_of(suite, metric, judging, admissions, None), where)
+            refuse(status_of(suite, metric, judging, admissions, None), where)
 
 
 def check_judges(plan: Plan, manifest: Manifest) -> None:
@@ -114,7 +114,7 @@ def check_judges(plan: Plan, manifest: Manifest) -> None:
     for planned in plan.suites:
         for metric in held_metrics(plan, planned.suite.name):
             where = planned.suite.gates.where("metrics", metric)
-            refuse(standing_in(manifest, planned.suite.name, metric), where)
+            refuse(status_in(manifest, planned.suite.name, metric), where)
 
 
 def held_metrics(plan: Plan, suite: str) -> list[str]:
@@ -130,8 +130,8 @@ def held_metrics(plan: Plan, suite: str) -> list[str]:
     ]
 
 
-def refuse(standing: Standing, where: str) -> None:
+def refuse(status: AdmissionStatus, where: str) -> None:
     """Raise if a metric cannot gate."""
-    if not standing.admitted:
-        problem = refused(standing)
+    if not status.admitted:
+        problem = status.problem
         raise PolicyError(problem.what, where=where, fix=problem.fix)

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Enough", "Looking", "SuiteLooking", "make_looking"]
+__all__ = ["Enough", "InterimMonitor", "SuiteMonitor", "make_monitor"]
 
 Enough = Callable[["LookPlan", int, Mapping[CaseKey, "CaseResult"]], str]
 """Plan, look (from 1) and the results that it sees → why the suite may stop there; empty if it has to go on."""
 
 
-class Looking:
+class InterimMonitor:
     """The suites of a run that may stop early.
 
     Args:
@@ -53,14 +53,14 @@ class Looking:
     def __init__(
         self, run: RunDir, plans: Iterable[LookPlan], enough: Enough, *, ahead: int, progress: Progress
     ) -> None:
-        self._suites = {plan.suite: SuiteLooking(run, plan, enough, ahead=ahead, progress=progress) for plan in plans}
+        self._suites = {plan.suite: SuiteMonitor(run, plan, enough, ahead=ahead, progress=progress) for plan in plans}
 
     def arranged(self, todo: Sequence[CaseKey]) -> list[CaseKey]:
         """What is to be asked, the suites with looks last and in their recorded order."""
         rest = [key for key in todo if key.suite not in self._suites]
         return rest + [key for suite in self._suites.values() for key in suite.arranged(todo)]
 
-    def of(self, key: CaseKey) -> SuiteLooking | None:
+    def of(self, key: CaseKey) -> SuiteMonitor | None:
         """The looks that a generation belongs to."""
         return self._suites.get(key.suite)
 
@@ -70,8 +70,8 @@ class Looking:
             await suite.advance()
 
 
-class SuiteLooking:
-    """One suite that may stop early; arguments as for `Looking`."""
+class SuiteMonitor:
+    """One suite that may stop early; arguments as for `InterimMonitor`."""
 
     def __init__(self, run: RunDir, plan: LookPlan, enough: Enough, *, ahead: int, progress: Progress) -> None:
         self._run = run
@@ -169,7 +169,9 @@ class SuiteLooking:
         )
 
 
-def make_looking(settings: Settings, plan: Plan, run: RunDir, out: Path, *, progress: Progress) -> Looking | None:
+def make_monitor(
+    settings: Settings, plan: Plan, run: RunDir, out: Path, *, progress: Progress
+) -> InterimMonitor | None:
     """What takes the looks of a run.
 
     Args:
@@ -201,7 +203,7 @@ def make_looking(settings: Settings, plan: Plan, run: RunDir, out: Path, *, prog
         part = Record(manifest=run.manifest, cases=run.cases, results=results)
         return reason_to_stop(part, champion, looks, look=look)
 
-    return Looking(run, possible, enough, ahead=settings.concurrency, progress=progress)
+    return InterimMonitor(run, possible, enough, ahead=settings.concurrency, progress=progress)
 
 
 def _impossible(settings: Settings, plan: Plan, run: RunDir, looks: LookPlan, champion: Record | None) -> str:

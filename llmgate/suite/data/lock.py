@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
-from llmgate.record.atomic import replace_file
+from llmgate.record.disk import replace_file
 from llmgate.suite.data.formats import Format
 from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 

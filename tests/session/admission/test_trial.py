@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support.judges import parts_of, scripted
 
 from llmgate.errors import EndpointError
-from llmgate.gate.judges.admission import measure_judge, refusals
+from llmgate.gate.judges.admission import refusals
+from llmgate.gate.judges.agreement import measure_judge
 from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.judge_canaries import CANARIES

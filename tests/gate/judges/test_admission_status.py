@@ -16,7 +16,7 @@ from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, Verdict
-from llmgate.gate.judges.standing import standing_in
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.record.judges.admission_file import sealed
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
@@ -157,11 +157,11 @@ def test_a_panel_is_admitted_as_a_whole() -> None:
 
 def test_every_judged_assert_of_a_metric_needs_its_own() -> None:
     second = replace(ASKED, criterion="Is polite.", assert_digest=digest_of("Is polite."))
-    standing = standing_in(run(judging=(ASKED, second)).manifest, "support", "tone")
-    assert not standing.admitted
-    assert len(standing.missing) == 1
+    status = status_in(run(judging=(ASKED, second)).manifest, "support", "tone")
+    assert not status.admitted
+    assert len(status.missing) == 1
     polite = sealed(make_admission(instrument=make_instrument(criterion="Is polite.")))
-    assert standing_in(run(judging=(ASKED, second), admissions=(polite, ADMITTED)).manifest, "support", "tone").admitted
+    assert status_in(run(judging=(ASKED, second), admissions=(polite, ADMITTED)).manifest, "support", "tone").admitted
 
 
 def test_scores_of_another_origin_have_no_admission() -> None:
