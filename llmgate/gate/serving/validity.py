@@ -150,10 +150,10 @@ def _disagrees(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | None:
             f"the server counted {server.count} first tokens where {len(done)} requests were sent: others use it, or "
             "its metrics are not those of the server that answered"
         )
-    theirs, ours = server.sum_s / server.count, sum(r.token_events_s[0] - r.sent_s for r in done) / len(done)
-    if abs(ours - theirs) <= max(HISTOGRAM_FLOOR_S, HISTOGRAM_SHARE * theirs):
+    here_s, there_s = sum(r.token_events_s[0] - r.sent_s for r in done) / len(done), server.sum_s / server.count
+    if abs(here_s - there_s) <= max(HISTOGRAM_FLOOR_S, HISTOGRAM_SHARE * there_s):
         return None
     return (
-        f"mean TTFT is {ours * 1e3:.1f} ms here and {theirs * 1e3:.1f} ms by the server's own histogram: the client, "
-        "the network or a proxy is part of the figure"
+        f"mean TTFT is {here_s * 1e3:.1f} ms here and {there_s * 1e3:.1f} ms by the server's own histogram: the "
+        "client, the network or a proxy is part of the figure"
     )
