@@ -11,11 +11,9 @@ from llmgate.record.output_features import OutputFeature
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmgate.record.manifest import JudgeIdentity, SuiteIdentity
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import PlannedCase, Record
+    from llmgate.record.schema import Record
 
 __all__ = ["check_comparable", "check_decidable", "check_policy"]
 
@@ -57,7 +55,7 @@ def check_policy(record: Record, policy: Policy) -> None:
             known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
     seen = set()
     for metric in policy.metrics:
-        where = f"{metric.suite}::gate::{metric.metric}"
+        where = metric.where
         if (metric.suite, metric.metric) in seen:
             raise PolicyError("the policy names this metric twice", where=where, fix="Keep one of them")
         seen.add((metric.suite, metric.metric))
@@ -144,7 +142,9 @@ def _suite(name: str, record: Record) -> SuiteIdentity | None:
 
 
 def _same_cases(name: str, candidate: Record, champion: Record) -> None:
-    cases, champion_cases = _planned(name, candidate.cases), _planned(name, champion.cases)
+    cases, champion_cases = (
+        {case.case: case for case in record.cases if case.suite == name} for record in (candidate, champion)
+    )
     lacking = {"candidate": champion_cases.keys() - cases.keys(), "champion": cases.keys() - champion_cases.keys()}
     for side, missing in lacking.items():
         if missing:
@@ -156,10 +156,6 @@ def _same_cases(name: str, candidate: Record, champion: Record) -> None:
     for case, planned in sorted(cases.items()):
         for field in ("repeats", "cluster", "request_digest"):
             _same(field, getattr(planned, field), getattr(champion_cases[case], field), f"{name}::{case}")
-
-
-def _planned(name: str, cases: Sequence[PlannedCase]) -> dict[str, PlannedCase]:
-    return {case.case: case for case in cases if case.suite == name}
 
 
 def _judge(judge: JudgeIdentity | None) -> str:

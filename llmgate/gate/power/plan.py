@@ -219,9 +219,8 @@ def _plan(
         if noise is None
         else tuple(min(1.0, scale * value) for value in (noise.variance, noise.lowest, noise.highest))
     )
-    exact = (
-        design.clusters is None and design.repeats == 1 and (_right_or_wrong(policy) if noise is None else noise.binary)
-    )
+    binary = policy.aggregate is Aggregate.ALL if noise is None else noise.binary
+    exact = design.clusters is None and design.repeats == 1 and binary
 
     def rule(spread: float, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
         return _rule(size, spread, exact=exact and size.repeats == 1, fail_alpha=fail_alpha)
@@ -266,10 +265,6 @@ def _rule(design: Design, variance: float, *, exact: bool, fail_alpha: float | N
         return TangoRule(pairs=design.cases, discordance=variance, alpha=alpha, fail_alpha=fail_alpha)
     units = design.cases if design.clusters is None else design.clusters
     return TRule(variance=variance, pairs=design.cases, df=max(1, units - 1), alpha=alpha, fail_alpha=fail_alpha)
-
-
-def _right_or_wrong(policy: MetricPolicy) -> bool:
-    return policy.aggregate is Aggregate.ALL
 
 
 def _repeats(design: Design, variance: float, wanted: float, passes: Callable[[float, Design], float]) -> int | None:

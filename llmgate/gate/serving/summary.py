@@ -86,11 +86,6 @@ class ServingSummary:
     invalid: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def valid(self) -> bool:
-        """Whether it may gate."""
-        return not self.invalid
-
 
 def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> ServingSummary:
     """Summarise one measurement and say whether it may be believed.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, requests_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from llmgate.record.serving import RequestTrace, ServingTrace
 
@@ -58,16 +58,11 @@ def doubts(trace: ServingTrace, done: Sequence[RequestTrace], steady: Steady | N
     Returns:
         One sentence each, empty if there is none.
     """
-    checks: tuple[Callable[[], str | None], ...] = (
-        lambda: _failed(trace),
-        lambda: _implausible(trace),
-        lambda: _uncounted(done),
-        lambda: _load(trace, done, steady),
-        lambda: _lagged(trace, done),
-        lambda: _saturated(trace),
-        lambda: _disagrees(trace, done),
+    reasons = (
+        *(_failed(trace), _implausible(trace), _uncounted(done), _load(trace, done, steady)),
+        *(_lagged(trace, done), _saturated(trace), _disagrees(trace, done)),
     )
-    return tuple(reason for check in checks if (reason := check()) is not None)
+    return tuple(reason for reason in reasons if reason is not None)
 
 
 def _failed(trace: ServingTrace) -> str | None:
