@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, Command, visible_text
 from llmgate.cli.options import run_options
-
-if TYPE_CHECKING:
-    from llmgate.session.settings import Settings
 
 __all__ = ["run"]
 
@@ -38,11 +35,12 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     from llmgate.session.run.execute import execute
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
+    from llmgate.session.run_folder import default_out
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     progress = LineProgress()
-    out = out_folder(settings)
+    out = Path(settings.out) if settings.out else default_out()
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
@@ -60,10 +58,3 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     for line in published.lines():
         click.echo(line)
     sys.exit(decision.exit_code)
-
-
-def out_folder(settings: Settings) -> Path:
-    """The run's folder."""
-    from llmgate.session.run_folder import default_out
-
-    return Path(settings.out) if settings.out else default_out()

@@ -60,8 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let gate items report last: they wait for all cases."""
     if FATAL in config.stash:
         raise pytest.UsageError(f"llmgate: {config.stash[FATAL]}")
-    if run := config.stash.get(RUN, None):
-        run.order(items)
+    if RUN in config.stash:
+        items.sort(key=lambda item: "::gate::" in item.nodeid)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

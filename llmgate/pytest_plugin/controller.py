@@ -18,7 +18,7 @@ import pytest
 
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
-from llmgate.pytest_plugin.payload import is_worker, out_of
+from llmgate.pytest_plugin.payload import out_of
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish
@@ -69,7 +69,7 @@ class PytestRun:
         given = {option.field: config.getoption(f"llmgate_{option.field}") for option in OPTIONS}
         self.config = config
         self.settings: Settings = settings_from(given, root=config.rootpath)
-        self.is_worker = is_worker(config)
+        self.is_worker = hasattr(config, "workerinput")
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
         self._notices = terminal.Notices(config)
@@ -115,10 +115,6 @@ class PytestRun:
             ]
             self._vocabulary = (len(plugins), with_checks_of(conftests))
         return self._vocabulary[1]
-
-    def order(self, items: list[pytest.Item]) -> None:
-        """Put gate items last."""
-        items.sort(key=lambda item: "::gate::" in item.nodeid)
 
     def prepare(self) -> None:
         """Check what can be checked and start the server, once, because that takes longer than collecting.

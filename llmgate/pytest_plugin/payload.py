@@ -14,15 +14,10 @@ from llmgate.session.run_folder import default_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAYLOAD_VERSION", "is_worker", "out_of", "send_payload"]
+__all__ = ["PAYLOAD_VERSION", "out_of", "send_payload"]
 
 PAYLOAD_VERSION: Final = 1
 OUT: Final[pytest.StashKey[Path]] = pytest.StashKey()
-
-
-def is_worker(config: pytest.Config) -> bool:
-    """Whether this process is an xdist worker."""
-    return hasattr(config, "workerinput")
 
 
 def out_of(config: pytest.Config) -> Path:

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import PolicyError, SuiteError, did_you_mean
+from llmgate.errors import SuiteError, did_you_mean
 from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.order import plan_looks
 from llmgate.record.schema import CaseKey, PlannedCase
-from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.dataset import Dataset, load_dataset
+from llmgate.suite.data.strict_json import value_text
 from llmgate.suite.form.drift import case_features, check_formats
 from llmgate.suite.form.gate import fed_metrics
+from llmgate.suite.form.part import placed
 from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
 from llmgate.suite.prompt.render import RenderedPrompt, compile_prompt
 from llmgate.suite.row_asserts import RowTest, read_row_tests
@@ -25,7 +27,7 @@ from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.data.dataset import Row
+    from llmgate.suite.data.rows import Row
 
 __all__ = ["Case", "PlannedSuite", "plan_suite"]
 
@@ -54,7 +56,7 @@ class Case:
     def messages(self) -> tuple[Mapping[str, Json], ...]:
         """The messages as they are sent, with the bytes of pictures, which the record does not keep."""
         sent = self.body["messages"]
-        return tuple(one for one in sent if isinstance(one, dict)) if isinstance(sent, list) else ()
+        return tuple(message for message in sent if isinstance(message, dict)) if isinstance(sent, list) else ()
 
     def request(self, repeat: int) -> dict[str, Json]:
         """The request body of one repeat, without `model`."""
@@ -146,7 +148,7 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
 
 def check_prices(suite: Suite, tests: Sequence[RowTest]) -> None:
     """Refuse asserts of costs that nobody could know."""
-    priced = (one for test in tests for spec in test.asserts for one in (spec, *spec.asserts) if one.type == "cost")
+    priced = (spec for test in tests for spec in with_members(test.asserts) if spec.type == "cost")
     spec = next(priced, None)
     if spec is not None and suite.prices is None:
         raise SuiteError(
@@ -195,8 +197,8 @@ def plan_case(
             suite=suite.name,
             case=row.id,
             repeats=repeats,
-            cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
-            slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
+            cluster=value_text(variables.get(suite.cluster_column)) if suite.cluster_column else None,
+            slices={name: value_text(variables.get(name)) for name in suite.slice_columns},
             messages=rendered.messages,
             expected=expected_text(test.asserts, template_of, variables),
             metrics=fed_metrics(test.asserts) if own else None,
@@ -209,11 +211,6 @@ def plan_case(
         asserts=test.asserts,
         prices=suite.prices,
     )
-
-
-def text_of(value: Json) -> str:
-    """A column value as a slice or cluster key."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
@@ -252,15 +249,13 @@ def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
             where=where,
             fix="End the list with 1, for example `looks: [0.3, 0.6, 1]`",
         )
-    try:
+    with placed(where):
         return plan_looks(
             [case.planned for case in cases],
             seed=part.seed,
             fractions=part.fractions(len(cases)),
             reserve=part.extend.cases if part.extend else 0,
         )
-    except PolicyError as error:
-        raise SuiteError(error.what, where=where, fix=error.fix) from error
 
 
 class ValueTemplates:
@@ -281,7 +276,7 @@ class ValueTemplates:
 def expected_text(asserts: Sequence[AssertSpec], template_of: ValueTemplates, variables: Mapping[str, Json]) -> str:
     """Word what the asserts look for in this case, for a reader."""
     parts = []
-    for spec in (one for each in asserts for one in (each.asserts or (each,))):
+    for spec in (leaf for each in asserts for leaf in each.leaves):
         template = template_of(spec)
         if spec.value is None:
             parts.append(spec.name)

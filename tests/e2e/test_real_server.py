@@ -46,7 +46,10 @@ def test_a_killed_owner_leaves_no_engine(smollm2_dir: Path) -> None:
             word, pid, _, url, *flags = owner.stdout.readline().split()
             assert word == "ready"
             assert flags[:5] == ["--seed", "0", "--generation-config", "vllm", "--disable-uvicorn-access-log"]
-            assert "Paris" in ask(url, "What is the capital of France?")
+            # Which of them it knows depends on the processor's arithmetic.
+            known = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid"}
+            answers = {land: ask(url, f"What is the capital of {land}?") for land in known}
+            assert any(city in answers[land] for land, city in known.items()), answers
             tree = supervisor.members(os.getsid(int(pid)))
             names = {Path(f"/proc/{member}/comm").read_text(encoding="utf-8").strip() for member in tree}
             assert any(name.startswith("VLLM::EngineCor") for name in names), names

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import decoded, first_problem, read_bytes
 from llmgate.record.judges.admission import Instrument
-from llmgate.record.run.journal import first_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,12 +154,7 @@ def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict
     Raises:
         RecordError: With file and line, if it cannot be understood. A torn last line is left out.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=str(path), fix="Name a file") from error
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=str(path), fix="Restore it") from error
+    text = decoded(read_bytes(path, fix="Name a file"), str(path), fix="Restore it")
     trial = Trial()
     verdicts: dict[tuple[str, str], TrialVerdict] = {}
     lines = text.split("\n")

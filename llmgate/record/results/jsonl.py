@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["read_jsonl", "row_of"]
+__all__ = ["read_jsonl", "row_of", "unique"]
 
 
 def read_jsonl(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:

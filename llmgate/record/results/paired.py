@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import io
 import json
 import math
 import re
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import decoded, read_bytes
+from llmgate.record.results.jsonl import row_of, unique
+from llmgate.record.results.source import unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +61,8 @@ def is_paired(path: Path) -> bool:
     Raises:
         RecordError: If the file cannot be read or begins with no JSON object.
     """
-    first = next((line for line in _text(_bytes(path), path).split("\n") if line.strip()), "")
-    return bool(first) and "system" in _row(first, f"{path}:1")
+    first = next((line for line in _lines(read_bytes(path), path) if line.strip()), "")
+    return bool(first) and "system" in row_of(_decoder(), first, f"{path}:1")
 
 
 def load_paired(path: Path) -> PairedResults:
@@ -73,14 +75,14 @@ def load_paired(path: Path) -> PairedResults:
             no number in [0, 1], a second row of the same item and system, an item with two cluster keys, fewer than two
             systems.
     """
-    content = _bytes(path)
+    content, decoder = read_bytes(path), _decoder()
     scores: dict[tuple[str, str], float] = {}
     keys: dict[str, str | None] = {}
-    for number, line in enumerate(_text(content, path).split("\n"), start=1):
+    for number, line in enumerate(_lines(content, path), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        row = _row(line, where)
+        row = row_of(decoder, line, where)
         item, system = _named(row, "item_id", where), _named(row, "system", where)
         if (item, system) in scores:
             raise RecordError(f"a second row of {system!r} on {item!r}", where=where, fix="Keep one of them")
@@ -95,10 +97,10 @@ def load_paired(path: Path) -> PairedResults:
         raise RecordError(
             f"results of {len(systems)} system cannot be compared", where=str(path), fix="Add those of another one"
         )
-    row_of, column_of = ({name: i for i, name in enumerate(names)} for names in (systems, items))
+    line_of, column_of = ({name: i for i, name in enumerate(names)} for names in (systems, items))
     table = np.full((len(systems), len(items)), math.nan)
     for (item, system), score in scores.items():
-        table[row_of[system], column_of[item]] = score
+        table[line_of[system], column_of[item]] = score
     return PairedResults(
         name=paired_name(path) or path.name,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -117,43 +119,21 @@ def _codes(keys: list[str | None]) -> NDArray[np.int64] | None:
     return np.array([len(index) + i if code is None else code for i, code in enumerate(named)], dtype=np.int64)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=str(path)) from error
+def _lines(content: bytes, path: Path) -> list[str]:
+    """Of a file that is gzip if its name says so."""
+    plain = unpacked(io.BytesIO(content), str(path)) if path.suffix == ".gz" else content
+    return decoded(plain, str(path), fix="Save it as UTF-8").split("\n")
 
 
-def _text(content: bytes, path: Path) -> str:
-    try:
-        plain = gzip.decompress(content) if path.suffix == ".gz" else content
-        return plain.decode("utf-8")
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordError(f"not a whole gzip file: {error}", where=str(path), fix="Fetch it again") from error
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=str(path), fix="Save it as UTF-8") from error
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=unique, parse_constant=_refuse)
 
 
-def _row(line: str, where: str) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        row = dict(pairs)
-        if len(row) != len(pairs):
-            raise RecordError("a key occurs twice in one row", where=where, fix="Keep one of them")
-        return row
-
-    def refuse(constant: str) -> NoReturn:
-        raise RecordError(f"{constant} is not a number", where=where, fix="Leave the row out: it is then missing")
-
-    try:
-        row = json.loads(line, object_pairs_hook=unique, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"not JSON: {error}", where=where, fix=f"Write rows like {_ROW}") from error
-    if not isinstance(row, dict):
-        raise RecordError(f"a {type(row).__name__} instead of an object", where=where, fix=f"Write rows like {_ROW}")
-    return row
+def _refuse(constant: str) -> NoReturn:
+    raise RecordError(f"{constant} is not a number", fix="Leave the row out: it is then missing")
 
 
-def _named(row: dict[str, Any], key: str, where: str) -> str:
+def _named(row: dict[str, object], key: str, where: str) -> str:
     if key not in row:
         raise RecordError(f"no {key!r}", where=where, fix=f"Write rows like {_ROW}")
     value = row[key]
@@ -162,7 +142,7 @@ def _named(row: dict[str, Any], key: str, where: str) -> str:
     return value
 
 
-def _score(row: dict[str, Any], where: str) -> float:
+def _score(row: dict[str, object], where: str) -> float:
     if "score" not in row:
         raise RecordError("no 'score'", where=where, fix=f"Write rows like {_ROW}")
     value = row["score"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import decoded, read_bytes
 
 __all__ = ["MAX_BYTES", "ResultsFile", "read_source", "text_of", "unpacked"]
 
@@ -40,10 +41,7 @@ def read_source(path: Path | str) -> ResultsFile:
         RecordError: If it cannot be read or unpacked.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    data = read_bytes(path)
     name = path
     if data.startswith(GZIP):
         data = unpacked(io.BytesIO(data), str(path))
@@ -73,7 +71,4 @@ def text_of(source: ResultsFile) -> str:
     Raises:
         RecordError: If it is not UTF-8.
     """
-    try:
-        return source.data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=source.path, fix="Save it as UTF-8") from error
+    return decoded(source.data, source.path, fix="Save it as UTF-8").removeprefix("\ufeff")

@@ -12,14 +12,15 @@ seal.json           digests of all of these; written last
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.atomic import replace_file
+from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
-from llmgate.record.run.journal import NO_SECRETS, Redactor, first_problem, lines_of
+from llmgate.record.run.journal import NO_SECRETS, Redactor
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving import ServingTrace
 
@@ -29,58 +30,70 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANCHORS",
-    "ANCHORS_NAME",
     "CASE",
     "CASES_NAME",
     "MANIFEST",
-    "MANIFEST_NAME",
     "SEAL",
-    "SEAL_NAME",
     "SERVING",
     "SERVING_GLOB",
     "TRIALS",
-    "TRIALS_NAME",
+    "RecordFile",
     "cases_digest",
     "encode_cases",
     "file_digest",
     "optional_files",
     "planned_keys",
-    "read_anchor_check",
     "read_file",
     "read_lines",
-    "read_trials",
-    "write_atomic",
 ]
-
-MANIFEST_NAME: Final = "manifest.json"
-CASES_NAME: Final = "cases.jsonl"
-SEAL_NAME: Final = "seal.json"
-SERVING_GLOB: Final = "serving-*.json"
-TRIALS_NAME: Final = "canaries.json"
-ANCHORS_NAME: Final = "anchors.json"
-
-MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
-CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
-SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
-TRIALS: Final[TypeAdapter[tuple[JudgeTrial, ...]]] = TypeAdapter(tuple[JudgeTrial, ...])
-ANCHORS: Final[TypeAdapter[AnchorCheck]] = TypeAdapter(AnchorCheck)
-SEAL: Final[TypeAdapter[Seal]] = TypeAdapter(Seal)
 
 T = TypeVar("T")
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: see `replace_file`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFile(Generic[T]):
+    """One JSON file of a record.
 
-    Raises:
-        RecordError: If it cannot be written.
+    Attributes:
+        name: Within the run's folder.
+        holds: What is in it.
     """
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise RecordError(
-            f"cannot be written ({error.strerror})", where=str(path), fix="Free some space, or choose another --out"
-        ) from error
+
+    name: str
+    holds: TypeAdapter[T]
+
+    def exists(self, run: Path) -> bool:
+        """Whether a run's folder has it."""
+        return (run / self.name).exists()
+
+    def read(self, run: Path) -> T:
+        """Read and validate it.
+
+        Raises:
+            RecordError: If it cannot be read or understood.
+        """
+        return read_file(run / self.name, self.holds)
+
+    def write(self, run: Path, value: T, *, redact: Redactor = NO_SECRETS, indent: int | None = None) -> None:
+        """Write it whole or not at all.
+
+        Raises:
+            RecordError: If it cannot be written.
+        """
+        write_atomic(run / self.name, redact(self.holds.dump_json(value, indent=indent)))
+
+
+CASES_NAME: Final = "cases.jsonl"
+SERVING_GLOB: Final = "serving-*.json"
+
+CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
+SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
+MANIFEST: Final[RecordFile[Manifest]] = RecordFile(name="manifest.json", holds=TypeAdapter(Manifest))
+TRIALS: Final[RecordFile[tuple[JudgeTrial, ...]]] = RecordFile(
+    name="canaries.json", holds=TypeAdapter(tuple[JudgeTrial, ...])
+)
+ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=TypeAdapter(AnchorCheck))
+SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=TypeAdapter(Seal))
 
 
 def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> bytes:
@@ -113,18 +126,7 @@ def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
 
 def optional_files(path: Path) -> list[Path]:
     """The files that a record may have or not."""
-    named = [path / TRIALS_NAME, path / ANCHORS_NAME]
-    return [*path.glob(SERVING_GLOB), *(file for file in named if file.exists())]
-
-
-def read_trials(path: Path) -> tuple[JudgeTrial, ...]:
-    """What judges said about canaries, empty where none were tried."""
-    return read_file(path / TRIALS_NAME, TRIALS) if (path / TRIALS_NAME).exists() else ()
-
-
-def read_anchor_check(path: Path) -> AnchorCheck | None:
-    """What judges said about anchors, None where there were none."""
-    return read_file(path / ANCHORS_NAME, ANCHORS) if (path / ANCHORS_NAME).exists() else None
+    return [*path.glob(SERVING_GLOB), *(path / file.name for file in (TRIALS, ANCHORS) if file.exists(path))]
 
 
 def file_digest(path: Path) -> str:
@@ -136,22 +138,14 @@ def file_digest(path: Path) -> str:
 def read_file(path: Path, adapter: TypeAdapter[T]) -> T:
     """Read and validate one JSON file of a record."""
     try:
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(
-            f"cannot be read ({error.strerror})", where=str(path), fix="Name the folder of a run"
-        ) from error
+        return adapter.validate_json(read_bytes(path, fix="Name the folder of a run"))
     except ValidationError as error:
         raise RecordError(f"cannot be understood: {first_problem(error)}", where=str(path), fix="Restore it") from error
 
 
 def read_lines(path: Path, adapter: TypeAdapter[T]) -> Iterable[T]:
     """Read and validate a JSON Lines file of a record."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=str(path), fix="Restore it") from error
-    for number, line in enumerate(lines_of(data), start=1):
+    for number, line in enumerate(lines_of(read_bytes(path, fix="Restore it")), start=1):
         try:
             yield adapter.validate_json(line)
         except ValidationError as error:

@@ -15,13 +15,14 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import first_problem, lines_of, read_bytes
 from llmgate.record.schema import CaseKey, CaseResult
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ __all__ = [
     "Journal",
     "JournalContent",
     "Redactor",
-    "first_problem",
-    "lines_of",
     "parse_line",
     "read_journal",
     "take_lock",
@@ -100,27 +99,13 @@ def unframe(line: bytes) -> bytes | None:
     return entry if b"%08x" % zlib.crc32(entry) == line[len(PREFIX) : len(PREFIX) + 8] else None
 
 
-def lines_of(data: bytes) -> Iterator[bytes]:
-    """Split at newlines, keeping them; unlike `splitlines` nothing else ends a line."""
-    start = 0
-    while start < len(data):
-        end = data.find(b"\n", start) + 1 or len(data)
-        yield data[start:end]
-        start = end
-
-
 def read_journal(path: Path) -> JournalContent:
     """Read a journal, tolerating only a torn last line.
 
     Raises:
         RecordError: If the file cannot be read or a line other than the last is damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(
-            f"the journal cannot be read ({error.strerror})", where=str(path), fix="Name the folder of a run"
-        ) from error
+    data = read_bytes(path, what="the journal", fix="Name the folder of a run")
     results: dict[CaseKey, CaseResult] = {}
     good = 0
     for number, line in enumerate(lines_of(data), start=1):
@@ -153,13 +138,6 @@ def parse_line(line: bytes, *, where: str) -> CaseResult:
             where=where,
             fix="Use the llmgate version that wrote it, or run again",
         ) from error
-
-
-def first_problem(error: ValidationError) -> str:
-    """Word the first problem that pydantic found, without the input (it may be model text)."""
-    problem = error.errors(include_input=False, include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"])
-    return f"{field}: {problem['msg']}" if field else problem["msg"]
 
 
 def take_lock(fd: int, path: Path) -> None:

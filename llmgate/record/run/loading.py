@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.record.manifest import RECORD_MAJOR
 from llmgate.record.run.files import (
+    ANCHORS,
     CASE,
     CASES_NAME,
     MANIFEST,
-    MANIFEST_NAME,
     SEAL,
-    SEAL_NAME,
     SERVING,
     SERVING_GLOB,
+    TRIALS,
     cases_digest,
     file_digest,
     optional_files,
     planned_keys,
-    read_anchor_check,
     read_file,
     read_lines,
-    read_trials,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, read_journal
 from llmgate.record.schema import Record
@@ -48,14 +46,14 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
     """
     if not path.is_dir():
         raise RecordError("there is no run here", where=str(path), fix="Name the folder that `llmgate run` printed")
-    manifest = read_file(path / MANIFEST_NAME, MANIFEST)
+    manifest = MANIFEST.read(path)
     if manifest.major != RECORD_MAJOR:
         raise RecordError(
             f"this record has format {manifest.major}, and this llmgate reads format {RECORD_MAJOR}",
-            where=str(path / MANIFEST_NAME),
+            where=str(path / MANIFEST.name),
             fix="Use the llmgate version that wrote it",
         )
-    seal = read_file(path / SEAL_NAME, SEAL) if (path / SEAL_NAME).exists() else None
+    seal = SEAL.read(path) if SEAL.exists(path) else None
     if seal is None and not unfinished:
         raise RecordError(
             "this run is unfinished, so there is nothing to decide on",
@@ -74,8 +72,8 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         cases=cases,
         results=checked_results(path, cases, seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
-        trials=read_trials(path),
-        anchors=read_anchor_check(path),
+        trials=TRIALS.read(path) if TRIALS.exists(path) else (),
+        anchors=ANCHORS.read(path) if ANCHORS.exists(path) else None,
         seal=seal,
         path=str(path),
     )
@@ -87,7 +85,7 @@ def load_seal(path: Path) -> Seal:
     Raises:
         RecordError: If there is none.
     """
-    return read_file(path / SEAL_NAME, SEAL)
+    return SEAL.read(path)
 
 
 def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:

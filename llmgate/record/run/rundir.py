@@ -5,26 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import write_atomic
 from llmgate.record.run.files import (
     ANCHORS,
-    ANCHORS_NAME,
     CASES_NAME,
     MANIFEST,
-    MANIFEST_NAME,
     SEAL,
-    SEAL_NAME,
     SERVING,
     SERVING_GLOB,
     TRIALS,
-    TRIALS_NAME,
     encode_cases,
     file_digest,
     optional_files,
     planned_keys,
-    read_anchor_check,
     read_file,
-    read_trials,
-    write_atomic,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
 from llmgate.record.run.loading import load_record
@@ -83,7 +77,7 @@ class RunDir:
         Raises:
             RecordError: If the folder already holds a run or cannot be written.
         """
-        if (path / MANIFEST_NAME).exists():
+        if MANIFEST.exists(path):
             raise folder_taken(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -92,7 +86,7 @@ class RunDir:
                 f"the folder cannot be made ({error.strerror})", where=str(path), fix="Choose another one with --out"
             ) from error
         write_atomic(path / CASES_NAME, encode_cases(cases, redact))
-        write_atomic(path / MANIFEST_NAME, redact(MANIFEST.dump_json(manifest, indent=2)))
+        MANIFEST.write(path, manifest, redact=redact, indent=2)
         return cls(path, manifest, cases, Journal(path / JOURNAL_NAME, redact=redact))
 
     @classmethod
@@ -110,7 +104,7 @@ class RunDir:
         Raises:
             RecordError: If the record is sealed already or differs; the message names the field.
         """
-        before = read_file(path / MANIFEST_NAME, MANIFEST)
+        before = MANIFEST.read(path)
         for field, then, now in (
             ("cases", before.cases_digest, manifest.cases_digest),
             ("model", before.model, manifest.model),
@@ -129,7 +123,7 @@ class RunDir:
                     where=str(path),
                     fix="Restore it, or start a new run without --resume",
                 )
-        (path / SEAL_NAME).unlink(missing_ok=True)
+        (path / SEAL.name).unlink(missing_ok=True)
         return cls(path, before, cases, Journal(path / JOURNAL_NAME, redact=redact))
 
     def append(self, result: CaseResult) -> None:
@@ -175,19 +169,19 @@ class RunDir:
 
     def add_trials(self, trials: tuple[JudgeTrial, ...]) -> None:
         """Record what judges said about canaries."""
-        write_atomic(self.path / TRIALS_NAME, self._journal.redact(TRIALS.dump_json(trials)))
+        TRIALS.write(self.path, trials, redact=self._journal.redact)
 
     def trials(self) -> tuple[JudgeTrial, ...]:
         """What judges said about canaries so far."""
-        return read_trials(self.path)
+        return TRIALS.read(self.path) if TRIALS.exists(self.path) else ()
 
     def add_anchors(self, anchors: AnchorCheck) -> None:
         """Record what judges say now about answers that they judged before."""
-        write_atomic(self.path / ANCHORS_NAME, self._journal.redact(ANCHORS.dump_json(anchors)))
+        ANCHORS.write(self.path, anchors, redact=self._journal.redact)
 
     def anchors(self) -> AnchorCheck | None:
         """What judges said about anchors so far."""
-        return read_anchor_check(self.path)
+        return ANCHORS.read(self.path) if ANCHORS.exists(self.path) else None
 
     def seal(self, *, sealed_at: str) -> Record:
         """Close the journal and mark the record complete.
@@ -203,7 +197,7 @@ class RunDir:
                 fix="Add --resume to go on with the run",
             )
         self._journal.close()
-        files = [self.path / MANIFEST_NAME, self.path / CASES_NAME, *optional_files(self.path)]
+        files = [self.path / MANIFEST.name, self.path / CASES_NAME, *optional_files(self.path)]
         seal = Seal(
             sealed_at=sealed_at,
             journal_digest=file_digest(self.path / JOURNAL_NAME),
@@ -211,7 +205,7 @@ class RunDir:
             files={file.name: file_digest(file) for file in sorted(files)},
             stops=tuple(self._stops),
         )
-        write_atomic(self.path / SEAL_NAME, SEAL.dump_json(seal, indent=2))
+        SEAL.write(self.path, seal, indent=2)
         return load_record(self.path)
 
     def close(self) -> None:

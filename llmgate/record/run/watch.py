@@ -15,8 +15,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.run.files import SEAL_NAME
-from llmgate.record.run.journal import JOURNAL_NAME, lines_of, parse_line, take_lock
+from llmgate.record.disk import lines_of
+from llmgate.record.run.files import SEAL
+from llmgate.record.run.journal import JOURNAL_NAME, parse_line, take_lock
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class RunWatch:
         try:
             reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
         except OSError:
-            if (self.path / SEAL_NAME).exists():
+            if SEAL.exists(self.path):
                 return RunState(phase=RunPhase.SEALED)
             reason = "the run ended before it was complete"
         return RunState(phase=RunPhase.ABORTED, reason=reason)

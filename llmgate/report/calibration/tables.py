@@ -99,7 +99,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
             f"{count(calibration.repetitions)} data sets each, where the candidate is truly unchanged or that many "
             "points worse; in brackets the published PASS of an unchanged model.",
             header=("rule", "pairs", "changed", f"PASS % at {losses}", f"FAIL % at {losses}", "cases used"),
-            rows=tuple(_simulated(row, str(row.rule)) for row in own if row.source == SIMULATED),
+            rows=tuple(_simulated(row) for row in own if row.source == SIMULATED),
         ),
         Sheet(
             id="real",
@@ -251,9 +251,9 @@ def _closest(calibration: Calibration) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _simulated(row: CalibrationRow, first: str) -> tuple[str, ...]:
+def _simulated(row: CalibrationRow) -> tuple[str, ...]:
     used = " / ".join(f"{100 * cell.used:.0f}" for cell in row.cells if cell.used is not None)
-    return (first, count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
+    return (str(row.rule), count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
 
 
 def _real(row: CalibrationRow) -> tuple[str, ...]:

@@ -143,16 +143,13 @@ class CaseBook:
             change=change,
             better=False,
             required=False,
-            prompt=self._prompt(case),
+            prompt=tuple(
+                PromptRow(role=message.role, text=as_text(message.content, self.limits.text))
+                for message in (case.messages if case else ())
+            ),
             expected=as_text(case.expected if case else "", self.limits.text),
             pairs=tuple(self._pair(key, sides) for key in shown),
             note=note,
-        )
-
-    def _prompt(self, case: PlannedCase | None) -> tuple[PromptRow, ...]:
-        messages = case.messages if case else ()
-        return tuple(
-            PromptRow(role=message.role, text=as_text(message.content, self.limits.text)) for message in messages
         )
 
     def _differs(self, key: CaseKey) -> bool:

@@ -56,7 +56,8 @@ def shortfall(power: Power, *, strict: bool) -> str:
 def preflight_line(metric: MetricPower, wanted: float) -> str:
     """One line before a run starts."""
     return (
-        f"{_name(metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)}; an unchanged model would"
+        f"{full_name(metric.suite, metric.metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)};"
+        " an unchanged model would"
         f" pass {_chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
     )
 
@@ -89,7 +90,7 @@ def _metric_lines(metric: MetricPower, wanted: float) -> Iterator[str]:
     clusters = "" if metric.clusters is None else f" in {plural(metric.clusters, 'cluster')}"
     repeats = "" if metric.repeats == 1 else f", {metric.repeats} answers to each"
     size = f"{plural(metric.cases, 'case')}{clusters}{repeats}"
-    yield f"{_name(metric)}: {size}, tolerance {points(metric.margin)}{default}"
+    yield f"{full_name(metric.suite, metric.metric)}: {size}, tolerance {points(metric.margin)}{default}"
     yield f"  {_spread(metric)}"
     between = ""
     if metric.pass_least is not None and metric.pass_most is not None:
@@ -129,10 +130,6 @@ def _threshold(metric: MetricPower, wanted: float) -> str:
     passing = "no rate passes" if threshold.passing is None else f"a true rate of {percent(threshold.passing)} passes"
     failing = "none fails" if threshold.failing is None else f"one of {percent(threshold.failing)} fails"
     return f"limit {percent(threshold.limit)}: {passing} {_chance(wanted)} of the time, {failing} as often"
-
-
-def _name(metric: MetricPower) -> str:
-    return full_name(metric.suite, metric.metric)
 
 
 def _chance(probability: float) -> str:

@@ -13,7 +13,7 @@ import llmgate
 from llmgate.errors import EndpointError, UndefinedError, UsageError
 from llmgate.gate.judges.admission import at_least_default, refusals
 from llmgate.gate.judges.agreement import measure_judge
-from llmgate.generate.client import ChatClient, Endpoint, normalise_url
+from llmgate.generate.client import Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
 from llmgate.record.judges.admission_file import save_admission, sealed
@@ -26,7 +26,7 @@ from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidenc
 from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.models import JUDGE_RETRIES, identify_named, named_judge, retry_policy
+from llmgate.session.run.models import JUDGE_RETRIES, alive, identify_named, named_judge, open_client
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
@@ -35,6 +35,7 @@ from llmgate.suite.spec import load_suite
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.generate.client import ChatClient
     from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
@@ -253,14 +254,9 @@ async def try_judges(
         clients: list[ChatClient] = []
 
         async def opened(endpoint: Endpoint) -> ChatClient:
-            client = ChatClient(
-                endpoint,
-                concurrency=settings.concurrency,
-                retry=retry_policy(settings),
-                death=target.death if target is not None else alive,
-            )
-            clients.append(await stack.enter_async_context(client))
-            return client
+            death = alive if target is None else target.death
+            clients.append(await open_client(endpoint, settings, stack, death=death))
+            return clients[-1]
 
         if target is not None:
             judges = {"": asker(await opened(target.endpoint))}
@@ -286,11 +282,6 @@ async def try_judges(
                 where=clients[0].endpoint.url,
                 fix="What it said is kept: bring it back, then add --resume",
             )
-
-
-def alive() -> str | None:
-    """An endpoint of others does not tell why it is gone."""
-    return None
 
 
 def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, out: Path) -> AdmissionRecord:

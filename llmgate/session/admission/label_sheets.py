@@ -12,9 +12,9 @@ from llmgate.gate.evidence.comparable import check_comparable, check_decidable
 from llmgate.gate.evidence.human_labels import answers_to
 from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
 from llmgate.gate.sequential.verify_stop import looks_of
+from llmgate.record.disk import write_atomic
 from llmgate.record.label_file import labels_to_text, read_given_labels
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
-from llmgate.record.run.files import write_atomic
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def sample_labels(
     suite, name = _metric(record, metric)
     if out.exists():
         raise UsageError("this file exists already", where=str(out), fix="Choose another --out; --reuse takes it over")
-    planned = {case.case: case for case in record.cases if case.suite == suite and _feeds(case, name)}
+    feeding = (case for case in record.cases if case.suite == suite and (case.metrics is None or name in case.metrics))
+    planned = {case.case: case for case in feeding}
     looks, _ = looks_of(record, record.manifest.policy)
     if suite in looks and looks[suite].stop:
         # A run that stopped early asked these, in an order that no answer decided.
@@ -126,10 +127,6 @@ def _metric(record: Record, metric: str) -> tuple[str, str]:
         raise UsageError(f"there is no metric {metric!r}", where="--metric", fix=did_you_mean(metric, known))
     policy = record.manifest.policy.metrics[known.index(metric)]
     return policy.suite, policy.metric
-
-
-def _feeds(case: PlannedCase, metric: str) -> bool:
-    return case.metrics is None or metric in case.metrics
 
 
 def _rows(case: PlannedCase, records: Sequence[Record], seed: int) -> Iterator[dict[str, str]]:

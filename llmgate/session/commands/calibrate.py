@@ -17,9 +17,9 @@ from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
+from llmgate.record.disk import write_atomic
 from llmgate.record.policy import DEFAULT_ALPHA
 from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
-from llmgate.record.run.files import write_atomic
 from llmgate.report.calibration.page import calibration_page
 from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
 from llmgate.session.clock import timestamp

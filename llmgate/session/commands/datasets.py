@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.data.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
+from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
 from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
 from llmgate.suite.data.formats import NO_TYPES, Format, format_of, suffixes
 from llmgate.suite.data.locate import is_uri, locate
-from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
+from llmgate.suite.data.lock import Lock, parse_lock, read_lock, write_atomically
 from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
-from llmgate.suite.data.source import Content, Source, as_source
+from llmgate.suite.data.source import Content, DatasetSource, as_source
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Named:
         cluster: Cluster column of the suite.
     """
 
-    source: Source
+    source: DatasetSource
     id_column: str | None = None
     slices: tuple[str, ...] = ()
     cluster: str | None = None
@@ -192,7 +192,7 @@ def compare_with_git(named: Named, ref: str) -> RowDiff:
     path = named.source.path
     if path is None:
         raise DatasetError("only files have revisions in git", where=named.source.name, fix="Name two datasets")
-    before = Source(
+    before = DatasetSource(
         name=f"{ref}:{path.name}",
         title=named.source.title,
         lock=named.source.lock,
@@ -297,7 +297,7 @@ def _cell_types(lock: Lock) -> Mapping[str, str]:
     return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
-def _locked_id_column(source: Source) -> str:
+def _locked_id_column(source: DatasetSource) -> str:
     return read_lock(source).id_column if source.lock.exists() else "id"
 
 

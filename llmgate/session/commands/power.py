@@ -13,13 +13,13 @@ from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_o
 from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
 from llmgate.record.policy import Aggregate, MetricPolicy
 from llmgate.record.run.loading import load_record
+from llmgate.session.decide.records import chosen_policy
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.evidence.evidence import Noise
-    from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
 __all__ = ["PowerAnswer", "PowerQuestion", "ask_power"]
@@ -154,18 +154,9 @@ def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> 
         plan = plan_paths(question.suites, settings_from(given, root=root))
         return designs_of((case.planned for case in plan.cases), plan.policy)
     if records:
-        return designs_of(records[-1].cases, _policy(question, records[-1]))
+        return designs_of(records[-1].cases, chosen_policy(records[-1].manifest, question.policy))
     metric = MetricPolicy(suite="suite", metric="score", margin=question.margin, aggregate=Aggregate.ALL)
     return (Design(policy=metric, cases=question.cases or 1),)
-
-
-def _policy(question: PowerQuestion, record: Record) -> Policy:
-    if question.policy is None:
-        return record.manifest.policy
-    # YAML is read only where a policy file is named.
-    from llmgate.suite.form.policy import override_policy  # noqa: PLC0415
-
-    return override_policy(record.manifest.policy, str(question.policy))
 
 
 def _changed(design: Design, question: PowerQuestion) -> Design:

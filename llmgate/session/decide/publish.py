@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.summary import summarise
 from llmgate.promote.target import GateRun, NewVersion
-from llmgate.record.run.files import write_atomic
+from llmgate.record.disk import write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown

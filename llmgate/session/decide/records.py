@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide_records import decide_records
+from llmgate.record.disk import write_atomic
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
 from llmgate.record.policy import OnInconclusive
-from llmgate.record.run.files import write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.session.clock import today
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Baseline",
+    "chosen_policy",
     "decide_folders",
     "decide_run",
     "note_baseline",

@@ -62,26 +62,32 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
         UsageError: If a metric is asked for that is not there.
     """
     layout = question.layout
-    mine = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
-    theirs = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
-    policy = policy_for(mine, theirs, question)
+    new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
+    old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    policy = policy_for(new, old, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
-    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today())
+    return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())
 
 
-def policy_for(mine: Results, theirs: Results, question: ResultsQuestion) -> Policy:
-    """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass."""
-    known = tuple(dict.fromkeys(table.metric for side in (mine, theirs) for table in side.tables))
+def policy_for(candidate: Results, champion: Results, question: ResultsQuestion) -> Policy:
+    """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass.
+
+    With a policy file it is as with `gate:` of a suite: what the file names gates unless it says otherwise.
+    """
+    known = tuple(dict.fromkeys(table.metric for side in (candidate, champion) for table in side.tables))
     for metric in question.metrics:
         if metric not in known:
-            raise UsageError(f"there is no metric {metric!r}", where=mine.source, fix=did_you_mean(metric, known))
-    judged = mine.judged | theirs.judged
-    slices = tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices)
+            raise UsageError(f"there is no metric {metric!r}", where=candidate.source, fix=did_you_mean(metric, known))
+    judged = candidate.judged | champion.judged
+    gating = question.metrics or (*candidate.main, *champion.main)
     if question.policy is not None:
-        return policy_of_file(question.policy, known, slices, judged)
-    gating = question.metrics or tuple(dict.fromkeys((*mine.main, *theirs.main)))
-    return Policy(
+        # YAML is read only where a policy file is named.
+        from llmgate.suite.form.policy import named_metrics, override_policy  # noqa: PLC0415
+
+        named = named_metrics(str(question.policy))
+        gating = tuple(metric for metric in known if f"{SUITE}/{metric}" in named)
+    policy = Policy(
         metrics=tuple(
             MetricPolicy(
                 suite=SUITE,
@@ -93,35 +99,16 @@ def policy_for(mine: Results, theirs: Results, question: ResultsQuestion) -> Pol
             )
             for metric in known
         ),
-        slices=slices,
+        slices=tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices),
     )
-
-
-def policy_of_file(
-    path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy, ...], judged: frozenset[str]
-) -> Policy:
-    """As `gate:` of a suite: what the file names gates unless it says otherwise, and the rest is watched."""
-    # YAML is read only where a policy file is named.
-    from llmgate.suite.form.policy import named_metrics, override_policy  # noqa: PLC0415
-
-    named = named_metrics(str(path))
-    base = Policy(
-        metrics=tuple(
-            MetricPolicy(
-                suite=SUITE,
-                metric=metric,
-                role=Role.PRIMARY if f"{SUITE}/{metric}" in named else Role.WATCH,
-                judged=metric in judged,
-            )
-            for metric in known
-        ),
-        slices=slices,
-    )
-    policy = override_policy(base, str(path))
-    there = {part.field for part in slices}
+    if question.policy is None:
+        return policy
+    policy = override_policy(policy, str(question.policy))
     for part in policy.slices:
-        if part.field not in there:
+        if part.field not in question.layout.slices:
             raise PolicyError(
-                f"no column is read for the slice {part.field!r}", where=str(path), fix=f"Add --slice {part.field}"
+                f"no column is read for the slice {part.field!r}",
+                where=str(question.policy),
+                fix=f"Add --slice {part.field}",
             )
     return policy

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
+from llmgate.record.disk import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.run.files import write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
@@ -63,11 +63,11 @@ async def judge_anchors(run: RunDir, settings: Settings, plan: Plan, models: Mod
     if before is not None and whole and before.digest == file.digest:
         return
     progress.stage(f"judging {len(file.anchors)} anchors again")
-    results = await asyncio.gather(*(judged(anchor, models, plan) for anchor in file.anchors))
+    results = await asyncio.gather(*(judge_anchor(anchor, models, plan) for anchor in file.anchors))
     run.add_anchors(AnchorCheck(source=Path(file.source).name, digest=file.digest, results=tuple(results)))
 
 
-async def judged(anchor: Anchor, models: Models, plan: Plan) -> AnchorResult:
+async def judge_anchor(anchor: Anchor, models: Models, plan: Plan) -> AnchorResult:
     """One anchor, asked again."""
     context = CheckContext(output=anchor.output, variables=anchor.variables, prompt=anchor.prompt)
     result = await run_consult(anchor.spec, context, models, plan.vocabulary)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
-from llmgate.generate.client import ChatClient
-from llmgate.record.run.files import MANIFEST_NAME
+from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
@@ -20,8 +19,8 @@ from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.manifest import make_manifest, redactor
-from llmgate.session.run.measure import generate_answers, judge_answers
-from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.run.measure import asker, generate_answers, judge_answers
+from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
@@ -119,8 +118,8 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
     check_judges(plan, manifest)
-    opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
-    return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
+    make = RunDir.resume if settings.resume and has_run(out) else RunDir.create
+    return make(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 
 
 def check_folder(settings: Settings, out: Path) -> None:
@@ -135,7 +134,7 @@ def check_folder(settings: Settings, out: Path) -> None:
 
 def has_run(out: Path) -> bool:
     """Whether there is a run to go on with."""
-    return (out / MANIFEST_NAME).exists()
+    return MANIFEST.exists(out)
 
 
 async def ask_and_bench(
@@ -143,7 +142,7 @@ async def ask_and_bench(
 ) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
-        client = await open_client(settings, target, stack)
+        client = await open_client(target.endpoint, settings, stack, death=target.death)
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
@@ -162,18 +161,10 @@ def waits_for_judge(run: RunDir) -> bool:
 async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
     async with AsyncExitStack() as stack:
-        client = await open_client(settings, target, stack)
+        client = await open_client(target.endpoint, settings, stack, death=target.death)
         progress.stage(f"judging with {one_line(target.model.name)}")
-        models = await models_afterwards(settings, plan, run.manifest, client, stack)
+        models = await open_models(settings, plan, run.manifest, asker(client), stack)
         await judge_all(settings, plan, run, models, progress=progress)
-
-
-async def open_client(settings: Settings, target: Target, stack: AsyncExitStack) -> ChatClient:
-    """A client of a server that may die, closed with the stack."""
-    client = ChatClient(
-        target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-    )
-    return await stack.enter_async_context(client)
 
 
 async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models, *, progress: Progress) -> None:

@@ -43,7 +43,7 @@ async def try_judges(run: RunDir, plan: Plan, models: Models, *, progress: Progr
     if not judged or run.trials():
         return
     progress.stage(f"trying the judge on {len(CANARIES)} canaries for each of {len(judged)} criteria")
-    by_criterion = await asyncio.gather(*(tried(case, spec, models, plan) for case, spec in judged))
+    by_criterion = await asyncio.gather(*(try_criterion(case, spec, models, plan) for case, spec in judged))
     trials = tuple(trial for trials in by_criterion for trial in trials)
     run.add_trials(trials)
     passed = sum(trial.outcome is Outcome.PASS for trial in trials)
@@ -63,7 +63,7 @@ def first_cases(plan: Plan) -> list[tuple[Case, AssertSpec]]:
     return list(seen.values())
 
 
-async def tried(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> list[JudgeTrial]:
+async def try_criterion(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> list[JudgeTrial]:
     """The canaries of one assert, on one case."""
     prompt = "\n\n".join(message.content for message in case.planned.messages if message.role == "user")
     context = CheckContext(output="", variables=case.variables, prompt=prompt)

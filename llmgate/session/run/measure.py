@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
@@ -44,20 +45,6 @@ async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
         raise errors.exceptions[0] from errors
 
 
-class Counter:
-    """Counts finished work for the progress line."""
-
-    def __init__(self, progress: Progress, what: str, total: int) -> None:
-        self._progress = progress
-        self._what = what
-        self._total = total
-        self._done = 0
-
-    def tick(self) -> None:
-        self._done += 1
-        self._progress.count(self._what, self._done, self._total)
-
-
 async def generate_answers(
     run: RunDir,
     plan: Plan,
@@ -89,7 +76,7 @@ async def generate_answers(
     if not todo:
         return
     by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
-    counter = Counter(progress, "answers", len(todo))
+    done = count(1)
     died: dict[CaseKey, str] = {}
 
     async def ask(key: CaseKey) -> None:
@@ -99,13 +86,13 @@ async def generate_answers(
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
         answer = await client.ask({**case.request(key.repeat), **extra_fields(case)})
-        result = checked(case, key, answer, plan.vocabulary)
+        result = check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
-            keep(await judged(case, result, models, plan.vocabulary))
+            keep(await with_judgements(case, result, models, plan.vocabulary))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died[key] = answer.message
-        counter.tick()
+        progress.count("answers", next(done), len(todo))
         if looks is not None:
             await looks.done(key)
 
@@ -137,7 +124,7 @@ def extra_fields(case: Case) -> dict[str, Json]:
     return {"logprobs": True} if types & NEED_LOGPROBS else {}
 
 
-def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
+def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
     """Apply the checks that ask no model."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
@@ -196,19 +183,19 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     ]
     if not todo:
         return
-    counter = Counter(progress, "judged", len(todo))
+    done = count(1)
 
     async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = checked(case, result.key, result.answer, vocabulary)
-            run.append(await judged(case, fresh, models, vocabulary))
-        counter.tick()
+            fresh = check_answer(case, result.key, result.answer, vocabulary)
+            run.append(await with_judgements(case, fresh, models, vocabulary))
+        progress.count("judged", next(done), len(todo))
 
     await gather_all(judge(result) for result in todo)
 
 
-async def judged(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
+async def with_judgements(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result

@@ -89,17 +89,17 @@ def near_groups(texts: Sequence[str], *, near: float = NEAR) -> list[tuple[int, 
     distinct = sorted(first_of.values())
     signatures = _signatures([texts[i] for i in distinct])
     sets: dict[int, Hashes] = {}
-    held = 0
-    for one, other in _candidates(signatures, near):
-        a, b = distinct[one], distinct[other]
+    in_memory = 0
+    for first, second in _candidates(signatures, near):
+        a, b = distinct[first], distinct[second]
         if same.root(a) == same.root(b):
             continue
-        if held > BATCH_GRAMS:
-            sets, held = {}, 0
+        if in_memory > BATCH_GRAMS:
+            sets, in_memory = {}, 0
         for index in (a, b):
             if index not in sets:
                 sets[index] = grams(texts[index][:MAX_CHARS])
-                held += sets[index].size
+                in_memory += sets[index].size
         if jaccard(sets[a], sets[b]) >= near:
             same.join(a, b)
     return same.groups()
@@ -117,15 +117,15 @@ class _Groups:
             index = self._above[index]
         return index
 
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.root(one), self.root(other)))
+    def join(self, first: int, second: int) -> None:
+        low, high = sorted((self.root(first), self.root(second)))
         self._above[high] = low
 
     def groups(self) -> list[tuple[int, ...]]:
         members: dict[int, list[int]] = {}
         for index in range(len(self._above)):
             members.setdefault(self.root(index), []).append(index)
-        return [tuple(one) for one in members.values() if len(one) > 1]
+        return [tuple(group) for group in members.values() if len(group) > 1]
 
 
 def _hashes(text: str) -> Hashes:
@@ -160,7 +160,7 @@ def _signatures(texts: Sequence[str]) -> Hashes:
             batch.append(_hashes(texts[start + len(batch)][:MAX_CHARS]))
             size += batch[-1].size
         values = np.concatenate(batch)
-        starts = np.cumsum([0, *(one.size for one in batch[:-1])])
+        starts = np.cumsum([0, *(hashes.size for hashes in batch[:-1])])
         for column, key in enumerate(keys):
             result[start : start + len(batch), column] = np.minimum.reduceat(_mixed(values ^ key), starts)
         start += len(batch)

@@ -27,7 +27,8 @@ from llmgate.record.output_features import (
     OutputFeature,
 )
 from llmgate.record.policy import DEFAULT_ALPHA, Direction, MetricPolicy, Policy, Role
-from llmgate.suite.form.asserts import Finite, Part
+from llmgate.suite.asserts import with_members
+from llmgate.suite.form.part import Finite, Part, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +43,6 @@ __all__ = [
     "TraitRole",
     "case_features",
     "check_formats",
-    "drift_keys",
     "with_drift",
 ]
 
@@ -114,11 +114,11 @@ class DriftBlock(Part):
         }
 
     @property
-    def said(self) -> tuple[OutputFeature, ...]:
-        """The traits that were written."""
-        written = self.model_fields_set
+    def written(self) -> tuple[OutputFeature, ...]:
+        """The traits that the block names."""
+        fields = self.model_fields_set
         return tuple(
-            trait for trait in OutputFeature if ("format" if trait is OutputFeature.SCHEMA else trait.value) in written
+            trait for trait in OutputFeature if ("format" if trait is OutputFeature.SCHEMA else trait.value) in fields
         )
 
     def metrics(self, suite: str, where: Callable[..., str]) -> tuple[MetricPolicy, ...]:
@@ -155,7 +155,7 @@ def feature_policy(suite: str, trait: OutputFeature, part: TraitPart, where: str
         PolicyError: If that is impossible.
     """
     margin = DEFAULT_LENGTH_MARGIN if part.margin is None and trait is OutputFeature.LENGTH else part.margin
-    try:
+    with placed(where, PolicyError):
         return MetricPolicy(
             suite=suite,
             metric=trait.metric,
@@ -167,8 +167,6 @@ def feature_policy(suite: str, trait: OutputFeature, part: TraitPart, where: str
             alpha=part.alpha,
             trait=trait,
         )
-    except PolicyError as error:
-        raise PolicyError(error.what, where=where, fix=error.fix) from error
 
 
 def case_features(asserts: Iterable[AssertSpec]) -> tuple[OutputFeature, ...]:
@@ -177,10 +175,10 @@ def case_features(asserts: Iterable[AssertSpec]) -> tuple[OutputFeature, ...]:
     Where an assert asks for a refusal, refusing is right and no trait; a format is one where an assert asks for it.
     """
     wanted = [spec for spec in asserts if not spec.negated]
-    refusing = any(one.type in REFUSAL_TYPES for spec in wanted for one in (spec, *spec.asserts) if not one.negated)
+    refusing = any(spec.type in REFUSAL_TYPES and not spec.negated for spec in with_members(wanted))
     formatted = any(spec.type in FORMAT_TYPES for spec in wanted)
-    found = {OutputFeature.REFUSALS: not refusing, OutputFeature.SCHEMA: formatted, OutputFeature.LENGTH: True}
-    return tuple(trait for trait, has in found.items() if has)
+    applies = {OutputFeature.REFUSALS: not refusing, OutputFeature.SCHEMA: formatted, OutputFeature.LENGTH: True}
+    return tuple(trait for trait, does in applies.items() if does)
 
 
 def check_formats(metrics: Sequence[MetricPolicy], cases: Iterable[PlannedCase], where: str) -> None:
@@ -204,14 +202,9 @@ def with_drift(policy: Policy, suite: str, block: DriftBlock, where: Callable[..
     Raises:
         PolicyError: If an entry is impossible.
     """
-    kept = [one for one in policy.metrics if one.suite != suite or one.trait not in block.said]
-    watched = [one for one in policy.watched if one.suite != suite or one.trait not in block.said]
-    new = [one for one in block.metrics(suite, where) if one.trait in block.said]
-    shown = [one for one in block.watched(suite) if one.trait in block.said]
-    return replace(policy, metrics=(*kept, *new), watched=(*watched, *shown))
-
-
-def drift_keys(location: Sequence[str | int]) -> list[str]:
-    """The keys that are valid at a place within `drift:`; the place begins below it."""
-    model: type[Part] = TraitPart if len(location) > 1 else DriftBlock
-    return [field.alias or name for name, field in model.model_fields.items()]
+    written = block.written
+    metrics = [metric for metric in policy.metrics if metric.suite != suite or metric.trait not in written]
+    metrics += [metric for metric in block.metrics(suite, where) if metric.trait in written]
+    watched = [watch for watch in policy.watched if watch.suite != suite or watch.trait not in written]
+    watched += [watch for watch in block.watched(suite) if watch.trait in written]
+    return replace(policy, metrics=tuple(metrics), watched=tuple(watched))

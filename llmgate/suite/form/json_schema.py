@@ -66,7 +66,7 @@ def _published(schema: dict[str, Any], identifier: str, title: str) -> dict[str,
 def _plain(schema: Any) -> Any:
     """Without the titles that only repeat a key."""
     if isinstance(schema, list):
-        return [_plain(one) for one in schema]
+        return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     # A property may itself be called `title`; then its value is a schema and not a text.
@@ -125,8 +125,8 @@ def _name_types(part: dict[str, Any], types: Mapping[str, Iterable[str]], prefix
         alike[tuple(sorted(types[name]))] += [name, f"not-{name}"]
     part["allOf"] = [
         {
-            "if": {"properties": {"type": {"enum": found}}, "required": ["type"]},
+            "if": {"properties": {"type": {"enum": alternatives}}, "required": ["type"]},
             "then": {"properties": {"config": {"propertyNames": {"enum": list(settings)}}}},
         }
-        for settings, found in sorted(alike.items())
+        for settings, alternatives in sorted(alike.items())
     ]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from llmgate.suite.form.asserts import Part
+from llmgate.suite.form.part import Part
 
 __all__ = ["ContentPart", "Entries", "EntryPart"]
 

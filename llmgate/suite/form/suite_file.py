@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from llmgate.errors import SuiteError, did_you_mean
-from llmgate.suite.form.asserts import AssertPart, Defaults, Finite, Name, Part
-from llmgate.suite.form.drift import DriftBlock, drift_keys
-from llmgate.suite.form.gate import ExtendPart, GateBlock, GatePart, SlicesPart, StoppingPart, WaiverPart, is_long
-from llmgate.suite.form.prompt import ContentPart, Entries, EntryPart
+from llmgate.errors import SuiteError
+from llmgate.suite.form.asserts import AssertPart, Defaults
+from llmgate.suite.form.drift import DriftBlock
+from llmgate.suite.form.gate import GateBlock, is_long
+from llmgate.suite.form.part import Finite, Name, Part, first_problem, worded
+from llmgate.suite.form.prompt import Entries
 
 if TYPE_CHECKING:
     from llmgate.suite.form.document import Document
 
-__all__ = [
-    "SUITE_MAJOR",
-    "CasePart",
-    "JudgePart",
-    "PricesPart",
-    "SamplingPart",
-    "ServingPart",
-    "SuitePart",
-    "check_major",
-    "validate",
-    "where_written",
-]
+__all__ = ["SUITE_MAJOR", "CasePart", "JudgePart", "SamplingPart", "SuitePart", "validate", "where_written"]
 
 SUITE_MAJOR: Final = 1
 
@@ -156,30 +146,18 @@ def check_major(document: Document) -> None:
 
 
 def validate(document: Document) -> SuitePart:
-    """Check types and names, wording the first problem."""
+    """Check format, types and names.
+
+    Raises:
+        SuiteError: About the first problem, with its line.
+    """
+    check_major(document)
     try:
         return SuitePart.model_validate(document.data)
     except ValidationError as error:
-        raise worded(document, error) from error
-
-
-def worded(document: Document, error: ValidationError) -> SuiteError:
-    """Turn pydantic's first problem into file, line and advice."""
-    # Unknown keys first: a misspelt key is also the reason why another one is missing.
-    problems = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    problem = problems[0]
-    location = tuple(problem["loc"])
-    where = where_written(document, *location)
-    field = ".".join(str(part) for part in written(document, location))
-    if problem["type"] == "extra_forbidden":
-        return SuiteError(
-            f"unknown key {str(location[-1])!r}", where=where, fix=did_you_mean(str(location[-1]), keys_at(location))
-        )
-    if problem["type"] == "missing":
-        return SuiteError(f"the key {field!r} is missing", where=where, fix=f"Add `{location[-1]}:`")
-    return SuiteError(
-        f"{field}: {problem['msg'][:1].lower()}{problem['msg'][1:]}", where=where, fix="Correct the value"
-    )
+        problem = first_problem(error)
+        what, fix = worded(problem, written(document, problem["loc"]), SuitePart)
+        raise SuiteError(what, where=where_written(document, *problem["loc"]), fix=fix) from error
 
 
 def where_written(document: Document, *location: str | int) -> str:
@@ -193,32 +171,3 @@ def written(document: Document, location: tuple[str | int, ...]) -> tuple[str | 
     if location[:2] == ("gate", "metrics") and isinstance(gate, dict) and not is_long(gate):
         return ("gate", *location[2:])
     return location
-
-
-def keys_at(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that are valid where an unknown one stands."""
-    part: type[BaseModel] = SuitePart
-    parts: dict[str, type[BaseModel]] = {
-        "case": CasePart,
-        "prompt": EntryPart,
-        "sampling": SamplingPart,
-        "assert": AssertPart,
-        "gate": GateBlock,
-        "serving": ServingPart,
-        "judge": JudgePart,
-        "defaults": Defaults,
-        "prices": PricesPart,
-    }
-    if location[0] == "drift" and len(location) > 1:
-        return drift_keys(location[1:])
-    gate: dict[object, type[BaseModel]] = {
-        "metrics": GatePart,
-        "slices": SlicesPart,
-        "waivers": WaiverPart,
-        "stopping": StoppingPart,
-    }
-    if location[0] == "gate" and len(location) > 2:
-        part = ExtendPart if location[1:3] == ("stopping", "extend") and len(location) > 3 else gate[location[1]]
-    elif len(location) > 1:
-        part = ContentPart if location[0] == "prompt" and "content" in location[:-1] else parts[str(location[0])]
-    return [field.alias or name for name, field in part.model_fields.items()]

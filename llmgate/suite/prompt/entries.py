@@ -166,7 +166,7 @@ def _message(part: EntryPart, where: str) -> PromptMessage:
     role = part.role or "user"
     if isinstance(part.content, str):
         return PromptMessage(role=role, content=part.content, where=where)
-    return PromptMessage(role=role, pieces=tuple(_piece(one, where) for one in part.content or ()), where=where)
+    return PromptMessage(role=role, pieces=tuple(_piece(piece, where) for piece in part.content or ()), where=where)
 
 
 def _piece(part: ContentPart, where: str) -> PromptPiece:

@@ -91,12 +91,12 @@ def find_leaks(prompt: CompiledPrompt, rows: Sequence[Row], asked: Sequence[Sequ
         return []
     used = {name for entry in prompt.entries if isinstance(entry, CompiledMessage) for name in _names(entry)}
     shared = _shared_texts(rows, used)
-    everything = np.unique(np.concatenate([one.grams for one in examples]))
+    everything = np.unique(np.concatenate([example.grams for example in examples]))
     leaks = []
     for row, wire in zip(rows, asked, strict=True):
-        found = [*_whole(row, wire, examples, prompt), *_fields(row, examples, everything, used, shared)]
-        if found:
-            leaks.append(max(found, key=lambda leak: (leak.exact, leak.share)))
+        candidates = [*_whole(row, wire, examples, prompt), *_fields(row, examples, everything, used, shared)]
+        if candidates:
+            leaks.append(max(candidates, key=lambda leak: (leak.exact, leak.share)))
     return leaks
 
 
@@ -127,9 +127,9 @@ def _whole(row: Row, wire: Sequence[Wire], examples: Sequence[_Example], prompt:
         if not isinstance(entry, CompiledMessage) or not _names(entry) or not isinstance(content, str):
             continue
         text = plain(content)
-        for one in examples:
-            if one.whole and one.role == entry.role and text == one.text:
-                yield Leak(row=row.id, line=row.line, what="message", example=one.where, exact=True, share=1.0)
+        for example in examples:
+            if example.whole and example.role == entry.role and text == example.text:
+                yield Leak(row=row.id, line=row.line, what="message", example=example.where, exact=True, share=1.0)
 
 
 def _fields(
@@ -141,11 +141,11 @@ def _fields(
         own = grams(text)
         if containment(own, everything) < NEARLY:
             continue
-        for one in examples:
-            exact = text in one.text
-            share = 1.0 if exact else containment(own, one.grams)
+        for example in examples:
+            exact = text in example.text
+            share = 1.0 if exact else containment(own, example.grams)
             if exact or share >= NEARLY:
-                yield Leak(row=row.id, line=row.line, what=column, example=one.where, exact=exact, share=share)
+                yield Leak(row=row.id, line=row.line, what=column, example=example.where, exact=exact, share=share)
 
 
 def _shared_texts(rows: Sequence[Row], used: set[str]) -> set[str]:
@@ -160,10 +160,10 @@ def _texts(values: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     for column, value in values.items():
         stack = [value]
         while stack:
-            one = stack.pop()
-            if isinstance(one, str):
-                yield column, plain(one)
-            elif isinstance(one, list):
-                stack.extend(one)
-            elif isinstance(one, dict):
-                stack.extend(one.values())
+            part = stack.pop()
+            if isinstance(part, str):
+                yield column, plain(part)
+            elif isinstance(part, list):
+                stack.extend(part)
+            elif isinstance(part, dict):
+                stack.extend(part.values())

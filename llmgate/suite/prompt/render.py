@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmgate.suite.data.rows import Row
-    from llmgate.suite.data.source import Source
+    from llmgate.suite.data.source import DatasetSource
 
 __all__ = ["CompiledMessage", "CompiledPrompt", "RenderedPrompt", "compile_prompt"]
 
@@ -126,7 +126,7 @@ def compile_prompt(
     columns: tuple[str, ...],
     *,
     suite_folder: Path,
-    source: Source,
+    source: DatasetSource,
 ) -> CompiledPrompt:
     """Compile the prompt of a suite.
 

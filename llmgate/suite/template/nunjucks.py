@@ -1,7 +1,7 @@
 """Templates as promptfoo writes them: Nunjucks, bounded in time and size.
 
 jinja2 parses (the syntax is the same), `expression` and this module evaluate with JavaScript's rules. A suite file is
-hostile input, and so is a dataset row: see `meter` for the bounds. A template reads its variables and nothing else.
+hostile input, and so is a dataset row: see `budget` for the bounds. A template reads its variables and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llmgate.errors import TemplateError
 from llmgate.suite.template import javascript
-from llmgate.suite.template.budget import MAX_CHARS, Meter
+from llmgate.suite.template.budget import MAX_CHARS, RenderBudget
 from llmgate.suite.template.expression import Expression, Scope, compile_expression
 from llmgate.suite.template.javascript import UNDEFINED
 from llmgate.suite.template.python_methods import with_methods
@@ -193,7 +193,7 @@ def _collect(body: _Statement, scope: Scope) -> str:
     size = 0
     for piece in body(scope):
         size += len(piece)
-        scope.meter.spend_chars(size if size > MAX_CHARS else len(piece))
+        scope.budget.spend_chars(size if size > MAX_CHARS else len(piece))
         pieces.append(piece)
     return "".join(pieces)
 
@@ -224,7 +224,7 @@ def _output(node: nodes.Output) -> _Statement:
         for part in parts:
             value = part if isinstance(part, str) else part(scope)
             if value is not None and value is not UNDEFINED:
-                yield value if isinstance(value, str) else scope.meter.text(value)
+                yield value if isinstance(value, str) else scope.budget.text(value)
 
     return run
 
@@ -254,13 +254,13 @@ def _for(node: nodes.For) -> _Statement:
     cost = 1 + sum(1 for child in node.body for _ in child.find_all(nodes.Node))
 
     def run(scope: Scope) -> Iterator[str]:
-        rows = _rows(items(scope), names, scope.meter)
+        rows = _rows(items(scope), names, scope.budget)
         if not rows:
             yield from otherwise(scope)
             return
         scope.frames.append({})
         for index, row in enumerate(rows):
-            scope.meter.spend(cost)
+            scope.budget.spend(cost)
             scope.frames[-1].update(zip(names, row, strict=False), loop=_loop(index, len(rows)))
             yield from body(scope)
         scope.frames.pop()
@@ -276,10 +276,10 @@ def _targets(target: nodes.Node) -> tuple[str, ...]:
     return names
 
 
-def _rows(value: object, names: tuple[str, ...], meter: Meter) -> Sequence[Sequence[object]]:
+def _rows(value: object, names: tuple[str, ...], budget: RenderBudget) -> Sequence[Sequence[object]]:
     """One row of values per iteration. Over a mapping only `for key, value in …` has any, as in Nunjucks."""
     if isinstance(value, str | list | tuple | Mapping):
-        meter.spend(len(value))
+        budget.spend(len(value))
     if isinstance(value, Mapping):
         return [tuple(member) for member in value.items()] if len(names) == 2 else ()
     if not isinstance(value, str | list | tuple):

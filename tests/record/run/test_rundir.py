@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import RecordError
+from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
-from llmgate.record.run.files import cases_digest, write_atomic
+from llmgate.record.run.files import cases_digest
 from llmgate.record.run.journal import Redactor
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir
