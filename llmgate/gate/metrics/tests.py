@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decision.types import Problem
+from llmgate.gate.decision.types import ASK_AGAIN, Problem
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.pairing import Matches, pair_up
 from llmgate.gate.metrics.intervals import compare, compare_with_minimum
@@ -157,7 +157,7 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs) -> Problem | None:
         return Problem(
             where=policy.where,
             what=f"{what}: {pairs.errors}",
-            fix="Ask them again: add --resume and --out with the folder of the run",
+            fix=ASK_AGAIN,
         )
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
