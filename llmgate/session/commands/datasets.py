@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -95,7 +95,6 @@ def lock_dataset(
     *,
     version: str | None = None,
     licence: str | None = None,
-    name: str | None = None,
     types: Mapping[str, str] = NO_TYPES,
 ) -> Lock:
     """Lock a dataset as it is now.
@@ -103,7 +102,7 @@ def lock_dataset(
     Raises:
         DatasetError: If it is malformed, or changed and the version is not a higher one.
     """
-    return write_lock(named.source, version=version, licence=licence, name=name, id_column=named.id_column, types=types)
+    return write_lock(named.source, version=version, licence=licence, id_column=named.id_column, types=types)
 
 
 def check_dataset(named: Named) -> Lock:
@@ -193,20 +192,14 @@ def compare_with_git(named: Named, ref: str) -> RowDiff:
     path = named.source.path
     if path is None:
         raise DatasetError("only files have revisions in git", where=named.source.name, fix="Name two datasets")
-    before = DatasetSource(
-        name=f"{ref}:{path.name}",
-        title=named.source.title,
-        lock=named.source.lock,
-        folder=named.source.folder,
-        command=named.source.command,
-    )
+    before = replace(named.source, name=f"{ref}:{path.name}")
     data = _git_blob(path, ref)
     try:
         lock = parse_lock(_git_blob(named.source.lock, ref), before)
     except DatasetError:
         lock = None  # it was not locked then, so its cells are text and its ids are where they are now
     id_column = named.id_column or (lock.id_column if lock else _locked_id_column(named.source))
-    types = _cell_types(lock) if lock else NO_TYPES
+    types = lock.cell_types if lock else NO_TYPES
     old = read_rows(before, Content(data=data, kind=format_of(path)), id_column=id_column, types=types)
     return diff_rows(old, _rows(named)[0])
 
@@ -290,12 +283,8 @@ def _rows(named: Named) -> tuple[tuple[Row, ...], str]:
     content = source.read(missing_fix="Check the path")
     lock = read_lock(source) if source.lock.exists() else None
     id_column = named.id_column or (lock.id_column if lock else "id")
-    types = _cell_types(lock) if lock and content.kind is Format.CSV else NO_TYPES
+    types = lock.cell_types if lock and content.kind is Format.CSV else NO_TYPES
     return read_rows(source, content, id_column=id_column, types=types), id_column
-
-
-def _cell_types(lock: Lock) -> Mapping[str, str]:
-    return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
 def _locked_id_column(source: DatasetSource) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError, did_you_mean
@@ -115,7 +114,7 @@ def write_lock(
     content = source.read(missing_fix="Check the path")
     id_column = id_column or (old.id_column if old else "id")
     _check_types(types, content, source)
-    rows = read_rows(source, content, id_column=id_column, types={**(_cell_types(old) if old else {}), **types})
+    rows = read_rows(source, content, id_column=id_column, types={**(old.cell_types if old else {}), **types})
     _check_columns(types, rows, source)
     version = version or (old.version if old else FIRST_VERSION)
     _check_version(version, source)
@@ -128,7 +127,7 @@ def write_lock(
         id_column=id_column,
         sha256=hashlib.sha256(content.data).hexdigest(),
         row_count=len(rows),
-        columns=MappingProxyType(column_types(rows)),
+        columns=column_types(rows),
         rows=tuple(f"{row.digest} {row.id}" for row in rows),
         format=content.kind.value,
         source=source.uri,
@@ -143,7 +142,7 @@ def _load(source: DatasetSource, id_column: str) -> tuple[Dataset, Lock]:
     content = source.read(missing_fix="Check the `dataset:` path, which is relative to the suite file")
     # Cells are read with the types that the lock knows; other formats say their types themselves.
     known = read_lock(source) if content.kind is Format.CSV else None
-    rows = read_rows(source, content, id_column=id_column, types=_cell_types(known) if known else NO_TYPES)
+    rows = read_rows(source, content, id_column=id_column, types=known.cell_types if known else NO_TYPES)
     lock = known or read_lock(source)
     _refuse_other_source(lock, source, content)
     _refuse_drift(lock, source, content=content, rows=rows, id_column=id_column)
@@ -156,10 +155,6 @@ def _load(source: DatasetSource, id_column: str) -> tuple[Dataset, Lock]:
         digest=lock.sha256,
     )
     return dataset, lock
-
-
-def _cell_types(lock: Lock) -> Mapping[str, str]:
-    return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
 def _check_types(types: Mapping[str, str], content: Content, source: DatasetSource) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
@@ -113,8 +114,8 @@ def dataset_stats(
         columns=columns,
         duplicates=_duplicates(rows, id_column),
         near_duplicates=_near_duplicates(rows, compared, near),
-        slices={name: dict(Counter(value_text(value) for value in values[name]).most_common()) for name in sliced},
-        clusters=_cluster_sizes(values[cluster]) if cluster else None,
+        slices={name: dict(Counter(map(value_text, values[name])).most_common()) for name in sliced},
+        clusters=dict(sorted(Counter(Counter(map(value_text, values[cluster])).values()).items())) if cluster else None,
     )
 
 
@@ -141,7 +142,6 @@ def stats_lines(stats: DatasetStats) -> list[str]:
 
 def _column(name: str, types: str, values: Sequence[Json]) -> ColumnStats:
     sizes = sorted(len(value) for value in values if isinstance(value, str | list))
-    middle = len(sizes) // 2
     return ColumnStats(
         name=name,
         types=types,
@@ -149,7 +149,7 @@ def _column(name: str, types: str, values: Sequence[Json]) -> ColumnStats:
         distinct=len({canonical(value) for value in values}),
         lengths=Lengths(
             least=sizes[0],
-            median=float(sizes[middle] if len(sizes) % 2 else (sizes[middle - 1] + sizes[middle]) / 2),
+            median=float(median(sizes)),
             most=sizes[-1],
         )
         if sizes
@@ -173,10 +173,6 @@ def _duplicates(rows: Sequence[Row], id_column: str) -> tuple[tuple[str, ...], .
 def _near_duplicates(rows: Sequence[Row], columns: Sequence[str], near: float) -> tuple[tuple[str, ...], ...]:
     texts = [plain("\n".join(texts_in([row.values.get(name) for name in columns]))) for row in rows]
     return tuple(tuple(rows[i].id for i in group) for group in near_groups(texts, near=near))
-
-
-def _cluster_sizes(values: Sequence[Json]) -> dict[int, int]:
-    return dict(sorted(Counter(Counter(value_text(value) for value in values).values()).items()))
 
 
 def _groups(what: str, groups: Sequence[tuple[str, ...]]) -> list[str]:

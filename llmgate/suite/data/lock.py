@@ -90,6 +90,14 @@ class Lock:
         """Row id to digest, in file order."""
         return {line[65:]: line[:64] for line in self.rows}
 
+    @property
+    def cell_types(self) -> dict[str, str]:
+        """Types of the columns that are not text, by which the cells of a CSV file are read."""
+        return {name: kinds for name, kinds in self.columns.items() if kinds != "string"}
+
+
+LOCK = TypeAdapter(Lock)
+
 
 def lock_path(path: Path | DatasetSource) -> Path:
     """Return where the lock of a dataset lies: beside the file, or beside the suite for data that lies elsewhere."""
@@ -128,7 +136,7 @@ def parse_lock(data: bytes, source: DatasetSource) -> Lock:
             fix="Use the llmgate version that wrote it" if isinstance(major, int) else relock,
         )
     try:
-        lock = TypeAdapter(Lock).validate_json(data, strict=True)
+        lock = LOCK.validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -144,24 +152,7 @@ def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
     Raises:
         DatasetError: If it cannot be written.
     """
-    fields: dict[str, object] = {
-        "major": lock.major,
-        "name": lock.name,
-        "version": lock.version,
-        "licence": lock.licence,
-        "id_column": lock.id_column,
-        "sha256": lock.sha256,
-        "row_count": lock.row_count,
-        "columns": dict(lock.columns),
-        "rows": lock.rows,
-    }
-    if lock.format != Format.JSONL:
-        fields["format"] = lock.format
-    fields |= {
-        name: text
-        for name, text in (("source", lock.source), ("upstream", lock.upstream), ("origin", lock.origin))
-        if text
-    }
+    fields = {"major": lock.major, **LOCK.dump_python(lock, exclude_defaults=True)}
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
     write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError)
 

@@ -97,16 +97,7 @@ class WaiverPart(Part):
         """
         field, value = next(iter(self.slice.items())) if self.slice else (None, None)
         with placed(where, PolicyError):
-            return Waiver(
-                suite=suite,
-                metric=self.metric,
-                field=field,
-                value=value,
-                case=self.case,
-                until=self.until,
-                by=self.by,
-                reason=self.reason,
-            )
+            return Waiver(suite=suite, field=field, value=value, **self.model_dump(exclude={"slice"}))
 
 
 class ExtendPart(Part):
@@ -286,16 +277,4 @@ class Gates:
         if gate is None:
             gate = GatePart(role=Role.WATCH if self.parts or judged else Role.PRIMARY)
         with placed(self.where("metrics", name)):
-            return MetricPolicy(
-                suite=self.suite,
-                metric=name,
-                role=gate.role,
-                aggregate=gate.aggregate,
-                margin=gate.margin,
-                min=gate.min,
-                max=gate.max,
-                direction=gate.direction,
-                alpha=gate.alpha,
-                judged=judged,
-                unadmitted=gate.unadmitted,
-            )
+            return MetricPolicy(suite=self.suite, metric=name, judged=judged, **gate.model_dump())

@@ -217,10 +217,6 @@ def _urlencode(budget: RenderBudget, value: object) -> str:
     raise TemplateError("the filter 'urlencode' wants a text")
 
 
-def _wordcount(budget: RenderBudget, value: object) -> int:
-    return len(javascript.words(_plain(budget, value)))
-
-
 FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
     {
         "abs": lambda _, value: abs(javascript.to_number(value)),
@@ -252,7 +248,7 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "truncate": _truncate,
         "upper": lambda budget, value: _plain(budget, value).upper(),
         "urlencode": _urlencode,
-        "wordcount": _wordcount,
+        "wordcount": lambda budget, value: len(javascript.words(_plain(budget, value))),
     }
 )
 
