@@ -41,7 +41,7 @@ def decision_sentence(verdict: Verdict, basis: VerdictBasis, problems: Sequence[
         deciding = _deciding(verdict, metrics)
         if deciding is not None:
             reason = _named(deciding, verdict, metrics)
-            parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
+            parts.append(" ".join([reason[0].upper() + reason[1:] if parts else reason, *_details(deciding)]))
         parts += _slices(basis, besides=deciding is not None)
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
@@ -186,7 +186,3 @@ def _rate(metric: MetricDecision, rate: float) -> str:
         what = "right" if metric.direction is Direction.HIGHER else "counted"
         return f"{round(rate * metric.evaluated):,} of {count(metric.evaluated, 'answer')} {what}."
     return f"Mean score {percent(round(rate, 3))} over {count(metric.evaluated, 'case')}."
-
-
-def _capitalised(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]

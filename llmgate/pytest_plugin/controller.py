@@ -305,14 +305,11 @@ class PytestRun:
             state=self._watch.state(),
             error=self._error,
             decision=self._decision,
-            ungated=self._ungated(),
+            # Their gates were not selected, so no verdict covers them.
+            ungated=sorted({p.suite.name for p in self._suites.values()} - self._gates),
             published=self._published,
             shown=self.settings.show_missed,
         )
-
-    def _ungated(self) -> list[str]:
-        """Suites whose gates were not selected, so that no verdict covers them."""
-        return sorted(p.suite.name for p in self._suites.values() if p.suite.name not in self._gates)
 
     def close(self) -> None:
         """Leave nothing running."""

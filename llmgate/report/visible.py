@@ -95,17 +95,17 @@ def as_text(text: str, limit: int = 3000) -> Text:
     )
 
 
-def short_path(path: str, *, parts: int = 2) -> str:
+def short_path(path: str) -> str:
     """A path or URL that says which thing it is, without the folders of one machine and without credentials.
 
-    Absolute paths keep their last `parts` components; URLs lose user, password, query and fragment; relative
+    Absolute paths keep their last two components; URLs lose user, password, query and fragment; relative
     paths stay.
     """
     if "://" in path:
         return one_line(_plain_url(path))
     pieces = [piece for piece in path.split("/") if piece]
     if path.startswith(("/", "~")) and pieces:
-        return one_line("…/" + "/".join(pieces[-parts:]))
+        return one_line("…/" + "/".join(pieces[-2:]))
     return one_line(path)
 
 

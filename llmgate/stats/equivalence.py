@@ -85,7 +85,7 @@ def paired_equivalence(
     return Equivalence(
         interval=below,
         margin=margin,
-        p_equivalent=None if plain is None else _p_equivalent(plain, margin),
+        p_equivalent=None if plain is None else max(_p_above(plain, -margin), _p_above(_turned(plain), -margin)),
         p_changed=min(1.0, 2.0 * min(below.p_negative or 0.0, above.p_negative or 0.0)),
     )
 
@@ -189,10 +189,6 @@ def _turned(interval: Interval) -> Interval:
         standard_error=interval.standard_error,
         df=interval.df,
     )
-
-
-def _p_equivalent(interval: Interval, margin: float) -> float:
-    return max(_p_above(interval, -margin), _p_above(_turned(interval), -margin))
 
 
 def _p_above(interval: Interval, limit: float) -> float:

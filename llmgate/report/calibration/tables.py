@@ -207,17 +207,9 @@ def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str
 
 
 def _row_json(row: CalibrationRow) -> dict[str, Any]:
-    return {
-        "rule": str(row.rule),
-        "source": row.source,
-        "scores": row.scores,
-        "pairs": row.pairs,
-        "discordance": row.discordance,
-        "comparisons": row.comparisons,
-        "margin": row.margin,
-        "alpha": row.alpha,
-        "cells": [_cell_json(cell) for cell in row.cells],
-    }
+    fields = asdict(row) | {"cells": [_cell_json(cell) for cell in row.cells]}
+    del fields["clustered"]
+    return fields
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:

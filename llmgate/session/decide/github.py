@@ -17,6 +17,8 @@ from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, 
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.formats.github import SUMMARY_BYTES, annotation, write_outputs
+from llmgate.report.markdown_text import fenced
+from llmgate.report.pieces import Piece
 from llmgate.report.visible import one_line, visible
 
 if TYPE_CHECKING:
@@ -170,9 +172,7 @@ def short(result: GateResult, max_bytes: int) -> str:
 
 def fence(text: str) -> str:
     """A code block that the text cannot end."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
-    return f"{ticks}text\n{text}\n{ticks}\n"
+    return fenced((Piece(text=text),))
 
 
 def read_decision(path: Path) -> tuple[Decision | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -79,15 +80,7 @@ def judged(suite: str, metric: str, spec: AssertSpec, plan: Plan) -> JudgedAsser
 
 def unnamed(asserts: list[JudgedAssert]) -> JudgedAssert:
     """What stands for more criteria than can be named: it equals no admission."""
-    first = asserts[0]
-    return JudgedAssert(
-        suite=first.suite,
-        metric=first.metric,
-        type=first.type,
-        criterion=f"{len(asserts):,} criteria of rows",
-        assert_digest="",
-        prompt_digest=first.prompt_digest,
-    )
+    return replace(asserts[0], criterion=f"{len(asserts):,} criteria of rows", assert_digest="", judges=())
 
 
 def check_admissions(settings: Settings, plan: Plan) -> None:

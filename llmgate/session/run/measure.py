@@ -211,7 +211,10 @@ def asker(client: ChatClient) -> Ask:
         if isinstance(answer, Generation):
             return JudgeReply(
                 content=answer.text,
-                tokens=tokens_of(answer),
+                tokens=tuple(
+                    Token(text=token.token, logprob=token.logprob, alternatives=token.top)
+                    for token in answer.logprobs or ()
+                ),
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
                 cut_off=answer.finish_reason == "length",
@@ -219,13 +222,6 @@ def asker(client: ChatClient) -> Ask:
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
     return ask
-
-
-def tokens_of(answer: Generation) -> tuple[Token, ...]:
-    """The tokens of a judge's reply, empty where it reported none."""
-    return tuple(
-        Token(text=token.token, logprob=token.logprob, alternatives=token.top) for token in answer.logprobs or ()
-    )
 
 
 def embedder(client: ChatClient) -> Embed:
