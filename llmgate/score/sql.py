@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import broken
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
@@ -18,7 +19,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SQL_CHECKS"]
+__all__ = ["TYPES"]
 
 CHECK_LIMIT_S: Final = 3.0
 """Time for comparing what one output touches with an allow-list."""
@@ -182,7 +183,21 @@ def _problem(text: str, rule: _Rule) -> str | None:
     return None
 
 
-SQL_CHECKS: Mapping[str, CheckKind] = {
-    "contains-sql": CheckKind(prepare=_contains_sql),
-    "is-sql": CheckKind(prepare=_is_sql),
-}
+_VALUE: Final = '`{databaseType: PostgreSQL, allowedTables: ["select::null::users"], allowedColumns: […]}` (optional)'
+
+TYPES: Final = (
+    CheckKind(
+        id="is-sql",
+        passes="the answer is SQL of a dialect that touches only what it may",
+        value=_VALUE,
+        example={"value": {"databaseType": "PostgreSQL", "allowedTables": ["select::(.*)::t"]}},
+        prepare=_is_sql,
+    ),
+    CheckKind(
+        id="contains-sql",
+        passes="it has such SQL in it",
+        value=_VALUE,
+        example={"value": {"allowedColumns": ["select::null::a"]}},
+        prepare=_contains_sql,
+    ),
+)

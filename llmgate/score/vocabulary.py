@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.assertion.models import Consult
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.rule import RuleValue, broken
 from llmgate.score.builtin import KINDS
 from llmgate.score.judge.panel import with_panel, with_panels
@@ -66,22 +66,17 @@ class Checks:
         prefix = self.names.prefix(name)
         return None if prefix is None else with_panel(self.prefixed[prefix](name.removeprefix(prefix)))
 
-    def needs(self, name: str) -> frozenset[Need]:
-        """What this type has to ask, empty for deterministic and for unknown types."""
-        kind = self.kind(name)
-        return kind.needs if isinstance(kind, ConsultKind) else frozenset()
-
     def asks(self, spec: AssertSpec) -> frozenset[Need]:
-        """What an assert has to ask, the members of an `assert-set` included."""
+        """What an assert asks for, the members of an `assert-set` included."""
         kind = self.kind(spec.type)
-        own = kind.needs if isinstance(kind, ConsultKind) else frozenset()
-        if isinstance(kind, ConsultKind) and kind.needs_of is not None:
-            own = kind.needs_of(spec)
+        own = kind.asks if kind else frozenset[Need]()
+        if isinstance(kind, ModelGradedKind) and kind.asks_of is not None:
+            own = kind.asks_of(spec)
         return own.union(*map(self.asks, spec.asserts))
 
     def defers(self, spec: AssertSpec) -> bool:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
-        return isinstance(self.kind(spec.type), ConsultKind) or any(map(self.defers, spec.asserts))
+        return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))
 
     def also(self, kinds: Mapping[str, Kind]) -> Checks:
         """The same vocabulary with further types.
@@ -96,7 +91,8 @@ class Checks:
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
-        return Need.JUDGE in self.needs(name)
+        kind = self.kind(name)
+        return kind is not None and Need.JUDGE in kind.asks
 
     def version(self, name: str) -> str:
         """The version of this type's meaning; part of the suite's digest.
@@ -124,7 +120,7 @@ class Checks:
             )
         _check_fields(spec, kind)
         transform = compile_transforms(spec)
-        if isinstance(kind, ConsultKind):
+        if isinstance(kind, ModelGradedKind):
             consult = kind.prepare(spec)
             return Prepared(consult=_consult_transformed(spec, transform, consult) if transform else consult)
         evaluate = kind.prepare(spec)
@@ -194,7 +190,7 @@ def _check_fields(spec: AssertSpec, kind: Kind) -> None:
         raise broken(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
     if spec.threshold is not None and not math.isfinite(spec.threshold):
         raise broken(spec, f"the threshold is {spec.threshold}")
-    for key in sorted(spec.config.keys() - kind.settings):
+    for key in sorted(spec.config.keys() - kind.settings.keys()):
         fix = did_you_mean(key, kind.settings) if kind.settings else "This type has no `config`"
         raise broken(spec, f"unknown setting {key!r}", fix)
 

@@ -14,7 +14,7 @@ from deepeval.test_case import LLMTestCase, SingleTurnParams
 from llmgate.errors import JudgeError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, JudgeReply, Models, Token
+from llmgate.score.assertion.models import JudgeReply, Models, Token
 from llmgate.score.assertion.rule import broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]

@@ -12,7 +12,7 @@ from ragas.metrics.collections import BaseMetric
 from llmgate.errors import UndefinedError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, Models
+from llmgate.score.assertion.models import Models
 from llmgate.score.assertion.rule import broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]

@@ -19,13 +19,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import did_you_mean
-from llmgate.score.assertion.check import ConsultKind, Need
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.rule import broken
+from llmgate.score.rag.inputs import PASSAGES, QUERY
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from llmgate.score.assertion.models import Consult
+    from llmgate.score.assertion.check import Consult
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["EXTRA_KINDS", "Extra", "allowed_arguments", "without_warnings"]
@@ -49,15 +50,15 @@ class Extra:
     adapter: str
     environment: Mapping[str, str]
 
-    def kind(self, name: str) -> ConsultKind:
+    def kind(self, name: str) -> ModelGradedKind:
         """The kind of one metric, which may not exist: that is found out when an assert is prepared."""
-        return ConsultKind(
+        return ModelGradedKind(
+            id=f"{self.package}:{name}",
             prepare=partial(self._prepare, name),
-            needs=frozenset({Need.JUDGE}),
             # The library's own prompts.
             prompts=(f"{self.package}=={self.version}: {name}",),
             version=f"1 ({self.package} {self.version})",
-            settings=frozenset({"arguments", "context", "query"}),
+            settings={"arguments": "of the metric's class", "context": PASSAGES, "query": QUERY},
         )
 
     def _prepare(self, name: str, spec: AssertSpec) -> Consult:
@@ -133,7 +134,7 @@ _EXTRAS: Final = (
     ),
 )
 
-EXTRA_KINDS: Final[Mapping[str, Callable[[str], ConsultKind]]] = MappingProxyType(
+EXTRA_KINDS: Final[Mapping[str, Callable[[str], ModelGradedKind]]] = MappingProxyType(
     {f"{extra.package}:": extra.kind for extra in _EXTRAS}
 )
 """Prefix of an assert type → what makes the kind of a metric from the rest of the name."""

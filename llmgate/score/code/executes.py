@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.code.sandbox import Ended, Isolation, Limits, run_python
 from llmgate.score.text.code_fence import code_blocks
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CODE_CHECKS", "OPT_IN", "find_code"]
+__all__ = ["OPT_IN", "TYPES", "find_code"]
 
 OPT_IN: Final = "LLMGATE_ALLOW_CODE"
 
@@ -119,8 +120,18 @@ def _settings(spec: AssertSpec) -> _Settings:
     return _Settings(language, limits, _NETWORK[network])
 
 
-CODE_CHECKS: Mapping[str, CheckKind] = {
-    "code-executes": CheckKind(
-        prepare=_code_executes, settings=frozenset({"language", "memory_mb", "network", "timeout"})
+TYPES: Final = (
+    CheckKind(
+        id="code-executes",
+        passes="its code block runs, and the tests pass",
+        value="Python tests (optional)",
+        settings={
+            "timeout": "10 s",
+            "memory_mb": "512, of each process",
+            "network": "`deny` or `best-effort`",
+            "language": "`python`",
+        },
+        example={"value": "assert True"},
+        prepare=_code_executes,
     ),
-}
+)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.judge.prompt import Question, object_schema
@@ -14,10 +15,10 @@ from llmgate.score.judge.reply import the_object
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CHECKLIST_CHECKS", "read_items"]
+__all__ = ["TYPES", "read_items"]
 
 DEFAULT_THRESHOLD: Final = 1.0
 MOST_ITEMS: Final = 50
@@ -118,10 +119,16 @@ def _item(item: object) -> tuple[int, bool]:
     return number, met
 
 
-CHECKLIST_CHECKS: Mapping[str, ConsultKind] = {
-    "checklist": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="checklist",
+        use="several small points; one question for all",
+        passes="it meets all points",
+        score="share of points that are met",
+        value="list of points",
+        threshold="1",
+        example={"value": ["Greets {{ x }}", "Is short"]},
         prepare=_checklist,
-        needs=frozenset({Need.JUDGE}),
         prompts=_question(1).prompts,
-    )
-}
+    ),
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -14,10 +15,10 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CLOSEDQA_CHECKS", "read_letter"]
+__all__ = ["TYPES", "read_letter"]
 
 _LETTERS: Final = ("Y", "N")
 _KEY: Final = "meets_criterion"
@@ -70,6 +71,15 @@ _QUESTION: Final = Question(
     read=read_letter,
 )
 
-CLOSEDQA_CHECKS: Mapping[str, ConsultKind] = {
-    "model-graded-closedqa": ConsultKind(prepare=_closed_qa, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)
-}
+TYPES: Final = (
+    ModelGradedKind(
+        id="model-graded-closedqa",
+        use="yes or no",
+        passes="it meets the criterion, yes or no",
+        value="criterion",
+        threshold="none: the judge's yes",
+        example={"value": "Is kind to {{ x }}"},
+        prepare=_closed_qa,
+        prompts=_QUESTION.prompts,
+    ),
+)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError, SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["FACTUALITY_CHECKS", "read_category"]
+__all__ = ["TYPES", "read_category"]
 
 _OPTION: Final = "factuality"
 _NAMES: Final[Mapping[str, str]] = {
@@ -123,6 +125,15 @@ _QUESTION: Final = Question(
     read=read_category,
 )
 
-_KIND = ConsultKind(prepare=_factuality, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)
+_FACTUALITY: Final = ModelGradedKind(
+    id="factuality",
+    use="you have a reference, and wording is free",
+    passes="it does not contradict the reference",
+    value="reference",
+    threshold="none: 0 fails",
+    example={"value": "{{ x }} is kind"},
+    prepare=_factuality,
+    prompts=_QUESTION.prompts,
+)
 
-FACTUALITY_CHECKS: Mapping[str, ConsultKind] = {"factuality": _KIND, "model-graded-factuality": _KIND}
+TYPES: Final = (_FACTUALITY, replace(_FACTUALITY, id="model-graded-factuality"))

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.judge.logprob_score import BEST, expected_score
@@ -20,14 +21,12 @@ from llmgate.score.judge.reply import read_reason, the_object
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import TypeIs
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["GEVAL_CHECKS", "read_score", "read_steps"]
+__all__ = ["TYPES", "read_score", "read_steps"]
 
 DEFAULT_THRESHOLD: Final = 0.7
 MOST_STEPS: Final = 20
@@ -153,11 +152,17 @@ _SCORE: Final = Question(
     read=read_score,
 )
 
-GEVAL_CHECKS: Mapping[str, ConsultKind] = {
-    "g-eval": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="g-eval",
+        use="the criterion needs several steps",
+        passes="it scores well, by steps that the judge derives",
+        score="0 to 10 as a fraction, weighted by log probabilities where there are any",
+        value="criterion, or a list",
+        threshold="0.7",
+        settings={"steps": "list, instead of the judge's own", "logprobs": "whether the judge reports them, true"},
+        example={"value": ["Is kind to {{ x }}", "Is short"]},
         prepare=_g_eval,
-        needs=frozenset({Need.JUDGE}),
         prompts=(*_STEPS.prompts, *_SCORE.prompts),
-        settings=frozenset({"steps", "logprobs"}),
-    )
-}
+    ),
+)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.models import Consult, JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.judge.criterion import Setting
 from llmgate.score.judge.prompt import REASON, Question
@@ -21,7 +22,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["RUBRIC_CHECKS", "read_verdict", "rubric_request", "rubric_rule"]
+__all__ = ["TYPES", "read_verdict", "rubric_request", "rubric_rule"]
 
 _QUESTION: Final = Question(
     task="Say whether the answer to the question meets the criterion. Where there is a reference, it is a right "
@@ -150,12 +151,18 @@ def _score(score: object) -> float | None:
     return number
 
 
-RUBRIC_CHECKS: Mapping[str, ConsultKind] = {
-    "llm-rubric": ConsultKind(
-        prepare=_llm_rubric,
-        needs=frozenset({Need.JUDGE}),
-        prompts=_QUESTION.prompts,
+TYPES: Final = (
+    ModelGradedKind(
+        id="llm-rubric",
+        use="one criterion, in your own words",
+        passes="the judge says that it meets the criterion",
+        score="the judge's, 0 to 1",
+        value="criterion",
+        threshold="none: the judge's yes; with one also the score",
+        settings={"reference": "a right answer to measure by"},
+        example={"value": "Is kind to {{ x }}"},
         version="3",
-        settings=frozenset({"reference"}),
-    )
-}
+        prepare=_llm_rubric,
+        prompts=_QUESTION.prompts,
+    ),
+)

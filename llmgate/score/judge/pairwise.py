@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.settings import least
 from llmgate.score.judge.criterion import Setting, text_rule
 from llmgate.score.judge.prompt import REASON, Question
@@ -23,12 +24,12 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
     "DEFAULT_CRITERION",
-    "PREFER_CHECKS",
+    "TYPES",
     "Choice",
     "Preference",
     "Side",
@@ -166,11 +167,17 @@ _QUESTION: Final = Question(
     read=read_choice,
 )
 
-PREFER_CHECKS: Mapping[str, ConsultKind] = {
-    "prefer": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="prefer",
+        use="you have the champion's answer; both orders are asked",
+        passes="it is no worse than another answer, asked in both orders",
+        score="1 win, 0.5 tie, 0 loss",
+        value="the other answer",
+        threshold="0.5",
+        settings={"criterion": "what makes an answer better"},
+        example={"value": "{{ x }}"},
         prepare=_prefer,
-        needs=frozenset({Need.JUDGE}),
         prompts=(*_QUESTION.prompts, DEFAULT_CRITERION),
-        settings=frozenset({"criterion"}),
-    )
-}
+    ),
+)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.record.traits import Trait
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.markup.contains_html import count_html_signs
 from llmgate.score.markup.contains_xml import Content, XmlScan, holds
@@ -16,7 +18,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["MARKUP_CHECKS"]
+__all__ = ["TYPES"]
 
 _ENOUGH_SIGNS = 2
 
@@ -105,9 +107,25 @@ def _required(spec: AssertSpec, value: object) -> list[str]:
     return paths
 
 
-MARKUP_CHECKS: Mapping[str, CheckKind] = {
-    "contains-html": CheckKind(prepare=_contains_html),
-    "contains-xml": CheckKind(prepare=_xml(_contains_xml)),
-    "is-html": CheckKind(prepare=_is_html, version="2"),
-    "is-xml": CheckKind(prepare=_xml(_is_xml)),
-}
+_PATHS: Final = "paths that must be there: `root.a`, a list (optional)"
+
+TYPES: Final = (
+    CheckKind(
+        id="is-xml",
+        passes="the answer is well-formed XML",
+        value=_PATHS,
+        example={"value": "root.a"},
+        feature=Trait.SCHEMA,
+        prepare=_xml(_is_xml),
+    ),
+    CheckKind(
+        id="contains-xml",
+        passes="it has well-formed XML in it",
+        value=_PATHS,
+        example={"value": "a"},
+        feature=Trait.SCHEMA,
+        prepare=_xml(_contains_xml),
+    ),
+    CheckKind(id="is-html", passes="the answer is HTML", version="2", prepare=_is_html),
+    CheckKind(id="contains-html", passes="it has HTML in it", prepare=_contains_html),
+)

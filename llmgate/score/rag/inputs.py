@@ -13,9 +13,11 @@ from llmgate.score.assertion.rule import RuleValue, broken
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.template import javascript
 
-__all__ = ["DEFAULT_THRESHOLD", "Inputs", "judged", "unit_score"]
+__all__ = ["DEFAULT_THRESHOLD", "PASSAGES", "QUERY", "Inputs", "judged", "unit_score"]
 
 DEFAULT_THRESHOLD: Final = 0.5
+PASSAGES: Final = "template of the passages"
+QUERY: Final = "template of the question"
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "context": ("context", "contexts"),
     "query": ("query", "question"),

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.definition import ModelGradedKind, Need
 from llmgate.score.assertion.gather import all_of
-from llmgate.score.assertion.models import Consult, Models, embed_texts
+from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least, least_cosine
 from llmgate.score.embeddings.similarity import cosine
@@ -19,17 +19,18 @@ from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, judged
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.score.assertion.models import JudgeReply
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
     "GUESS",
     "QUOTES",
-    "RAG_CHECKS",
     "RECALL",
     "STATEMENTS",
+    "TYPES",
     "lines",
     "read_faithfulness",
     "read_quotes",
@@ -300,14 +301,41 @@ def _joined(passages: str | list[str]) -> str:
     return passages if isinstance(passages, str) else "\n\n".join(passages)
 
 
-_JUDGE = frozenset({Need.JUDGE})
-
-RAG_CHECKS: Mapping[str, ConsultKind] = {
-    "answer-relevance": ConsultKind(prepare=_answer_relevance, needs=_JUDGE | {Need.EMBEDDINGS}, prompts=GUESS.prompts),
-    "context-faithfulness": ConsultKind(
-        prepare=_context_faithfulness, needs=_JUDGE, prompts=STATEMENTS.prompts + SUPPORT.prompts
+TYPES: Final = (
+    ModelGradedKind(
+        id="context-faithfulness",
+        use="Does the answer stay with the passages?",
+        passes="share of the answer's statements that the context supports",
+        threshold="0.5",
+        prepare=_context_faithfulness,
+        prompts=STATEMENTS.prompts + SUPPORT.prompts,
     ),
-    "context-recall": ConsultKind(prepare=_context_recall, needs=_JUDGE, prompts=RECALL.prompts),
-    "context-relevance": ConsultKind(prepare=_context_relevance, needs=_JUDGE, prompts=QUOTES.prompts),
-}
-"""promptfoo's asserts about retrieval, by type."""
+    ModelGradedKind(
+        id="answer-relevance",
+        use="Does it answer the question?",
+        passes="likeness of the question to questions that the answer would fit",
+        threshold="0.5",
+        example={"threshold": 0.5},
+        asks=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
+        prepare=_answer_relevance,
+        prompts=GUESS.prompts,
+    ),
+    ModelGradedKind(
+        id="context-recall",
+        use="Were the right passages found?",
+        passes="share of the right answer's sentences that the context has",
+        value="right answer",
+        threshold="0.5",
+        example={"value": "The cat sat."},
+        prepare=_context_recall,
+        prompts=RECALL.prompts,
+    ),
+    ModelGradedKind(
+        id="context-relevance",
+        use="Do they matter?",
+        passes="share of the context that matters",
+        threshold="0.5",
+        prepare=_context_relevance,
+        prompts=QUOTES.prompts,
+    ),
+)

@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import broken
 from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["PII_CHECKS"]
+__all__ = ["TYPES"]
 
 Find = Callable[[str], Iterator[str]]
 
@@ -183,6 +184,16 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s()/-]", "", text).casefold()
 
 
-PII_CHECKS: Mapping[str, CheckKind] = {
-    "contains-pii": CheckKind(prepare=_contains_pii, settings=frozenset({"allow", "kinds", "region"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="contains-pii",
+        passes="it has personal data; use `not-contains-pii`",
+        settings={
+            "kinds": "`credit-card`, `email`, `iban`, `ip`, `phone`, `us-ssn`",
+            "region": "country of phone numbers without a code, such as `DE`",
+            "allow": "texts",
+        },
+        extra="metrics",
+        prepare=_contains_pii,
+    ),
+)

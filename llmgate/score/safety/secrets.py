@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import broken
 from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SECRET_CHECKS"]
+__all__ = ["TYPES"]
 
 Find = Callable[[str], Iterator[str]]
 
@@ -131,6 +132,13 @@ def _windows(text: str) -> Iterator[str]:
         yield text[start : start + _WINDOW]
 
 
-SECRET_CHECKS: Mapping[str, CheckKind] = {
-    "contains-secret": CheckKind(prepare=_contains_secret, version="2", settings=frozenset({"allow", "kinds"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="contains-secret",
+        passes="it has a key or token; use `not-contains-secret`",
+        settings={"kinds": "such as `aws`, `github`, `jwt`; all but `high-entropy-…`", "allow": "texts"},
+        extra="metrics",
+        version="2",
+        prepare=_contains_secret,
+    ),
+)

@@ -10,7 +10,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.parse import check_json, not_json, output_json, parse_json
@@ -20,7 +21,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["JSON_DIFF_CHECKS", "Difference", "compare_json"]
+__all__ = ["TYPES", "Difference", "compare_json"]
 
 _SHOWN_STEPS: Final = 12
 
@@ -278,8 +279,20 @@ def _expected(spec: AssertSpec, value: object) -> Json:
         ) from error
 
 
-JSON_DIFF_CHECKS: Mapping[str, CheckKind] = {
-    "json-diff": CheckKind(
-        prepare=_json_diff, version="2", settings=frozenset({"ignore", "list-order", "numeric-tolerance"})
+TYPES: Final = (
+    CheckKind(
+        id="json-diff",
+        passes="it agrees with a document",
+        score="share of leaves",
+        value="the document, or a template of JSON",
+        threshold="1",
+        settings={
+            "ignore": "paths",
+            "numeric-tolerance": "how far numbers may differ, 0",
+            "list-order": "`strict` (default) or `ignore`",
+        },
+        example={"value": {"a": [1, 2], "b": "x"}},
+        version="2",
+        prepare=_json_diff,
     ),
-}
+)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.javascript.pattern import Pattern
@@ -28,7 +29,7 @@ from llmgate.suite.template.template import Template
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["JSON_FIELD_CHECKS"]
+__all__ = ["TYPES"]
 
 _Test = Callable[[object], bool]
 """Says whether a value, or `MISSING`, is as wanted."""
@@ -233,4 +234,16 @@ def _field(spec: AssertSpec, written: object) -> _Field:
     )
 
 
-JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="3")}
+TYPES: Final = (
+    CheckKind(
+        id="json-field",
+        passes="single values are right",
+        score="share of fields",
+        value="`{path: $.total, equals: 3}` or a list; `contains`, `regex`, `min`, `max`, `one-of`, `type`, `exists`, "
+        "`any`",
+        threshold="1",
+        example={"value": [{"path": "$.a[*]", "min": 1}, {"path": "$.b", "exists": True}]},
+        version="3",
+        prepare=_json_field,
+    ),
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.record.traits import Trait
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.structured.extract import find_json_objects
 from llmgate.score.structured.parse import output_json, parse_json, same_json
@@ -18,7 +20,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["STRUCTURE_CHECKS"]
+__all__ = ["TYPES"]
 
 
 def _equals(spec: AssertSpec) -> Evaluate:
@@ -142,8 +144,29 @@ class _SchemaLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-STRUCTURE_CHECKS: Mapping[str, CheckKind] = {
-    "contains-json": CheckKind(prepare=_contains_json),
-    "equals": CheckKind(prepare=_equals),
-    "is-json": CheckKind(prepare=_is_json),
-}
+EQUALS: Final = CheckKind(
+    id="equals",
+    passes="the answer is the text; for data, the same JSON",
+    value="text, number, list or mapping",
+    example={"value": {"a": [1]}},
+    prepare=_equals,
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="is-json",
+        passes="the answer is JSON",
+        value="JSON schema (optional)",
+        example={"value": {"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}}}},
+        feature=Trait.SCHEMA,
+        prepare=_is_json,
+    ),
+    CheckKind(
+        id="contains-json",
+        passes="it has JSON in it",
+        value="JSON schema (optional)",
+        example={"value": {"type": "object", "required": ["a"]}},
+        feature=Trait.SCHEMA,
+        prepare=_contains_json,
+    ),
+)

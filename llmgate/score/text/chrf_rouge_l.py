@@ -13,16 +13,17 @@ from rapidfuzz.distance import LCSseq
 
 from llmgate.errors import SuiteError
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import bounded_text, flag, graded, least, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["PUBLISHED_CHECKS", "rouge_l"]
+__all__ = ["TYPES", "rouge_l"]
 
 DEFAULT_CHRF_THRESHOLD: Final = 0.5
 DEFAULT_ROUGE_THRESHOLD: Final = 0.75
@@ -90,7 +91,30 @@ def _rouge_l(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-PUBLISHED_CHECKS: Mapping[str, CheckKind] = {
-    "chrf": CheckKind(prepare=_chrf, settings=frozenset({"beta", "char_order", "lowercase", "word_order"})),
-    "rouge-l": CheckKind(prepare=_rouge_l, settings=frozenset({"stem"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="rouge-l",
+        passes="longest common subsequence of words, comparable with published numbers",
+        value="text or list",
+        threshold="0.75",
+        settings={"stem": "whether endings are cut off, false"},
+        example={"value": "the cat sat"},
+        extra="metrics",
+        prepare=_rouge_l,
+    ),
+    CheckKind(
+        id="chrf",
+        passes="n-grams of characters, sacrebleu's",
+        value="text or list",
+        threshold="0.5",
+        settings={
+            "char_order": "longest n-gram of characters, 6",
+            "word_order": "longest n-gram of words, 0",
+            "beta": "weight of recall, 2",
+            "lowercase": "whether case does not count, false",
+        },
+        example={"value": "the cat sat"},
+        extra="metrics",
+        prepare=_chrf,
+    ),
+)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
@@ -15,7 +16,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TEXT_CHECKS"]
+__all__ = ["TYPES"]
 
 
 def _needle(spec: AssertSpec, value: object, *, numbers: bool) -> str:
@@ -138,13 +139,49 @@ def _bound(spec: AssertSpec, value: object) -> float:
     return number
 
 
-TEXT_CHECKS: Mapping[str, CheckKind] = {
-    "contains": CheckKind(prepare=_contains(fold=False)),
-    "contains-all": CheckKind(prepare=_contains_several(all, fold=False)),
-    "contains-any": CheckKind(prepare=_contains_several(any, fold=False)),
-    "icontains": CheckKind(prepare=_contains(fold=True)),
-    "icontains-all": CheckKind(prepare=_contains_several(all, fold=True)),
-    "icontains-any": CheckKind(prepare=_contains_several(any, fold=True)),
-    "starts-with": CheckKind(prepare=_starts_with),
-    "word-count": CheckKind(prepare=_word_count),
-}
+def _contains_family(*, fold: bool) -> tuple[CheckKind, ...]:
+    """Three types, whose names begin with `i` where case does not count."""
+    name, case = ("icontains", ", in any case") if fold else ("contains", "")
+    return (
+        CheckKind(
+            id=name,
+            passes=f"the text stands in the answer{case}",
+            value="text or number",
+            example={"value": 7},
+            prepare=_contains(fold=fold),
+        ),
+        CheckKind(
+            id=f"{name}-any",
+            passes=f"one of the texts stands in it{case}",
+            value="list, or `a, b`",
+            example={"value": "{{ x }}, b"},
+            prepare=_contains_several(any, fold=fold),
+        ),
+        CheckKind(
+            id=f"{name}-all",
+            passes=f"all of the texts stand in it{case}",
+            value="list, or `a, b`",
+            example={"value": ["{{ x }}", "b"]},
+            prepare=_contains_several(all, fold=fold),
+        ),
+    )
+
+
+TYPES: Final = (
+    *_contains_family(fold=False),
+    *_contains_family(fold=True),
+    CheckKind(
+        id="starts-with",
+        passes="the answer starts with it",
+        value="text",
+        example={"value": "{{ x }}"},
+        prepare=_starts_with,
+    ),
+    CheckKind(
+        id="word-count",
+        passes="it has so many words",
+        value="`5`, or `{min: 3, max: 20}`",
+        example={"value": {"min": 1, "max": 3}},
+        prepare=_word_count,
+    ),
+)

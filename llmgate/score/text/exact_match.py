@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import choice, graded, least
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SQUAD_CHECKS", "squad_normalised", "word_f1"]
+__all__ = ["TYPES", "squad_normalised", "word_f1"]
 
 DEFAULT_THRESHOLD: Final = 0.5
 
@@ -89,9 +90,25 @@ def _f1(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-_SETTINGS: Final = frozenset({"normalise"})
+_SETTINGS: Final = {"normalise": "`squad` (default), `casefold`, `none`"}
 
-SQUAD_CHECKS: Mapping[str, CheckKind] = {
-    "exact-match": CheckKind(prepare=_exact_match, settings=_SETTINGS),
-    "f1": CheckKind(prepare=_f1, settings=_SETTINGS),
-}
+TYPES: Final = (
+    CheckKind(
+        id="exact-match",
+        passes="it is one of the answers, as SQuAD compares: no case, punctuation, articles",
+        value="text or list",
+        settings=_SETTINGS,
+        example={"value": ["cat", 7]},
+        prepare=_exact_match,
+    ),
+    CheckKind(
+        id="f1",
+        passes="it shares words with one of them",
+        score="F1 of words",
+        value="text or list",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "the cat sat"},
+        prepare=_f1,
+    ),
+)

@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import choice, least
 from llmgate.suite.template import javascript
@@ -17,7 +18,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["LANGUAGE_CHECKS"]
+__all__ = ["TYPES"]
 
 MOST_CHARS: Final = 20_000
 """What is looked at: the language of a text does not change after this many characters, the time would."""
@@ -141,7 +142,23 @@ def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
     return least, most
 
 
-LANGUAGE_CHECKS: Mapping[str, CheckKind] = {
-    "language": CheckKind(prepare=_language),
-    "readability": CheckKind(prepare=_readability, settings=frozenset({"formula"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="language",
+        passes="it is in this language",
+        value="`de`, `German`, or a list",
+        threshold="certainty, 0.5",
+        example={"value": ["en", "German"]},
+        extra="metrics",
+        prepare=_language,
+    ),
+    CheckKind(
+        id="readability",
+        passes="it is as hard to read as wanted",
+        value="`{max: 40}`, `{min: …}`",
+        settings={"formula": "`lix` (default), `rix`, `ari`, `coleman-liau`"},
+        example={"value": {"max": 40}},
+        extra="metrics",
+        prepare=_readability,
+    ),
+)

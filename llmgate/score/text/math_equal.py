@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import choice
 from llmgate.score.text.math_expression import final_answer, is_worked, parse_expression
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["MATH_CHECKS", "same_value"]
+__all__ = ["TYPES", "same_value"]
 
 DIGITS: Final = 50
 AGREE: Final = 40
@@ -168,6 +169,15 @@ def _reference(spec: AssertSpec, value: object) -> str:
     raise broken(spec, f"the value {value[:60]!r} cannot be computed: {problem}")
 
 
-MATH_CHECKS: Mapping[str, CheckKind] = {
-    "math-equal": CheckKind(prepare=_math_equal, version="2", settings=frozenset({"extract", "tolerance"}))
-}
+TYPES: Final = (
+    CheckKind(
+        id="math-equal",
+        passes="it ends in the same number or expression",
+        value=r"`\frac{1}{2}`, `0.5`, a worked solution",
+        settings={"tolerance": "how far numbers may differ, a share, 0", "extract": "`final` (default) or `whole`"},
+        example={"value": r"\frac{1}{2}"},
+        extra="metrics",
+        version="2",
+        prepare=_math_equal,
+    ),
+)

@@ -6,16 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CHOICE_CHECKS", "chosen"]
+__all__ = ["TYPES", "chosen"]
 
 DEFAULT_LETTERS: Final = "ABCDEFGHIJ"
 _STATED = (
@@ -87,4 +86,13 @@ def _letter(spec: AssertSpec, value: object, letters: str) -> str:
     )
 
 
-CHOICE_CHECKS: Mapping[str, CheckKind] = {"choice": CheckKind(prepare=_choice, settings=frozenset({"letters"}))}
+TYPES: Final = (
+    CheckKind(
+        id="choice",
+        passes="it settles on this letter of a multiple-choice question",
+        value="`B`, or an index from 0",
+        settings={"letters": "those that exist, `ABCDEFGHIJ`"},
+        example={"value": "B"},
+        prepare=_choice,
+    ),
+)

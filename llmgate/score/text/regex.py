@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.javascript.pattern import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["PATTERN_CHECKS"]
+__all__ = ["TYPES"]
 
 
 def _regex(spec: AssertSpec) -> Evaluate:
@@ -36,4 +35,13 @@ def _regex(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-PATTERN_CHECKS: Mapping[str, CheckKind] = {"regex": CheckKind(prepare=_regex, version="2")}
+TYPES: Final = (
+    CheckKind(
+        id="regex",
+        passes="the pattern is found",
+        value="JavaScript's pattern; `(?i)` in front for any case",
+        example={"value": r"^(\w+)\s\1$"},
+        version="2",
+        prepare=_regex,
+    ),
+)

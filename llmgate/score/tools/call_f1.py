@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.extract import find_json_blocks
@@ -15,7 +16,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TOOL_NAME_CHECKS", "called_names", "tool_f1"]
+__all__ = ["TYPES", "called_names", "tool_f1"]
 
 _DEFAULT_THRESHOLD: Final = 1.0
 
@@ -121,4 +122,14 @@ def _shown(names: frozenset[str]) -> str:
     return ", ".join(sorted(names))[:100] or "nothing"
 
 
-TOOL_NAME_CHECKS: Mapping[str, CheckKind] = {"tool-call-f1": CheckKind(prepare=_tool_call_f1)}
+TYPES: Final = (
+    CheckKind(
+        id="tool-call-f1",
+        passes="these tools were called",
+        score="F1 of names",
+        value="list, or `a, b`",
+        threshold="1",
+        example={"value": "{{ x }}, b"},
+        prepare=_tool_call_f1,
+    ),
+)

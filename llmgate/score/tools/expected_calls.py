@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.parse import parse_json
@@ -19,7 +20,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TOOL_CALL_CHECKS", "Call"]
+__all__ = ["TYPES", "Call"]
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -224,6 +225,18 @@ def _named(calls: Sequence[Call]) -> str:
     return f"[{', '.join(call.name for call in calls)[:80]}]"
 
 
-TOOL_CALL_CHECKS: Mapping[str, CheckKind] = {
-    "tool-calls": CheckKind(prepare=_tool_calls, settings=frozenset({"arguments", "order"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="tool-calls",
+        passes="these calls were made",
+        score="F1",
+        value="list of names, or `{name, arguments}`",
+        threshold="1",
+        settings={
+            "arguments": "`exact` (default), `subset`, `names-only`",
+            "order": "`any` (default), `strict`",
+        },
+        example={"value": ["{{ x }}", {"name": "b", "arguments": {}}]},
+        prepare=_tool_calls,
+    ),
+)

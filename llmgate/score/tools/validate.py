@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
+from llmgate.record.traits import Trait
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import broken
 from llmgate.score.structured.parse import parse_json
 from llmgate.score.structured.schema import JsonSchema
@@ -16,7 +19,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["FUNCTION_CHECKS"]
+__all__ = ["TYPES"]
 
 Offered = Mapping[str, JsonSchema | None]
 """Function name to the schema of its parameters; None for a function that has no parameters."""
@@ -119,8 +122,20 @@ def _parameters(name: str, schema: object) -> JsonSchema | None:
     return JsonSchema.compile(schema, name=f"the parameters of the function {name!r}", where=None)
 
 
-FUNCTION_CHECKS: Mapping[str, CheckKind] = {
-    "is-valid-function-call": CheckKind(prepare=_valid(_functions_and_call)),
-    "is-valid-openai-function-call": CheckKind(prepare=_valid(_functions_and_call)),
-    "is-valid-openai-tools-call": CheckKind(prepare=_valid(_tools_and_calls)),
-}
+_FUNCTION_CALL: Final = CheckKind(
+    id="is-valid-openai-function-call",
+    passes="the call fits the `functions` that were offered",
+    feature=Trait.SCHEMA,
+    prepare=_valid(_functions_and_call),
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="is-valid-openai-tools-call",
+        passes="all calls fit the tools that were offered",
+        feature=Trait.SCHEMA,
+        prepare=_valid(_tools_and_calls),
+    ),
+    _FUNCTION_CALL,
+    replace(_FUNCTION_CALL, id="is-valid-function-call"),
+)
