@@ -23,7 +23,7 @@ from llmgate.record.schema import Message
 from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Kind, ModelGradedKind
 from llmgate.score.assertion.models import JudgeRequest, Models, ask_judge
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.suite.form.asserts import ASSERT_SET
 
@@ -171,7 +171,7 @@ def _arguments(wanted: frozenset[str], spec: AssertSpec, value: RuleValue, conte
 
 def _checked_value(wanted: frozenset[str], spec: AssertSpec) -> RuleValue:
     if "value" in wanted and not spec.has_value:
-        raise broken(spec, "the assert has no value", "Add `value:`")
+        raise invalid_value(spec, "the assert has no value", "Add `value:`")
     return RuleValue.compile(spec)
 
 
@@ -231,5 +231,5 @@ def _finding(spec: AssertSpec, said: object) -> Finding:
     if not (math.isfinite(said) and 0 <= said <= 1):
         raise UndefinedError(f"{spec.type} returned the score {said}, which is not in [0, 1]")
     if spec.threshold is None:
-        raise broken(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
+        raise invalid_value(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
     return Finding(said >= spec.threshold, float(said), f"scored {said:.4g}, wanted {spec.threshold:g}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.sqldialect import DIALECTS, SqlDialect
 from llmgate.suite.template import javascript
@@ -82,10 +82,10 @@ def _rule(spec: AssertSpec) -> _Rule:
     # An empty text is how promptfoo's CSV files say that there is no configuration.
     value = {} if value == "" else value
     if not isinstance(value, Mapping):
-        raise broken(spec, f"the value must be a mapping with any of {', '.join(_KEYS)}, not {_shown(value)}")
+        raise invalid_value(spec, f"the value must be a mapping with any of {', '.join(_KEYS)}, not {_shown(value)}")
     for key in value:
         if key not in _KEYS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), _KEYS))
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), _KEYS))
     columns = _entries(spec, value, "allowedColumns")
     return _Rule(
         dialect=_dialect(spec, value.get("databaseType", "")),
@@ -96,11 +96,11 @@ def _rule(spec: AssertSpec) -> _Rule:
 
 def _dialect(spec: AssertSpec, name: object) -> SqlDialect:
     if not isinstance(name, str):
-        raise broken(spec, f"databaseType must be a text, not {_shown(name)}")
+        raise invalid_value(spec, f"databaseType must be a text, not {_shown(name)}")
     dialect = DIALECTS.get(name.lower() or "mysql")
     if dialect is None:
         fix = did_you_mean(name.lower(), DIALECTS) or f"Write one of {', '.join(DIALECTS)}"
-        raise broken(spec, f"unknown databaseType {name[:40]!r}", fix)
+        raise invalid_value(spec, f"unknown databaseType {name[:40]!r}", fix)
     return dialect
 
 
@@ -109,9 +109,9 @@ def _entries(spec: AssertSpec, value: Mapping[object, object], key: str) -> list
         return None
     entries = value[key]
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise broken(spec, f"{key} must be a list of texts, not {_shown(entries)}")
+        raise invalid_value(spec, f"{key} must be a list of texts, not {_shown(entries)}")
     if "" in entries:
-        raise broken(spec, f"an item of {key} is empty", "Write `action::schema::table`")
+        raise invalid_value(spec, f"an item of {key} is empty", "Write `action::schema::table`")
     return list(entries)
 
 
@@ -130,7 +130,7 @@ def _patterns(spec: AssertSpec, entries: list[str] | None) -> tuple[Pattern, ...
             Pattern.compile(f"^{entry.translate(_APART)}$", ignore_case=True) for entry in dict.fromkeys(entries)
         )
     except SuiteError as error:
-        raise broken(spec, error.what, "Check brackets and quantifiers") from error
+        raise invalid_value(spec, error.what, "Check brackets and quantifiers") from error
 
 
 def _shown(value: object) -> str:

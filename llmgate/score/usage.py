@@ -13,7 +13,7 @@ from llmgate.errors import UndefinedError
 from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Need, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import graded, least, most
 from llmgate.suite.template import javascript
 
@@ -96,10 +96,10 @@ def _finish_reason(spec: AssertSpec) -> Evaluate:
     def build(value: object) -> str:
         wanted = references.text(spec, value)
         if not wanted:
-            raise broken(spec, "the value is empty, and no answer ends for an empty reason")
+            raise invalid_value(spec, "the value is empty, and no answer ends for an empty reason")
         return wanted.lower()
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         wanted, found = rule.on(context), context.finish_reason
@@ -117,10 +117,12 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
     limits = dict(spec.config)
     if spec.threshold is not None:
         if "total" in limits:
-            raise broken(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
+            raise invalid_value(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
         limits["total"] = spec.threshold
     if not limits:
-        raise broken(spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total")
+        raise invalid_value(
+            spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total"
+        )
     bounds = {name: _token_limit(spec, name, limit) for name, limit in sorted(limits.items())}
 
     def evaluate(context: CheckContext) -> Finding:
@@ -135,7 +137,7 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
 
 def _token_limit(spec: AssertSpec, name: str, limit: object) -> float:
     if not javascript.is_number(limit) or not math.isfinite(javascript.to_number(limit)) or limit < 0:
-        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {javascript.json_text(limit)[:60]}")
+        raise invalid_value(spec, f"the limit of {name} tokens must be 0 or more, not {shown(limit)}")
     return limit
 
 

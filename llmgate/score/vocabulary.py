@@ -18,7 +18,7 @@ from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
 from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
 from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.builtin import KINDS
 from llmgate.score.judge.panel import with_panel, with_panels
 from llmgate.score.transform import NothingLeftError, compile_transforms
@@ -145,7 +145,7 @@ class Checks:
             return
         value = RuleValue.compile(spec)
         for name in sorted(value.names - columns.keys()):
-            raise broken(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
+            raise invalid_value(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
         if value.constant or prepared.evaluate is None:
             return
         try:
@@ -187,12 +187,12 @@ def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
 
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:
     if not 0 <= spec.weight <= MOST_WEIGHT:
-        raise broken(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
+        raise invalid_value(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
     if spec.threshold is not None and not math.isfinite(spec.threshold):
-        raise broken(spec, f"the threshold is {spec.threshold}")
+        raise invalid_value(spec, f"the threshold is {spec.threshold}")
     for key in sorted(spec.config.keys() - kind.settings.keys()):
         fix = did_you_mean(key, kind.settings) if kind.settings else "This type has no `config`"
-        raise broken(spec, f"unknown setting {key!r}", fix)
+        raise invalid_value(spec, f"unknown setting {key!r}", fix)
 
 
 VOCABULARY: Final = Checks(with_panels(KINDS), EXTRA_KINDS)

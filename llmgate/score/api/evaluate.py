@@ -20,10 +20,10 @@ from llmgate.score.api.arguments import (
     given_retries,
     given_spec,
 )
-from llmgate.score.api.sync import Caller
+from llmgate.score.api.sync import SyncRunner
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
-from llmgate.score.execute import Member, combine, consult, error_reason, one_line, turned
+from llmgate.score.execute import Member, apply_negation, combine, consult, error_reason, one_line
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.form.asserts import ASSERT_SET, read_assert
@@ -118,10 +118,10 @@ def evaluate_assert(
             functions=functions,
         )
         if ready.evaluate is not None:
-            return _evaluation(name, turned(ready.spec, ready.evaluate(context)))
+            return _evaluation(name, apply_negation(ready.spec, ready.evaluate(context)))
         if ready.spec.type == ASSERT_SET:
             raise SuiteError("an assert-set is part of a test", fix="Call evaluate_asserts")
-        caller = Caller()
+        caller = SyncRunner()
         return caller.run(_consulted(ready.spec, context, _models(caller, judge, embed, judge_retries)))
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, name or _named(spec))
@@ -264,7 +264,9 @@ def _failed(error: Exception, name: str) -> Evaluation:
     return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
 
 
-def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
+def _models(
+    caller: SyncRunner, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int
+) -> Models:
     if embed is not None and not callable(embed):
         raise UsageError("embed is not a function", fix="Give a function from text to vector")
     return Models(
@@ -275,7 +277,7 @@ def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Ve
     )
 
 
-def _ask(caller: Caller, judge: Judge) -> Ask:
+def _ask(caller: SyncRunner, judge: Judge) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
         reply = await caller.call("judge", judge, request.prompt)
         if reply is None:
@@ -285,7 +287,7 @@ def _ask(caller: Caller, judge: Judge) -> Ask:
     return ask
 
 
-def _embed(caller: Caller, embed: Vector) -> Embed:
+def _embed(caller: SyncRunner, embed: Vector) -> Embed:
     async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
         return [await caller.call("embedding model", embed, text) for text in texts]
 

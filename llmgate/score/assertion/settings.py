@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import Finding
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value, shown
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "number", "whole"]
+__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "whole"]
 
 
 MOST_CHARS = 200_000
@@ -49,9 +49,11 @@ def least(spec: AssertSpec, default: float, *, unreachable: bool = False) -> flo
     """
     threshold = default if spec.threshold is None else spec.threshold
     if threshold <= 0:
-        raise broken(spec, f"the threshold is {threshold:g}, so the check cannot fail", "Write a number above 0")
+        raise invalid_value(spec, f"the threshold is {threshold:g}, so the check cannot fail", "Write a number above 0")
     if threshold > 1 and (spec.negated or not unreachable):
-        raise broken(spec, f"the threshold is {threshold:g}, but no score is above 1", "Write a number from 0 to 1")
+        raise invalid_value(
+            spec, f"the threshold is {threshold:g}, but no score is above 1", "Write a number from 0 to 1"
+        )
     return threshold
 
 
@@ -63,7 +65,7 @@ def least_cosine(spec: AssertSpec, default: float) -> float:
     """
     threshold = default if spec.threshold is None else spec.threshold
     if threshold <= -1 or (threshold > 1 and spec.negated):
-        raise broken(spec, f"the threshold is {threshold:g} for a cosine from -1 to 1, so the check cannot fail")
+        raise invalid_value(spec, f"the threshold is {threshold:g} for a cosine from -1 to 1, so the check cannot fail")
     return threshold
 
 
@@ -75,27 +77,15 @@ def most(spec: AssertSpec, default: float | None = None) -> float:
     """
     limit = default if spec.threshold is None else spec.threshold
     if limit is None:
-        raise broken(spec, "the assert has no threshold, so it cannot fail", "Add `threshold:`")
+        raise invalid_value(spec, "the assert has no threshold, so it cannot fail", "Add `threshold:`")
     if limit < 0 and spec.negated:
-        raise broken(spec, f"the threshold is {limit:g}, and nothing is below 0, so the check cannot fail")
+        raise invalid_value(spec, f"the threshold is {limit:g}, and nothing is below 0, so the check cannot fail")
     return limit
 
 
 def graded(name: str, score: float, threshold: float) -> Finding:
     """The finding of a score that passes from the threshold on."""
     return Finding(score >= threshold, score, f"{name} {score:.4g}, wanted at least {threshold:g}")
-
-
-def number(spec: AssertSpec, key: str, default: float, *, low: float, high: float) -> float:
-    """A setting of `config` that is a number within bounds.
-
-    Raises:
-        SuiteError: If it is none.
-    """
-    value = spec.config.get(key, default)
-    if not javascript.is_number(value) or not math.isfinite(javascript.to_number(value)) or not low <= value <= high:
-        raise broken(spec, f"{key} must be a number from {low:g} to {high:g}, not {javascript.json_text(value)[:80]}")
-    return value
 
 
 def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> int:
@@ -106,8 +96,7 @@ def whole(spec: AssertSpec, key: str, default: int, *, low: int, high: int) -> i
     """
     value = spec.config.get(key, default)
     if not javascript.is_number(value) or not low <= value <= high or value != int(value):
-        shown = javascript.json_text(value)[:80]
-        raise broken(spec, f"{key} must be a whole number from {low} to {high}, not {shown}")
+        raise invalid_value(spec, f"{key} must be a whole number from {low} to {high}, not {shown(value)}")
     return int(value)
 
 
@@ -119,7 +108,7 @@ def flag(spec: AssertSpec, key: str, *, default: bool) -> bool:
     """
     value = spec.config.get(key, default)
     if not isinstance(value, bool):
-        raise broken(spec, f"{key} must be true or false, not {javascript.json_text(value)[:80]}")
+        raise invalid_value(spec, f"{key} must be true or false, not {shown(value)}")
     return value
 
 
@@ -131,5 +120,5 @@ def choice(spec: AssertSpec, key: str, default: str, names: Collection[str]) -> 
     """
     value = spec.config.get(key, default)
     if not isinstance(value, str) or value not in names:
-        raise broken(spec, f"unknown {key} {javascript.json_text(value)[:80]}", did_you_mean(str(value), names))
+        raise invalid_value(spec, f"unknown {key} {shown(value)}", did_you_mean(str(value), names))
     return value

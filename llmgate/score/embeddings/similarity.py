@@ -13,7 +13,7 @@ from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind, Need
 from llmgate.score.assertion.models import Embed, Models, embed_texts
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import graded, least, least_cosine, most
 from llmgate.score.embeddings.local import load_embedder
 from llmgate.suite.template import javascript
@@ -102,7 +102,7 @@ def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, f
 def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec], Consult]:
     def prepare(spec: AssertSpec) -> Consult:
         threshold = thresholds(spec)
-        rule = Rule.compile(spec, lambda value: _expected(spec, value))
+        rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
 
         async def consult(context: CheckContext, models: Models) -> Finding:
             output, *expected = await embed_texts(models, [context.text, *rule.on(context)])
@@ -118,13 +118,13 @@ def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec],
 def _expected(spec: AssertSpec, value: object) -> list[str]:
     texts = references.texts(spec, value)
     if not all(map(javascript.trim, texts)):
-        raise broken(spec, "an expected text is empty, so there is nothing to compare with")
+        raise invalid_value(spec, "an expected text is empty, so there is nothing to compare with")
     return texts
 
 
 def _semantic_similarity(spec: AssertSpec) -> Consult:
     threshold = least(spec, DEFAULT_THRESHOLD)
-    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     local = _local(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
@@ -141,7 +141,7 @@ def _local(spec: AssertSpec) -> Embed | None:
         return None
     folder = spec.config["model"]
     if not isinstance(folder, str):
-        raise broken(spec, "model must be the path of a folder")
+        raise invalid_value(spec, "model must be the path of a folder")
     embedder = load_embedder(folder, where=spec.where or None)
 
     async def embed(texts: Sequence[str]) -> Sequence[Vector]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -50,7 +51,7 @@ def read_letter(reply: JudgeReply) -> tuple[str, str]:
         if not letters or words[-1] != letters[-1]:
             raise JudgeError(f"the last word of the judge's reply is not Y or N: {reply.text[-100:]!r}")
     if letters[0] not in _LETTERS:
-        raise JudgeError(f"the judge's verdict is {javascript.json_text(letters[0])[:60]}, not Y or N")
+        raise JudgeError(f"the judge's verdict is {shown(letters[0])}, not Y or N")
     if any(letter != letters[0] for letter in letters):
         raise JudgeError("the judge's reply holds letters that disagree")
     return str(letters[0]), reason

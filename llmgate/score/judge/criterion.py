@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.template import javascript
 from llmgate.suite.template.template import Template
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Setting", "text_rule"]
 
 
-def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
+def text_rule(spec: AssertSpec, what: str) -> AssertRule[str]:
     """The value of an assert as a text that is not blank.
 
     Args:
@@ -29,12 +29,12 @@ def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
 
     def build(value: object) -> str:
         if not isinstance(value, str):
-            raise broken(spec, f"the {what} must be a text, not {javascript.json_text(value)[:80]}")
+            raise invalid_value(spec, f"the {what} must be a text, not {shown(value)}")
         if not javascript.trim(value):
-            raise broken(spec, f"the {what} is empty, so there is nothing to judge")
+            raise invalid_value(spec, f"the {what} is empty, so there is nothing to judge")
         return value
 
-    return Rule.compile(spec, build)
+    return AssertRule.compile(spec, build)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Setting:
             return None
         value = spec.config[name]
         if not isinstance(value, str) or not javascript.trim(value):
-            raise broken(spec, f"{name!r} must be a text, not {javascript.json_text(value)[:80]}")
+            raise invalid_value(spec, f"{name!r} must be a text, not {shown(value)}")
         return cls(spec, name, Template.compile(value, where=spec.where or None))
 
     def on(self, context: CheckContext) -> str:
@@ -67,5 +67,5 @@ class Setting:
         """
         text = self.template.render(context.variables)
         if not javascript.trim(text):
-            raise broken(self.spec, f"{self.name!r} is empty for this case")
+            raise invalid_value(self.spec, f"{self.name!r} is empty for this case")
         return text

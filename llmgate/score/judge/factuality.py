@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import JudgeError, SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -82,8 +83,8 @@ def _worth(spec: AssertSpec, options: Mapping[str, object]) -> Mapping[str, floa
 
 def _number(value: object, name: str, where: str | None) -> float:
     if not javascript.is_number(value) or not 0 <= value <= 1:
-        shown = javascript.json_text(value)[:60]
-        raise SuiteError(f"the score of the category {name!r} is {shown}, not a number from 0 to 1", where=where)
+        what = f"the score of the category {name!r} is {shown(value)}, not a number from 0 to 1"
+        raise SuiteError(what, where=where)
     return float(value)
 
 
@@ -112,7 +113,7 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
 def _category(value: object) -> str:
     letter = javascript.trim(value).upper() if isinstance(value, str) else ""
     if letter not in _NAMES:
-        raise JudgeError(f"the judge's category is {javascript.json_text(value)[:60]}, not one letter from A to E")
+        raise JudgeError(f"the judge's category is {shown(value)}, not one letter from A to E")
     return letter
 
 

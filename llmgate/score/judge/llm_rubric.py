@@ -13,7 +13,7 @@ from llmgate.errors import JudgeError
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.judge.criterion import Setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -43,13 +43,13 @@ _YES = frozenset({"true", "yes", "pass", "y"})
 _NO = frozenset({"false", "no", "fail", "n"})
 
 
-def rubric_rule(spec: AssertSpec) -> Rule[str]:
+def rubric_rule(spec: AssertSpec) -> AssertRule[str]:
     """The criterion of an llm-rubric assert, per case.
 
     Raises:
         SuiteError: If there is none.
     """
-    return Rule.compile(spec, lambda value: _criterion(spec, value))
+    return AssertRule.compile(spec, lambda value: _criterion(spec, value))
 
 
 def _criterion(spec: AssertSpec, value: object) -> str:
@@ -60,16 +60,18 @@ def _criterion(spec: AssertSpec, value: object) -> str:
     elif value is None:
         criterion = ""
     else:
-        raise broken(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
+        raise invalid_value(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
     if not javascript.trim(criterion):
-        raise broken(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
+        raise invalid_value(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
     return criterion
 
 
 def _llm_rubric(spec: AssertSpec) -> Consult:
     rule, reference = rubric_rule(spec), Setting.compile(spec, "reference")
     if spec.negated and spec.threshold is not None and spec.threshold > 1:
-        raise broken(spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail")
+        raise invalid_value(
+            spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail"
+        )
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         request = rubric_request(
@@ -136,7 +138,7 @@ def _passed(word: object) -> bool | None:
         return word
     if isinstance(word, str) and word.lower() in _YES | _NO:
         return word.lower() in _YES
-    raise JudgeError(f"the judge's `pass` is {javascript.json_text(word)[:60]}, which is neither yes nor no")
+    raise JudgeError(f"the judge's `pass` is {shown(word)}, which is neither yes nor no")
 
 
 def _score(score: object) -> float | None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, Literal
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.assertion.settings import least
 from llmgate.score.judge.criterion import Setting, text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import read_reason, the_object
-from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,9 +153,7 @@ def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
     for choice in _CHOICES:
         if verdict.get("better") == choice:
             return choice, read_reason(verdict)
-    raise JudgeError(
-        f"the judge's choice is {javascript.json_text(verdict.get('better'))[:60]}, not first, second or tie"
-    )
+    raise JudgeError(f"the judge's choice is {shown(verdict.get('better'))}, not first, second or tie")
 
 
 _QUESTION: Final = Question(

@@ -18,7 +18,7 @@ from llmgate.record.schema import Judgement, Outcome, Vote
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.models import writable
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least, whole
 
 if TYPE_CHECKING:
@@ -88,16 +88,16 @@ class _Panel:
         """
         names = spec.judges
         if any(not name.strip() for name in names):
-            raise broken(spec, "a judge in `judges` has no name")
+            raise invalid_value(spec, "a judge in `judges` has no name")
         if len(set(names)) < len(names):
-            raise broken(spec, "a judge stands twice in `judges`", "Each judge has one vote")
+            raise invalid_value(spec, "a judge stands twice in `judges`", "Each judge has one vote")
         vote = spec.config.get("vote", "majority")
         if not isinstance(vote, str) or vote not in VOTES:
-            raise broken(spec, f"unknown vote {vote!r}", did_you_mean(str(vote), VOTES))
+            raise invalid_value(spec, f"unknown vote {vote!r}", did_you_mean(str(vote), VOTES))
         if len(names) < 2 and spec.config.keys() & PANEL_SETTINGS.keys():
-            raise broken(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
+            raise invalid_value(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
         if vote in _BY_SCORE and spec.threshold is None:
-            raise broken(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
+            raise invalid_value(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
         threshold = least(spec, 1.0) if vote in _BY_SCORE else 0.0
         quorum = whole(spec, "quorum", max(1, len(names)), low=1, high=max(1, len(names)))
         return cls(names=names, vote=vote, threshold=threshold, quorum=quorum)

@@ -9,7 +9,7 @@ from llmgate.errors import did_you_mean
 from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.markup.contains_html import count_html_signs
 from llmgate.score.markup.contains_xml import Content, XmlScan, holds
 from llmgate.score.markup.is_xml import xml_problem
@@ -25,7 +25,7 @@ _ENOUGH_SIGNS = 2
 
 def _without_value(spec: AssertSpec, evaluate: Evaluate) -> Evaluate:
     if spec.value is not None and spec.value != "":
-        raise broken(spec, "this type takes no value", "Remove `value:`, or use contains for a text to look for")
+        raise invalid_value(spec, "this type takes no value", "Remove `value:`, or use contains for a text to look for")
     return evaluate
 
 
@@ -49,7 +49,7 @@ def _contains_html(spec: AssertSpec) -> Evaluate:
 
 def _xml(problem_of: Callable[[str, list[str]], str | None]) -> Prepare:
     def prepare(spec: AssertSpec) -> Evaluate:
-        rule = Rule.compile(spec, lambda value: _required(spec, value)) if spec.has_value else None
+        rule = AssertRule.compile(spec, lambda value: _required(spec, value)) if spec.has_value else None
 
         def evaluate(context: CheckContext) -> Finding:
             problem = problem_of(context.text, rule.on(context) if rule else [])
@@ -88,10 +88,10 @@ def _required(spec: AssertSpec, value: object) -> list[str]:
     if isinstance(value, Mapping) and value:
         for key in value:
             if key != "requiredElements":
-                raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), ["requiredElements"]))
+                raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), ["requiredElements"]))
         value = value["requiredElements"]
         if not isinstance(value, list):
-            raise broken(spec, "requiredElements must be a list")
+            raise invalid_value(spec, "requiredElements must be a list")
     if isinstance(value, str):
         paths = [javascript.trim(path) for path in value.split(",")]
     elif isinstance(value, list) and all(isinstance(item, str) or javascript.is_number(item) for item in value):
@@ -100,10 +100,10 @@ def _required(spec: AssertSpec, value: object) -> list[str]:
         paths = []
     else:
         fix = "Write paths such as order.customer.name, as a list or with commas"
-        raise broken(spec, f"the required elements must be texts, not {javascript.json_text(value)[:80]}", fix)
+        raise invalid_value(spec, f"the required elements must be texts, not {shown(value)}", fix)
     for path in paths:
         if not all(map(javascript.trim, path.split("."))):
-            raise broken(spec, f"the required element {path!r} has an empty name, which no document can have")
+            raise invalid_value(spec, f"the required element {path!r} has an empty name, which no document can have")
     return paths
 
 

@@ -13,7 +13,7 @@ from llmgate.errors import JudgeError, UndefinedError, did_you_mean
 from llmgate.score.assertion.definition import ModelGradedKind, Need
 from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import JudgeReply, Models, embed_texts
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question, object_schema
@@ -106,10 +106,12 @@ def _correctness(spec: AssertSpec) -> Consult:
 def _weights(spec: AssertSpec) -> tuple[float, float]:
     written = spec.config.get("weights", {"facts": 0.75, "similarity": 0.25})
     if not isinstance(written, Mapping):
-        raise broken(spec, "weights must name facts and similarity", "For example {facts: 0.75, similarity: 0.25}")
+        raise invalid_value(
+            spec, "weights must name facts and similarity", "For example {facts: 0.75, similarity: 0.25}"
+        )
     for name in written:
         if name not in {"facts", "similarity"}:
-            raise broken(spec, f"unknown weight {name!r:.40}", did_you_mean(str(name), ("facts", "similarity")))
+            raise invalid_value(spec, f"unknown weight {name!r:.40}", did_you_mean(str(name), ("facts", "similarity")))
     facts = _positive(spec, "weights.facts", written.get("facts", 1.0))
     similarity = written.get("similarity", 0.0)
     return facts, 0.0 if similarity == 0 and similarity is not False else _positive(
@@ -119,7 +121,7 @@ def _weights(spec: AssertSpec) -> tuple[float, float]:
 
 def _positive(spec: AssertSpec, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
-        raise broken(spec, f"{name} is {value!r:.40}, but must be a number above 0")
+        raise invalid_value(spec, f"{name} is {value!r:.40}, but must be a number above 0")
     return float(value)
 
 

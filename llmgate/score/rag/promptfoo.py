@@ -9,7 +9,7 @@ from llmgate.errors import JudgeError
 from llmgate.score.assertion.definition import ModelGradedKind, Need
 from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import Models, embed_texts
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import least, least_cosine
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
@@ -212,7 +212,7 @@ def _answer_relevance(spec: AssertSpec) -> Consult:
         query = context.variables.get("query")
         asked = query if isinstance(query, str) else context.prompt
         if not javascript.trim(asked):
-            raise broken(spec, "there is no question", "Give the row a column query")
+            raise invalid_value(spec, "there is no question", "Give the row a column query")
         parts = {"answer": _text_output(spec, context)}
         guessed = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(QUESTIONS)])
         target, *vectors = await embed_texts(models, [asked, *guessed])
@@ -239,7 +239,7 @@ def _context_faithfulness(spec: AssertSpec) -> Consult:
 
 def _context_recall(spec: AssertSpec) -> Consult:
     threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
-    rule = Rule.compile(spec, lambda value: _reference(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _reference(spec, value))
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         passages = _context(spec, context, fallback=context.prompt)
@@ -252,7 +252,7 @@ def _context_recall(spec: AssertSpec) -> Consult:
 
 def _reference(spec: AssertSpec, value: object) -> str:
     if not isinstance(value, str) or not javascript.trim(value):
-        raise broken(spec, "the value must be the right answer as a text")
+        raise invalid_value(spec, "the value must be the right answer as a text")
     return value
 
 
@@ -282,7 +282,7 @@ def _text_output(spec: AssertSpec, context: CheckContext) -> str:
 def _query(spec: AssertSpec, context: CheckContext) -> str:
     query = context.variables.get("query")
     if not isinstance(query, str) or not javascript.trim(query):
-        raise broken(spec, "there is no question", "Give the row a text column query")
+        raise invalid_value(spec, "there is no question", "Give the row a text column query")
     return query
 
 
@@ -291,9 +291,9 @@ def _context(spec: AssertSpec, context: CheckContext, *, fallback: str = "") -> 
     if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
         found = list(found)
     elif not isinstance(found, str):
-        raise broken(spec, "the context is neither a text nor a list of texts")
+        raise invalid_value(spec, "the context is neither a text nor a list of texts")
     if not javascript.trim(_joined(found)):
-        raise broken(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
+        raise invalid_value(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
     return found
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
 
 if TYPE_CHECKING:
@@ -165,16 +165,16 @@ def _finders(spec: AssertSpec, kinds: frozenset[str]) -> Mapping[str, Find]:
         for name in ("stdnum.iban", "stdnum.luhn", "stdnum.us.ssn"):
             _library(name)
     except ImportError as error:
-        raise broken(
+        raise invalid_value(
             spec, f"the package {error.name!r} is missing", "Run pip install 'pytest-llmgate[metrics]'"
         ) from error
     region = spec.config.get("region")
     if region is not None:
         if not isinstance(region, str) or region not in phonenumbers.SUPPORTED_REGIONS:
             fix = did_you_mean(region, phonenumbers.SUPPORTED_REGIONS) if isinstance(region, str) else None
-            raise broken(spec, "`region` must be a country code such as US or DE", fix)
+            raise invalid_value(spec, "`region` must be a country code such as US or DE", fix)
         if "phone" not in kinds:
-            raise broken(spec, "`region` means nothing where `kinds` has no phone")
+            raise invalid_value(spec, "`region` means nothing where `kinds` has no phone")
     every = {**_FINDERS, "phone": _phones(region)}
     return {kind: every[kind] for kind in sorted(kinds)}
 

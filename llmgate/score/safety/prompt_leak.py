@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.safety.scan import searchable_text
 from llmgate.suite.template import javascript
 
@@ -88,7 +88,7 @@ def _squeezed(text: str) -> str:
 
 
 def _canary(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _planted(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _planted(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         disguise = leaked_as(rule.on(context), searchable_text(context.output))
@@ -101,7 +101,7 @@ def _planted(spec: AssertSpec, value: object) -> str:
     canary = javascript.trim(value) if isinstance(value, str) else ""
     if len(_squeezed(canary)) < _SHORTEST:
         what = f"a canary needs {_SHORTEST} letters or digits at least: shorter ones occur by chance"
-        raise broken(spec, what, "Plant a random text")
+        raise invalid_value(spec, what, "Plant a random text")
     return canary
 
 

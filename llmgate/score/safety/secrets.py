@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _finders(spec: AssertSpec, kinds: frozenset[str]) -> Mapping[str, Find]:
         try:
             finders[kind] = _finder(kind)
         except ImportError as error:
-            raise broken(
+            raise invalid_value(
                 spec, f"the package {error.name!r} is missing", "Run pip install 'pytest-llmgate[metrics]'"
             ) from error
     return finders

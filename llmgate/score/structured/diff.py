@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
+from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.parse import check_json, not_json, output_json, parse_json
 from llmgate.score.structured.path import MISSING, JsonPath
@@ -221,17 +221,17 @@ class _Settings:
     def read(cls, spec: AssertSpec) -> _Settings:
         order = spec.config.get("list-order", "strict")
         if order not in _ORDERS:
-            raise broken(spec, f"unknown list-order {str(order)[:80]!r}", did_you_mean(str(order), _ORDERS))
+            raise invalid_value(spec, f"unknown list-order {str(order)[:80]!r}", did_you_mean(str(order), _ORDERS))
         tolerance = spec.config.get("numeric-tolerance", 0)
         if not javascript.is_number(tolerance) or not 0 <= tolerance < math.inf:
-            raise broken(spec, "numeric-tolerance must be a number, 0 or more")
+            raise invalid_value(spec, "numeric-tolerance must be a number, 0 or more")
         written = spec.config.get("ignore", [])
         try:
             ignore = tuple(JsonPath.compile(path) for path in (written if isinstance(written, list) else [written]))
         except SuiteError as error:
-            raise broken(spec, error.what, error.fix) from error
+            raise invalid_value(spec, error.what, error.fix) from error
         if not all(path.steps for path in ignore):
-            raise broken(spec, "ignore: $ leaves nothing to compare")
+            raise invalid_value(spec, "ignore: $ leaves nothing to compare")
         return cls(ignore=ignore, tolerance=tolerance, any_order=order == "ignore")
 
     def prune(self, document: Json) -> Json:
@@ -244,7 +244,7 @@ def _json_diff(spec: AssertSpec) -> Evaluate:
     refuse_hidden_templates(spec)
     threshold = least(spec, 1.0)
     settings = _Settings.read(spec)
-    rule = Rule.compile(spec, lambda value: _Expected(settings.prune(_expected(spec, value))))
+    rule = AssertRule.compile(spec, lambda value: _Expected(settings.prune(_expected(spec, value))))
 
     def evaluate(context: CheckContext) -> Finding:
         expected = rule.on(context).document
@@ -272,7 +272,7 @@ def _expected(spec: AssertSpec, value: object) -> Json:
     try:
         return parse_json(value)
     except ValueError as error:
-        raise broken(
+        raise invalid_value(
             spec,
             f"the expected value {value[:80]!r} is not JSON: {error}"[:200],
             "Write data, JSON text, or a template such as {{ column }} that renders to JSON text; a text is in quotes",

@@ -11,7 +11,7 @@ import yaml
 from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.structured.extract import find_json_objects
 from llmgate.score.structured.parse import output_json, parse_json, same_json
 from llmgate.score.structured.schema import JsonSchema
@@ -24,7 +24,7 @@ __all__ = ["TYPES"]
 
 
 def _equals(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, _Expected)
+    rule = AssertRule.compile(spec, _Expected)
 
     def evaluate(context: CheckContext) -> Finding:
         same = rule.on(context).equals(context)
@@ -62,7 +62,7 @@ def _has_schema(spec: AssertSpec) -> bool:
 def _is_json(spec: AssertSpec) -> Evaluate:
     if not _has_schema(spec):
         return _is_any_json
-    rule = Rule.compile(spec, lambda value: _schema(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _schema(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         schema = rule.on(context)
@@ -87,7 +87,7 @@ def _is_any_json(context: CheckContext) -> Finding:
 def _contains_json(spec: AssertSpec) -> Evaluate:
     if not _has_schema(spec):
         return _contains_any_json
-    rule = Rule.compile(spec, lambda value: _schema(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _schema(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         schema = rule.on(context)
@@ -110,7 +110,7 @@ def _schema(spec: AssertSpec, value: object) -> JsonSchema:
     if isinstance(value, str):
         value = _schema_from_text(spec, value)
     if not isinstance(value, Mapping):
-        raise broken(spec, f"a schema is a mapping, not {javascript.json_text(value)[:80]}")
+        raise invalid_value(spec, f"a schema is a mapping, not {shown(value)}")
     return JsonSchema.compile(value, name=spec.name, where=spec.where or None)
 
 
@@ -123,7 +123,7 @@ def _schema_from_text(spec: AssertSpec, value: str) -> object:
         return yaml.load(value, Loader=_SchemaLoader)  # noqa: S506 - a safe loader that knows less than SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first_line = str(error).splitlines()[0]
-        raise broken(spec, f"the schema is neither JSON nor YAML ({first_line})") from error
+        raise invalid_value(spec, f"the schema is neither JSON nor YAML ({first_line})") from error
 
 
 class _SchemaLoader(yaml.SafeLoader):

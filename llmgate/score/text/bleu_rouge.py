@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.score.assertion import references
 from llmgate.score.assertion.definition import CheckKind, Prepare
-from llmgate.score.assertion.rule import Rule
+from llmgate.score.assertion.rule import AssertRule
 from llmgate.score.assertion.settings import bounded_text, graded, least
 from llmgate.score.text.treebank import treebank_words
 from llmgate.suite.template import javascript
@@ -126,7 +126,7 @@ def _best_of(
 ) -> Prepare:
     def prepare(spec: AssertSpec) -> Evaluate:
         threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
-        rule = Rule.compile(spec, lambda value: [reference(text) for text in references.texts(spec, value)])
+        rule = AssertRule.compile(spec, lambda value: [reference(text) for text in references.texts(spec, value)])
 
         def evaluate(context: CheckContext) -> Finding:
             return graded(name, score(Grams.of(words(context.text)), rule.on(context)), threshold)
@@ -138,7 +138,7 @@ def _best_of(
 
 def _rouge_n(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_ROUGE_THRESHOLD, unreachable=True)
-    rule = Rule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
+    rule = AssertRule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
 
     def evaluate(context: CheckContext) -> Finding:
         return graded(

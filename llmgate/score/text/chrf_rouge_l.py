@@ -14,7 +14,7 @@ from rapidfuzz.distance import LCSseq
 from llmgate.errors import SuiteError
 from llmgate.score.assertion import references
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import bounded_text, flag, graded, least, whole
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _chrf(spec: AssertSpec) -> Evaluate:
         beta=whole(spec, "beta", 2, low=1, high=MAX_ORDER),
         lowercase=flag(spec, "lowercase", default=False),
     )
-    rule = Rule.compile(spec, lambda value: references.answers(spec, value))
+    rule = AssertRule.compile(spec, lambda value: references.answers(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         score = metric.sentence_score(bounded_text(context), rule.on(context)).score / 100
@@ -79,10 +79,12 @@ def _rouge_l(spec: AssertSpec) -> Evaluate:
     def build(value: object) -> list[list[str]]:
         found = [split(answer) for answer in references.answers(spec, value)]
         if not all(found):
-            raise broken(spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf")
+            raise invalid_value(
+                spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf"
+            )
         return found
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         words = split(bounded_text(context))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
 
@@ -23,14 +23,10 @@ def _needle(spec: AssertSpec, value: object, *, numbers: bool) -> str:
     if isinstance(value, str):
         if value:
             return value
-        raise broken(spec, "the value is empty, so there is nothing to look for")
+        raise invalid_value(spec, "the value is empty, so there is nothing to look for")
     if numbers and javascript.is_number(value):
         return javascript.number_text(value)
-    raise broken(spec, f"the value must be a text{' or a number' if numbers else ''}, not {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    return javascript.json_text(value)[:80]
+    raise invalid_value(spec, f"the value must be a text{' or a number' if numbers else ''}, not {shown(value)}")
 
 
 def _contains(*, fold: bool) -> Prepare:
@@ -39,7 +35,7 @@ def _contains(*, fold: bool) -> Prepare:
             needle = _needle(spec, value, numbers=True)
             return needle.lower() if fold else needle
 
-        rule = Rule.compile(spec, build)
+        rule = AssertRule.compile(spec, build)
 
         def evaluate(context: CheckContext) -> Finding:
             needle = rule.on(context)
@@ -57,7 +53,7 @@ def _contains_several(quantifier: Callable[[list[bool]], bool], *, fold: bool) -
             needles = _needles(spec, value)
             return [needle.lower() for needle in needles] if fold else needles
 
-        rule = Rule.compile(spec, build)
+        rule = AssertRule.compile(spec, build)
 
         def evaluate(context: CheckContext) -> Finding:
             needles = rule.on(context)
@@ -76,20 +72,22 @@ def _needles(spec: AssertSpec, value: object) -> list[str]:
         try:
             needles = split_list(value)
         except ValueError as error:
-            raise broken(spec, f"the value cannot be read as a comma list: {error}", "Write a YAML list") from error
+            raise invalid_value(
+                spec, f"the value cannot be read as a comma list: {error}", "Write a YAML list"
+            ) from error
     elif isinstance(value, list):
         if any(isinstance(item, Mapping) for item in value):
-            raise broken(spec, "an item of the list is a mapping", "List texts to look for")
+            raise invalid_value(spec, "an item of the list is a mapping", "List texts to look for")
         needles = [javascript.text(item) for item in value]
     else:
-        raise broken(spec, f"the value must be a list or a comma-separated text, not {_shown(value)}")
+        raise invalid_value(spec, f"the value must be a list or a comma-separated text, not {shown(value)}")
     if not needles or not all(needles):
-        raise broken(spec, "there is nothing to look for: the list, or an item of it, is empty")
+        raise invalid_value(spec, "there is nothing to look for: the list, or an item of it, is empty")
     return needles
 
 
 def _starts_with(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _needle(spec, value, numbers=False))
+    rule = AssertRule.compile(spec, lambda value: _needle(spec, value, numbers=False))
 
     def evaluate(context: CheckContext) -> Finding:
         start = rule.on(context)
@@ -100,7 +98,7 @@ def _starts_with(spec: AssertSpec) -> Evaluate:
 
 
 def _word_count(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _bounds(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _bounds(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         least, most = rule.on(context)
@@ -120,13 +118,13 @@ def _bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
         return count, count
     for key in value:
         if key not in _BOUNDS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), _BOUNDS))
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), _BOUNDS))
     if not value:
-        raise broken(spec, "the value has neither min nor max")
+        raise invalid_value(spec, "the value has neither min nor max")
     least = _bound(spec, value["min"]) if "min" in value else -math.inf
     most = _bound(spec, value["max"]) if "max" in value else math.inf
     if least > most:
-        raise broken(spec, f"min {least:g} is above max {most:g}")
+        raise invalid_value(spec, f"min {least:g} is above max {most:g}")
     return least, most
 
 
@@ -135,7 +133,7 @@ def _bound(spec: AssertSpec, value: object) -> float:
     if javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value)):
         number = javascript.to_number(value)
     if not math.isfinite(number):
-        raise broken(spec, f"a count of words must be a number, not {_shown(value)}")
+        raise invalid_value(spec, f"a count of words must be a number, not {shown(value)}")
     return number
 
 

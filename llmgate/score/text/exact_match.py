@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import choice, graded, least
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def _answers(spec: AssertSpec, value: object, normalised: Callable[[str], str]) 
     for answer in found:
         if not normalised(answer):
             fix = "Write `config: {normalise: casefold}`"
-            raise broken(spec, f"nothing is left of {answer[:60]!r} without punctuation and articles", fix)
+            raise invalid_value(spec, f"nothing is left of {answer[:60]!r} without punctuation and articles", fix)
     return [normalised(answer) for answer in found]
 
 
 def _exact_match(spec: AssertSpec) -> Evaluate:
     normalised = _NORMALISE[choice(spec, "normalise", "squad", _NORMALISE)]
-    rule = Rule.compile(spec, lambda value: frozenset(_answers(spec, value, normalised)))
+    rule = AssertRule.compile(spec, lambda value: frozenset(_answers(spec, value, normalised)))
 
     def evaluate(context: CheckContext) -> Finding:
         found = normalised(context.text)
@@ -81,7 +81,7 @@ def _f1(spec: AssertSpec) -> Evaluate:
     def words(text: str) -> Counter[str]:
         return Counter(normalised(text).split())
 
-    rule = Rule.compile(spec, lambda value: [Counter(a.split()) for a in _answers(spec, value, normalised)])
+    rule = AssertRule.compile(spec, lambda value: [Counter(a.split()) for a in _answers(spec, value, normalised)])
 
     def evaluate(context: CheckContext) -> Finding:
         found = words(context.text)

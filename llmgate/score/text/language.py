@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import choice, least
 from llmgate.suite.template import javascript
 
@@ -28,7 +28,7 @@ DEFAULT_CERTAINTY: Final = 0.5
 
 
 def _missing(spec: AssertSpec, error: ImportError) -> SuiteError:
-    return broken(
+    return invalid_value(
         spec, f"needs a package that is not installed ({error.name})", "pip install 'pytest-llmgate[metrics]'"
     )
 
@@ -46,7 +46,7 @@ def _language(spec: AssertSpec) -> Evaluate:
         known = _known()
     except ImportError as error:
         raise _missing(spec, error) from error
-    rule = Rule.compile(spec, lambda value: _codes(spec, value, known))
+    rule = AssertRule.compile(spec, lambda value: _codes(spec, value, known))
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
@@ -71,13 +71,13 @@ def _known() -> frozenset[str]:
 def _codes(spec: AssertSpec, value: object, known: frozenset[str]) -> frozenset[str]:
     names = value if isinstance(value, list) else [value]
     if not names:
-        raise broken(spec, "the list of languages is empty")
+        raise invalid_value(spec, "the list of languages is empty")
     return frozenset(_code(spec, name, known) for name in names)
 
 
 def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
     if not isinstance(name, str) or not name.strip():
-        raise broken(spec, f"a language is written `de` or `German`, not {javascript.json_text(name)[:60]}")
+        raise invalid_value(spec, f"a language is written `de` or `German`, not {shown(name)}")
     text = name.strip()
     if text.lower() in known:
         return text.lower()
@@ -90,7 +90,9 @@ def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
     except LookupError:
         code = ""
     if code not in known:
-        raise broken(spec, f"the language {text!r} is not known to the identifier", did_you_mean(text, sorted(known)))
+        raise invalid_value(
+            spec, f"the language {text!r} is not known to the identifier", did_you_mean(text, sorted(known))
+        )
     return code
 
 
@@ -113,7 +115,7 @@ def _readability(spec: AssertSpec) -> Evaluate:
     except ImportError as error:
         raise _missing(spec, error) from error
     grade: Callable[[str], float] = getattr(textstat, FORMULAS[formula])
-    rule = Rule.compile(spec, lambda value: _limits(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _limits(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         low, high = rule.on(context)
@@ -130,15 +132,15 @@ def _readability(spec: AssertSpec) -> Evaluate:
 
 def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
     if not isinstance(value, Mapping) or not value:
-        raise broken(spec, "the value must give `max` or `min`", "Write {max: 40}")
+        raise invalid_value(spec, "the value must give `max` or `min`", "Write {max: 40}")
     for key, bound in value.items():
         if key not in BOUNDS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
         if not javascript.is_number(bound) or not abs(bound) < float("inf"):
-            raise broken(spec, f"{key} must be a number, not {javascript.json_text(bound)[:60]}")
+            raise invalid_value(spec, f"{key} must be a number, not {shown(bound)}")
     least, most = float(value.get("min", float("-inf"))), float(value.get("max", float("inf")))
     if least > most:
-        raise broken(spec, f"min {least:g} is above max {most:g}")
+        raise invalid_value(spec, f"min {least:g} is above max {most:g}")
     return least, most
 
 

@@ -10,7 +10,7 @@ from rapidfuzz.distance import Levenshtein
 from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule
+from llmgate.score.assertion.rule import AssertRule
 from llmgate.score.assertion.settings import most
 from llmgate.suite.template import javascript
 
@@ -24,7 +24,7 @@ DEFAULT_MOST_EDITS = 5
 
 def _levenshtein(spec: AssertSpec) -> Evaluate:
     limit = most(spec, DEFAULT_MOST_EDITS)
-    rule = Rule.compile(spec, lambda value: javascript.utf16_units(references.text(spec, value)))
+    rule = AssertRule.compile(spec, lambda value: javascript.utf16_units(references.text(spec, value)))
 
     def evaluate(context: CheckContext) -> Finding:
         expected, text = rule.on(context), javascript.utf16_units(context.text)

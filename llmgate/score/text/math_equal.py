@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import choice
 from llmgate.score.text.math_expression import final_answer, is_worked, parse_expression
 from llmgate.suite.template import javascript
@@ -125,7 +125,7 @@ _OPERATIONS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = Map
 
 def _math_equal(spec: AssertSpec) -> Evaluate:
     tolerance, extract = _settings(spec)
-    rule = Rule.compile(spec, lambda value: _reference(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _reference(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
@@ -144,11 +144,13 @@ def _math_equal(spec: AssertSpec) -> Evaluate:
 def _settings(spec: AssertSpec) -> tuple[float, str]:
     tolerance, extract = spec.config.get("tolerance", 0.0), choice(spec, "extract", "final", EXTRACT)
     if not javascript.is_number(tolerance) or not 0 <= tolerance < 1:
-        raise broken(spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %")
+        raise invalid_value(
+            spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %"
+        )
     try:
         import mpmath  # noqa: F401, PLC0415 - a package of the extra `metrics`
     except ImportError as error:
-        raise broken(spec, "needs the package mpmath", "pip install 'pytest-llmgate[metrics]'") from error
+        raise invalid_value(spec, "needs the package mpmath", "pip install 'pytest-llmgate[metrics]'") from error
     return float(tolerance), extract
 
 
@@ -156,7 +158,7 @@ def _reference(spec: AssertSpec, value: object) -> str:
     if javascript.is_number(value):
         return javascript.number_text(value)
     if not isinstance(value, str) or not value.strip():
-        raise broken(spec, f"the value must be an expression, not {javascript.json_text(value)[:60]}")
+        raise invalid_value(spec, f"the value must be an expression, not {shown(value)}")
     problem: Exception | None = None
     # A worked solution as reference states its answer at the end.
     for reference in (value.strip(), final_answer(value)) if is_worked(value) else (value.strip(),):
@@ -166,7 +168,7 @@ def _reference(spec: AssertSpec, value: object) -> str:
             problem = problem or error
         else:
             return reference
-    raise broken(spec, f"the value {value[:60]!r} cannot be computed: {problem}")
+    raise invalid_value(spec, f"the value {value[:60]!r} cannot be computed: {problem}")
 
 
 TYPES: Final = (

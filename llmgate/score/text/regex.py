@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import SuiteError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.javascript.pattern import Pattern
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ __all__ = ["TYPES"]
 def _regex(spec: AssertSpec) -> Evaluate:
     def build(value: object) -> Pattern:
         if not isinstance(value, str) or not value:
-            raise broken(spec, "the value must be a pattern, written as a text that is not empty")
+            raise invalid_value(spec, "the value must be a pattern, written as a text that is not empty")
         try:
             return Pattern.compile(value)
         except SuiteError as error:
-            raise broken(spec, error.what, "Check brackets and quantifiers") from error
+            raise invalid_value(spec, error.what, "Check brackets and quantifiers") from error
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         pattern = rule.on(context)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
+from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates, shown
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.parse import parse_json
 from llmgate.score.tools.call_f1 import tool_f1
@@ -54,7 +54,7 @@ class Call:
 
 def _tool_calls(spec: AssertSpec) -> Evaluate:
     refuse_hidden_templates(spec)
-    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     threshold = least(spec, 1.0)
     arguments = _choice(spec, "arguments", _Arguments, _Arguments.EXACT)
     order = _choice(spec, "order", _Order, _Order.ANY)
@@ -76,9 +76,7 @@ def _tool_calls(spec: AssertSpec) -> Evaluate:
 def _choice(spec: AssertSpec, key: str, choices: type[E], default: E) -> E:
     written = spec.config.get(key, default.value)
     if written not in [choice.value for choice in choices]:
-        raise broken(
-            spec, f"{key}: {javascript.json_text(written)[:60]} is unknown", did_you_mean(str(written), choices)
-        )
+        raise invalid_value(spec, f"{key}: {shown(written)} is unknown", did_you_mean(str(written), choices))
     return choices(str(written))
 
 
@@ -140,9 +138,9 @@ def _from_text(spec: AssertSpec, value: str) -> object:
             return parse_json(text)
         names = split_list(text)
     except ValueError as error:
-        raise broken(spec, f"the value is neither JSON nor a list of names: {error}") from error
+        raise invalid_value(spec, f"the value is neither JSON nor a list of names: {error}") from error
     if not names:
-        raise broken(spec, "the value is empty", "Write `[]` if no tool may be called")
+        raise invalid_value(spec, "the value is empty", "Write `[]` if no tool may be called")
     return names
 
 
@@ -155,14 +153,14 @@ def _expected_call(spec: AssertSpec, item: object) -> Call:
         item = item["function"]
     name = item.get("name") if isinstance(item, Mapping) else None
     if not isinstance(item, Mapping) or not isinstance(name, str) or not name:
-        raise broken(spec, "an expected call is a name, or a mapping with `name` and `arguments`")
+        raise invalid_value(spec, "an expected call is a name, or a mapping with `name` and `arguments`")
     for key in item.keys() - {"name", "arguments"}:
-        raise broken(spec, f"an expected call has no {key!r}", did_you_mean(str(key), ["name", "arguments"]))
+        raise invalid_value(spec, f"an expected call has no {key!r}", did_you_mean(str(key), ["name", "arguments"]))
     if "arguments" not in item:
         return Call(name, None)
     arguments = _arguments(item["arguments"])
     if arguments is None:
-        raise broken(spec, f"the arguments of {name!r} are no mapping", "Leave them out if any will do")
+        raise invalid_value(spec, f"the arguments of {name!r} are no mapping", "Leave them out if any will do")
     return Call(name, arguments)
 
 

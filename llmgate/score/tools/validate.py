@@ -11,7 +11,7 @@ from llmgate.errors import SuiteError
 from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.structured.parse import parse_json
 from llmgate.score.structured.schema import JsonSchema
 from llmgate.suite.template import javascript
@@ -34,14 +34,14 @@ def _valid(read: Callable[[CheckContext], tuple[Offered, Sequence[object]]]) -> 
 
     def prepare(spec: AssertSpec) -> Evaluate:
         if spec.has_value and spec.value is not None and spec.value != "":
-            raise broken(spec, "the check takes no value: calls are compared with the tools that were offered")
+            raise invalid_value(spec, "the check takes no value: calls are compared with the tools that were offered")
 
         def evaluate(context: CheckContext) -> Finding:
             try:
                 # First of all: a broken list of tools is an error whatever the output.
                 offered, calls = read(context)
             except SuiteError as error:
-                raise broken(spec, error.what, error.fix) from error
+                raise invalid_value(spec, error.what, error.fix) from error
             if not calls:
                 return Finding.of(False, "the output holds no call")
             problem = next(filter(None, (_problem(call, offered) for call in calls)), None)
