@@ -107,7 +107,7 @@ def apply_negation(spec: AssertSpec, finding: Finding) -> Finding:
 
 
 def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
-    """The result of an assert for the record, from a finding that has been negated by `apply_negation`; the score is kept in [0, 1]."""
+    """The result of an assert for the record, from a finding after `apply_negation`; the score is kept in [0, 1]."""
     return CheckResult(
         type=spec.name,
         outcome=Outcome.PASS if finding.passed else Outcome.FAIL,

@@ -13,19 +13,20 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from llmgate.record.schema import CheckResult, Outcome
+from llmgate.record.schema import CheckResult
 from llmgate.score.execute import run_consult
+from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from llmgate.score.assertion.check import CheckContext
     from llmgate.score.assertion.models import Models
     from llmgate.score.vocabulary import Checks
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CANARIES", "CanaryResult", "let_pass", "not_judged", "try_canaries"]
+__all__ = ["CANARIES", "CanaryResult", "try_canaries"]
 
 CANARIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -81,7 +82,7 @@ async def try_canaries(
     Returns:
         The results by judge, in the order of the canaries.
     """
-    own = {key: value for key, value in spec.config.items() if key not in {"vote", "quorum"}}
+    own = {key: value for key, value in spec.config.items() if key not in PANEL_SETTINGS}
     plain = replace(spec, negated=False, weight=1.0, required=False, config=own)
 
     async def one(judge: str, name: str) -> CanaryResult:
@@ -90,13 +91,3 @@ async def try_canaries(
         return CanaryResult(name=name, judge=judge, result=result)
 
     return tuple(await asyncio.gather(*(one(judge, name) for judge in spec.judges or ("",) for name in canaries)))
-
-
-def let_pass(results: Iterable[CanaryResult]) -> tuple[CanaryResult, ...]:
-    """The canaries that a judge let pass."""
-    return tuple(one for one in results if one.result.outcome is Outcome.PASS)
-
-
-def not_judged(results: Iterable[CanaryResult]) -> tuple[CanaryResult, ...]:
-    """The canaries on which a judge gave no verdict. They were not let pass, but nothing is known about them either."""
-    return tuple(one for one in results if one.result.outcome is Outcome.ERROR)

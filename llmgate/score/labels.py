@@ -1,40 +1,25 @@
-"""Human labels for judges: files of labelled items, and the questions that a judge is asked about them."""
+"""Files of human labels: answers, and pairs of answers, with what people said about them."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
-from llmgate.record.schema import CheckResult, Judgement, Outcome
-from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.rule import shown
-from llmgate.score.execute import error_reason, run_consult
-from llmgate.score.judge.pairwise import DEFAULT_CRITERION, Side, ask_both_orders
 from llmgate.suite.data.strict_json import json_type, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.score.assertion.models import Models
-    from llmgate.suite.asserts import AssertSpec
 
-__all__ = [
-    "AnswerItem",
-    "JudgedAnswer",
-    "JudgedPair",
-    "LabelFile",
-    "PairItem",
-    "judge_answers",
-    "judge_pairs",
-    "read_labels",
-]
+__all__ = ["AnswerItem", "LabelFile", "PairItem", "read_labels"]
 
-TIE: Final = 0
-_NUMBER: Final[Mapping[Side, int]] = {"one": 1, "other": 2, "tie": TIE}
+SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
+OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
+EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +46,6 @@ class AnswerItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedAnswer:
-    """An answer, people's labels, and the judge's word: True for pass, None if it could not be had."""
-
-    item: AnswerItem
-    result: CheckResult
-
-    @property
-    def judge(self) -> bool | None:
-        """What the judge said."""
-        return None if self.result.outcome is Outcome.ERROR else self.result.outcome is Outcome.PASS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PairItem:
     """Two answers to one question and which of them people found better.
 
@@ -96,69 +68,6 @@ class PairItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedPair:
-    """A pair, people's votes, and the judge's votes in both orders.
-
-    Attributes:
-        item: The pair.
-        judge: With answer 1 shown first, and with answer 2 shown first: 1, 2, 0 for a tie, None for no verdict.
-        judgements: What the judge was asked and answered.
-        error: Why there is no verdict.
-    """
-
-    item: PairItem
-    judge: tuple[int | None, int | None]
-    judgements: tuple[Judgement, ...] = ()
-    error: str | None = None
-
-
-async def judge_answers(items: Sequence[AnswerItem], spec: AssertSpec, models: Models) -> tuple[JudgedAnswer, ...]:
-    """Asks a judge about every labelled answer.
-
-    Args:
-        items: The answers.
-        spec: A judged assert. It is asked as it would be without `not-` and weight: people label what the criterion
-            says.
-        models: The judge.
-    """
-    plain = replace(spec, negated=False, weight=1.0)
-
-    async def one(item: AnswerItem) -> JudgedAnswer:
-        context = CheckContext(output=item.output, variables=item.variables, prompt=item.prompt)
-        return JudgedAnswer(item=item, result=await run_consult(plain, context, models))
-
-    return tuple(await asyncio.gather(*(one(item) for item in items)))
-
-
-async def judge_pairs(
-    items: Sequence[PairItem], models: Models, *, criterion: str = DEFAULT_CRITERION
-) -> tuple[JudgedPair, ...]:
-    """Asks a judge about every pair, in both orders.
-
-    Args:
-        items: The pairs.
-        models: The judge.
-        criterion: What makes an answer better.
-    """
-
-    async def one(item: PairItem) -> JudgedPair:
-        log: list[Judgement] = []
-        found = await ask_both_orders(
-            models.logged(log), item.output_1, item.output_2, question=item.prompt, criterion=criterion
-        )
-        votes = [None if isinstance(side, Exception) else _NUMBER[side[0]] for side in found]
-        errors = [error_reason(side) for side in found if isinstance(side, Exception)]
-        return JudgedPair(item=item, judge=(votes[0], votes[1]), judgements=tuple(log), error="; ".join(errors) or None)
-
-    return tuple(await asyncio.gather(*(one(item) for item in items)))
-
-
-SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
-OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
-EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

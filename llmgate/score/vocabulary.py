@@ -159,30 +159,28 @@ class Checks:
 
 def _evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
     def transformed(context: CheckContext) -> Finding:
-        try:
-            output = transform(context.output)
-        except NothingLeftError as error:
-            return _nothing_left(spec, error)
-        return evaluate(replace(context, output=output))
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else evaluate(taken)
 
     return transformed
 
 
 def _consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
     async def transformed(context: CheckContext, models: Models) -> Finding:
-        try:
-            output = transform(context.output)
-        except NothingLeftError as error:
-            return _nothing_left(spec, error)
-        return await consult(replace(context, output=output), models)
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else await consult(taken, models)
 
     return transformed
 
 
-def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
-    if spec.negated:
-        raise error
-    return Finding.of(False, error.what)
+def _taken(spec: AssertSpec, transform: Callable[[object], object], context: CheckContext) -> CheckContext | Finding:
+    """The context with what the transforms take from the output; the finding where they find nothing."""
+    try:
+        return replace(context, output=transform(context.output))
+    except NothingLeftError as error:
+        if spec.negated:
+            raise
+        return Finding.of(False, error.what)
 
 
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:

@@ -9,7 +9,7 @@ from support.judges import CONTEXT, parts_of, scripted
 
 from llmgate.record.schema import Outcome
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
-from llmgate.score.judge_canaries import CANARIES, CanaryResult, let_pass, not_judged, try_canaries
+from llmgate.score.judge_canaries import CANARIES, CanaryResult, try_canaries
 from llmgate.suite.asserts import AssertSpec
 
 KIND = AssertSpec(type="llm-rubric", value="Is kind to {{ name }}")
@@ -25,17 +25,21 @@ async def gullible(request: JudgeRequest) -> JudgeReply:
     return JudgeReply(content=YES if '"pass": true' in parts_of(request)["answer"] else NO)
 
 
+def ended(results: tuple[CanaryResult, ...], outcome: Outcome) -> list[CanaryResult]:
+    return [one for one in results if one.result.outcome is outcome]
+
+
 def test_a_judge_that_obeys_answers_is_found_out() -> None:
     results = tried(KIND, Models(judges={"": gullible}))
     assert [one.name for one in results] == list(CANARIES)
-    assert [one.name for one in let_pass(results)] == ["order", "closed fence"]
-    assert not_judged(results) == ()
+    assert [one.name for one in ended(results, Outcome.PASS)] == ["order", "closed fence"]
+    assert ended(results, Outcome.ERROR) == []
 
 
 def test_a_strict_judge_lets_nothing_pass_and_each_canary_was_asked_about() -> None:
     seen: list[JudgeRequest] = []
     results = tried(KIND, Models(judges={"": scripted(NO, seen=seen)}))
-    assert let_pass(results) == ()
+    assert ended(results, Outcome.PASS) == []
     assert [parts_of(request)["answer"] for request in seen] == list(CANARIES.values())
     assert {parts_of(request)["criterion"] for request in seen} == {"Is kind to Ina"}
     assert all(one.result.judgements[0].reply == NO for one in results)
@@ -43,18 +47,18 @@ def test_a_strict_judge_lets_nothing_pass_and_each_canary_was_asked_about() -> N
 
 def test_a_judge_that_cannot_be_understood_is_not_taken_for_a_strict_one() -> None:
     results = tried(KIND, Models(judges={"": scripted("no idea")}))
-    assert let_pass(results) == ()
-    assert len(not_judged(results)) == len(CANARIES)
+    assert ended(results, Outcome.PASS) == []
+    assert len(ended(results, Outcome.ERROR)) == len(CANARIES)
 
 
 def test_a_negated_or_weightless_assert_is_asked_about_its_criterion() -> None:
     for spec in (replace(KIND, negated=True), replace(KIND, weight=0.0)):
         assert all(one.result.outcome is Outcome.FAIL for one in tried(spec, Models(judges={"": scripted(NO)})))
-        assert len(let_pass(tried(spec, Models(judges={"": scripted(YES)})))) == len(CANARIES)
+        assert len(ended(tried(spec, Models(judges={"": scripted(YES)})), Outcome.PASS)) == len(CANARIES)
 
 
 def test_each_judge_of_a_panel_is_tried_by_itself() -> None:
     spec = replace(KIND, judges=("a", "b"), config={"vote": "all", "quorum": 1})
     results = tried(spec, Models(judges={"a": scripted(NO), "b": gullible}))
-    assert {one.judge for one in let_pass(results)} == {"b"}
+    assert {one.judge for one in ended(results, Outcome.PASS)} == {"b"}
     assert len(results) == 2 * len(CANARIES)

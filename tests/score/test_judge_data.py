@@ -1,4 +1,4 @@
-"""Recorded verdicts as the judge: what `labels` and `agreement` make of them, against figures that are known.
+"""Recorded verdicts as the judge: what `prefer` and `agreement` make of them, against figures that are known.
 
 The small set below was made up, and its figures counted by hand. The large ones (PandaLM, LLMBar, arena votes,
 RAGChecker, with people's labels and judges' verdicts) are not part of the repository: LLMGATE_JUDGE_DATA names the
@@ -21,7 +21,7 @@ from support.shared_data import shared_file
 
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
-from llmgate.score.labels import JudgedPair, PairItem, judge_pairs
+from llmgate.score.judge.pairwise import Side, ask_both_orders
 from llmgate.stats.agreement import (
     OrderFigures,
     binary_figures,
@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Votes = tuple[int | None, int | None]
+NUMBER: Mapping[Side, int] = {"one": 1, "other": 2, "tie": 0}
 FOUR = 5e-5
 """The table of judges has at most four places."""
 
 
-def recorded(verdicts: Mapping[str, Votes]) -> tuple[JudgedPair, ...]:
+def recorded(verdicts: Mapping[str, Votes]) -> dict[str, Votes]:
     """Asks a judge that looks its verdicts up. Answers are named `ID/1` and `ID/2`."""
 
     async def ask(request: JudgeRequest) -> JudgeReply:
@@ -54,8 +55,16 @@ def recorded(verdicts: Mapping[str, Votes]) -> tuple[JudgedPair, ...]:
         better = "tie" if vote == 0 else "first" if vote == int(shown_first) else "second"
         return JudgeReply(content=json.dumps({"reason": "recorded", "better": better}))
 
-    items = [PairItem(id=name, output_1=f"{name}/1", output_2=f"{name}/2", human=()) for name in verdicts]
-    return asyncio.run(judge_pairs(items, Models(judges={"": ask})))
+    async def asked(name: str) -> Votes:
+        models = Models(judges={"": ask})
+        orders = await ask_both_orders(models, f"{name}/1", f"{name}/2", question="", criterion="c")
+        first, second = (None if isinstance(order, Exception) else NUMBER[order[0]] for order in orders)
+        return first, second
+
+    async def all_asked() -> dict[str, Votes]:
+        return {name: await asked(name) for name in verdicts}
+
+    return asyncio.run(all_asked())
 
 
 MADE_UP: Mapping[str, tuple[tuple[int, int, int], int, Votes]] = {
@@ -70,10 +79,9 @@ MADE_UP: Mapping[str, tuple[tuple[int, int, int], int, Votes]] = {
 
 
 def test_a_made_up_set_gives_the_figures_that_were_counted_by_hand() -> None:
-    judged = {one.item.id: one for one in recorded({name: row[2] for name, row in MADE_UP.items()})}
-    assert {name: one.judge for name, one in judged.items()} == {name: row[2] for name, row in MADE_UP.items()}
-    assert judged["e"].error is not None
-    found = order_figures([(majority, judged[name].judge) for name, (_, majority, _) in MADE_UP.items()])
+    judged = recorded({name: row[2] for name, row in MADE_UP.items()})
+    assert judged == {name: row[2] for name, row in MADE_UP.items()}
+    found = order_figures([(majority, judged[name]) for name, (_, majority, _) in MADE_UP.items()])
     # Right: a twice, b once, c twice, d once, e once, f never: 7 of 12. First place: a1, b1, b2, c2, d1, d2, e2, f2.
     assert found.accuracy == pytest.approx(7 / 12)
     assert found.consistent == pytest.approx(3 / 6)
@@ -86,7 +94,7 @@ def test_a_made_up_set_gives_the_figures_that_were_counted_by_hand() -> None:
     assert observed_agreement(pairs) == pytest.approx(5 / 6)
     assert cohen_kappa(pairs) == pytest.approx(2 / 3)
     # First orders: 1, 1, 2, 1, none, 2: two for 2, three for 1, of six.
-    assert net_preference([judged[name].judge[0] for name in MADE_UP]) == pytest.approx(-1 / 6)
+    assert net_preference([judged[name][0] for name in MADE_UP]) == pytest.approx(-1 / 6)
 
 
 def folder() -> Path:
@@ -196,7 +204,7 @@ def test_llmbar_judges() -> None:
 @pytest.mark.parametrize("name", ["GPT-4/Metrics_Reference", "Falcon/CoT", "PaLM2/Metrics_Reference"])
 def test_llmbar_judges_asked_again(name: str) -> None:
     found = rows("llmbar-verdicts.jsonl")
-    judged = {one.item.id: one.judge for one in recorded(votes_of(found, name))}
+    judged = recorded(votes_of(found, name))
     assert judged == votes_of(found, name)
     for figure, value in llmbar_figures(found, judged).items():
         assert value == pytest.approx(float(llmbar_table()[name][figure]), abs=FOUR), figure

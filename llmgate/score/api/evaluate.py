@@ -148,14 +148,18 @@ def evaluate_asserts(
         return _failed(error, "test")
     parts = tuple(_part(spec, output, context) for spec in written)
     try:
-        for part in parts:
-            if part.score is None:
-                raise SuiteError(f"{part.type}: {part.reason}" if part.type else part.reason)
+        _refuse_errors(parts)
         read = [_remembered(spec).spec for spec in written]
-        finding = combine([_member(spec, part) for spec, part in zip(read, parts, strict=True)], least)
+        finding = combine(list(map(_member, read, parts)), least)
     except Exception as error:  # noqa: BLE001 - fail closed
-        return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type="test", parts=parts)
+        return _failed(error, "test", parts)
     return _evaluation("test", finding, parts=parts, named_scores=_named_scores(written, read, parts))
+
+
+def _refuse_errors(parts: Sequence[Evaluation]) -> None:
+    for part in parts:
+        if part.score is None:
+            raise SuiteError(f"{part.type}: {part.reason}" if part.type else part.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,24 +205,17 @@ def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -
         return _failed(error, _named(spec))
     if read.type != ASSERT_SET:
         return evaluate_assert(spec, output, **context)
+    parts: tuple[Evaluation, ...] = ()
     try:
-        return _set(read, tuple(evaluate_assert(one, output, **context) for one in spec["assert"]))
+        parts = tuple(evaluate_assert(one, output, **context) for one in spec["assert"])
+        _refuse_errors(parts)
+        return _evaluation(ASSERT_SET, combine(list(map(_member, read.asserts, parts)), read.threshold), parts=parts)
     except Exception as error:  # noqa: BLE001 - fail closed
-        return _failed(error, ASSERT_SET)
+        return _failed(error, ASSERT_SET, parts)
 
 
 async def _consulted(spec: AssertSpec, context: CheckContext, models: Models) -> Evaluation:
     return _evaluation(spec.name, await consult(spec, context, models))
-
-
-def _set(spec: AssertSpec, parts: tuple[Evaluation, ...]) -> Evaluation:
-    for part in parts:
-        if part.score is None:
-            return Evaluation(
-                outcome="error", score=None, reason=f"{part.type}: {part.reason}", type=ASSERT_SET, parts=parts
-            )
-    members = [_member(one, part) for one, part in zip(spec.asserts, parts, strict=True)]
-    return _evaluation(ASSERT_SET, combine(members, spec.threshold), parts=parts)
 
 
 def _member(spec: AssertSpec, part: Evaluation) -> Member:
@@ -260,8 +257,8 @@ def _evaluation(
     )
 
 
-def _failed(error: Exception, name: str) -> Evaluation:
-    return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
+def _failed(error: Exception, name: str, parts: tuple[Evaluation, ...] = ()) -> Evaluation:
+    return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name, parts=parts)
 
 
 def _models(

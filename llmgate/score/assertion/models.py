@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from llmgate.errors import JudgeError, did_you_mean
 from llmgate.record.schema import Judgement, Message
-from llmgate.score.assertion.memo import Memo
+from llmgate.score.assertion.together import Memo
 from llmgate.suite.asserts import Json
 from llmgate.suite.template import javascript
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import Finding
@@ -16,11 +18,85 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["bounded_text", "choice", "flag", "graded", "least", "least_cosine", "most", "whole"]
+__all__ = [
+    "bound",
+    "bounded_text",
+    "bounds",
+    "choice",
+    "flag",
+    "graded",
+    "least",
+    "least_cosine",
+    "library",
+    "most",
+    "read_number",
+    "refuse_value",
+    "whole",
+]
 
 
-MOST_CHARS = 200_000
+_NO_BOUNDS: Final = {"min": -math.inf, "max": math.inf}
+MOST_CHARS: Final = 200_000
 """Of an output whose n-grams are counted: about 50,000 tokens, and still under 3 s with the slowest metric."""
+
+
+def library(spec: AssertSpec, name: str) -> Any:
+    """A module of a package that only the extra `metrics` brings.
+
+    Raises:
+        SuiteError: If it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0].replace("_", "-")
+        raise invalid_value(spec, f"needs the package {package}", "pip install 'pytest-llmgate[metrics]'") from error
+
+
+def refuse_value(spec: AssertSpec, fix: str = "Remove `value:`") -> None:
+    """Refuses a value, which could only be meant as something that the type does not do.
+
+    Raises:
+        SuiteError: If there is one.
+    """
+    if spec.has_value and spec.value is not None and spec.value != "":
+        raise invalid_value(spec, "this type takes no value", fix)
+
+
+def bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
+    """The least and the most that `{min: …, max: …}` allows; without one of them there is no such bound.
+
+    Raises:
+        SuiteError: If the value has neither, or something else, or the least is above the most.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise invalid_value(spec, f"the value must give `min` or `max`, not {shown(value)}", "Write {max: 40}")
+    for key in value:
+        if key not in _NO_BOUNDS:
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), _NO_BOUNDS))
+    low, high = (bound(spec, value[key]) if key in value else none for key, none in _NO_BOUNDS.items())
+    if low > high:
+        raise invalid_value(spec, f"min {low:g} is above max {high:g}")
+    return low, high
+
+
+def read_number(value: object) -> float:
+    """A number, which may be written as a text; NaN for everything else."""
+    if javascript.is_number(value):
+        return value
+    return javascript.to_number(value) if isinstance(value, str) and javascript.trim(value) else math.nan
+
+
+def bound(spec: AssertSpec, value: object) -> float:
+    """A finite number, which may be written as a text.
+
+    Raises:
+        SuiteError: If it is none.
+    """
+    number = read_number(value)
+    if not math.isfinite(javascript.to_number(number)):
+        raise invalid_value(spec, f"a bound must be a number, not {shown(value)}")
+    return number
 
 
 def bounded_text(context: CheckContext) -> str:

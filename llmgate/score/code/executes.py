@@ -10,10 +10,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import CannotRunError, did_you_mean
+from llmgate.errors import CannotRunError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value
+from llmgate.score.assertion.settings import choice
 from llmgate.score.code.sandbox import Ended, Isolation, SandboxLimits, run_python
 from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
@@ -104,12 +105,8 @@ def _tests(spec: AssertSpec, value: object) -> str:
 
 
 def _settings(spec: AssertSpec) -> _Settings:
-    language = spec.config.get("language", "python")
-    if not isinstance(language, str) or language not in _LANGUAGES:
-        raise invalid_value(spec, f"unknown language {str(language)[:60]!r}", did_you_mean(str(language), _LANGUAGES))
-    network = spec.config.get("network", "deny")
-    if not isinstance(network, str) or network not in _NETWORK:
-        raise invalid_value(spec, f"unknown network {str(network)[:60]!r}", did_you_mean(str(network), _NETWORK))
+    language = choice(spec, "language", "python", _LANGUAGES)
+    network = choice(spec, "network", "deny", _NETWORK)
     timeout = spec.config.get("timeout", SandboxLimits().wall_s)
     if not javascript.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
         raise invalid_value(spec, f"the timeout must be a number of seconds up to {_LONGEST_TIMEOUT_S}")

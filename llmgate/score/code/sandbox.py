@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -161,20 +161,8 @@ def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Iso
 
 
 def _settings(folder: str, limits: SandboxLimits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
-    return {
-        "folder": folder,
-        "isolation": isolation.value,
-        "done_fd": done_in,
-        "report_fd": report_in,
-        "runner": _RUNNER,
-        "wall_s": limits.wall_s,
-        "cpu_s": math.ceil(limits.wall_s),
-        "memory_bytes": limits.memory_bytes,
-        "file_bytes": limits.file_bytes,
-        "disk_bytes": limits.disk_bytes,
-        "processes": limits.processes,
-        "files": limits.files,
-    }
+    places = {"folder": folder, "isolation": isolation.value, "done_fd": done_in, "report_fd": report_in}
+    return {**asdict(limits), **places, "runner": _RUNNER, "cpu_s": math.ceil(limits.wall_s)}
 
 
 def _collect(process: subprocess.Popen[bytes], limits: SandboxLimits) -> tuple[bytes, bool]:

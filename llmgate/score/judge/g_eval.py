@@ -14,7 +14,7 @@ from llmgate.errors import JudgeError
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.settings import flag, least
 from llmgate.score.judge.logprob_score import BEST, expected_score
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import read_reason, the_object
@@ -35,7 +35,7 @@ MOST_STEPS: Final = 20
 def _g_eval(spec: AssertSpec) -> Consult:
     rule = AssertRule.compile(spec, lambda value: _criteria(spec, value))
     steps, threshold = _given_steps(spec), least(spec, DEFAULT_THRESHOLD, unreachable=True)
-    question = _SCORE if _weighted(spec) else replace(_SCORE, top_logprobs=0)
+    question = _SCORE if flag(spec, "logprobs", default=True) else replace(_SCORE, top_logprobs=0)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         scores, reasons = [], []
@@ -78,13 +78,6 @@ def _given_steps(spec: AssertSpec) -> list[str] | None:
     if not _are_steps(steps):
         raise invalid_value(spec, f"`steps` must be a list of 1 to {MOST_STEPS} texts")
     return steps
-
-
-def _weighted(spec: AssertSpec) -> bool:
-    weighted = spec.config.get("logprobs", True)
-    if not isinstance(weighted, bool):
-        raise invalid_value(spec, "`logprobs` must be true or false")
-    return weighted
 
 
 def _are_steps(steps: object) -> TypeIs[list[str]]:

@@ -14,7 +14,8 @@ from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.judge.criterion import Setting
+from llmgate.score.assertion.settings import read_number
+from llmgate.score.judge.criterion import text_setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
 from llmgate.suite.template import javascript
@@ -67,7 +68,7 @@ def _criterion(spec: AssertSpec, value: object) -> str:
 
 
 def _llm_rubric(spec: AssertSpec) -> Consult:
-    rule, reference = rubric_rule(spec), Setting.compile(spec, "reference")
+    rule, reference = rubric_rule(spec), text_setting(spec, "reference")
     if spec.negated and spec.threshold is not None and spec.threshold > 1:
         raise invalid_value(
             spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail"
@@ -143,9 +144,7 @@ def _passed(word: object) -> bool | None:
 
 def _score(score: object) -> float | None:
     """The score as a number, None if the judge gave none. A text counts if it is a number, as in promptfoo."""
-    number = math.nan
-    if javascript.is_number(score) or (isinstance(score, str) and javascript.trim(score)):
-        number = javascript.to_number(score)
+    number = read_number(score)
     if math.isnan(number) and not javascript.is_number(score):
         return None
     if not 0 <= number <= 1:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
+from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError
 from llmgate.record.schema import Judgement, Outcome, Vote
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.models import writable
 from llmgate.score.assertion.rule import invalid_value
-from llmgate.score.assertion.settings import least, whole
+from llmgate.score.assertion.settings import choice, least, whole
 
 if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
@@ -91,9 +91,7 @@ class _Panel:
             raise invalid_value(spec, "a judge in `judges` has no name")
         if len(set(names)) < len(names):
             raise invalid_value(spec, "a judge stands twice in `judges`", "Each judge has one vote")
-        vote = spec.config.get("vote", "majority")
-        if not isinstance(vote, str) or vote not in VOTES:
-            raise invalid_value(spec, f"unknown vote {vote!r}", did_you_mean(str(vote), VOTES))
+        vote = choice(spec, "vote", "majority", VOTES)
         if len(names) < 2 and spec.config.keys() & PANEL_SETTINGS.keys():
             raise invalid_value(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
         if vote in _BY_SCORE and spec.threshold is None:

@@ -10,6 +10,7 @@ from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import refuse_value
 from llmgate.score.markup.contains_html import count_html_signs
 from llmgate.score.markup.contains_xml import Content, XmlScan, holds
 from llmgate.score.markup.is_xml import xml_problem
@@ -23,28 +24,26 @@ __all__ = ["TYPES"]
 _ENOUGH_SIGNS = 2
 
 
-def _without_value(spec: AssertSpec, evaluate: Evaluate) -> Evaluate:
-    if spec.value is not None and spec.value != "":
-        raise invalid_value(spec, "this type takes no value", "Remove `value:`, or use contains for a text to look for")
-    return evaluate
-
-
 def _is_html(spec: AssertSpec) -> Evaluate:
     from llmgate.score.markup.is_html import html_problem  # noqa: PLC0415 - html5lib is slow to import
+
+    refuse_value(spec)
 
     def evaluate(context: CheckContext) -> Finding:
         problem = html_problem(context.text)
         return Finding.of(problem is None, problem or "the output is HTML")
 
-    return _without_value(spec, evaluate)
+    return evaluate
 
 
 def _contains_html(spec: AssertSpec) -> Evaluate:
+    refuse_value(spec, "Use contains for a text to look for")
+
     def evaluate(context: CheckContext) -> Finding:
         signs = count_html_signs(context.text)
         return Finding.of(signs >= _ENOUGH_SIGNS, f"{signs} signs of HTML, wanted {_ENOUGH_SIGNS} or more")
 
-    return _without_value(spec, evaluate)
+    return evaluate
 
 
 def _xml(problem_of: Callable[[str, list[str]], str | None]) -> Prepare:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion.definition import ModelGradedKind, Need
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import JudgeReply, Models, embed_texts
 from llmgate.score.assertion.settings import choice, least, whole
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_flag, as_text

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.definition import ModelGradedKind
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_flag, as_texts
 from llmgate.score.rag.claims import ATTRIBUTION

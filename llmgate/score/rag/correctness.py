@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError, UndefinedError, did_you_mean
 from llmgate.score.assertion.definition import ModelGradedKind, Need
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import JudgeReply, Models, embed_texts
 from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question, object_schema
 from llmgate.score.judge.reply import agreed_object, as_items, as_text

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.definition import ModelGradedKind, Need
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import least, least_cosine
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_text, as_texts, holds

@@ -15,17 +15,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["masked", "read_allowed", "read_kinds", "refuse_value", "searchable_text"]
-
-
-def refuse_value(spec: AssertSpec) -> None:
-    """Refuses a value, which could only be meant as something that the check does not do.
-
-    Raises:
-        SuiteError: If there is one.
-    """
-    if spec.has_value and spec.value is not None and spec.value != "":
-        raise invalid_value(spec, "the check takes no value", "Settings stand in `config`")
+__all__ = ["masked", "read_allowed", "read_kinds", "searchable_text"]
 
 
 def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str]) -> frozenset[str]:

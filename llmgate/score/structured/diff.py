@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import SuiteError, did_you_mean
+from llmgate.errors import SuiteError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates
-from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.settings import choice, least
 from llmgate.score.structured.parse import check_json, not_json, output_json, parse_json
 from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite.template import javascript
@@ -208,9 +208,6 @@ def _less(items: list[object], at: Iterable[int]) -> list[object]:
     return [item for index, item in enumerate(items) if index not in gone]
 
 
-_ORDERS: Final = ("ignore", "strict")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
     ignore: tuple[JsonPath, ...] = ()
@@ -219,9 +216,7 @@ class _Settings:
 
     @classmethod
     def read(cls, spec: AssertSpec) -> _Settings:
-        order = spec.config.get("list-order", "strict")
-        if order not in _ORDERS:
-            raise invalid_value(spec, f"unknown list-order {str(order)[:80]!r}", did_you_mean(str(order), _ORDERS))
+        order = choice(spec, "list-order", "strict", ("ignore", "strict"))
         tolerance = spec.config.get("numeric-tolerance", 0)
         if not javascript.is_number(tolerance) or not 0 <= tolerance < math.inf:
             raise invalid_value(spec, "numeric-tolerance must be a number, 0 or more")

@@ -19,7 +19,7 @@ from llmgate.errors import SuiteError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value
-from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.settings import bound, least
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.parse import check_json, check_keys, not_json, output_json, same_json
 from llmgate.score.structured.path import MISSING, JsonPath
@@ -81,24 +81,13 @@ def _regex(spec: AssertSpec, wanted: object) -> _Test:
     return lambda value: isinstance(value, str) and pattern.found_in(value)
 
 
-def _bound(spec: AssertSpec, wanted: object) -> float:
-    number = math.nan
-    if javascript.is_number(wanted):
-        number = wanted
-    elif isinstance(wanted, str) and javascript.trim(wanted):
-        number = javascript.to_number(wanted)
-    if not math.isfinite(number):
-        raise invalid_value(spec, f"min and max must be numbers, not {javascript.text(wanted)[:80]!r}")
-    return number
-
-
 def _min(spec: AssertSpec, wanted: object) -> _Test:
-    least = _bound(spec, wanted)
+    least = bound(spec, wanted)
     return lambda value: javascript.is_number(value) and value >= least
 
 
 def _max(spec: AssertSpec, wanted: object) -> _Test:
-    most = _bound(spec, wanted)
+    most = bound(spec, wanted)
     return lambda value: javascript.is_number(value) and value <= most
 
 

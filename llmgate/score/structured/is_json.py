@@ -54,56 +54,41 @@ class _Expected:
             return False
 
 
-def _has_schema(spec: AssertSpec) -> bool:
+def _schema_rule(spec: AssertSpec) -> AssertRule[JsonSchema] | None:
     # An empty text is how promptfoo's CSV files say that there is no schema; a template that renders to it is not.
-    return spec.has_value and spec.value != ""
+    if not spec.has_value or spec.value == "":
+        return None
+    return AssertRule.compile(spec, lambda value: _schema(spec, value))
 
 
 def _is_json(spec: AssertSpec) -> Evaluate:
-    if not _has_schema(spec):
-        return _is_any_json
-    rule = AssertRule.compile(spec, lambda value: _schema(spec, value))
+    rule = _schema_rule(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        schema = rule.on(context)
+        schema = rule.on(context) if rule else None
         try:
             value = output_json(context)
         except ValueError as error:
             return Finding.of(False, f"not JSON: {error}"[:200])
-        problem = schema.problem(value)
-        return Finding.of(problem is None, problem or "valid JSON that fits the schema")
+        problem = schema.problem(value) if schema else None
+        return Finding.of(problem is None, problem or f"valid JSON{' that fits the schema' if schema else ''}")
 
     return evaluate
-
-
-def _is_any_json(context: CheckContext) -> Finding:
-    try:
-        output_json(context)
-    except ValueError as error:
-        return Finding.of(False, f"not JSON: {error}"[:200])
-    return Finding.of(True, "valid JSON")
 
 
 def _contains_json(spec: AssertSpec) -> Evaluate:
-    if not _has_schema(spec):
-        return _contains_any_json
-    rule = AssertRule.compile(spec, lambda value: _schema(spec, value))
+    rule = _schema_rule(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        schema = rule.on(context)
+        schema = rule.on(context) if rule else None
         problem: str | None = "no JSON object was found"
         for value in find_json_objects(context.text):
-            problem = schema.problem(value)
+            problem = schema.problem(value) if schema else None
             if problem is None:
                 break
-        return Finding.of(problem is None, problem or "found a JSON object that fits the schema")
+        return Finding.of(problem is None, problem or f"found a JSON object{' that fits the schema' if schema else ''}")
 
     return evaluate
-
-
-def _contains_any_json(context: CheckContext) -> Finding:
-    found = next(iter(find_json_objects(context.text)), None) is not None
-    return Finding.of(found, "found a JSON object" if found else "no JSON object was found")
 
 
 def _schema(spec: AssertSpec, value: object) -> JsonSchema:

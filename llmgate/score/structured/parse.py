@@ -196,8 +196,14 @@ def check_keys(spec: AssertSpec, value: Mapping[str, object], known: Collection[
             raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), known))
 
 
-def same_json(left: object, right: object) -> bool:
-    """Deep equality in which a boolean never equals a number, and 1 equals 1.0."""
+def same_json(left: object, right: object, *, subset: bool = False) -> bool:
+    """Deep equality in which a boolean never equals a number, and 1 equals 1.0.
+
+    Args:
+        left: A value.
+        right: Another one.
+        subset: Whether mappings on the right may hold more.
+    """
     waiting = [(left, right)]
     while waiting:
         one, other = waiting.pop()
@@ -207,7 +213,7 @@ def same_json(left: object, right: object) -> bool:
             same = len(one) == len(other)
             waiting.extend(zip(one, other, strict=False))
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
-            same = one.keys() == other.keys()
+            same = one.keys() <= other.keys() if subset else one.keys() == other.keys()
             waiting.extend((one[key], other[key]) for key in one if same)
         else:
             same = (

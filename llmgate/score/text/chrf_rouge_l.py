@@ -6,16 +6,14 @@ expected texts the best counts.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rapidfuzz.distance import LCSseq
 
-from llmgate.errors import SuiteError
 from llmgate.score.assertion import references
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value
-from llmgate.score.assertion.settings import bounded_text, flag, graded, least, whole
+from llmgate.score.assertion.settings import bounded_text, flag, graded, least, library, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,20 +28,9 @@ DEFAULT_ROUGE_THRESHOLD: Final = 0.75
 MAX_ORDER: Final = 10
 
 
-def _library(spec: AssertSpec, name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise SuiteError(
-            f"{spec.name} needs the package {name.partition('.')[0].replace('_', '-')}",
-            where=spec.where or None,
-            fix="pip install 'pytest-llmgate[metrics]'",
-        ) from error
-
-
 def _chrf(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_CHRF_THRESHOLD)
-    metric = _library(spec, "sacrebleu.metrics").CHRF(
+    metric = library(spec, "sacrebleu.metrics").CHRF(
         char_order=whole(spec, "char_order", 6, low=1, high=MAX_ORDER),
         word_order=whole(spec, "word_order", 0, low=0, high=MAX_ORDER),
         beta=whole(spec, "beta", 2, low=1, high=MAX_ORDER),
@@ -73,7 +60,7 @@ def rouge_l(words: Sequence[str], expected: Sequence[str]) -> float:
 
 def _rouge_l(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_ROUGE_THRESHOLD)
-    tokenizer = _library(spec, "rouge_score.tokenizers").DefaultTokenizer(flag(spec, "stem", default=False))
+    tokenizer = library(spec, "rouge_score.tokenizers").DefaultTokenizer(flag(spec, "stem", default=False))
     split: Callable[[str], list[str]] = tokenizer.tokenize
 
     def build(value: object) -> list[list[str]]:

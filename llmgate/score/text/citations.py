@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion.definition import CheckKind, ModelGradedKind
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.settings import least, whole
+from llmgate.score.assertion.together import all_of
 from llmgate.score.rag.claims import SUPPORT, find_support
 from llmgate.score.rag.inputs import PASSAGES, Inputs, judged
 

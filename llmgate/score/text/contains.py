@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import bound, bounds
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
 
@@ -98,7 +97,10 @@ def _starts_with(spec: AssertSpec) -> Evaluate:
 
 
 def _word_count(spec: AssertSpec) -> Evaluate:
-    rule = AssertRule.compile(spec, lambda value: _bounds(spec, value))
+    def build(value: object) -> tuple[float, float]:
+        return bounds(spec, value) if isinstance(value, Mapping) else (bound(spec, value),) * 2
+
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         least, most = rule.on(context)
@@ -107,34 +109,6 @@ def _word_count(spec: AssertSpec) -> Evaluate:
         return Finding.of(least <= count <= most, f"{count} words, wanted {wanted}")
 
     return evaluate
-
-
-_BOUNDS = ("max", "min")
-
-
-def _bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
-    if not isinstance(value, Mapping):
-        count = _bound(spec, value)
-        return count, count
-    for key in value:
-        if key not in _BOUNDS:
-            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), _BOUNDS))
-    if not value:
-        raise invalid_value(spec, "the value has neither min nor max")
-    least = _bound(spec, value["min"]) if "min" in value else -math.inf
-    most = _bound(spec, value["max"]) if "max" in value else math.inf
-    if least > most:
-        raise invalid_value(spec, f"min {least:g} is above max {most:g}")
-    return least, most
-
-
-def _bound(spec: AssertSpec, value: object) -> float:
-    number = math.nan
-    if javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value)):
-        number = javascript.to_number(value)
-    if not math.isfinite(number):
-        raise invalid_value(spec, f"a count of words must be a number, not {shown(value)}")
-    return number
 
 
 def _contains_family(*, fold: bool) -> tuple[CheckKind, ...]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
+from llmgate.errors import CannotRunError, UndefinedError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import choice, least
-from llmgate.suite.template import javascript
+from llmgate.score.assertion.settings import bounds, choice, least, library
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["TYPES"]
@@ -27,12 +27,6 @@ FEWEST_LETTERS: Final = 12
 DEFAULT_CERTAINTY: Final = 0.5
 
 
-def _missing(spec: AssertSpec, error: ImportError) -> SuiteError:
-    return invalid_value(
-        spec, f"needs a package that is not installed ({error.name})", "pip install 'pytest-llmgate[metrics]'"
-    )
-
-
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     from py3langid import langid  # noqa: PLC0415 - loads a model, which only suites with this assert need
@@ -42,10 +36,8 @@ def _identifier() -> Any:
 
 def _language(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_CERTAINTY)
-    try:
-        known = _known()
-    except ImportError as error:
-        raise _missing(spec, error) from error
+    library(spec, "py3langid")
+    known = _known()
     rule = AssertRule.compile(spec, lambda value: _codes(spec, value, known))
 
     def evaluate(context: CheckContext) -> Finding:
@@ -81,12 +73,9 @@ def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
     text = name.strip()
     if text.lower() in known:
         return text.lower()
+    languages = library(spec, "pycountry").languages
     try:
-        import pycountry  # noqa: PLC0415 - only names in words need it
-    except ImportError as error:
-        raise _missing(spec, error) from error
-    try:
-        code = str(getattr(pycountry.languages.lookup(text), "alpha_2", ""))
+        code = str(getattr(languages.lookup(text), "alpha_2", ""))
     except LookupError:
         code = ""
     if code not in known:
@@ -105,17 +94,12 @@ FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Formulas that count letters, words and sentences; those that count syllables need a dictionary from the network."""
-BOUNDS: Final = ("max", "min")
 
 
 def _readability(spec: AssertSpec) -> Evaluate:
     formula = choice(spec, "formula", "lix", FORMULAS)
-    try:
-        import textstat  # noqa: PLC0415 - takes two seconds to import
-    except ImportError as error:
-        raise _missing(spec, error) from error
-    grade: Callable[[str], float] = getattr(textstat, FORMULAS[formula])
-    rule = AssertRule.compile(spec, lambda value: _limits(spec, value))
+    grade: Callable[[str], float] = getattr(library(spec, "textstat"), FORMULAS[formula])
+    rule = AssertRule.compile(spec, lambda value: bounds(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         low, high = rule.on(context)
@@ -128,20 +112,6 @@ def _readability(spec: AssertSpec) -> Evaluate:
         return Finding.of(low <= found <= high, f"{formula} is {found:.1f}, wanted {low:g} to {high:g}")
 
     return evaluate
-
-
-def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
-    if not isinstance(value, Mapping) or not value:
-        raise invalid_value(spec, "the value must give `max` or `min`", "Write {max: 40}")
-    for key, bound in value.items():
-        if key not in BOUNDS:
-            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
-        if not javascript.is_number(bound) or not abs(bound) < float("inf"):
-            raise invalid_value(spec, f"{key} must be a number, not {shown(bound)}")
-    least, most = float(value.get("min", float("-inf"))), float(value.get("max", float("inf")))
-    if least > most:
-        raise invalid_value(spec, f"min {least:g} is above max {most:g}")
-    return least, most
 
 
 TYPES: Final = (

@@ -18,7 +18,7 @@ from llmgate.errors import CannotRunError
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import choice
+from llmgate.score.assertion.settings import choice, library
 from llmgate.score.text.math_expression import final_answer, is_worked, parse_expression
 from llmgate.suite.template import javascript
 
@@ -147,10 +147,7 @@ def _settings(spec: AssertSpec) -> tuple[float, str]:
         raise invalid_value(
             spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %"
         )
-    try:
-        import mpmath  # noqa: F401, PLC0415 - a package of the extra `metrics`
-    except ImportError as error:
-        raise invalid_value(spec, "needs the package mpmath", "pip install 'pytest-llmgate[metrics]'") from error
+    library(spec, "mpmath")
     return float(tolerance), extract
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
-from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates, shown
-from llmgate.score.assertion.settings import least
-from llmgate.score.structured.parse import parse_json
+from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates
+from llmgate.score.assertion.settings import choice, least
+from llmgate.score.structured.parse import parse_json, same_json
 from llmgate.score.tools.call_f1 import tool_f1
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
@@ -22,21 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TYPES", "Call"]
 
-E = TypeVar("E", bound=StrEnum)
-
 _MOST_CALLS: Final = 256
 """Of an output or a rule: every call is compared with every other."""
-
-
-class _Arguments(StrEnum):
-    EXACT = "exact"
-    SUBSET = "subset"
-    NAMES_ONLY = "names-only"
-
-
-class _Order(StrEnum):
-    ANY = "any"
-    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +42,8 @@ def _tool_calls(spec: AssertSpec) -> Evaluate:
     refuse_hidden_templates(spec)
     rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     threshold = least(spec, 1.0)
-    arguments = _choice(spec, "arguments", _Arguments, _Arguments.EXACT)
-    order = _choice(spec, "order", _Order, _Order.ANY)
+    arguments = choice(spec, "arguments", "exact", ("exact", "subset", "names-only"))
+    order = choice(spec, "order", "any", ("any", "strict"))
 
     def evaluate(context: CheckContext) -> Finding:
         expected, made = rule.on(context), _made(context.output)
@@ -66,18 +52,11 @@ def _tool_calls(spec: AssertSpec) -> Evaluate:
         if max(len(expected), len(made)) > _MOST_CALLS:
             raise CannotRunError(f"more than {_MOST_CALLS} tool calls cannot be compared")
         fits = [[_fits(want, call, arguments) for call in made] for want in expected]
-        matched = _longest(fits) if order is _Order.STRICT else _largest(fits)
+        matched = _longest(fits) if order == "strict" else _largest(fits)
         score = tool_f1(matched, len(made), len(expected))
         return Finding(score >= threshold, score, f"F1 {score:.3f}: {matched} of {_named(expected)} in {_named(made)}")
 
     return evaluate
-
-
-def _choice(spec: AssertSpec, key: str, choices: type[E], default: E) -> E:
-    written = spec.config.get(key, default.value)
-    if written not in [choice.value for choice in choices]:
-        raise invalid_value(spec, f"{key}: {shown(written)} is unknown", did_you_mean(str(written), choices))
-    return choices(str(written))
 
 
 def _largest(fits: Sequence[Sequence[bool]]) -> int:
@@ -101,27 +80,12 @@ def _longest(fits: Sequence[Sequence[bool]]) -> int:
     return before[-1]
 
 
-def _fits(expected: Call, made: Call, mode: _Arguments) -> bool:
-    if expected.name != made.name:
-        return False
-    if mode is _Arguments.NAMES_ONLY:
-        return True
+def _fits(expected: Call, made: Call, mode: str) -> bool:
+    if expected.name != made.name or mode == "names-only":
+        return expected.name == made.name
     if made.arguments is None:
         return False
-    return expected.arguments is None or _same(expected.arguments, made.arguments, subset=mode is _Arguments.SUBSET)
-
-
-def _same(expected: object, found: object, *, subset: bool) -> bool:
-    """Deep equality in which a boolean never equals a number; with `subset`, mappings may hold more than expected."""
-    if isinstance(expected, bool) or isinstance(found, bool):
-        return expected is found
-    if isinstance(expected, list) and isinstance(found, list):
-        pairs = zip(expected, found, strict=False)
-        return len(expected) == len(found) and all(_same(want, value, subset=subset) for want, value in pairs)
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        keys = expected.keys() <= found.keys() if subset else expected.keys() == found.keys()
-        return keys and all(_same(want, found[key], subset=subset) for key, want in expected.items())
-    return expected == found
+    return expected.arguments is None or same_json(expected.arguments, made.arguments, subset=mode == "subset")
 
 
 def _expected(spec: AssertSpec, value: object) -> Sequence[Call]:

@@ -12,6 +12,7 @@ from llmgate.record.traits import Trait
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import invalid_value
+from llmgate.score.assertion.settings import refuse_value
 from llmgate.score.structured.parse import parse_json
 from llmgate.score.structured.schema import JsonSchema
 from llmgate.suite.template import javascript
@@ -33,8 +34,7 @@ def _valid(read: Callable[[CheckContext], tuple[Offered, Sequence[object]]]) -> 
     """
 
     def prepare(spec: AssertSpec) -> Evaluate:
-        if spec.has_value and spec.value is not None and spec.value != "":
-            raise invalid_value(spec, "the check takes no value: calls are compared with the tools that were offered")
+        refuse_value(spec, "Calls are compared with the tools that were offered")
 
         def evaluate(context: CheckContext) -> Finding:
             try:

@@ -9,8 +9,8 @@ import pytest
 
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.definition import ModelGradedKind
-from llmgate.score.assertion.gather import all_of
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models
+from llmgate.score.assertion.together import all_of
 from llmgate.score.builtin import KINDS
 from llmgate.score.judge.reply import agreed_object, as_flag, as_items, as_text, as_texts, holds
 from llmgate.score.rag.claims import CLAIMS, SUPPORT, find_support
