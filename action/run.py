@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_USAGE, UsageError
-from llmgate.record.journal import Redactor
+from llmgate.record.run.journal import Redactor
 from llmgate.report.formats.github import write_outputs
 from llmgate.report.visible import visible
 from llmgate.session.decide.github import LOG_NAME, RESULT_NAMES

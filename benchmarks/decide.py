@@ -39,13 +39,13 @@ from llmgate.gate.decision.serialize import decision_with_headline
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import load_results
-from llmgate.session.decide.results import Question, policy_for
+from llmgate.session.decide.results import ResultsQuestion, policy_for
 metrics = tuple(sys.argv[3].split(","))
 layout = Layout(item="item_id", scores=metrics, slices=("topic",))
 parts = {"import": lap()}
 mine, theirs = (load_results(path, layout) for path in sys.argv[1:3])
 parts["read"] = lap()
-question = Question(layout=layout, margin=0.03)
+question = ResultsQuestion(layout=layout, margin=0.03)
 decision = decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy_for(mine, theirs, question))
 parts["decide"] = lap()
 text = decision_with_headline(decision)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmgate.gate.decide import decide
     from llmgate.gate.decision.types import Decision, Verdict
-    from llmgate.record.loading import load_record
+    from llmgate.record.run.loading import load_record
     from llmgate.score.api.evaluate import Evaluation, evaluate_assert, evaluate_asserts
     from llmgate.score.assertion.check import CheckContext, Finding
     from llmgate.score.assertion.models import JudgeReply, Token
@@ -48,7 +48,7 @@ _HOMES = {
     "decide": "llmgate.gate.decide",
     "evaluate_assert": "llmgate.score.api.evaluate",
     "evaluate_asserts": "llmgate.score.api.evaluate",
-    "load_record": "llmgate.record.loading",
+    "load_record": "llmgate.record.run.loading",
 }
 
 

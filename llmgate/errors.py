@@ -32,6 +32,7 @@ __all__ = [
     "UndefinedError",
     "UsageError",
     "did_you_mean",
+    "nearest",
 ]
 
 EXIT_PASS = 0
@@ -130,10 +131,16 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     Returns:
         `Did you mean icontains?` or `Valid names: a, b, c`.
     """
+    known = sorted(candidates)
+    near = nearest(name, known)
+    return f"Valid names: {', '.join(known)}" if near is None else f"Did you mean {near}?"
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The valid name that was probably meant, None if none is near."""
     import difflib
 
-    known = sorted(candidates)
     # Case is a frequent slip, but difflib counts it as if the letter were another one.
-    folded = {candidate.casefold(): candidate for candidate in reversed(known)}
-    near = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
-    return f"Did you mean {folded[near[0]]}?" if near else f"Valid names: {', '.join(known)}"
+    folded = {candidate.casefold(): candidate for candidate in sorted(candidates, reverse=True)}
+    near = difflib.get_close_matches(name[:100].casefold(), folded, n=1)
+    return folded[near[0]] if near else None

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import secrets
+import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from support.conformance import count_lines, load_rows
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+CPU_SECONDS = 60
+"""Processor time that a test may use. Whatever is quadratic in a megabyte would use hours."""
+
 # A property says what is true, not how fast: on a busy machine the default deadline fails at random.
-settings.register_profile("llmgate", deadline=None)
-settings.load_profile("llmgate")
+settings.register_profile("ci", deadline=None, max_examples=50)
+settings.register_profile("nightly", deadline=None)
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(Path(__file__).parent / "conformance" / "rows"),
         help="Folder with *.jsonl conformance rows. Default: the rows that come with the tests.",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed of all properties here, so that it can be told and given again; workers get it from here too."""
+    if config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbits(32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """What repeats the properties of this run; `--hypothesis-profile=nightly` draws twice as many examples."""
+    profile = config.getoption("--hypothesis-profile") or "ci"
+    return f"to repeat: --hypothesis-profile={profile} --hypothesis-seed={config.getoption('--hypothesis-seed')}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,3 +68,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("conformance rows that agree, by type")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers are started one at a time on a machine; those of this test do not wait for those of others."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """End a test that computes without end, however busy the machine is; `cpu_seconds` gives a limit of its own."""
+    marker = item.get_closest_marker("cpu_seconds")
+    limit = marker.args[0] if marker else CPU_SECONDS
+
+    def end(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"it used {limit} s of processor time")
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, limit)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from llmgate.bench.http import Exchange
 
-__all__ = ["Answer", "read_answer"]
+__all__ = ["StreamedAnswer", "read_answer"]
 
 SHOWN = 200
 """Characters of a foreign text that an error message quotes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class StreamedAnswer:
     """What a streamed answer amounted to.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answer:
     error: str | None = None
 
 
-def read_answer(exchange: Exchange) -> Answer:
+def read_answer(exchange: Exchange) -> StreamedAnswer:
     """Read a chat or text completion stream.
 
     Every event with a choice bears a token, also one whose text is empty (an incomplete character, the end token),
@@ -44,7 +44,7 @@ def read_answer(exchange: Exchange) -> Answer:
     """
     refusal = _refusal(exchange)
     if refusal is not None:
-        return Answer(error=refusal)
+        return StreamedAnswer(error=refusal)
     reading = _Reading()
     error: str | None = None
     for time_s, data in _events(exchange.pieces):
@@ -58,7 +58,7 @@ def read_answer(exchange: Exchange) -> Answer:
         error = "the stream ended without finish_reason and without [DONE]"
     if error is None and not times:
         error = "the answer has no token"
-    return Answer(
+    return StreamedAnswer(
         token_events_s=times,
         prompt_tokens=reading.prompt_tokens,
         completion_tokens=reading.completion_tokens,

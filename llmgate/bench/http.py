@@ -19,7 +19,7 @@ import httptools
 
 from llmgate.errors import BenchError, UsageError
 
-__all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "Origin", "ResponseReader", "connect", "fetch"]
+__all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "HttpOrigin", "ResponseReader", "connect", "fetch"]
 
 MAX_RESPONSE_BYTES = 64 * 2**20
 """A longer response is an error: it would be kept in memory until it is over."""
@@ -28,7 +28,7 @@ END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class HttpOrigin:
     """Where requests go.
 
     Attributes:
@@ -46,7 +46,7 @@ class Origin:
     api_key: str | None = None
 
     @classmethod
-    def parse(cls, url: str, *, api_key: str | None = None) -> Origin:
+    def parse(cls, url: str, *, api_key: str | None = None) -> HttpOrigin:
         """Read a base URL, with or without `/v1` at its end.
 
         Raises:
@@ -350,7 +350,9 @@ class Connection(asyncio.Protocol):
         )
 
 
-async def connect(origin: Origin, *, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> Connection:
+async def connect(
+    origin: HttpOrigin, *, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0
+) -> Connection:
     """Open a connection.
 
     Args:

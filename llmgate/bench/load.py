@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from llmgate.bench.events import read_answer
-from llmgate.bench.http import Connection, Exchange, Origin, connect, fetch
+from llmgate.bench.http import Connection, Exchange, HttpOrigin, connect, fetch
 from llmgate.bench.plan import Workload, digest_bodies
 from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
 from llmgate.errors import BenchError, UsageError
@@ -63,7 +63,7 @@ async def measure_serving(
     """
     warmup = concurrency if warmup is None else warmup
     _check(concurrency, requests, warmup, timeout_s)
-    origin = Origin.parse(url, api_key=api_key)
+    origin = HttpOrigin.parse(url, api_key=api_key)
     bodies = workload.take(requests)
     digest = digest_bodies(bodies)
     slots = [_Slot(origin, timeout_s, await connect(origin)) for _ in range(min(concurrency, requests))]
@@ -109,7 +109,7 @@ def _check(concurrency: int, requests: int, warmup: int, timeout_s: float) -> No
 class _Slot:
     """One of the requests in flight: its connection and what is on its way."""
 
-    def __init__(self, origin: Origin, timeout_s: float, connection: Connection) -> None:
+    def __init__(self, origin: HttpOrigin, timeout_s: float, connection: Connection) -> None:
         self.origin = origin
         self.timeout_s = timeout_s
         self.connection = connection
@@ -121,7 +121,7 @@ class _Drive:
     """Sends each body once, `len(slots)` at a time."""
 
     def __init__(
-        self, origin: Origin, bodies: Sequence[bytes], slots: Sequence[_Slot], on_progress: Progress | None
+        self, origin: HttpOrigin, bodies: Sequence[bytes], slots: Sequence[_Slot], on_progress: Progress | None
     ) -> None:
         ready: dict[bytes, bytes] = {}
         self._requests = [ready.setdefault(body, origin.post(PATH, body)) for body in bodies]
@@ -249,7 +249,7 @@ def _relative(trace: RequestTrace, start_s: float) -> RequestTrace:
     )
 
 
-async def _scrape(origin: Origin) -> ServerHistogram | None:
+async def _scrape(origin: HttpOrigin) -> ServerHistogram | None:
     """The server's histogram now; None where there are no such metrics."""
     with suppress(BenchError):
         connection = await connect(origin)

@@ -29,11 +29,10 @@ def freeze(run_folder: Path, suites: tuple[Path, ...], *, metric: str, number: i
     SUITES are those of the run. Name the file with --judge-anchors in later runs: a judge whose verdicts on it changed
     cannot gate. Keep it as it is; freezing anew is for a new judge.
     """
-    from llmgate.session.options import OPTIONS
     from llmgate.session.run.anchors import freeze_anchors
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.settings import settings_from
 
-    settings = settings_from({option.field: None for option in OPTIONS}, root=Path.cwd())
+    settings = settings_from({}, root=Path.cwd())
     done = freeze_anchors(plan_paths(suites, settings), run_folder, metric=metric, number=number, seed=seed, out=out)
     show_lines([f"{done.path}: {done.passed:,} anchors that pass and {done.failed:,} that fail"])

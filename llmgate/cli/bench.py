@@ -11,7 +11,6 @@ import click
 from llmgate.cli.frame import PATH, Command
 from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_CANNOT_RUN
-from llmgate.session.options import OPTIONS
 
 __all__ = ["bench"]
 
@@ -38,10 +37,9 @@ def bench(
     from llmgate.session.progress import LineProgress
     from llmgate.session.settings import settings_from
 
-    given = {option.field: None for option in OPTIONS} | options
     summary = bench_endpoint(
         suites,
-        settings_from(given, root=Path.cwd()),
+        settings_from(options, root=Path.cwd()),
         requests=requests,
         concurrency=in_flight,
         max_tokens=max_tokens,

@@ -42,13 +42,13 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
         progress.stage(f"reading {visible_text(str(folder))}")
     data = RealData() if folder is None else read_folder(folder)
     processes = jobs if jobs is not None else 1 if quick or folder is None else os.cpu_count() or 1
-    found = measure(data, effort=Effort.of(quick=quick), seed=seed, progress=progress, jobs=processes)
+    calibration = measure(data, effort=Effort.of(quick=quick), seed=seed, progress=progress, jobs=processes)
     words = ["llmgate calibrate", *([str(folder)] if folder else []), *(["--quick"] if quick else []), f"--seed {seed}"]
-    files = write_calibration(found, data, out, command=" ".join(words))
+    files = write_calibration(calibration, data, out, command=" ".join(words))
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
-    for text, style in calibration_lines(found):
+    for text, style in calibration_lines(calibration):
         click.secho(text, fg=colours.get(style), bold=style == "strong")
     for path in files:
         click.echo(path)
-    if not found.met:
+    if not calibration.met:
         sys.exit(EXIT_FAIL)

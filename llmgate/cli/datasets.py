@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,6 @@ from llmgate.cli.frame import PATH, Command, Group, show_json, show_lines, visib
 from llmgate.errors import EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["dataset_group", "lock"]
@@ -34,25 +33,16 @@ def dataset_group() -> None:
     """Commands about data."""
 
 
-def lock_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments of the two names of `lock`."""
-    for decorate in (
-        click.option("--check", is_flag=True, help="Only check that the data matches its lock."),
-        click.option(
-            "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="JSON type of a CSV column that is not text."
-        ),
-        ID_COLUMN,
-        BESIDE,
-        click.option("--licence", help="SPDX name of the licence."),
-        click.option("--version", "version", help="The new version. Needed when locked content changed."),
-        click.argument("dataset"),
-    ):
-        function = decorate(function)
-    return function
-
-
 @click.command("lock", cls=Command)
-@lock_options
+@click.argument("dataset")
+@click.option("--version", "version", help="The new version. Needed when locked content changed.")
+@click.option("--licence", help="SPDX name of the licence.")
+@BESIDE
+@ID_COLUMN
+@click.option(
+    "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="JSON type of a CSV column that is not text."
+)
+@click.option("--check", is_flag=True, help="Only check that the data matches its lock.")
 def lock(
     dataset: str,
     *,
@@ -86,12 +76,12 @@ def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column:
     from llmgate.session.commands.datasets import verify
 
     results = verify(datasets, beside=beside, id_column=id_column)
-    for one in results:
-        if one.lock is None:
-            click.secho(f"refused  {visible_text(str(one.problem))}", fg="red")
+    for result in results:
+        if result.lock is None:
+            click.secho(f"refused  {visible_text(str(result.problem))}", fg="red")
         else:
-            show_lines([f"matches  {one.name}: version {one.lock.version}, {len(one.lock.rows)} rows"])
-    if any(one.lock is None for one in results):
+            show_lines([f"matches  {result.name}: version {result.lock.version}, {len(result.lock.rows)} rows"])
+    if any(result.lock is None for result in results):
         sys.exit(EXIT_USAGE)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.gate.decision.types import Decision
-    from llmgate.session.decide.results import Question
+    from llmgate.session.decide.results import ResultsQuestion
 
 __all__ = ["decide", "show_decision"]
 
@@ -150,17 +150,17 @@ def refuse_table_options(options: dict[str, Any]) -> None:
             raise UsageError(f"{flag} is for score tables", fix="Runs carry their margins: override them with --policy")
 
 
-def question_from(options: dict[str, Any], *, policy: Path | None, allow_inconclusive: bool) -> Question:
+def question_from(options: dict[str, Any], *, policy: Path | None, allow_inconclusive: bool) -> ResultsQuestion:
     """The options of files of results, checked."""
     from llmgate.record.results.layout import Layout
-    from llmgate.session.decide.results import Question
+    from llmgate.session.decide.results import ResultsQuestion
 
     given = [name for name in ("margin", "alpha", "metrics") if options[name]]
     if policy is not None and given:
         raise UsageError(
             f"--{given[0].removesuffix('s')} stands beside --policy", fix="Say it in the policy file, for each metric"
         )
-    return Question(
+    return ResultsQuestion(
         layout=Layout(
             item=options["item"],
             scores=options["scores"],
@@ -201,7 +201,7 @@ def json_of(decision: Decision, *, headline: bool) -> str:
 
 def show_decision(decision: Decision) -> None:
     """Print a line per metric, the problems, and the sentence last."""
-    from llmgate.report.formats.terminal import decision_lines
+    from llmgate.report.terminal.decision import decision_lines
 
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
     *lines, sentence = decision_lines(decision)

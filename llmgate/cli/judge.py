@@ -11,7 +11,6 @@ import click
 from llmgate.cli.frame import PATH, Group, show_lines
 from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_FAIL, UsageError
-from llmgate.session.options import OPTIONS
 
 __all__ = ["judge_group"]
 
@@ -71,15 +70,14 @@ def admit(
     its repeated answers (0.85) and, for pairs, of both orders (0.8) are reached on 150 items or more, 30 of each
     label, and it caught every canary. Exits with 0 if it is admitted, 1 if it is refused.
     """
-    from llmgate.report.formats.admission import admission_lines
+    from llmgate.report.terminal.admission import admission_lines
     from llmgate.score.labels import read_labels
     from llmgate.session.admission.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress
     from llmgate.session.settings import settings_from
 
-    given = {option.field: None for option in OPTIONS} | options
     # --resume of a run needs to know which; here --out says it.
-    settings = settings_from(given | {"out": str(out)}, root=Path.cwd())
+    settings = settings_from(options | {"out": str(out)}, root=Path.cwd())
     read = read_labels(labels)
     asked = asked_in(suite, metric=metric, rubric=rubric, max_tokens=max_tokens, seed=seed, labels=read)
     if recorded is not None:

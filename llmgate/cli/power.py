@@ -59,7 +59,7 @@ def power(
     as_json: bool,
 ) -> None:
     """Say what the gate of SUITES can decide, before anything is run."""
-    from llmgate.report.formats.power import power_lines, shortfall
+    from llmgate.report.terminal.power import power_lines, shortfall
     from llmgate.session.commands.power import PowerQuestion, ask_power
 
     question = PowerQuestion(

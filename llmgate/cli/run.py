@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, Command, visible_text
 from llmgate.cli.options import run_options
-
-if TYPE_CHECKING:
-    from llmgate.session.settings import Settings
 
 __all__ = ["run"]
 
@@ -31,23 +28,25 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
-    from llmgate.record.watch import RunLock
+    from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.publish import publish
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
     from llmgate.session.run.execute import execute
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
+    from llmgate.session.run_folder import default_out
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     progress = LineProgress()
-    out = out_folder(settings)
+    out = Path(settings.out) if settings.out else default_out()
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
-    for warning in (one for suite in plan.suites for one in suite.warnings):
-        click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
     with RunLock(out):
         note_baseline(out, baseline)
@@ -59,10 +58,3 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     for line in published.lines():
         click.echo(line)
     sys.exit(decision.exit_code)
-
-
-def out_folder(settings: Settings) -> Path:
-    """The run's folder."""
-    from llmgate.session.run_folder import default_out
-
-    return Path(settings.out) if settings.out else default_out()

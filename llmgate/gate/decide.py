@@ -9,7 +9,7 @@ The rule, per gating metric, with margin m and one-sided bounds at α:
 - INCONCLUSIVE otherwise.
 
 Slices of a gating metric are tested for a loss after that, with Holm's adjustment over all slices of their own (see
-`slices`). Waivers that hold take a finding out of the verdict, and are named (see `waive`).
+`slices`). Waivers that hold take a hypothesis out of the verdict, and are named (see `waive`).
 
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
@@ -21,16 +21,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Decision, Problem, Verdict
-from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.pairing import Matches
-from llmgate.gate.metrics.judge_bars import drifts_of, hold_to_judges
+from llmgate.gate.metrics.judge_bars import apply_judge_checks, drifts_of
 from llmgate.gate.metrics.slices import decide_slices
-from llmgate.gate.metrics.tests import measure
+from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.metrics.verdict import conclude, flips_of
-from llmgate.gate.metrics.waivers import Findings, waive
+from llmgate.gate.metrics.waivers import VerdictBasis, waive
 from llmgate.gate.output_drift import describe_outputs
 from llmgate.gate.summary import decision_sentence
-from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, Policy
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -38,10 +36,11 @@ if TYPE_CHECKING:
     from datetime import date
 
     from llmgate.gate.decision.types import MetricDecision
-    from llmgate.gate.metrics.tests import Measured
-    from llmgate.record.scores import ScoreSheet, ScoreTable
+    from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.gate.metrics.metric import MetricTest
+    from llmgate.record.policy import Policy
 
-__all__ = ["decide", "decide_measured", "decide_sheets", "decide_tables"]
+__all__ = ["decide", "decide_tests"]
 
 
 def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, today: date | None = None) -> Decision:
@@ -57,14 +56,15 @@ def decide(candidate: Evidence, champion: Evidence | None, policy: Policy, *, to
         NotComparableError: If the two sides put the same case into different clusters.
     """
     matches = Matches()
-    measured = [
-        hold_to_judges(measure(one, candidate, champion, matches), candidate, champion) for one in policy.metrics
+    tests = [
+        apply_judge_checks(run_test(metric, candidate, champion, matches), candidate, champion)
+        for metric in policy.metrics
     ]
-    return decide_measured(measured, candidate, champion, policy, today=today, matches=matches)
+    return decide_tests(tests, candidate, champion, policy, today=today, matches=matches)
 
 
-def decide_measured(
-    measured: Sequence[Measured],
+def decide_tests(
+    tests: Sequence[MetricTest],
     candidate: Evidence,
     champion: Evidence | None,
     policy: Policy,
@@ -75,32 +75,33 @@ def decide_measured(
     """As `decide`, where every metric of the policy has been tested already.
 
     Args:
-        measured: One per metric of the policy, in its order, held to its judges.
+        tests: One per metric of the policy, in its order, its judges checked.
         candidate: As for `decide`.
         champion: As for `decide`.
         policy: As for `decide`.
         today: As for `decide`.
         matches: Remembers how items match.
     """
-    found = Findings(
-        metrics=_concluded(measured), slices=decide_slices(measured, policy), required=candidate.required_failures
+    basis = waive(
+        VerdictBasis(
+            metrics=_concluded(tests), slices=decide_slices(tests, policy), required=candidate.required_failures
+        ),
+        policy.waivers,
+        today,
     )
-    found = waive(found, policy.waivers, today)
-    problems = _problems(measured, candidate, champion)
-    verdict = _verdict(found, problems)
+    problems = _problems(tests, candidate, champion)
+    verdict = _verdict(basis, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, found, problems, slice_alpha=policy.slice_alpha),
-        metrics=found.metrics,
-        flips=tuple(flip for m in measured for flip in flips_of(m)),
+        sentence=decision_sentence(verdict, basis, problems, slice_alpha=policy.slice_alpha),
+        metrics=basis.metrics,
+        flips=tuple(flip for test in tests for flip in flips_of(test)),
         problems=problems,
-        required_failures=found.required,
-        slices=found.slices,
+        required_failures=basis.required,
+        slices=basis.slices,
         slice_alpha=policy.slice_alpha,
-        waivers=found.uses,
-        outputs=describe_outputs(
-            candidate, champion, policy, measured, found.metrics, matches=Matches() if matches is None else matches
-        ),
+        waivers=basis.uses,
+        outputs=describe_outputs(candidate, champion, policy, tests, basis.metrics, matches=matches or Matches()),
         drifts=drifts_of(candidate, champion),
         on_inconclusive=policy.inconclusive,
         candidate_run=candidate.run,
@@ -110,73 +111,33 @@ def decide_measured(
     )
 
 
-def decide_tables(
-    candidate: ScoreTable,
-    champion: ScoreTable,
-    *,
-    margin: float | None = None,
-    alpha: float = DEFAULT_ALPHA,
-) -> Decision:
-    """Decide on plain scores of any origin; the champion's table is matched by item id, whatever its name.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        margin: Fraction of the score range; None for the default that depends on the number of cases.
-        alpha: One-sided error rate.
-
-    Raises:
-        PolicyError: If margin or alpha is outside its range.
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    metric = MetricPolicy(suite=candidate.suite, metric=candidate.metric, margin=margin, alpha=alpha)
-    renamed = replace(champion, suite=candidate.suite, metric=candidate.metric)
-    return decide(Evidence(tables=(candidate,)), Evidence(tables=(renamed,)), Policy(metrics=(metric,)))
-
-
-def decide_sheets(
-    candidate: ScoreSheet, champion: ScoreSheet, policy: Policy, *, today: date | None = None
-) -> Decision:
-    """Decide on the results of any harness, many metrics at once; tables are matched by suite and metric.
-
-    Args:
-        candidate: The candidate's scores.
-        champion: The champion's scores.
-        policy: Which metrics gate.
-        today: As for `decide`.
-
-    Raises:
-        NotComparableError: If the two put the same item into different clusters.
-    """
-    return decide(Evidence(tables=candidate.tables), Evidence(tables=champion.tables), policy, today=today)
-
-
-def _concluded(measured: Sequence[Measured]) -> tuple[MetricDecision, ...]:
-    gating = [finding.p for m in measured if m.policy.gates for finding in m.findings]
+def _concluded(tests: Sequence[MetricTest]) -> tuple[MetricDecision, ...]:
+    gating = [hypothesis.p for test in tests if test.policy.gates for hypothesis in test.hypotheses]
     adjusted = iter(holm(gating))
     return tuple(
-        conclude(m, tuple(next(adjusted) for _ in m.findings), tests=len(gating))
-        if m.policy.gates
-        else conclude(m, tuple(finding.p for finding in m.findings), tests=1)
-        for m in measured
+        conclude(test, tuple(next(adjusted) for _ in test.hypotheses), adjusted_for=len(gating))
+        if test.policy.gates
+        else conclude(test, tuple(hypothesis.p for hypothesis in test.hypotheses), adjusted_for=1)
+        for test in tests
     )
 
 
-def _problems(measured: Sequence[Measured], candidate: Evidence, champion: Evidence | None) -> tuple[Problem, ...]:
-    problems = [m.problem for m in measured if m.problem is not None and m.policy.gates]
+def _problems(tests: Sequence[MetricTest], candidate: Evidence, champion: Evidence | None) -> tuple[Problem, ...]:
+    problems = [test.problem for test in tests if test.problem is not None and test.policy.gates]
     problems += candidate.problems
     if champion is not None:
         problems += [replace(problem, where=f"champion, {problem.where}") for problem in champion.problems]
-    if not any(m.policy.gates for m in measured):
+    if not any(test.policy.gates for test in tests):
         problems.append(
             Problem(where="policy", what="no metric gates, so nothing was decided", fix="Give a metric role: primary")
         )
     return tuple(problems)
 
 
-def _verdict(found: Findings, problems: Sequence[Problem]) -> Verdict:
-    gating = [m.verdict for m in found.metrics if m.gates and not m.waived]
-    if found.required or Verdict.FAIL in gating or any(one.failed and not one.waived for one in found.slices):
+def _verdict(basis: VerdictBasis, problems: Sequence[Problem]) -> Verdict:
+    gating = [metric.verdict for metric in basis.metrics if metric.gates and not metric.waived]
+    lost = any(part.failed and not part.waived for part in basis.slices)
+    if basis.required or Verdict.FAIL in gating or lost:
         return Verdict.FAIL
     if gating and not problems and all(verdict is Verdict.PASS for verdict in gating):
         return Verdict.PASS

@@ -1,7 +1,7 @@
 """Two runs become a decision: what records know beyond plain scores. Pure.
 
-A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `looks`). What
-was never asked is missing, unless a stop that the data confirm explains it (see `stopped`).
+A suite that could stop early is decided at the look where its run ended, with that look's bounds (see `stopping_rule`).
+What was never asked is missing, unless a stop that the data confirm explains it (see `verify_stop`).
 
 The types of records take a tenth of a second to load; who decides on plain scores does without them, and without this.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.decide import decide_measured
+from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.evidence.gather import gather
@@ -19,10 +19,10 @@ from llmgate.gate.evidence.human_labels import with_labels
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.judges.preferences import preferences_of
-from llmgate.gate.metrics.judge_bars import hold_to_judges
-from llmgate.gate.metrics.tests import measure
+from llmgate.gate.metrics.judge_bars import apply_judge_checks
+from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
-from llmgate.gate.sequential.stopping_rule import measure_at
+from llmgate.gate.sequential.stopping_rule import run_test_at
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def decide_records(
         problems=(*evidence.problems, *contradictions, *left_out),
         repeats=repeat_scores(candidate, policy),
     )
-    theirs = None
+    champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
         known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-        theirs = replace(others[0], repeats=repeats, noise=known)
-    decision = _decide(evidence, theirs, policy, today=today, looks=looks)
+        champion_evidence = replace(others[0], repeats=repeats, noise=known)
+    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks)
     return replace(decision, preferences=preferences_of(candidate, policy))
 
 
@@ -98,27 +98,20 @@ def _decide(
 ) -> Decision:
     """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
-    measured, seen = confirm(
-        [
-            hold_to_judges(
-                measure_at(one, candidate, champion, looks[one.suite].points[one.metric], matches)
-                if one.suite in looks
-                else measure(one, candidate, champion, matches),
-                candidate,
-                champion,
-            )
-            for one in policy.metrics
-        ],
-        looks,
-        policy,
-        champion=champion is not None,
-    )
-    decision = decide_measured(measured, candidate, champion, policy, today=today, matches=matches)
-    said = (one.sentence for one in seen if one.stopped or one.reserve)
+    tests = [
+        run_test_at(metric, candidate, champion, looks[metric.suite].points[metric.metric], matches)
+        if metric.suite in looks
+        else run_test(metric, candidate, champion, matches)
+        for metric in policy.metrics
+    ]
+    checked = [apply_judge_checks(test, candidate, champion) for test in tests]
+    confirmed, look_decisions = confirm(checked, looks, policy, champion=champion is not None)
+    decision = decide_tests(confirmed, candidate, champion, policy, today=today, matches=matches)
+    sentences = (look.sentence for look in look_decisions if look.stopped or look.reserve)
     return replace(
         decision,
-        sentence=" ".join((decision.sentence, *said)),
-        looks=seen,
+        sentence=" ".join((decision.sentence, *sentences)),
+        looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
     )
 

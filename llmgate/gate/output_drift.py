@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from llmgate.gate.decision.types import OutputDrift
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, watched
-from llmgate.gate.metrics.tests import measure
+from llmgate.gate.metrics.tests import run_test
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction, Role
-from llmgate.record.traits import Trait
 from llmgate.record.vectors import unpack_vector
 from llmgate.stats.energy import energy_distance
 from llmgate.stats.mcnemar import mcnemar_mid_p
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers
     from llmgate.gate.evidence.pairing import Matches, Pairs
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import MetricTest
     from llmgate.record.policy import Policy
 
 __all__ = ["describe_outputs"]
@@ -45,65 +46,63 @@ def describe_outputs(
     candidate: Evidence,
     champion: Evidence | None,
     policy: Policy,
-    measured: Sequence[Measured],
+    tests: Sequence[MetricTest],
     decided: Sequence[MetricDecision],
     *,
     matches: Matches,
 ) -> tuple[OutputDrift, ...]:
-    """Every trait of the policy beside the champion's, by suite; nothing without a champion.
+    """Every output feature of the policy beside the champion's, by suite; nothing without a champion.
 
     Args:
         candidate: The candidate's evidence.
         champion: The champion's, None without one.
-        policy: Says which traits gate and which are watched.
-        measured: The metrics, among them the traits that gate.
+        policy: Says which features gate and which are watched.
+        tests: The metrics, among them the features that gate.
         decided: The decisions on them, in the same order.
         matches: Remembers how items match.
     """
     if champion is None:
         return ()
     gating = [
-        _described(one, decision.verdict if one.policy.gates else None)
-        for one, decision in zip(measured, decided, strict=True)
-        if one.policy.trait is not None
+        _described(test, decision.verdict if test.policy.gates else None)
+        for test, decision in zip(tests, decided, strict=True)
+        if test.policy.trait is not None
     ]
-    shown = [_described(measure(one, candidate, champion, matches), None) for one in watched(policy)]
-    embedded = [
-        _distance(mine, next((one for one in champion.embedded if one.suite == mine.suite), None))
-        for mine in candidate.embedded
-    ]
-    order = list(Trait)
+    shown = [_described(run_test(metric, candidate, champion, matches), None) for metric in watched(policy)]
+    known = {answers.suite: answers for answers in champion.embedded}
+    embedded = [_distance(answers, known.get(answers.suite)) for answers in candidate.embedded]
+    order = list(OutputFeature)
     # A suite without a format to keep has nothing to say about it.
-    told = [one for one in (*gating, *shown, *embedded) if one.expected or one.why]
-    return tuple(sorted(told, key=lambda one: (one.suite, order.index(one.trait))))
+    drifts = [drift for drift in (*gating, *shown, *embedded) if drift.expected or drift.why]
+    return tuple(sorted(drifts, key=lambda drift: (drift.suite, order.index(drift.trait))))
 
 
-def _described(one: Measured, verdict: Verdict | None) -> OutputDrift:
-    policy, pairs, found = one.policy, one.pairs, one.comparison
-    trait = policy.trait or Trait.REFUSALS
+def _described(test: MetricTest, verdict: Verdict | None) -> OutputDrift:
+    policy, pairs, comparison = test.policy, test.pairs, test.comparison
+    feature = policy.trait or OutputFeature.REFUSALS
     if pairs is None or pairs.champion is None:
-        absent = trait is Trait.SCHEMA and not policy.gates
-        why = one.problem.what if one.problem and not absent else ""
-        return OutputDrift(suite=policy.suite, trait=trait, role=policy.role, verdict=verdict, why=why)
-    mine, theirs = _shown(trait, pairs.candidate), _shown(trait, pairs.champion)
+        absent = feature is OutputFeature.SCHEMA and not policy.gates
+        why = test.problem.what if test.problem and not absent else ""
+        return OutputDrift(suite=policy.suite, trait=feature, role=policy.role, verdict=verdict, why=why)
     change = lower = upper = None
-    if found is not None:
-        change, lower, upper = found.interval.estimate, found.interval.lower, found.interval.upper
-        if trait is Trait.LENGTH:
+    if comparison is not None:
+        interval = comparison.interval
+        change, lower, upper = interval.estimate, interval.lower, interval.upper
+        if feature is OutputFeature.LENGTH:
             change, lower, upper = math.expm1(change), math.expm1(lower), math.expm1(upper)
         elif policy.direction is Direction.LOWER:
             change, lower, upper = -change, -upper, -lower
     return OutputDrift(
         suite=policy.suite,
-        trait=trait,
+        trait=feature,
         role=policy.role,
         verdict=verdict,
-        champion=theirs,
-        candidate=mine,
+        champion=_shown(feature, pairs.champion),
+        candidate=_shown(feature, pairs.candidate),
         change=change,
         lower=lower,
         upper=upper,
-        p=_p(trait, pairs, found.p if found else None),
+        p=_p(feature, pairs, comparison.p if comparison else None),
         changed=int(np.sum(pairs.candidate != pairs.champion)),
         evaluated=len(pairs.item_ids),
         expected=pairs.expected,
@@ -111,50 +110,50 @@ def _described(one: Measured, verdict: Verdict | None) -> OutputDrift:
     )
 
 
-def _shown(trait: Trait, scores: NDArray[np.float64]) -> float | None:
+def _shown(feature: OutputFeature, scores: NDArray[np.float64]) -> float | None:
     if not len(scores):
         return None
     mean = mean_of(scores)
-    return math.expm1(mean * LENGTH_SCALE) if trait is Trait.LENGTH else mean
+    return math.expm1(mean * LENGTH_SCALE) if feature is OutputFeature.LENGTH else mean
 
 
-def _p(trait: Trait, pairs: Pairs, found: float | None) -> float | None:
+def _p(feature: OutputFeature, pairs: Pairs, p: float | None) -> float | None:
     """Two-sided: that of lengths is already, answers that turned have McNemar's, and clusters leave the bounds."""
-    if trait is Trait.LENGTH:
-        return found
+    if feature is OutputFeature.LENGTH:
+        return p
     if not pairs.simple or pairs.champion is None or not len(pairs.item_ids):
         return None
     return mcnemar_mid_p(int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion)))
 
 
-def _distance(mine: EmbeddedAnswers, theirs: EmbeddedAnswers | None) -> OutputDrift:
+def _distance(candidate: EmbeddedAnswers, champion: EmbeddedAnswers | None) -> OutputDrift:
     """The energy distance of two sides' embeddings; a cluster's cases, and a case's repeats, are exchanged together."""
-    known = {} if theirs is None else theirs.packed
-    keys = sorted({*mine.packed, *known})
+    known = {} if champion is None else champion.packed
+    keys = sorted({*candidate.packed, *known})
     x, y, cases = [], [], []
     for key in keys:
-        one, other = _vector(mine.packed.get(key)), _vector(known.get(key))
-        if one is not None and other is not None and len(one) == len(other):
-            x.append(one)
+        vector, other = _vector(candidate.packed.get(key)), _vector(known.get(key))
+        if vector is not None and other is not None and len(vector) == len(other):
+            x.append(vector)
             y.append(other)
             cases.append(key.case)
     lost = len(keys) - len(x)
     drift = OutputDrift(
-        suite=mine.suite,
-        trait=Trait.EMBEDDINGS,
+        suite=candidate.suite,
+        trait=OutputFeature.EMBEDDINGS,
         role=Role.WATCH,
         evaluated=len(x),
         expected=len(keys),
         why=f"{lost:,} of {len(keys):,} answers have no embedding on both sides" if lost else "",
     )
-    if not x or len({len(one) for one in x}) > 1:
+    if not x or len({len(vector) for vector in x}) > 1:
         return drift
     # A case without a key is its own cluster, whatever keys others have.
-    clusters = [repr((mine.clusters.get(case), "" if mine.clusters.get(case) else case)) for case in cases]
-    return _measured(drift, np.stack(x), np.stack(y), clusters)
+    clusters = [repr((key, "" if key else case)) for case in cases for key in (candidate.clusters.get(case),)]
+    return _with_distance(drift, np.stack(x), np.stack(y), clusters)
 
 
-def _measured(
+def _with_distance(
     drift: OutputDrift, x: NDArray[np.float64], y: NDArray[np.float64], clusters: Sequence[str]
 ) -> OutputDrift:
     codes = np.unique(np.array(clusters), return_inverse=True)[1]
@@ -165,18 +164,9 @@ def _measured(
         drawn = np.sort(rng.choice(len(x), size=_MOST_PAIRS, replace=False))
         x, y, codes = x[drawn], y[drawn], codes[drawn]
         why = "; ".join(filter(None, [why, f"{_MOST_PAIRS:,} of the pairs were drawn"]))
-    found = energy_distance(x, y, rng=rng, permutations=_PERMUTATIONS, clusters=codes)
-    return OutputDrift(
-        suite=drift.suite,
-        trait=drift.trait,
-        role=drift.role,
-        change=found.distance,
-        usual=found.expected,
-        p=found.p,
-        changed=found.changed,
-        evaluated=drift.evaluated,
-        expected=drift.expected,
-        why=why,
+    distance = energy_distance(x, y, rng=rng, permutations=_PERMUTATIONS, clusters=codes)
+    return replace(
+        drift, change=distance.distance, usual=distance.expected, p=distance.p, changed=distance.changed, why=why
     )
 
 

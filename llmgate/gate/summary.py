@@ -13,7 +13,7 @@ from llmgate.record.policy import Direction
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.metrics.waivers import Findings
+    from llmgate.gate.metrics.waivers import VerdictBasis
 
 __all__ = ["chances_basis", "decision_sentence"]
 
@@ -21,18 +21,18 @@ _LISTED = 3
 """How many problems are spelt out."""
 
 
-def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Problem], *, slice_alpha: float) -> str:
+def decision_sentence(verdict: Verdict, basis: VerdictBasis, problems: Sequence[Problem], *, slice_alpha: float) -> str:
     """The verdict, what decided it, what changed, and how often this gate is right.
 
     With several gating metrics the one that decided is named: the one with the smallest p-value for a FAIL, else the
     one whose lower bound is closest to its limit or furthest beyond it. Slices that failed, and waivers that were
     needed, are named in any case.
     """
-    metrics = [one for one in found.metrics if one.gates and not one.waived]
+    metrics = [metric for metric in basis.metrics if metric.gates and not metric.waived]
     parts = []
-    if found.required:
-        failed = count(len(found.required), "case")
-        parts.append(f"{failed} failed a check that must never fail: {name_some(found.required)}.")
+    if basis.required:
+        failed = count(len(basis.required), "case")
+        parts.append(f"{failed} failed a check that must never fail: {name_some(basis.required)}.")
     if problems and verdict is Verdict.INCONCLUSIVE:
         parts.append(
             f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
@@ -42,13 +42,13 @@ def decision_sentence(verdict: Verdict, found: Findings, problems: Sequence[Prob
         if deciding is not None:
             reason = _named(deciding, verdict, metrics)
             parts.append(" ".join([_capitalised(reason) if parts else reason, *_details(deciding)]))
-        parts += _slices(found, besides=deciding is not None)
+        parts += _slices(basis, besides=deciding is not None)
         if problems:
             parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
-    if found.slices and verdict is not Verdict.INCONCLUSIVE:
-        parts.append(_slices_rate(found, slice_alpha))
+    if basis.slices and verdict is not Verdict.INCONCLUSIVE:
+        parts.append(_slices_rate(basis, slice_alpha))
     parts += _unadmitted(metrics)
-    parts += _waivers(found)
+    parts += _waivers(basis)
     return f"{verdict}: {' '.join(parts)}"
 
 
@@ -67,47 +67,47 @@ def chances_basis(metric: MetricDecision) -> str:
     return ", judged by all that changed here" if metric.verdict is Verdict.FAIL else ""
 
 
-def _slices(found: Findings, *, besides: bool) -> list[str]:
-    failed = sorted((one for one in found.slices if one.failed and not one.waived), key=lambda one: one.p_worse)
+def _slices(basis: VerdictBasis, *, besides: bool) -> list[str]:
+    failed = sorted((part for part in basis.slices if part.failed and not part.waived), key=lambda part: part.p_worse)
     if not failed:
         return []
     worst = failed[0]
-    said = (
+    loss = (
         f"{worst.name} is {points(-worst.delta, 0.0)} points worse on {count(worst.cases, 'case')}"
-        f" (p = {worst.p_worse:.2g} after adjusting for {count(len(found.slices), 'slice')})"
+        f" (p = {worst.p_worse:.2g} after adjusting for {count(len(basis.slices), 'slice')})"
     )
-    others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(one.name for one in failed[1:])}"
-    lost = f"{count(len(failed), 'slice')} lost: {said}{others if len(failed) > 1 else ''}."
+    others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(part.name for part in failed[1:])}"
+    lost = f"{count(len(failed), 'slice')} lost: {loss}{others if len(failed) > 1 else ''}."
     return [f"Besides, {lost}" if besides else lost]
 
 
-def _slices_rate(found: Findings, slice_alpha: float) -> str:
+def _slices_rate(basis: VerdictBasis, slice_alpha: float) -> str:
     return (
-        f"{count(len(found.slices), 'slice')} {verb(len(found.slices), 'was', 'were')} looked into, which fails an"
+        f"{count(len(basis.slices), 'slice')} {verb(len(basis.slices), 'was', 'were')} looked into, which fails an"
         f" unchanged model in at most {100.0 * slice_alpha:.3g} % of runs more."
     )
 
 
 def _unadmitted(metrics: Sequence[MetricDecision]) -> list[str]:
     """Metrics that gate by a judge that was never admitted, because the policy allows it."""
-    names = [f"{one.suite}::{one.metric}" for one in metrics if one.admission == "unadmitted"]
+    names = [f"{metric.suite}::{metric.metric}" for metric in metrics if metric.admission == "unadmitted"]
     if not names:
         return []
     are = verb(len(names), "is a judge score", "are judge scores")
     return [f"Unadmitted judge: {name_some(names)} {are}, not human quality."]
 
 
-def _waivers(found: Findings) -> list[str]:
-    spoken = [
+def _waivers(basis: VerdictBasis) -> list[str]:
+    sentences = [
         f"{use.target} is waived until {use.until} by {one_line(use.by)}: {one_line(use.reason)}."
-        for use in found.uses
+        for use in basis.uses
         if use.status == "applied"
     ]
-    over = [use for use in found.uses if use.status == "expired"]
-    if over:
-        named = name_some(f"{use.target} ({use.until})" for use in over)
-        spoken.append(f"{count(len(over), 'waiver')} {verb(len(over), 'has', 'have')} expired: {named}.")
-    return spoken
+    expired = [use for use in basis.uses if use.status == "expired"]
+    if expired:
+        named = name_some(f"{use.target} ({use.until})" for use in expired)
+        sentences.append(f"{count(len(expired), 'waiver')} {verb(len(expired), 'has', 'have')} expired: {named}.")
+    return sentences
 
 
 def _list(problems: Sequence[Problem]) -> str:

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from llmgate.errors import EndpointError, did_you_mean
 
-__all__ = ["Probe", "probe"]
+__all__ = ["EndpointFacts", "probe"]
 
 TIMEOUT_S: Final = 20.0
 MAX_BYTES: Final = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class EndpointFacts:
     """What an endpoint says about itself.
 
     Attributes:
@@ -40,7 +40,7 @@ class NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> Probe:
+def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> EndpointFacts:
     """Ask an endpoint what it serves, before anything is measured.
 
     Args:
@@ -53,7 +53,7 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     """
     reply = fetch(f"{url}/models", api_key)
     try:
-        listed = {str(one["id"]): one for one in reply["data"]}
+        listed = {str(entry["id"]): entry for entry in reply["data"]}
     except (KeyError, TypeError) as error:
         raise EndpointError(
             "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"
@@ -64,7 +64,7 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     except (EndpointError, AttributeError):
         version = None  # other servers have no such route; the record then says so
     root = listed[name].get("root")
-    return Probe(
+    return EndpointFacts(
         model=name,
         engine="vllm" if isinstance(version, str) else "openai-compatible",
         version=version if isinstance(version, str) else None,

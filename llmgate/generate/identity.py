@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
+from llmgate.generate.server_machine import core_count
 from llmgate.record.manifest import Hardware, ModelIdentity
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def hardware() -> Hardware:
     gpus, driver = _gpus()
     return Hardware(
         cpu=_cpu(),
-        cores=_cores(),
+        cores=core_count(),
         memory_gib=round(_memory_bytes() / 2**30, 1),
         gpus=gpus,
         driver=driver,
@@ -141,22 +142,15 @@ def _read(path: str) -> str:
         return ""
 
 
-def _cores() -> int:
-    """The cores that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _cpu() -> str:
-    found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
+    match = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
 
 
 def _memory_bytes() -> int:
     """The machine's memory, or less where a control group allows less (cgroup v2 `memory.max`, v1 `limit_in_bytes`)."""
-    found = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
-    total = int(found[1]) * 1024 if found else 0
+    match = re.search(r"^MemTotal:\s+(\d+) kB", _read("/proc/meminfo"), re.MULTILINE)
+    total = int(match[1]) * 1024 if match else 0
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         limit = _read(path).strip()
         if limit.isdecimal():
@@ -171,20 +165,20 @@ def _gpus() -> tuple[tuple[str, ...], str | None]:
         return (), None
     query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.check_output(query, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20)  # noqa: S603 - fixed arguments
+        output = subprocess.check_output(query, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20)  # noqa: S603 - fixed arguments
     except (OSError, subprocess.SubprocessError):
         return (), None
-    rows = [[cell.strip() for cell in line.split(",")] for line in said.decode(errors="replace").splitlines()]
+    rows = [[cell.strip() for cell in line.split(",")] for line in output.decode(errors="replace").splitlines()]
     rows = [row for row in rows if len(row) == 3]
     return tuple(f"{name} {memory} MiB" for name, memory, _ in rows), rows[0][2] if rows else None
 
 
 def packages() -> Mapping[str, str]:
     """Versions of the installed distributions that can shape a result, without importing any."""
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return MappingProxyType(found)
+    return MappingProxyType(versions)

@@ -42,9 +42,9 @@ async def read_bounded(stream: aiohttp.StreamReader) -> bytes:
 
 def http_failure(status: int, content: bytes, attempt: int) -> Failure:
     """Word an HTTP error with the beginning of what the server said."""
-    said = content[:BODY_EXCERPT].decode(errors="replace").strip()
+    excerpt = content[:BODY_EXCERPT].decode(errors="replace").strip()
     hint = " (redirects are not followed)" if 300 <= status < 400 else ""
-    return Failure(kind=FailureKind.HTTP, message=f"HTTP {status}{hint}: {said}", attempts=attempt)
+    return Failure(kind=FailureKind.HTTP, message=f"HTTP {status}{hint}: {excerpt}", attempts=attempt)
 
 
 def read_completion(content: bytes, latency_s: float, attempt: int) -> Generation | Failure:
@@ -100,7 +100,7 @@ def read_logprobs(reported: object) -> tuple[TokenLogprob, ...] | None:
             TokenLogprob(
                 token=writable(str(entry["token"])),
                 logprob=finite(entry["logprob"]),
-                top={writable(str(one["token"])): finite(one["logprob"]) for one in entry.get("top_logprobs") or ()},
+                top={writable(str(top["token"])): finite(top["logprob"]) for top in entry.get("top_logprobs") or ()},
             )
             for entry in entries
         )
@@ -123,8 +123,8 @@ def read_vectors(content: bytes, _: float, attempt: int) -> Vectors | Failure:
     """Read an embeddings reply; whatever is not one is garbage."""
     try:
         entries = json.loads(content)["data"]
-        found = {int(entry["index"]): tuple(map(finite, entry["embedding"])) for entry in entries}
-        return Vectors(tuple(found[index] for index in range(len(entries))))
+        vectors = {int(entry["index"]): tuple(map(finite, entry["embedding"])) for entry in entries}
+        return Vectors(tuple(vectors[index] for index in range(len(entries))))
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         excerpt = content[:BODY_EXCERPT].decode(errors="replace")
         return Failure(kind=FailureKind.GARBAGE, message=f"not an embeddings reply: {excerpt!r}", attempts=attempt)

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmgate.generate.server_checks import Engine
-    from llmgate.generate.server_command import Command
+    from llmgate.generate.server_command import ServerCommand
     from llmgate.generate.server_log import OnProgress
 
-__all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch", "start_server"]
+__all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch"]
 
 GRACE_S = 20.0
 """For an orderly end; vLLM 0.32 needs half a second, more while requests are running."""
@@ -47,7 +47,7 @@ LOG_TAIL_BYTES = 1 << 18
 
 
 class Server:
-    """A server process tree that this process owns. Made by `launch` or `start_server`; ends with `stop`.
+    """A server process tree that this process owns. Made by `launch`; ends with `stop`.
 
     Methods may be called from several threads.
 
@@ -62,7 +62,7 @@ class Server:
         spec: ServerSpec,
         *,
         process: ServerProcess,
-        built: Command,
+        built: ServerCommand,
         engine: Engine,
         held_port: tuple[socket.socket, int],
         log_path: Path,
@@ -361,25 +361,3 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         log_path=log_path,
         on_progress=on_progress,
     )
-
-
-def start_server(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
-    """Start a server and wait until it answers.
-
-    Args:
-        spec: What to start.
-        on_progress: Receives a line of text per step.
-
-    Returns:
-        The ready server, to be used as a context manager.
-
-    Raises:
-        ServerError: If it cannot start; nothing of it is left then.
-    """
-    server = launch(spec, on_progress=on_progress)
-    try:
-        server.wait_ready()
-    except BaseException:
-        server.stop()
-        raise
-    return server

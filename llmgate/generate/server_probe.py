@@ -86,18 +86,18 @@ class Probe:
             )
         prompt = {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
         status, answer = self.ask("POST", "/v1/completions", body=prompt, timeout_s=timeout_s)
-        said = json.dumps(answer)[:300]
+        excerpt = json.dumps(answer)[:300]
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise http.client.HTTPException(f"HTTP {status}: {said}")
+            raise http.client.HTTPException(f"HTTP {status}: {excerpt}")
         if status != HTTPStatus.OK or not isinstance(answer, dict) or not answer.get("choices"):
             raise ServerError(
-                f"it is healthy, but answered a one-token completion with HTTP {status}: {said}",
+                f"it is healthy, but answered a one-token completion with HTTP {status}: {excerpt}",
                 where=where,
                 fix="Is this a model that generates text?",
             )
-        version = self.ask("GET", "/version", timeout_s=BUSY_S)[1]
-        told = version.get("version") if isinstance(version, dict) else None
-        return told if isinstance(told, str) else None
+        about = self.ask("GET", "/version", timeout_s=BUSY_S)[1]
+        version = about.get("version") if isinstance(about, dict) else None
+        return version if isinstance(version, str) else None
 
 
 def _ids(answer: tuple[int, Any]) -> list[str]:

@@ -173,11 +173,11 @@ def _read_some(fd: int) -> bytes:
 
 
 def _marked(mark: str) -> list[int]:
-    found = []
+    pids = []
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
             if mark.encode() in environ.read_bytes().split(b"\0"):
-                found.append(int(environ.parts[2]))
+                pids.append(int(environ.parts[2]))
         except OSError:
             continue
-    return found
+    return pids

@@ -61,8 +61,8 @@ def _stat(pid: int) -> tuple[str, int, int] | None:
 
 
 def _processes() -> dict[int, tuple[str, int, int]]:
-    found = ((int(name), _stat(int(name))) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
-    return {pid: stat for pid, stat in found if stat is not None}
+    stats = ((int(name), _stat(int(name))) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
+    return {pid: stat for pid, stat in stats if stat is not None}
 
 
 def descendants(root: int) -> list[int]:
@@ -70,13 +70,13 @@ def descendants(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
     for pid, (_, parent, _) in _processes().items():
         children.setdefault(parent, []).append(pid)
-    found: list[int] = []
+    pids: list[int] = []
     queue = [root]
     while queue:
         below = children.get(queue.pop(0), [])
-        found += below
+        pids += below
         queue += below
-    return found
+    return pids
 
 
 def members(session: int) -> list[int]:

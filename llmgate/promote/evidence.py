@@ -10,8 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision
-from llmgate.promote.target import Evidence, RecordIdentity
-from llmgate.record.loading import load_record
+from llmgate.promote.target import PromotionEvidence, RecordIdentity
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from llmgate.promote.target import EvidenceFiles
@@ -38,7 +38,9 @@ def read_identity(folder: Path) -> RecordIdentity:
     return RecordIdentity(manifest=record.manifest, seal=record.seal)
 
 
-def read_evidence(files: EvidenceFiles, *, redecide: Redecide, source: str, source_digest: SourceDigest) -> Evidence:
+def read_evidence(
+    files: EvidenceFiles, *, redecide: Redecide, source: str, source_digest: SourceDigest
+) -> PromotionEvidence:
     """Read what was downloaded and take the decision again.
 
     Args:
@@ -51,7 +53,7 @@ def read_evidence(files: EvidenceFiles, *, redecide: Redecide, source: str, sour
         PromotionRefusedError: If the files cannot be read or decided on; such a version has no verdict.
     """
     try:
-        return Evidence(
+        return PromotionEvidence(
             where=files.where,
             subject=files.subject,
             ended_at=files.ended_at,

@@ -6,17 +6,13 @@ import contextlib
 import json
 import time
 import urllib.parse
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, UsageError
-from llmgate.gate.decision.types import Decision
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, is_absent, without_credentials
-from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER
+from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER, MlflowTarget
 from llmgate.promote.mlflow_values import (
     dataset_facts,
     description,
@@ -25,142 +21,70 @@ from llmgate.promote.mlflow_values import (
     run_tags,
     version_tags,
 )
-from llmgate.promote.target import VersionFacts, parse_version_uri
-from llmgate.record.loading import load_record
+from llmgate.promote.target import LoggedRun, VersionFacts, parse_version_uri
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow.entities import DatasetInput, Run
 
-    from llmgate.promote.mlflow_target import MlflowTarget
+    from llmgate.gate.decision.types import Decision
+    from llmgate.promote.target import GateRun, NewVersion
     from llmgate.record.schema import Record
 
-__all__ = ["GateRun", "LoggedRun", "NewVersion", "log_gate_run", "register"]
+__all__ = ["MlflowRegistry"]
 
 MODEL_FOLDER = "model"
-NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 BATCH = 100
 """MLflow takes at most this many params and tags in one request."""
 CREATION_TIMEOUT_S = 60
 OUR_NOTE = "**llmgate: "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRun:
-    """What a gate run left behind.
+class MlflowRegistry(MlflowTarget):
+    """MLflow as a `Registry`: a promotion target that gate runs are logged to.
 
-    Attributes:
-        folder: The record's folder, sealed.
-        decision: The decision taken from it.
-        decision_json: The same decision as a file.
-        report: The HTML report.
-        verdict_json: The in-toto statement.
-        baseline: The folder of the record that it was compared with, None without one.
-        baseline_uri: The version that it was compared with, `models:/NAME/VERSION`, where there is one.
-        serving: Serving figures by name, with their unit in the name (`ttft_p50_s`).
+    Args:
+        tracking_uri: Where the runs are.
+        registry_uri: Where the models are.
+        experiment: Name of the MLflow experiment of the runs; made if it does not exist.
+        create: Whether a missing SQLite file may be created.
     """
 
-    folder: Path
-    decision: Decision
-    decision_json: Path
-    report: Path | None = None
-    verdict_json: Path | None = None
-    baseline: Path | None = None
-    baseline_uri: str | None = None
-    serving: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
+    def __init__(self, tracking_uri: str, registry_uri: str, *, experiment: str, create: bool = False) -> None:
+        super().__init__(tracking_uri, registry_uri, create=create)
+        self.experiment = experiment
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
-    """A candidate that is to be registered.
-
-    Attributes:
-        name: Registered model; made if it does not exist.
-        source: Model folder, or a URI that the registry can read (`s3://…`).
-        upload: Copy the folder into the run's artifacts. An MLflow server takes a local folder no other way.
-    """
-
-    name: str
-    source: str
-    upload: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedRun:
-    """Where the gate run is now.
-
-    Attributes:
-        run_id: MLflow's id.
-        url: For a browser; None where there is no server.
-        version: The version that was judged, as it was when it was linked; None if none was.
-    """
-
-    run_id: str
-    url: str | None
-    version: VersionFacts | None
-
-
-def log_gate_run(
-    target: MlflowTarget, run: GateRun, *, experiment: str, subject: str | None, new: NewVersion | None
-) -> LoggedRun:
-    """Write everything, close the run, and only then write the version's tags.
-
-    Raises:
-        UsageError: If the version that was judged is named twice, differently.
-        RecordError: If a record is not sealed.
-        CannotRunError: If MLflow cannot be reached or refuses.
-    """
-    record = load_record(run.folder)
-    version = judged_version(target, record, subject, new)
-    if new is not None:
-        check_source(target, new)
-    with calls(target.tracking_uri):
-        name = f"{record.manifest.model.name} {record.manifest.run_id}"
-        opened = target.client.create_run(
-            experiment_id(target, experiment),
-            run_name=name,
-            tags=run_tags(
-                record.manifest,
-                run.decision,
-                subject=version.uri if version else None,
-                baseline=run.baseline_uri,
-            ),
-        )
-    with failing(target, opened.info.run_id):
-        with calls(target.tracking_uri):
-            log_values(target, opened, run, record)
-            log_inputs(target, opened.info.run_id, record, version)
-            log_files(target, opened.info.run_id, run, record)
+    def log(self, run: GateRun, *, subject: str | None, new: NewVersion | None) -> LoggedRun:
+        """Write everything, close the run, and only then write the version's tags."""
+        record = load_record(run.folder)
+        version = judged_version(self, record, subject, new)
         if new is not None:
-            version = create(target, opened, run, new)
-        finish(target, opened.info.run_id, version)
-    if version is not None:
-        link(target, opened.info.run_id, record, run.decision, version)
-    return LoggedRun(run_id=opened.info.run_id, url=run_url(target, opened), version=version)
-
-
-def register(target: MlflowTarget, run: GateRun, run_id: str, new: NewVersion) -> VersionFacts:
-    """Register the model that a logged gate run judged; the run is resumed for it and closed again.
-
-    Raises:
-        UsageError: If the run was started for a version that exists already, or the source cannot be taken.
-        CannotRunError: If MLflow cannot be reached or refuses.
-    """
-    record = load_record(run.folder)
-    judged_version(target, record, None, new)
-    check_source(target, new)
-    with calls(target.tracking_uri):
-        logged = target.client.get_run(run_id)
-        if logged.data.tags.get(tags.RUN_ID) != record.manifest.run_id:
-            raise UsageError(
-                f"this MLflow run holds gate run {logged.data.tags.get(tags.RUN_ID)} and not {record.manifest.run_id}",
-                where=run_id,
+            check_source(self, new)
+        with calls(self.tracking_uri):
+            name = f"{record.manifest.model.name} {record.manifest.run_id}"
+            opened = self.client.create_run(
+                experiment_id(self, self.experiment),
+                run_name=name,
+                tags=run_tags(
+                    record.manifest,
+                    run.decision,
+                    subject=version.uri if version else None,
+                    baseline=run.baseline_uri,
+                ),
             )
-    version = create(target, logged, run, new)
-    finish(target, run_id, version)
-    link(target, run_id, record, run.decision, version)
-    return version
+        with failing(self, opened.info.run_id):
+            with calls(self.tracking_uri):
+                log_values(self, opened, run, record)
+                log_inputs(self, opened.info.run_id, record, version)
+                log_files(self, opened.info.run_id, run, record)
+            if new is not None:
+                version = create(self, opened, run, new)
+            finish(self, opened.info.run_id, version)
+        if version is not None:
+            link(self, opened.info.run_id, record, run.decision, version)
+        return LoggedRun(run_id=opened.info.run_id, url=run_url(self, opened), version=version)
 
 
 def judged_version(
@@ -205,17 +129,17 @@ def local_folder(source: str) -> Path | None:
 
 def experiment_id(target: MlflowTarget, name: str) -> str:
     """The experiment, made if need be; somebody else may be making it right now."""
-    found = target.client.get_experiment_by_name(name)
-    if found is None:
+    experiment = target.client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return target.client.create_experiment(name)
         except Exception as error:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = target.client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
+            experiment = target.client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:

@@ -91,18 +91,18 @@ class MlflowTarget:
                 raise PromotionRefusedError(f"{where}, which holds the verdict, was deleted; restore it or {AGAIN}")
             if run.info.status != "FINISHED" or run.info.end_time is None:
                 raise PromotionRefusedError(f"{where} is {run.info.status} and not FINISHED, {AGAIN}")
-            held = {entry.path for entry in self.client.list_artifacts(run_id)}
+            artifacts = {entry.path for entry in self.client.list_artifacts(run_id)}
             for needed in (RECORD_FOLDER, DECISION_FILE):
-                if needed not in held:
+                if needed not in artifacts:
                     raise PromotionRefusedError(f"{where} lacks the artifact {needed}, {AGAIN}")
-            for name in held & {RECORD_FOLDER, BASELINE_FOLDER, DECISION_FILE}:
+            for name in artifacts & {RECORD_FOLDER, BASELINE_FOLDER, DECISION_FILE}:
                 self.client.download_artifacts(run_id, name, str(into))
         return EvidenceFiles(
             where=where,
             subject=run.data.tags.get(tags.SUBJECT),
             ended_at=instant(run.info.end_time),
             candidate=into / RECORD_FOLDER,
-            baseline=into / BASELINE_FOLDER if BASELINE_FOLDER in held else None,
+            baseline=into / BASELINE_FOLDER if BASELINE_FOLDER in artifacts else None,
             decision=into / DECISION_FILE,
         )
 
@@ -126,25 +126,25 @@ class MlflowTarget:
                     self.client.set_model_version_tag(name, version, key, value)
 
 
-def facts(found: ModelVersion) -> VersionFacts:
+def facts(version: ModelVersion) -> VersionFacts:
     """A model version as facts."""
     return VersionFacts(
-        name=found.name,
-        version=str(found.version),
-        source=found.source or "",
-        created_at=instant(found.creation_timestamp),
-        ready=found.status == "READY",
-        tags=dict(found.tags),
-        aliases=frozenset(found.aliases),
-        description=found.description or "",
-        model_id=found.model_id or logged_model(found.source or ""),
+        name=version.name,
+        version=str(version.version),
+        source=version.source or "",
+        created_at=instant(version.creation_timestamp),
+        ready=version.status == "READY",
+        tags=dict(version.tags),
+        aliases=frozenset(version.aliases),
+        description=version.description or "",
+        model_id=version.model_id or logged_model(version.source or ""),
     )
 
 
 def logged_model(source: str) -> str | None:
     """The logged model that a source names: outside Unity Catalog, MLflow's versions do not say it otherwise."""
-    found = LOGGED_MODEL.search(source)
-    return found[1] if found else None
+    match = LOGGED_MODEL.search(source)
+    return match[1] if match else None
 
 
 def instant(milliseconds: int) -> datetime:

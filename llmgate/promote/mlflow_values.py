@@ -97,7 +97,7 @@ def run_metrics(decision: Decision, serving: Mapping[str, float]) -> dict[str, f
 
 def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, baseline: str | None) -> dict[str, str]:
     """The tags of the run, for lists, filters and look-ups."""
-    found = {
+    values = {
         tags.VERDICT: str(decision.verdict),
         tags.SUITE: suites(manifest),
         tags.RUN_ID: manifest.run_id,
@@ -107,7 +107,7 @@ def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, bas
         "mlflow.note.content": description(decision),
         **{key("llmgate.label", name): value for name, value in manifest.labels.items()},
     }
-    return {name: cut(value, MAX_TAG) for name, value in found.items() if value}
+    return {name: cut(value, MAX_TAG) for name, value in values.items() if value}
 
 
 def version_tags(manifest: Manifest, decision: Decision, mlflow_run: str) -> dict[str, str | None]:

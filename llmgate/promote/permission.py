@@ -10,7 +10,7 @@ from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.promote import tags
 from llmgate.promote.alias import alias_problem
-from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts, parse_version_uri
+from llmgate.promote.target import PromotionEvidence, RecordIdentity, VersionFacts, parse_version_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +48,12 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class PromotionFacts:
     """Everything that the answer depends on."""
 
     version: VersionFacts
     holder: VersionFacts | None
-    evidence: Evidence
+    evidence: PromotionEvidence
     now: datetime
     max_age: timedelta
 
@@ -62,7 +62,7 @@ def may_promote(
     *,
     version: VersionFacts,
     holder: VersionFacts | None,
-    evidence: Evidence | None,
+    evidence: PromotionEvidence | None,
     alias: str,
     now: datetime,
     aliases: frozenset[str] = frozenset(),
@@ -88,17 +88,17 @@ def may_promote(
         return Refusal(reason="the registry has not finished creating this version, wait until its status is READY")
     if evidence is None:
         return Refusal(reason="this version has no verdict, run the gate on it first")
-    question = Question(version=version, holder=holder, evidence=evidence, now=now, max_age=max_age)
+    facts = PromotionFacts(version=version, holder=holder, evidence=evidence, now=now, max_age=max_age)
     for check in CHECKS:
-        if problem := check(question):
+        if problem := check(facts):
             return Refusal(reason=problem)
     held = holder is not None and holder.version == version.version
     return Permission(alias=alias, version=version, over=holder, held=held)
 
 
-def complete(q: Question) -> str | None:
+def complete(facts: PromotionFacts) -> str | None:
     """The decision was taken from exactly the records that lie there."""
-    e = q.evidence
+    e = facts.evidence
     sides: list[tuple[str, RecordIdentity, str | None, str | None]] = [
         ("candidate", e.candidate, e.decision.candidate_run, e.decision.candidate_digest)
     ]
@@ -112,13 +112,13 @@ def complete(q: Question) -> str | None:
     return None
 
 
-def untampered(q: Question) -> str | None:
+def untampered(facts: PromotionFacts) -> str | None:
     """The stored decision is the one that the records give."""
-    stored, again = q.evidence.claimed, q.evidence.decision
+    stored, again = facts.evidence.claimed, facts.evidence.decision
     if stored.verdict is not again.verdict:
         return (
             f"the stored decision says {stored.verdict} but its records give {again.verdict}, "
-            f"so the evidence in {q.evidence.where} was altered; {AGAIN}"
+            f"so the evidence in {facts.evidence.where} was altered; {AGAIN}"
         )
     if essence(stored) != essence(again):
         return f"the stored decision differs from the one that its records give, {AGAIN}"
@@ -133,34 +133,36 @@ def essence(decision: Decision) -> tuple[object, ...]:
         decision.champion_run,
         decision.champion_digest,
         tuple((m.suite, m.metric, m.verdict, m.waived) for m in decision.metrics),
-        tuple((one.name, one.failed, one.waived) for one in decision.slices),
+        tuple((part.name, part.failed, part.waived) for part in decision.slices),
         decision.required_failures,
     )
 
 
-def passed(q: Question) -> str | None:
+def passed(facts: PromotionFacts) -> str | None:
     """The verdict is PASS, and something gated."""
-    d = q.evidence.decision
+    d = facts.evidence.decision
     if d.verdict is Verdict.FAIL:
-        return f"the verdict is FAIL, repair the regression that the report in {q.evidence.where} shows and {AGAIN}"
+        return f"the verdict is FAIL, repair the regression that the report in {facts.evidence.where} shows and {AGAIN}"
     if d.verdict is Verdict.INCONCLUSIVE:
         return (
             "the verdict is INCONCLUSIVE, which never allows a promotion; "
-            f"evaluate more cases or clear the errors in the report in {q.evidence.where}"
+            f"evaluate more cases or clear the errors in the report in {facts.evidence.where}"
         )
     gating = [m for m in d.metrics if m.gates and not m.waived]
-    if any(one.failed and not one.waived for one in d.slices):
-        return f"the verdict is PASS although a slice in {q.evidence.where} failed, {AGAIN}"
+    if any(part.failed and not part.waived for part in d.slices):
+        return f"the verdict is PASS although a slice in {facts.evidence.where} failed, {AGAIN}"
     if d.problems or d.required_failures or any(m.verdict is not Verdict.PASS for m in gating):
-        return f"the verdict is PASS although the evidence in {q.evidence.where} is not, {AGAIN}"
+        return f"the verdict is PASS although the evidence in {facts.evidence.where} is not, {AGAIN}"
     if not gating:
         return "no metric gates, so the verdict proves nothing; give the suite's policy a primary metric"
     return None
 
 
-def about_this_version(q: Question) -> str | None:
+def about_this_version(facts: PromotionFacts) -> str | None:
     """The record was measured on this very version."""
-    if problem := binding_problem(q.version, q.evidence.subject, q.evidence.candidate, q.evidence.source_digest):
+    if problem := binding_problem(
+        facts.version, facts.evidence.subject, facts.evidence.candidate, facts.evidence.source_digest
+    ):
         return f"{problem}, {AGAIN}"
     return None
 
@@ -192,37 +194,37 @@ def binding_problem(
     return None
 
 
-def not_recreated(q: Question) -> str | None:
+def not_recreated(facts: PromotionFacts) -> str | None:
     """The version existed before its verdict did."""
-    e = q.evidence
+    e = facts.evidence
     bound = e.candidate.manifest.model.registry_uri is not None
     judged_at = instant(e.candidate.seal.sealed_at) if bound else e.ended_at
     if judged_at is None:
         return f"the time at which the record of {e.where} was sealed is unreadable, {AGAIN}"
-    if q.version.created_at > judged_at:
+    if facts.version.created_at > judged_at:
         return (
-            f"this version was created at {utc(q.version.created_at)}, after the run that judged it "
+            f"this version was created at {utc(facts.version.created_at)}, after the run that judged it "
             f"({utc(judged_at)}), so the verdict is about a version that was deleted; {AGAIN}"
         )
     return None
 
 
-def in_time(q: Question) -> str | None:
+def in_time(facts: PromotionFacts) -> str | None:
     """The verdict is neither too old nor from the future."""
-    sealed_at = instant(q.evidence.candidate.seal.sealed_at)
+    sealed_at = instant(facts.evidence.candidate.seal.sealed_at)
     if sealed_at is None:
-        return f"the time at which the record of {q.evidence.where} was sealed is unreadable, {AGAIN}"
-    if sealed_at > q.now + CLOCK_SKEW:
+        return f"the time at which the record of {facts.evidence.where} was sealed is unreadable, {AGAIN}"
+    if sealed_at > facts.now + CLOCK_SKEW:
         return f"the record was sealed at {utc(sealed_at)}, which is still to come, set the clocks right and {AGAIN}"
-    if q.now - sealed_at > q.max_age:
-        return f"the verdict of {utc(sealed_at)} is older than {q.max_age.days} days and has expired, {AGAIN}"
+    if facts.now - sealed_at > facts.max_age:
+        return f"the verdict of {utc(sealed_at)} is older than {facts.max_age.days} days and has expired, {AGAIN}"
     return None
 
 
-def against_the_holder(q: Question) -> str | None:
+def against_the_holder(facts: PromotionFacts) -> str | None:
     """It was compared with whoever holds the alias today."""
-    e, holder = q.evidence, q.holder
-    if holder is not None and holder.version == q.version.version:
+    e, holder = facts.evidence, facts.holder
+    if holder is not None and holder.version == facts.version.version:
         return None
     if holder is None and e.baseline is None:
         return (
@@ -289,7 +291,7 @@ def utc(value: datetime) -> str:
     return value.isoformat(sep=" ", timespec="seconds")
 
 
-CHECKS: tuple[Callable[[Question], str | None], ...] = (
+CHECKS: tuple[Callable[[PromotionFacts], str | None], ...] = (
     complete,
     untampered,
     passed,

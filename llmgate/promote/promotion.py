@@ -78,55 +78,31 @@ def promote_version(
     if problem := alias_problem(alias):
         raise PromotionRefusedError(problem, where=where)
     try:
-        return attempt(
-            target,
-            name=name,
-            number=number,
+        version = target.version(name, number)
+        holder = target.holder(name, alias)
+        with tempfile.TemporaryDirectory(prefix="llmgate-promote-") as folder:
+            files = target.evidence(version, Path(folder))
+            evidence = None
+            if files is not None:
+                evidence = read_evidence(files, redecide=redecide, source=version.source, source_digest=source_digest)
+        answer = may_promote(
+            version=version,
+            holder=holder,
+            evidence=evidence,
             alias=alias,
-            redecide=redecide,
-            source_digest=source_digest,
+            now=now(),
+            aliases=target.aliases(name),
             max_age=max_age,
-            now=now,
         )
+        if isinstance(answer, Refusal) or evidence is None:
+            raise PromotionRefusedError(answer.reason if isinstance(answer, Refusal) else "this version has no verdict")
+        if not answer.held:
+            swap(target, answer, now)
+        return Promotion(alias=alias, version=version, over=holder, decision=evidence.decision, changed=not answer.held)
     except PromotionRefusedError as refusal:
         if refusal.where is not None:
             raise
         raise PromotionRefusedError(refusal.what, where=where, fix=refusal.fix) from refusal
-
-
-def attempt(
-    target: PromotionTarget,
-    *,
-    name: str,
-    number: str,
-    alias: str,
-    redecide: Redecide,
-    source_digest: SourceDigest,
-    max_age: timedelta,
-    now: Callable[[], datetime],
-) -> Promotion:
-    """One promotion; refusals carry no `where` yet."""
-    version = target.version(name, number)
-    holder = target.holder(name, alias)
-    with tempfile.TemporaryDirectory(prefix="llmgate-promote-") as folder:
-        files = target.evidence(version, Path(folder))
-        evidence = None
-        if files is not None:
-            evidence = read_evidence(files, redecide=redecide, source=version.source, source_digest=source_digest)
-    answer = may_promote(
-        version=version,
-        holder=holder,
-        evidence=evidence,
-        alias=alias,
-        now=now(),
-        aliases=target.aliases(name),
-        max_age=max_age,
-    )
-    if isinstance(answer, Refusal) or evidence is None:
-        raise PromotionRefusedError(answer.reason if isinstance(answer, Refusal) else "this version has no verdict")
-    if not answer.held:
-        swap(target, answer, now)
-    return Promotion(alias=alias, version=version, over=holder, decision=evidence.decision, changed=not answer.held)
 
 
 def swap(target: PromotionTarget, permission: Permission, now: Callable[[], datetime]) -> None:

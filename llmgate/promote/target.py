@@ -15,8 +15,20 @@ from llmgate.gate.decision.types import Decision
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
 
-__all__ = ["Evidence", "EvidenceFiles", "PromotionTarget", "RecordIdentity", "VersionFacts", "parse_version_uri"]
+__all__ = [
+    "EvidenceFiles",
+    "GateRun",
+    "LoggedRun",
+    "NewVersion",
+    "PromotionEvidence",
+    "PromotionTarget",
+    "RecordIdentity",
+    "Registry",
+    "VersionFacts",
+    "parse_version_uri",
+]
 
+NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 VERSION_URI = re.compile(r"models:/(?P<name>[^/@:]+)/(?P<version>[1-9]\d*)")
 
@@ -83,7 +95,7 @@ class RecordIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PromotionEvidence:
     """The proof for one version: what its gate run left, and the decision taken again from it.
 
     Attributes:
@@ -107,8 +119,63 @@ class Evidence:
     source_digest: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRun:
+    """What a gate run left behind.
+
+    Attributes:
+        folder: The record's folder, sealed.
+        decision: The decision taken from it.
+        decision_json: The same decision as a file.
+        report: The HTML report.
+        verdict_json: The in-toto statement.
+        baseline: The folder of the record that it was compared with, None without one.
+        baseline_uri: The version that it was compared with, `models:/NAME/VERSION`, where there is one.
+        serving: Serving figures by name, with their unit in the name (`ttft_p50_s`).
+    """
+
+    folder: Path
+    decision: Decision
+    decision_json: Path
+    report: Path | None = None
+    verdict_json: Path | None = None
+    baseline: Path | None = None
+    baseline_uri: str | None = None
+    serving: Mapping[str, float] = field(default_factory=lambda: NO_FIGURES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A candidate that is to be registered.
+
+    Attributes:
+        name: Registered model; made if it does not exist.
+        source: Model folder, or a URI that the registry can read (`s3://…`).
+        upload: Copy the folder into the run's artifacts. An MLflow server takes a local folder no other way.
+    """
+
+    name: str
+    source: str
+    upload: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRun:
+    """Where the gate run is now.
+
+    Attributes:
+        run_id: MLflow's id.
+        url: For a browser; None where there is no server.
+        version: The version that was judged, as it was when it was linked; None if none was.
+    """
+
+    run_id: str
+    url: str | None
+    version: VersionFacts | None
+
+
 class PromotionTarget(Protocol):
-    """A registry. Methods raise `CannotRunError` when it cannot be reached or its answer makes no sense."""
+    """What promotion needs. Methods raise `CannotRunError` if the registry cannot be reached or answers nonsense."""
 
     def version(self, name: str, version: str) -> VersionFacts:
         """The facts of one version, read now."""
@@ -144,6 +211,26 @@ class PromotionTarget(Protocol):
         """Write tags on the version; None takes a tag away."""
 
 
+class Registry(PromotionTarget, Protocol):
+    """A registry: what promotion needs, and where gate runs are kept."""
+
+    def log(self, run: GateRun, *, subject: str | None, new: NewVersion | None) -> LoggedRun:
+        """Keep a gate run, and link the version that it judged.
+
+        Afterwards `evidence` finds the run from the version, whose tags hold `tags.RUN_ID` and `tags.WEIGHTS_DIGEST`.
+
+        Args:
+            run: What it left behind.
+            subject: The version that was judged, `models:/NAME/VERSION`; None for the one in the record's manifest.
+            new: Register the model that was judged as a new version, without any alias.
+
+        Raises:
+            UsageError: If the version that was judged is named twice, differently.
+            RecordError: If a record is not sealed.
+            CannotRunError: If the registry cannot be reached or refuses.
+        """
+
+
 def parse_version_uri(uri: str) -> tuple[str, str]:
     """Split `models:/NAME/VERSION`.
 
@@ -153,11 +240,11 @@ def parse_version_uri(uri: str) -> tuple[str, str]:
     Raises:
         UsageError: If it names an alias, a stage, `latest` or nothing that can be promoted.
     """
-    found = VERSION_URI.fullmatch(uri)
-    if found is None:
+    match = VERSION_URI.fullmatch(uri)
+    if match is None:
         raise UsageError(
             "a verdict belongs to exactly one version, and this does not name one",
             where=uri,
             fix="Write models:/NAME/VERSION with the number of the version, for example models:/support-bot/7",
         )
-    return found["name"], found["version"]
+    return match["name"], match["version"]

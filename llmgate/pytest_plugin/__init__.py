@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llmgate.pytest_plugin.keys import FATAL, RUN
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from llmgate.pytest_plugin.controller import GateRun
-
-RUN: pytest.StashKey[GateRun] = pytest.StashKey()
-"""Set when the first suite file is met, and never in runs without one."""
-FATAL: pytest.StashKey[str] = pytest.StashKey()
-"""Why no suite can be run at all."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,9 +40,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect YAML files that call themselves a suite."""
     if file_path.suffix not in {".yaml", ".yml"} or b"llmgate:" not in head(file_path):
         return None
-    from llmgate.pytest_plugin.items import SuiteFile, suite_named
+    from llmgate.pytest_plugin.items import SuiteFile
+    from llmgate.suite.spec import is_suite_file
 
-    return SuiteFile.from_parent(parent, path=file_path) if suite_named(file_path) else None
+    return SuiteFile.from_parent(parent, path=file_path) if is_suite_file(file_path) else None
 
 
 def head(path: Path) -> bytes:
@@ -65,8 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Let gate items report last: they wait for all cases."""
     if FATAL in config.stash:
         raise pytest.UsageError(f"llmgate: {config.stash[FATAL]}")
-    if run := config.stash.get(RUN, None):
-        run.order(items)
+    if RUN in config.stash:
+        items.sort(key=lambda item: "::gate::" in item.nodeid)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -80,10 +75,10 @@ def pytest_report_teststatus(
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
     """Give statuses of their own to a case below par and to one that was never asked."""
     if report.when == "call":
-        said = set(map(tuple, getattr(report, "user_properties", ())))
-        if ("llmgate", "missed") in said:
+        properties = set(map(tuple, getattr(report, "user_properties", ())))
+        if ("llmgate", "missed") in properties:
             return "missed", "m", ("MISSED", {"yellow": True})
-        if ("llmgate", "not asked") in said:
+        if ("llmgate", "not asked") in properties:
             return "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
     return None
 
@@ -111,9 +106,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
     """Tell an xdist worker where to find the answers."""
-    from llmgate.pytest_plugin.workers import configure_node
+    from llmgate.pytest_plugin.payload import send_payload
 
-    configure_node(node)
+    send_payload(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import CannotRunError, LlmgateError
-from llmgate.pytest_plugin import RUN, terminal
-from llmgate.pytest_plugin.workers import is_worker, out_of
-from llmgate.record.loading import load_seal
-from llmgate.record.watch import RunLock, RunState, RunWatch, State
+from llmgate.pytest_plugin import terminal
+from llmgate.pytest_plugin.payload import out_of
+from llmgate.record.run.loading import load_seal
+from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options import OPTIONS
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["GateRun", "NotAskedError", "gate_run"]
+__all__ = ["NotAskedError", "PytestRun"]
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
@@ -55,18 +55,7 @@ class StoppedError(CannotRunError):
     """pytest ended before the run did."""
 
 
-def gate_run(config: pytest.Config) -> GateRun:
-    """The gate run of this pytest run, made when it is first needed.
-
-    Raises:
-        UsageError: If the options are wrong.
-    """
-    if RUN not in config.stash:
-        config.stash[RUN] = GateRun(config)
-    return config.stash[RUN]
-
-
-class GateRun:
+class PytestRun:
     """See the module's text.
 
     Args:
@@ -80,7 +69,7 @@ class GateRun:
         given = {option.field: config.getoption(f"llmgate_{option.field}") for option in OPTIONS}
         self.config = config
         self.settings: Settings = settings_from(given, root=config.rootpath)
-        self.is_worker = is_worker(config)
+        self.is_worker = hasattr(config, "workerinput")
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
         self._notices = terminal.Notices(config)
@@ -120,14 +109,12 @@ class GateRun:
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
             conftests = [
-                one for one in plugins if getattr(one, "__file__", None) and Path(one.__file__).name == "conftest.py"
+                plugin
+                for plugin in plugins
+                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
             ]
             self._vocabulary = (len(plugins), with_checks_of(conftests))
         return self._vocabulary[1]
-
-    def order(self, items: list[pytest.Item]) -> None:
-        """Put gate items last."""
-        items.sort(key=lambda item: "::gate::" in item.nodeid)
 
     def prepare(self) -> None:
         """Check what can be checked and start the server, once, because that takes longer than collecting.
@@ -222,13 +209,13 @@ class GateRun:
             settled = [result for key in keys if (result := self._watch.settled(key))]
             if len(settled) == len(keys):
                 return settled
-            if state.state is not State.RUNNING:
+            if state.phase is not RunPhase.RUNNING:
                 break
             self._pause()
         results = [self._watch.results[key] for key in keys if key in self._watch.results]
         if len(results) == len(keys):
             return results
-        if state.state is State.SEALED and not results:
+        if state.phase is RunPhase.SEALED and not results:
             for stop in load_seal(self.out).stops:
                 if stop.suite == case.planned.suite:
                     raise NotAskedError(f"not asked: {stop.suite} stopped at look {stop.look}, {stop.reason}")
@@ -242,9 +229,9 @@ class GateRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._state()).state is State.RUNNING:
+            while (state := self._state()).phase is RunPhase.RUNNING:
                 self._pause()
-            if state.state is State.ABORTED:
+            if state.phase is RunPhase.ABORTED:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
@@ -293,7 +280,7 @@ class GateRun:
             self._stop.set()
         self._thread.join(END_S)
         self._notices.flush()
-        if self._watch.state().state is not State.SEALED or not self._gates:
+        if self._watch.state().phase is not RunPhase.SEALED or not self._gates:
             return True
         try:
             decision = self.decision()

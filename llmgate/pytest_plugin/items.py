@@ -8,11 +8,10 @@ import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision.types import Verdict
-from llmgate.pytest_plugin import FATAL
-from llmgate.pytest_plugin.controller import NotAskedError, gate_run
+from llmgate.pytest_plugin.controller import NotAskedError
+from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
-from llmgate.suite.spec import is_suite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CaseResult
     from llmgate.suite.cases import Case, PlannedSuite
 
-__all__ = ["CaseItem", "GateItem", "SuiteFile", "suite_named"]
+__all__ = ["CaseItem", "GateItem", "SuiteFile"]
 
 SHOWN_CHARS = 2000
 
@@ -39,11 +38,6 @@ class GateClosedError(Exception):
     """A gate did not pass."""
 
 
-def suite_named(path: Path) -> bool:
-    """Whether a YAML file is a suite."""
-    return is_suite_file(path)
-
-
 class SuiteFile(pytest.File):
     """A suite file."""
 
@@ -52,7 +46,7 @@ class SuiteFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item per case, one per gated metric."""
         try:
-            run = gate_run(self.config)
+            run = pytest_run(self.config)
             run.prepare()
         except LlmgateError as error:
             # No suite is to blame: pytest ends with a usage error once collecting is over.
@@ -95,7 +89,7 @@ class CaseItem(SuiteItem):
     def runtest(self) -> None:
         """Wait for the answers and report them."""
         try:
-            results = gate_run(self.config).wait_for(self.case)
+            results = pytest_run(self.config).wait_for(self.case)
         except NotAskedError as error:
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
@@ -130,28 +124,29 @@ class GateItem(SuiteItem):
 
     def runtest(self) -> None:
         """Wait for the whole run and take the decision."""
-        decision = gate_run(self.config).decision()
-        mine = [m for m in decision.metrics if (m.suite, m.metric) == (self.metric.suite, self.metric.metric)]
-        if not mine:
+        decision = pytest_run(self.config).decision()
+        name = (self.metric.suite, self.metric.metric)
+        metric = next((metric for metric in decision.metrics if (metric.suite, metric.metric) == name), None)
+        if metric is None:
             raise GateClosedError("the decision says nothing about this metric")
-        self.add_report_section("call", "llmgate", visible(mine[0].reason))
+        self.add_report_section("call", "llmgate", visible(metric.reason))
         lost = [
-            f"slice {one.name}: {100 * one.delta:+.1f} points on {one.cases:,} cases (p = {one.p_worse:.2g}, adjusted)"
-            for one in decision.slices
-            if (one.suite, one.metric) == (mine[0].suite, mine[0].metric) and one.failed and not one.waived
+            f"slice {s.name}: {100 * s.delta:+.1f} points on {s.cases:,} cases (p = {s.p_worse:.2g}, adjusted)"
+            for s in decision.slices
+            if (s.suite, s.metric) == name and s.failed and not s.waived
         ]
         if lost:
-            raise GateClosedError("\n".join([f"FAIL: {mine[0].reason}", *lost]))
-        if mine[0].verdict is Verdict.PASS:
+            raise GateClosedError("\n".join([f"FAIL: {metric.reason}", *lost]))
+        if metric.verdict is Verdict.PASS:
             return
-        if mine[0].waived:
+        if metric.waived:
             self.user_properties.append(("llmgate", "waived"))
             return
         problems = [str(problem) for problem in decision.problems]
-        allowed = gate_run(self.config).settings.allow_inconclusive
-        if mine[0].verdict is Verdict.INCONCLUSIVE and allowed and not problems:
+        allowed = pytest_run(self.config).settings.allow_inconclusive
+        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not problems:
             return
-        raise GateClosedError("\n".join([f"{mine[0].verdict}: {mine[0].reason}", *problems]))
+        raise GateClosedError("\n".join([f"{metric.verdict}: {metric.reason}", *problems]))
 
 
 def describe(result: CaseResult) -> str:

@@ -7,8 +7,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
-from llmgate.record.watch import State
-from llmgate.report.formats.terminal import decision_lines
+from llmgate.record.run.watch import RunPhase
+from llmgate.report.terminal.decision import decision_lines
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _pytest.capture import CaptureManager
 
     from llmgate.gate.decision.types import Decision
-    from llmgate.record.watch import RunState
+    from llmgate.record.run.watch import RunState
 
 __all__ = ["Notices", "summarise"]
 
@@ -91,7 +91,7 @@ def summarise(
     """
     write_missed(reporter, shown)
     reporter.section("llmgate", sep="=")
-    if state.state is not State.SEALED:
+    if state.phase is not RunPhase.SEALED:
         reason = str(error) if isinstance(error, LlmgateError) else state.reason or "the run was ended early"
         reporter.write_line(f"NO VERDICT: {visible(reason)}", red=True, bold=True)
         reporter.write_line(f"record: {out} (unfinished)")

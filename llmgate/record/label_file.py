@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError, did_you_mean
-from llmgate.record.journal import lines_of
+from llmgate.record.disk import lines_of, read_bytes
 from llmgate.record.labels import LABELS_MAJOR, AnswerKey, AnswerLabels
 
 if TYPE_CHECKING:
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LabelRow", "LabelsHead", "labels_to_text", "read_given_labels", "read_labels"]
 
-HEAD_KEYS: Final = ("llmgate-labels", "suite", "metric", "cases", "seed", "candidate", "champion")
+SAMPLE: Final = "Make it with `llmgate labels sample`"
+FORMAT_KEY: Final = "llmgate-labels"
+HEAD_TYPES: Final = {
+    "suite": str, "metric": str, "cases": int, "seed": int, "candidate": str, "champion": str | None
+}  # fmt: skip
 ROW_KEYS: Final = ("case", "prompt", "expected", "answer", "digest", "human")
 
 LabelRow = dict[str, Any]
@@ -31,15 +35,7 @@ def labels_to_text(labels: AnswerLabels, rows: Iterable[Mapping[str, str]]) -> s
         labels: The head, and the labels that are known already.
         rows: `case`, `prompt`, `expected`, `answer` and `digest` of each answer.
     """
-    head = {
-        "llmgate-labels": LABELS_MAJOR,
-        "suite": labels.suite,
-        "metric": labels.metric,
-        "cases": labels.cases,
-        "seed": labels.seed,
-        "candidate": labels.candidate,
-        "champion": labels.champion,
-    }
+    head = {FORMAT_KEY: LABELS_MAJOR, **{key: getattr(labels, key) for key in HEAD_TYPES}}
     known = labels.labels
     lines = [head, *({**row, "human": known.get(AnswerKey(case=row["case"], answer=row["digest"]))} for row in rows)]
     return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
@@ -64,7 +60,7 @@ def read_labels(path: Path) -> AnswerLabels:
             )
         labels[key] = _number(row["human"], where)
     if not labels:
-        raise RecordError("the file holds no answers", where=str(path), fix="Make it with `llmgate labels sample`")
+        raise RecordError("the file holds no answers", where=str(path), fix=SAMPLE)
     return _labels(path, digest, head, labels)
 
 
@@ -84,29 +80,15 @@ def read_given_labels(path: Path) -> AnswerLabels:
 
 
 def _labels(path: Path, digest: str, head: LabelsHead, labels: Mapping[AnswerKey, float]) -> AnswerLabels:
-    return AnswerLabels(
-        source=str(path),
-        digest=digest,
-        suite=head["suite"],
-        metric=head["metric"],
-        cases=head["cases"],
-        seed=head["seed"],
-        candidate=head["candidate"],
-        champion=head["champion"],
-        labels=labels,
-    )
+    about = {key: head[key] for key in HEAD_TYPES}
+    return AnswerLabels(source=str(path), digest=digest, labels=labels, **about)
 
 
 def _parsed(path: Path) -> tuple[LabelsHead, list[tuple[str, LabelRow]], str]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(
-            f"cannot be read ({error.strerror})", where=str(path), fix="Make it with `llmgate labels sample`"
-        ) from error
+    data = read_bytes(path, fix=SAMPLE)
     lines = [(f"{path}:{number}", line) for number, line in enumerate(lines_of(data), start=1) if line.strip()]
     if not lines:
-        raise RecordError("the file is empty", where=str(path), fix="Make it with `llmgate labels sample`")
+        raise RecordError("the file is empty", where=str(path), fix=SAMPLE)
     head = _head(*lines[0])
     rows: list[tuple[str, LabelRow]] = []
     seen: dict[tuple[str, str], str] = {}
@@ -124,15 +106,15 @@ def _parsed(path: Path) -> tuple[LabelsHead, list[tuple[str, LabelRow]], str]:
 
 def _head(where: str, line: bytes) -> LabelsHead:
     head = _object(where, line)
-    if head.get("llmgate-labels") != LABELS_MAJOR or isinstance(head.get("llmgate-labels"), bool):
+    major = head.get(FORMAT_KEY)
+    if major != LABELS_MAJOR or isinstance(major, bool):
         raise RecordError(
-            f"the format of labels is {head.get('llmgate-labels')!r}, and this llmgate reads format {LABELS_MAJOR}",
+            f"the format of labels is {major!r}, and this llmgate reads format {LABELS_MAJOR}",
             where=where,
             fix="The first line has to be the one that `llmgate labels sample` wrote",
         )
-    _check_keys(head, HEAD_KEYS, where)
-    kinds = {"suite": str, "metric": str, "cases": int, "seed": int, "candidate": str, "champion": str | None}
-    for key, kind in kinds.items():
+    _check_keys(head, (FORMAT_KEY, *HEAD_TYPES), where)
+    for key, kind in HEAD_TYPES.items():
         if not isinstance(head[key], kind) or isinstance(head[key], bool):
             raise RecordError(f"{key} is {head[key]!r}", where=where, fix="Restore the first line")
     return head

@@ -61,11 +61,11 @@ def plan_looks(cases: Sequence[PlannedCase], *, seed: int, fractions: Sequence[f
 
 def groups(cases: Iterable[PlannedCase], seed: int) -> list[list[PlannedCase]]:
     """The cases by cluster, in random order."""
-    found: dict[tuple[str, str, str], list[PlannedCase]] = {}
+    clusters: dict[tuple[str, str, str], list[PlannedCase]] = {}
     for case in cases:
         name = ("case", case.case) if case.cluster is None else ("cluster", case.cluster)
-        found.setdefault((case.suite, *name), []).append(case)
-    return [found[name] for name in sorted(found, key=lambda name: digest_of(seed, name))]
+        clusters.setdefault((case.suite, *name), []).append(case)
+    return [clusters[name] for name in sorted(clusters, key=lambda name: digest_of(seed, name))]
 
 
 def digest_of(seed: int, name: tuple[str, str, str]) -> bytes:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from llmgate.errors import PolicyError, did_you_mean
-from llmgate.record.traits import Trait, TraitWatch
+from llmgate.record.output_features import FeatureWatch, OutputFeature
 from llmgate.record.waiver import Waiver
-from llmgate.value import Value
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -76,8 +75,8 @@ class Unadmitted(StrEnum):
     """It cannot pass by what the judge says; a run may start, and people's labels then decide."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MetricPolicy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPolicy:
     """The gate of one metric of one suite.
 
     Attributes:
@@ -113,10 +112,10 @@ class MetricPolicy(Value):
     alpha: float = DEFAULT_ALPHA
     judged: bool = False
     unadmitted: Unadmitted = Unadmitted.REFUSE
-    trait: Trait | None = None
+    trait: OutputFeature | None = None
 
     def __post_init__(self) -> None:
-        where = f"{self.suite}::gate::{self.metric}"
+        where = self.where
         self._check_trait(where)
         self._check_threshold(where)
         if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
@@ -152,22 +151,27 @@ class MetricPolicy(Value):
             )
 
     def _check_trait(self, where: str) -> None:
-        if self.trait is Trait.EMBEDDINGS:
+        if self.trait is OutputFeature.EMBEDDINGS:
             raise PolicyError(
                 "the distance of embeddings has no margin that means something, so it cannot gate",
                 where=where,
                 fix="Write `embeddings: watch`",
             )
-        if self.trait is Trait.LENGTH and (self.min is not None or self.max is not None or self.margin is None):
+        if self.trait is OutputFeature.LENGTH and (self.min is not None or self.max is not None or self.margin is None):
             raise PolicyError(
                 "length is compared with the champion's, by a margin and nothing else",
                 where=where,
                 fix="Write `margin: 0.2` for a fifth longer or shorter",
             )
-        if self.trait is Trait.LENGTH and self.direction is not Direction.HIGHER:
+        if self.trait is OutputFeature.LENGTH and self.direction is not Direction.HIGHER:
             raise PolicyError(
                 "neither longer nor shorter answers are better", where=where, fix="Leave `direction:` out"
             )
+
+    @property
+    def where(self) -> str:
+        """Names its gate in messages."""
+        return f"{self.suite}::gate::{self.metric}"
 
     @property
     def gates(self) -> bool:
@@ -180,8 +184,8 @@ class MetricPolicy(Value):
         return self.min if self.max is None else 1.0 - self.max
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class SlicePolicy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePolicy:
     """A slice field whose values are looked at one by one. A slice can FAIL; it never makes a PASS.
 
     Attributes:
@@ -195,8 +199,8 @@ class SlicePolicy(Value):
     min_cases: int = DEFAULT_SLICE_CASES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Policy(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
     """All gated and watched metrics of a run.
 
     Attributes:
@@ -216,7 +220,7 @@ class Policy(Value):
     slices: tuple[SlicePolicy, ...] = ()
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[Waiver, ...] = ()
-    watched: tuple[TraitWatch, ...] = ()
+    watched: tuple[FeatureWatch, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):
@@ -225,7 +229,7 @@ class Policy(Value):
                 fix=f"The default is {DEFAULT_SLICE_ALPHA}",
             )
         gated = {(metric.suite, metric.metric) for metric in self.metrics if metric.gates}
-        looked_into = {(one.suite, one.field) for one in self.slices}
+        looked_into = {(slices.suite, slices.field) for slices in self.slices}
         for waiver in self.waivers:
             if waiver.metric is not None and (waiver.suite, waiver.metric) not in gated:
                 raise PolicyError(

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
+from llmgate.record.output_features import AnswerFeatures, OutputFeature
 from llmgate.record.serving import ServingTrace
-from llmgate.record.traits import Trait, Traits
 
 __all__ = [
     "AnchorCheck",
@@ -120,7 +120,12 @@ class PlannedCase:
     metrics: tuple[str, ...] | None = None
     threshold: float | None = None
     request_digest: str
-    traits: tuple[Trait, ...] | None = None
+    traits: tuple[OutputFeature, ...] | None = None
+
+    @property
+    def keys(self) -> tuple[CaseKey, ...]:
+        """Its generations, in order."""
+        return tuple(CaseKey(suite=self.suite, case=self.case, repeat=repeat) for repeat in range(self.repeats))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +277,7 @@ class CaseResult:
     """False while judge asserts are still to come; such a result counts as not evaluated."""
     threshold: float | None = None
     """The least weighted mean with which the case passes; None if every check has to pass."""
-    traits: Traits | None = None
+    traits: AnswerFeatures | None = None
     """What the answer looks like; None without an answer, and in records that are older than traits."""
 
     @property

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from llmgate.value import Value
-
-__all__ = ["ItemScore", "Items", "Labels", "ScoreSheet", "ScoreTable"]
+__all__ = ["ItemScore", "Items", "Labels", "ScoreTable"]
 
 NO_LABEL = -1
 
@@ -109,8 +107,8 @@ def texts(values: Sequence[str]) -> NDArray[np.object_]:
     return column
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class ItemScore(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScore:
     """The score of one case, or the reason why there is none.
 
     Attributes:
@@ -208,28 +206,3 @@ class ScoreTable:
 def column_of(values: Iterable[float | None]) -> NDArray[np.float64]:
     """Numbers as a column, NaN for None."""
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ScoreSheet:
-    """One side of a comparison: a table per metric over the same items.
-
-    Attributes:
-        source: Where it was read from, for messages.
-        items: The items of all tables.
-        tables: One per metric; their metrics differ.
-
-    Raises:
-        ValueError: If there is no table, a metric occurs twice, or a table has items of its own.
-    """
-
-    source: str
-    items: Items
-    tables: tuple[ScoreTable, ...]
-
-    def __post_init__(self) -> None:
-        names = [(table.suite, table.metric) for table in self.tables]
-        if not names or len(set(names)) != len(names):
-            raise ValueError("a sheet needs metrics with different names")
-        if any(table.items is not self.items for table in self.tables):
-            raise ValueError("all tables of a sheet have the same items")

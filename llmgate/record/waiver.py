@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from llmgate.errors import PolicyError
-from llmgate.value import Value
 
 __all__ = ["Waiver"]
 
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Waiver(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
     """One finding of one suite that does not keep the verdict from PASS while the waiver holds.
 
     It names a gating metric, a slice of one, or a case whose required assert may fail. What could not be evaluated

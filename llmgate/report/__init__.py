@@ -1,4 +1,5 @@
-"""Records and decisions for people and CI systems.
+"""Records and decisions in words, for people and CI systems. Nothing is decided here.
 
-`view.build_view` says everything in words; `html`, `markdown`, `terminal` and `github` each give it one form.
+`view.build_view` says everything once, in the rows of `rows`: `panels` words each part of the page, and `formats`
+give the whole one form each. `terminal` and `calibration` word what else is printed.
 """

@@ -1,4 +1,4 @@
-"""What rows are made of: states, and texts in pieces."""
+"""What rows and lines are made of: states, styles, and texts in pieces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Piece", "State", "Text"]
+__all__ = ["Piece", "State", "Style", "StyledLine", "Text"]
+
+Style = Literal["good", "bad", "warn", "strong", "plain", "dim"]
+
+StyledLine = tuple[str, Style]
+"""A line for a terminal: plain text with its style beside it, so that each door colours as it can."""
 
 
 class State(StrEnum):

@@ -13,16 +13,16 @@ from llmgate.report.pieces import State, Text
 
 __all__ = [
     "Answer",
+    "AnswerPair",
     "CaseRow",
     "CheckRow",
     "Column",
+    "DrawnInterval",
     "ErrorRow",
     "Fact",
-    "Interval",
     "Listing",
     "MetricRow",
     "Notice",
-    "Pair",
     "Panel",
     "PanelRow",
     "ProblemRow",
@@ -34,6 +34,7 @@ __all__ = [
     "ServingRow",
     "ServingTable",
     "SliceRow",
+    "columns",
 ]
 
 
@@ -56,7 +57,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
+class DrawnInterval:
     """An interval to be drawn.
 
     Attributes:
@@ -113,7 +114,7 @@ class MetricRow:
     method: str
     reason: str
     notes: tuple[str, ...]
-    interval: Interval | None
+    interval: DrawnInterval | None
     waived: bool = False
 
 
@@ -148,7 +149,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class AnswerPair:
     """Both sides' answers to the same repeat; None where a side was not asked."""
 
     repeat: int
@@ -174,7 +175,7 @@ class CaseRow:
     required: bool
     prompt: tuple[PromptRow, ...]
     expected: Text
-    pairs: tuple[Pair, ...]
+    pairs: tuple[AnswerPair, ...]
     note: str
 
 
@@ -222,6 +223,11 @@ class Column:
 
     title: str
     number: bool = False
+
+
+def columns(*titles: str, number: bool = False) -> tuple[Column, ...]:
+    """Columns of the same kind, from their titles."""
+    return tuple(Column(title=title, number=number) for title in titles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

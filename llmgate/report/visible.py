@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from llmgate.report.pieces import Piece, Text
 
-__all__ = ["as_text", "one_line", "short_flags", "short_path", "visible"]
+__all__ = ["as_text", "full_name", "one_line", "short_flags", "short_path", "visible"]
 
 ZERO_WIDTH_JOINER = "\u200d"
 # Letters, marks and symbols by category, yet drawn as nothing.
@@ -67,6 +67,11 @@ def one_line(text: str, limit: int = 300) -> str:
     kept = text.strip()
     note = f" … ({len(kept) - limit:,} further characters)" if len(kept) > limit else ""
     return visible(" ".join(kept[:limit].split())) + note
+
+
+def full_name(suite: str, name: str, limit: int = 240) -> str:
+    """`suite::metric` or `suite::case` on one line."""
+    return one_line(f"{suite}::{name}", limit)
 
 
 def as_text(text: str, limit: int = 3000) -> Text:

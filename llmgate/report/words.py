@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["count", "figure", "percent", "plural", "points", "probability", "relative", "signed_points", "tell_apart"]
+__all__ = [
+    "count",
+    "factor",
+    "figure",
+    "p_value",
+    "percent",
+    "plural",
+    "points",
+    "probability",
+    "relative",
+    "signed_points",
+    "tell_apart",
+]
 
 UNDEFINED = "undefined"
 MINUS = "\u2212"
@@ -85,8 +97,20 @@ def relative(ratio: float | None) -> str:
     return text if text in {"–", UNDEFINED} else f"{text} %"
 
 
+def factor(change: float | None) -> str:
+    """A relative change of 0.04 as `×1.04`."""
+    return "–" if change is None else f"×{1.0 + change:.2f}"
+
+
+def p_value(p: float | None) -> str:
+    """0.0312 as `0.031`; empty for None."""
+    if p is None:
+        return ""
+    return f"{p:.2g}" if math.isfinite(p) else UNDEFINED
+
+
 def probability(p: float | None) -> str:
     """0.0312 as `p = 0.031`; empty for None."""
     if p is None:
         return ""
-    return f"p = {p:.2g}" if math.isfinite(p) else f"p {UNDEFINED}"
+    return f"p = {p_value(p)}" if math.isfinite(p) else f"p {UNDEFINED}"

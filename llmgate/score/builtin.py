@@ -8,13 +8,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from llmgate.score import sql, usage
+from llmgate.score import usage
 from llmgate.score.code import executes
 from llmgate.score.embeddings import similarity
 from llmgate.score.judge import checklist, closed_qa, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
 from llmgate.score.rag import answer, context, correctness, promptfoo
 from llmgate.score.safety import is_refusal, pii, prompt_leak, refusal, secrets
+from llmgate.score.sql import checks as sql
 from llmgate.score.structured import diff, field, is_json
 from llmgate.score.text import (
     bleu_rouge,

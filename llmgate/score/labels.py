@@ -1,4 +1,4 @@
-"""Files of human labels: answers, and pairs of answers, with what people said about them."""
+"""Human labels for judges: files of labelled items, and the questions that a judge is asked about them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,7 @@ from llmgate.suite.data.strict_json import json_type, parse_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 __all__ = ["AnswerItem", "LabelFile", "PairItem", "read_labels"]
-
-SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
-OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
-EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +63,11 @@ class PairItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
+
+
+SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
+OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
+EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.record.traits import Traits
+from llmgate.record.output_features import AnswerFeatures
 from llmgate.score.safety.refusal import refusal_score
 
 if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext
 
-__all__ = ["read_traits"]
+__all__ = ["read_features"]
 
 
-def read_traits(context: CheckContext) -> Traits:
+def read_features(context: CheckContext) -> AnswerFeatures:
     """The traits of one answer.
 
     It refuses where its first sentences decline in one of four languages, or where it says nothing at all (see
     `decline`); structured data, such as calls of tools, never does. A mere apology is no refusal.
     """
     refusal = isinstance(context.output, str) and refusal_score(context.output) >= 1.0
-    return Traits(refusal=refusal, characters=len(context.text))
+    return AnswerFeatures(refusal=refusal, characters=len(context.text))

@@ -1,13 +1,20 @@
-"""The path on one page: plan → measure → decide → publish.
+"""The path on one page, as `llmgate run` and the pytest plugin walk it.
 
-    options     every option once, for the command line, pytest and pyproject.toml
-    settings    one run's options, typed and checked
-    plan        suite files → cases
-    target      a model folder or an endpoint → something that can be asked, with its identity
-    measure     cases → answers, scores, serving timings, in a run record
-    outcome     records → decision (imports nothing that talks to a model)
-    publish     decision → report, MLflow, job summary
-    run         all of it, in order
+    settings                   one run's options (options, pyproject.toml), typed and checked
+    run.plan                   suite files → cases and policy, with the checks of users (run.custom_checks)
+    run.models                 is every judge named, and may it gate (run.admissions)? before anything is started
+    decide.records             finds the champion's record and notes it beside the run (resolve_baseline)
+    run.execute                measures, from opening a model to sealing the record:
+      run.target                 a model folder or an endpoint → something that can be asked
+      run.power_check            what the gate will be able to decide
+      run.manifest               who, what and where, written down before the first request
+      run.measure                cases → answers → scores, each in the record at once
+      run.early_stopping         which suites may stop before their end
+      run.judge_canaries, run.anchors, run.embed_outputs    facts about judges and answers, for the decision
+    decide.records             records → decision (decide_run)
+    decide.publish             decision → report, MLflow; decide.github → CI
+    decide.promote             decision, taken again → alias
 
-Import the modules, not this package: the doors must be able to read the options without loading the rest.
+Folders import downwards only: commands and admission → run → decide → the modules here. Import modules, not this
+package: the doors must be able to read the options without loading the rest.
 """

@@ -11,13 +11,13 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import betainccinv, betaincinv
 
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
 from llmgate.stats.bootstrap import corrected_level, order_statistic
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.stats.proportion import clopper_pearson
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
@@ -28,20 +28,10 @@ if TYPE_CHECKING:
 
     Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["agreement_interval", "alpha_interval", "gwet_interval", "kappa_interval"]
+__all__ = ["alpha_interval", "gwet_interval", "kappa_interval"]
 
 _CHUNK = 1 << 21
 """Draws held in memory at a time."""
-
-
-def agreement_interval(pairs: Sequence[tuple[Hashable | None, Hashable | None]], *, alpha: float) -> Interval:
-    """Clopper–Pearson bounds of `observed_agreement`; an item without a rating counts as a miss.
-
-    Raises:
-        UndefinedError: If there are no items or alpha is none.
-    """
-    agreed = sum(one == other and one is not None for one, other in pairs)
-    return clopper_pearson(agreed, len(pairs), alpha=alpha)
 
 
 def kappa_interval(
@@ -330,10 +320,11 @@ def _bounded(
     """
     apart = (1.0 - value) * (1.0 - chance)
     variance = (se * (1.0 - chance)) ** 2
-    worth = apart * (1.0 - apart) / variance if variance > 0.0 and 0.0 < apart < 1.0 else float(n)
+    # Raters who never agree have d = 1, or by rounding a little less, which would be worth no case at all.
+    worth = apart * (1.0 - apart) / variance if variance > 0.0 and 1e-12 < apart < 1.0 - 1e-12 else float(n)
     misses, hits = apart * worth, (1.0 - apart) * worth
-    most = 1.0 if hits <= 0.0 else float(special.betainccinv(misses + 1.0, hits, alpha))
-    least = 0.0 if misses <= 0.0 else float(special.betaincinv(misses, hits + 1.0, alpha))
+    most = 1.0 if hits <= 0.0 else float(betainccinv(misses + 1.0, hits, alpha))
+    least = 0.0 if misses <= 0.0 else float(betaincinv(misses, hits + 1.0, alpha))
     return Interval(
         estimate=value,
         lower=max(-1.0, min(value, 1.0 - most / (1.0 - chance))),

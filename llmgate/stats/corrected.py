@@ -1,31 +1,26 @@
 """Judges measure with error; human labels on part of the cases take the error out again.
 
 Where labels are a random part of the same cases, prediction-powered inference corrects means and paired differences.
-Where only a judge's error rates are known, Rogan & Gladen's estimate corrects a rate.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.stats.proportion import wilson
 from llmgate.stats.student import student
 from llmgate.stats.unseen import widen_for_unseen
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["JudgeErrors", "informedness", "ppi_bounded", "ppi_difference", "ppi_mean", "ppi_weight", "rogan_gladen"]
+__all__ = ["ppi_bounded", "ppi_mean", "ppi_weight"]
 
 
 def ppi_weight(judge_labelled: NDArray[np.float64], human: NDArray[np.float64], unlabelled: int) -> float:
@@ -173,168 +168,6 @@ def ppi_bounded(
     return widen_for_unseen(pseudo, interval, alpha=alpha, floor=lowest, ceiling=highest)
 
 
-def ppi_difference(
-    *,
-    candidate_judge: NDArray[np.float64],
-    champion_judge: NDArray[np.float64],
-    candidate_human: NDArray[np.float64],
-    champion_human: NDArray[np.float64],
-    candidate_judge_unlabelled: NDArray[np.float64],
-    champion_judge_unlabelled: NDArray[np.float64],
-    alpha: float,
-    clusters_labelled: Sequence[Hashable] | None = None,
-    clusters_unlabelled: Sequence[Hashable] | None = None,
-) -> Interval:
-    """The paired difference (candidate − champion) that people would see: `ppi_mean` of the differences.
-
-    A judge's error does not cancel in the difference where it depends on the system; this takes it out.
-
-    Args:
-        candidate_judge: Shape (n,): the judge's scores of the candidate on the cases that people labelled.
-        champion_judge: Shape (n,): of the champion.
-        candidate_human: Shape (n,): people's scores of the candidate.
-        champion_human: Shape (n,): of the champion.
-        candidate_judge_unlabelled: Shape (N,): the judge's scores of the candidate on the other cases.
-        champion_judge_unlabelled: Shape (N,): of the champion.
-        alpha: One-sided error rate.
-        clusters_labelled: As in `ppi_mean`.
-        clusters_unlabelled: As in `ppi_mean`.
-
-    Raises:
-        UndefinedError: As `ppi_mean`; also if the two sides differ in length.
-    """
-    return ppi_mean(
-        _difference(candidate_judge, champion_judge),
-        _difference(candidate_human, champion_human),
-        _difference(candidate_judge_unlabelled, champion_judge_unlabelled),
-        alpha=alpha,
-        clusters_labelled=clusters_labelled,
-        clusters_unlabelled=clusters_unlabelled,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class JudgeErrors(Value):
-    """What a judge said about cases on which people said yes or no; a missing verdict counts as an error.
-
-    Attributes:
-        true_yes: Of people's yes, how many the judge saw.
-        human_yes: People's yes.
-        true_no: Of people's no, how many the judge saw.
-        human_no: People's no.
-
-    Raises:
-        UndefinedError: If there is no yes or no no, or a count does not fit.
-    """
-
-    true_yes: int
-    human_yes: int
-    true_no: int
-    human_no: int
-
-    def __post_init__(self) -> None:
-        if self.human_yes < 1 or self.human_no < 1:
-            raise UndefinedError("a judge's errors need cases with a yes and cases with a no by people")
-        if not (0 <= self.true_yes <= self.human_yes and 0 <= self.true_no <= self.human_no):
-            raise UndefinedError("a judge cannot be right more often than it was asked")
-
-    @property
-    def sensitivity(self) -> float:
-        """Share of people's yes that the judge sees."""
-        return self.true_yes / self.human_yes
-
-    @property
-    def specificity(self) -> float:
-        """Share of people's no that the judge sees."""
-        return self.true_no / self.human_no
-
-
-def informedness(errors: JudgeErrors, *, alpha: float) -> Interval:
-    """Youden's J = sensitivity + specificity − 1: 0 for a judge that says yes as often to right as to wrong answers.
-
-    J is the difference of two independent rates, yes where people say yes and yes where they say no; the bounds are
-    Newcombe's, from the Wilson bounds (l, u) of each: J − √((p1 − l1)² + (u2 − p2)²), and likewise above.
-
-    Raises:
-        UndefinedError: If alpha is none.
-
-    Reference: Youden (1950), Cancer 3:32-35; Newcombe (1998), Statistics in Medicine 17:873-890, method 10.
-    """
-    hits = wilson(errors.true_yes, errors.human_yes, alpha=alpha)
-    alarms = wilson(errors.human_no - errors.true_no, errors.human_no, alpha=alpha)
-    j = hits.estimate - alarms.estimate
-    return Interval(
-        estimate=j,
-        lower=j - math.hypot(hits.estimate - hits.lower, alarms.upper - alarms.estimate),
-        upper=j + math.hypot(hits.upper - hits.estimate, alarms.estimate - alarms.lower),
-        alpha=alpha,
-        method="Newcombe score interval for independent proportions",
-    )
-
-
-def rogan_gladen(judge_yes: int, cases: int, errors: JudgeErrors, *, alpha: float) -> Interval:
-    """The rate of yes that people would give, from a judge's rate and its error rates.
-
-    p = (t + sp − 1)/(se + sp − 1), t = judge_yes/cases, cut to [0, 1]. The bounds are those of the delta method on
-    adjusted counts, with z = Φ⁻¹(1 − alpha): t' = (judge_yes + z²/2)/(cases + z²), se' and sp' with one success and
-    one failure more, p' from these; p' + d ± z·√V with J' = se' + sp' − 1,
-    V = (t'(1 − t')/n' + p'²·se'(1 − se')/n1' + (1 − p')²·sp'(1 − sp')/n0')/J'² and
-    d = 2z²(p'·se'(1 − se')/n1' − (1 − p')·sp'(1 − sp')/n0').
-
-    The errors must come from other cases than the rate, but of the same kind: sensitivity and specificity that were
-    measured on one system do not hold for another one. Where labels are a random part of the cases, `ppi_mean` needs
-    no such assumption and is narrower.
-
-    Args:
-        judge_yes: How often the judge said yes.
-        cases: How many cases it judged, without those of `errors`.
-        errors: Its counted errors.
-        alpha: One-sided error rate.
-
-    Returns:
-        The rate with bounds in [0, 1]; the standard error is the adjusted one.
-
-    Raises:
-        UndefinedError: If counts do not fit, or sensitivity + specificity − 1 is not clearly above 0 (its lower
-            bound, see `informedness`): such a judge says nothing, and dividing by it makes noise of it.
-
-    Reference: Rogan & Gladen (1978), American Journal of Epidemiology 107:71-76; Lang & Reiczigel (2014), Preventive
-    Veterinary Medicine 113:13-22.
-    """
-    check_alpha(alpha)
-    if cases < 1 or not 0 <= judge_yes <= cases:
-        raise UndefinedError(f"{judge_yes} yes do not fit into {cases} cases")
-    known = informedness(errors, alpha=alpha)
-    if known.lower <= 0.0:
-        raise UndefinedError(
-            f"the judge's sensitivity {errors.sensitivity:.3f} and specificity {errors.specificity:.3f} add up to "
-            f"{known.estimate + 1.0:.3f}, which is not clearly above 1: its verdicts say too little about people's",
-            fix="Label more cases, use another judge, or take the rate from people's labels alone",
-        )
-    plain = (judge_yes / cases + errors.specificity - 1.0) / known.estimate
-    z = float(special.ndtri(1.0 - alpha))
-    n, n1, n0 = cases + z * z, errors.human_yes + 2.0, errors.human_no + 2.0
-    t, se, sp = (judge_yes + z * z / 2.0) / n, (errors.true_yes + 1.0) / n1, (errors.true_no + 1.0) / n0
-    j = se + sp - 1.0
-    p = (t + sp - 1.0) / j
-    of_yes, of_no = se * (1.0 - se) / n1, sp * (1.0 - sp) / n0
-    error = math.sqrt(t * (1.0 - t) / n + p * p * of_yes + (1.0 - p) ** 2 * of_no) / j
-    centre = p + 2.0 * z * z * (p * of_yes - (1.0 - p) * of_no)
-    estimate = min(1.0, max(0.0, plain))
-    # Where the estimate was cut, both bounds may lie beyond the end of the range, which is no certainty. At the very
-    # end rounding must not decide whether it was.
-    low, high = min(centre, estimate) - z * error, max(centre, estimate) + z * error
-    at_zero, at_one = plain < 1e-12, plain > 1.0 - 1e-12
-    return Interval(
-        estimate=estimate,
-        lower=min(estimate, max(0.0, low if at_one else centre - z * error)),
-        upper=max(estimate, min(1.0, high if at_zero else centre + z * error)),
-        alpha=alpha,
-        method="Rogan–Gladen, Lang–Reiczigel interval",
-        standard_error=error,
-    )
-
-
 def _check_labels(judge: NDArray[np.float64], human: NDArray[np.float64]) -> None:
     if len(judge) != len(human):
         raise UndefinedError(f"{len(human)} labels but {len(judge)} judge's scores on the labelled cases")
@@ -342,12 +175,6 @@ def _check_labels(judge: NDArray[np.float64], human: NDArray[np.float64]) -> Non
         raise UndefinedError(f"{len(human)} labels have no spread that could be estimated", fix="Label more cases")
     if not (np.all(np.isfinite(judge)) and np.all(np.isfinite(human))):
         raise UndefinedError("a label or a judge's score is not a finite number")
-
-
-def _difference(candidate: NDArray[np.float64], champion: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(candidate) != len(champion):
-        raise UndefinedError(f"{len(candidate)} scores of the candidate but {len(champion)} of the champion")
-    return candidate - champion
 
 
 def _influence(values: NDArray[np.float64], weight: float) -> NDArray[np.float64]:

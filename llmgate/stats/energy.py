@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -27,8 +26,8 @@ _TIE = 1e-9
 """Relative to the statistic: permutations that only differ by rounding count as equal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class EnergyDistance(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyDistance:
     """How far apart two paired samples are.
 
     Attributes:

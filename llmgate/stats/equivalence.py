@@ -13,7 +13,6 @@ from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
 from llmgate.stats.paired import Clusters, cluster_t, t_interval
 from llmgate.stats.unseen import unseen_share, widen_for_unseen
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,8 +23,8 @@ _POINTS = 200
 """Of the sum over sampled standard errors; more move the chance by less than a thousandth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Equivalence(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equivalence:
     """A mean against both sides of a margin, and against 0.
 
     Attributes:

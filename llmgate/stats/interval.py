@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass, replace
 
 from llmgate.errors import UndefinedError
-from llmgate.value import Value
 
 __all__ = ["Interval", "check_alpha"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Interval(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
     """An estimate and its one-sided (1−α) bounds; together they are a two-sided (1−2α) interval.
 
     Attributes:

@@ -11,9 +11,8 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
-from llmgate.stats.proportion import PairedCounts, tango_z
+from llmgate.stats.proportion import score_z
 from llmgate.stats.unseen import unseen_share
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Chances",
     "required_pairs",
-    "required_trials",
     "t_chances",
     "t_pass_chance",
     "tango_chances",
@@ -36,8 +34,8 @@ _NODES = 1_601
 """Of the trapezoid sum over a standard error; 8 times as many move no chance by 1e-6."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Chances(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chances:
     """Probabilities of the outcomes of one gate, given the truth."""
 
     passed: float
@@ -194,29 +192,6 @@ def tango_required_pairs(*, discordance: float, margin: float, alpha: float, pow
     return high
 
 
-def required_trials(*, rate: float, minimum: float, alpha: float, power: float = 0.8) -> int:
-    """Cases needed to show a rate above a minimum: ((z_α·√(p0(1 − p0)) + z_β·√(p(1 − p))) / (p − p0))².
-
-    Args:
-        rate: True rate p, above the minimum.
-        minimum: p0, in (0, 1).
-        alpha: One-sided error rate.
-        power: In (0, 1).
-
-    Raises:
-        UndefinedError: If the rate is not above the minimum, or an argument is outside its range.
-
-    Reference: Fleiss, Levin & Paik (2003), Statistical Methods for Rates and Proportions, section 2.5. Normal
-    approximation.
-    """
-    check_alpha(alpha)
-    if not (0.0 < minimum < rate <= 1.0 and 0.0 < power < 1.0):
-        raise UndefinedError(f"no number of cases shows a rate of {rate} to be above {minimum}")
-    z_alpha, z_beta = float(special.ndtri(1.0 - alpha)), float(special.ndtri(power))
-    spread = z_alpha * math.sqrt(minimum * (1.0 - minimum)) + z_beta * math.sqrt(rate * (1.0 - rate))
-    return math.ceil((spread / (rate - minimum)) ** 2)
-
-
 def _check_rule(margin: float, alpha: float) -> None:
     check_alpha(alpha)
     if not 0.0 < margin < 1.0:
@@ -232,7 +207,7 @@ def _thresholds(counts: range, pairs: int, *, delta0: float, z: float, inclusive
     """For each b the largest c with tango_z > z (or ≥ z), −1 if there is none; it cannot fall as b grows."""
 
     def holds(b: int, c: int) -> bool:
-        value = tango_z(PairedCounts(better=b, worse=c, pairs=pairs), delta0=delta0)
+        value = score_z(b, c, pairs, delta0)
         return value >= z if inclusive else value > z
 
     low, high = -1, pairs - counts.start

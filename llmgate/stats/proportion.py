@@ -1,4 +1,4 @@
-"""Rates and differences of paired rates: Wilson, Clopper–Pearson, Tango. All bounds are one-sided."""
+"""Rates and differences of paired rates: Clopper–Pearson and Tango. All bounds are one-sided."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import Interval, check_alpha
-from llmgate.value import Value
 
-__all__ = ["PairedCounts", "clopper_pearson", "p_below", "tango", "tango_z", "wilson"]
+__all__ = ["PairedCounts", "clopper_pearson", "p_below", "score_z", "tango", "tango_z"]
 
 _HALVINGS = 60
 """Bisection steps on [−1, 1]: enough to reach neighbouring floats everywhere but next to 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PairedCounts(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedCounts:
     """Two systems, right or wrong, on the same cases.
 
     Attributes:
@@ -40,29 +39,6 @@ class PairedCounts(Value):
             raise UndefinedError(f"{self.better} better and {self.worse} worse do not fit into {self.pairs} pairs")
 
 
-def wilson(successes: int, trials: int, *, alpha: float) -> Interval:
-    """Score bounds for a proportion.
-
-    z = Φ⁻¹(1 − alpha), p = successes/trials, n = trials: (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n)
-
-    Close to 0 and 1 the one-sided error can exceed alpha, so the gate decides by `clopper_pearson`.
-
-    Raises:
-        UndefinedError: If trials is below 1, successes do not fit, or alpha is none.
-
-    Reference: Wilson (1927), JASA 22:209-212. No continuity correction.
-    """
-    _check_rate(successes, trials, alpha)
-    z = float(special.ndtri(1.0 - alpha))
-    p, z2n = successes / trials, z * z / trials
-    centre = p + z2n / 2.0
-    half = z * math.sqrt(p * (1.0 - p) / trials + z2n / (4.0 * trials))
-    # Rounding must not carry the bounds past the estimate when p is 0 or 1.
-    lower = min(p, max(0.0, (centre - half) / (1.0 + z2n)))
-    upper = max(p, min(1.0, (centre + half) / (1.0 + z2n)))
-    return Interval(estimate=p, lower=lower, upper=upper, alpha=alpha, method="Wilson score")
-
-
 def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
     """Exact bounds for a proportion: the one-sided error never exceeds alpha.
 
@@ -73,10 +49,12 @@ def clopper_pearson(successes: int, trials: int, *, alpha: float) -> Interval:
 
     Reference: Clopper & Pearson (1934), Biometrika 26:404-413.
     """
+    from scipy.special import betainccinv, betaincinv  # noqa: PLC0415 - 0.3 s of processor time, see `stats.special`
+
     _check_rate(successes, trials, alpha)
     x, n = successes, trials
-    lower = 0.0 if x == 0 else float(special.betaincinv(x, n - x + 1, alpha))
-    upper = 1.0 if x == n else float(special.betainccinv(x + 1, n - x, alpha))
+    lower = 0.0 if x == 0 else float(betaincinv(x, n - x + 1, alpha))
+    upper = 1.0 if x == n else float(betainccinv(x + 1, n - x, alpha))
     return Interval(estimate=x / n, lower=lower, upper=upper, alpha=alpha, method="Clopper–Pearson exact")
 
 
@@ -109,10 +87,7 @@ def tango_z(counts: PairedCounts, *, delta0: float) -> float:
     """
     if not -1.0 < delta0 < 1.0:
         raise UndefinedError(f"delta0 is {delta0}, but must lie between −1 and 1, both excluded")
-    if delta0 < 0.0:
-        # Swapping the roles keeps the square root's argument free of cancellation.
-        return -_score(counts.worse, counts.better, counts.pairs, -delta0)
-    return _score(counts.better, counts.worse, counts.pairs, delta0)
+    return score_z(counts.better, counts.worse, counts.pairs, delta0)
 
 
 def tango(counts: PairedCounts, *, alpha: float) -> Interval:
@@ -155,7 +130,11 @@ def _tango_lower(counts: PairedCounts, estimate: float, z: float) -> float:
     return low
 
 
-def _score(b: int, c: int, n: int, delta0: float) -> float:
+def score_z(b: int, c: int, n: int, delta0: float) -> float:
+    """`tango_z` of numbers that are known to fit."""
+    if delta0 < 0.0:
+        # Swapping the roles keeps the square root's argument free of cancellation.
+        return -score_z(c, b, n, -delta0)
     numerator = b - c - n * delta0
     if delta0 == 0.0:
         return numerator / math.sqrt(b + c) if b + c else 0.0

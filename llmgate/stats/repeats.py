@@ -35,13 +35,6 @@ class VarianceComponents:
     repeats: float
     df_within: int
 
-    def of_mean(self, repeats: float) -> float:
-        """Variance of one case's mean over so many repeats: Var(x) + E[σ_i²]/K.
-
-        Reference: Miller (2024), arXiv 2411.00640, section 3.2.
-        """
-        return _check_variance(self.between + self.within / _check_repeats(repeats))
-
     @property
     def flip_variance(self) -> float:
         """Of the difference of two single answers to the same case: 2·E[σ_i²]; for 0/1 scores the share that flips."""

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from scipy.special import bdtrc
+
 from llmgate.errors import UndefinedError
 from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
@@ -160,7 +162,7 @@ def most_failing(trials: int, *, minimum: float, alpha: float) -> int:
 
 
 def _at_least(x: int, n: int, p: float) -> float:
-    return 1.0 if x <= 0 else 0.0 if x > n else float(special.bdtrc(x - 1, n, p))
+    return 1.0 if x <= 0 else 0.0 if x > n else float(bdtrc(x - 1, n, p))
 
 
 def _at_most(x: int, n: int, p: float) -> float:

@@ -22,11 +22,11 @@ from llmgate.errors import UndefinedError
 from llmgate.stats.interval import check_alpha
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Bounds", "equal_fractions", "exit_chances", "obrien_fleming", "repeated_p", "spending", "stagewise_p"]
+__all__ = ["Bounds", "equal_fractions", "obrien_fleming", "repeated_p"]
 
 _REACH = 8.5
 """Standard deviations of the motion that are integrated over; what lies below weighs less than 1e-16."""
@@ -54,11 +54,6 @@ class Bounds:
     fractions: tuple[float, ...]
     z: tuple[float, ...]
     alpha: float
-
-    @property
-    def looks(self) -> int:
-        """K."""
-        return len(self.fractions)
 
     @property
     def tails(self) -> tuple[float, ...]:
@@ -118,74 +113,6 @@ def _obrien_fleming(fractions: tuple[float, ...], alpha: float) -> Bounds:
     return Bounds(fractions=fractions, z=tuple((c / roots).tolist()), alpha=alpha)
 
 
-def spending(fractions: Sequence[float], *, alpha: float = 0.05) -> Bounds:
-    """Bounds that spend alpha as O'Brien and Fleming's would, at looks that need not have been planned.
-
-    Until t the error rate α*(t) = 2 − 2Φ(z_{α/2}/√t) is spent; z_k follows from the looks taken so far and from nothing
-    that is yet to come. So the next look may be moved, as long as that does not depend on what was seen.
-
-    Args:
-        fractions: At which looks are taken, ascending; the last one may be below 1 while the run goes on.
-        alpha: One-sided error rate over all looks.
-
-    Raises:
-        UndefinedError: If alpha is none or the fractions do not ascend within (0, 1].
-
-    Reference: Lan & DeMets (1983), Biometrika 70:659-663.
-    """
-    check_alpha(alpha)
-    taken = _checked(fractions, whole=False)
-    quantile = float(special.ndtri(1.0 - alpha / 2.0))
-    spent, z = 0.0, []
-    walk = _Walk(taken, drift=0.0)
-    for k, t in enumerate(taken):
-        until = 2.0 * float(special.ndtr(-quantile / math.sqrt(t)))
-        z.append(_solve(walk.crossing(k), until - spent))
-        walk.go_on(k, z[-1])
-        spent = until
-    return Bounds(fractions=taken, z=tuple(z), alpha=alpha)
-
-
-def exit_chances(bounds: Bounds, *, drift: float = 0.0) -> tuple[float, ...]:
-    """P(the first Z_k ≥ z_k is at look k), for every k.
-
-    Their sum is the power of the test, at a drift of 0 its size. With the chance p_k of every look the expected share
-    of cases is Σ p_k·t_k + (1 − Σ p_k).
-
-    Args:
-        bounds: The looks.
-        drift: Expectation of Z_K: the true excess over the tested hypothesis in standard errors of the whole run.
-
-    Raises:
-        UndefinedError: If the drift is not a finite number.
-    """
-    if not math.isfinite(drift):
-        raise UndefinedError(f"the drift is {drift}")
-    return tuple(_exits(bounds.fractions, np.array(bounds.z), drift=drift))
-
-
-def stagewise_p(bounds: Bounds, *, look: int, z: float) -> float:
-    """The p-value of a test that stopped at a look: P(stopping earlier, or here with at least this z).
-
-    It is uniform where nothing is to be found, and at most alpha exactly where the test rejected. It supposes that the
-    test stopped as planned: at the first z_k that was reached, or at the last look. Where something else may have
-    ended the run, take `repeated_p`.
-
-    Args:
-        bounds: The looks.
-        look: At which it stopped, counted from 0.
-        z: The statistic there.
-
-    Raises:
-        UndefinedError: If there is no such look.
-
-    Reference: Jennison & Turnbull (2000), Group Sequential Methods, section 8.4 (stage-wise ordering).
-    """
-    _check_look(bounds, look)
-    until = bounds.fractions[: look + 1]
-    return min(1.0, math.fsum(_exits(until, np.array([*bounds.z[:look], z]))))
-
-
 def repeated_p(fractions: Sequence[float], *, look: int, z: float) -> float:
     """The smallest α at which `obrien_fleming` bounds would have rejected at this look.
 
@@ -209,75 +136,31 @@ def repeated_p(fractions: Sequence[float], *, look: int, z: float) -> float:
     return min(1.0, math.fsum(_exits(planned, np.clip(height / np.sqrt(np.array(planned)), -_HIGHEST, _HIGHEST))))
 
 
-class _Walk:
-    """The sub-density of the motion among those that have not crossed yet, held at the nodes of a quadrature.
+def _exits(fractions: Sequence[float], z: NDArray[np.float64]) -> Iterator[float]:
+    """P(the first Z_k ≥ z_k is at look k), for every k.
 
-    Kept as (nodes, masses): ∫ f(u)·g(u) du over the motion's values u = Z_k·√t_k below the bound is Σ masses·g(nodes).
+    Carried on is the sub-density of the motion u = Z_k·√t_k among those that have not crossed yet, held at the nodes of
+    a quadrature: ∫ f(u)·g(u) du below the bound is Σ masses·g(nodes).
     """
-
-    def __init__(self, fractions: Sequence[float], *, drift: float) -> None:
-        self._fractions = fractions
-        self._drift = drift
-        self._nodes = np.zeros(1)
-        self._masses = np.ones(1)
-
-    def crossing(self, k: int) -> Callable[[float], float]:
-        """P(not crossed before look k, Z_k ≥ z), as a function of z."""
-        root, mean, sd = self._step(k)
-        masses = self._masses
-        return lambda z: float(masses @ special.ndtr((mean - z * root) / sd))
-
-    def go_on(self, k: int, z: float) -> None:
-        """Past look k, of which those with Z_k ≥ z are left behind."""
-        root, mean, sd = self._step(k)
-        centre = self._drift * self._fractions[k]
-        low = centre - _REACH * root
-        high = min(z * root, centre + _REACH * root)
-        following = self._fractions[k + 1] - self._fractions[k] if k + 1 < len(self._fractions) else math.inf
-        width = max(high - low, 0.0)
-        wanted = math.ceil(_PANELS_PER_STEP * width / math.sqrt(min(sd * sd, following)))
-        panels = max(_FEWEST_PANELS, min(wanted, _MOST_PANELS))
-        x, w = special.roots_legendre(_PANEL)
-        half = width / panels / 2.0
-        nodes = (low + half * (2.0 * np.arange(panels)[:, None] + 1.0 + x[None, :])).ravel()
-        kernel = np.exp(-0.5 * ((nodes[:, None] - mean[None, :]) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
-        self._masses = half * np.tile(w, panels) * (kernel @ self._masses)
-        self._nodes = nodes
-
-    def _step(self, k: int) -> tuple[float, NDArray[np.float64], float]:
-        """√t_k, the means from every node, and the standard deviation of the step to look k."""
-        before = self._fractions[k - 1] if k else 0.0
-        step = self._fractions[k] - before
-        return math.sqrt(self._fractions[k]), self._nodes + self._drift * step, math.sqrt(step)
-
-
-def _exits(fractions: Sequence[float], z: NDArray[np.float64], *, drift: float = 0.0) -> Iterator[float]:
-    walk = _Walk(fractions, drift=drift)
+    nodes, masses = np.zeros(1), np.ones(1)
+    x, w = special.roots_legendre(_PANEL)
     for k, bound in enumerate(z.tolist()):
-        yield walk.crossing(k)(bound)
-        if k + 1 < len(fractions):
-            walk.go_on(k, bound)
+        root, sd = math.sqrt(fractions[k]), math.sqrt(fractions[k] - (fractions[k - 1] if k else 0.0))
+        yield float(masses @ special.ndtr((nodes - bound * root) / sd))
+        if k + 1 == len(fractions):
+            return
+        low, high = -_REACH * root, min(bound * root, _REACH * root)
+        width = max(high - low, 0.0)
+        wanted = math.ceil(_PANELS_PER_STEP * width / math.sqrt(min(sd * sd, fractions[k + 1] - fractions[k])))
+        panels = max(_FEWEST_PANELS, min(wanted, _MOST_PANELS))
+        half = width / panels / 2.0
+        means, nodes = nodes, (low + half * (2.0 * np.arange(panels)[:, None] + 1.0 + x[None, :])).ravel()
+        kernel = np.exp(-0.5 * ((nodes[:, None] - means[None, :]) / sd) ** 2) / (sd * math.sqrt(2.0 * math.pi))
+        masses = half * np.tile(w, panels) * (kernel @ masses)
 
 
-def _solve(crossing: Callable[[float], float], chance: float) -> float:
-    """The z at which a falling crossing chance has a value; `_HIGHEST` where that value is next to nothing."""
-    if not chance > crossing(_HIGHEST):
-        return _HIGHEST
-    target = math.log(chance)
-    return float(
-        optimize.brentq(lambda z: math.log(max(crossing(z), 5e-324)) - target, -_HIGHEST, _HIGHEST, xtol=1e-10)
-    )
-
-
-def _checked(fractions: Sequence[float], *, whole: bool = True) -> tuple[float, ...]:
+def _checked(fractions: Sequence[float]) -> tuple[float, ...]:
     values = tuple(float(t) for t in fractions)
-    ascending = all(a < b for a, b in zip((0.0, *values), values, strict=False))
-    if not values or not ascending or not values[-1] <= 1.0 or (whole and values[-1] != 1.0):
-        end = "end at 1" if whole else "be 1 at most"
-        raise UndefinedError(f"looks at {list(values)} of the cases: they must ascend from above 0 and {end}")
+    if values[-1:] != (1.0,) or not all(a < b for a, b in zip((0.0, *values), values, strict=False)):
+        raise UndefinedError(f"looks at {list(values)} of the cases: they must ascend from above 0 and end at 1")
     return values
-
-
-def _check_look(bounds: Bounds, look: int) -> None:
-    if not 0 <= look < bounds.looks:
-        raise UndefinedError(f"there is no look {look + 1} of {bounds.looks}")

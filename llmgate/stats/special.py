@@ -1,15 +1,13 @@
 """The few special functions that a usual decision takes: importing scipy's would cost more time than all the rest.
 
 `scipy.special` takes 0.3 s of processor time to import, since it draws in numpy's compilers and test tools. A decision
-on a thousand cases needs a quantile and some tail probabilities, which are here, for single numbers. Every other name
-of `scipy.special` resolves to scipy's own, which is imported then.
+on a thousand cases needs a quantile and some tail probabilities, which are here, for single numbers.
 """
 
 from __future__ import annotations
 
 import math
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,10 +19,6 @@ __all__ = ["bdtr", "ndtr", "ndtr_each", "ndtri", "stdtr", "stdtrit", "xlog1py", 
 _ROOT_2 = math.sqrt(2.0)
 _ROOT_2_PI = math.sqrt(2.0 * math.pi)
 _TINY = 1e-300
-
-
-def __getattr__(name: str) -> Any:
-    return getattr(import_module("scipy.special"), name)
 
 
 def ndtr(x: float) -> float:

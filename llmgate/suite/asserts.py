@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["MOST_WEIGHT", "AssertSpec", "Json", "TypeNames", "Vocabulary"]
+__all__ = ["MOST_WEIGHT", "AssertSpec", "Json", "TypeNames", "Vocabulary", "with_members"]
 
 T = TypeVar("T")
 
@@ -61,6 +61,17 @@ class AssertSpec:
         """The type as written."""
         return f"not-{self.type}" if self.negated else self.type
 
+    @property
+    def leaves(self) -> tuple[AssertSpec, ...]:
+        """What checks something: the members of a set, or the assert itself."""
+        return self.asserts or (self,)
+
+
+def with_members(asserts: Iterable[AssertSpec]) -> Iterator[AssertSpec]:
+    """Asserts, each followed by its members if it is a set."""
+    for spec in asserts:
+        yield from (spec, *spec.asserts)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TypeNames(AbstractSet[str]):
@@ -92,7 +103,7 @@ class TypeNames(AbstractSet[str]):
 
     def prefix(self, name: str) -> str | None:
         """The prefix that a name begins with, None if there is none or nothing follows it."""
-        return next((one for one in self.prefixes if name.startswith(one) and name != one), None)
+        return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
 
 class Vocabulary(Protocol):

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
+from llmgate.record.order import plan_looks
 from llmgate.record.schema import CaseKey, PlannedCase
-from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.dataset import Dataset, load_dataset
-from llmgate.suite.form.drift import case_traits, check_formats
-from llmgate.suite.form.gate import fed_metrics, planned_looks
-from llmgate.suite.leakage.few_shot_leaks import Leak, find_leaks
-from llmgate.suite.prompt.render import Asked, make_asker
+from llmgate.suite.data.strict_json import value_text
+from llmgate.suite.form.drift import case_features, check_formats
+from llmgate.suite.form.gate import fed_metrics
+from llmgate.suite.form.part import placed
+from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
+from llmgate.suite.prompt.render import RenderedPrompt, compile_prompt
 from llmgate.suite.row_asserts import RowTest, read_row_tests
 from llmgate.suite.spec import Prices, Suite
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.data.dataset import Row
+    from llmgate.suite.data.rows import Row
 
 __all__ = ["Case", "PlannedSuite", "plan_suite"]
 
@@ -53,7 +56,7 @@ class Case:
     def messages(self) -> tuple[Mapping[str, Json], ...]:
         """The messages as they are sent, with the bytes of pictures, which the record does not keep."""
         sent = self.body["messages"]
-        return tuple(one for one in sent if isinstance(one, dict)) if isinstance(sent, list) else ()
+        return tuple(message for message in sent if isinstance(message, dict)) if isinstance(sent, list) else ()
 
     def request(self, repeat: int) -> dict[str, Json]:
         """The request body of one repeat, without `model`."""
@@ -111,16 +114,18 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     """
     dataset = load_dataset(suite.source, id_column=suite.id_column)
     check_columns(suite, dataset)
-    asker = make_asker(suite, dataset.columns)
+    prompt = compile_prompt(
+        suite.prompt, suite.tools, dataset.columns, suite_folder=suite.path.parent, source=suite.source
+    )
     tests = read_row_tests(suite, dataset, vocabulary)
     suite = tests.suite
-    asked = [asker.ask(row) for row in dataset.rows]
-    warnings = check_leaks(suite, find_leaks(asker, dataset.rows, [one.wire for one in asked]))
+    prompts = [prompt.render(row) for row in dataset.rows]
+    warnings = check_leaks(suite, find_leaks(prompt, dataset.rows, [rendered.wire for rendered in prompts]))
     check_prices(suite, tests.rows)
     template_of = ValueTemplates()
     cases = tuple(
-        plan_case(suite, row, one, test, template_of, repeats=repeat or suite.repeat, own=tests.own)
-        for row, one, test in zip(dataset.rows, asked, tests.rows, strict=True)
+        plan_case(suite, row, rendered, test, template_of, repeats=repeat or suite.repeat, own=tests.own)
+        for row, rendered, test in zip(dataset.rows, prompts, tests.rows, strict=True)
     )
     if not cases:
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
@@ -143,7 +148,7 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
 
 def check_prices(suite: Suite, tests: Sequence[RowTest]) -> None:
     """Refuse asserts of costs that nobody could know."""
-    priced = (one for test in tests for spec in test.asserts for one in (spec, *spec.asserts) if one.type == "cost")
+    priced = (spec for test in tests for spec in with_members(test.asserts) if spec.type == "cost")
     spec = next(priced, None)
     if spec is not None and suite.prices is None:
         raise SuiteError(
@@ -173,26 +178,33 @@ def check_leaks(suite: Suite, leaks: Sequence[Leak]) -> tuple[str, ...]:
 
 
 def plan_case(
-    suite: Suite, row: Row, asked: Asked, test: RowTest, template_of: ValueTemplates, *, repeats: int, own: bool
+    suite: Suite,
+    row: Row,
+    rendered: RenderedPrompt,
+    test: RowTest,
+    template_of: ValueTemplates,
+    *,
+    repeats: int,
+    own: bool,
 ) -> Case:
     """One row with what it asks."""
     variables = row.values
-    body: dict[str, Json] = {"messages": list(asked.wire), **suite.sampling}
-    if asked.tools:
-        body["tools"] = asked.tools
+    body: dict[str, Json] = {"messages": list(rendered.wire), **suite.sampling}
+    if rendered.tools:
+        body["tools"] = rendered.tools
     return Case(
         planned=PlannedCase(
             suite=suite.name,
             case=row.id,
             repeats=repeats,
-            cluster=text_of(variables.get(suite.cluster_column)) if suite.cluster_column else None,
-            slices={name: text_of(variables.get(name)) for name in suite.slice_columns},
-            messages=asked.messages,
+            cluster=value_text(variables.get(suite.cluster_column)) if suite.cluster_column else None,
+            slices={name: value_text(variables.get(name)) for name in suite.slice_columns},
+            messages=rendered.messages,
             expected=expected_text(test.asserts, template_of, variables),
             metrics=fed_metrics(test.asserts) if own else None,
             threshold=test.threshold,
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
-            traits=case_traits(test.asserts),
+            traits=case_features(test.asserts),
         ),
         body=body,
         variables=variables,
@@ -201,9 +213,49 @@ def plan_case(
     )
 
 
-def text_of(value: Json) -> str:
-    """A column value as a slice or cluster key."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
+    """When a suite looks at its results.
+
+    Args:
+        suite: The suite.
+        cases: All its cases.
+
+    Returns:
+        None if it does not stop early.
+
+    Raises:
+        SuiteError: If the looks are impossible, or cases that must never be wrong could stay unasked.
+    """
+    part = suite.gates.block.stopping
+    if part is None:
+        return None
+    where = suite.gates.where("stopping")
+    must = next((spec for case in cases for spec in case.asserts if spec.required), None)
+    if must is not None and not part.required:
+        raise SuiteError(
+            f"the suite may stop before all cases are asked, and {must.name!r} must never fail",
+            where=where,
+            fix="Remove `stopping:`, or write `stopping: {required: true}` if such a case may stay unasked",
+        )
+    if part.extend is not None and part.extend.cases >= len(cases):
+        raise SuiteError(
+            f"the suite has {len(cases)} cases, so there is none before a reserve of {part.extend.cases}",
+            where=where,
+            fix="Give fewer cases to `extend:`, or more rows to the dataset",
+        )
+    if isinstance(part.looks, list) and part.looks[-1] != 1:
+        raise SuiteError(
+            f"the last look is at {part.looks[-1]:g} of the cases, but must be at all",
+            where=where,
+            fix="End the list with 1, for example `looks: [0.3, 0.6, 1]`",
+        )
+    with placed(where):
+        return plan_looks(
+            [case.planned for case in cases],
+            seed=part.seed,
+            fractions=part.fractions(len(cases)),
+            reserve=part.extend.cases if part.extend else 0,
+        )
 
 
 class ValueTemplates:
@@ -224,7 +276,7 @@ class ValueTemplates:
 def expected_text(asserts: Sequence[AssertSpec], template_of: ValueTemplates, variables: Mapping[str, Json]) -> str:
     """Word what the asserts look for in this case, for a reader."""
     parts = []
-    for spec in (one for each in asserts for one in (each.asserts or (each,))):
+    for spec in (leaf for each in asserts for leaf in each.leaves):
         template = template_of(spec)
         if spec.value is None:
             parts.append(spec.name)

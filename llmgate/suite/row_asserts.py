@@ -7,12 +7,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from llmgate.errors import SuiteError
-from llmgate.suite.asserts import AssertSpec
+from llmgate.suite.asserts import AssertSpec, with_members
 from llmgate.suite.data.rows import RESERVED
-from llmgate.suite.form.asserts import AssertPart, assert_spec
+from llmgate.suite.form.asserts import read_assert
 from llmgate.suite.form.promptfoo_csv import read_row
 from llmgate.suite.spec import Suite
 from llmgate.suite.template.javascript import is_number
@@ -68,7 +66,7 @@ def read_row_tests(suite: Suite, dataset: Dataset, vocabulary: Vocabulary) -> Ro
     if not reader.seen:
         return RowTests(suite=complete(suite, suite.asserts, vocabulary), rows=rows, own=False)
     own = tuple(reader.seen.values())
-    types = {one.type for spec in own for one in (spec, *spec.asserts)}
+    types = {spec.type for spec in with_members(own)}
     versions = {name: vocabulary.version(name) for name in sorted(types & vocabulary.names)}
     digest = hashlib.sha256(json.dumps([suite.digest, versions]).encode()).hexdigest()
     whole = complete(suite, (*suite.asserts, *own), vocabulary)
@@ -77,10 +75,7 @@ def read_row_tests(suite: Suite, dataset: Dataset, vocabulary: Vocabulary) -> Ro
 
 def complete(suite: Suite, asserts: tuple[AssertSpec, ...], vocabulary: Vocabulary) -> Suite:
     """The suite with the metrics that all asserts feed."""
-    metrics = suite.gates.policies(asserts, vocabulary)
-    return replace(
-        suite, metrics=metrics, judged_metrics=frozenset(metric.metric for metric in metrics if metric.judged)
-    )
+    return replace(suite, metrics=suite.gates.policies(asserts, vocabulary))
 
 
 class _Reader:
@@ -96,7 +91,7 @@ class _Reader:
     def read(self, row: Row) -> RowTest:
         where = f"{self.name}:{row.line}"
         written, threshold = self._written(row, where)
-        asserts = (*self.suite.asserts, *(self._spec(one, row, where) for one in written))
+        asserts = (*self.suite.asserts, *(self._spec(entry, row, where) for entry in written))
         if not asserts:
             raise SuiteError(
                 f"nothing checks the row {row.id!r}", where=where, fix="Give the suite or the row an assert"
@@ -124,15 +119,7 @@ class _Reader:
     def _spec(self, written: Mapping[str, Json], row: Row, where: str) -> AssertSpec:
         key = json.dumps(written, sort_keys=True, allow_nan=False)
         if key not in self.seen:
-            try:
-                part = AssertPart.model_validate(dict(written))
-            except ValidationError as error:
-                problem = error.errors(include_url=False)[0]
-                field = ".".join(map(str, problem["loc"]))
-                raise SuiteError(
-                    f"an assert's {field}: {problem['msg']}", where=where, fix="Correct the row"
-                ) from error
-            spec = assert_spec(part, self.vocabulary.names, lambda *_: where, self.suite.defaults)
+            spec = read_assert(written, self.vocabulary.names, where, self.suite.defaults)
             self.vocabulary.validate(spec, row.values)
             self.seen[key] = spec
         return self.seen[key]
@@ -141,8 +128,8 @@ class _Reader:
 def _list(value: Json, where: str) -> list[Mapping[str, Json]]:
     if value is None:
         return []
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
-        return [one for one in value if isinstance(one, dict)]
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+        return [entry for entry in value if isinstance(entry, dict)]
     raise SuiteError("the row's asserts are no list of asserts", where=where, fix="Write them as under `assert:`")
 
 

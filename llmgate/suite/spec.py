@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, SuiteError
+from llmgate.record.output_features import FeatureWatch
 from llmgate.record.policy import MetricPolicy, SlicePolicy
-from llmgate.record.traits import TraitWatch
 from llmgate.record.waiver import Waiver
-from llmgate.suite.asserts import AssertSpec, Json
+from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.locate import locate
-from llmgate.suite.data.source import Source
+from llmgate.suite.data.source import DatasetSource
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
-from llmgate.suite.form.form import JudgePart, SamplingPart, SuitePart, check_major, validate, where_written
 from llmgate.suite.form.gate import Gates
+from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, validate, where_written
 from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
 from llmgate.suite.prompt.file import KeptPrompt
 from llmgate.suite.prompt.tools import read_tools
@@ -28,7 +28,7 @@ from llmgate.suite.prompt.tools import read_tools
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Conversation", "PromptMessage", "ServingSpec", "Suite", "is_suite_file", "load_suite"]
+__all__ = ["Prices", "Suite", "is_suite_file", "load_suite"]
 
 HEAD_BYTES: Final = 8192
 
@@ -87,7 +87,7 @@ class Suite:
     version: str
     description: str
     path: Path
-    source: Source
+    source: DatasetSource
     id_column: str
     cluster_column: str | None
     slice_columns: tuple[str, ...]
@@ -98,7 +98,6 @@ class Suite:
     sampling: Mapping[str, Json]
     repeat: int
     asserts: tuple[AssertSpec, ...]
-    judged_metrics: frozenset[str]
     metrics: tuple[MetricPolicy, ...]
     serving: ServingSpec | None
     judge_max_tokens: int
@@ -112,8 +111,13 @@ class Suite:
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
-    watched: tuple[TraitWatch, ...] = ()
+    watched: tuple[FeatureWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
+
+    @property
+    def judged_metrics(self) -> frozenset[str]:
+        """Those that a judge's scores feed."""
+        return frozenset(metric.metric for metric in self.metrics if metric.judged)
 
 
 def is_suite_file(path: Path) -> bool:
@@ -140,7 +144,6 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         SuiteError: With file, line, what is wrong and how to fix it.
     """
     document = read_document(path)
-    check_major(document)
     part = validate(document)
     asserts = read_asserts(document, part, vocabulary)
     prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
@@ -174,7 +177,6 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         sampling=sampling_fields(part.sampling),
         repeat=part.repeat,
         asserts=asserts,
-        judged_metrics=frozenset(metric.metric for metric in metrics if metric.judged),
         metrics=metrics,
         gates=gates,
         defaults=part.defaults,
@@ -199,7 +201,7 @@ def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in named)
 
 
-def find_dataset(document: Document, part: SuitePart) -> Source:
+def find_dataset(document: Document, part: SuitePart) -> DatasetSource:
     """Where the rows come from; a bad URI is a mistake of the suite."""
     try:
         return locate(part.dataset, document.path.parent)
@@ -224,8 +226,8 @@ def read_asserts(document: Document, part: SuitePart, vocabulary: Vocabulary) ->
     """The asserts, each with its line; unknown types are refused with the nearest name."""
     check_defaults(part.defaults, vocabulary.names, partial(document.where, "defaults"))
     return tuple(
-        assert_spec(one, vocabulary.names, partial(document.where, "assert", index), part.defaults)
-        for index, one in enumerate(part.asserts)
+        assert_spec(written, vocabulary.names, partial(document.where, "assert", index), part.defaults)
+        for index, written in enumerate(part.asserts)
     )
 
 
@@ -243,7 +245,7 @@ def suite_digest(
     vocabulary: Vocabulary,
 ) -> str:
     """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
-    types = {one.type for spec in asserts for one in (spec, *spec.asserts)} & vocabulary.names
+    types = {spec.type for spec in with_members(asserts)} & vocabulary.names
     facts: dict[str, Any] = {
         "suite": part.suite,
         "prompt": prompt.facts,
@@ -264,5 +266,5 @@ def suite_digest(
 
 def without_places(spec: dict[str, Any]) -> dict[str, Any]:
     """An assert without the lines on which it stands: moving it changes nothing."""
-    inner = [without_places(one) for one in spec["asserts"]]
+    inner = [without_places(member) for member in spec["asserts"]]
     return {**{key: value for key, value in spec.items() if key != "where"}, "asserts": inner}

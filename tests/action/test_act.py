@@ -24,6 +24,8 @@ from llmgate.suite.data.dataset import write_lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.e2e, pytest.mark.act]
+
 ROOT = Path(__file__).parents[2]
 ROWS = 20
 KEY = "a-key-that-must-not-be-seen"

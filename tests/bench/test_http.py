@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_server import FakeServer
 
-from llmgate.bench.http import Connection, Exchange, Origin, ResponseReader, connect, fetch
+from llmgate.bench.http import Connection, Exchange, HttpOrigin, ResponseReader, connect, fetch
 from llmgate.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def body_of(reader: ResponseReader) -> bytes:
 )
 def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="URL|plain"):
-        Origin.parse(url)
+        HttpOrigin.parse(url)
 
 
 @pytest.mark.parametrize("key", ["s3cret\nb", "s3cret\r\nX: y", " s3cret", "schlüssel"])
 def test_keys_that_cannot_stand_in_a_header(key: str) -> None:
     with pytest.raises(UsageError, match="API key") as error:
-        Origin.parse("http://host", api_key=key)
+        HttpOrigin.parse("http://host", api_key=key)
     assert key.strip() not in str(error.value).lower()
 
 
@@ -73,11 +73,11 @@ def test_keys_that_cannot_stand_in_a_header(key: str) -> None:
     ],
 )
 def test_urls_with_and_without_v1(url: str, host: str, line: str) -> None:
-    request = Origin.parse(url, api_key="k").post("/v1/x", b"{}").decode()
+    request = HttpOrigin.parse(url, api_key="k").post("/v1/x", b"{}").decode()
     assert request.startswith(f"POST {line} HTTP/1.1\r\nHost: {host}\r\n")
     assert "Authorization: Bearer k\r\n" in request
     assert request.endswith("Content-Length: 2\r\n\r\n{}")
-    assert "Authorization" not in Origin.parse(url).get("/metrics").decode()
+    assert "Authorization" not in HttpOrigin.parse(url).get("/metrics").decode()
 
 
 @settings(deadline=None)
@@ -150,7 +150,7 @@ def test_a_response_without_a_length_ends_with_the_connection() -> None:
     assert not cut.at_eof()
 
 
-async def served(answer: bytes, use: Callable[[Origin], Awaitable[Exchange]], *, close: bool = False) -> Exchange:
+async def served(answer: bytes, use: Callable[[HttpOrigin], Awaitable[Exchange]], *, close: bool = False) -> Exchange:
     """Talk to a server that answers every read with the same bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,12 +163,12 @@ async def served(answer: bytes, use: Callable[[Origin], Awaitable[Exchange]], *,
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        return await use(Origin.parse(f"http://127.0.0.1:{port}"))
+        return await use(HttpOrigin.parse(f"http://127.0.0.1:{port}"))
     finally:
         server.close()
 
 
-async def ask(origin: Origin) -> Exchange:
+async def ask(origin: HttpOrigin) -> Exchange:
     connection = await connect(origin)
     try:
         return await fetch(connection, origin.get("/v1/models"), timeout_s=0.5)
@@ -219,7 +219,7 @@ def test_a_response_that_ends_with_the_connection_is_complete() -> None:
 def test_a_connection_closed_while_idle_is_not_usable_and_says_so_before_sending() -> None:
     async def check() -> None:
         with FakeServer() as server:
-            origin = Origin.parse(server.url)
+            origin = HttpOrigin.parse(server.url)
             connection = await connect(origin)
             first = await fetch(connection, origin.get("/health"), timeout_s=5)
             assert (first.status, first.error, connection.usable) == (200, None, True)
@@ -236,7 +236,7 @@ def test_a_connection_closed_while_idle_is_not_usable_and_says_so_before_sending
 def test_a_busy_connection_refuses_a_second_request() -> None:
     async def check() -> None:
         with FakeServer(ttft_s=0.2) as server:
-            origin = Origin.parse(server.url)
+            origin = HttpOrigin.parse(server.url)
             connection = await connect(origin)
             request = origin.post("/v1/chat/completions", b'{"messages":[{"role":"user","content":"hi"}]}')
             pending = asyncio.ensure_future(fetch(connection, request, timeout_s=5))
@@ -265,10 +265,10 @@ def test_a_server_that_is_not_there() -> None:
     with FakeServer() as server:
         url = server.url
     with pytest.raises(BenchError, match="cannot be reached") as error:
-        asyncio.run(connect(Origin.parse(url)))
+        asyncio.run(connect(HttpOrigin.parse(url)))
     assert str(error.value).startswith(url)
     with pytest.raises(BenchError, match="cannot be reached"):
-        asyncio.run(connect(Origin.parse(f"http://{'x' * 70}.invalid")))
+        asyncio.run(connect(HttpOrigin.parse(f"http://{'x' * 70}.invalid")))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
@@ -282,7 +282,7 @@ def test_tls(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(certificate))
 
     async def check(url: str, client: ssl.SSLContext | None) -> int:
-        origin = Origin.parse(url)
+        origin = HttpOrigin.parse(url)
         connection = await connect(origin, ssl_context=client)
         exchange = await fetch(connection, origin.get("/health"), timeout_s=5)
         connection.close()

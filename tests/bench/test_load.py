@@ -20,6 +20,8 @@ from llmgate.record.schema import Message
 if TYPE_CHECKING:
     from llmgate.record.serving import ServingTrace
 
+pytestmark = pytest.mark.timing
+
 
 def workload(count: int = 12, *, tokens: int = 4) -> Workload:
     prompts = [[Message(role="user", content=f"question number {i} of some length")] for i in range(count)]

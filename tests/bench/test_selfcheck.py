@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
 from llmgate.record.serving import ServerHistogram
 
+pytestmark = pytest.mark.timing
+
 METRICS = """# HELP vllm:time_to_first_token_seconds Histogram of time to first token in seconds.
 # TYPE vllm:time_to_first_token_seconds histogram
 vllm:time_to_first_token_seconds_bucket{engine="0",le="0.1",model_name="m"} 2.0

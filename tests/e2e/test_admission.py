@@ -16,16 +16,13 @@ from click.testing import CliRunner, Result
 from support.shared_data import shared_rows
 
 from llmgate.cli import main
-from llmgate.generate.server import launch
-from llmgate.generate.server_command import ServerSpec
 from llmgate.record.judges.admission_file import load_admission
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from llmgate.generate.server import Server
     from llmgate.record.judges.admission import AdmissionRecord
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 CAPITALS = Path(__file__).parents[1] / "session" / "labels" / "capitals.jsonl"
 PAIRS = 160
@@ -35,25 +32,11 @@ FEW = 10
 """Labels of each kind that are judged each time."""
 
 
-@pytest.fixture(scope="module")
-def judge_url(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """SmolLM2, served for all tests."""
-    spec = ServerSpec(
-        model=str(smollm2_dir),
-        served_name="smollm2",
-        flags=("--enforce-eager", "--max-model-len", "2048"),
-        log_path=tmp_path_factory.mktemp("judge") / "server.log",
-    )
-    with launch(spec) as server:
-        server.wait_ready()
-        yield server.url
-
-
-def admit(labels: Path, judge_url: str, out: Path, *more: str, repeats: int) -> tuple[Result, AdmissionRecord]:
+def admit(labels: Path, judge: Server, out: Path, *more: str, repeats: int) -> tuple[Result, AdmissionRecord]:
     done = CliRunner().invoke(
         main,
         [
-            "judge", "admit", str(labels), "--judge-endpoint", judge_url, "--max-tokens", str(MAX_TOKENS),
+            "judge", "admit", str(labels), "--judge-endpoint", judge.url, "--max-tokens", str(MAX_TOKENS),
             "--repeats", str(repeats), "--out", str(out), *more,
         ],
     )  # fmt: skip
@@ -62,7 +45,7 @@ def admit(labels: Path, judge_url: str, out: Path, *more: str, repeats: int) -> 
 
 
 @pytest.mark.skipif(not os.environ.get("LLMGATE_SLOW_TESTS"), reason="takes 7 minutes: set LLMGATE_SLOW_TESTS=1")
-def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Path) -> None:
+def test_smollm2_is_refused_on_the_pairs_of_pandalm(real_server: Server, tmp_path: Path) -> None:
     rows = [
         row
         for row in shared_rows("judge/pandalm.jsonl")
@@ -79,7 +62,7 @@ def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Pa
     ]  # fmt: skip
     labels = tmp_path / "pandalm.jsonl"
     labels.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    done, record = admit(labels, judge_url, tmp_path / "judge.json", repeats=10)
+    done, record = admit(labels, real_server, tmp_path / "judge.json", repeats=10)
     assert done.exit_code == 1, done.output
     assert not record.admitted
     assert record.results.settled >= 150
@@ -88,14 +71,14 @@ def test_smollm2_is_refused_on_the_pairs_of_pandalm(judge_url: str, tmp_path: Pa
     assert any(reason.startswith("κ between judge and people is only known") for reason in record.reasons)
 
 
-def test_smollm2_is_refused_on_capitals(judge_url: str, tmp_path: Path) -> None:
+def test_smollm2_is_refused_on_capitals(real_server: Server, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
     good, bad = ([row for row in rows if all(row["human"]) is said][:FEW] for said in (True, False))
     labels = tmp_path / "capitals.jsonl"
     labels.write_text("".join(json.dumps(row) + "\n" for row in (*good, *bad)), encoding="utf-8")
     done, record = admit(
         labels,
-        judge_url,
+        real_server,
         tmp_path / "judge.json",
         "--rubric",
         "The answer names the capital of the country.",

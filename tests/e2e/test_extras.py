@@ -10,14 +10,14 @@ import pytest
 from support.extras import extra_python
 from support.fake_server import FakeServer
 
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
 from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.extra]
 
 SUITE = """\
 llmgate: 1

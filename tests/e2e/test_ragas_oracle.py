@@ -11,7 +11,7 @@ import pytest
 from support.extras import extra_python
 from support.rag_scenarios import SCENARIOS, Scenario, random_scenarios
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.extra]
 
 
 def ragas_scores(scenarios: list[Scenario]) -> list[float | None]:

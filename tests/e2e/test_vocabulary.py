@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate import evaluate_assert
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Generation, Outcome
 from llmgate.suite.data.dataset import write_lock
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CheckResult, Judgement, Record
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 FACTS = """\
 llmgate: 1

@@ -10,10 +10,18 @@ import pytest
 from support.shared_data import shared_file
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration.resampled import Pair, Sampling, _pick_clusters, _picks, _swapped, real_losses, resample
-from llmgate.gate.calibration.results import Calibration, Row, Rule, Truth
+from llmgate.gate.calibration.resampled import (
+    Sampling,
+    SystemPair,
+    _pick_clusters,
+    _picks,
+    _swapped,
+    real_losses,
+    resample,
+)
+from llmgate.gate.calibration.results import Calibration, CalibrationRow, DecisionRule, Truth
 from llmgate.gate.calibration.system_pairs import choose
-from llmgate.record.paired import Results, load_results
+from llmgate.record.results.paired import PairedResults, load_paired
 from llmgate.stats.power import tango_chances
 
 if TYPE_CHECKING:
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
     from llmgate.gate.calibration.vectorised import Draws
 
 
-def pair(*, delta: float = 0.0, n: int = 2_000, graded: bool = False, groups: int | None = None) -> Pair:
+def pair(*, delta: float = 0.0, n: int = 2_000, graded: bool = False, groups: int | None = None) -> SystemPair:
     """The first is right on 6 of 10 items; the second gains 1 of 10 and loses as many, and -delta besides."""
     rng = np.random.default_rng([n, round(-1000 * delta), graded])
     first, second = (rng.permutation(n) < 0.6 * n).astype(float), np.zeros(n)
@@ -32,20 +40,20 @@ def pair(*, delta: float = 0.0, n: int = 2_000, graded: bool = False, groups: in
     if graded:
         first, second = (np.round(0.9 * side + 0.1 * rng.random(n), 3) for side in (first, second))
     clusters = None if groups is None else rng.integers(groups, size=n)
-    return Pair(name="a / b", first=first, second=second, clusters=clusters)
+    return SystemPair(name="a / b", first=first, second=second, clusters=clusters)
 
 
 def sampling(size: int | None, repetitions: int = 3_000) -> Sampling:
     return Sampling(source="made up", scores="right or wrong", size=size, repetitions=repetitions)
 
 
-def measured(pairs: list[Pair], size: int | None, repetitions: int = 3_000) -> dict[Rule, Row]:
+def measured(pairs: list[SystemPair], size: int | None, repetitions: int = 3_000) -> dict[DecisionRule, CalibrationRow]:
     rng = np.random.default_rng(11)
     rows = resample(pairs, sampling(size, repetitions), rng=rng, margin=0.03, alpha=0.05)
     return {row.rule: row for row in rows}
 
 
-def drawn(one: Pair, loss: float, size: int | None) -> Draws:
+def drawn(one: SystemPair, loss: float, size: int | None) -> Draws:
     rng = np.random.default_rng(3)
     (picked, *_) = _picks(one, sampling(size), 400, rng)
     return _swapped(one, picked, loss, rng)
@@ -64,7 +72,7 @@ def test_what_is_planted_is_lost_and_nothing_else(size: int | None, loss: float)
 
 def test_labels_of_a_cluster_are_swapped_together_and_its_items_stay_together() -> None:
     n = 60
-    one = Pair(
+    one = SystemPair(
         name="a / b", first=np.full(n, 0.25), second=np.arange(n) / n, clusters=np.repeat(np.arange(6), 10)[::-1]
     )
     rng = np.random.default_rng(1)
@@ -89,7 +97,7 @@ def test_labels_of_a_cluster_are_swapped_together_and_its_items_stay_together() 
 def test_right_or_wrong_rates_are_the_exact_ones(size: int) -> None:
     """Independent draws of swapped right-or-wrong items are what the exact sums are about."""
     one = pair()
-    row = measured([one], size)[Rule.GATE]
+    row = measured([one], size)[DecisionRule.GATE]
     exact = tango_chances(delta=0.0, discordance=one.discordance, pairs=size, margin=0.03, alpha=0.05)
     cell = row.cells[0]
     assert cell.promised == pytest.approx(exact.passed)
@@ -107,13 +115,13 @@ def test_right_or_wrong_rates_are_the_exact_ones(size: int) -> None:
     ],
     ids=["right or wrong", "graded", "clusters"],
 )
-def test_all_that_is_asked_is_shown(make: Callable[[], list[Pair]], size: int | None) -> None:
+def test_all_that_is_asked_is_shown(make: Callable[[], list[SystemPair]], size: int | None) -> None:
     rows = measured(make(), size, repetitions=1_000)
     found = Calibration(seed=11, repetitions=1_000, quick=True, margin=0.03, alpha=0.05, rows=tuple(rows.values()))
     assert found.met, [str(one) for one in found.unmet]
     assert len(found.requirements) == (3 if size is None else 4)
-    assert rows[Rule.GATE].clustered is (size is None)
-    assert 0.42 < rows[Rule.MEAN_LOWER].cells[0].fail_rate < 0.55
+    assert rows[DecisionRule.GATE].clustered is (size is None)
+    assert 0.42 < rows[DecisionRule.MEAN_LOWER].cells[0].fail_rate < 0.55
 
 
 def test_the_same_source_gives_the_same_rows() -> None:
@@ -134,7 +142,7 @@ def test_real_losses_at_the_margin_rarely_pass() -> None:
 
 def test_either_system_may_be_the_worse_one() -> None:
     one = pair(delta=-0.05)
-    turned = Pair(name="b / a", first=one.second, second=one.first)
+    turned = SystemPair(name="b / a", first=one.second, second=one.first)
     rows = [real_losses([it], sampling(300), rng=np.random.default_rng(2), alpha=0.05) for it in (one, turned)]
     assert rows[0] is not None
     assert rows[1] is not None
@@ -143,27 +151,27 @@ def test_either_system_may_be_the_worse_one() -> None:
 
 def test_the_worst_comparison_is_named_where_there_are_enough_data_sets() -> None:
     rows = measured([pair(), pair(delta=-0.06)], 100, repetitions=2_000)
-    worst = rows[Rule.GATE].cells[0].worst
+    worst = rows[DecisionRule.GATE].cells[0].worst
     assert worst is not None
     assert worst[0] == "a / b"
-    assert measured([pair()], 100, repetitions=500)[Rule.GATE].cells[0].worst is None
+    assert measured([pair()], 100, repetitions=500)[DecisionRule.GATE].cells[0].worst is None
 
 
 def test_what_cannot_be_planted_is_refused() -> None:
-    poor = Pair(name="poor", first=np.full(200, 0.04), second=np.full(200, 0.04))
+    poor = SystemPair(name="poor", first=np.full(200, 0.04), second=np.full(200, 0.04))
     with pytest.raises(UndefinedError, match="poor score 0.040 on average, from which 0.05 cannot be lost"):
         resample([pair(), poor], sampling(100), rng=np.random.default_rng(0), margin=0.03, alpha=0.05)
     with pytest.raises(UndefinedError, match="no pair of systems"):
         resample([], sampling(100), rng=np.random.default_rng(0), margin=0.03, alpha=0.05)
     with pytest.raises(UndefinedError, match="share no item"):
-        Pair(name="none", first=np.zeros(0), second=np.zeros(0))
+        SystemPair(name="none", first=np.zeros(0), second=np.zeros(0))
     with pytest.raises(UndefinedError, match="all items of one belong to one cluster"):
-        Pair(name="one", first=np.zeros(5), second=np.ones(5), clusters=np.zeros(5, dtype=np.int64))
+        SystemPair(name="one", first=np.zeros(5), second=np.ones(5), clusters=np.zeros(5, dtype=np.int64))
 
 
-def results(scores: np.ndarray, clusters: np.ndarray | None = None) -> Results:
+def results(scores: np.ndarray, clusters: np.ndarray | None = None) -> PairedResults:
     systems, items = scores.shape
-    return Results(
+    return PairedResults(
         name="set",
         sha256="0",
         systems=tuple(f"s{i}" for i in range(systems)),
@@ -200,7 +208,7 @@ def test_items_of_one_cluster_are_no_comparison() -> None:
 
 def test_gsm8k_shows_what_is_asked() -> None:
     """Three real systems on 1,319 problems."""
-    chosen = choose(load_results(shared_file("paired/gsm8k.jsonl")), loss=0.05, most=10, rng=np.random.default_rng(0))
+    chosen = choose(load_paired(shared_file("paired/gsm8k.jsonl")), loss=0.05, most=10, rng=np.random.default_rng(0))
     rows = tuple(measured(list(chosen.pairs), 300, repetitions=2_000).values())
     found = Calibration(seed=11, repetitions=2_000, quick=True, margin=0.03, alpha=0.05, rows=rows)
     assert found.met, [str(one) for one in found.unmet]

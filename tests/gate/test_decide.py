@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result, seal
+from support.tables import decide_tables
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
-from llmgate.gate.decide import decide, decide_tables
+from llmgate.gate.decide import decide
 from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Problem, Verdict

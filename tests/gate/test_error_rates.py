@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from llmgate.gate.evidence.pairing import Errors, Pairs
-from llmgate.gate.metrics.intervals import Finding, compare
+from llmgate.gate.metrics.intervals import compare
 from llmgate.record.scores import texts
+
+if TYPE_CHECKING:
+    from llmgate.gate.metrics.metric import HypothesisTest
 
 RUNS = 200
 ALPHA = 0.05
@@ -26,7 +30,7 @@ def at_most(rate: float, runs: int = RUNS) -> float:
     return rate + 4 * math.sqrt(rate * (1 - rate) / runs)
 
 
-def compared(differences: np.ndarray, margin: float, clusters: tuple[int, ...] | None = None) -> Finding:
+def compared(differences: np.ndarray, margin: float, clusters: tuple[int, ...] | None = None) -> HypothesisTest:
     """The rule on differences between −1 and 1; scores are halves around one half, so all sizes are halved too."""
     candidate = (1.0 + np.clip(differences, -1.0, 1.0)) / 2.0
     pairs = Pairs(
@@ -86,7 +90,7 @@ def test_clusters_do_not_pretend_to_be_independent_cases(groups: int, size: int,
     rng = np.random.default_rng(groups)
     keys = np.repeat(np.arange(groups), size)
 
-    def draw(mean: float) -> Finding:
+    def draw(mean: float) -> HypothesisTest:
         shared = rng.normal(0, 0.3 * math.sqrt(correlation), groups)[keys]
         own = rng.normal(0, 0.3 * math.sqrt(1 - correlation), groups * size)
         return compared(mean + shared + own, 0.1, tuple(keys.tolist()))

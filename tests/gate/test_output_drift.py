@@ -21,9 +21,9 @@ from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.evidence.pairing import Errors, Pairs
 from llmgate.gate.metrics.length import compare_lengths
 from llmgate.record.manifest import ModelIdentity
+from llmgate.record.output_features import AnswerFeatures, FeatureWatch, OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role
 from llmgate.record.scores import texts
-from llmgate.record.traits import Trait, Traits, TraitWatch
 from llmgate.record.vectors import pack_vector
 from llmgate.record.waiver import Waiver
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CaseResult, PlannedCase, Record
 
-ALL = (Trait.REFUSALS, Trait.SCHEMA, Trait.LENGTH)
+ALL = (OutputFeature.REFUSALS, OutputFeature.SCHEMA, OutputFeature.LENGTH)
 ACCURACY = MetricPolicy(suite="support", metric="accuracy", role=Role.WATCH)
 
 
-def gate(trait: Trait, margin: float, **fields: Any) -> MetricPolicy:
-    direction = Direction.LOWER if trait is Trait.REFUSALS else Direction.HIGHER
+def gate(trait: OutputFeature, margin: float, **fields: Any) -> MetricPolicy:
+    direction = Direction.LOWER if trait is OutputFeature.REFUSALS else Direction.HIGHER
     return MetricPolicy(
         suite="support",
         metric=trait.metric,
@@ -51,16 +51,16 @@ def gate(trait: Trait, margin: float, **fields: Any) -> MetricPolicy:
     )
 
 
-def policy(*metrics: MetricPolicy, watch: Sequence[Trait] = ()) -> Policy:
-    return Policy(metrics=(ACCURACY, *metrics), watched=tuple(TraitWatch(suite="support", trait=t) for t in watch))
+def policy(*metrics: MetricPolicy, watch: Sequence[OutputFeature] = ()) -> Policy:
+    return Policy(metrics=(ACCURACY, *metrics), watched=tuple(FeatureWatch(suite="support", trait=t) for t in watch))
 
 
 def record(
     side: str,
-    answers: Sequence[Traits | None],
+    answers: Sequence[AnswerFeatures | None],
     *,
     formats: Sequence[float | None] | None = None,
-    traits: tuple[Trait, ...] | None = ALL,
+    traits: tuple[OutputFeature, ...] | None = ALL,
     **fields: Any,
 ) -> Record:
     """A record in which answer i has these traits, and its format check this score."""
@@ -77,26 +77,26 @@ def record(
     return make_record(results=results, cases=cases, manifest=manifest)
 
 
-def answers(n: int, *, refused: int = 0, characters: int = 100) -> list[Traits | None]:
-    return [Traits(refusal=i < refused, characters=characters + i % 7) for i in range(n)]
+def answers(n: int, *, refused: int = 0, characters: int = 100) -> list[AnswerFeatures | None]:
+    return [AnswerFeatures(refusal=i < refused, characters=characters + i % 7) for i in range(n)]
 
 
 def decided(mine: Record, theirs: Record, rules: Policy) -> Decision:
     return decide_records(mine, theirs, rules)
 
 
-def drift_of(decision: Decision, trait: Trait) -> OutputDrift:
+def drift_of(decision: Decision, trait: OutputFeature) -> OutputDrift:
     return next(one for one in decision.outputs if one.trait is trait)
 
 
 def test_more_refusals_fail_and_fewer_pass() -> None:
     few, many = record("few", answers(200, refused=2)), record("many", answers(200, refused=30))
-    rules = policy(gate(Trait.REFUSALS, 0.05))
+    rules = policy(gate(OutputFeature.REFUSALS, 0.05))
     worse = decided(many, few, rules)
     assert worse.verdict is Verdict.FAIL
     assert "points worse (95 %)" in worse.sentence
     assert (worse.metrics[1].candidate, worse.metrics[1].champion) == (0.15, 0.01)
-    shown = drift_of(worse, Trait.REFUSALS)
+    shown = drift_of(worse, OutputFeature.REFUSALS)
     assert (shown.verdict, shown.changed) == (Verdict.FAIL, 28)
     assert shown.change == pytest.approx(0.14)
     assert shown.lower is not None
@@ -106,16 +106,16 @@ def test_more_refusals_fail_and_fewer_pass() -> None:
 
 def test_a_lost_format_fails_whatever_the_weight_of_its_assert() -> None:
     good, bad = record("good", answers(200)), record("bad", answers(200), formats=[0.0] * 40 + [1.0] * 160)
-    assert decided(bad, good, policy(gate(Trait.SCHEMA, 0.05))).verdict is Verdict.FAIL
+    assert decided(bad, good, policy(gate(OutputFeature.SCHEMA, 0.05))).verdict is Verdict.FAIL
     light = [replace(one, checks=tuple(replace(c, weight=0.0) for c in one.checks)) for one in bad.results.values()]
     weightless = replace(bad, results={one.key: one for one in light})
-    assert decided(weightless, good, policy(gate(Trait.SCHEMA, 0.05))).verdict is Verdict.FAIL
+    assert decided(weightless, good, policy(gate(OutputFeature.SCHEMA, 0.05))).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize(("characters", "verdict"), [(100, Verdict.PASS), (150, Verdict.FAIL), (60, Verdict.FAIL)])
 def test_length_fails_in_both_directions(characters: int, verdict: Verdict) -> None:
     mine, theirs = record("mine", answers(200, characters=characters)), record("theirs", answers(200))
-    found = decided(mine, theirs, policy(gate(Trait.LENGTH, 0.2)))
+    found = decided(mine, theirs, policy(gate(OutputFeature.LENGTH, 0.2)))
     assert found.verdict is verdict
     length = found.metrics[1]
     assert length.two_sided
@@ -129,14 +129,14 @@ def test_length_fails_in_both_directions(characters: int, verdict: Verdict) -> N
 
 def test_few_answers_show_neither() -> None:
     mine, theirs = record("mine", answers(20)), record("theirs", answers(20))
-    found = decided(mine, theirs, policy(gate(Trait.LENGTH, 0.2)))
+    found = decided(mine, theirs, policy(gate(OutputFeature.LENGTH, 0.2)))
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "neither shown nor excluded; an unchanged model needs about" in found.sentence
 
 
 def test_both_rates_of_the_length_gate_are_told() -> None:
-    mine = record("mine", [Traits(refusal=False, characters=100 + 13 * i % 31) for i in range(200)])
-    found = decided(mine, record("theirs", answers(200, characters=110)), policy(gate(Trait.LENGTH, 0.2)))
+    mine = record("mine", [AnswerFeatures(refusal=False, characters=100 + 13 * i % 31) for i in range(200)])
+    found = decided(mine, record("theirs", answers(200, characters=110)), policy(gate(OutputFeature.LENGTH, 0.2)))
     assert (
         "this gate would pass 100 % of the time; it would let a true change by a factor of 1.2 through"
         in found.sentence
@@ -148,21 +148,21 @@ def test_what_is_watched_is_shown_and_never_gates() -> None:
     mine, theirs = record("mine", answers(200, refused=90, characters=300)), record("theirs", answers(200))
     rules = Policy(
         metrics=(MetricPolicy(suite="support", metric="accuracy", margin=0.1),),
-        watched=tuple(TraitWatch(suite="support", trait=trait) for trait in ALL),
+        watched=tuple(FeatureWatch(suite="support", trait=trait) for trait in ALL),
     )
     found = decided(mine, theirs, rules)
     assert found.verdict is Verdict.PASS
     assert [one.trait for one in found.outputs] == list(ALL)
     assert {one.verdict for one in found.outputs} == {None}
-    assert drift_of(found, Trait.REFUSALS).candidate == 0.45
-    length = drift_of(found, Trait.LENGTH)
+    assert drift_of(found, OutputFeature.REFUSALS).candidate == 0.45
+    length = drift_of(found, OutputFeature.LENGTH)
     assert length.champion == pytest.approx(103, abs=1)
     assert length.change == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("trait", ALL)
 @pytest.mark.parametrize("old", ["mine", "theirs", "both"])
-def test_an_older_record_is_unknown_and_never_passes(trait: Trait, old: str) -> None:
+def test_an_older_record_is_unknown_and_never_passes(trait: OutputFeature, old: str) -> None:
     def side(name: str) -> Record:
         aged = old in {name, "both"}
         return record(name, [None] * 100 if aged else answers(100), traits=None if aged else ALL)
@@ -180,7 +180,7 @@ def test_an_older_record_is_unknown_and_never_passes(trait: Trait, old: str) -> 
 
 def test_other_rules_of_reading_are_not_compared() -> None:
     later = [replace(one, reading=99) for one in answers(100) if one is not None]
-    found = decided(record("mine", later), record("theirs", answers(100)), policy(gate(Trait.REFUSALS, 0.2)))
+    found = decided(record("mine", later), record("theirs", answers(100)), policy(gate(OutputFeature.REFUSALS, 0.2)))
     assert found.exit_code == 4
     assert "different versions of the rules" in found.sentence
 
@@ -188,25 +188,25 @@ def test_other_rules_of_reading_are_not_compared() -> None:
 def test_a_format_check_that_is_missing_or_broken_is_an_error() -> None:
     good = record("good", answers(100))
     broken = record("mine", answers(100), formats=[None] + [1.0] * 99)
-    assert decided(broken, good, policy(gate(Trait.SCHEMA, 0.2))).exit_code == 4
+    assert decided(broken, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 4
     first, *others = good.results.values()
     lost = replace(first, checks=first.checks[:1])
     gone = replace(good, manifest=broken.manifest, results={one.key: one for one in (lost, *others)})
-    assert decided(gone, good, policy(gate(Trait.SCHEMA, 0.2))).exit_code == 4
+    assert decided(gone, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 4
 
 
 def test_cases_without_the_trait_do_not_count() -> None:
-    mine = record("mine", answers(100, refused=50), traits=(Trait.LENGTH,))
-    theirs = record("theirs", answers(100), traits=(Trait.LENGTH,))
+    mine = record("mine", answers(100, refused=50), traits=(OutputFeature.LENGTH,))
+    theirs = record("theirs", answers(100), traits=(OutputFeature.LENGTH,))
     found = decided(mine, theirs, policy(watch=ALL))
-    assert [one.trait for one in found.outputs if one.evaluated] == [Trait.LENGTH]
-    assert decided(mine, theirs, policy(gate(Trait.REFUSALS, 0.2))).exit_code == 4
+    assert [one.trait for one in found.outputs if one.evaluated] == [OutputFeature.LENGTH]
+    assert decided(mine, theirs, policy(gate(OutputFeature.REFUSALS, 0.2))).exit_code == 4
 
 
 def test_without_a_champion_a_limit_can_stand_alone() -> None:
     mine = record("mine", answers(200, refused=2))
-    assert decide_records(mine, None, policy(gate(Trait.REFUSALS, 0.05, max=0.1))).verdict is Verdict.PASS
-    assert decide_records(mine, None, policy(gate(Trait.LENGTH, 0.2))).exit_code == 4
+    assert decide_records(mine, None, policy(gate(OutputFeature.REFUSALS, 0.05, max=0.1))).verdict is Verdict.PASS
+    assert decide_records(mine, None, policy(gate(OutputFeature.LENGTH, 0.2))).exit_code == 4
     assert decide_records(mine, None, policy(watch=ALL)).outputs == ()
 
 
@@ -214,7 +214,7 @@ def test_without_a_champion_a_limit_can_stand_alone() -> None:
 @given(lost=st.sets(st.integers(0, 119), min_size=1, max_size=5), from_mine=st.booleans())
 def test_deleting_an_answers_traits_never_improves_a_verdict(lost: set[int], from_mine: bool) -> None:
     order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS]
-    rules = policy(gate(Trait.REFUSALS, 0.2), gate(Trait.LENGTH, 0.2))
+    rules = policy(gate(OutputFeature.REFUSALS, 0.2), gate(OutputFeature.LENGTH, 0.2))
     mine, theirs = answers(120, refused=4), answers(120)
     before = decided(record("mine", mine), record("theirs", theirs), rules)
     assert before.verdict is Verdict.PASS
@@ -226,7 +226,7 @@ def test_deleting_an_answers_traits_never_improves_a_verdict(lost: set[int], fro
 
 def test_the_decision_reads_back_and_the_statement_tells() -> None:
     mine, theirs = record("mine", answers(100, refused=3)), record("theirs", answers(100))
-    rules = policy(gate(Trait.LENGTH, 0.2), watch=[Trait.REFUSALS])
+    rules = policy(gate(OutputFeature.LENGTH, 0.2), watch=[OutputFeature.REFUSALS])
     found = decided(mine, theirs, rules)
     assert decision_from_json(decision_to_json(found)) == found
     assert decided(mine, theirs, rules) == found
@@ -240,7 +240,8 @@ EMBEDDER = ModelIdentity(name="minilm", source="http://embed")
 
 def embedded(side: str, vectors: Sequence[NDArray[np.float64] | None], **fields: Any) -> Record:
     known = [
-        Traits(refusal=False, characters=5, vector=None if one is None else pack_vector(list(one))) for one in vectors
+        AnswerFeatures(refusal=False, characters=5, vector=None if one is None else pack_vector(list(one)))
+        for one in vectors
     ]
     return record(side, known, embedding=EMBEDDER, **fields)
 
@@ -250,10 +251,10 @@ def test_embeddings_have_a_distance_with_a_p_value() -> None:
     base = list(rng.normal(size=(80, 8)))
     same = [one + 0.1 * rng.normal(size=8) for one in base]
     moved = [one + 1.5 for one in base]
-    rules = policy(watch=[Trait.EMBEDDINGS])
+    rules = policy(watch=[OutputFeature.EMBEDDINGS])
     theirs = embedded("theirs", base)
-    quiet = drift_of(decided(embedded("mine", same), theirs, rules), Trait.EMBEDDINGS)
-    loud = drift_of(decided(embedded("mine", moved), theirs, rules), Trait.EMBEDDINGS)
+    quiet = drift_of(decided(embedded("mine", same), theirs, rules), OutputFeature.EMBEDDINGS)
+    loud = drift_of(decided(embedded("mine", moved), theirs, rules), OutputFeature.EMBEDDINGS)
     assert quiet.p is not None
     assert quiet.p > 0.05
     assert loud.p == 0.001
@@ -268,13 +269,13 @@ def test_missing_embeddings_are_counted_and_bar_nothing() -> None:
     base: list[NDArray[np.float64] | None] = list(rng.normal(size=(40, 8)))
     rules = Policy(
         metrics=(MetricPolicy(suite="support", metric="accuracy", margin=0.2),),
-        watched=(TraitWatch(suite="support", trait=Trait.EMBEDDINGS),),
+        watched=(FeatureWatch(suite="support", trait=OutputFeature.EMBEDDINGS),),
     )
     found = decided(embedded("mine", [None, *base[1:]]), embedded("theirs", base), rules)
-    shown = drift_of(found, Trait.EMBEDDINGS)
+    shown = drift_of(found, OutputFeature.EMBEDDINGS)
     assert (shown.evaluated, shown.expected, shown.why) == (39, 40, "1 of 40 answers have no embedding on both sides")
     assert found.verdict is Verdict.PASS
-    none = drift_of(decided(embedded("mine", base), record("theirs", answers(40)), rules), Trait.EMBEDDINGS)
+    none = drift_of(decided(embedded("mine", base), record("theirs", answers(40)), rules), OutputFeature.EMBEDDINGS)
     assert (none.change, none.evaluated) == (None, 0)
 
 
@@ -340,7 +341,7 @@ def test_a_fixed_threshold_on_a_stability_index_cries_wolf() -> None:
 def test_a_waiver_covers_a_trait_like_any_metric() -> None:
     mine, theirs = record("mine", answers(200, characters=300)), record("theirs", answers(200))
     waiver = Waiver(suite="support", metric="drift-length", until="2026-12-31", by="Ada", reason="asked for more")
-    rules = replace(policy(gate(Trait.LENGTH, 0.2), gate(Trait.REFUSALS, 0.1)), waivers=(waiver,))
+    rules = replace(policy(gate(OutputFeature.LENGTH, 0.2), gate(OutputFeature.REFUSALS, 0.1)), waivers=(waiver,))
     found = decide_records(mine, theirs, rules, today=date(2026, 12, 1))
     assert found.verdict is Verdict.PASS
     assert found.metrics[1].waived
@@ -353,7 +354,7 @@ def test_repeats_are_averaged_and_clusters_hold_together() -> None:
         results = [
             replace(
                 make_result(f"c{i:03}", repeat=k, checks=[make_check(1.0)]),
-                traits=Traits(refusal=k == 0 and i < refused, characters=100 + 9 * (i // 4 % 7)),
+                traits=AnswerFeatures(refusal=k == 0 and i < refused, characters=100 + 9 * (i // 4 % 7)),
             )
             for i in range(160)
             for k in range(2)
@@ -362,8 +363,10 @@ def test_repeats_are_averaged_and_clusters_hold_together() -> None:
         manifest = make_manifest(run_id=f"run-{name}", suites=[make_suite(cases=160)])
         return make_record(results=results, cases=cases, manifest=manifest)
 
-    found = decided(side("mine", 16), side("theirs", 0), policy(gate(Trait.REFUSALS, 0.2), watch=[Trait.LENGTH]))
+    found = decided(
+        side("mine", 16), side("theirs", 0), policy(gate(OutputFeature.REFUSALS, 0.2), watch=[OutputFeature.LENGTH])
+    )
     assert found.metrics[1].candidate == pytest.approx(0.05)
     assert "cluster" in found.metrics[1].method
-    assert drift_of(found, Trait.REFUSALS).p is None
-    assert drift_of(found, Trait.LENGTH).evaluated == 160
+    assert drift_of(found, OutputFeature.REFUSALS).p is None
+    assert drift_of(found, OutputFeature.LENGTH).evaluated == 160

@@ -8,18 +8,17 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.shared_data import shared_file, shared_rows
+from support.tables import decide_tables
 
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision.serialize import headline
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.pairing import pair_up
-from llmgate.gate.metrics.verdict import spread_of
+from llmgate.gate.metrics.verdict import standard_errors_of
 from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.stats.sums import mean_of
 
@@ -98,8 +97,8 @@ def measured(candidate: ScoreTable, champion: ScoreTable) -> dict[str, Any]:
     differences = pairs.candidate - pairs.champion
     delta = mean_of(differences)
     counts = {"better": int((differences > 0).sum()), "worse": int((differences < 0).sum())}
-    spread = asdict(spread_of(pairs))
-    return {"n": len(differences), "delta": delta, "lower": delta, "upper": delta, **counts, **spread}
+    errors = dict(zip(("se", "se_clustered", "clusters"), standard_errors_of(pairs), strict=True))
+    return {"n": len(differences), "delta": delta, "lower": delta, "upper": delta, **counts, **errors}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_tables
 
-from llmgate.gate.decide import decide, decide_tables
+from llmgate.gate.decide import decide
 from llmgate.gate.decision.wording import count, name_some, percent, points, share
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import MetricPolicy, Policy

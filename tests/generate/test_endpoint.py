@@ -12,7 +12,7 @@ import pytest
 from support.fake_server import FakeServer
 
 from llmgate.errors import EndpointError
-from llmgate.generate.endpoint import Probe, probe
+from llmgate.generate.endpoint import EndpointFacts, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_the_only_model_is_taken() -> None:
 
 def test_a_server_without_a_version_route_is_no_vllm() -> None:
     with answering(200, models("a")) as url:
-        assert probe(url) == Probe(model="a", engine="openai-compatible", version=None, source="/models/a")
+        assert probe(url) == EndpointFacts(model="a", engine="openai-compatible", version=None, source="/models/a")
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.servers import marked, spec, wait_until
+from support.servers import marked, spec, start_server, wait_until
 
 from llmgate.errors import ServerError
-from llmgate.generate.server import ServerPhase, ServerSpec, launch, start_server
+from llmgate.generate.server import ServerPhase, ServerSpec, launch
 
 pytestmark = pytest.mark.usefixtures("own_lock")
-
-
-@pytest.fixture
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_a_ready_server_answers_and_is_identified(tmp_path: Path) -> None:

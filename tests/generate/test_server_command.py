@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import UsageError
-from llmgate.generate.server_command import OWNED, Command, Device, ServerSpec, command, flag_names
+from llmgate.generate.server_command import OWNED, Device, ServerCommand, ServerSpec, command, flag_names
 
 
-def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> Command:
+def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> ServerCommand:
     inherited = changes.pop("inherited", {"HOME": "/home/me"})
     config_flags = changes.pop("config_flags", frozenset())
     machine = {name: changes.pop(name, False) for name in ("widen", "all_cores")}

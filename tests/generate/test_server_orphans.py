@@ -17,21 +17,16 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 from support import parent as parent_script
-from support.servers import MARK, marked, spec, wait_until
+from support.servers import MARK, marked, spec, start_server, wait_until
 
 from llmgate.generate import supervisor
-from llmgate.generate.server import launch, start_server
+from llmgate.generate.server import launch
 from llmgate.generate.server_process import ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("own_lock")
-
-
-@pytest.fixture
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @contextmanager

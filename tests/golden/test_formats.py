@@ -52,6 +52,9 @@ DECISIONS: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
 VOLATILE: Final = frozenset({"run_id", "created_at", "llmgate_version", "hardware", "packages", "url", "latency_s"})
 """What differs from run to run. A judge's `source` is its address."""
 
+RAISED: Final = {"towns": "regex has version 2, as an emoji is one character in a pattern"}
+"""Suites with a type whose meaning has changed since, on purpose: their digest is another one, and nothing else is."""
+
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -170,6 +173,9 @@ def test_the_same_run_writes_the_same_record(suite: str, run: str, args: tuple[s
     manifests = [steady(read_json(folder / "manifest.json")) for folder in (again, before)]
     for manifest in manifests:
         (manifest["judge"] or {}).pop("source", None)
+    if suite in RAISED:
+        now, then = ([part.pop("digest") for part in manifest["suites"]] for manifest in manifests)
+        assert now != then
     assert manifests[0] == manifests[1]
     # The judge is asked while the model still answers, so the order of lines is not the same each time.
     journals = [

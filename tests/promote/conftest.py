@@ -72,7 +72,7 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-@pytest.fixture(params=["database", pytest.param("server", marks=pytest.mark.e2e)])
+@pytest.fixture(params=["database", pytest.param("server", marks=[pytest.mark.e2e, pytest.mark.mlflow_server])])
 def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A model name of one's own in a live registry."""
     # MLflow puts the artifacts of a new experiment in a SQLite store below the working directory.

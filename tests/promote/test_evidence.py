@@ -14,7 +14,7 @@ from llmgate.promote.target import EvidenceFiles
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.promote.target import Evidence
+    from llmgate.promote.target import PromotionEvidence
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> EvidenceFiles:
     )
 
 
-def read(files: EvidenceFiles) -> Evidence:
+def read(files: EvidenceFiles) -> PromotionEvidence:
     return read_evidence(files, redecide=redecide, source="s3://bucket/1", source_digest=lambda _: None)
 
 

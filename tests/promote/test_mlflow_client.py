@@ -11,9 +11,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.promote.mlflow import find_holder
 from llmgate.promote.mlflow_client import calls, quiet, resolve_uris, without_credentials
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_without_mlflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_mlflow_is_imported_on_first_use_and_without_telemetry(tmp_path: Path) -> None:
     script = f"""
 import sys
-from llmgate.promote import mlflow
+import llmgate.promote.registries
 assert "mlflow" not in sys.modules
 from llmgate.promote.mlflow_client import open_client
 uri = "sqlite:///{tmp_path}/mlflow.db"

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.promotions import digest_of, redecide
+from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, RecordError, UsageError
 from llmgate.promote import tags
-from llmgate.promote.mlflow import NewVersion, find_baseline, find_holder, log_run, register_version
-from llmgate.record.loading import load_record
+from llmgate.promote.registries import find_baseline, log_run
+from llmgate.promote.target import NewVersion
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,17 +165,6 @@ def test_a_run_cannot_stand_for_two_versions(registry: Registry) -> None:
         registry.log(record, model_version=second)
     with pytest.raises(UsageError, match="cannot stand for another"):
         registry.log(record, new=NewVersion(name=registry.name, source="s3://bucket/v3"))
-
-
-def test_a_run_of_another_record_is_not_resumed(registry: Registry) -> None:
-    logged = registry.log(registry.measure("v1", None))
-    with pytest.raises(UsageError, match="holds gate run"):
-        register_version(
-            NewVersion(name=registry.name, source="s3://bucket/v2"),
-            run=registry.gate_run(registry.measure("v2", None)),
-            run_id=logged.run_id,
-            tracking_uri=registry.uri,
-        )
 
 
 def test_a_missing_model_folder_is_said_before_anything_is_written(registry: Registry, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from support.promotions import digest_of
 
 from llmgate.errors import CannotRunError, PromotionRefusedError, UsageError
 from llmgate.promote import tags
-from llmgate.promote.mlflow import NewVersion, register_version
 from llmgate.promote.mlflow_client import quiet
 from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.target import NewVersion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -336,16 +336,3 @@ def test_a_version_registered_with_its_run(registry: Registry, tmp_path: Path) -
     again = registry.log(successor, baseline=record, new=NewVersion(name=registry.name, source="s3://bucket/v2"))
     assert again.version is not None
     assert registry.promote(again.version.uri).over is not None
-
-
-def test_a_version_registered_after_its_run(registry: Registry) -> None:
-    record = registry.measure("v1", None)
-    logged = registry.log(record)
-    assert logged.version is None
-    made = register_version(
-        NewVersion(name=registry.name, source="s3://bucket/v1"),
-        run=registry.gate_run(record),
-        run_id=logged.run_id,
-        tracking_uri=registry.uri,
-    )
-    assert registry.promote(made.uri).changed

@@ -11,7 +11,7 @@ from support.promotions import digest_of, make_manifest
 from llmgate.gate.decision.types import Decision, MetricDecision, Problem, Verdict
 from llmgate.promote import tags
 from llmgate.promote.permission import Permission, Refusal, may_promote
-from llmgate.promote.target import Evidence, RecordIdentity, VersionFacts
+from llmgate.promote.target import PromotionEvidence, RecordIdentity, VersionFacts
 from llmgate.record.manifest import ModelIdentity
 from llmgate.record.policy import Role
 from llmgate.record.schema import Seal
@@ -75,8 +75,8 @@ def decision(
     )
 
 
-def evidence(**changes: object) -> Evidence:
-    plain = Evidence(
+def evidence(**changes: object) -> PromotionEvidence:
+    plain = PromotionEvidence(
         where="MLflow run abc",
         subject="models:/support-bot/7",
         ended_at=SEALED + timedelta(minutes=1),
@@ -93,7 +93,7 @@ def evidence(**changes: object) -> Evidence:
 class Case:
     version: VersionFacts = field(default_factory=lambda: version(7))
     holder: VersionFacts | None = field(default_factory=lambda: version(6))
-    evidence: Evidence | None = field(default_factory=evidence)
+    evidence: PromotionEvidence | None = field(default_factory=evidence)
     alias: str = "champion"
     now: datetime = NOW
 
@@ -103,7 +103,7 @@ class Case:
         )
 
 
-def both(made: Decision) -> Evidence:
+def both(made: Decision) -> PromotionEvidence:
     return evidence(claimed=made, decision=made)
 
 
@@ -114,7 +114,7 @@ def with_model(number: int, **changes: object) -> RecordIdentity:
     return replace(plain, manifest=replace(plain.manifest, model=model))
 
 
-def first(**changes: object) -> Evidence:
+def first(**changes: object) -> PromotionEvidence:
     alone = decision(champion=None)
     return evidence(**({"baseline": None, "claimed": alone, "decision": alone} | changes))
 
@@ -307,7 +307,7 @@ def test_asking_again_for_what_is_held_changes_nothing() -> None:
     assert answer.held
 
 
-def without(proof: Evidence, gone: str) -> Evidence:
+def without(proof: PromotionEvidence, gone: str) -> PromotionEvidence:
     nothing: dict[str, Any] = {gone: None}
     return replace(proof, **nothing)
 

@@ -11,7 +11,7 @@ from support.project import WRONG, answer_right, write_suite
 
 # Loaded before pytester takes its snapshots: C extensions cannot be imported twice in one process.
 import llmgate.pytest_plugin.items  # noqa: F401
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

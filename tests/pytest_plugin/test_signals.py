@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from support.fake_server import FakeServer
 from support.project import answer_right, let_stop, write_suite
 
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 from support.fake_server import FakeServer, Fault
 from support.project import WRONG, answer_right, write_suite
 
-from llmgate.pytest_plugin.workers import PAYLOAD_VERSION, from_payload
-from llmgate.record.loading import load_record
+from llmgate.pytest_plugin.payload import PAYLOAD_VERSION, from_payload
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from pathlib import Path

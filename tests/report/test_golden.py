@@ -10,7 +10,6 @@ from support.reports import LOOKS, look
 
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
-from llmgate.report.formats.terminal import terminal_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -31,8 +30,3 @@ def test_html(name: str) -> None:
 @pytest.mark.parametrize("name", LOOKS)
 def test_markdown(name: str) -> None:
     check(f"report-{name}.md", render_markdown(look(name)))
-
-
-@pytest.mark.parametrize("name", LOOKS)
-def test_terminal(name: str) -> None:
-    check(f"report-{name}.txt", "".join(f"{style:<6} | {text}\n" for text, style in terminal_lines(look(name))))

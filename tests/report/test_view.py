@@ -24,7 +24,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive, Role
 from llmgate.record.schema import CaseKey
-from llmgate.report.panels.cases import Limits
+from llmgate.report.limits import ReportLimits
 from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 
@@ -136,7 +136,7 @@ def test_flips_come_worse_first_gating_metrics_before_watched_ones() -> None:
 
 def test_flips_beyond_the_limit_are_counted() -> None:
     decision = make_decision(Verdict.FAIL, candidate=CANDIDATE, champion=CHAMPION)
-    view = build_view(CANDIDATE, CHAMPION, decision, limits=Limits(worse=1))
+    view = build_view(CANDIDATE, CHAMPION, decision, limits=ReportLimits(worse=1))
     assert (len(view.worse.rows), view.worse.total, view.worse.left_out) == (1, 2, 1)
 
 
@@ -182,7 +182,7 @@ def test_error_lists_beyond_their_limits_are_counted() -> None:
     results = [make_failed_result(case, message=f"cause {i // 3}") for i, case in enumerate("abcdef")]
     candidate = make_record(results=results)
     decision = make_decision(Verdict.INCONCLUSIVE, candidate=candidate, problems=(make_problem(),))
-    view = build_view(candidate, None, decision, limits=Limits(errors=1, names=2))
+    view = build_view(candidate, None, decision, limits=ReportLimits(errors=1, names=2))
     assert (len(view.errors), view.errors_left_out) == (1, 1)
     assert (view.errors[0].count, len(view.errors[0].cases), view.errors[0].left_out) == (3, 2, 1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import llmgate.score
-from llmgate.record.traits import FORMAT_TYPES, REFUSAL_TYPES, Trait
+from llmgate.record.output_features import FORMAT_TYPES, REFUSAL_TYPES, OutputFeature
 from llmgate.score.assertion.definition import CheckKind, ModelGradedKind, Need
 from llmgate.score.builtin import KINDS, _by_id
 
@@ -54,6 +54,6 @@ def test_what_is_compared_between_models_is_what_definitions_say() -> None:
     # The deciding side has a list of its own, since it may not import a rule.
     named = {
         feature: {kind.id for kind in KINDS.values() if kind.feature is feature}
-        for feature in (Trait.SCHEMA, Trait.REFUSALS)
+        for feature in (OutputFeature.SCHEMA, OutputFeature.REFUSALS)
     }
-    assert named == {Trait.SCHEMA: FORMAT_TYPES, Trait.REFUSALS: REFUSAL_TYPES}
+    assert named == {OutputFeature.SCHEMA: FORMAT_TYPES, OutputFeature.REFUSALS: REFUSAL_TYPES}

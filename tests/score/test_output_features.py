@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmgate.score.assertion.check import CheckContext
-from llmgate.score.output_features import read_traits
+from llmgate.score.output_features import read_features
 
 
 @pytest.mark.parametrize(
@@ -21,5 +21,5 @@ from llmgate.score.output_features import read_traits
     ],
 )
 def test_reading(output: object, refusal: bool, characters: int) -> None:
-    traits = read_traits(CheckContext(output=output))
+    traits = read_features(CheckContext(output=output))
     assert (traits.refusal, traits.characters, traits.vector) == (refusal, characters, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,9 +20,6 @@ from llmgate.suite.form.asserts import read_assert
 TYPES = sorted(EXAMPLES)
 NEGATIVE = {"similar", "similar:cosine", "similar:dot", "similar:euclidean", "answer-relevance"}
 """Similarities: their vectors decide the range of the score, as in promptfoo."""
-LIMIT_S = 60.0
-"""Processor time of one assert on one output of a megabyte. The slowest take 3 s on a fast machine; whatever is
-quadratic in the output's length takes hours on any."""
 
 HOSTILE = [
     "", " ", "\x00", "\ud800", "\udfff\ud800", "\u202e\u2066abc", "🙂" * 50, "{{ x }}", "{% for i in range(10**9) %}",
@@ -95,13 +91,12 @@ def test_any_threshold_is_a_rule_or_an_error(type_: str, threshold: float) -> No
     sound(evaluate_assert({"type": type_, **EXAMPLES[type_], "threshold": threshold}, "the cat", **about()), type_)
 
 
+@pytest.mark.cpu_seconds(240)
 @pytest.mark.parametrize("type_", TYPES)
-def test_large_outputs_end_in_time(type_: str) -> None:
+def test_large_outputs_end(type_: str) -> None:
     ask(type_, "the cat sat")  # imports and models are not the output's fault
-    for name, output in LARGE.items():
-        started = time.process_time()
+    for output in LARGE.values():
         sound(ask(type_, output), type_)
-        assert time.process_time() - started < LIMIT_S, f"{type_} on {name}"
 
 
 @pytest.mark.parametrize("type_", TYPES)

@@ -14,7 +14,7 @@ from support.fake_server import FakeServer, Fault, every
 from support.project import WRONG, answer_right, write_suite
 
 from llmgate.cli import main
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
 
 if TYPE_CHECKING:

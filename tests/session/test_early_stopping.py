@@ -11,7 +11,7 @@ from support.fake_server import FakeServer, Fault
 from support.project import WRONG, answer_right, let_stop, write_suite
 
 from llmgate.cli import main
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

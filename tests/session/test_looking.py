@@ -10,10 +10,10 @@ from support.lines import Lines
 from support.records import make_case, make_manifest, make_result, make_suite
 
 from llmgate.errors import RecordError
-from llmgate.record.files import cases_digest
 from llmgate.record.order import case_order, plan_looks
-from llmgate.record.rundir import RunDir
-from llmgate.session.run.early_stopping import Looking
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.rundir import RunDir
+from llmgate.session.run.early_stopping import InterimMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,12 +50,12 @@ def run(tmp_path: Path) -> RunDir:
     )
 
 
-async def ask_all(run: RunDir, looking: Looking, pause: Callable[[CaseKey], float]) -> list[CaseKey]:
+async def ask_all(run: RunDir, monitor: InterimMonitor, pause: Callable[[CaseKey], float]) -> list[CaseKey]:
     """As `generate_answers` does it, four at a time."""
     slots, asked = asyncio.Semaphore(4), []
 
     async def one(key: CaseKey) -> None:
-        looks = looking.of(key)
+        looks = monitor.of(key)
         if looks is not None and not await looks.turn(key):
             return
         async with slots:
@@ -65,8 +65,8 @@ async def ask_all(run: RunDir, looking: Looking, pause: Callable[[CaseKey], floa
         if looks is not None:
             await looks.done(key)
 
-    todo = looking.arranged(run.missing())
-    await looking.begin()
+    todo = monitor.arranged(run.missing())
+    await monitor.begin()
     async with asyncio.TaskGroup() as group:
         for key in todo:
             group.create_task(one(key))
@@ -79,7 +79,7 @@ def cases_in(run: RunDir) -> set[str]:
 
 def test_a_run_that_goes_on_asks_everything_and_shows_each_look_its_block(run: RunDir) -> None:
     gate, lines = Gate(), Lines()
-    asyncio.run(ask_all(run, Looking(run, [PLAN], gate, ahead=4, progress=lines), lambda _: 0.0))
+    asyncio.run(ask_all(run, InterimMonitor(run, [PLAN], gate, ahead=4, progress=lines), lambda _: 0.0))
     assert len(run.results) == 43
     assert gate.shown == [(1, frozenset(ORDER[:5])), (2, frozenset(ORDER[:10]))]
     assert lines.said == []
@@ -92,7 +92,9 @@ def test_a_run_that_goes_on_asks_everything_and_shows_each_look_its_block(run: R
 def test_a_run_that_stops_records_exactly_the_first_blocks(run: RunDir, at: int, cases: int) -> None:
     lines = Lines()
     asked = asyncio.run(
-        ask_all(run, Looking(run, [PLAN], Gate(at), ahead=4, progress=lines), lambda key: 0.001 * (len(key.case) % 3))
+        ask_all(
+            run, InterimMonitor(run, [PLAN], Gate(at), ahead=4, progress=lines), lambda key: 0.001 * (len(key.case) % 3)
+        )
     )
     assert cases_in(run) == set(ORDER[:cases])
     assert {key.case for key in run.results if key.suite == "other"} == {"o0", "o1", "o2"}
@@ -112,16 +114,16 @@ def test_no_more_than_allowed_is_asked_ahead_of_a_look(run: RunDir) -> None:
     """One answer of the first block takes long; meanwhile the server gets at most four others."""
     slow = ORDER[0]
     gate = Gate(1)
-    looking = Looking(run, [PLAN], gate, ahead=4, progress=Lines())
-    asked = asyncio.run(ask_all(run, looking, lambda key: 0.2 if key.case == slow else 0.0))
+    monitor = InterimMonitor(run, [PLAN], gate, ahead=4, progress=Lines())
+    asked = asyncio.run(ask_all(run, monitor, lambda key: 0.2 if key.case == slow else 0.0))
     assert len([key for key in asked if key.suite == "support"]) == 10 + 4
     assert cases_in(run) == set(ORDER[:5])
 
 
 def test_the_server_is_kept_busy_at_the_end_of_a_block(run: RunDir) -> None:
     slow = ORDER[0]
-    looking = Looking(run, [PLAN], Gate(), ahead=4, progress=Lines())
-    asked = asyncio.run(ask_all(run, looking, lambda key: 0.1 if key.case == slow else 0.0))
+    monitor = InterimMonitor(run, [PLAN], Gate(), ahead=4, progress=Lines())
+    asked = asyncio.run(ask_all(run, monitor, lambda key: 0.1 if key.case == slow else 0.0))
     assert len(asked) == len(set(asked)) == 43
     assert len(run.results) == 43
 
@@ -131,7 +133,7 @@ def test_a_resumed_run_takes_its_looks_from_what_is_there(run: RunDir) -> None:
         for repeat in range(2):
             run.append(make_result(case, repeat=repeat))
     gate = Gate(2)
-    asked = asyncio.run(ask_all(run, Looking(run, [PLAN], gate, ahead=4, progress=Lines()), lambda _: 0.0))
+    asked = asyncio.run(ask_all(run, InterimMonitor(run, [PLAN], gate, ahead=4, progress=Lines()), lambda _: 0.0))
     assert {key.suite for key in asked} == {"other"}
     # The first look has nothing to save: what comes after it is there.
     assert [look for look, _ in gate.shown] == [2]
@@ -141,7 +143,7 @@ def test_a_resumed_run_takes_its_looks_from_what_is_there(run: RunDir) -> None:
 def test_answers_beyond_a_look_keep_it_from_ending_the_run(run: RunDir) -> None:
     run.append(make_result(ORDER[-1]))
     gate = Gate(1)
-    asyncio.run(ask_all(run, Looking(run, [PLAN], gate, ahead=4, progress=Lines()), lambda _: 0.0))
+    asyncio.run(ask_all(run, InterimMonitor(run, [PLAN], gate, ahead=4, progress=Lines()), lambda _: 0.0))
     assert gate.shown == []
     assert len(run.results) == 43
 
@@ -151,6 +153,6 @@ def test_an_error_in_a_look_ends_the_run_and_nothing_is_sealed(run: RunDir) -> N
         raise RecordError("broken")
 
     with pytest.raises(BaseExceptionGroup):
-        asyncio.run(ask_all(run, Looking(run, [PLAN], broken, ahead=4, progress=Lines()), lambda _: 0.0))
+        asyncio.run(ask_all(run, InterimMonitor(run, [PLAN], broken, ahead=4, progress=Lines()), lambda _: 0.0))
     with pytest.raises(RecordError, match="planned answers are missing"):
         run.seal(sealed_at="2026-11-27T00:00:00+00:00")

@@ -13,7 +13,9 @@ import pytest
 from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
+
+pytestmark = pytest.mark.usefixtures("own_lock")
 
 
 def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
-from llmgate.session.decide.results import Question, decide_results
+from llmgate.session.decide.results import ResultsQuestion, decide_results
 
 if TYPE_CHECKING:
     import random
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def decided(folder: Path, candidate: list[dict[str, Any]], champion: list[dict[str, Any]]) -> Decision:
     for name, rows in (("a", candidate), ("b", champion)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return decide_results(folder / "a.jsonl", folder / "b.jsonl", Question(margin=0.3, alpha=0.2))
+    return decide_results(folder / "a.jsonl", folder / "b.jsonl", ResultsQuestion(margin=0.3, alpha=0.2))
 
 
 def rows(sides: list[tuple[float | None, float, str]], index: int, *, clusters: bool) -> list[dict[str, Any]]:

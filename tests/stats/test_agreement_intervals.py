@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from llmgate.errors import UndefinedError
 from llmgate.stats.agreement import cohen_kappa, gwet_ac1, krippendorff_alpha
-from llmgate.stats.agreement_intervals import agreement_interval, alpha_interval, gwet_interval, kappa_interval
-from llmgate.stats.proportion import clopper_pearson
+from llmgate.stats.agreement_intervals import alpha_interval, gwet_interval, kappa_interval
 from llmgate.stats.unseen import unseen_share
 
 if TYPE_CHECKING:
@@ -74,13 +73,6 @@ def test_the_published_errors_of_kappa_and_ac1() -> None:
     assert ac1.standard_error == pytest.approx((0.93508 - 0.76358) / 2 / t * math.sqrt(100 / 99), abs=1e-5)
     assert kappa.estimate == pytest.approx(0.796, abs=5e-4)
     assert kappa.standard_error == pytest.approx((0.91 - 0.68) / 2 / t, abs=2e-3)
-
-
-def test_plain_agreement_is_exact() -> None:
-    pairs = [(1, 1)] * 90 + [(1, 2)] * 7 + [(None, None)] * 3
-    assert agreement_interval(pairs, alpha=0.05) == clopper_pearson(90, 100, alpha=0.05)
-    with pytest.raises(UndefinedError):
-        agreement_interval([], alpha=0.05)
 
 
 @pytest.mark.parametrize("name", ["κ", "AC1", "α"])
@@ -144,6 +136,7 @@ def test_bounds_hold_the_figure_and_grow_with_certainty(
     assert -1 <= wide.lower <= narrow.lower <= narrow.estimate <= narrow.upper <= wide.upper <= 1
 
 
+@example([("a", "b")] * 4 + [("a", "c")], "AC1")
 @given(PAIRS, st.sampled_from(["κ", "AC1"]))
 def test_swapping_the_raters_changes_nothing(pairs: list[tuple[str, str]], name: str) -> None:
     try:

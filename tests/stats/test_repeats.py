@@ -14,7 +14,6 @@ from llmgate.errors import UndefinedError
 from llmgate.stats.power import required_pairs
 from llmgate.stats.repeats import (
     PairedComponents,
-    VarianceComponents,
     flip_shares,
     paired_components,
     variance_components,
@@ -48,7 +47,7 @@ def test_evalstats_parts_the_same_variance() -> None:
     found = variance_components(scores.ravel(), grid(40, 4))
     assert found.within == pytest.approx(0.18333333333333332, abs=1e-15)
     assert found.between + found.within / 4 == pytest.approx(0.09599358974358975, abs=1e-15)
-    assert found.of_mean(4) == pytest.approx(scores.mean(axis=1).var(ddof=1), abs=1e-15)
+    assert found.between + found.within / 4 == pytest.approx(scores.mean(axis=1).var(ddof=1), abs=1e-15)
 
 
 def test_components_do_not_miss_on_average_where_cases_have_different_numbers_of_answers() -> None:
@@ -62,16 +61,6 @@ def test_components_do_not_miss_on_average_where_cases_have_different_numbers_of
     assert np.mean([one.between for one in found]) == pytest.approx(0.09, rel=0.03)
     assert np.mean([one.within for one in found]) == pytest.approx(0.04, rel=0.03)
     assert found[0].repeats < np.bincount(cases).mean()
-
-
-def test_the_variance_of_a_mean_is_what_simulation_gives() -> None:
-    rng = np.random.default_rng(5)
-    rates = rng.beta(4, 2, (4_000, 50))
-    for repeats in (1, 3):
-        means = (rng.binomial(repeats, rates) / repeats).mean(axis=1)
-        between, within = 8 / (36 * 7), 8 / 36 - 8 / (36 * 7)
-        truth = VarianceComponents(between=between, within=within, cases=50, repeats=repeats, df_within=100)
-        assert truth.of_mean(repeats) / 50 == pytest.approx(float(means.var(ddof=1)), rel=0.08)
 
 
 def test_the_variance_between_two_runs_of_the_same_model() -> None:
@@ -115,7 +104,7 @@ def test_more_repeats_never_spread_more_and_gain_less_each_time(n: int, repeats:
     assert one.between >= 0
     assert one.within >= 0
     for k in (1, 2, 3):
-        assert one.of_mean(k + 1) <= one.of_mean(k)
+        assert one.unchanged(k + 1) <= one.unchanged(k)
         assert pair.of_difference(k + 1) <= pair.of_difference(k)
         assert pair.worth_of_repeats(k + 1) <= pair.worth_of_repeats(k) + 1e-12
 
@@ -161,8 +150,8 @@ def test_undefined_components_of_a_difference_are_refused(
 
 
 def test_no_mean_is_of_less_than_one_answer() -> None:
-    parts = VarianceComponents(between=0.1, within=0.1, cases=9, repeats=2, df_within=9)
+    parts = PairedComponents(between=0.1, candidate=0.1, champion=0.1, cases=9)
     with pytest.raises(UndefinedError):
-        parts.of_mean(0.5)
+        parts.of_difference(0.5)
     with pytest.raises(UndefinedError):
-        VarianceComponents(between=math.inf, within=0.1, cases=9, repeats=2, df_within=9).of_mean(1)
+        PairedComponents(between=math.inf, candidate=0.1, champion=0.1, cases=9).of_difference(1)

@@ -11,15 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.sequential import (
-    Bounds,
-    equal_fractions,
-    exit_chances,
-    obrien_fleming,
-    repeated_p,
-    spending,
-    stagewise_p,
-)
+from llmgate.stats.sequential import equal_fractions, obrien_fleming, repeated_p
 
 FRACTIONS = st.lists(st.integers(1, 19), min_size=0, max_size=4, unique=True).map(
     lambda ticks: (*(tick / 20 for tick in sorted(ticks)), 1.0)
@@ -41,42 +33,32 @@ def test_constants_of_jennison_and_turnbull(looks: int, constant: float) -> None
     assert obrien_fleming(looks, alpha=0.025).z[-1] == pytest.approx(constant, abs=6e-4)
 
 
-def test_spending_bounds_of_five_equal_looks() -> None:
-    """As published for the Lan-DeMets spending function of this shape at a one-sided 2.5 %."""
-    found = spending(equal_fractions(5), alpha=0.025)
-    assert found.z == pytest.approx((4.8769, 3.3570, 2.6803, 2.2898, 2.0310), abs=5e-5)
-
-
-def test_exit_chances_are_those_of_the_multivariate_normal() -> None:
-    bounds = obrien_fleming((0.3, 0.55, 1.0), alpha=0.05)
-    times, drift = np.array(bounds.fractions), 1.3
+def test_p_is_that_of_the_multivariate_normal() -> None:
+    """P(Z_j·√t_j ≥ c at any look), from the joint distribution of all looks."""
+    fractions = (0.3, 0.55, 1.0)
+    times = np.array(fractions)
     covariance = np.minimum.outer(times, times) / np.sqrt(np.outer(times, times))
-    stay = [
-        stats.multivariate_normal.cdf(
-            np.array(bounds.z[:k]), mean=drift * np.sqrt(times[:k]), cov=covariance[:k, :k], abseps=1e-9, releps=1e-9
-        )
-        for k in (1, 2, 3)
-    ]
-    expected = -np.diff([1.0, *stay])
-    assert exit_chances(bounds, drift=drift) == pytest.approx(expected.tolist(), abs=2e-6)
+    for z in (0.5, 1.7, 2.5):
+        limits = z * np.sqrt(times[1]) / np.sqrt(times)
+        stay = stats.multivariate_normal.cdf(limits, cov=covariance, abseps=1e-9, releps=1e-9)
+        assert repeated_p(fractions, look=1, z=z) == pytest.approx(1.0 - stay, abs=2e-6)
 
 
-def test_exit_chances_are_those_of_simulated_motions() -> None:
+def test_the_bounds_are_crossed_by_as_many_simulated_motions() -> None:
     rng = np.random.default_rng(20261127)
     bounds = obrien_fleming((0.1, 0.45, 0.7, 1.0), alpha=0.1)
     steps = np.diff([0.0, *bounds.fractions])
-    motion = np.cumsum(rng.normal(size=(200_000, 4)) * np.sqrt(steps) + 0.8 * steps, axis=1)
-    crossed = motion / np.sqrt(bounds.fractions) >= bounds.z
-    first = np.where(crossed.any(axis=1), crossed.argmax(axis=1), 4)
-    share = np.bincount(first, minlength=5)[:4] / len(first)
-    assert exit_chances(bounds, drift=0.8) == pytest.approx(share.tolist(), abs=4e-3)
+    motion = np.cumsum(rng.normal(size=(200_000, 4)) * np.sqrt(steps), axis=1)
+    crossed = (motion / np.sqrt(bounds.fractions) >= bounds.z).any(axis=1)
+    assert crossed.mean() == pytest.approx(0.1, abs=3e-3)
 
 
 def test_two_looks_in_closed_form() -> None:
     """P(Z1 ≥ a or Z2 ≥ b) from the bivariate normal with correlation √t."""
-    bounds = Bounds(fractions=(0.4, 1.0), z=(2.5, 1.7), alpha=0.05)
-    both = stats.multivariate_normal.cdf([2.5, 1.7], mean=[0, 0], cov=[[1, math.sqrt(0.4)], [math.sqrt(0.4), 1]])
-    assert sum(exit_chances(bounds)) == pytest.approx(1.0 - both, abs=1e-7)
+    first, second = 1.7 / math.sqrt(0.4), 1.7
+    root = math.sqrt(0.4)
+    both = stats.multivariate_normal.cdf([first, second], mean=[0, 0], cov=[[1, root], [root, 1]])
+    assert repeated_p((0.4, 1.0), look=1, z=1.7) == pytest.approx(1.0 - both, abs=1e-7)
 
 
 def test_watching_all_the_time_is_the_reflection_principle() -> None:
@@ -92,13 +74,13 @@ def test_watching_all_the_time_is_the_reflection_principle() -> None:
 @given(fractions=FRACTIONS, alpha=ALPHAS)
 @settings(max_examples=20, deadline=None)
 def test_the_error_over_all_looks_is_alpha(fractions: tuple[float, ...], alpha: float) -> None:
-    for bounds in (obrien_fleming(fractions, alpha=alpha), spending(fractions, alpha=alpha)):
-        assert sum(exit_chances(bounds)) == pytest.approx(alpha, rel=1e-6)
-        assert bounds.tails == pytest.approx(stats.norm.sf(bounds.z).tolist(), rel=1e-9, abs=1e-300)
-        assert max(bounds.tails) <= alpha * (1 + 1e-9)
-    classical = obrien_fleming(fractions, alpha=alpha)
-    assert [z * math.sqrt(t) for z, t in zip(classical.z, fractions, strict=True)] == pytest.approx(
-        [classical.z[-1]] * len(fractions)
+    bounds = obrien_fleming(fractions, alpha=alpha)
+    for look, z in enumerate(bounds.z):
+        assert repeated_p(fractions, look=look, z=z) == pytest.approx(alpha, rel=1e-6)
+    assert bounds.tails == pytest.approx(stats.norm.sf(bounds.z).tolist(), rel=1e-9, abs=1e-300)
+    assert max(bounds.tails) <= alpha * (1 + 1e-9)
+    assert [z * math.sqrt(t) for z, t in zip(bounds.z, fractions, strict=True)] == pytest.approx(
+        [bounds.z[-1]] * len(fractions)
     )
 
 
@@ -108,53 +90,23 @@ def test_p_values_reject_exactly_where_the_bounds_do(
     fractions: tuple[float, ...], alpha: float, data: st.DataObject
 ) -> None:
     bounds = obrien_fleming(fractions, alpha=alpha)
-    look = data.draw(st.integers(0, bounds.looks - 1))
+    look = data.draw(st.integers(0, len(fractions) - 1))
     beyond = data.draw(st.floats(0.01, 3.0))
     for z, rejected in ((bounds.z[look] + beyond, True), (bounds.z[look] - beyond, False)):
         assert (repeated_p(fractions, look=look, z=z) <= alpha) is rejected
-        if rejected or look == bounds.looks - 1:
-            assert (stagewise_p(bounds, look=look, z=z) <= alpha) is rejected
-    assert repeated_p(fractions, look=look, z=bounds.z[look]) == pytest.approx(alpha, rel=1e-6)
 
 
 @given(first=st.floats(-4, 6), second=st.floats(-4, 6), look=st.integers(0, 4))
 @settings(max_examples=30, deadline=None)
 def test_p_values_fall_with_the_statistic(first: float, second: float, look: int) -> None:
     low, high = sorted((first, second))
-    bounds = obrien_fleming(5)
-    assert repeated_p(bounds.fractions, look=look, z=high) <= repeated_p(bounds.fractions, look=look, z=low) + 1e-12
-    assert stagewise_p(bounds, look=look, z=high) <= stagewise_p(bounds, look=look, z=low) + 1e-12
-
-
-def test_the_stagewise_p_value_is_uniform() -> None:
-    rng = np.random.default_rng(5)
-    bounds = obrien_fleming(3, alpha=0.2)
-    motion = np.cumsum(rng.normal(size=(1_500, 3)) / math.sqrt(3), axis=1) / np.sqrt(bounds.fractions)
-    crossed = motion >= bounds.z
-    look = np.where(crossed.any(axis=1), crossed.argmax(axis=1), 2)
-    found = [stagewise_p(bounds, look=int(k), z=float(row[k])) for k, row in zip(look, motion, strict=True)]
-    assert stats.kstest(found, "uniform").pvalue > 0.01
-
-
-def test_bounds_follow_looks_that_moved() -> None:
-    """What was spent at the looks so far is spent, wherever the next look is."""
-    planned, moved = spending((0.2, 0.6, 1.0)), spending((0.2, 0.5, 1.0))
-    assert moved.z[0] == planned.z[0]
-    assert moved.z[1] > planned.z[1]
-    assert spending((0.2, 0.5)).z == pytest.approx(moved.z[:2])
-    assert sum(exit_chances(moved)) == pytest.approx(0.05, rel=1e-6)
-
-
-def test_a_look_at_next_to_nothing_never_stops() -> None:
-    bounds = spending((0.001, 0.5, 1.0))
-    assert bounds.z[0] == 37.0
-    assert bounds.z[1:] == pytest.approx(spending((0.5, 1.0)).z, abs=1e-8)
+    fractions = equal_fractions(5)
+    assert repeated_p(fractions, look=look, z=high) <= repeated_p(fractions, look=look, z=low) + 1e-12
 
 
 def test_one_look_is_no_look() -> None:
     assert obrien_fleming(1).z == pytest.approx((1.6448536,))
     assert repeated_p((1.0,), look=0, z=2.0) == pytest.approx(stats.norm.sf(2.0))
-    assert stagewise_p(obrien_fleming(1), look=0, z=2.0) == pytest.approx(stats.norm.sf(2.0))
 
 
 @pytest.mark.parametrize("fractions", [(), (0.5,), (0.5, 0.5, 1.0), (0.0, 1.0), (0.6, 0.4, 1.0), (1.2,), (math.nan, 1)])
@@ -173,20 +125,14 @@ def test_no_looks_are_refused(looks: int) -> None:
 def test_no_alpha_is_refused(alpha: float) -> None:
     with pytest.raises(UndefinedError, match="alpha"):
         obrien_fleming(3, alpha=alpha)
-    with pytest.raises(UndefinedError, match="alpha"):
-        spending((1.0,), alpha=alpha)
 
 
 @pytest.mark.parametrize("look", [-1, 5])
 def test_looks_that_were_not_planned_have_no_p(look: int) -> None:
     with pytest.raises(UndefinedError, match="no look"):
-        stagewise_p(obrien_fleming(5), look=look, z=1.0)
-    with pytest.raises(UndefinedError, match="no look"):
         repeated_p(equal_fractions(5), look=look, z=1.0)
 
 
 def test_numbers_that_are_none_are_refused() -> None:
-    with pytest.raises(UndefinedError, match="drift"):
-        exit_chances(obrien_fleming(2), drift=math.nan)
     with pytest.raises(UndefinedError, match="z = nan"):
         repeated_p((1.0,), look=0, z=math.nan)

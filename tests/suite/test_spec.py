@@ -9,7 +9,8 @@ import pytest
 from llmgate.errors import SuiteError
 from llmgate.record.policy import Aggregate, Role
 from llmgate.suite.form.document import read_document
-from llmgate.suite.spec import PromptMessage, Suite, is_suite_file, load_suite
+from llmgate.suite.prompt.entries import PromptMessage
+from llmgate.suite.spec import Suite, is_suite_file, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -36,7 +36,7 @@ def extra_python(extra: str) -> Path:
         if not ready.exists() or ready.read_text(encoding="utf-8") != wanted:
             if not python.exists():
                 venv.create(folder, with_pip=True)
-            command: list[str | Path] = [python, "-m", "pip", "install", "-q", "-e", f"{ROOT}[{extra}]"]
+            command: list[str | Path] = [python, "-m", "pip", "install", "-q", "--no-compile", "-e", f"{ROOT}[{extra}]"]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=1800)
             ready.write_text(wanted, encoding="utf-8")
     return python

@@ -12,7 +12,7 @@ from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_check
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
-from llmgate.suite.form.form import CasePart
+from llmgate.suite.form.suite_file import CasePart
 from llmgate.suite.importers.write import write_imported
 from llmgate.suite.spec import load_suite
 

@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from llmgate.generate.server import ServerSpec, launch, start_server
-from support.servers import spec
+from llmgate.generate.server import ServerSpec, launch
+from support.servers import spec, start_server
 
 
 def say(*words: object) -> None:

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 
 from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.types import Decision
-from llmgate.record.files import cases_digest
-from llmgate.record.loading import load_record
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
-from llmgate.record.rundir import RunDir
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.loading import load_record
+from llmgate.record.run.rundir import RunDir
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, Outcome, PlannedCase
 
 if TYPE_CHECKING:

@@ -7,14 +7,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmgate.promote.mlflow import GateRun, LoggedRun, NewVersion, log_run, promote
-from llmgate.promote.mlflow_client import quiet
+from llmgate.promote.alias import CHAMPION
+from llmgate.promote.mlflow_client import quiet, resolve_uris
+from llmgate.promote.mlflow_target import MlflowTarget
+from llmgate.promote.registries import log_run, promote
+from llmgate.promote.target import GateRun, LoggedRun, NewVersion
 from support.promotions import digest_of, make_manifest, redecide, store_decision, write_record
 
 if TYPE_CHECKING:
     from llmgate.promote.promotion import Promotion
+    from llmgate.promote.target import VersionFacts
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "find_holder"]
+
+
+def find_holder(name: str, *, tracking_uri: str) -> VersionFacts | None:
+    """The version that holds the champion's alias, as llmgate sees it."""
+    return MlflowTarget(*resolve_uris(tracking_uri, None)).holder(name, CHAMPION)
 
 
 @dataclass(kw_only=True)

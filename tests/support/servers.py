@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmgate.generate.server import ServerSpec
+from llmgate.generate.server import Server, ServerSpec, launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FAKE_VLLM", "marked", "model_folder", "spec", "wait_until"]
+__all__ = ["FAKE_VLLM", "marked", "model_folder", "spec", "start_server", "wait_until"]
 
 FAKE_VLLM = Path(__file__).parent / "fakevllm"
 MARK = "LLMGATE_TEST_MARK"
@@ -52,6 +52,17 @@ def spec(parent: Path, *, mode: str = "ok", engine: str = "ends", **changes: Any
         "log_path": parent / "server.log",
     }
     return ServerSpec(**{**plain, **changes}, env=env)
+
+
+def start_server(spec: ServerSpec, *, on_progress: Callable[[str], None] = lambda _: None) -> Server:
+    """Start a server and wait until it answers; nothing of it is left if it does not."""
+    server = launch(spec, on_progress=on_progress)
+    try:
+        server.wait_ready()
+    except BaseException:
+        server.stop()
+        raise
+    return server
 
 
 def marked(mark: str | Path) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration.results import FIVE_POINTS, Cell, Row, Rule, Truth
+from llmgate.gate.calibration.results import FIVE_POINTS, CalibrationRow, Cell, DecisionRule, Truth
 from llmgate.gate.calibration.simulated import truths
 from llmgate.gate.calibration.vectorised import Draws, Verdicts, decide_draws
 from llmgate.stats.power import t_pass_chance, tango_chances
@@ -23,7 +23,7 @@ from llmgate.stats.power import t_pass_chance, tango_chances
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["REAL_LOSSES", "Pair", "Sampling", "real_losses", "resample"]
+__all__ = ["REAL_LOSSES", "Sampling", "SystemPair", "real_losses", "resample"]
 
 REAL_LOSSES = (0.02, 0.10)
 """Losses between which a pair of systems serves as a real regression."""
@@ -34,7 +34,7 @@ _RUNS_FOR_WORST = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pair:
+class SystemPair:
     """Two systems on the items that both have.
 
     Attributes:
@@ -101,7 +101,7 @@ class Sampling:
     size: int | None
     repetitions: int
 
-    def runs(self, pairs: Sequence[Pair]) -> int:
+    def runs(self, pairs: Sequence[SystemPair]) -> int:
         """Data sets per pair of systems."""
         return math.ceil(self.repetitions / len(pairs))
 
@@ -124,7 +124,7 @@ class _Tally:
         self.runs = self.passed = self.failed = 0
         self.worst: tuple[str, float] | None = None
 
-    def add(self, pair: Pair, found: Sequence[Verdicts], *, wrong_is_pass: bool) -> None:
+    def add(self, pair: SystemPair, found: Sequence[Verdicts], *, wrong_is_pass: bool) -> None:
         passed, failed = (sum(int(getattr(v, side).sum()) for v in found) for side in ("passed", "failed"))
         runs = sum(len(v.passed) for v in found)
         self.runs, self.passed, self.failed = self.runs + runs, self.passed + passed, self.failed + failed
@@ -145,8 +145,8 @@ class _Tally:
 
 
 def resample(
-    pairs: Sequence[Pair], sampling: Sampling, *, rng: np.random.Generator, margin: float, alpha: float
-) -> tuple[Row, ...]:
+    pairs: Sequence[SystemPair], sampling: Sampling, *, rng: np.random.Generator, margin: float, alpha: float
+) -> tuple[CalibrationRow, ...]:
     """The gate's rule, and "block if the mean is lower", on swapped labels and planted losses.
 
     Args:
@@ -161,19 +161,19 @@ def resample(
     """
     _check(pairs, max(margin, FIVE_POINTS))
     losses = truths(margin)
-    tallies = {(rule, truth): _Tally() for rule in (Rule.GATE, Rule.MEAN_LOWER) for truth in losses}
+    tallies = {(rule, truth): _Tally() for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER) for truth in losses}
     cases = 0
     for pair in pairs:
         for truth, loss in losses.items():
-            found: dict[Rule, list[Verdicts]] = {Rule.GATE: [], Rule.MEAN_LOWER: []}
+            found: dict[DecisionRule, list[Verdicts]] = {DecisionRule.GATE: [], DecisionRule.MEAN_LOWER: []}
             for picked in _picks(pair, sampling, sampling.runs(pairs), rng):
                 draws = _swapped(pair, picked, loss, rng)
                 cases += len(draws.draw)
-                found[Rule.GATE].append(decide_draws(draws, margin=margin, alpha=alpha))
-                found[Rule.MEAN_LOWER].append(_lower(draws))
+                found[DecisionRule.GATE].append(decide_draws(draws, margin=margin, alpha=alpha))
+                found[DecisionRule.MEAN_LOWER].append(_lower(draws))
             for rule, verdicts in found.items():
                 tallies[rule, truth].add(pair, verdicts, wrong_is_pass=truth is not Truth.UNCHANGED)
-    mean_cases = round(cases / sum(tallies[Rule.GATE, truth].runs for truth in losses))
+    mean_cases = round(cases / sum(tallies[DecisionRule.GATE, truth].runs for truth in losses))
     promised = _promise(pairs, sampling, margin, alpha)
     return tuple(
         _row(
@@ -185,16 +185,18 @@ def resample(
             alpha=alpha,
             cells=tuple(
                 tallies[rule, truth].cell(
-                    truth, loss, promised if (rule, truth) == (Rule.GATE, Truth.UNCHANGED) else None
+                    truth, loss, promised if (rule, truth) == (DecisionRule.GATE, Truth.UNCHANGED) else None
                 )
                 for truth, loss in losses.items()
             ),
         )
-        for rule in (Rule.GATE, Rule.MEAN_LOWER)
+        for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER)
     )
 
 
-def real_losses(pairs: Sequence[Pair], sampling: Sampling, *, rng: np.random.Generator, alpha: float) -> Row | None:
+def real_losses(
+    pairs: Sequence[SystemPair], sampling: Sampling, *, rng: np.random.Generator, alpha: float
+) -> CalibrationRow | None:
     """The gate on real regressions: the worse system is the candidate, and what it loses is the margin.
 
     The whole set is the population, so the true loss is known to be the margin, and PASS is wrong.
@@ -224,10 +226,12 @@ def real_losses(pairs: Sequence[Pair], sampling: Sampling, *, rng: np.random.Gen
         tally.add(pair, found, wrong_is_pass=True)
     loss = float(np.mean([abs(pair.delta) for pair in lost]))
     cells = (tally.cell(Truth.REAL_MARGIN, loss),)
-    return _row(lost, sampling, rule=Rule.GATE, cases=round(cases / tally.runs), margin=None, alpha=alpha, cells=cells)
+    return _row(
+        lost, sampling, rule=DecisionRule.GATE, cases=round(cases / tally.runs), margin=None, alpha=alpha, cells=cells
+    )
 
 
-def _check(pairs: Sequence[Pair], loss: float) -> None:
+def _check(pairs: Sequence[SystemPair], loss: float) -> None:
     if not pairs:
         raise UndefinedError("there is no pair of systems")
     poor = next((pair for pair in pairs if pair.level < loss), None)
@@ -235,7 +239,7 @@ def _check(pairs: Sequence[Pair], loss: float) -> None:
         raise UndefinedError(f"{poor.name} score {poor.level:.3f} on average, from which {loss:g} cannot be lost")
 
 
-def _picks(pair: Pair, sampling: Sampling, runs: int, rng: np.random.Generator) -> Iterator[_Picked]:
+def _picks(pair: SystemPair, sampling: Sampling, runs: int, rng: np.random.Generator) -> Iterator[_Picked]:
     size = len(pair.first) if sampling.size is None else sampling.size
     at_once = max(1, _CASES_AT_ONCE // size)
     for start in range(0, runs, at_once):
@@ -243,7 +247,7 @@ def _picks(pair: Pair, sampling: Sampling, runs: int, rng: np.random.Generator) 
         yield _pick_items(pair, count, size, rng) if sampling.size is not None else _pick_clusters(pair, count, rng)
 
 
-def _pick_items(pair: Pair, count: int, size: int, rng: np.random.Generator) -> _Picked:
+def _pick_items(pair: SystemPair, count: int, size: int, rng: np.random.Generator) -> _Picked:
     cases = count * size
     return _Picked(
         item=rng.integers(len(pair.first), size=cases),
@@ -253,7 +257,7 @@ def _pick_items(pair: Pair, count: int, size: int, rng: np.random.Generator) -> 
     )
 
 
-def _pick_clusters(pair: Pair, count: int, rng: np.random.Generator) -> _Picked:
+def _pick_clusters(pair: SystemPair, count: int, rng: np.random.Generator) -> _Picked:
     """As many clusters as there are, with replacement; a cluster drawn twice is two clusters."""
     codes = pair.codes
     order, sizes = np.argsort(codes, kind="stable"), np.bincount(codes)
@@ -265,7 +269,7 @@ def _pick_clusters(pair: Pair, count: int, rng: np.random.Generator) -> _Picked:
     return _Picked(item=order[starts[chosen][unit] + within], draw=unit // groups, unit=unit, cluster=unit % groups)
 
 
-def _swapped(pair: Pair, picked: _Picked, loss: float, rng: np.random.Generator) -> Draws:
+def _swapped(pair: SystemPair, picked: _Picked, loss: float, rng: np.random.Generator) -> Draws:
     swap = (rng.random(int(picked.unit[-1]) + 1) < 0.5)[picked.unit]
     first, second = pair.first[picked.item], pair.second[picked.item]
     candidate = np.where(swap, first, second)
@@ -279,12 +283,12 @@ def _lower(draws: Draws) -> Verdicts:
     return Verdicts(passed=~lower, failed=lower)
 
 
-def _promise(pairs: Sequence[Pair], sampling: Sampling, margin: float, alpha: float) -> float:
+def _promise(pairs: Sequence[SystemPair], sampling: Sampling, margin: float, alpha: float) -> float:
     """P(PASS) of an unchanged candidate as the gate prints it, given the spread of these pairs; their mean."""
     return float(np.mean([_chance(pair, sampling.size, margin, alpha) for pair in pairs]))
 
 
-def _chance(pair: Pair, size: int | None, margin: float, alpha: float) -> float:
+def _chance(pair: SystemPair, size: int | None, margin: float, alpha: float) -> float:
     differences = pair.second - pair.first
     if size is None:
         sums, n = np.bincount(pair.codes, weights=differences), len(differences)
@@ -298,16 +302,16 @@ def _chance(pair: Pair, size: int | None, margin: float, alpha: float) -> float:
 
 
 def _row(
-    pairs: Sequence[Pair],
+    pairs: Sequence[SystemPair],
     sampling: Sampling,
     *,
-    rule: Rule,
+    rule: DecisionRule,
     cases: int,
     margin: float | None,
     alpha: float,
     cells: tuple[Cell, ...],
-) -> Row:
-    return Row(
+) -> CalibrationRow:
+    return CalibrationRow(
         rule=rule,
         source=sampling.source,
         scores=sampling.scores,

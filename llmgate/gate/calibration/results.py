@@ -23,10 +23,10 @@ __all__ = [
     "SIMULATED",
     "TWO_POINTS",
     "Calibration",
+    "CalibrationRow",
     "Cell",
+    "DecisionRule",
     "Requirement",
-    "Row",
-    "Rule",
     "Truth",
     "requirements",
 ]
@@ -47,7 +47,7 @@ _LOOKS_AT = (1000, 0.1)
 _LOOKS_USE = {"unchanged": 0.75, "five points": 0.50}
 
 
-class Rule(StrEnum):
+class DecisionRule(StrEnum):
     """Who decides: the gate, or a rule that others use, for comparison."""
 
     GATE = "llmgate"
@@ -110,7 +110,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class CalibrationRow:
     """One rule on one kind of data.
 
     Attributes:
@@ -126,7 +126,7 @@ class Row:
         cells: By truth.
     """
 
-    rule: Rule
+    rule: DecisionRule
     source: str
     scores: str
     pairs: int
@@ -144,7 +144,7 @@ class Row:
     @property
     def name(self) -> str:
         """Names the row in messages."""
-        own = "" if self.rule is Rule.GATE else f"{self.rule}, "
+        own = "" if self.rule is DecisionRule.GATE else f"{self.rule}, "
         spread = f", {percent(round(self.discordance, 3))} discordance" if self.source == SIMULATED else ""
         return f"{own}{self.source}, {self.scores}, {self.pairs:,} pairs{spread}"
 
@@ -202,7 +202,7 @@ class Calibration:
     quick: bool
     margin: float
     alpha: float
-    rows: tuple[Row, ...]
+    rows: tuple[CalibrationRow, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -222,16 +222,16 @@ class Calibration:
         return bool(asked) and all(one.met for one in asked)
 
 
-def requirements(rows: Iterable[Row]) -> tuple[Requirement, ...]:
+def requirements(rows: Iterable[CalibrationRow]) -> tuple[Requirement, ...]:
     """What is asked of the gate's own rows; rules of others are only shown.
 
     Args:
         rows: What was found.
     """
-    return tuple(one for row in rows if row.rule in {Rule.GATE, Rule.LOOKS} for one in _of_row(row))
+    return tuple(one for row in rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS} for one in _of_row(row))
 
 
-def _of_row(row: Row) -> Iterator[Requirement]:
+def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
     unchanged, margin, five = (row.cell(t) for t in (Truth.UNCHANGED, Truth.MARGIN, Truth.FIVE_POINTS))
     if unchanged is not None:
         yield _rate("an unchanged model fails", row, unchanged, unchanged.fail_rate, row.alpha)
@@ -251,11 +251,11 @@ def _of_row(row: Row) -> Iterator[Requirement]:
             room=_room(unchanged.promised, unchanged.runs),
             runs=unchanged.runs,
         )
-    if row.rule is Rule.LOOKS and (row.pairs, row.discordance) == _LOOKS_AT:
+    if row.rule is DecisionRule.LOOKS and (row.pairs, row.discordance) == _LOOKS_AT:
         yield from _saved((unchanged, five), row)
 
 
-def _saved(cells: Sequence[Cell | None], row: Row) -> Iterator[Requirement]:
+def _saved(cells: Sequence[Cell | None], row: CalibrationRow) -> Iterator[Requirement]:
     for cell in cells:
         if cell is not None and cell.used is not None:
             yield Requirement(
@@ -268,7 +268,7 @@ def _saved(cells: Sequence[Cell | None], row: Row) -> Iterator[Requirement]:
             )
 
 
-def _rate(what: str, row: Row, cell: Cell, found: float, limit: float) -> Requirement:
+def _rate(what: str, row: CalibrationRow, cell: Cell, found: float, limit: float) -> Requirement:
     return Requirement(
         what=what, where=row.name, found=found, limit=limit, room=_room(limit, cell.runs), runs=cell.runs
     )

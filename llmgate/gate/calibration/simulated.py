@@ -14,17 +14,35 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from llmgate.gate.calibration.results import FIVE_POINTS, SIMULATED, TWO_POINTS, Cell, Row, Rule, Truth
+from llmgate.gate.calibration.results import (
+    FIVE_POINTS,
+    SIMULATED,
+    TWO_POINTS,
+    CalibrationRow,
+    Cell,
+    DecisionRule,
+    Truth,
+)
 from llmgate.gate.calibration.vectorised import Verdicts, decide_counts, decide_looks, look_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["DESIGNS", "PUBLISHED", "Counts", "Design", "mean_lower", "simulate", "simulate_looks", "truths", "wald"]
+__all__ = [
+    "DESIGNS",
+    "PUBLISHED",
+    "Counts",
+    "SimulatedDesign",
+    "mean_lower",
+    "simulate",
+    "simulate_looks",
+    "truths",
+    "wald",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Design:
+class SimulatedDesign:
     """A size of suite, and how much two models differ on it.
 
     Attributes:
@@ -45,21 +63,21 @@ class Counts:
     pairs: int
 
 
-PUBLISHED: Final[Mapping[Design, float]] = MappingProxyType(
+PUBLISHED: Final[Mapping[SimulatedDesign, float]] = MappingProxyType(
     {
-        Design(discordance=0.1, pairs=100): 0.21,
-        Design(discordance=0.1, pairs=300): 0.49,
-        Design(discordance=0.1, pairs=1000): 0.91,
-        Design(discordance=0.2, pairs=100): 0.16,
-        Design(discordance=0.2, pairs=300): 0.32,
-        Design(discordance=0.2, pairs=1000): 0.68,
+        SimulatedDesign(discordance=0.1, pairs=100): 0.21,
+        SimulatedDesign(discordance=0.1, pairs=300): 0.49,
+        SimulatedDesign(discordance=0.1, pairs=1000): 0.91,
+        SimulatedDesign(discordance=0.2, pairs=100): 0.16,
+        SimulatedDesign(discordance=0.2, pairs=300): 0.32,
+        SimulatedDesign(discordance=0.2, pairs=1000): 0.68,
     }
 )
 """P(PASS) of an unchanged model at a margin of 3 points and alpha 5 %, as the documentation promises it."""
 
-DESIGNS: Final[tuple[Design, ...]] = (
-    Design(discordance=0.05, pairs=50),
-    Design(discordance=0.05, pairs=100),
+DESIGNS: Final[tuple[SimulatedDesign, ...]] = (
+    SimulatedDesign(discordance=0.05, pairs=50),
+    SimulatedDesign(discordance=0.05, pairs=100),
     *PUBLISHED,
 )
 """Small suites with few changes besides: there Wald's interval errs most."""
@@ -78,8 +96,8 @@ def truths(margin: float) -> dict[Truth, float]:
 
 
 def simulate(
-    design: Design, *, rng: np.random.Generator, repetitions: int, margin: float, alpha: float
-) -> tuple[Row, ...]:
+    design: SimulatedDesign, *, rng: np.random.Generator, repetitions: int, margin: float, alpha: float
+) -> tuple[CalibrationRow, ...]:
     """The gate's rule, and two that others use, on the same draws.
 
     Args:
@@ -94,12 +112,12 @@ def simulate(
         for truth, loss in truths(margin).items()
         if loss <= design.discordance
     }
-    rules: dict[Rule, Callable[[Counts], Verdicts]] = {
-        Rule.GATE: lambda counts: decide_counts(
+    rules: dict[DecisionRule, Callable[[Counts], Verdicts]] = {
+        DecisionRule.GATE: lambda counts: decide_counts(
             counts.better, counts.worse, np.full(len(counts.better), counts.pairs), margin=margin, alpha=alpha
         ),
-        Rule.MEAN_LOWER: mean_lower,
-        Rule.WALD: lambda counts: wald(counts, margin=margin, alpha=alpha),
+        DecisionRule.MEAN_LOWER: mean_lower,
+        DecisionRule.WALD: lambda counts: wald(counts, margin=margin, alpha=alpha),
     }
     promised = PUBLISHED.get(design) if (margin, alpha) == _PROMISED_AT else None
     return tuple(
@@ -109,7 +127,7 @@ def simulate(
             margin,
             alpha,
             tuple(
-                _cell(truth, truths(margin)[truth], decide(counts), promised if rule is Rule.GATE else None)
+                _cell(truth, truths(margin)[truth], decide(counts), promised if rule is DecisionRule.GATE else None)
                 for truth, counts in drawn.items()
             ),
         )
@@ -118,8 +136,8 @@ def simulate(
 
 
 def simulate_looks(
-    design: Design, *, rng: np.random.Generator, repetitions: int, margin: float, alpha: float
-) -> tuple[Row, ...]:
+    design: SimulatedDesign, *, rng: np.random.Generator, repetitions: int, margin: float, alpha: float
+) -> tuple[CalibrationRow, ...]:
     """The gate that may stop early, at five looks.
 
     Args:
@@ -130,7 +148,7 @@ def simulate_looks(
         alpha: One-sided error rate over all looks.
     """
     sizes = look_sizes(design.pairs)
-    steps = [Design(discordance=design.discordance, pairs=step) for step in np.diff([0, *sizes]).tolist()]
+    steps = [SimulatedDesign(discordance=design.discordance, pairs=step) for step in np.diff([0, *sizes]).tolist()]
     cells = []
     for truth, loss in truths(margin).items():
         drawn = [_draw(step, loss, rng, repetitions) for step in steps]
@@ -140,7 +158,7 @@ def simulate_looks(
         )
         found = decide_looks(better, worse, sizes, margin=margin, alpha=alpha)
         cells.append(replace(_cell(truth, loss, found.verdicts, None), used=float(np.mean(found.used))))
-    return (_row(design, Rule.LOOKS, margin, alpha, tuple(cells)),)
+    return (_row(design, DecisionRule.LOOKS, margin, alpha, tuple(cells)),)
 
 
 def mean_lower(counts: Counts) -> Verdicts:
@@ -166,7 +184,7 @@ def wald(counts: Counts, *, margin: float, alpha: float) -> Verdicts:
     return Verdicts(passed=passed, failed=~passed & (estimate + reach < 0.0))
 
 
-def _draw(design: Design, loss: float, rng: np.random.Generator, repetitions: int) -> Counts:
+def _draw(design: SimulatedDesign, loss: float, rng: np.random.Generator, repetitions: int) -> Counts:
     better, worse = (design.discordance - loss) / 2.0, (design.discordance + loss) / 2.0
     drawn = rng.multinomial(design.pairs, [better, worse, 1.0 - math.fsum((better, worse))], size=repetitions)
     return Counts(better=drawn[:, 0], worse=drawn[:, 1], pairs=design.pairs)
@@ -183,8 +201,10 @@ def _cell(truth: Truth, loss: float, found: Verdicts, promised: float | None) ->
     )
 
 
-def _row(design: Design, rule: Rule, margin: float, alpha: float, cells: tuple[Cell, ...]) -> Row:
-    return Row(
+def _row(
+    design: SimulatedDesign, rule: DecisionRule, margin: float, alpha: float, cells: tuple[Cell, ...]
+) -> CalibrationRow:
+    return CalibrationRow(
         rule=rule,
         source=SIMULATED,
         scores="right or wrong",

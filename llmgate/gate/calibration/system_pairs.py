@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmgate.gate.calibration.resampled import Pair
+from llmgate.gate.calibration.resampled import SystemPair
 from llmgate.gate.decision.wording import count, points
 
 if TYPE_CHECKING:
-    from llmgate.record.paired import Results
+    from llmgate.record.results.paired import PairedResults
 
 __all__ = ["FEWEST_ITEMS", "Chosen", "choose"]
 
@@ -28,11 +28,11 @@ class Chosen:
         notes: What was left out, and why.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SystemPair, ...]
     notes: tuple[str, ...]
 
 
-def choose(results: Results, *, loss: float, most: int, rng: np.random.Generator) -> Chosen:
+def choose(results: PairedResults, *, loss: float, most: int, rng: np.random.Generator) -> Chosen:
     """All pairs that share enough items and score high enough to lose something, or some of them.
 
     Args:
@@ -49,7 +49,7 @@ def choose(results: Results, *, loss: float, most: int, rng: np.random.Generator
         if len(both) < FEWEST_ITEMS or (clusters is not None and len(np.unique(clusters)) < 2):
             small += 1
             continue
-        pair = Pair(
+        pair = SystemPair(
             name=f"{results.systems[one]} / {results.systems[other]}",
             first=results.scores[one, both],
             second=results.scores[other, both],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOOKS",
     "Draws",
-    "Looked",
+    "EarlyStops",
     "Verdicts",
     "decide_counts",
     "decide_draws",
@@ -286,7 +286,7 @@ LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Looked:
+class EarlyStops:
     """What came of many runs that may stop early.
 
     Attributes:
@@ -311,7 +311,7 @@ def look_sizes(pairs: int, looks: int = LOOKS) -> tuple[int, ...]:
 
 def decide_looks(
     better: NDArray[np.int64], worse: NDArray[np.int64], sizes: tuple[int, ...], *, margin: float, alpha: float
-) -> Looked:
+) -> EarlyStops:
     """The verdicts, and what they cost.
 
     Args:
@@ -334,4 +334,4 @@ def decide_looks(
         passed |= stops & found.passed
         failed |= stops & fails
         used[stops] = size / planned
-    return Looked(verdicts=Verdicts(passed=passed, failed=failed), used=used)
+    return EarlyStops(verdicts=Verdicts(passed=passed, failed=failed), used=used)

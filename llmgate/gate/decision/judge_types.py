@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmgate.value import Value
-
 __all__ = ["JudgeDrift", "PreferenceDecision"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class JudgeDrift(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeDrift:
     """What became of the anchors in one run.
 
     Attributes:
@@ -35,8 +33,8 @@ class JudgeDrift(Value):
     drifted: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class PreferenceDecision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferenceDecision:
     """Wins, ties and losses on one metric. Rates and bounds are fractions; a half means no preference.
 
     Attributes:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmgate.value import Value
-
 __all__ = ["LookBounds", "LookDecision"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LookBounds(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookBounds:
     """What a gating metric's statistic has to reach at each of its looks.
 
     Attributes:
@@ -28,8 +26,8 @@ class LookBounds(Value):
     looks: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class LookDecision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookDecision:
     """The look at which a suite was decided that could have stopped early.
 
     Attributes:

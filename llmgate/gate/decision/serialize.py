@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.gate.decision.statement import DECISION_MAJOR, DECISION_MINOR, written
+from llmgate.gate.decision.statement import DECISION_MAJOR, decision_to_json
 from llmgate.gate.decision.types import Decision
 
 __all__ = ["decision_from_json", "decision_with_headline", "headline"]
@@ -87,4 +86,4 @@ def headline(decision: Decision) -> dict[str, Any]:
 
 def decision_with_headline(decision: Decision) -> str:
     """The decision's JSON with the headline's keys beside its own; it reads back as the same decision."""
-    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision), **headline(decision)})
+    return decision_to_json(decision, headline(decision))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from llmgate.errors import RecordError, UndefinedError
 
@@ -26,7 +26,6 @@ __all__ = [
     "decision_to_json",
     "policy_digest",
     "statement",
-    "written",
 ]
 
 DECISION_MAJOR = 1
@@ -35,23 +34,29 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:llmgate:verdict:v1"
 
 
-def decision_to_json(decision: Decision) -> str:
+def decision_to_json(decision: Decision, headline: Mapping[str, object] | None = None) -> str:
     """Sorted keys, no NaN, one final line feed: the same decision always gives the same bytes.
 
     Floats are written in the shortest form that reads back as the same number.
 
+    Args:
+        decision: The decision.
+        headline: Further keys beside the decision's own.
+
     Raises:
         UndefinedError: If a number is not finite.
     """
-    return written({"major": DECISION_MAJOR, "minor": DECISION_MINOR, **asdict(decision)})
-
-
-def written(values: Mapping[str, object]) -> str:
-    """Values as a decision is written down: see `decision_to_json`."""
+    values = {"major": DECISION_MAJOR, "minor": DECISION_MINOR, **_fields(decision), **(headline or {})}
     try:
-        return json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        # As `asdict` would have it, without its deep copies.
+        text = json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False, default=_fields)
     except ValueError as error:
         raise UndefinedError(f"the decision holds a number that is not finite ({error})") from error
+    return text + "\n"
+
+
+def _fields(value: Any) -> dict[str, object]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def policy_digest(policy: Policy) -> str:

@@ -9,9 +9,8 @@ from typing import Literal
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
-from llmgate.record.traits import Trait
-from llmgate.value import Value
 
 __all__ = [
     "Decision",
@@ -35,8 +34,8 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Problem(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
     """Something that could not be evaluated. Any problem keeps the verdict from PASS."""
 
     where: str
@@ -47,8 +46,8 @@ class Problem(Value):
         return f"{self.where}: {self.what}" + (f". {self.fix}" if self.fix else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Flip(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
     """A case whose score changed on a metric. Scores are fractions; `delta` > 0 means better."""
 
     suite: str
@@ -65,8 +64,8 @@ class Flip(Value):
         return -difference if self.direction is Direction.LOWER else difference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class MetricDecision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDecision:
     """The decision on one metric, with its evidence. All scores, bounds and margins are fractions, not percentages.
 
     Attributes:
@@ -150,8 +149,8 @@ class MetricDecision(Value):
         return self.role is not Role.WATCH
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class SliceDecision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceDecision:
     """A part of the cases, compared on its own. All numbers are fractions; more than 0 is better.
 
     Attributes:
@@ -192,16 +191,16 @@ class SliceDecision(Value):
         return f"{self.suite}::{self.metric}[{self.field}={self.value}]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class FlakyCase(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlakyCase:
     """A case whose repeats got different scores."""
 
     case: str
     scores: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class RepeatDecision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatDecision:
     """What several answers to the same case say about a metric. Shown; it decides nothing.
 
     Attributes:
@@ -233,8 +232,8 @@ class RepeatDecision(Value):
     named: tuple[FlakyCase, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class OutputDrift(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputDrift:
     """One trait of the answers, beside the champion's.
 
     Attributes:
@@ -258,7 +257,7 @@ class OutputDrift(Value):
     """
 
     suite: str
-    trait: Trait
+    trait: OutputFeature
     role: Role
     verdict: Verdict | None = None
     champion: float | None = None
@@ -274,8 +273,8 @@ class OutputDrift(Value):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class WaiverUse(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverUse:
     """What became of a waiver.
 
     Attributes:
@@ -294,8 +293,8 @@ class WaiverUse(Value):
     status: Literal["applied", "unused", "expired", "no date"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Decision(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
     """The verdict with its evidence; byte-identical for the same records and policy.
 
     Attributes:

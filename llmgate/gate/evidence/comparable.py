@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from llmgate.errors import NotComparableError, PolicyError, RecordError
+from llmgate.errors import NotComparableError, PolicyError, RecordError, did_you_mean
 from llmgate.gate.decision.wording import count, name_some
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.schema import Generation
-from llmgate.record.traits import Trait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from llmgate.record.manifest import JudgeIdentity, SuiteIdentity
     from llmgate.record.policy import Policy
@@ -63,11 +62,11 @@ def check_policy(record: Record, policy: Policy) -> None:
             raise PolicyError("the policy names this metric twice", where=where, fix="Keep one of them")
         seen.add((metric.suite, metric.metric))
         if metric.suite not in suites:
-            raise PolicyError(f"unknown suite {metric.suite!r}", where=where, fix=_nearest(metric.suite, suites))
+            raise PolicyError(f"unknown suite {metric.suite!r}", where=where, fix=did_you_mean(metric.suite, suites))
         metrics = known.get(metric.suite, set())
         if metrics and metric.trait is None and metric.metric not in metrics:
             raise PolicyError(
-                f"no check feeds the metric {metric.metric!r}", where=where, fix=_nearest(metric.metric, metrics)
+                f"no check feeds the metric {metric.metric!r}", where=where, fix=did_you_mean(metric.metric, metrics)
             )
     cases = {(case.suite, case.case) for case in record.cases}
     for waiver in policy.waivers:
@@ -76,7 +75,7 @@ def check_policy(record: Record, policy: Policy) -> None:
             raise PolicyError(
                 "the waiver is about a case that does not exist",
                 where=waiver.target,
-                fix=_nearest(waiver.case, known_cases) if len(known_cases) < 100 else "Check its id",
+                fix=did_you_mean(waiver.case, known_cases) if len(known_cases) < 100 else "Check its id",
             )
 
 
@@ -117,7 +116,7 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
 
 def watches_embeddings(policy: Policy) -> bool:
     """Whether embeddings are shown: the first run that has them may be compared with one that has not."""
-    return any(one.trait is Trait.EMBEDDINGS for one in policy.watched)
+    return any(one.trait is OutputFeature.EMBEDDINGS for one in policy.watched)
 
 
 def _same(field: str, mine: object, theirs: object, where: str) -> None:
@@ -172,9 +171,3 @@ def _judge(judge: JudgeIdentity | None) -> str:
 def _embedding(record: Record) -> str:
     model = record.manifest.embedding
     return "none" if model is None else model.name
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(repr(n) for n in names)}"

@@ -10,52 +10,14 @@ from numpy.typing import NDArray
 
 from llmgate.gate.decision.types import Problem
 from llmgate.record.scores import ScoreTable
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004
     from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers  # noqa: TC004
-    from llmgate.gate.judges.standing import Standing  # noqa: TC004
+    from llmgate.gate.judges.admission_status import AdmissionStatus  # noqa: TC004
     from llmgate.record.labels import AnswerLabels  # noqa: TC004
 
 __all__ = ["Evidence", "Noise", "RepeatScores"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Evidence(Value):
-    """What one side of a decision brings.
-
-    Attributes:
-        tables: One per metric of the policy, and per watched trait.
-        required_failures: `suite::case` of every failed `required: true` check.
-        problems: What could not be evaluated, beyond the items without a score.
-        repeats: The scores of single answers, of metrics whose cases were answered several times.
-        noise: How much scores change if nothing has changed, where that is known.
-        run: Run id, "" for plain score tables.
-        digest: Journal digest, "" for plain score tables.
-        readings: The versions of the rules by which traits of answers were read.
-        embedded: The embeddings of answers, by suite, where the policy watches them.
-        labels: The files that the tables' human columns come from.
-        drift: What became of the anchors, None where there were none.
-        standings: Whether the judges of judged metrics were admitted.
-    """
-
-    tables: tuple[ScoreTable, ...]
-    required_failures: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    repeats: tuple[RepeatScores, ...] = ()
-    noise: tuple[Noise, ...] = ()
-    run: str = ""
-    digest: str = ""
-    readings: frozenset[int] = frozenset()
-    embedded: tuple[EmbeddedAnswers, ...] = ()
-    labels: tuple[AnswerLabels, ...] = ()
-    drift: JudgeDrift | None = None
-    standings: tuple[Standing, ...] = ()
-
-    def table(self, suite: str, metric: str) -> ScoreTable | None:
-        """The scores of one metric, None if there are none."""
-        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,8 +46,8 @@ class RepeatScores:
         return int(np.bincount(self.cases).max())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Noise(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
     """How much the scores of one metric change between two runs of the same model, or of two releases.
 
     Attributes:
@@ -111,3 +73,40 @@ class Noise(Value):
     source: Literal["repeats", "run", "history"]
     binary: bool
     flips: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one side of a decision brings.
+
+    Attributes:
+        tables: One per metric of the policy, and per watched trait.
+        required_failures: `suite::case` of every failed `required: true` check.
+        problems: What could not be evaluated, beyond the items without a score.
+        repeats: The scores of single answers, of metrics whose cases were answered several times.
+        noise: How much scores change if nothing has changed, where that is known.
+        run: Run id, "" for plain score tables.
+        digest: Journal digest, "" for plain score tables.
+        rule_versions: The versions of the rules by which traits of answers were read.
+        embedded: The embeddings of answers, by suite, where the policy watches them.
+        labels: The files that the tables' human columns come from.
+        drift: What became of the anchors, None where there were none.
+        admission_statuses: Whether the judges of judged metrics were admitted.
+    """
+
+    tables: tuple[ScoreTable, ...]
+    required_failures: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    repeats: tuple[RepeatScores, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    run: str = ""
+    digest: str = ""
+    rule_versions: frozenset[int] = frozenset()
+    embedded: tuple[EmbeddedAnswers, ...] = ()
+    labels: tuple[AnswerLabels, ...] = ()
+    drift: JudgeDrift | None = None
+    admission_statuses: tuple[AdmissionStatus, ...] = ()
+
+    def table(self, suite: str, metric: str) -> ScoreTable | None:
+        """The scores of one metric, None if there are none."""
+        return next((t for t in self.tables if (t.suite, t.metric) == (suite, metric)), None)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmgate.record.output_features import DEFAULT_LENGTH_MARGIN, OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy, Role
-from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, Trait
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
@@ -21,8 +20,8 @@ LENGTH_SCALE: Final = 64.0
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class EmbeddedAnswers(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedAnswers:
     """The embeddings of one suite's answers.
 
     Attributes:
@@ -43,10 +42,10 @@ def watched(policy: Policy) -> tuple[MetricPolicy, ...]:
             suite=one.suite,
             metric=one.trait.metric,
             role=Role.WATCH,
-            margin=DEFAULT_LENGTH_MARGIN if one.trait is Trait.LENGTH else None,
-            direction=Direction.LOWER if one.trait is Trait.REFUSALS else Direction.HIGHER,
+            margin=DEFAULT_LENGTH_MARGIN if one.trait is OutputFeature.LENGTH else None,
+            direction=Direction.LOWER if one.trait is OutputFeature.REFUSALS else Direction.HIGHER,
             trait=one.trait,
         )
         for one in policy.watched
-        if one.trait is not Trait.EMBEDDINGS
+        if one.trait is not OutputFeature.EMBEDDINGS
     )

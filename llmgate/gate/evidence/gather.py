@@ -13,9 +13,9 @@ from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import count, name_some, verb
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.feature_metrics import watched
-from llmgate.gate.evidence.output_features import embedded_answers, has_trait, readings_of, trait_score
+from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.gate.judges.anchors import drift_of
-from llmgate.gate.judges.standing import standing_in
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -57,11 +57,11 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
-        readings=readings_of(record),
+        rule_versions=rule_versions_of(record),
         embedded=embedded_answers(record, policy),
         drift=drift_of(record),
-        standings=tuple(
-            standing_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
+        admission_statuses=tuple(
+            status_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
     )
 
@@ -96,7 +96,7 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
     """Whether a case has asserts of a metric, or the trait that it is about."""
     if metric.trait is not None:
-        return case.suite == metric.suite and has_trait(case, metric.trait)
+        return case.suite == metric.suite and has_feature(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
 
 
@@ -150,7 +150,7 @@ def answer_score(result: CaseResult | None, metric: MetricPolicy, case: PlannedC
     if result is None or why:
         raise UndefinedError(why)
     if metric.trait is not None:
-        return trait_score(result, case, metric.trait)
+        return feature_score(result, case, metric.trait)
     return score_checks([c for c in result.checks if c.metric == metric.metric], metric.aggregate, case.threshold)
 
 

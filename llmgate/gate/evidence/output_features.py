@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, EmbeddedAnswers
+from llmgate.record.output_features import FORMAT_TYPES, OutputFeature
 from llmgate.record.schema import CaseKey, Generation
-from llmgate.record.traits import FORMAT_TYPES, Trait
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
     from llmgate.record.schema import CaseResult, PlannedCase, Record
 
-__all__ = ["embedded_answers", "has_trait", "readings_of", "trait_score"]
+__all__ = ["embedded_answers", "feature_score", "has_feature", "rule_versions_of"]
 
 
-def has_trait(case: PlannedCase, trait: Trait) -> bool:
+def has_feature(case: PlannedCase, trait: OutputFeature) -> bool:
     """Whether a case counts; in records that are older than traits, any case may."""
     return case.traits is None or trait in case.traits
 
 
-def trait_score(result: CaseResult, case: PlannedCase, trait: Trait) -> float:
+def feature_score(result: CaseResult, case: PlannedCase, trait: OutputFeature) -> float:
     """The score of one answer.
 
     Refusals are 1 for an answer that declines; schema is 1 for one that every format assert of its case found in
@@ -31,11 +31,11 @@ def trait_score(result: CaseResult, case: PlannedCase, trait: Trait) -> float:
     Raises:
         UndefinedError: If the record does not say.
     """
-    if trait is Trait.SCHEMA:
+    if trait is OutputFeature.SCHEMA:
         return _formatted(result, case)
     if result.traits is None or case.traits is None:
         raise UndefinedError("the record is older than traits of answers")
-    if trait is Trait.REFUSALS:
+    if trait is OutputFeature.REFUSALS:
         return float(result.traits.refusal)
     return math.log1p(result.traits.characters) / LENGTH_SCALE
 
@@ -53,14 +53,14 @@ def _formatted(result: CaseResult, case: PlannedCase) -> float:
     return float(all(check.score == 1.0 for check in checks))
 
 
-def readings_of(record: Record) -> frozenset[int]:
+def rule_versions_of(record: Record) -> frozenset[int]:
     """The versions of the rules by which a record's traits were read."""
     return frozenset(one.traits.reading for one in record.results.values() if one.traits is not None)
 
 
 def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
     """The embeddings of the suites that a policy watches."""
-    names = [one.suite for one in policy.watched if one.trait is Trait.EMBEDDINGS]
+    names = [one.suite for one in policy.watched if one.trait is OutputFeature.EMBEDDINGS]
     return tuple(
         EmbeddedAnswers(
             suite=name,

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from llmgate.errors import NotComparableError
 from llmgate.record.scores import NO_LABEL, Labels
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from llmgate.record.scores import Items, ScoreTable
@@ -25,8 +24,8 @@ __all__ = ["Errors", "Match", "Matches", "Pairs", "match_items", "pair_up"]
 _NAMED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Errors(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
     """Items that are expected but not evaluated.
 
     Attributes:
@@ -49,8 +48,8 @@ class Match:
 
     Attributes:
         ids: Shape (n,): every id that either side knows, sorted.
-        mine: Shape (n,): its index on the candidate's side, −1 where it is missing.
-        theirs: The same for the champion, None without one.
+        candidate_at: Shape (n,): its index on the candidate's side, −1 where it is missing.
+        champion_at: The same for the champion, None without one.
         clusters: Cluster codes, shape (n,), where at least two items share one, else None. An item without a key is
             its own cluster.
         slices: Field name to the items' values.
@@ -58,8 +57,8 @@ class Match:
     """
 
     ids: NDArray[np.object_]
-    mine: NDArray[np.int64]
-    theirs: NDArray[np.int64] | None
+    candidate_at: NDArray[np.int64]
+    champion_at: NDArray[np.int64] | None
     clusters: NDArray[np.int64] | None
     slices: Mapping[str, Labels]
     straight: bool = False
@@ -112,6 +111,17 @@ class Pairs:
         digest.update(b"" if self.clusters is None else np.ascontiguousarray(self.clusters, dtype="<i8").tobytes())
         return int.from_bytes(digest.digest()[:16], "big")
 
+    def flipped(self) -> Pairs:
+        """1 − score on both sides, so that what was unwanted is wanted."""
+        alone, human = self.champion is None, self.human
+        return replace(
+            self,
+            candidate=1.0 - self.candidate,
+            champion=None if self.champion is None else 1.0 - self.champion,
+            human=None if human is None else 1.0 - human if alone else -human,
+            human_own=None if self.human_own is None else 1.0 - self.human_own,
+        )
+
     def at(self, indices: NDArray[np.int64]) -> Pairs:
         """Some of the cases, as a comparison of their own.
 
@@ -159,20 +169,20 @@ def match_items(candidate: Items, champion: Items | None, *, where: str) -> Matc
         NotComparableError: If the two put an item that both have into different clusters.
     """
     if champion is None or same_ids(candidate, champion):
-        ids, mine = in_order(candidate.ids)
-        theirs = None if champion is None else mine
+        ids, candidate_at = in_order(candidate.ids)
+        champion_at = None if champion is None else candidate_at
         straight = ids is candidate.ids
     else:
         straight = False
-        ids, mine, theirs = join(candidate.ids, champion.ids)
-    if champion is not None and theirs is not None:
-        check_clusters(candidate, champion, (mine, theirs), ids, where)
+        ids, candidate_at, champion_at = join(candidate.ids, champion.ids)
+    if champion is not None and champion_at is not None:
+        check_clusters(candidate, champion, (candidate_at, champion_at), ids, where)
     return Match(
         ids=ids,
-        mine=mine,
-        theirs=theirs,
-        clusters=cluster_codes(candidate, mine),
-        slices=candidate.slices if straight else {n: taken(labels, mine) for n, labels in candidate.slices.items()},
+        candidate_at=candidate_at,
+        champion_at=champion_at,
+        clusters=cluster_codes(candidate, candidate_at),
+        slices=candidate.slices if straight else {k: taken(v, candidate_at) for k, v in candidate.slices.items()},
         straight=straight,
     )
 
@@ -189,19 +199,21 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
         NotComparableError: If the two put the same case into different clusters.
     """
     if match is None:
-        theirs = None if champion is None else champion.items
-        match = match_items(candidate.items, theirs, where=f"{candidate.suite}::{candidate.metric}")
-    mine = gathered(candidate.scores, match, match.mine)
-    other = None if champion is None or match.theirs is None else gathered(champion.scores, match, match.theirs)
-    whole = ~np.isnan(mine) if other is None else ~(np.isnan(mine) | np.isnan(other))
+        items = None if champion is None else champion.items
+        match = match_items(candidate.items, items, where=f"{candidate.suite}::{candidate.metric}")
+    scores = gathered(candidate.scores, match, match.candidate_at)
+    champion_scores = None
+    if champion is not None and match.champion_at is not None:
+        champion_scores = gathered(champion.scores, match, match.champion_at)
+    whole = ~np.isnan(scores if champion_scores is None else scores + champion_scores)
     pairs = Pairs(
         item_ids=match.ids,
-        candidate=mine,
-        champion=other,
+        candidate=scores,
+        champion=champion_scores,
         clusters=match.clusters,
         slices=match.slices,
         human=human_differences(candidate, champion, match),
-        human_own=None if candidate.human is None else gathered(candidate.human, match, match.mine),
+        human_own=None if candidate.human is None else gathered(candidate.human, match, match.candidate_at),
         expected=len(match.ids),
         errors=Errors(),
     )
@@ -211,9 +223,11 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
     return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors)
 
 
-def same_ids(one: Items, other: Items) -> bool:
+def same_ids(candidate: Items, champion: Items) -> bool:
     """Whether two sides list the same items in the same order, so that nothing needs matching."""
-    return one is other or (len(one) == len(other) and bool(np.array_equal(one.ids, other.ids)))
+    return candidate is champion or (
+        len(candidate) == len(champion) and bool(np.array_equal(candidate.ids, champion.ids))
+    )
 
 
 def in_order(ids: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
@@ -226,18 +240,18 @@ def in_order(ids: NDArray[np.object_]) -> tuple[NDArray[np.object_], NDArray[np.
 
 
 def join(
-    mine: NDArray[np.object_], theirs: NDArray[np.object_]
+    candidate: NDArray[np.object_], champion: NDArray[np.object_]
 ) -> tuple[NDArray[np.object_], NDArray[np.int64], NDArray[np.int64]]:
     """All ids sorted, and where each of them is on either side, −1 for nowhere."""
-    here = {item_id: i for i, item_id in enumerate(mine.tolist())}
-    there = {item_id: i for i, item_id in enumerate(theirs.tolist())}
-    everyone = sorted(here.keys() | there.keys())
-    ids = np.empty(len(everyone), dtype=np.object_)
-    ids[:] = everyone
+    candidate_at = {item_id: i for i, item_id in enumerate(candidate.tolist())}
+    champion_at = {item_id: i for i, item_id in enumerate(champion.tolist())}
+    everything = sorted(candidate_at.keys() | champion_at.keys())
+    ids = np.empty(len(everything), dtype=np.object_)
+    ids[:] = everything
     return (
         ids,
-        np.array([here.get(item_id, -1) for item_id in everyone], dtype=np.int64),
-        np.array([there.get(item_id, -1) for item_id in everyone], dtype=np.int64),
+        np.array([candidate_at.get(item_id, -1) for item_id in everything], dtype=np.int64),
+        np.array([champion_at.get(item_id, -1) for item_id in everything], dtype=np.int64),
     )
 
 
@@ -282,20 +296,19 @@ def human_differences(candidate: ScoreTable, champion: ScoreTable | None, match:
     """What people say of the two answers, subtracted; a pair counts where both were labelled."""
     if candidate.human is None or (champion is not None and champion.human is None):
         return None
-    mine = gathered(candidate.human, match, match.mine)
-    if champion is None or champion.human is None or match.theirs is None:
-        return mine
-    return mine - gathered(champion.human, match, match.theirs)
+    own = gathered(candidate.human, match, match.candidate_at)
+    if champion is None or champion.human is None or match.champion_at is None:
+        return own
+    return own - gathered(champion.human, match, match.champion_at)
 
 
 def errors_of(candidate: ScoreTable, champion: ScoreTable | None, match: Match, lost: NDArray[np.int64]) -> Errors:
     """Count what was not evaluated, and say why for the first few."""
     named = []
     for i in lost[:_NAMED].tolist():
-        mine = int(match.mine[i])
-        side, table, index = ("candidate", candidate, mine)
-        if mine >= 0 and mine not in candidate.errors and champion is not None and match.theirs is not None:
-            side, table, index = ("champion", champion, int(match.theirs[i]))
+        side, table, index = "candidate", candidate, int(match.candidate_at[i])
+        if index >= 0 and index not in candidate.errors and champion is not None and match.champion_at is not None:
+            side, table, index = "champion", champion, int(match.champion_at[i])
         cause = "not there" if index < 0 else table.errors.get(index, "no score")
         named.append(f"{match.ids[i]} ({cause if champion is None else f'{side}: {cause}'})")
     return Errors(count=len(lost), named=tuple(named))
@@ -309,20 +322,20 @@ def check_clusters(
     where: str,
 ) -> None:
     """Refuse items that the two sides put into different clusters."""
-    mine, theirs = at
+    candidate_at, champion_at = at
     if candidate.clusters is None and champion.clusters is None:
         return
     none = Labels(codes=np.zeros(0, dtype=np.int64), names=())
-    one, other = candidate.clusters or none, champion.clusters or none
-    known = {name: code for code, name in enumerate(one.names)}
+    keys, champion_keys = candidate.clusters or none, champion.clusters or none
+    known = {name: code for code, name in enumerate(keys.names)}
     # The champion's codes in the candidate's numbering; a key that the candidate lacks gets one that matches nothing.
-    renumbered = np.array([known.get(name, len(known)) for name in other.names] + [NO_LABEL], dtype=np.int64)
-    differs = (taken(one, mine).codes != renumbered[taken(other, theirs).codes]) & (mine >= 0) & (theirs >= 0)
-    found = np.flatnonzero(differs)
-    if len(found):
-        i = int(found[0])
-        first = one.at(int(mine[i])) if len(one.codes) else None
-        second = other.at(int(theirs[i])) if len(other.codes) else None
+    renumbered = np.array([known.get(name, len(known)) for name in champion_keys.names] + [NO_LABEL], dtype=np.int64)
+    differs = taken(keys, candidate_at).codes != renumbered[taken(champion_keys, champion_at).codes]
+    differing = np.flatnonzero(differs & (candidate_at >= 0) & (champion_at >= 0))
+    if len(differing):
+        i = int(differing[0])
+        first = keys.at(int(candidate_at[i])) if len(keys.codes) else None
+        second = champion_keys.at(int(champion_at[i])) if len(champion_keys.codes) else None
         raise NotComparableError(
             f"cluster is {first!r} for the candidate, but {second!r} for the champion",
             where=f"{where.partition('::')[0]}::{ids[i]}",

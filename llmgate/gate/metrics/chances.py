@@ -12,8 +12,7 @@ from llmgate.stats import special
 from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, tango_required_pairs
 
 if TYPE_CHECKING:
-    from llmgate.gate.metrics.intervals import Finding
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
 
 __all__ = ["more_cases", "pass_chances"]
 
@@ -21,51 +20,51 @@ _EXACT_UP_TO = 2_000
 """Beyond so many cases the search by exact sums takes long and moves the number by less than a hundredth."""
 
 
-def pass_chances(measured: Measured) -> tuple[float | None, float | None]:
+def pass_chances(test: MetricTest) -> tuple[float | None, float | None]:
     """P(PASS) of the comparison if nothing had changed and, at most, if the margin were lost.
 
     Both at this number of cases, or at all that were planned where the run could stop early, and at the spread of
     scores between two runs of the same model, where that is known, else the spread that was seen here. None without a
     comparison.
     """
-    pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
-    if pairs is None or found is None or margin is None:
+    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.policy.alpha
+    if pairs is None or comparison is None or margin is None:
         return None, None
-    n = measured.labels or len(pairs.item_ids)
+    n = test.labels or len(pairs.item_ids)
     shrunk = 1.0
-    if measured.look is not None and n and not measured.corrected:
+    if test.look is not None and n and not test.corrected:
         # At all cases, where the last look alone gives nearly all of the chance.
-        alpha, shrunk, n = measured.look.bounds(alpha).tails[-1], n / measured.look.planned, measured.look.planned
-    if pairs.simple and not measured.corrected:
-        psi = _variance(measured, found, unchanged=True)
+        alpha, shrunk, n = test.look.bounds(alpha).tails[-1], n / test.look.planned, test.look.planned
+    if pairs.simple and not test.corrected:
+        psi = _variance(test, comparison, unchanged=True)
         unchanged = tango_chances(delta=0.0, discordance=psi, pairs=n, margin=margin, alpha=alpha)
         lost = tango_chances(delta=-margin, discordance=max(psi, margin), pairs=n, margin=margin, alpha=alpha)
-        return unchanged.passed, max(measured.policy.alpha, lost.passed)
-    df = max(1, round((found.interval.df or max(1, n - 1)) / shrunk))
-    se = math.sqrt(_variance(measured, found, unchanged=True) / n)
+        return unchanged.passed, max(test.policy.alpha, lost.passed)
+    df = max(1, round((comparison.interval.df or max(1, n - 1)) / shrunk))
+    se = math.sqrt(_variance(test, comparison, unchanged=True) / n)
     chances = [
         t_pass_chance(delta=delta, standard_error=se, df=df, pairs=n, margin=margin, alpha=alpha)
         for delta in (0.0, -margin)
     ]
-    return chances[0], max(measured.policy.alpha, chances[1])
+    return chances[0], max(test.policy.alpha, chances[1])
 
 
-def more_cases(measured: Measured, finding: Finding) -> str:
+def more_cases(test: MetricTest, hypothesis: HypothesisTest) -> str:
     """How many cases a decision would need, in words; empty where this many should do."""
-    if finding is measured.comparison and measured.margin is not None:
-        needed = _for_unchanged(measured, finding, measured.margin)
-        if needed > _cases(measured):
-            return f"an unchanged model needs about {_about(needed, measured)} to pass 80 % of the time"
-        shown = f"the true difference is the observed {100.0 * finding.interval.estimate:+.1f} points"
-        return _for_observed(measured, finding, limit=-measured.margin, worse_than=0.0, shown=shown)
-    minimum = measured.policy.floor or 0.0
-    shown = f"the true rate is the observed {percent(round(measured.shown(finding.interval.estimate), 3))}"
-    return _for_observed(measured, finding, limit=minimum, worse_than=minimum, shown=shown)
+    if hypothesis is test.comparison and test.margin is not None:
+        needed = _for_unchanged(test, hypothesis, test.margin)
+        if needed > _cases(test):
+            return f"an unchanged model needs about {_about(needed, test)} to pass 80 % of the time"
+        shown = f"the true difference is the observed {100.0 * hypothesis.interval.estimate:+.1f} points"
+        return _for_observed(test, hypothesis, limit=-test.margin, worse_than=0.0, shown=shown)
+    minimum = test.policy.floor or 0.0
+    shown = f"the true rate is the observed {percent(round(test.shown(hypothesis.interval.estimate), 3))}"
+    return _for_observed(test, hypothesis, limit=minimum, worse_than=minimum, shown=shown)
 
 
-def _for_unchanged(measured: Measured, finding: Finding, margin: float) -> int:
-    alpha, variance = measured.policy.alpha, _variance(measured, finding, unchanged=True)
-    if measured.pairs is not None and measured.pairs.simple and not measured.corrected:
+def _for_unchanged(test: MetricTest, hypothesis: HypothesisTest, margin: float) -> int:
+    alpha, variance = test.policy.alpha, _variance(test, hypothesis, unchanged=True)
+    if test.pairs is not None and test.pairs.simple and not test.corrected:
         if variance == 0.0:
             z = float(special.ndtri(1.0 - alpha))
             return math.floor(z * z * (1.0 - margin) / margin) + 1
@@ -78,41 +77,41 @@ def _for_unchanged(measured: Measured, finding: Finding, margin: float) -> int:
     return seen if variance == 0.0 else max(seen, required_pairs(variance=variance, margin=margin, alpha=alpha))
 
 
-def _for_observed(measured: Measured, finding: Finding, *, limit: float, worse_than: float, shown: str) -> str:
-    estimate, variance = finding.interval.estimate, _variance(measured, finding)
+def _for_observed(test: MetricTest, hypothesis: HypothesisTest, *, limit: float, worse_than: float, shown: str) -> str:
+    estimate, variance = hypothesis.interval.estimate, _variance(test, hypothesis)
     passing = estimate > limit
     room = estimate - limit if passing else worse_than - estimate
     if room <= 0.0 or room >= 1.0 or variance == 0.0:
         return ""
-    needed = required_pairs(variance=variance, margin=room, alpha=measured.policy.alpha)
-    if needed <= _cases(measured):
+    needed = required_pairs(variance=variance, margin=room, alpha=test.policy.alpha)
+    if needed <= _cases(test):
         return ""
-    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed, measured)}"
+    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed, test)}"
 
 
-def _cases(measured: Measured) -> int:
-    return measured.labels or (0 if measured.pairs is None else len(measured.pairs.item_ids))
+def _cases(test: MetricTest) -> int:
+    return test.labels or (0 if test.pairs is None else len(test.pairs.item_ids))
 
 
-def _variance(measured: Measured, finding: Finding, *, unchanged: bool = False) -> float:
+def _variance(test: MetricTest, hypothesis: HypothesisTest, *, unchanged: bool = False) -> float:
     """Of one case; for two right-or-wrong sides that is the discordance, as if nothing had changed on average."""
-    pairs, se = measured.pairs, finding.interval.standard_error
+    pairs, se = test.pairs, hypothesis.interval.standard_error
     if pairs is None:
         return 0.0
-    if unchanged and measured.noise is not None:
-        return min(1.0, measured.noise.variance)
+    if unchanged and test.noise is not None:
+        return min(1.0, test.noise.variance)
     if se is not None:
-        return se * se * _cases(measured)
-    if finding is measured.comparison and pairs.champion is not None:
+        return se * se * _cases(test)
+    if hypothesis is test.comparison and pairs.champion is not None:
         return float(np.mean(pairs.candidate != pairs.champion)) if pairs.simple else 0.0
-    rate = finding.interval.estimate
+    rate = hypothesis.interval.estimate
     return rate * (1.0 - rate)
 
 
-def _about(cases: int, measured: Measured) -> str:
+def _about(cases: int, test: MetricTest) -> str:
     """Rounded up to two digits: more would pretend to know."""
     unit = 10 ** max(0, len(str(cases)) - 2)
     rounded = -(-cases // unit) * unit
     # The labels are what limits; the estimate holds if the cases grow with them.
     more = f"{count(rounded, 'labelled case')} among as many times more cases"
-    return more if measured.corrected else count(rounded, "case")
+    return more if test.corrected else count(rounded, "case")

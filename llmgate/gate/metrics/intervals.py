@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.stats.interval import Interval
+from llmgate.gate.metrics.metric import HypothesisTest
 from llmgate.stats.paired import bca, cluster_bootstrap, cluster_t, skew_error, t_interval
 from llmgate.stats.proportion import PairedCounts, clopper_pearson, p_below, tango
 from llmgate.stats.unseen import widen_for_unseen
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.pairing import Pairs
+    from llmgate.stats.interval import Interval
 
 __all__ = [
     "FEW_CASES",
     "FEW_CLUSTERS",
     "TOLERATED_SKEW_ERROR",
-    "Finding",
+    "against_margin",
+    "against_minimum",
     "compare",
     "compare_with_minimum",
 ]
@@ -36,24 +37,7 @@ _BOOTSTRAP_DRAWS = 20_000_000
 """Bounds the time for large suites: 10,000 cases get 2,000 resamples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Finding(Value):
-    """One hypothesis after the data.
-
-    Attributes:
-        interval: Of the difference, or of the rate.
-        passed: Proven not worse than the margin (not below the minimum).
-        worse: Not passed, and proven worse (below the minimum) at its own alpha.
-        p: One-sided p-value against "not worse" ("not below the minimum").
-    """
-
-    interval: Interval
-    passed: bool
-    worse: bool
-    p: float
-
-
-def compare(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+def compare(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
     """Candidate against champion on the same cases.
 
     Right-or-wrong scores without clusters take Tango's interval; that includes repeats that always agreed. Other
@@ -74,11 +58,10 @@ def compare(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
         interval = tango(counts, alpha=alpha)
     else:
         interval = _graded(differences, pairs, alpha=alpha, floor=-1.0, ceiling=1.0)
-    passed = interval.lower > -margin
-    return Finding(interval=interval, passed=passed, worse=not passed and interval.upper < 0.0, p=_p(interval))
+    return against_margin(interval, margin)
 
 
-def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Finding:
+def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> HypothesisTest:
     """The candidate's own rate against a minimum.
 
     Right-or-wrong scores without clusters take Clopper–Pearson, whose error never exceeds alpha; others the same
@@ -91,7 +74,7 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Findi
         right, cases = int(np.sum(pairs.candidate)), len(pairs.candidate)
         interval = clopper_pearson(right, cases, alpha=alpha)
         p = p_below(right, cases, rate=minimum)
-        return Finding(interval=interval, passed=interval.lower >= minimum, worse=interval.upper < minimum, p=p)
+        return HypothesisTest(interval=interval, passed=interval.lower >= minimum, worse=interval.upper < minimum, p=p)
     excess = _graded(pairs.candidate - minimum, pairs, alpha=alpha, floor=-minimum, ceiling=1.0 - minimum)
     interval = replace(
         excess,
@@ -100,7 +83,7 @@ def compare_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Findi
         upper=excess.upper + minimum,
         method=excess.method.replace("paired t", "t"),
     )
-    return Finding(interval=interval, passed=excess.lower >= 0.0, worse=excess.upper < 0.0, p=_p(excess))
+    return against_minimum(excess, interval)
 
 
 def _graded(values: NDArray[np.float64], pairs: Pairs, *, alpha: float, floor: float, ceiling: float) -> Interval:
@@ -144,6 +127,17 @@ def _clustered(
 
 def _resamples(units: int) -> int:
     return max(1_999, min(9_999, _BOOTSTRAP_DRAWS // units))
+
+
+def against_margin(interval: Interval, margin: float) -> HypothesisTest:
+    """What the interval of a difference proves: not worse than the margin, or worse."""
+    passed = interval.lower > -margin
+    return HypothesisTest(interval=interval, passed=passed, worse=not passed and interval.upper < 0.0, p=_p(interval))
+
+
+def against_minimum(excess: Interval, rate: Interval) -> HypothesisTest:
+    """What the interval of a rate proves, from that of rate − minimum."""
+    return HypothesisTest(interval=rate, passed=excess.lower >= 0.0, worse=excess.upper < 0.0, p=_p(excess))
 
 
 def _p(interval: Interval) -> float:

@@ -14,13 +14,14 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.wording import count
-from llmgate.gate.metrics.intervals import Finding
+from llmgate.gate.metrics.intervals import against_margin, against_minimum
 from llmgate.stats.corrected import ppi_bounded, ppi_weight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.pairing import Pairs
+    from llmgate.gate.metrics.metric import HypothesisTest
     from llmgate.record.labels import AnswerLabels
     from llmgate.stats.interval import Interval
 
@@ -50,7 +51,7 @@ def labelled_cases(pairs: Pairs) -> int:
     return 0 if pairs.human is None else int(np.sum(~np.isnan(pairs.human)))
 
 
-def compare_corrected(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+def compare_corrected(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
     """Candidate against champion, as people would see it.
 
     Raises:
@@ -59,11 +60,10 @@ def compare_corrected(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
     if pairs.champion is None or pairs.human is None:
         raise UndefinedError("there are no labelled pairs to compare")
     interval = _corrected(pairs, pairs.candidate - pairs.champion, pairs.human, alpha=alpha, floor=-1.0, ceiling=1.0)
-    passed = interval.lower > -margin
-    return Finding(interval=interval, passed=passed, worse=not passed and interval.upper < 0.0, p=_p(interval))
+    return against_margin(interval, margin)
 
 
-def compare_corrected_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> Finding:
+def compare_corrected_with_minimum(pairs: Pairs, *, minimum: float, alpha: float) -> HypothesisTest:
     """The rate that people would give the candidate, against a minimum.
 
     Raises:
@@ -80,7 +80,7 @@ def compare_corrected_with_minimum(pairs: Pairs, *, minimum: float, alpha: float
         min(1.0, max(0.0, bound + minimum)) for bound in (excess.lower, excess.estimate, excess.upper)
     )
     interval = replace(excess, lower=lower, estimate=estimate, upper=upper)
-    return Finding(interval=interval, passed=excess.lower >= 0.0, worse=excess.upper < 0.0, p=_p(excess))
+    return against_minimum(excess, interval)
 
 
 def correction_note(pairs: Pairs) -> str:
@@ -140,9 +140,3 @@ def _corrected(
         clusters_labelled=None if clusters is None else clusters[known].tolist(),
         clusters_unlabelled=None if clusters is None else clusters[~known].tolist(),
     )
-
-
-def _p(interval: Interval) -> float:
-    if interval.p_negative is None:
-        raise UndefinedError(f"{interval.method} has no p-value")
-    return interval.p_negative

@@ -14,14 +14,15 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import MetricDecision, Verdict
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
-from llmgate.gate.metrics.intervals import Finding
+from llmgate.gate.metrics.metric import HypothesisTest
+from llmgate.gate.metrics.reasons import besides_errors, not_enough
 from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, paired_equivalence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.evidence.pairing import Pairs
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import MetricTest
 
 __all__ = ["compare_lengths", "length_decision", "length_limits"]
 
@@ -29,7 +30,7 @@ _LEAST_REACH: Final = math.log(10.0)
 """A suite of labels has answers of one length, and still a model could begin to explain itself."""
 
 
-def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
+def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> HypothesisTest:
     """Candidate against champion, by the mean logarithm of the ratio of their lengths.
 
     Two one-sided paired t tests, cluster-robust with clusters, widened by what stayed unseen: an answer that nobody saw
@@ -37,7 +38,7 @@ def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
     times as long or a tenth.
 
     Args:
-        pairs: Scores are log(1 + characters) / 64 (see `traits`).
+        pairs: Scores are log(1 + characters) / 64 (see `output_features`).
         margin: Relative, 0.2 for a fifth longer, or shorter by the same factor.
         alpha: One-sided error rate.
 
@@ -51,15 +52,15 @@ def compare_lengths(pairs: Pairs, *, margin: float, alpha: float) -> Finding:
         raise UndefinedError("there is no champion to compare with")
     if not len(pairs.candidate):
         raise UndefinedError("no pair of answers could be evaluated")
-    found = paired_equivalence(
+    result = paired_equivalence(
         (pairs.candidate - pairs.champion) * LENGTH_SCALE,
         margin=math.log1p(margin),
         alpha=alpha,
         clusters=pairs.clusters,
         reach=_reach(pairs),
     )
-    changed = not found.equivalent and found.p_changed <= alpha
-    return Finding(interval=found.interval, passed=found.equivalent, worse=changed, p=found.p_changed)
+    changed = not result.equivalent and result.p_changed <= alpha
+    return HypothesisTest(interval=result.interval, passed=result.equivalent, worse=changed, p=result.p_changed)
 
 
 def _reach(pairs: Pairs) -> float:
@@ -69,17 +70,17 @@ def _reach(pairs: Pairs) -> float:
     return max(_LEAST_REACH, (longest - shortest) * LENGTH_SCALE)
 
 
-def length_chances(measured: Measured) -> tuple[float | None, float | None]:
+def length_chances(test: MetricTest) -> tuple[float | None, float | None]:
     """P(PASS) if nothing had changed and, at most, at a change of the margin; None where no spread was seen."""
-    pairs, found, margin, alpha = measured.pairs, measured.comparison, measured.margin, measured.policy.alpha
-    if pairs is None or found is None or margin is None or not found.interval.standard_error:
+    pairs, comparison, margin, alpha = test.pairs, test.comparison, test.margin, test.policy.alpha
+    if pairs is None or comparison is None or margin is None or not comparison.interval.standard_error:
         return None, None
     limit = math.log1p(margin)
     chances = [
         equivalence_chance(
             delta=delta,
-            standard_error=found.interval.standard_error,
-            df=found.interval.df or 1,
+            standard_error=comparison.interval.standard_error,
+            df=comparison.interval.df or 1,
             margin=limit,
             alpha=alpha,
             pairs=len(pairs.item_ids),
@@ -95,59 +96,59 @@ def length_limits(margin: float) -> tuple[float, float]:
     return 1.0 / (1.0 + margin) - 1.0, margin
 
 
-def length_decision(measured: Measured, verdict: Verdict, adjusted: Sequence[float], *, tests: int) -> MetricDecision:
+def length_decision(
+    test: MetricTest, verdict: Verdict, adjusted: Sequence[float], *, adjusted_for: int
+) -> MetricDecision:
     """The decision on the length of answers. Its numbers are relative changes: 0.04 is 4 % longer.
 
     Args:
-        measured: The metric.
+        test: The metric.
         verdict: Its verdict.
-        adjusted: Holm-adjusted p-values of its findings.
-        tests: How many p-values were adjusted together.
+        adjusted: Holm-adjusted p-values of its hypotheses.
+        adjusted_for: How many p-values were adjusted together.
     """
-    policy, pairs, found = measured.policy, measured.pairs, measured.comparison
-    barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
-    unchanged, lost = length_chances(measured)
+    policy, pairs = test.policy, test.pairs
+    interval = None if test.comparison is None else test.comparison.interval
+    barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
+    unchanged, lost = length_chances(test)
     return MetricDecision(
         suite=policy.suite,
         metric=policy.metric,
         role=policy.role,
         verdict=verdict,
-        reference="none" if found is None else "champion",
-        method="none" if found is None else f"{found.interval.method}, two one-sided tests of log length ratios",
+        reference="none" if interval is None else "champion",
+        method="none" if interval is None else f"{interval.method}, two one-sided tests of log length ratios",
         alpha=policy.alpha,
-        delta=None if found is None else math.expm1(found.interval.estimate),
-        lower=None if found is None else math.expm1(found.interval.lower),
-        upper=None if found is None else math.expm1(found.interval.upper),
-        margin=measured.margin,
+        delta=None if interval is None else math.expm1(interval.estimate),
+        lower=None if interval is None else math.expm1(interval.lower),
+        upper=None if interval is None else math.expm1(interval.upper),
+        margin=test.margin,
         expected=pairs.expected if pairs else 0,
         evaluated=len(pairs.item_ids) if pairs else 0,
         errors=pairs.errors.count if pairs else 0,
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
-        reason=f"{_reason(measured, verdict, adjusted, tests)}.",
-        notes=(*measured.notes, *barred),
+        reason=f"{_reason(test, verdict, adjusted, adjusted_for)}.",
+        notes=(*test.notes, *barred),
         two_sided=True,
     )
 
 
-def _reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:
-    pairs, found, margin = measured.pairs, measured.comparison, measured.margin
-    if pairs is None or found is None or margin is None:
-        return measured.problem.what if measured.problem else "nothing to compare with"
-    said = _said(found, margin, measured.policy.alpha, verdict)
-    if found.worse and adjusted and adjusted[0] > measured.policy.alpha:
-        said += f", which is not enough for a FAIL after adjusting for {count(tests, 'test')} (p = {adjusted[0]:.2g})"
-    elif verdict is Verdict.INCONCLUSIVE and not found.passed and measured.problem is None:
-        said += _more_cases(pairs, found, margin, measured.policy.alpha)
-    if pairs.errors.count:
-        lost = f"{pairs.errors.count:,} of {count(pairs.expected, 'pair')} could not be evaluated"
-        return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
-    return said
+def _reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], adjusted_for: int) -> str:
+    pairs, comparison, margin = test.pairs, test.comparison, test.margin
+    if pairs is None or comparison is None or margin is None:
+        return test.problem.what if test.problem else "nothing to compare with"
+    reason = _bounds(comparison, margin, test.policy.alpha, verdict)
+    if comparison.worse and adjusted and adjusted[0] > test.policy.alpha:
+        reason += not_enough(adjusted[0], adjusted_for)
+    elif verdict is Verdict.INCONCLUSIVE and not comparison.passed and test.problem is None:
+        reason += _more_cases(pairs, comparison, margin, test.policy.alpha)
+    return besides_errors(reason, pairs, verdict)
 
 
-def _more_cases(pairs: Pairs, found: Finding, margin: float, alpha: float) -> str:
-    n, se = len(pairs.item_ids), found.interval.standard_error or 0.0
+def _more_cases(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> str:
+    n, se = len(pairs.item_ids), comparison.interval.standard_error or 0.0
     needed = equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
     if needed <= n:
         return ""
@@ -155,8 +156,8 @@ def _more_cases(pairs: Pairs, found: Finding, margin: float, alpha: float) -> st
     return f"; an unchanged model needs about {count(-(-needed // unit) * unit, 'case')} to pass 80 % of the time"
 
 
-def _said(found: Finding, margin: float, alpha: float, verdict: Verdict) -> str:
-    interval = found.interval
+def _bounds(comparison: HypothesisTest, margin: float, alpha: float, verdict: Verdict) -> str:
+    interval = comparison.interval
     level = f"{100.0 * (1.0 - alpha):.6g} %"
     low, high = (_changed(bound, margin) for bound in (interval.lower, interval.upper))
     bounds = f"between {low} and {high}" if low != high else low
@@ -164,9 +165,7 @@ def _said(found: Finding, margin: float, alpha: float, verdict: Verdict) -> str:
     if verdict is Verdict.FAIL:
         now = _changed(interval.estimate, margin)
         return f"answers are {now}, {bounds} ({level} each), and not within the {tolerance}"
-    if found.passed:
-        return f"answers are {bounds} ({level} each), {tolerance}"
-    if found.worse:
+    if comparison.passed or comparison.worse:
         return f"answers are {bounds} ({level} each), {tolerance}"
     return f"answers are {bounds} ({level} each), so a change beyond the {tolerance} is neither shown nor excluded"
 

@@ -12,79 +12,88 @@ from llmgate.gate.metrics.label_corrected import JUDGE_ALONE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.metrics.intervals import Finding
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.evidence.pairing import Pairs
+    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
 
-__all__ = ["metric_reason"]
+__all__ = ["besides_errors", "metric_reason", "not_enough"]
 
 
-def metric_reason(measured: Measured, verdict: Verdict, adjusted: Sequence[float], *, tests: int) -> str:
+def metric_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], *, adjusted_for: int) -> str:
     """Bounds, confidence and limit, in lower case, because it follows the verdict and a colon.
 
     Args:
-        measured: The metric.
+        test: The metric.
         verdict: Its verdict.
-        adjusted: Holm-adjusted p-values of `measured.findings`, in their order.
-        tests: How many p-values were adjusted together.
+        adjusted: Holm-adjusted p-values of `test.hypotheses`, in their order.
+        adjusted_for: How many p-values were adjusted together.
     """
     whose = ""
-    if measured.findings and measured.corrected:
-        whose = f"corrected by {count(measured.labels, 'human label')}: "
-    elif measured.findings and measured.judge_alone:
+    if test.hypotheses and test.corrected:
+        whose = f"corrected by {count(test.labels, 'human label')}: "
+    elif test.hypotheses and test.judge_alone:
         whose = f"{JUDGE_ALONE}: "
-    return f"{whose}{_body(measured, verdict, adjusted, tests)}."
+    return f"{whose}{_body(test, verdict, adjusted, adjusted_for)}."
 
 
-def _body(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:
-    pairs = measured.pairs
-    if pairs is None or not measured.findings:
-        return measured.problem.what if measured.problem else "nothing to compare with"
-    said = _tested(measured, verdict, adjusted, tests)
-    if pairs.errors.count:
-        noun = "case" if pairs.champion is None else "pair"
-        lost = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
-        return f"{said}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {said}"
-    return said
+def _body(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], adjusted_for: int) -> str:
+    pairs = test.pairs
+    if pairs is None or not test.hypotheses:
+        return test.problem.what if test.problem else "nothing to compare with"
+    return besides_errors(_tested(test, verdict, adjusted, adjusted_for), pairs, verdict)
 
 
-def _tested(measured: Measured, verdict: Verdict, adjusted: Sequence[float], tests: int) -> str:
+def besides_errors(reason: str, pairs: Pairs, verdict: Verdict) -> str:
+    """A reason with how many cases could not be evaluated, where there are any."""
+    if not pairs.errors.count:
+        return reason
+    noun = "case" if pairs.champion is None else "pair"
+    lost = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
+    return f"{reason}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {reason}"
+
+
+def not_enough(p: float, adjusted_for: int) -> str:
+    """Why what is proven at its own alpha is no FAIL, to follow the bounds."""
+    return f", which is not enough for a FAIL after adjusting for {count(adjusted_for, 'test')} (p = {p:.2g})"
+
+
+def _tested(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], adjusted_for: int) -> str:
     """What each test says; short of a PASS, only the tests that stand in its way."""
-    spoken = []
-    for finding, p in zip(measured.findings, adjusted, strict=True):
-        failed = finding.worse and p <= measured.policy.alpha
+    reasons = []
+    for hypothesis, p in zip(test.hypotheses, adjusted, strict=True):
+        failed = hypothesis.worse and p <= test.policy.alpha
         if (verdict is Verdict.FAIL and not failed) or (
-            verdict is Verdict.INCONCLUSIVE and finding.passed and not measured.problem
+            verdict is Verdict.INCONCLUSIVE and hypothesis.passed and not test.problem
         ):
             continue
-        spoken.append(_said(measured, finding, failed=failed) + _further(measured, finding, p, failed, tests))
-    return " and ".join(spoken)
+        reasons.append(_bounds(test, hypothesis, failed=failed) + _further(test, hypothesis, p, failed, adjusted_for))
+    return " and ".join(reasons)
 
 
-def _further(measured: Measured, finding: Finding, p: float, failed: bool, tests: int) -> str:
-    if failed or finding.passed:
+def _further(test: MetricTest, hypothesis: HypothesisTest, p: float, failed: bool, adjusted_for: int) -> str:
+    if failed or hypothesis.passed:
         return ""
-    if finding.worse:
-        return f", which is not enough for a FAIL after adjusting for {count(tests, 'test')} (p = {p:.2g})"
-    advice = "" if measured.problem else more_cases(measured, finding)
+    if hypothesis.worse:
+        return not_enough(p, adjusted_for)
+    advice = "" if test.problem else more_cases(test, hypothesis)
     return f"; {advice}" if advice else ""
 
 
-def _said(measured: Measured, finding: Finding, *, failed: bool) -> str:
-    level = f"{100.0 * (1.0 - measured.policy.alpha):.6g} %"
-    if finding is measured.comparison and measured.margin is not None:
-        return _difference(finding, measured.margin, level, failed=failed)
-    if measured.policy.max is not None:
-        return _ceiling(measured, finding, measured.policy.max, level, failed=failed)
-    return _rate(finding, measured.policy.min or 0.0, level, failed=failed)
+def _bounds(test: MetricTest, hypothesis: HypothesisTest, *, failed: bool) -> str:
+    level = f"{100.0 * (1.0 - test.policy.alpha):.6g} %"
+    if hypothesis is test.comparison and test.margin is not None:
+        return _difference(hypothesis, test.margin, level, failed=failed)
+    if test.policy.max is not None:
+        return _ceiling(test, hypothesis, test.policy.max, level, failed=failed)
+    return _rate(hypothesis, test.policy.min or 0.0, level, failed=failed)
 
 
-def _difference(finding: Finding, margin: float, level: str, *, failed: bool) -> str:
-    lower, upper, tolerance = finding.interval.lower, finding.interval.upper, f"tolerance {points(margin)}"
+def _difference(hypothesis: HypothesisTest, margin: float, level: str, *, failed: bool) -> str:
+    lower, upper, tolerance = hypothesis.interval.lower, hypothesis.interval.upper, f"tolerance {points(margin)}"
     loss = points(-lower, margin)
     if failed:
-        estimate = points(-finding.interval.estimate, 0.0)
+        estimate = points(-hypothesis.interval.estimate, 0.0)
         return f"at least {points(-upper, 0.0)} points worse ({level}), best estimate {estimate}, {tolerance}"
-    if finding.passed:
+    if hypothesis.passed:
         better = f"at least {points(lower, 0.0)} points better"
         return f"{better if lower > 0.0 else f'at most {loss} points worse'} ({level}), {tolerance}"
     if upper < 0.0:
@@ -95,24 +104,24 @@ def _difference(finding: Finding, margin: float, level: str, *, failed: bool) ->
     )
 
 
-def _rate(finding: Finding, minimum: float, level: str, *, failed: bool) -> str:
-    lower, upper = percent(finding.interval.lower, minimum), percent(finding.interval.upper, minimum)
+def _rate(hypothesis: HypothesisTest, minimum: float, level: str, *, failed: bool) -> str:
+    lower, upper = percent(hypothesis.interval.lower, minimum), percent(hypothesis.interval.upper, minimum)
     limit = f"minimum {percent(minimum)}"
     if failed:
         return f"at most {upper} ({level}), {limit}"
-    if finding.passed:
+    if hypothesis.passed:
         return f"at least {lower} ({level}), {limit}"
     return f"between {lower} and {upper} ({level} each), {limit}"
 
 
-def _ceiling(measured: Measured, finding: Finding, maximum: float, level: str, *, failed: bool) -> str:
+def _ceiling(test: MetricTest, hypothesis: HypothesisTest, maximum: float, level: str, *, failed: bool) -> str:
     """The same where less is better: the interval is that of what is wanted, 1 − the rate."""
     lower, upper = (
-        percent(measured.shown(bound), maximum) for bound in (finding.interval.upper, finding.interval.lower)
+        percent(test.shown(bound), maximum) for bound in (hypothesis.interval.upper, hypothesis.interval.lower)
     )
     limit = f"maximum {percent(maximum)}"
     if failed:
         return f"at least {lower} ({level}), {limit}"
-    if finding.passed:
+    if hypothesis.passed:
         return f"at most {upper} ({level}), {limit}"
     return f"between {lower} and {upper} ({level} each), {limit}"

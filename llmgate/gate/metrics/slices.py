@@ -16,7 +16,7 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import SliceDecision
 from llmgate.gate.metrics.intervals import compare
 from llmgate.gate.metrics.label_corrected import compare_corrected
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.stats.multiplicity import holm
 from llmgate.stats.proportion import p_below
 from llmgate.stats.sums import mean_of
@@ -27,19 +27,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.pairing import Pairs
-    from llmgate.gate.metrics.intervals import Finding
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
     from llmgate.record.policy import Policy, SlicePolicy
     from llmgate.record.scores import Labels
 
 __all__ = ["decide_slices"]
 
 
-def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDecision, ...]:
+def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDecision, ...]:
     """Test every slice of every gating metric that was compared with a champion.
 
     Args:
-        measured: The metrics.
+        tests: The metrics.
         policy: Names the slice fields.
 
     Returns:
@@ -48,31 +47,31 @@ def decide_slices(measured: Sequence[Measured], policy: Policy) -> tuple[SliceDe
     """
     parts = _Parts()
     tested = [
-        (one, field, value, pairs, finding)
-        for one in measured
-        if one.policy.gates and one.comparison is not None
+        (test, field, value, pairs, hypothesis)
+        for test in tests
+        if test.policy.gates and test.comparison is not None
         for field in policy.slices
-        if field.suite == one.policy.suite
-        for value, pairs, finding in _tested(one, field, parts)
+        if field.suite == test.policy.suite
+        for value, pairs, hypothesis in _tested(test, field, parts)
     ]
-    adjusted = holm([_p(pairs, finding) for _, _, _, pairs, finding in tested])
+    adjusted = holm([_p(pairs, hypothesis) for _, _, _, pairs, hypothesis in tested])
     return tuple(
         SliceDecision(
-            suite=one.policy.suite,
-            metric=one.policy.metric,
+            suite=test.policy.suite,
+            metric=test.policy.metric,
             field=field.field,
             value=value,
             cases=len(pairs.item_ids),
-            candidate=one.shown(mean_of(pairs.candidate)),
-            champion=one.shown(mean_of(pairs.champion)) if pairs.champion is not None else 0.0,
-            delta=finding.interval.estimate,
-            lower=finding.interval.lower,
-            upper=finding.interval.upper,
-            method=finding.interval.method,
+            candidate=test.shown(mean_of(pairs.candidate)),
+            champion=test.shown(mean_of(pairs.champion)) if pairs.champion is not None else 0.0,
+            delta=hypothesis.interval.estimate,
+            lower=hypothesis.interval.lower,
+            upper=hypothesis.interval.upper,
+            method=hypothesis.interval.method,
             p_worse=p,
-            failed=not finding.passed and finding.interval.estimate < 0.0 and p <= policy.slice_alpha,
+            failed=not hypothesis.passed and hypothesis.interval.estimate < 0.0 and p <= policy.slice_alpha,
         )
-        for (one, field, value, pairs, finding), p in zip(tested, adjusted, strict=True)
+        for (test, field, value, pairs, hypothesis), p in zip(tested, adjusted, strict=True)
     )
 
 
@@ -94,28 +93,28 @@ class _Parts:
         return self._known[id(labels)][1]
 
 
-def _tested(one: Measured, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, Finding]]:
-    if one.policy.trait is Trait.LENGTH:
+def _tested(test: MetricTest, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, HypothesisTest]]:
+    if test.policy.trait is OutputFeature.LENGTH:
         return  # Neither longer nor shorter is a loss.
-    oriented = one.oriented
+    oriented = test.oriented
     labels = None if oriented is None else oriented.slices.get(field.field)
-    if oriented is None or labels is None or one.margin is None:
+    if oriented is None or labels is None or test.margin is None:
         return
-    bare = replace(oriented, slices={}) if one.corrected else replace(oriented, slices={}, human=None, human_own=None)
-    tested = compare_corrected if one.corrected else compare
+    bare = replace(oriented, slices={}) if test.corrected else replace(oriented, slices={}, human=None, human_own=None)
+    run = compare_corrected if test.corrected else compare
     for value, indices in parts.of(labels):
         if len(indices) < field.min_cases:
             continue
         pairs = bare.at(indices)
         try:
-            yield value, pairs, tested(pairs, margin=one.margin, alpha=one.policy.alpha)
+            yield value, pairs, run(pairs, margin=test.margin, alpha=test.policy.alpha)
         except UndefinedError:
             continue
 
 
-def _p(pairs: Pairs, finding: Finding) -> float:
+def _p(pairs: Pairs, hypothesis: HypothesisTest) -> float:
     """Far in the tail, where many slices are adjusted for, the normal approximation claims too much: exact McNemar."""
-    p = finding.p
+    p = hypothesis.p
     if pairs.simple and pairs.champion is not None and pairs.human is None:
         better, worse = int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
         if better + worse:

@@ -1,8 +1,7 @@
-"""One metric, decided: from what was measured to its verdict, once all p-values are adjusted."""
+"""One metric, decided: from its test to its verdict, once all p-values are adjusted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,60 +10,58 @@ from llmgate.gate.decision.types import Flip, MetricDecision, Verdict
 from llmgate.gate.metrics.chances import pass_chances
 from llmgate.gate.metrics.length import length_decision
 from llmgate.gate.metrics.reasons import metric_reason
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
-from llmgate.record.traits import Trait
 from llmgate.stats.standard_error import clustered_standard_error, standard_error
 from llmgate.stats.sums import mean_of
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.pairing import Pairs
-    from llmgate.gate.metrics.intervals import Finding
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
 
-__all__ = ["FLIPS_LISTED", "Spread", "conclude", "flips_of", "spread_of"]
+__all__ = ["FLIPS_LISTED", "conclude", "flips_of", "standard_errors_of"]
 
 FLIPS_LISTED = 1_000
 """Of one metric; a decision on a million items is to be read by people and diffed by tools."""
 
 
-def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> MetricDecision:
+def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int) -> MetricDecision:
     """The verdict on one metric.
 
-    FAIL if a finding is worse and its adjusted p-value at most alpha; PASS if nothing stands in the way and every
-    finding passed; else INCONCLUSIVE.
+    FAIL if a hypothesis is worse and its adjusted p-value at most alpha; PASS if nothing stands in the way and every
+    hypothesis passed; else INCONCLUSIVE.
 
     Args:
-        measured: The metric.
-        adjusted: Holm-adjusted p-values of `measured.findings`, in their order.
-        tests: How many p-values were adjusted together.
+        test: The metric.
+        adjusted: Holm-adjusted p-values of `test.hypotheses`, in their order.
+        adjusted_for: How many p-values were adjusted together.
     """
-    policy, pairs = measured.policy, measured.pairs
-    verdict = _verdict(measured, adjusted)
-    if policy.trait is Trait.LENGTH:
-        return length_decision(measured, verdict, adjusted, tests=tests)
-    main = measured.comparison or measured.floor
-    lower, upper = _bounds(measured, main)
-    unchanged, lost = pass_chances(measured)
-    better, worse = _changes(measured.oriented)
-    spread = spread_of(pairs)
-    barred = (f"{measured.problem.what}.",) if measured.problem and not policy.gates else ()
+    policy, pairs = test.policy, test.pairs
+    verdict = _verdict(test, adjusted)
+    if policy.trait is OutputFeature.LENGTH:
+        return length_decision(test, verdict, adjusted, adjusted_for=adjusted_for)
+    main = test.comparison or test.floor
+    lower, upper = _bounds(test, main)
+    unchanged, lost = pass_chances(test)
+    better, worse = _changes(test.oriented)
+    se, se_clustered, clusters = standard_errors_of(pairs)
+    barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
     return MetricDecision(
         suite=policy.suite,
         metric=policy.metric,
         role=policy.role,
         verdict=verdict,
-        reference=_reference(measured),
+        reference=_reference(test),
         method=main.interval.method if main else "none",
         alpha=policy.alpha,
         candidate=_mean(pairs.candidate) if pairs else None,
         champion=_mean(pairs.champion) if pairs else None,
-        delta=measured.comparison.interval.estimate if measured.comparison else None,
+        delta=test.comparison.interval.estimate if test.comparison else None,
         lower=lower,
         upper=upper,
-        margin=measured.margin,
+        margin=test.margin,
         min=policy.min,
         max=policy.max,
         direction=policy.direction,
@@ -73,28 +70,28 @@ def conclude(measured: Measured, adjusted: tuple[float, ...], *, tests: int) -> 
         errors=pairs.errors.count if pairs else 0,
         better=better,
         worse=worse,
-        se=spread.se,
-        se_clustered=spread.se_clustered,
-        clusters=spread.clusters,
+        se=se,
+        se_clustered=se_clustered,
+        clusters=clusters,
         p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
-        chances_from=measured.noise.source if measured.noise and unchanged is not None else "comparison",
-        reason=metric_reason(measured, verdict, adjusted, tests=tests),
-        notes=(*measured.notes, *barred),
+        chances_from=test.noise.source if test.noise and unchanged is not None else "comparison",
+        reason=metric_reason(test, verdict, adjusted, adjusted_for=adjusted_for),
+        notes=(*test.notes, *barred),
         judged=policy.judged,
-        labels=measured.labels,
-        labels_digest=measured.labels_digest,
-        admission=measured.admission,
+        labels=test.labels,
+        labels_digest=test.labels_digest,
+        admission=test.admission,
     )
 
 
-def flips_of(measured: Measured) -> tuple[Flip, ...]:
+def flips_of(test: MetricTest) -> tuple[Flip, ...]:
     """The cases whose score changed, by id; of more than `FLIPS_LISTED` those that lost most (gained least)."""
-    pairs, oriented = measured.pairs, measured.oriented
+    pairs, oriented = test.pairs, test.oriented
     if pairs is None or pairs.champion is None or oriented is None or oriented.champion is None:
         return ()
-    if measured.policy.trait is Trait.LENGTH:
+    if test.policy.trait is OutputFeature.LENGTH:
         return ()  # Nearly every answer has another length, and none is better for it.
     deltas = oriented.candidate - oriented.champion
     changed = np.flatnonzero(deltas)
@@ -105,23 +102,39 @@ def flips_of(measured: Measured) -> tuple[Flip, ...]:
         changed = np.sort(np.concatenate((more, equal[: FLIPS_LISTED - len(more)])))
     return tuple(
         Flip(
-            suite=measured.policy.suite,
+            suite=test.policy.suite,
             case=pairs.item_ids[i],
-            metric=measured.policy.metric,
+            metric=test.policy.metric,
             champion=float(pairs.champion[i]),
             candidate=float(pairs.candidate[i]),
-            direction=measured.policy.direction,
+            direction=test.policy.direction,
         )
         for i in changed.tolist()
     )
 
 
-def _bounds(measured: Measured, main: Finding | None) -> tuple[float | None, float | None]:
+def standard_errors_of(pairs: Pairs | None) -> tuple[float | None, float | None, int | None]:
+    """Standard errors of the mean difference, as fractions; None where there is no such thing.
+
+    Returns:
+        Over independent pairs; with whole clusters as the unit; how many clusters there are.
+    """
+    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
+        return None, None, None
+    differences = pairs.candidate - pairs.champion
+    se = standard_error(differences)
+    if pairs.clusters is None:
+        return se, None, None
+    clusters = int(pairs.clusters.max()) + 1
+    return se, clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None, clusters
+
+
+def _bounds(test: MetricTest, main: HypothesisTest | None) -> tuple[float | None, float | None]:
     """Of the difference, with more being better; of the rate as the metric counts it."""
     if main is None:
         return None, None
-    if measured.comparison is None and measured.policy.direction is Direction.LOWER:
-        return measured.shown(main.interval.upper), measured.shown(main.interval.lower)
+    if test.comparison is None and test.policy.direction is Direction.LOWER:
+        return test.shown(main.interval.upper), test.shown(main.interval.lower)
     return main.interval.lower, main.interval.upper
 
 
@@ -132,48 +145,20 @@ def _changes(pairs: Pairs | None) -> tuple[int, int]:
     return int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
 
 
-def _verdict(measured: Measured, adjusted: tuple[float, ...]) -> Verdict:
-    findings = measured.findings
-    if any(f.worse and p <= measured.policy.alpha for f, p in zip(findings, adjusted, strict=True)):
+def _verdict(test: MetricTest, adjusted: tuple[float, ...]) -> Verdict:
+    hypotheses = test.hypotheses
+    if any(h.worse and p <= test.policy.alpha for h, p in zip(hypotheses, adjusted, strict=True)):
         return Verdict.FAIL
-    if measured.problem is None and findings and all(f.passed for f in findings):
+    if test.problem is None and hypotheses and all(h.passed for h in hypotheses):
         return Verdict.PASS
     return Verdict.INCONCLUSIVE
 
 
-def _reference(measured: Measured) -> Literal["champion", "threshold", "none"]:
-    if measured.comparison is not None:
+def _reference(test: MetricTest) -> Literal["champion", "threshold", "none"]:
+    if test.comparison is not None:
         return "champion"
-    return "threshold" if measured.floor is not None else "none"
+    return "threshold" if test.floor is not None else "none"
 
 
 def _mean(scores: NDArray[np.float64] | None) -> float | None:
     return None if scores is None or len(scores) == 0 else mean_of(scores)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Spread(Value):
-    """Standard errors of the mean difference, as fractions; None where there is no such thing.
-
-    Attributes:
-        se: Over independent pairs.
-        se_clustered: With whole clusters as the unit.
-        clusters: How many there are.
-    """
-
-    se: float | None = None
-    se_clustered: float | None = None
-    clusters: int | None = None
-
-
-def spread_of(pairs: Pairs | None) -> Spread:
-    """Of the differences of pairs; nothing without a champion, for fewer than two pairs or fewer than two clusters."""
-    if pairs is None or pairs.champion is None or len(pairs.candidate) < 2:
-        return Spread()
-    differences = pairs.candidate - pairs.champion
-    se = standard_error(differences)
-    if pairs.clusters is None:
-        return Spread(se=se)
-    clusters = int(pairs.clusters.max()) + 1
-    clustered = clustered_standard_error(differences, pairs.clusters) if clusters > 1 else None
-    return Spread(se=se, se_clustered=clustered, clusters=clusters)

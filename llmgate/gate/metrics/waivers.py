@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict, WaiverUse
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
     from llmgate.record.waiver import Waiver
 
-__all__ = ["Findings", "waive"]
+__all__ = ["VerdictBasis", "waive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Findings(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictBasis:
     """What a verdict follows from, and the waivers that were looked at.
 
     Attributes:
@@ -34,28 +33,30 @@ class Findings(Value):
     uses: tuple[WaiverUse, ...] = ()
 
 
-def waive(found: Findings, waivers: Sequence[Waiver], today: date | None) -> Findings:
+def waive(basis: VerdictBasis, waivers: Sequence[Waiver], today: date | None) -> VerdictBasis:
     """Mark what waivers cover.
 
     A metric is covered whether it fails or is inconclusive; its cases without a score are problems of their own and
     stay. A waiver of a metric does not cover its slices, nor the other way round.
 
     Args:
-        found: The findings.
+        basis: What was decided and failed.
         waivers: Those of the policy.
         today: The day on which the decision is taken; None, and no waiver holds.
     """
     holding = {waiver.target for waiver in waivers if today is not None and waiver.holds_on(today)}
     metrics = tuple(
-        replace(one, waived=True)
-        if one.gates and one.verdict is not Verdict.PASS and f"{one.suite}::{one.metric}" in holding
-        else one
-        for one in found.metrics
+        replace(metric, waived=True)
+        if metric.gates and metric.verdict is not Verdict.PASS and f"{metric.suite}::{metric.metric}" in holding
+        else metric
+        for metric in basis.metrics
     )
-    slices = tuple(replace(one, waived=True) if one.failed and one.name in holding else one for one in found.slices)
+    slices = tuple(
+        replace(part, waived=True) if part.failed and part.name in holding else part for part in basis.slices
+    )
     cases = {waiver.target for waiver in waivers if waiver.case is not None} & holding
-    covered = {f"{one.suite}::{one.metric}" for one in metrics if one.waived}
-    covered |= {one.name for one in slices if one.waived} | (cases & set(found.required))
+    covered = {f"{metric.suite}::{metric.metric}" for metric in metrics if metric.waived}
+    covered |= {part.name for part in slices if part.waived} | (cases & set(basis.required))
     uses = tuple(
         WaiverUse(
             target=waiver.target,
@@ -66,8 +67,8 @@ def waive(found: Findings, waivers: Sequence[Waiver], today: date | None) -> Fin
         )
         for waiver in waivers
     )
-    required = tuple(name for name in found.required if name not in cases)
-    return Findings(metrics=metrics, slices=slices, required=required, uses=uses)
+    required = tuple(name for name in basis.required if name not in cases)
+    return VerdictBasis(metrics=metrics, slices=slices, required=required, uses=uses)
 
 
 def _status(

@@ -21,7 +21,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Problem
-from llmgate.gate.metrics.tests import Measured, default_margin, measure
+from llmgate.gate.metrics.metric import MetricTest
+from llmgate.gate.metrics.tests import default_margin, run_test
 from llmgate.stats.multiplicity import holm
 
 if TYPE_CHECKING:
@@ -29,25 +30,25 @@ if TYPE_CHECKING:
 
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.gate.evidence.pairing import Matches
-    from llmgate.gate.metrics.intervals import Finding
     from llmgate.gate.metrics.look import LookPoint
+    from llmgate.gate.metrics.metric import HypothesisTest
     from llmgate.record.policy import MetricPolicy, Policy
 
-__all__ = ["at_look", "measure_at", "settled"]
+__all__ = ["at_look", "run_test_at", "settled"]
 
 _RESAMPLED: Final = "BCa bootstrap"
 _FINEST_TAIL: Final = 0.002
 """Further out in the tail a bootstrap has too few resamples, 4 of 2,000 here; such a look decides nothing."""
 
 
-def measure_at(
+def run_test_at(
     policy: MetricPolicy,
     candidate: Evidence,
     champion: Evidence | None,
     point: LookPoint | None,
     matches: Matches | None = None,
-) -> Measured:
-    """As `measure`, at a look.
+) -> MetricTest:
+    """As `run_test`, at a look.
 
     Args:
         policy: What is asked, with the α that holds over all looks.
@@ -60,71 +61,69 @@ def measure_at(
         NotComparableError: If the two sides put a case into different clusters.
     """
     if point is None:
-        where = f"{policy.suite}::gate::{policy.metric}"
-        return Measured(
-            policy=policy, problem=Problem(where=where, what="none of its cases was asked before this look")
-        )
+        problem = Problem(where=policy.where, what="none of its cases was asked before this look")
+        return MetricTest(policy=policy, problem=problem)
     margin, notes = policy.margin, list[str]()
     if margin is None and champion is not None:
         # By the number of planned cases: a margin must not change from look to look.
         margin, note = default_margin(point.planned)
         notes.append(note)
-    tested = measure(replace(policy, margin=margin, alpha=point.tail(policy.alpha)), candidate, champion, matches)
+    test = run_test(replace(policy, margin=margin, alpha=point.tail(policy.alpha)), candidate, champion, matches)
     return replace(
-        tested,
+        test,
         policy=policy,
-        comparison=None if tested.comparison is None else at_look(tested.comparison, point, margin=margin),
-        floor=None if tested.floor is None else at_look(tested.floor, point),
-        notes=(*notes, *tested.notes),
+        comparison=None if test.comparison is None else at_look(test.comparison, point, margin=margin),
+        floor=None if test.floor is None else at_look(test.floor, point),
+        notes=(*notes, *test.notes),
         look=point,
     )
 
 
-def at_look(finding: Finding, point: LookPoint, *, margin: float | None = None) -> Finding:
+def at_look(hypothesis: HypothesisTest, point: LookPoint, *, margin: float | None = None) -> HypothesisTest:
     """What a test at the level of a look is worth there.
 
     Args:
-        finding: The test, at `point.tail(alpha)`.
+        hypothesis: The test, at `point.tail(alpha)`.
         point: The look.
         margin: Of a comparison; None for a threshold, where PASS and FAIL exclude each other already.
     """
-    interval = finding.interval
+    interval = hypothesis.interval
     coarse = not point.final and interval.method == _RESAMPLED and interval.alpha < _FINEST_TAIL
     premature = not point.final and margin is not None and interval.estimate >= -margin
     return replace(
-        finding,
-        passed=finding.passed and not coarse,
-        worse=finding.worse and not (coarse or premature),
-        p=point.p(finding.p),
+        hypothesis,
+        passed=hypothesis.passed and not coarse,
+        worse=hypothesis.worse and not (coarse or premature),
+        p=point.p(hypothesis.p),
     )
 
 
-def settled(measured: Sequence[Measured], policy: Policy, *, champion: bool) -> str:
+def settled(tests: Sequence[MetricTest], policy: Policy, *, champion: bool) -> str:
     """Why a suite may stop at a look: nothing that is still to come can be needed.
 
     Args:
-        measured: All metrics of the suite, by `measure_at`.
+        tests: All metrics of the suite, by `run_test_at`.
         policy: Of the whole run: p-values are adjusted for the tests of other suites too, as if those were 1.
         champion: Whether the run is compared with a champion.
 
     Returns:
         In words; empty if the suite has to go on. Where something could not be evaluated it always goes on.
     """
-    gating = [one for one in measured if one.policy.gates]
-    if not gating or any(one.problem is not None or not one.findings for one in gating):
+    gating = [test for test in tests if test.policy.gates]
+    if not gating or any(test.problem is not None or not test.hypotheses for test in gating):
         return ""
-    if all(finding.passed for one in gating for finding in one.findings):
+    hypotheses = [(test.policy, hypothesis) for test in gating for hypothesis in test.hypotheses]
+    if all(hypothesis.passed for _, hypothesis in hypotheses):
         return "every gating metric passes"
-    tests = [(one.policy, finding) for one in gating for finding in one.findings]
-    others = max(0, _tests_of(policy, champion=champion) - len(tests))
-    adjusted = holm([*(finding.p for _, finding in tests), *([1.0] * others)])
+    others = max(0, _hypotheses_of(policy, champion=champion) - len(hypotheses))
+    adjusted = holm([*(hypothesis.p for _, hypothesis in hypotheses), *([1.0] * others)])
     waived = {(waiver.suite, waiver.metric) for waiver in policy.waivers}
-    for (metric, finding), p in zip(tests, adjusted, strict=False):
-        if finding.worse and p <= metric.alpha and (metric.suite, metric.metric) not in waived:
+    for (metric, hypothesis), p in zip(hypotheses, adjusted, strict=False):
+        if hypothesis.worse and p <= metric.alpha and (metric.suite, metric.metric) not in waived:
             return f"{metric.metric} fails"
     return ""
 
 
-def _tests_of(policy: Policy, *, champion: bool) -> int:
+def _hypotheses_of(policy: Policy, *, champion: bool) -> int:
     """How many p-values the gating metrics of a run have at most."""
     return sum(champion + (metric.floor is not None) for metric in policy.metrics if metric.gates)

@@ -17,9 +17,9 @@ from llmgate.gate.decision.wording import count, verb
 from llmgate.gate.evidence.comparable import check_comparable
 from llmgate.gate.evidence.gather import feeds, gather
 from llmgate.gate.evidence.pairing import Matches
-from llmgate.gate.judges.standing import hold_to_admission
+from llmgate.gate.metrics.judge_bars import require_admission
 from llmgate.gate.metrics.look import LookPoint, look_point
-from llmgate.gate.sequential.stopping_rule import measure_at, settled
+from llmgate.gate.sequential.stopping_rule import run_test_at, settled
 from llmgate.record.looks import LookPlan, Stop
 from llmgate.record.order import case_order, plan_looks
 from llmgate.record.schema import CaseKey, Seal
@@ -27,7 +27,7 @@ from llmgate.record.schema import CaseKey, Seal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.gate.metrics.tests import Measured
+    from llmgate.gate.metrics.metric import MetricTest
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase, Record
 
@@ -87,7 +87,7 @@ def looks_of(record: Record, policy: Policy) -> tuple[Mapping[str, SuiteLook], t
         record: The candidate's record.
         policy: What is gated.
     """
-    found: dict[str, SuiteLook] = {}
+    looks: dict[str, SuiteLook] = {}
     problems = []
     stops = {} if record.seal is None else {stop.suite: stop for stop in record.seal.stops}
     for plan in record.manifest.looks:
@@ -100,21 +100,21 @@ def looks_of(record: Record, policy: Policy) -> tuple[Mapping[str, SuiteLook], t
         if not cases or plan.cases[-1] != len(cases):
             continue
         seen = look_at(plan, cases, policy, look=number)
-        found[plan.suite] = replace(seen, stop=None if what else stop)
+        looks[plan.suite] = replace(seen, stop=None if what else stop)
     problems += [
         Problem(where=suite, what="the record says that it stopped, and had planned no looks", fix="Run the suite anew")
         for suite in sorted(stops)
     ]
-    return found, tuple(problems)
+    return looks, tuple(problems)
 
 
 def confirm(
-    measured: Sequence[Measured], looks: Mapping[str, SuiteLook], policy: Policy, *, champion: bool
-) -> tuple[list[Measured], tuple[LookDecision, ...]]:
+    tests: Sequence[MetricTest], looks: Mapping[str, SuiteLook], policy: Policy, *, champion: bool
+) -> tuple[list[MetricTest], tuple[LookDecision, ...]]:
     """Hold every stop against what the data at its look decide; where they do not, what was never asked is missing.
 
     Args:
-        measured: All metrics.
+        tests: All metrics.
         looks: By suite.
         policy: What is gated.
         champion: Whether there is one.
@@ -122,14 +122,14 @@ def confirm(
     Returns:
         The metrics, with a problem where a stop is not confirmed, and the looks for the decision.
     """
-    said = []
-    known = list(measured)
+    decisions = []
+    confirmed = list(tests)
     for suite, look in sorted(looks.items()):
-        mine = [one for one in measured if one.policy.suite == suite]
-        reason = settled(mine, policy, champion=champion) if look.stop else ""
+        own = [test for test in tests if test.policy.suite == suite]
+        reason = settled(own, policy, champion=champion) if look.stop else ""
         if look.stop and not reason:
-            known = [_unconfirmed(one, look) if one.policy.suite == suite else one for one in known]
-        said.append(
+            confirmed = [_unconfirmed(test, look) if test.policy.suite == suite else test for test in confirmed]
+        decisions.append(
             LookDecision(
                 suite=suite,
                 look=look.look,
@@ -141,18 +141,18 @@ def confirm(
                 reason=reason,
                 bounds=tuple(
                     LookBounds(
-                        metric=one.policy.metric,
-                        alpha=one.policy.alpha,
-                        fractions=one.look.fractions,
-                        z=one.look.bounds(one.policy.alpha).z,
-                        looks=one.look.looks,
+                        metric=test.policy.metric,
+                        alpha=test.policy.alpha,
+                        fractions=test.look.fractions,
+                        z=test.look.bounds(test.policy.alpha).z,
+                        looks=test.look.looks,
                     )
-                    for one in mine
-                    if one.policy.gates and one.look is not None
+                    for test in own
+                    if test.policy.gates and test.look is not None
                 ),
             )
         )
-    return known, tuple(said)
+    return confirmed, tuple(decisions)
 
 
 def reason_to_stop(record: Record, champion: Record | None, plan: LookPlan, *, look: int) -> str:
@@ -179,26 +179,25 @@ def reason_to_stop(record: Record, champion: Record | None, plan: LookPlan, *, l
     if champion is not None:
         provisional = replace(record, seal=Seal(sealed_at="", journal_digest="", results=len(record.results)))
         check_comparable(provisional, champion, own)
-    mine, theirs = gather(record, own, only), None if champion is None else gather(champion, own, only)
+    evidence, champion_evidence = gather(record, own, only), None if champion is None else gather(champion, own, only)
     matches = Matches()
-    measured = [
-        hold_to_admission(measure_at(metric, mine, theirs, seen.points[metric.metric], matches), mine)
-        for metric in own.metrics
+    tests = [
+        run_test_at(metric, evidence, champion_evidence, seen.points[metric.metric], matches) for metric in own.metrics
     ]
-    return settled(measured, policy, champion=champion is not None)
+    return settled([require_admission(test, evidence) for test in tests], policy, champion=champion is not None)
 
 
-def _unconfirmed(measured: Measured, look: SuiteLook) -> Measured:
+def _unconfirmed(test: MetricTest, look: SuiteLook) -> MetricTest:
     left = look.plan.planned - len(look.asked)
     problem = Problem(
-        where=f"{measured.policy.suite}::gate::{measured.policy.metric}",
+        where=test.policy.where,
         what=(
             f"the run stopped at look {look.look} of {look.plan.looks}, where this policy decides nothing, so that"
             f" {left:,} of {count(look.plan.planned, 'case')} {verb(left, 'is', 'are')} missing"
         ),
         fix="Decide by the policy of the run, or run the suite with --no-stopping",
     )
-    return replace(measured, problem=measured.problem or problem)
+    return replace(test, problem=test.problem or problem)
 
 
 def _contradiction(record: Record, plan: LookPlan, cases: Sequence[PlannedCase], stop: Stop | None) -> str:

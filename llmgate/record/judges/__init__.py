@@ -1,1 +1,4 @@
-"""Who judges, what judges said on trial, and what admitted them: types and their files."""
+"""Who judges, what judges said on trial, and what admitted them: types and their files.
+
+No judge is asked here, and whether one may gate is decided in `gate`.
+"""

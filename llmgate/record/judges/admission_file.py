@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.files import write_atomic
-from llmgate.record.journal import first_problem
+from llmgate.record.disk import decoded, first_problem, read_bytes, write_atomic
 from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ __all__ = ["admission_from_json", "admission_to_json", "load_admission", "save_a
 
 RECORD: Final[TypeAdapter[AdmissionRecord]] = TypeAdapter(AdmissionRecord)
 AGAIN: Final = "Run `llmgate judge admit` again"
+MADE: Final = "Name the file that `llmgate judge admit --out` wrote"
 
 
 def sealed(record: AdmissionRecord) -> AdmissionRecord:
@@ -59,9 +59,7 @@ def admission_from_json(text: str, *, where: str = "admission") -> AdmissionReco
     except (json.JSONDecodeError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}", where=where, fix=AGAIN) from error
     if not isinstance(values, dict) or "instrument" not in values:
-        raise RecordError(
-            "this is no admission record", where=where, fix="Name the file that `llmgate judge admit --out` wrote"
-        )
+        raise RecordError("this is no admission record", where=where, fix=MADE)
     if values.get("major") != ADMISSION_MAJOR:
         raise RecordError(
             f"major version {values.get('major')!r}, but this llmgate reads {ADMISSION_MAJOR}", where=where, fix=AGAIN
@@ -80,17 +78,8 @@ def load_admission(path: Path) -> AdmissionRecord:
     Raises:
         RecordError: If it cannot be read or understood.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecordError(
-            f"the admission record cannot be read ({error.strerror})",
-            where=str(path),
-            fix="Name the file that `llmgate judge admit --out` wrote",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=str(path), fix=AGAIN) from error
-    return admission_from_json(text, where=str(path))
+    data = read_bytes(path, what="the admission record", fix=MADE)
+    return admission_from_json(decoded(data, str(path), fix=AGAIN), where=str(path))
 
 
 def save_admission(path: Path, record: AdmissionRecord) -> None:

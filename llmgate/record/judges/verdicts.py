@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.journal import first_problem
+from llmgate.record.disk import decoded, first_problem, read_bytes
 from llmgate.record.judges.admission import Instrument
 
 if TYPE_CHECKING:
@@ -94,14 +94,14 @@ class VerdictLog:
                     where=str(path),
                     fix="Add --resume to go on with them, --recorded to decide by them, or choose another --out",
                 )
-            before, found = read_verdicts(path)
+            before, verdicts = read_verdicts(path)
             if unplaced(before) != unplaced(trial):
                 raise RecordError(
                     "the trial cannot be resumed: labels, criterion or judge are not the same any more",
                     where=str(path),
                     fix="Restore them, or choose another --out",
                 )
-            self.verdicts.update(found)
+            self.verdicts.update(verdicts)
             drop_torn_line(path)
         try:
             self._file = path.open("a", encoding="utf-8")
@@ -154,12 +154,7 @@ def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict
     Raises:
         RecordError: With file and line, if it cannot be understood. A torn last line is left out.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=str(path), fix="Name a file") from error
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=str(path), fix="Restore it") from error
+    text = decoded(read_bytes(path, fix="Name a file"), str(path), fix="Restore it")
     trial = Trial()
     verdicts: dict[tuple[str, str], TrialVerdict] = {}
     lines = text.split("\n")
@@ -175,8 +170,8 @@ def read_verdicts(path: Path) -> tuple[Trial, dict[tuple[str, str], TrialVerdict
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break  # The writer was stopped in the middle of it; a whole line ends.
-            said = first_problem(error) if isinstance(error, ValidationError) else str(error)
-            raise RecordError(f"cannot be understood: {said}", where=f"{path}:{number}", fix="Restore it") from error
+            problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+            raise RecordError(f"cannot be understood: {problem}", where=f"{path}:{number}", fix="Restore it") from error
         verdicts[verdict.task, verdict.item] = verdict
     return trial, verdicts
 

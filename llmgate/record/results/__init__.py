@@ -7,4 +7,5 @@ jsonl, csvtable, parquet    plain tables on disk
 foreign     rows of other tools: repeats, errors, fields
 promptfoo, inspect_log, lm_eval, deepeval, mlflow_table    their formats
 load        a path → its results
+paired      many systems on the same items, for calibrating the gate
 """

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_csv"]
 
 
-def read_csv(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_csv(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """Read a CSV file; an empty cell, or NaN, is no score and counts as an error.
 
     Raises:

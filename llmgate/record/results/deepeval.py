@@ -8,10 +8,10 @@ from llmgate.errors import RecordError
 from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, score_of, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["cases_in", "judged_in", "read_deepeval"]
@@ -22,16 +22,20 @@ def cases_in(data: object) -> list[Mapping[str, Any]] | None:
     run = mapping(data)
     if "testCases" not in run and "conversationalTestCases" not in run:
         return None
-    return [mapping(one) for key in ("testCases", "conversationalTestCases") for one in run.get(key) or []]
+    return [mapping(case) for key in ("testCases", "conversationalTestCases") for case in run.get(key) or []]
+
+
+def metrics_in(cases: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """What was measured of the cases."""
+    return (mapping(metric) for case in cases for metric in case.get("metricsData") or [])
 
 
 def judged_in(cases: list[Mapping[str, Any]]) -> frozenset[str]:
     """The metrics that a model scored."""
-    data = [mapping(one) for case in cases for one in case.get("metricsData") or []]
-    return frozenset(str(one.get("name")) for one in data if one.get("evaluationModel"))
+    return frozenset(str(metric.get("name")) for metric in metrics_in(cases) if metric.get("evaluationModel"))
 
 
-def read_deepeval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_deepeval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per name, with its graded score. An item is a test case: its name and a digest of its input.
 
     Raises:
@@ -40,7 +44,7 @@ def read_deepeval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreT
     cases = cases_in(json_of(source))
     if cases is None:
         raise RecordError("not a test run of DeepEval", where=source.path, fix="Set DEEPEVAL_RESULTS_FOLDER")
-    names = {str(mapping(one).get("name")) for case in cases for one in case.get("metricsData") or []}
+    names = {str(metric.get("name")) for metric in metrics_in(cases)}
     rows = [row_of(case, names, f"{source.path}: testCases[{i}]") for i, case in enumerate(cases)]
     return tables_of(rows, layout, source, suite=suite)
 
@@ -49,13 +53,13 @@ def row_of(case: Mapping[str, Any], names: set[str], where: str) -> ForeignRow:
     """One test case; it lacks no metric of the run."""
     scores: dict[str, float | str] = dict.fromkeys(names, "no score")
     seen: set[str] = set()
-    for one in map(mapping, case.get("metricsData") or []):
-        name = str(one.get("name"))
+    for metric in metrics_in([case]):
+        name = str(metric.get("name"))
         if name in seen:
             raise RecordError(f"the metric {name!r} occurs twice", where=where, fix="Give metrics different names")
         seen.add(name)
-        error = one.get("error")
-        scores[name] = str(error)[:200] if error else score_of(one.get("score"))
+        error = metric.get("error")
+        scores[name] = str(error)[:200] if error else score_of(metric.get("score"))
     asked = case.get("input") if "input" in case else case.get("turns") or case.get("scenario")
     return ForeignRow(
         item=f"{case.get('name')}-{digest_of(asked)}",

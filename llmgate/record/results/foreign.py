@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
 
 __all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "score_of", "tables_of"]
 
@@ -46,7 +46,7 @@ class ForeignRow:
 
 
 def tables_of(
-    rows: Sequence[ForeignRow], layout: Layout, source: Source, *, suite: str, repeats: int = 1
+    rows: Sequence[ForeignRow], layout: Layout, source: ResultsFile, *, suite: str, repeats: int = 1
 ) -> tuple[ScoreTable, ...]:
     """A table per metric. Repeats are averaged; an item that lacks one, or has one in error, is an error.
 
@@ -85,7 +85,7 @@ def tables_of(
     return tuple(table_of(metric, items, shared, layout, suite=suite, repeats=repeats) for metric in wanted)
 
 
-def check_fields(rows: Sequence[ForeignRow], layout: Layout, source: Source) -> None:
+def check_fields(rows: Sequence[ForeignRow], layout: Layout, source: ResultsFile) -> None:
     """Refuse fields that no row has."""
     there = {name for row in rows for name in row.fields}
     for name in (*layout.slices, *([layout.cluster] if layout.cluster else [])):
@@ -109,21 +109,21 @@ def table_of(
         for item, rows in items.items()
         if any(metric in row.scores or (row.error and not row.scores) for row in rows.values())
     }
-    found = [mean_of_repeats(list(rows.values()), metric, repeats) for rows in mine.values()]
+    means = [mean_of_repeats(list(rows.values()), metric, repeats) for rows in mine.values()]
     ids = tuple(mine)
     if ids not in shared:
         firsts = [next(iter(rows.values())).fields for rows in mine.values()]
         shared[ids] = Items.of(
             ids,
-            clusters=[shown(one.get(layout.cluster)) or None for one in firsts] if layout.cluster else None,
-            slices={name: [shown(one.get(name)) for one in firsts] for name in layout.slices},
+            clusters=[shown(row.get(layout.cluster)) or None for row in firsts] if layout.cluster else None,
+            slices={name: [shown(row.get(name)) for row in firsts] for name in layout.slices},
         )
     return ScoreTable(
         suite=suite,
         metric=metric,
         items=shared[ids],
-        scores=np.array([math.nan if isinstance(one, str) else one for one in found], dtype=np.float64),
-        errors={i: one for i, one in enumerate(found) if isinstance(one, str)},
+        scores=np.array([math.nan if isinstance(mean, str) else mean for mean in means], dtype=np.float64),
+        errors={i: mean for i, mean in enumerate(means) if isinstance(mean, str)},
     )
 
 
@@ -170,7 +170,7 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def json_of(source: Source) -> Any:
+def json_of(source: ResultsFile) -> Any:
     """The file as JSON; NaN and infinities, which other tools write, stay what they are and are errors as scores.
 
     Raises:

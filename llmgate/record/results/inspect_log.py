@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_inspect"]
@@ -33,7 +33,7 @@ ZSTANDARD: Final = 93
 WORDS: Final = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
-def read_inspect(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_inspect(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per scorer; a scorer of several values gives SCORER/VALUE each.
 
     Raises:
@@ -46,11 +46,11 @@ def read_inspect(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTa
     task = mapping(header.get("eval"))
     epochs = mapping(task.get("config")).get("epochs")
     epochs = epochs if isinstance(epochs, int) and epochs > 0 else 1
-    rows = [row_of(mapping(one), f"{source.path}: samples[{i}]") for i, one in enumerate(samples)]
+    rows = [row_of(mapping(sample), f"{source.path}: samples[{i}]") for i, sample in enumerate(samples)]
     there = {row.item for row in rows}
     ids = mapping(task.get("dataset")).get("sample_ids")
-    missing = [str(one) for one in ids or [] if str(one) not in there] if not sampled(task) else []
-    rows += [ForeignRow(item=one, error="the log does not hold it", where=source.path) for one in missing]
+    missing = [str(name) for name in ids or [] if str(name) not in there] if not sampled(task) else []
+    rows += [ForeignRow(item=name, error="the log does not hold it", where=source.path) for name in missing]
     return tables_of(rows, layout, source, suite=suite, repeats=epochs)
 
 
@@ -60,7 +60,7 @@ def sampled(task: Mapping[str, Any]) -> bool:
     return config.get("limit") is not None or config.get("sample_id") is not None
 
 
-def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
+def log_of(source: ResultsFile) -> tuple[Mapping[str, Any], Sequence[Any]]:
     """The header and the samples."""
     if not source.data.startswith(b"PK"):
         data = mapping(json_of(source))
@@ -68,7 +68,7 @@ def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
         return data, samples if isinstance(samples, list) else []
     try:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
-            if sum(one.file_size for one in archive.infolist()) > MAX_BYTES:
+            if sum(file.file_size for file in archive.infolist()) > MAX_BYTES:
                 raise RecordError(f"unpacks to more than {MAX_BYTES >> 30} GiB", where=source.path, fix="Split it")
             if "header.json" not in archive.namelist():
                 raise RecordError(
@@ -80,14 +80,14 @@ def log_of(source: Source) -> tuple[Mapping[str, Any], Sequence[Any]]:
         raise RecordError(f"cannot be unpacked: {error}", where=source.path, fix=fix) from error
 
 
-def members(archive: zipfile.ZipFile, source: Source) -> Iterator[Any]:
+def members(archive: zipfile.ZipFile, source: ResultsFile) -> Iterator[Any]:
     """The samples, each in a file of its own."""
     for name in sorted(archive.namelist()):
         if name.startswith("samples/") and name.endswith(".json"):
             yield json.loads(member(archive, source, name))
 
 
-def member(archive: zipfile.ZipFile, source: Source, name: str) -> bytes:
+def member(archive: zipfile.ZipFile, source: ResultsFile, name: str) -> bytes:
     """A file of the archive; Inspect packs them by Zstandard, which Python's own module knows from 3.14 on."""
     about = archive.getinfo(name)
     if about.compress_type != ZSTANDARD:
@@ -119,7 +119,7 @@ def row_of(sample: Mapping[str, Any], where: str) -> ForeignRow:
     for scorer, score in mapping(sample.get("scores")).items():
         value = mapping(score).get("value")
         if isinstance(value, dict):
-            scores.update({f"{scorer}/{name}": value_of(one) for name, one in value.items()})
+            scores.update({f"{scorer}/{name}": value_of(part) for name, part in value.items()})
         else:
             scores[scorer] = value_of(value)
     error = str(failed)[:200] or (f"it ended at the {limit} limit" if limit else "")

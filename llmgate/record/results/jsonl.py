@@ -11,13 +11,13 @@ from llmgate.record.results.source import text_of
 
 if TYPE_CHECKING:
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["read_jsonl", "row_of"]
+__all__ = ["read_jsonl", "row_of", "unique"]
 
 
-def read_jsonl(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_jsonl(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """Read one object per line; empty lines are skipped.
 
     Raises:

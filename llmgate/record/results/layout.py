@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import RecordError
-from llmgate.value import Value
+from llmgate.errors import RecordError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,11 +14,10 @@ __all__ = ["Layout"]
 
 ITEM: Final = "item_id"
 SCORE: Final = "score"
-OPTIONAL: Final = ("cluster", "human", "error")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Layout(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
     """What a person says about the columns of a table. Without a word the names are those of the attributes' defaults.
 
     Attributes:
@@ -96,16 +93,13 @@ class Layout(Value):
         if not self.named:
             for column in there:
                 if column not in self.known:
-                    near = difflib.get_close_matches(column, self.known, n=1)
-                    raise RecordError(
-                        f"unknown key {column!r}",
-                        where=where,
-                        fix=f"Did you mean {near[0]!r}?" if near else self._ways(),
-                    )
+                    near = nearest(column, self.known)
+                    fix = f"Did you mean {near!r}?" if near else self._ways()
+                    raise RecordError(f"unknown key {column!r}", where=where, fix=fix)
         for column in self.required:
             if column not in there:
-                near = difflib.get_close_matches(column, there, n=1)
-                fix = f"Did you mean {near[0]!r}?" if near else "Every row needs an item_id and a score"
+                near = nearest(column, there)
+                fix = f"Did you mean {near!r}?" if near else "Every row needs an item_id and a score"
                 raise RecordError(f"no {column!r}", where=where, fix=fix)
 
     def _ways(self) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_lm_eval"]
@@ -30,7 +30,7 @@ NO_METRICS: Final = frozenset(
 )  # fmt: skip
 
 
-def read_lm_eval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per name, or `NAME,FILTER` as the harness itself calls it where there are several filters.
 
     An item is a document: its number and its digest, so that another version of a task is another one.
@@ -67,9 +67,9 @@ def read_lm_eval(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTa
 
 def metrics_in(row: Mapping[str, Any]) -> list[str]:
     """The names of a line's metrics: as it says, or whatever else is a number."""
-    said = row.get("metrics")
-    if isinstance(said, list):
-        return [str(name) for name in said]
+    named = row.get("metrics")
+    if isinstance(named, list):
+        return [str(name) for name in named]
     return [name for name, value in row.items() if name not in NO_METRICS and isinstance(value, bool | int | float)]
 
 

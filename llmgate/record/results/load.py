@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.results.layout import Layout
-from llmgate.record.results.source import Source, read_source
+from llmgate.record.results.source import ResultsFile, read_source
 from llmgate.record.scores import ScoreTable
-from llmgate.value import Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +23,8 @@ FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "lm-eval", "mlflow", "p
 """What `--format` takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Results(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
     """What a file holds.
 
     Attributes:
@@ -71,7 +70,7 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
     )
 
 
-def detect(source: Source) -> str:
+def detect(source: ResultsFile) -> str:
     """The format of a file, by its content; by its name only where the content leaves it open."""
     data = source.data
     if data.startswith((b"PAR1", b"PK")):
@@ -106,7 +105,7 @@ def detect_whole(data: bytes) -> str:
     return "inspect" if isinstance(value, dict) and {"eval", "status"} <= value.keys() else "jsonl"
 
 
-def read_plain(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
+def read_plain(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
     """A plain table; only the reader that a file needs is loaded."""
     if kind == "parquet":
         from llmgate.record.results.parquet import read_parquet  # noqa: PLC0415
@@ -121,7 +120,7 @@ def read_plain(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, .
     return read_jsonl(source, layout, suite=SUITE)
 
 
-def read(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
+def read(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
     """The results of another tool."""
     from llmgate.record.results import deepeval, inspect_log, lm_eval, mlflow_table, promptfoo  # noqa: PLC0415
 
@@ -135,7 +134,7 @@ def read(source: Source, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
     return readers[kind](source, layout, suite=SUITE)
 
 
-def judged_in(source: Source) -> frozenset[str]:
+def judged_in(source: ResultsFile) -> frozenset[str]:
     """The metrics of a run of DeepEval that a model scored."""
     from llmgate.record.results import deepeval  # noqa: PLC0415 - only for its files
     from llmgate.record.results.foreign import json_of  # noqa: PLC0415

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["read_mlflow", "table_in"]
@@ -25,18 +25,18 @@ def table_in(data: object) -> tuple[list[str], list[Sequence[Any]]] | None:
     return [str(name) for name in columns], rows
 
 
-def read_mlflow(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_mlflow(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """The columns that end in `/score` or `/value`, or those that `--score` names; items by `--id` or their inputs.
 
     Raises:
         RecordError: If it is no such file, has no column of scores, or rows of another length.
     """
-    found = table_in(json_of(source))
-    if found is None:
+    table = table_in(json_of(source))
+    if table is None:
         raise RecordError(
             "not an evaluation table of MLflow", where=source.path, fix="Download eval_results_table.json"
         )
-    columns, data = found
+    columns, data = table
     names = layout.scores or tuple(name for name in columns if name.endswith(("/score", "/value")))
     item = layout.item or next((name for name in ("request_id", "id", "inputs", "question") if name in columns), None)
     for name in (*names, *([item] if item else [])):

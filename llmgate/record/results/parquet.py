@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
 
 __all__ = ["read_parquet"]
 
 EXTRA: Final = "pip install 'pytest-llmgate[data]'"
 
 
-def read_parquet(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_parquet(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """Read the columns that the layout names. Null and NaN are no score and count as an error.
 
     Raises:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.record.results.layout import Layout
-    from llmgate.record.results.source import Source
+    from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["PASS", "read_promptfoo", "rows_in"]
@@ -35,7 +35,7 @@ def rows_in(data: object) -> list[Any] | None:
     return rows
 
 
-def read_promptfoo(source: Source, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
+def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """`pass` (all assertions held), `score` (promptfoo's own), and every named metric.
 
     An item is a test: its number and a digest of its variables, so that a test that was changed is another one.
@@ -75,11 +75,11 @@ def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
 
 def error_of(row: Mapping[str, Any]) -> str:
     """Why a row could not be evaluated, "" if it was."""
-    said = str(row.get("error") or "")[:200]
+    error = str(row.get("error") or "")[:200]
     if row.get("failureReason") == FAILED_TO_RUN:
-        return said or "it could not be run"
+        return error or "it could not be run"
     if not mapping(row.get("gradingResult")):
-        return said or "it was not graded"
+        return error or "it was not graded"
     return ""
 
 
@@ -90,20 +90,22 @@ def scores_of(row: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, floa
     these add up to; here they are means.
     """
     grading = mapping(row.get("gradingResult"))
-    found = {
+    scores = {
         PASS: score_of(row["success"]) if isinstance(row.get("success"), bool) else "no score",
         "score": score_of(row.get("score")),
     }
     weights = mapping(grading.get("namedScoreWeights"))
-    asserted = [mapping(mapping(one).get("assertion")).get("metric") for one in grading.get("componentResults") or []]
-    wanted = [mapping(one).get("metric") for one in test.get("assert") or []]
+    asserted = [
+        mapping(mapping(result).get("assertion")).get("metric") for result in grading.get("componentResults") or []
+    ]
+    wanted = [mapping(given).get("metric") for given in test.get("assert") or []]
     named = mapping(grading.get("namedScores")) or mapping(row.get("namedScores"))
     for name, value in named.items():
         weight = weights.get(name) or asserted.count(name) or 1
         plain = isinstance(value, int | float) and isinstance(weight, int | float)
-        found[name] = score_of(value / weight if plain else value)
+        scores[name] = score_of(value / weight if plain else value)
     for metric in (*asserted, *wanted):
         # A template stands for a name that is not known here.
         if isinstance(metric, str) and metric and "{" not in metric:
-            found.setdefault(metric, "no score")
-    return found
+            scores.setdefault(metric, "no score")
+    return scores

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from llmgate.errors import RecordError
-from llmgate.value import Value
+from llmgate.record.disk import decoded, read_bytes
 
-__all__ = ["MAX_BYTES", "Source", "read_source", "text_of", "unpacked"]
+__all__ = ["MAX_BYTES", "ResultsFile", "read_source", "text_of", "unpacked"]
 
 MAX_BYTES: Final = 4 << 30
 """Of a file once it is unpacked: a few kilobytes can claim to hold terabytes."""
 GZIP: Final = b"\x1f\x8b"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Source(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsFile:
     """A file of results.
 
     Attributes:
@@ -34,22 +34,19 @@ class Source(Value):
     suffix: str
 
 
-def read_source(path: Path | str) -> Source:
+def read_source(path: Path | str) -> ResultsFile:
     """Read a file, and unpack it if it is gzip.
 
     Raises:
         RecordError: If it cannot be read or unpacked.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    data = read_bytes(path)
     name = path
     if data.startswith(GZIP):
         data = unpacked(io.BytesIO(data), str(path))
         name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return Source(path=str(path), data=data, suffix=name.suffix.lower())
+    return ResultsFile(path=str(path), data=data, suffix=name.suffix.lower())
 
 
 def unpacked(packed: io.BytesIO, where: str) -> bytes:
@@ -68,13 +65,10 @@ def unpacked(packed: io.BytesIO, where: str) -> bytes:
     return data
 
 
-def text_of(source: Source) -> str:
+def text_of(source: ResultsFile) -> str:
     """A file as text, without a byte order mark.
 
     Raises:
         RecordError: If it is not UTF-8.
     """
-    try:
-        return source.data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise RecordError(f"not UTF-8 at byte {error.start}", where=source.path, fix="Save it as UTF-8") from error
+    return decoded(source.data, source.path, fix="Save it as UTF-8").removeprefix("\ufeff")

@@ -1,18 +1,14 @@
-"""What the calibration harness found, as one HTML file with drawings: no script, nothing loaded from anywhere."""
+"""What the calibration harness found, as one HTML file with drawings."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
-from llmgate.gate.calibration.results import Rule, Truth
+from llmgate.gate.calibration.results import DecisionRule, Truth
+from llmgate.report.axis import Axis, Tick
 from llmgate.report.calibration.tables import calibration_sentence, facts, sheets
-from llmgate.report.formats.plot import Axis, Tick
+from llmgate.report.html_page import render_page
 from llmgate.report.visible import visible
 from llmgate.report.words import count, percent
 from llmgate.stats.proportion import clopper_pearson
@@ -20,8 +16,8 @@ from llmgate.stats.proportion import clopper_pearson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.gate.calibration.results import Calibration, Cell, Row
-    from llmgate.report.calibration.tables import Origin
+    from llmgate.gate.calibration.results import Calibration, CalibrationRow, Cell
+    from llmgate.report.calibration.tables import CalibrationOrigin
 
 __all__ = ["Dot", "Drawing", "calibration_page", "drawings"]
 
@@ -84,8 +80,8 @@ class Drawing:
 
 def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
     """What is drawn, those without a rate left out."""
-    own = [row for row in calibration.rows if row.rule in {Rule.GATE, Rule.LOOKS}]
-    unmet = {(one.what, one.where) for one in calibration.unmet}
+    own = [row for row in calibration.rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS}]
+    unmet = {(requirement.what, requirement.where) for requirement in calibration.unmet}
     caption = (
         "Share of data sets, in percent, with 95 % intervals. It should lie in the shaded zone, at"
         f" {percent(calibration.alpha, 0)} or less."
@@ -94,7 +90,7 @@ def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
         ("blocked", "An unchanged model is blocked", Truth.UNCHANGED, "an unchanged model fails"),
         ("lost", "A lost margin passes", Truth.MARGIN, "a lost margin passes"),
     )
-    found = [
+    drawn = [
         _rates(
             name,
             title,
@@ -113,35 +109,27 @@ def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
     caption = (
         "PASS of an unchanged model, in percent: the dot is what was measured, the upright stroke what was promised."
     )
-    found.append(_rates("promise", "What was promised is what happens", caption, promised, limit=None, passes=True))
-    found.append(_compared(calibration))
-    return tuple(drawing for drawing in found if drawing is not None)
+    drawn.append(_rates("promise", "What was promised is what happens", caption, promised, limit=None, passes=True))
+    drawn.append(_compared(calibration))
+    return tuple(drawing for drawing in drawn if drawing is not None)
 
 
-def calibration_page(calibration: Calibration, origin: Origin) -> str:
-    """One self-contained HTML document, under the same policy as the release report.
+def calibration_page(calibration: Calibration, origin: CalibrationOrigin) -> str:
+    """One self-contained HTML document: see `render_page`.
 
     Args:
         calibration: What was found.
         origin: How.
     """
-    loader = PackageLoader("llmgate.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    style = loader.get_source(environment, "report.css")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("calibration.html.j2").render(
+    return render_page(
+        "calibration.html.j2",
         calibration=calibration,
         created_at=origin.created_at,
-        # The packaged style sheet is ours and holds no value of the data.
-        style=Markup(style),  # noqa: S704
-        style_hash=f"sha256-{digest}",
         sentence=calibration_sentence(calibration).partition(": ")[2],
         highlights=_highlights(calibration),
         drawings=drawings(calibration),
         sheets=[replace(sheet, rows=_shown(sheet.rows)) for sheet in sheets(calibration)],
-        unmet=[visible(str(one)) for one in calibration.unmet],
+        unmet=[visible(str(requirement)) for requirement in calibration.unmet],
         notes=[visible(note) for note in calibration.notes],
         facts=[(name, visible(value)) for name, value in facts(calibration, origin)],
     )
@@ -153,28 +141,27 @@ def _shown(rows: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
 
 def _highlights(calibration: Calibration) -> list[tuple[str, str, str]]:
     """The highest figure of each kind: label, value, detail."""
-    asked = calibration.requirements
     labels = {
         "an unchanged model fails": "highest rate of false alarms",
         "a lost margin passes": "highest rate of lost margins that pass",
         "five lost points pass": "highest rate of five lost points that pass",
         "PASS of an unchanged model lies off its promise": "farthest from a promise",
     }
-    found = []
+    highlights = []
     for what, label in labels.items():
-        alike = [one for one in asked if one.what == what]
+        alike = [requirement for requirement in calibration.requirements if requirement.what == what]
         if alike:
-            highest = max(alike, key=lambda one: one.found)
+            highest = max(alike, key=lambda requirement: requirement.found)
             detail = f"at most {percent(highest.limit, 0)} + {percent(highest.room)} simulation error"
-            found.append((label, percent(highest.found), detail))
-    return found
+            highlights.append((label, percent(highest.found), detail))
+    return highlights
 
 
 def _rates(
     name: str,
     title: str,
     caption: str,
-    cells: Sequence[tuple[Row, Cell, bool]],
+    cells: Sequence[tuple[CalibrationRow, Cell, bool]],
     *,
     limit: float | None,
     passes: bool,
@@ -210,7 +197,7 @@ def _compared(calibration: Calibration) -> Drawing | None:
         (Truth.MARGIN, "a lost margin passes"),
     )
     ranges = []
-    for rule in (Rule.GATE, Rule.MEAN_LOWER, Rule.WALD):
+    for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER, DecisionRule.WALD):
         for truth, name in errors:
             cells = [cell for row in calibration.rows if row.rule is rule and (cell := row.cell(truth)) is not None]
             rates = [cell.fail_rate if truth is Truth.UNCHANGED else cell.pass_rate for cell in cells]
@@ -226,7 +213,7 @@ def _compared(calibration: Calibration) -> Drawing | None:
             lower=axis.at(100 * lowest),
             upper=axis.at(100 * highest),
             point=axis.at(100 * mean),
-            good=rule is Rule.GATE,
+            good=rule is DecisionRule.GATE,
             text=f"{percent(lowest)} to {percent(highest)}",
             detail=f"over {count(number)} designs",
         )
@@ -247,10 +234,10 @@ def _axis(values: Iterable[float]) -> Axis:
     return Axis(low=0.0, high=min(100.0, 100 * max(values) * 1.08))
 
 
-def _name(row: Row) -> str:
-    aside = ", 5 looks" if row.rule is Rule.LOOKS else ", whole clusters" if row.clustered else ""
+def _name(row: CalibrationRow) -> str:
+    aside = ", 5 looks" if row.rule is DecisionRule.LOOKS else ", whole clusters" if row.clustered else ""
     return f"{row.source}{aside}"
 
 
-def _where(row: Row) -> str:
+def _where(row: CalibrationRow) -> str:
     return f"{count(row.pairs)} pairs, {percent(row.discordance, 0)} changed"

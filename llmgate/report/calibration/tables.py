@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from llmgate.gate.calibration.results import SIMULATED, Rule, Truth
-from llmgate.report.visible import visible
+from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
+from llmgate.report.markdown_text import as_table, prose
+from llmgate.report.visible import one_line, visible
 from llmgate.report.words import count, percent, plural, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from llmgate.gate.calibration.results import Calibration, Cell, Requirement, Row
-    from llmgate.report.formats.terminal import StyledLine
+    from llmgate.gate.calibration.results import Calibration, CalibrationRow, Cell
+    from llmgate.report.pieces import StyledLine
 
 __all__ = [
     "FORMAT",
-    "Origin",
+    "CalibrationOrigin",
     "Sheet",
     "calibration_json",
     "calibration_lines",
@@ -30,14 +30,11 @@ __all__ = [
 
 FORMAT = "llmgate-calibration/1"
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#!])")
-_ZERO_WIDTH_SPACE = "\u200b"
-
 TRUTHS = (Truth.UNCHANGED, Truth.TWO_POINTS, Truth.MARGIN, Truth.FIVE_POINTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class CalibrationOrigin:
     """How the figures came about, so that anybody can print them again.
 
     Attributes:
@@ -86,7 +83,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
     """The tables of a run, those without rows left out."""
     margin = points(calibration.margin)
     losses = f"0 / −2 / −{margin} / −5"
-    own = [row for row in calibration.rows if row.rule in {Rule.GATE, Rule.LOOKS}]
+    own = [row for row in calibration.rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS}]
     tables = (
         Sheet(
             id="requirements",
@@ -102,7 +99,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
             f"{count(calibration.repetitions)} data sets each, where the candidate is truly unchanged or that many "
             "points worse; in brackets the published PASS of an unchanged model.",
             header=("rule", "pairs", "changed", f"PASS % at {losses}", f"FAIL % at {losses}", "cases used"),
-            rows=tuple(_simulated(row, str(row.rule)) for row in own if row.source == SIMULATED),
+            rows=tuple(_simulated(row) for row in own if row.source == SIMULATED),
         ),
         Sheet(
             id="real",
@@ -141,13 +138,13 @@ def calibration_lines(calibration: Calibration) -> list[StyledLine]:
     lines: list[StyledLine] = []
     for sheet in sheets(calibration):
         lines += [(sheet.title, "strong"), *((line, "plain") for line in _aligned(sheet)), ("", "plain")]
-    lines += [(f"left out: {_one_line(note)}", "warn") for note in calibration.notes]
-    lines += [(f"not met: {_one_line(str(one))}", "bad") for one in calibration.unmet]
+    lines += [(f"left out: {one_line(note, 600)}", "warn") for note in calibration.notes]
+    lines += [(f"not met: {one_line(str(requirement), 600)}", "bad") for requirement in calibration.unmet]
     lines.append((calibration_sentence(calibration), "good" if calibration.met else "bad"))
     return lines
 
 
-def calibration_markdown(calibration: Calibration, origin: Origin) -> str:
+def calibration_markdown(calibration: Calibration, origin: CalibrationOrigin) -> str:
     """The tables as Markdown.
 
     Args:
@@ -159,21 +156,19 @@ def calibration_markdown(calibration: Calibration, origin: Origin) -> str:
     """
     parts = ["# Calibration of the gate\n", f"**{calibration_sentence(calibration)}**\n"]
     if calibration.unmet:
-        parts.append("".join(f"- not met: {_plain(str(one))}\n" for one in calibration.unmet))
+        parts.append("".join(f"- not met: {_plain(str(requirement))}\n" for requirement in calibration.unmet))
     parts.append("".join(f"- {name}: {_plain(value)}\n" for name, value in facts(calibration, origin)))
     for sheet in sheets(calibration):
-        rule = ["---", *["---:"] * (len(sheet.header) - 1)]
-        table = [sheet.header, rule, *(tuple(map(_plain, row)) for row in sheet.rows)]
         parts.append(f"## {sheet.title}\n\n{sheet.lead}\n")
-        parts.append("".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in table))
+        parts.append(as_table(sheet.header, (tuple(map(_plain, row)) for row in sheet.rows), figures=True))
     if calibration.notes:
         parts.append("## Left out\n\n" + "".join(f"- {_plain(note)}\n" for note in calibration.notes))
     return "\n".join(parts)
 
 
-def facts(calibration: Calibration, origin: Origin) -> list[tuple[str, str]]:
+def facts(calibration: Calibration, origin: CalibrationOrigin) -> list[tuple[str, str]]:
     """How the figures came about, by name."""
-    found = [
+    run = [
         ("command", origin.command),
         ("llmgate", origin.version),
         ("date", origin.created_at),
@@ -182,10 +177,10 @@ def facts(calibration: Calibration, origin: Origin) -> list[tuple[str, str]]:
         ("margin", f"{points(calibration.margin)} points"),
         ("alpha", f"{percent(calibration.alpha, 0)} per side"),
     ]
-    return [*found, *((f"sha256 of {name}", digest) for name, digest in origin.data)]
+    return [*run, *((f"sha256 of {name}", digest) for name, digest in origin.data)]
 
 
-def calibration_json(calibration: Calibration, origin: Origin) -> str:
+def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str:
     """Everything that was found, for programs and release notes.
 
     Args:
@@ -204,26 +199,14 @@ def calibration_json(calibration: Calibration, origin: Origin) -> str:
         "margin": calibration.margin,
         "alpha": calibration.alpha,
         "met": calibration.met,
-        "requirements": [_requirement_json(one) for one in calibration.requirements],
+        "requirements": [asdict(requirement) | {"met": requirement.met} for requirement in calibration.requirements],
         "rows": [_row_json(row) for row in calibration.rows],
         "notes": list(calibration.notes),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _requirement_json(one: Requirement) -> dict[str, Any]:
-    return {
-        "what": one.what,
-        "where": one.where,
-        "found": one.found,
-        "limit": one.limit,
-        "room": one.room,
-        "runs": one.runs,
-        "met": one.met,
-    }
-
-
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: CalibrationRow) -> dict[str, Any]:
     return {
         "rule": str(row.rule),
         "source": row.source,
@@ -254,14 +237,13 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 
 
 def _closest(calibration: Calibration) -> Iterator[tuple[str, ...]]:
-    asked = calibration.requirements
-    for what in dict.fromkeys(one.what for one in asked):
-        alike = [one for one in asked if one.what == what]
-        worst = max(alike, key=lambda one: (not one.met, one.found - one.limit - one.room))
+    for what in dict.fromkeys(requirement.what for requirement in calibration.requirements):
+        alike = [requirement for requirement in calibration.requirements if requirement.what == what]
+        worst = max(alike, key=lambda asked: (not asked.met, asked.found - asked.limit - asked.room))
         yield (
             what,
             count(len(alike)),
-            count(sum(one.met for one in alike)),
+            count(sum(requirement.met for requirement in alike)),
             percent(worst.found, 2),
             percent(worst.limit, 0),
             percent(worst.room, 2),
@@ -269,17 +251,17 @@ def _closest(calibration: Calibration) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _simulated(row: Row, first: str) -> tuple[str, ...]:
+def _simulated(row: CalibrationRow) -> tuple[str, ...]:
     used = " / ".join(f"{100 * cell.used:.0f}" for cell in row.cells if cell.used is not None)
-    return (first, count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
+    return (str(row.rule), count(row.pairs), percent(row.discordance, 0), *_both(row), f"{used} %" if used else "all")
 
 
-def _real(row: Row) -> tuple[str, ...]:
+def _real(row: CalibrationRow) -> tuple[str, ...]:
     name = f"{row.source}, {row.scores}"
     return (name, count(row.pairs), percent(row.discordance, 0), count(row.comparisons), *_both(row))
 
 
-def _losses(row: Row) -> tuple[str, ...]:
+def _losses(row: CalibrationRow) -> tuple[str, ...]:
     cell = row.cell(Truth.REAL_MARGIN)
     worst = cell.worst if cell is not None else None
     name = f"{row.source}, {row.scores}"
@@ -287,7 +269,7 @@ def _losses(row: Row) -> tuple[str, ...]:
     return (name, count(row.pairs), count(row.comparisons), _rates([cell], lambda c: c.pass_rate), shown)
 
 
-def _both(row: Row) -> tuple[str, str]:
+def _both(row: CalibrationRow) -> tuple[str, str]:
     cells = [row.cell(truth) for truth in TRUTHS]
     passes, fails = (_rates(cells, rate) for rate in (lambda c: c.pass_rate, lambda c: c.fail_rate))
     promised = cells[0].promised if cells[0] is not None else None
@@ -299,7 +281,7 @@ def _rates(cells: Iterable[Cell | None], rate: Callable[[Cell], float]) -> str:
 
 
 def _aligned(sheet: Sheet) -> Iterator[str]:
-    lines = [sheet.header, *(tuple(map(_one_line, row)) for row in sheet.rows)]
+    lines = [sheet.header, *(tuple(map(one_line, row)) for row in sheet.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(sheet.header))]
     for line in lines:
         first, *others = (
@@ -309,11 +291,5 @@ def _aligned(sheet: Sheet) -> Iterator[str]:
         yield "  ".join((f"  {first}", *others)).rstrip()
 
 
-def _one_line(text: str) -> str:
-    return " ".join(visible(text).split())
-
-
 def _plain(text: str) -> str:
-    """A text for a table cell or a list: what Markdown or HTML would act on is escaped."""
-    shown = _one_line(text)
-    return _SPECIAL.sub(r"\\\1", shown.replace("&", "&amp;").replace("<", "&lt;").replace("@", f"@{_ZERO_WIDTH_SPACE}"))
+    return prose(visible(text))

@@ -11,16 +11,14 @@ import secrets
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.errors import UsageError
-from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from llmgate.report.rows import ReportView
 
-__all__ = ["SUMMARY_BYTES", "annotation", "stopped_commands", "write_outputs", "write_summary"]
+__all__ = ["SUMMARY_BYTES", "annotation", "write_outputs"]
 
 SUMMARY_BYTES = 1024 * 1024
 """GitHub drops a step's whole summary if it is larger."""
@@ -30,24 +28,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 
 def _token() -> str:
     return f"llmgate-{secrets.token_hex(16)}"
-
-
-def write_summary(view: ReportView, path: Path) -> None:
-    """Append the report to the step summary, as much of it as still fits.
-
-    Args:
-        view: What to say.
-        path: The file that `GITHUB_STEP_SUMMARY` names; what it holds already is kept and counts.
-
-    Raises:
-        UsageError: If the file cannot be written.
-    """
-    try:
-        used = path.stat().st_size if path.exists() else 0
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(render_markdown(view, max_bytes=SUMMARY_BYTES - used - 1))
-    except OSError as error:
-        raise _unwritable(error, path, "GITHUB_STEP_SUMMARY") from error
 
 
 def write_outputs(values: Mapping[str, str], path: Path, *, token: Callable[[], str] = _token) -> None:
@@ -77,18 +57,6 @@ def _output(name: str, value: str, token: Callable[[], str]) -> str:
     shown = visible(value)
     delimiter = _unused(token, shown)
     return f"{name}<<{delimiter}\n{shown}\n{delimiter}\n"
-
-
-def stopped_commands(text: str, *, token: Callable[[], str] = _token) -> str:
-    """Text for a job's log, during which the runner obeys no workflow command.
-
-    Args:
-        text: Anything; control characters are made visible, so that it cannot repaint the log either.
-        token: Makes the word that ends the silence; a word that occurs in the text is thrown away.
-    """
-    shown = visible(text)
-    word = _unused(token, shown)
-    return f"::stop-commands::{word}\n{shown}\n::{word}::\n"
 
 
 def _unused(token: Callable[[], str], text: str) -> str:

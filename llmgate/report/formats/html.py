@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from llmgate.report.formats.plot import forests, serving_plot
+from llmgate.report.html_page import render_page
 
 if TYPE_CHECKING:
     from llmgate.report.rows import ReportView
@@ -21,38 +17,15 @@ PAGE = 25
 
 
 def render_html(view: ReportView) -> str:
-    """One self-contained HTML document.
-
-    Every value of the view is escaped by the template engine. The policy in the document's head forbids scripts,
-    images, fonts, frames, forms and every request; its only allowance is the inline style sheet, by hash.
-
-    Args:
-        view: What to say.
-    """
-    loader = PackageLoader("llmgate.report")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = loader.get_source(environment, "report.css")[0]
-    return environment.get_template("report.html.j2").render(
+    """One self-contained HTML document: see `render_page`."""
+    return render_page(
+        "report.html.j2",
         view=view,
-        # The packaged style sheet is ours and holds no value of the view.
-        style=Markup(style),  # noqa: S704
-        style_hash=_source_hash(style),
         forests=forests(view.metrics),
         serving=[(table, serving_plot(table)) for table in view.serving],
         sections=_sections(view),
         page=PAGE,
     )
-
-
-def _source_hash(text: str) -> str:
-    """A source expression of a Content-Security-Policy: the digest of exactly what stands inside the element."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _sections(view: ReportView) -> list[dict[str, Any]]:

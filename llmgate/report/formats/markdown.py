@@ -1,21 +1,16 @@
-"""The report as Markdown: for pull request comments, job summaries and registry descriptions.
-
-Whatever a model, a dataset or a server wrote stands inside code, where neither HTML nor links, mentions or emphasis
-work; sentences of ours, which may quote names, are escaped. Tables have a blank line before them.
-"""
+"""The report as Markdown: for pull request comments, job summaries and registry descriptions."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from llmgate.report.markdown_text import as_table, code, escaped, fenced, in_cell, prose
 from llmgate.report.pieces import State
 from llmgate.report.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from llmgate.report.pieces import Text
     from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable
 
 __all__ = ["COMMENT_BYTES", "render_markdown"]
@@ -24,12 +19,6 @@ COMMENT_BYTES = 60_000
 """A GitHub comment holds 65,536 characters; the rest is room for what is put around the report."""
 SHOWN_CASES = 10
 SYMBOLS = {State.PASS: "✅", State.FAIL: "❌", State.INCONCLUSIVE: "🟡", State.NOT_EVALUATED: "⚠️"}
-ZERO_WIDTH_SPACE = "\u200b"
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
-# What GitHub turns into links and notifications even where Markdown's own syntax is escaped.
-_LINKING = re.compile(r"(@|#|(?<=://)|(?<=:)(?=//)|\bwww(?=\.)|\bGH(?=-\d))", re.IGNORECASE)
-_TICKS = re.compile(r"`+")
 
 
 def render_markdown(view: ReportView, *, max_bytes: int = COMMENT_BYTES) -> str:
@@ -66,15 +55,15 @@ def _title(part: str) -> str:
 
 
 def _parts(view: ReportView) -> Iterator[str]:
-    names = f"{_code(view.candidate)} against {_code(view.champion)}" if view.champion else _code(view.candidate)
+    names = f"{code(view.candidate)} against {code(view.champion)}" if view.champion else code(view.candidate)
     qualifier = f" ({view.qualifier})" if view.qualifier else ""
     yield f"## {SYMBOLS[view.state]} {view.verdict}{qualifier}: {names}\n"
-    yield f"**{_prose(view.sentence)}**\n\n{_prose(view.consequence)}\n"
+    yield f"**{prose(view.sentence)}**\n\n{prose(view.consequence)}\n"
     if view.notices:
-        yield "".join(f"> {'⚠️ ' if it.serious else ''}{_prose(it.text)}\n>\n" for it in view.notices)[:-2]
+        yield "".join(f"> {'⚠️ ' if it.serious else ''}{prose(it.text)}\n>\n" for it in view.notices)[:-2]
     if view.problems:
-        rows = ([_in_cell(it.where), _prose(it.what), _prose(it.fix)] for it in view.problems)
-        yield "### Could not be evaluated\n\n" + _table(["Where", "What", "What to do"], rows)
+        rows = ([in_cell(it.where), prose(it.what), prose(it.fix)] for it in view.problems)
+        yield "### Could not be evaluated\n\n" + as_table(["Where", "What", "What to do"], rows)
     yield from _cases(view.required, "Must never fail, and failed", view)
     yield from _metrics(view)
     yield from _panels(view, serious=True)
@@ -95,7 +84,7 @@ def _metrics(view: ReportView) -> Iterator[str]:
     header = ["Metric", "Role", "Champion", "Candidate", "Difference", "Bounds", "Limit", "Evaluated", "Verdict"]
     rows = [
         [
-            _in_cell(f"{it.suite}::{it.metric}"),
+            in_cell(f"{it.suite}::{it.metric}"),
             it.role,
             it.champion,
             it.candidate,
@@ -111,10 +100,10 @@ def _metrics(view: ReportView) -> Iterator[str]:
     ]
     if view.champion is None:
         header, *rows = ([cell for i, cell in enumerate(row) if i not in {2, 4}] for row in (header, *rows))
-    yield "### Metrics\n\n" + _table(header, rows)
+    yield "### Metrics\n\n" + as_table(header, rows)
     yield "".join(
-        f"- {_code(it.metric)}: {_prose(' '.join(_sentence(s) for s in (it.reason, it.chances, *it.notes) if s))}"
-        f" ({_prose(it.method)}{', ' + it.p_worse if it.p_worse else ''})\n"
+        f"- {code(it.metric)}: {prose(' '.join(_sentence(s) for s in (it.reason, it.chances, *it.notes) if s))}"
+        f" ({prose(it.method)}{', ' + it.p_worse if it.p_worse else ''})\n"
         for it in view.metrics
     )
 
@@ -129,17 +118,17 @@ def _panels(view: ReportView, *, serious: bool) -> Iterator[str]:
     for panel in view.panels:
         if panel.serious is not serious:
             continue
-        text = f"### {_prose(panel.title)}\n\n{_prose(panel.lead)}\n"
+        text = f"### {prose(panel.title)}\n\n{prose(panel.lead)}\n"
         if panel.rows:
-            header = [_prose(column.title) for column in panel.columns]
+            header = [prose(column.title) for column in panel.columns]
             rows = (
                 [
-                    (f"{SYMBOLS[row.state]} " if row.state else "") + _in_cell(row.cells[0]),
-                    *map(_in_cell, row.cells[1:]),
+                    (f"{SYMBOLS[row.state]} " if row.state else "") + in_cell(row.cells[0]),
+                    *map(in_cell, row.cells[1:]),
                 ]
                 for row in panel.rows
             )
-            text += "\n" + _table(header, rows)
+            text += "\n" + as_table(header, rows)
         yield text + (f"\n{plural(panel.left_out, 'further row')} left out.\n" if panel.left_out else "")
 
 
@@ -148,10 +137,10 @@ def _sentence(text: str) -> str:
 
 
 def _serving(table: ServingTable, *, compared: bool) -> str:
-    text = f"### Serving: {_code(table.name)}, {table.concurrency} in flight\n\n"
+    text = f"### Serving: {code(table.name)}, {table.concurrency} in flight\n\n"
     if table.invalid:
         text += "**INVALID: these measurements do not count.**\n\n"
-        text += "".join(f"- {_prose(reason)}\n" for reason in table.invalid) + "\n"
+        text += "".join(f"- {prose(reason)}\n" for reason in table.invalid) + "\n"
     rows = [
         [it.label, _cell(it.champion), _cell(it.candidate), it.change or "–"]
         if compared
@@ -159,8 +148,8 @@ def _serving(table: ServingTable, *, compared: bool) -> str:
         for it in table.rows
         if it.main
     ]
-    text += _table(["Figure", "Champion", "Candidate", "Change"] if compared else ["Figure", "Candidate"], rows)
-    return text + "".join(f"\n{_prose(note)}\n" for note in table.notes)
+    text += as_table(["Figure", "Champion", "Candidate", "Change"] if compared else ["Figure", "Candidate"], rows)
+    return text + "".join(f"\n{prose(note)}\n" for note in table.notes)
 
 
 def _cell(cell: ServingCell | None) -> str:
@@ -182,25 +171,25 @@ def _cases(listing: Listing, title: str, view: ReportView) -> Iterator[str]:
 
 def _case(row: CaseRow, *, compared: bool) -> str:
     name = f"{row.suite}::{row.case}" + (f" · {row.metric}" if row.metric else "")
-    text = f"<details><summary><code>{_html(name)}</code> {_html(row.change)}</summary>\n\n"
+    text = f"<details><summary><code>{escaped(name)}</code> {escaped(row.change)}</summary>\n\n"
     for message in row.prompt:
-        text += f"{message.role}:\n\n{_fence(message.text)}\n"
+        text += f"{message.role}:\n\n{fenced(message.text)}\n"
     if row.expected:
-        text += f"expected:\n\n{_fence(row.expected)}\n"
+        text += f"expected:\n\n{fenced(row.expected)}\n"
     for pair in row.pairs:
         for side, answer in (("champion", pair.champion), ("candidate", pair.candidate)):
             if answer is not None and (compared or side == "candidate"):
                 text += _answer(side + (f", repeat {pair.repeat + 1}" if len(row.pairs) > 1 else ""), answer)
     if row.note:
-        text += f"{_prose(row.note)}\n\n"
+        text += f"{prose(row.note)}\n\n"
     return text + "</details>\n"
 
 
 def _answer(side: str, answer: Answer) -> str:
     how = {"pass": "passed", "fail": "failed", "error": "not evaluated"}[answer.outcome]
-    body = f"{_prose(answer.failure)}\n" if answer.failure else _fence(answer.text)
+    body = f"{prose(answer.failure)}\n" if answer.failure else fenced(answer.text)
     checks = "".join(
-        f"- {_code(check.type)} {check.outcome}{': ' + _code(check.reason) if check.reason else ''}\n"
+        f"- {code(check.type)} {check.outcome}{': ' + code(check.reason) if check.reason else ''}\n"
         for check in answer.checks
         if check.outcome != "pass" or answer.outcome == "pass"
     )
@@ -213,20 +202,20 @@ def _errors(view: ReportView) -> Iterator[str]:
             [
                 f"{it.count:,}",
                 it.side,
-                _in_cell(it.cause),
-                ", ".join(map(_in_cell, it.cases[:3])) + (" …" if it.count > 3 else ""),
+                in_cell(it.cause),
+                ", ".join(map(in_cell, it.cases[:3])) + (" …" if it.count > 3 else ""),
             ]
             for it in view.errors
         )
         more = f"\n{plural(view.errors_left_out, 'further cause')} left out.\n" if view.errors_left_out else ""
-        yield "### Errors by cause\n\n" + _table(["Answers", "Side", "Cause", "Cases"], rows) + more
+        yield "### Errors by cause\n\n" + as_table(["Answers", "Side", "Cause", "Cases"], rows) + more
 
 
 def _slices(view: ReportView) -> Iterator[str]:
     if view.slices:
         rows = (
             [
-                _in_cell(f"{it.field} = {it.value}"),
+                in_cell(f"{it.field} = {it.value}"),
                 f"{it.cases:,}",
                 it.champion,
                 it.candidate,
@@ -237,57 +226,16 @@ def _slices(view: ReportView) -> Iterator[str]:
         )
         header = ["Slice", "Cases", "Champion", "Candidate", "Difference", "Errors"]
         more = f"\n{plural(view.slices_left_out, 'further slice')} left out.\n" if view.slices_left_out else ""
-        table = _table(header, rows)
+        table = as_table(header, rows)
         yield f"### Slices\n\nDescription only: share of cases in which every check passed.\n\n{table}{more}"
 
 
 def _provenance(view: ReportView) -> str:
     rows = (
-        [f"{_prose(group.title)}: {_prose(row.label)}" + (" ≠" if row.differs else ""), _in_cell(row.candidate)]
-        + ([_in_cell(row.champion)] if view.champion else [])
+        [f"{prose(group.title)}: {prose(row.label)}" + (" ≠" if row.differs else ""), in_cell(row.candidate)]
+        + ([in_cell(row.champion)] if view.champion else [])
         for group in view.provenance
         for row in group.rows
     )
     header = ["Fact", "Candidate", *(["Champion"] if view.champion else [])]
-    return f"### Provenance\n\n<details><summary>All facts</summary>\n\n{_table(header, rows)}\n</details>\n"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in lines)
-
-
-def _prose(text: str) -> str:
-    """A sentence: no markup, no HTML, no link, no mention; on one line, fit for a table cell."""
-    plain = _html(" ".join(text.split()))
-    return _LINKING.sub(rf"\1{ZERO_WIDTH_SPACE}", _SPECIAL.sub(r"\\\1", plain))
-
-
-def _html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _longest_ticks(text: str) -> int:
-    return max((len(run) for run in _TICKS.findall(text)), default=0)
-
-
-def _in_cell(text: str) -> str:
-    """A code span for a table cell, whose pipes GitHub sees before it sees the code.
-
-    A backslash that stands before an escaped pipe would undo the escape, so that an invisible space parts them.
-    """
-    return _code(text.replace("\\|", f"\\{ZERO_WIDTH_SPACE}|").replace("|", "\\|"))
-
-
-def _code(text: str) -> str:
-    """A code span on one line."""
-    line = " ".join(text.split()) or "–"
-    ticks = "`" * (_longest_ticks(line) + 1)
-    pad = " " if line[0] == "`" or line[-1] == "`" else ""
-    return f"{ticks}{pad}{line}{pad}{ticks}"
-
-
-def _fence(text: Text) -> str:
-    body = "".join(f"\n[… {piece.text} …]\n" if piece.kind == "note" else piece.text for piece in text)
-    ticks = "`" * max(3, _longest_ticks(body) + 1)
-    return f"{ticks}text\n{body}\n{ticks}\n"
+    return f"### Provenance\n\n<details><summary>All facts</summary>\n\n{as_table(header, rows)}\n</details>\n"

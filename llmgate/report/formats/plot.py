@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmgate.report.rows import Interval, MetricRow, ServingRow, ServingTable
+from llmgate.report.axis import Axis, Tick
+from llmgate.report.rows import DrawnInterval, MetricRow, ServingRow, ServingTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Axis", "Bar", "BarPlot", "Forest", "Lane", "Tick", "forests", "serving_plot"]
+__all__ = ["Bar", "BarPlot", "Forest", "Lane", "forests", "serving_plot"]
 
-STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
-MOST_TICKS = 8
 CLIP = 1.0
 """Relative changes beyond ±100 % are drawn at the edge: one doubled latency must not flatten all other bars."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
-    """A mark on the axis: position in percent, label in the axis's unit."""
-
-    at: float
-    label: str
-    zero: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,36 +63,6 @@ class BarPlot:
     zero: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Axis:
-    """A scale from `low` to `high` over the drawing's width."""
-
-    low: float
-    high: float
-
-    def at(self, value: float) -> float:
-        """Position of a value in percent; what lies beyond the axis is drawn at its end."""
-        share = (value - self.low) / (self.high - self.low) * 100
-        return round(min(100.0, max(0.0, share)), 2)
-
-    def ticks(self, *, signed: bool) -> tuple[Tick, ...]:
-        """Marks at round values; signed ones for differences."""
-        step = next((s for s in STEPS if (self.high - self.low) / s <= MOST_TICKS), STEPS[-1])
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        return tuple(
-            Tick(at=self.at(index * step), label=_tick_label(index * step, signed), zero=signed and index == 0)
-            for index in range(first, last + 1)
-        )
-
-
-def _tick_label(value: float, signed: bool) -> str:
-    text = f"{abs(value):g}"
-    if value < 0:
-        return f"\u2212{text}"
-    return f"+{text}" if signed and value > 0 else text
-
-
 def forests(rows: Sequence[MetricRow]) -> tuple[Forest, ...]:
     """One drawing per kind of interval; metrics without a finite interval are left to the table.
 
@@ -118,7 +77,7 @@ def forests(rows: Sequence[MetricRow]) -> tuple[Forest, ...]:
     )
 
 
-def _forest(kind: str, drawn: Sequence[tuple[MetricRow, Interval]]) -> Forest:
+def _forest(kind: str, drawn: Sequence[tuple[MetricRow, DrawnInterval]]) -> Forest:
     values = [v for _, i in drawn for v in (i.lower, i.upper, i.point, i.limit) if v is not None]
     compared = kind == "difference"
     low, high = min(values), max(values)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.judges.standing import standing_in
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.report.pieces import State
-from llmgate.report.rows import Column, Panel, PanelRow
-from llmgate.report.visible import one_line
+from llmgate.report.rows import Panel, PanelRow, columns
+from llmgate.report.visible import full_name, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,33 +40,35 @@ def admission_panels(candidate: Record, decision: Decision) -> Iterator[Panel]:
             "A judge may decide if the lower bounds of its agreement with people, of both orders and of its repeated"
             " answers are high enough and it caught every canary. Bounds are one-sided."
         ),
-        columns=tuple(Column(title=title) for title in TITLES),
+        columns=columns(*TITLES),
         rows=tuple(row for metric in judged for row in _rows(candidate, metric)),
         serious=unadmitted,
     )
 
 
 def _rows(candidate: Record, metric: MetricDecision) -> Iterator[PanelRow]:
-    name = one_line(f"{metric.suite}::{metric.metric}", 240)
-    standing = standing_in(candidate.manifest, metric.suite, metric.metric)
-    for record in standing.records:
+    name = full_name(metric.suite, metric.metric)
+    status = status_in(candidate.manifest, metric.suite, metric.metric)
+    for record in status.records:
         yield PanelRow(cells=(name, *_cells(record), "admitted"), state=State.PASS)
-    for reason in standing.missing[:10]:
+    for reason in status.missing[:10]:
         blank = ("",) * (len(TITLES) - 2)
-        said = f"unadmitted judge: {one_line(reason, 400)}"
-        yield PanelRow(cells=(name, *blank, said), state=State.INCONCLUSIVE)
+        yield PanelRow(
+            cells=(name, *blank, f"unadmitted judge: {one_line(reason, 400)}"),
+            state=State.INCONCLUSIVE,
+        )
 
 
 def _cells(record: AdmissionRecord) -> tuple[str, ...]:
-    found, judges = record.results, record.instrument.judges
+    results, judges = record.results, record.instrument.judges
     return (
         one_line(", ".join(judge.model for judge in judges), 120),
-        f"{found.settled:,} of {one_line(record.labels_name, 60)}, {record.labels_digest[:12]}",
-        shown_figure(found.kappa),
-        shown_figure(found.ac1),
-        shown_figure(found.alpha),
-        shown_figure(found.order),
-        shown_figure(found.repeat),
+        f"{results.settled:,} of {one_line(record.labels_name, 60)}, {record.labels_digest[:12]}",
+        shown_figure(results.kappa),
+        shown_figure(results.ac1),
+        shown_figure(results.alpha),
+        shown_figure(results.order),
+        shown_figure(results.repeat),
         canaries_caught(record),
     )
 
@@ -80,5 +82,6 @@ def shown_figure(figure: Figure | None) -> str:
 
 def canaries_caught(record: AdmissionRecord) -> str:
     """`15 of 15`."""
-    tried = sum(one.tried for one in record.results.canaries)
-    return f"{tried - sum(one.passed + one.lost for one in record.results.canaries)} of {tried}"
+    canaries = record.results.canaries
+    tried = sum(canary.tried for canary in canaries)
+    return f"{tried - sum(canary.passed + canary.lost for canary in canaries)} of {tried}"

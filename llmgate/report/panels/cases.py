@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from llmgate.record.schema import (
-    CaseKey,
     CaseResult,
     CheckResult,
     Failure,
@@ -18,8 +17,9 @@ from llmgate.record.schema import (
     PlannedCase,
     Record,
 )
-from llmgate.report.panels.difference import differences
-from llmgate.report.rows import Answer, CaseRow, CheckRow, ErrorRow, Listing, Pair, PromptRow
+from llmgate.report.difference import differences
+from llmgate.report.limits import ReportLimits
+from llmgate.report.rows import Answer, AnswerPair, CaseRow, CheckRow, ErrorRow, Listing, PromptRow
 from llmgate.report.visible import as_text, one_line
 from llmgate.report.words import percent, plural
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmgate.gate.decision.types import Decision, Flip
+    from llmgate.record.schema import CaseKey
 
-__all__ = ["CaseBook", "Limits"]
+__all__ = ["CaseBook", "evaluated", "passed"]
 
 CaseName = tuple[str, str]
 
@@ -44,33 +45,6 @@ FAILURE_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much a report shows; what is left out is counted.
-
-    Attributes:
-        text: Characters of one answer or prompt.
-        worse: Flips to the worse.
-        better: Flips to the better.
-        missed: Cases below par.
-        errors: Different causes of errors.
-        names: Case ids named per cause.
-        repeats: Answers per case.
-        checks: Checks per answer.
-        slices: Rows of the slice table.
-    """
-
-    text: int = 3000
-    worse: int = 150
-    better: int = 50
-    missed: int = 100
-    errors: int = 40
-    names: int = 12
-    repeats: int = 3
-    checks: int = 20
-    slices: int = 80
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseBook:
     """Both records, ready for looking up cases.
 
@@ -82,10 +56,10 @@ class CaseBook:
     champion: Record | None
     plan: Mapping[CaseName, PlannedCase]
     gating: frozenset[tuple[str, str]]
-    limits: Limits
+    limits: ReportLimits
 
     @classmethod
-    def open(cls, candidate: Record, champion: Record | None, decision: Decision, limits: Limits) -> CaseBook:
+    def open(cls, candidate: Record, champion: Record | None, decision: Decision, limits: ReportLimits) -> CaseBook:
         """Index the planned cases of both records; the candidate's plan wins."""
         plan = {(case.suite, case.case): case for record in (champion, candidate) if record for case in record.cases}
         gating = frozenset((metric.suite, metric.metric) for metric in decision.metrics if metric.gates)
@@ -116,10 +90,10 @@ class CaseBook:
 
     def missed(self) -> Listing:
         """Cases that the candidate answered below par; those that the champion passed come first."""
-        found = [(self._missed_phrase(name), name) for name in self.missed_names()]
-        found.sort(key=lambda item: item[0] != NEW)
-        rows = tuple(self._row(name, phrase, sides=("candidate",)) for phrase, name in found[: self.limits.missed])
-        return Listing(rows=rows, total=len(found))
+        missed = [(self._missed_phrase(name), name) for name in self.missed_names()]
+        missed.sort(key=lambda case: case[0] != NEW)
+        rows = tuple(self._row(name, phrase, sides=("candidate",)) for phrase, name in missed[: self.limits.missed])
+        return Listing(rows=rows, total=len(missed))
 
     def missed_names(self) -> list[CaseName]:
         """Cases of which every repeat was evaluated and at least one did not pass."""
@@ -147,8 +121,8 @@ class CaseBook:
 
     def _causes(self, side: Literal["candidate", "champion"], record: Record) -> Iterable[ErrorRow]:
         causes: dict[str, list[str]] = {}
-        for key in planned_keys(record):
-            cause = why_not_evaluated(record.results.get(key))
+        for key in (key for case in record.cases for key in case.keys):
+            cause = _why_not_evaluated(record.results.get(key))
             if cause:
                 causes.setdefault(cause, []).append(one_line(str(key), 120))
         for cause, names in causes.items():
@@ -157,8 +131,7 @@ class CaseBook:
 
     def _row(self, name: CaseName, change: str, *, sides: tuple[str, ...] = ("champion", "candidate")) -> CaseRow:
         case = self.plan.get(name)
-        keys = [CaseKey(suite=name[0], case=name[1], repeat=repeat) for repeat in range(case.repeats if case else 0)]
-        keys.sort(key=lambda key: (not self._differs(key), key.repeat))
+        keys = sorted(case.keys if case else (), key=lambda key: (not self._differs(key), key.repeat))
         shown = keys[: self.limits.repeats]
         note = "This case is not in the record." if case is None else ""
         if len(keys) > len(shown):
@@ -170,16 +143,13 @@ class CaseBook:
             change=change,
             better=False,
             required=False,
-            prompt=self._prompt(case),
+            prompt=tuple(
+                PromptRow(role=message.role, text=as_text(message.content, self.limits.text))
+                for message in (case.messages if case else ())
+            ),
             expected=as_text(case.expected if case else "", self.limits.text),
             pairs=tuple(self._pair(key, sides) for key in shown),
             note=note,
-        )
-
-    def _prompt(self, case: PlannedCase | None) -> tuple[PromptRow, ...]:
-        messages = case.messages if case else ()
-        return tuple(
-            PromptRow(role=message.role, text=as_text(message.content, self.limits.text)) for message in messages
         )
 
     def _differs(self, key: CaseKey) -> bool:
@@ -187,18 +157,18 @@ class CaseBook:
         after = self.candidate.results.get(key)
         return before is not None and after is not None and before.passed != after.passed
 
-    def _pair(self, key: CaseKey, sides: tuple[str, ...]) -> Pair:
+    def _pair(self, key: CaseKey, sides: tuple[str, ...]) -> AnswerPair:
         candidate = self._answer(self.candidate.results.get(key))
         if self.champion is None or "champion" not in sides:
-            return Pair(repeat=key.repeat, champion=None, candidate=candidate)
+            return AnswerPair(repeat=key.repeat, champion=None, candidate=candidate)
         champion = self._answer(self.champion.results.get(key))
         before, after = differences(champion.text, candidate.text)
-        return Pair(
+        return AnswerPair(
             repeat=key.repeat, champion=replace(champion, text=before), candidate=replace(candidate, text=after)
         )
 
     def _answer(self, result: CaseResult | None) -> Answer:
-        cause = why_not_evaluated(result)
+        cause = _why_not_evaluated(result)
         outcome: Literal["pass", "fail", "error"] = (
             "error" if result is None or cause else "pass" if result.passed else "fail"
         )
@@ -230,19 +200,8 @@ def _check_row(check: CheckResult) -> CheckRow:
     )
 
 
-def planned_keys(record: Record) -> list[CaseKey]:
-    """Every generation that must exist, in plan order."""
-    return [
-        CaseKey(suite=case.suite, case=case.case, repeat=repeat)
-        for case in record.cases
-        for repeat in range(case.repeats)
-    ]
-
-
 def _results(record: Record, case: PlannedCase) -> list[CaseResult | None]:
-    return [
-        record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat)) for repeat in range(case.repeats)
-    ]
+    return [record.results.get(key) for key in case.keys]
 
 
 def evaluated(record: Record, case: PlannedCase) -> bool:
@@ -257,7 +216,7 @@ def passed(record: Record, case: PlannedCase) -> bool:
     return bool(results) and all(result is not None and result.passed for result in results)
 
 
-def why_not_evaluated(result: CaseResult | None) -> str:
+def _why_not_evaluated(result: CaseResult | None) -> str:
     """One line on why a generation counts as an error, empty if it was evaluated."""
     if result is None:
         return "planned, but the record holds no result"

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.report.pieces import State
-from llmgate.report.rows import Column, Panel, PanelRow
-from llmgate.report.visible import one_line
+from llmgate.report.rows import Notice, Panel, PanelRow, columns
+from llmgate.report.visible import full_name, one_line
 from llmgate.report.words import count, percent, plural
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["asked_of", "look_panel", "saved_by", "stop_notices"]
 
 def asked_of(record: Record, decision: Decision) -> Record:
     """The record without the cases that a confirmed stop left unasked: they are no errors."""
-    stopped = {one.suite for one in decision.looks if one.stopped and one.reason}
+    stopped = {suite.suite for suite in decision.looks if suite.stopped and suite.reason}
     if not stopped:
         return record
     asked = {(key.suite, key.case) for key in record.results}
@@ -32,27 +32,27 @@ def asked_of(record: Record, decision: Decision) -> Record:
 
 def saved_by(decision: Decision) -> str:
     """How many cases were not asked, to be said after others; empty if all were."""
-    left = sum(one.cases[-1] - one.cases[one.look - 1] for one in decision.looks if one.stopped and one.reason)
+    confirmed = [suite for suite in decision.looks if suite.stopped and suite.reason]
+    left = sum(suite.cases[-1] - suite.cases[suite.look - 1] for suite in confirmed)
     return f", {plural(left, 'case')} not asked" if left else ""
 
 
-def stop_notices(candidate: Record, champion: Record | None, decision: Decision) -> Iterator[tuple[str, bool]]:
-    """What a reader has to know about stops, and whether it is serious."""
-    for one in decision.looks:
-        if one.stopped:
-            yield one_line(one.sentence, 600), not one.reason
-    unseen = {stop.suite for record in (champion,) if record and record.seal for stop in record.seal.stops}
+def stop_notices(candidate: Record, champion: Record | None, decision: Decision) -> Iterator[Notice]:
+    """What a reader has to know about stops."""
+    for suite in decision.looks:
+        if suite.stopped:
+            yield Notice(text=one_line(suite.sentence, 600), serious=not suite.reason)
+    theirs = {stop.suite for stop in champion.seal.stops} if champion and champion.seal else set()
     own = {stop.suite for stop in candidate.seal.stops} if candidate.seal else set()
-    for suite in sorted(unseen - own):
-        yield f"The champion's run of {one_line(suite, 120)} stopped early; run it with --no-stopping.", True
+    for name in sorted(theirs - own):
+        text = f"The champion's run of {one_line(name, 120)} stopped early; run it with --no-stopping."
+        yield Notice(text=text, serious=True)
 
 
 def look_panel(looks: Sequence[LookDecision]) -> Panel:
     """One row for each look of each gating metric."""
-    stopped = [one for one in looks if one.stopped and one.reason]
-    saved = sum(one.saved for one in stopped)
-    unexplained = any(one.stopped and not one.reason for one in looks)
-    seeds = ", ".join(f"{one_line(one.suite, 120)}: seed {one.seed}" for one in looks)
+    saved = sum(suite.saved for suite in looks if suite.stopped and suite.reason)
+    seeds = ", ".join(f"{one_line(suite.suite, 120)}: seed {suite.seed}" for suite in looks)
     return Panel(
         id="looks",
         title="Looks",
@@ -63,47 +63,44 @@ def look_panel(looks: Sequence[LookDecision]) -> Panel:
             f" test would (O'Brien and Fleming). {seeds}."
         ),
         columns=(
-            Column(title="Suite and metric"),
-            Column(title="Look", number=True),
-            Column(title="Cases", number=True),
-            Column(title="Share", number=True),
-            Column(title="Bound (z)", number=True),
-            Column(title="What happened"),
+            *columns("Suite and metric"),
+            *columns("Look", "Cases", "Share", "Bound (z)", number=True),
+            *columns("What happened"),
         ),
-        rows=tuple(row for one in looks for row in _rows(one)),
-        serious=unexplained,
+        rows=tuple(row for suite in looks for row in _rows(suite)),
+        serious=any(suite.stopped and not suite.reason for suite in looks),
     )
 
 
-def _rows(one: LookDecision) -> Iterator[PanelRow]:
-    for bounds in one.bounds:
+def _rows(suite: LookDecision) -> Iterator[PanelRow]:
+    for bounds in suite.bounds:
         for look, fraction, z in zip(bounds.looks, bounds.fractions, bounds.z, strict=True):
             yield PanelRow(
                 cells=(
-                    one_line(f"{one.suite}::{bounds.metric}", 240),
-                    f"{look} of {len(one.cases)}",
-                    count(one.cases[look - 1]),
+                    full_name(suite.suite, bounds.metric),
+                    f"{look} of {len(suite.cases)}",
+                    count(suite.cases[look - 1]),
                     percent(fraction, 0),
                     f"{z:.2f}",
-                    _happened(one, look),
+                    _happened(suite, look),
                 ),
-                state=_state(one, look),
+                state=_state(suite, look),
             )
 
 
-def _happened(one: LookDecision, look: int) -> str:
-    if look < one.look:
+def _happened(suite: LookDecision, look: int) -> str:
+    if look < suite.look:
         return "went on"
-    if look > one.look:
-        return "not needed" if one.reason else "not taken"
-    if not one.stopped:
+    if look > suite.look:
+        return "not needed" if suite.reason else "not taken"
+    if not suite.stopped:
         return "all cases asked"
-    return f"stopped: {one.reason}" if one.reason else "stopped, without a reason in the results"
+    return f"stopped: {suite.reason}" if suite.reason else "stopped, without a reason in the results"
 
 
-def _state(one: LookDecision, look: int) -> State | None:
-    if look != one.look or not one.stopped:
+def _state(suite: LookDecision, look: int) -> State | None:
+    if look != suite.look or not suite.stopped:
         return None
-    if not one.reason:
+    if not suite.reason:
         return State.INCONCLUSIVE
-    return State.PASS if one.reason.endswith("passes") else State.FAIL
+    return State.PASS if suite.reason.endswith("passes") else State.FAIL

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.summary import chances_basis
-from llmgate.report.panels.outputs import factor
 from llmgate.report.pieces import State
-from llmgate.report.rows import Interval, MetricRow
+from llmgate.report.rows import DrawnInterval, MetricRow
 from llmgate.report.visible import one_line
-from llmgate.report.words import percent, plural, points, probability, signed_points, tell_apart
+from llmgate.report.words import factor, percent, plural, points, probability, signed_points, tell_apart
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import MetricDecision
 
 __all__ = ["metric_row"]
-
-STATES = {Verdict.PASS: State.PASS, Verdict.FAIL: State.FAIL, Verdict.INCONCLUSIVE: State.INCONCLUSIVE}
 
 
 def metric_row(metric: MetricDecision) -> MetricRow:
@@ -30,7 +27,7 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         role=metric.role.value,
         gates=metric.gates,
         outcome=metric.verdict.value,
-        state=State.NOT_EVALUATED if _unevaluated(metric) else STATES[metric.verdict],
+        state=State.NOT_EVALUATED if _unevaluated(metric) else State[metric.verdict.name],
         champion=percent(metric.champion),
         candidate=factor(metric.delta) if metric.two_sided else percent(metric.candidate),
         difference=factor(metric.delta) if metric.two_sided else signed_points(metric.delta),
@@ -90,7 +87,7 @@ def _chances(metric: MetricDecision) -> str:
     )
 
 
-def _interval(metric: MetricDecision) -> Interval | None:
+def _interval(metric: MetricDecision) -> DrawnInterval | None:
     compared = metric.reference == "champion"
     point = metric.delta if compared else metric.candidate
     if metric.lower is None or metric.upper is None or point is None or metric.two_sided:
@@ -100,7 +97,7 @@ def _interval(metric: MetricDecision) -> Interval | None:
     limit = (None if metric.margin is None else -metric.margin) if compared else metric.min
     if not compared and metric.max is not None:
         return None  # The plot shades what is acceptable from the limit upwards.
-    return Interval(
+    return DrawnInterval(
         kind="difference" if compared else "rate",
         lower=metric.lower * 100,
         upper=metric.upper * 100,

@@ -5,34 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_ALPHA
-from llmgate.record.traits import Trait
 from llmgate.report.pieces import State
-from llmgate.report.rows import Column, Panel, PanelRow
+from llmgate.report.rows import Panel, PanelRow, columns
 from llmgate.report.visible import one_line
-from llmgate.report.words import figure, percent, probability, signed_points
+from llmgate.report.words import factor, figure, p_value, percent, probability, signed_points
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision, MetricDecision, OutputDrift
 
-__all__ = ["factor", "outputs_panel"]
+__all__ = ["outputs_panel"]
 
 NAMES: Final = {
-    Trait.REFUSALS: "refusals",
-    Trait.SCHEMA: "format kept",
-    Trait.LENGTH: "length",
-    Trait.EMBEDDINGS: "energy distance",
+    OutputFeature.REFUSALS: "refusals",
+    OutputFeature.SCHEMA: "format kept",
+    OutputFeature.LENGTH: "length",
+    OutputFeature.EMBEDDINGS: "energy distance",
 }
-STATES: Final = {Verdict.PASS: State.PASS, Verdict.FAIL: State.FAIL, Verdict.INCONCLUSIVE: State.INCONCLUSIVE}
 
 
 def outputs_panel(decision: Decision) -> Panel:
     """The panel of a decision that compared traits of answers."""
     outputs = decision.outputs
-    suites = {one.suite for one in outputs}
-    said = [_sentence(one, named=len(suites) > 1) for one in outputs if one.change is not None]
-    lead = f"{'; '.join(said)}. " if said else ""
-    watched = any(one.verdict is None for one in outputs)
+    metrics = [_metric(decision, drift) for drift in outputs]
+    named = len({drift.suite for drift in outputs}) > 1
+    sentences = [_sentence(drift, named=named) for drift in outputs if drift.change is not None]
+    lead = f"{'; '.join(sentences)}. " if sentences else ""
+    watched = any(drift.verdict is None for drift in outputs)
     return Panel(
         id="outputs",
         title="Answers beside the champion's",
@@ -47,62 +47,52 @@ def outputs_panel(decision: Decision) -> Panel:
             1200,
         ),
         columns=(
-            Column(title="Trait"),
-            Column(title="Champion", number=True),
-            Column(title="Candidate", number=True),
-            Column(title="Change", number=True),
-            Column(title="Bounds", number=True),
-            Column(title="p", number=True),
-            Column(title="Pairs", number=True),
-            Column(title="Finding"),
+            *columns("Trait"),
+            *columns("Champion", "Candidate", "Change", "Bounds", "p", "Pairs", number=True),
+            *columns("Finding"),
         ),
-        rows=tuple(_row(one, _metric(decision, one), named=len(suites) > 1) for one in outputs),
-        serious=any(metric is not None and _blocks(metric) for metric in (_metric(decision, one) for one in outputs)),
+        rows=tuple(_row(drift, metric, named=named) for drift, metric in zip(outputs, metrics, strict=True)),
+        serious=any(metric is not None and _blocks(metric) for metric in metrics),
     )
 
 
-def factor(change: float | None) -> str:
-    """A relative change of 0.04 as `×1.04`."""
-    return "–" if change is None else f"×{1.0 + change:.2f}"
-
-
-def _metric(decision: Decision, one: OutputDrift) -> MetricDecision | None:
-    if one.verdict is None:
+def _metric(decision: Decision, drift: OutputDrift) -> MetricDecision | None:
+    if drift.verdict is None:
         return None
-    return next((m for m in decision.metrics if (m.suite, m.metric) == (one.suite, one.trait.metric)), None)
+    return next((m for m in decision.metrics if (m.suite, m.metric) == (drift.suite, drift.trait.metric)), None)
 
 
 def _blocks(metric: MetricDecision) -> bool:
     return metric.gates and not metric.waived and metric.verdict is not Verdict.PASS
 
 
-def _sentence(one: OutputDrift, *, named: bool) -> str:
-    name = f"{one_line(one.suite, 60)}: {NAMES[one.trait]}" if named else NAMES[one.trait]
-    if one.trait is Trait.EMBEDDINGS:
-        usual = "" if one.usual is None else f" ({figure(one.usual)} if nothing had changed)"
-        return f"{name} {figure(one.change or 0.0)}{usual}, {probability(one.p)}"
-    if one.trait is Trait.LENGTH:
-        return f"{name} {factor(one.change)} ({_bounds(one)})"
-    return f"{name} {percent(one.champion)} → {percent(one.candidate)}"
+def _sentence(drift: OutputDrift, *, named: bool) -> str:
+    name = f"{one_line(drift.suite, 60)}: {NAMES[drift.trait]}" if named else NAMES[drift.trait]
+    if drift.trait is OutputFeature.EMBEDDINGS:
+        usual = "" if drift.usual is None else f" ({figure(drift.usual)} if nothing had changed)"
+        return f"{name} {figure(drift.change or 0.0)}{usual}, {probability(drift.p)}"
+    if drift.trait is OutputFeature.LENGTH:
+        return f"{name} {factor(drift.change)} ({_bounds(drift)})"
+    return f"{name} {percent(drift.champion)} → {percent(drift.candidate)}"
 
 
-def _row(one: OutputDrift, metric: MetricDecision | None, *, named: bool) -> PanelRow:
-    rate = one.trait in {Trait.REFUSALS, Trait.SCHEMA}
-    state, finding = _finding(one, metric)
-    name = NAMES[one.trait] + (", in characters" if one.trait is Trait.LENGTH else "")
+def _row(drift: OutputDrift, metric: MetricDecision | None, *, named: bool) -> PanelRow:
+    rate = drift.trait in {OutputFeature.REFUSALS, OutputFeature.SCHEMA}
+    state, finding = _finding(drift, metric)
+    name = NAMES[drift.trait] + (", in characters" if drift.trait is OutputFeature.LENGTH else "")
     change = "–"
-    if one.change is not None:
-        change = factor(one.change) if one.trait is Trait.LENGTH else figure(one.change)
-        change = signed_points(one.change) if rate else change
+    if drift.change is not None:
+        change = factor(drift.change) if drift.trait is OutputFeature.LENGTH else figure(drift.change)
+        change = signed_points(drift.change) if rate else change
     return PanelRow(
         cells=(
-            f"{one_line(one.suite, 120)}: {name}" if named else name,
-            percent(one.champion) if rate else _length(one.champion),
-            percent(one.candidate) if rate else _length(one.candidate),
+            f"{one_line(drift.suite, 120)}: {name}" if named else name,
+            percent(drift.champion) if rate else _length(drift.champion),
+            percent(drift.candidate) if rate else _length(drift.candidate),
             change,
-            _bounds(one),
-            probability(one.p).removeprefix("p = ").removeprefix("p ") or "–",
-            f"{one.evaluated:,} of {one.expected:,}",
+            _bounds(drift),
+            p_value(drift.p) or "–",
+            f"{drift.evaluated:,} of {drift.expected:,}",
             one_line(finding, 400),
         ),
         state=state,
@@ -113,28 +103,28 @@ def _length(characters: float | None) -> str:
     return "–" if characters is None else f"{characters:,.0f}"
 
 
-def _bounds(one: OutputDrift) -> str:
-    if one.lower is None or one.upper is None:
+def _bounds(drift: OutputDrift) -> str:
+    if drift.lower is None or drift.upper is None:
         return "–"
-    if one.trait is Trait.LENGTH:
-        return f"{1.0 + one.lower:.2f} to {1.0 + one.upper:.2f}"
-    return f"{signed_points(one.lower)} to {signed_points(one.upper)}"
+    if drift.trait is OutputFeature.LENGTH:
+        return f"{1.0 + drift.lower:.2f} to {1.0 + drift.upper:.2f}"
+    return f"{signed_points(drift.lower)} to {signed_points(drift.upper)}"
 
 
-def _finding(one: OutputDrift, metric: MetricDecision | None) -> tuple[State | None, str]:
-    beside = f"; {one.why}" if one.why else ""
+def _finding(drift: OutputDrift, metric: MetricDecision | None) -> tuple[State | None, str]:
+    beside = f"; {drift.why}" if drift.why else ""
     if metric is not None:
         if metric.waived:
             return State.INCONCLUSIVE, f"{metric.verdict}, waived{beside}"
-        return STATES[metric.verdict], f"{metric.verdict}{beside}"
-    if one.change is None:
-        return None, f"watched; not compared{': ' + one.why if one.why else ''}"
-    if _moved(one):
+        return State[metric.verdict.name], f"{metric.verdict}{beside}"
+    if drift.change is None:
+        return None, f"watched; not compared{': ' + drift.why if drift.why else ''}"
+    if _moved(drift):
         return None, f"watched; changed{beside}"
     return None, f"watched; no change shown{beside}"
 
 
-def _moved(one: OutputDrift) -> bool:
-    if one.p is not None:
-        return one.p <= DEFAULT_ALPHA
-    return one.lower is not None and one.upper is not None and (one.lower > 0.0 or one.upper < 0.0)
+def _moved(drift: OutputDrift) -> bool:
+    if drift.p is not None:
+        return drift.p <= DEFAULT_ALPHA
+    return drift.lower is not None and drift.upper is not None and (drift.lower > 0.0 or drift.upper < 0.0)

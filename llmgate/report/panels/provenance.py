@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from llmgate.record.schema import Record
-from llmgate.report.panels.judges import judge_facts, judge_titles
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
-from llmgate.report.words import percent, points
+from llmgate.report.words import count, percent, points
 
 if TYPE_CHECKING:
-    from llmgate.record.manifest import Manifest, SuiteIdentity
+    from llmgate.record.manifest import JudgeIdentity, Manifest, ModelIdentity, SuiteIdentity
     from llmgate.record.policy import MetricPolicy
 
 __all__ = ["NONE", "provenance"]
 
 NONE = "–"
 
-Facts = Sequence[tuple[str, Callable[[Record], str]]]
+Reading = Callable[[Record], str]
+Facts = Sequence[tuple[str, Reading]]
+
+T = TypeVar("T")
 
 
 def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGroup, ...]:
@@ -33,13 +35,16 @@ def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGr
         ("Run", _RUN),
         ("Model", _MODEL),
         ("Server", _SERVER),
-        *((f"Judge {name}".strip(), judge_facts(name)) for name in _names(candidate, champion, judge_titles)),
+        *((f"Judge {name}".strip(), _judge_facts(name)) for name in _names(candidate, champion, _judge_names)),
         ("Embeddings", _EMBEDDING),
         ("Hardware", _HARDWARE),
         *((f"Suite {name}", _suite_facts(name)) for name in _names(candidate, champion, _suite_names)),
         ("Gates", [(name, _gate(name)) for name in _names(candidate, champion, _gate_names)]),
-        ("Packages", [(name, _package(name)) for name in _names(candidate, champion, _package_names)]),
-        ("Labels", [(name, _named_label(name)) for name in _names(candidate, champion, _label_names)]),
+        (
+            "Packages",
+            [(name, _package(name)) for name in _names(candidate, champion, lambda run: sorted(run.packages))],
+        ),
+        ("Labels", [(name, _label(name)) for name in _names(candidate, champion, lambda run: sorted(run.labels))]),
     ]
     rows = ((one_line(title, 120), _rows(facts, candidate, champion)) for title, facts in groups)
     return tuple(ProvenanceGroup(title=title, rows=shown) for title, shown in rows if shown)
@@ -62,6 +67,11 @@ def _names(candidate: Record, champion: Record | None, read: Callable[[Manifest]
     )
 
 
+def _judge_names(manifest: Manifest) -> Sequence[str]:
+    """Empty for the judge that asserts need not name."""
+    return [*([""] if manifest.judge is not None else []), *sorted(manifest.judges)]
+
+
 def _suite_names(manifest: Manifest) -> Sequence[str]:
     return [suite.name for suite in manifest.suites]
 
@@ -70,12 +80,18 @@ def _gate_names(manifest: Manifest) -> Sequence[str]:
     return [_gate_name(metric) for metric in manifest.policy.metrics]
 
 
-def _package_names(manifest: Manifest) -> Sequence[str]:
-    return sorted(manifest.packages)
+def _fact(find: Callable[[Record], T | None], read: Callable[[T], str]) -> Reading:
+    """What a record says of a thing that it may lack."""
+
+    def of_record(record: Record) -> str:
+        thing = find(record)
+        return "" if thing is None else read(thing)
+
+    return of_record
 
 
-def _label_names(manifest: Manifest) -> Sequence[str]:
-    return sorted(manifest.labels)
+def _embedding(record: Record) -> ModelIdentity | None:
+    return record.manifest.embedding
 
 
 _RUN: Facts = (
@@ -105,10 +121,9 @@ _SERVER: Facts = (
     ("Endpoint", lambda record: short_path(record.manifest.server.url)),
 )
 
-
 _EMBEDDING: Facts = (
-    ("Model", lambda record: one_line(record.manifest.embedding.name) if record.manifest.embedding else ""),
-    ("Endpoint", lambda record: short_path(record.manifest.embedding.source) if record.manifest.embedding else ""),
+    ("Model", _fact(_embedding, lambda model: one_line(model.name))),
+    ("Endpoint", _fact(_embedding, lambda model: short_path(model.source))),
 )
 
 _HARDWARE: Facts = (
@@ -122,25 +137,47 @@ _HARDWARE: Facts = (
 )
 
 
+def _judge_facts(name: str) -> Facts:
+    def find(record: Record) -> JudgeIdentity | None:
+        return record.manifest.judges.get(name) if name else record.manifest.judge
+
+    def sampling(judge: JudgeIdentity) -> str:
+        return one_line(", ".join(f"{key}={judge.sampling[key]}" for key in sorted(judge.sampling)))
+
+    return (
+        ("Model", _fact(find, lambda judge: one_line(judge.model))),
+        ("Prompt digest", _fact(find, lambda judge: one_line(judge.prompt_digest))),
+        ("Sampling", _fact(find, sampling)),
+        ("Weights digest", _fact(find, lambda judge: one_line(judge.weights_digest or ""))),
+        ("Prefix cache", lambda record: _prefix_cache(record, name)),
+    )
+
+
+def _prefix_cache(record: Record, name: str) -> str:
+    """How much of its questions a judge's server had ready; empty where it did not say."""
+    lengths = [
+        (asked.cached_tokens, asked.prompt_tokens)
+        for result in record.results.values()
+        for check in result.checks
+        for asked in check.judgements
+        if asked.judge == name and asked.cached_tokens is not None and asked.prompt_tokens
+    ]
+    total = sum(prompt for _, prompt in lengths)
+    return f"{percent(sum(cached for cached, _ in lengths) / total)} of {count(total)} prompt tokens" if total else ""
+
+
 def _suite_facts(name: str) -> Facts:
     def find(record: Record) -> SuiteIdentity | None:
         return next((suite for suite in record.manifest.suites if suite.name == name), None)
 
-    def fact(read: Callable[[SuiteIdentity], str]) -> Callable[[Record], str]:
-        def of_record(record: Record) -> str:
-            suite = find(record)
-            return read(suite) if suite else ""
-
-        return of_record
-
     return (
-        ("Version", fact(lambda suite: one_line(suite.version))),
-        ("Digest", fact(lambda suite: one_line(suite.digest))),
-        ("File", fact(lambda suite: short_path(suite.path))),
-        ("Cases", fact(lambda suite: f"{suite.cases:,}")),
-        ("Dataset version", fact(lambda suite: one_line(suite.dataset_version))),
-        ("Dataset digest", fact(lambda suite: one_line(suite.dataset_digest))),
-        ("Description", fact(lambda suite: one_line(suite.description))),
+        ("Version", _fact(find, lambda suite: one_line(suite.version))),
+        ("Digest", _fact(find, lambda suite: one_line(suite.digest))),
+        ("File", _fact(find, lambda suite: short_path(suite.path))),
+        ("Cases", _fact(find, lambda suite: f"{suite.cases:,}")),
+        ("Dataset version", _fact(find, lambda suite: one_line(suite.dataset_version))),
+        ("Dataset digest", _fact(find, lambda suite: one_line(suite.dataset_digest))),
+        ("Description", _fact(find, lambda suite: one_line(suite.description))),
     )
 
 
@@ -148,11 +185,10 @@ def _gate_name(metric: MetricPolicy) -> str:
     return f"{metric.suite}::gate::{metric.metric}"
 
 
-def _gate(name: str) -> Callable[[Record], str]:
-    def read(record: Record) -> str:
-        return "; ".join(_rule(metric) for metric in record.manifest.policy.metrics if _gate_name(metric) == name)
-
-    return read
+def _gate(name: str) -> Reading:
+    return lambda record: "; ".join(
+        _rule(metric) for metric in record.manifest.policy.metrics if _gate_name(metric) == name
+    )
 
 
 def _rule(metric: MetricPolicy) -> str:
@@ -164,9 +200,9 @@ def _rule(metric: MetricPolicy) -> str:
     return f"{metric.role}, {metric.aggregate} asserts, {margin}{minimum}, α = {metric.alpha:g}"
 
 
-def _package(name: str) -> Callable[[Record], str]:
+def _package(name: str) -> Reading:
     return lambda record: one_line(record.manifest.packages.get(name, ""), 120)
 
 
-def _named_label(name: str) -> Callable[[Record], str]:
+def _label(name: str) -> Reading:
     return lambda record: one_line(record.manifest.labels.get(name, ""))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from llmgate.report.rows import Column, Panel, PanelRow
-from llmgate.report.visible import one_line
+from llmgate.report.rows import Panel, PanelRow, columns
+from llmgate.report.visible import full_name, one_line
 from llmgate.report.words import count, percent, plural
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def repeat_panels(repeats: Sequence[RepeatDecision], *, most: int) -> Iterator[P
     """
     if repeats:
         yield _repeats(repeats)
-    if any(one.flaky for one in repeats):
+    if any(metric.flaky for metric in repeats):
         yield _flaky(repeats, most)
 
 
@@ -42,59 +42,54 @@ def _repeats(repeats: Sequence[RepeatDecision]) -> Panel:
             " be worth: it narrows the bounds as much as so many cases more."
         ),
         columns=(
-            Column(title="Metric"),
-            Column(title="Answers a case", number=True),
-            Column(title="Between cases", number=True),
-            Column(title="Within a case", number=True),
-            Column(title="Champion, within", number=True),
-            Column(title="Scores that flip", number=True),
-            Column(title="Texts that differ", number=True),
-            Column(title="One repeat more", number=True),
+            *columns("Metric"),
+            *columns("Answers a case", "Between cases", "Within a case", "Champion, within", number=True),
+            *columns("Scores that flip", "Texts that differ", "One repeat more", number=True),
         ),
         rows=tuple(
             PanelRow(
                 cells=(
-                    one_line(f"{one.suite}::{one.metric}", 240),
-                    count(one.repeats),
-                    _deviation(one.between),
-                    _deviation(one.within),
-                    "–" if one.champion_within is None else _deviation(one.champion_within),
-                    percent(one.scores_flip),
-                    percent(one.texts_flip),
-                    "any number of cases" if one.one_more is None else f"{percent(one.one_more, 0)} more cases",
+                    full_name(metric.suite, metric.metric),
+                    count(metric.repeats),
+                    _deviation(metric.between),
+                    _deviation(metric.within),
+                    "–" if metric.champion_within is None else _deviation(metric.champion_within),
+                    percent(metric.scores_flip),
+                    percent(metric.texts_flip),
+                    "any number of cases" if metric.one_more is None else f"{percent(metric.one_more, 0)} more cases",
                 )
             )
-            for one in repeats
+            for metric in repeats
         ),
     )
 
 
 def _flaky(repeats: Sequence[RepeatDecision], most: int) -> Panel:
-    rows = [_row(one, case) for one in repeats for case in one.named]
-    total = sum(one.flaky for one in repeats)
+    rows = [_row(metric, case) for metric in repeats for case in metric.named]
+    total = sum(metric.flaky for metric in repeats)
     counts = ", ".join(
-        f"{one_line(f'{one.suite}::{one.metric}', 120)} {one.flaky:,} of {plural(one.cases, 'case')}"
-        for one in repeats
-        if one.flaky
+        f"{full_name(metric.suite, metric.metric, 120)} {metric.flaky:,} of {plural(metric.cases, 'case')}"
+        for metric in repeats
+        if metric.flaky
     )
     return Panel(
         id="flaky-cases",
         title="Flaky cases",
         tag="the same model, asked again, got another score",
         lead=f"Their answers got different scores, the most divided first: {counts}.",
-        columns=(Column(title="Case"), Column(title="Metric"), Column(title="Scores of its answers")),
+        columns=columns("Case", "Metric", "Scores of its answers"),
         rows=tuple(rows[:most]),
         left_out=total - min(len(rows), most),
     )
 
 
-def _row(one: RepeatDecision, case: FlakyCase) -> PanelRow:
+def _row(metric: RepeatDecision, case: FlakyCase) -> PanelRow:
     scores = ", ".join(percent(score, 0) for score in case.scores[:SCORES_SHOWN])
     more = len(case.scores) - SCORES_SHOWN
     return PanelRow(
         cells=(
-            one_line(f"{one.suite}::{case.case}", 240),
-            one_line(one.metric, 120),
+            full_name(metric.suite, case.case),
+            one_line(metric.metric, 120),
             f"{scores} and {more} more" if more > 0 else scores,
         )
     )

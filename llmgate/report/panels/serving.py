@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from llmgate.report.rows import ServingCell, ServingRow, ServingTable
 from llmgate.report.visible import one_line
 from llmgate.report.words import figure, plural, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["Measured", "serving_tables"]
+    from llmgate.gate.serving.summary import ServingSummary
+
+__all__ = ["serving_tables"]
 
 Workload = tuple[str, int]
 
@@ -35,39 +37,7 @@ STATISTICS = ("median", "p90", "p95", "p99", "mean")
 MAIN = ("request_throughput", "output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms", "p99_tpot_ms")
 
 
-class Measured(Protocol):
-    """The part of `llmgate.gate.serving.summary.ServingSummary` that a report shows: one measurement, summarised."""
-
-    @property
-    def name(self) -> str:
-        """Name of the workload."""
-
-    @property
-    def concurrency(self) -> int:
-        """Requests in flight."""
-
-    @property
-    def requests(self) -> int:
-        """Requests planned."""
-
-    @property
-    def completed(self) -> int:
-        """Requests answered in full."""
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """Figures under the names that `vllm bench serve` gives them."""
-
-    @property
-    def invalid(self) -> tuple[str, ...]:
-        """Why the measurement does not count; empty if it does."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Remarks that do not invalidate it."""
-
-
-def serving_tables(candidate: Sequence[Measured], champion: Sequence[Measured]) -> tuple[ServingTable, ...]:
+def serving_tables(candidate: Sequence[ServingSummary], champion: Sequence[ServingSummary]) -> tuple[ServingTable, ...]:
     """One table per workload and concurrency, in the candidate's order, then what only the champion has.
 
     Several valid runs of one side are shown by their median: the run is the unit, its requests share its noise.
@@ -81,11 +51,11 @@ def serving_tables(candidate: Sequence[Measured], champion: Sequence[Measured]) 
     return tuple(_table(workload, _of(candidate, workload), _of(champion, workload)) for workload in workloads)
 
 
-def _of(runs: Sequence[Measured], workload: Workload) -> list[Measured]:
+def _of(runs: Sequence[ServingSummary], workload: Workload) -> list[ServingSummary]:
     return [run for run in runs if (run.name, run.concurrency) == workload]
 
 
-def _table(workload: Workload, candidate: list[Measured], champion: list[Measured]) -> ServingTable:
+def _table(workload: Workload, candidate: list[ServingSummary], champion: list[ServingSummary]) -> ServingTable:
     keys = sorted({key for run in (*candidate, *champion) for key in run.metrics}, key=_order)
     return ServingTable(
         name=one_line(workload[0], 120),
@@ -103,12 +73,12 @@ def _table(workload: Workload, candidate: list[Measured], champion: list[Measure
     )
 
 
-def _lost(run: Measured) -> tuple[str, ...]:
+def _lost(run: ServingSummary) -> tuple[str, ...]:
     lost = run.requests - run.completed
     return (f"{plural(lost, 'request')} of {run.requests:,} got no full answer",) if lost else ()
 
 
-def _against(side: str, runs: list[Measured]) -> list[str]:
+def _against(side: str, runs: list[ServingSummary]) -> list[str]:
     return [
         f"{side}, run {index} of {len(runs)}: {one_line(reason)}"
         for index, run in enumerate(runs, start=1)
@@ -129,7 +99,7 @@ def _order(key: str) -> tuple[bool, int, str]:
     return key not in names, names.index(key) if key in names else 0, key
 
 
-def _row(key: str, candidate: list[Measured], champion: list[Measured]) -> ServingRow:
+def _row(key: str, candidate: list[ServingSummary], champion: list[ServingSummary]) -> ServingRow:
     after, cell_after = _cell(key, candidate)
     before, cell_before = _cell(key, champion)
     change = after / before - 1 if before and after else None
@@ -143,7 +113,7 @@ def _row(key: str, candidate: list[Measured], champion: list[Measured]) -> Servi
     )
 
 
-def _cell(key: str, runs: list[Measured]) -> tuple[float | None, ServingCell | None]:
+def _cell(key: str, runs: list[ServingSummary]) -> tuple[float | None, ServingCell | None]:
     """The median over a side's runs, None unless every run counts and has the figure; and how it is shown."""
     if not runs:
         return None, None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import Consult, Evaluate
 from llmgate.suite.asserts import AssertSpec, Json
 
@@ -56,7 +56,7 @@ class AssertType:
     use: str = ""
     example: Mapping[str, Json] = field(default_factory=dict)
     extra: str = ""
-    feature: Trait | None = None
+    feature: OutputFeature | None = None
     asks: frozenset[Need] = frozenset()
     version: str = "1"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from llmgate.errors import SuiteError
 from llmgate.suite.template import javascript
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext

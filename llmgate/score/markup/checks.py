@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import did_you_mean
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
@@ -114,7 +114,7 @@ TYPES: Final = (
         passes="the answer is well-formed XML",
         value=_PATHS,
         example={"value": "root.a"},
-        feature=Trait.SCHEMA,
+        feature=OutputFeature.SCHEMA,
         prepare=_xml(_is_xml),
     ),
     CheckKind(
@@ -122,7 +122,7 @@ TYPES: Final = (
         passes="it has well-formed XML in it",
         value=_PATHS,
         example={"value": "a"},
-        feature=Trait.SCHEMA,
+        feature=OutputFeature.SCHEMA,
         prepare=_xml(_contains_xml),
     ),
     CheckKind(id="is-html", passes="the answer is HTML", version="2", prepare=_is_html),

@@ -20,8 +20,8 @@ from llmgate.suite.template import javascript
 # ruff: noqa: N802 - html5lib's names
 __all__ = ["MAX_HTML_CHARS", "TIME_LIMIT_S", "html_problem"]
 
-MAX_HTML_CHARS: Final = 1_000_000
-"""Characters of a text that is read as HTML, about one second's work."""
+MAX_HTML_CHARS: Final = 250_000
+"""Characters of a text that is read as HTML, some tenths of a second's work."""
 TIME_LIMIT_S: Final = 3.0
 """Processor time of one text; only text made to be slow takes more than some."""
 _MAX_NODES: Final = 200_000

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.suite.template import javascript
@@ -81,7 +81,7 @@ TYPES: Final = (
     CheckKind(
         id="is-refusal",
         passes="it starts like a refusal, in promptfoo's English phrases",
-        feature=Trait.REFUSALS,
+        feature=OutputFeature.REFUSALS,
         prepare=_is_refusal,
     ),
 )

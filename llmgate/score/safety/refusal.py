@@ -15,7 +15,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import invalid_value
@@ -105,7 +105,7 @@ TYPES: Final = (
         score="1 declines, 0.5 apologises",
         threshold="1",
         settings={"languages": "`[en, de, fr, es]`", "sentences": "how many are read, 3"},
-        feature=Trait.REFUSALS,
+        feature=OutputFeature.REFUSALS,
         prepare=_refusal,
     ),
 )

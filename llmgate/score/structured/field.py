@@ -24,7 +24,7 @@ from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.parse import check_json, check_keys, not_json, output_json, same_json
 from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite.template import javascript
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
@@ -143,7 +143,7 @@ TYPES: Final = (
         passes="the answer is JSON",
         value="JSON schema (optional)",
         example={"value": {"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}}}},
-        feature=Trait.SCHEMA,
+        feature=OutputFeature.SCHEMA,
         prepare=_is_json,
     ),
     CheckKind(
@@ -151,7 +151,7 @@ TYPES: Final = (
         passes="it has JSON in it",
         value="JSON schema (optional)",
         example={"value": {"type": "object", "required": ["a"]}},
-        feature=Trait.SCHEMA,
+        feature=OutputFeature.SCHEMA,
         prepare=_contains_json,
     ),
 )

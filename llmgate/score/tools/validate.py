@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.record.traits import Trait
+from llmgate.record.output_features import OutputFeature
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import invalid_value
@@ -125,7 +125,7 @@ def _parameters(name: str, schema: object) -> JsonSchema | None:
 _FUNCTION_CALL: Final = CheckKind(
     id="is-valid-openai-function-call",
     passes="the call fits the `functions` that were offered",
-    feature=Trait.SCHEMA,
+    feature=OutputFeature.SCHEMA,
     prepare=_valid(_functions_and_call),
 )
 
@@ -133,7 +133,7 @@ TYPES: Final = (
     CheckKind(
         id="is-valid-openai-tools-call",
         passes="all calls fit the tools that were offered",
-        feature=Trait.SCHEMA,
+        feature=OutputFeature.SCHEMA,
         prepare=_valid(_tools_and_calls),
     ),
     _FUNCTION_CALL,

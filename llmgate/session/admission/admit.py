@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.errors import EndpointError, UndefinedError, UsageError
-from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals
-from llmgate.generate.client import ChatClient, Endpoint, normalise_url
+from llmgate.gate.judges.admission import at_least_default, refusals
+from llmgate.gate.judges.agreement import measure_judge
+from llmgate.generate.client import Endpoint, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
 from llmgate.record.judges.admission_file import save_admission, sealed
@@ -20,13 +21,12 @@ from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
 from llmgate.report.visible import one_line
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
-from llmgate.score.judge_identity import identify
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
+from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
-from llmgate.session.run.manifest import timestamp
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.models import JUDGE_RETRIES, named_judge, retry_policy
+from llmgate.session.run.models import JUDGE_RETRIES, alive, identify_named, named_judge, open_client
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
@@ -35,6 +35,7 @@ from llmgate.suite.spec import load_suite
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.generate.client import ChatClient
     from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
@@ -84,7 +85,12 @@ def asked_in(
             raise UsageError("both --suite and --rubric are given", fix="Give one of them")
         vocabulary = beside_suites([suite])
         loaded = load_suite(suite, vocabulary)
-        specs = [one for spec in loaded.asserts for one in (spec.asserts or (spec,)) if vocabulary.is_judge(one.type)]
+        specs = [
+            member
+            for spec in loaded.asserts
+            for member in (spec.asserts or (spec,))
+            if vocabulary.is_judge(member.type)
+        ]
         spec = chosen(specs, metric, str(suite))
         sampling = JudgeSampling(max_tokens=loaded.judge_max_tokens, seed=loaded.judge_seed)
     else:
@@ -104,18 +110,18 @@ def asked_in(
 
 def chosen(specs: list[AssertSpec], metric: str | None, where: str) -> AssertSpec:
     """The one assert that is meant."""
-    found = [spec for spec in specs if metric is None or spec.metric == metric]
-    if not found:
+    matching = [spec for spec in specs if metric is None or spec.metric == metric]
+    if not matching:
         known = ", ".join(sorted({spec.metric for spec in specs})) or "none"
         raise UsageError("no judged assert is meant", where=where, fix=f"Judged metrics are: {known}")
-    if len(found) > 1:
-        named = "; ".join(f"{spec.metric}: {spec.type} {one_line(criterion_of(spec), 60)!r}" for spec in found)
+    if len(matching) > 1:
+        named = "; ".join(f"{spec.metric}: {spec.type} {one_line(criterion_of(spec), 60)!r}" for spec in matching)
         raise UsageError(
-            f"{len(found)} asserts ask a judge ({named})",
+            f"{len(matching)} asserts ask a judge ({named})",
             where=where,
             fix="Choose one with --metric; each criterion is admitted on labels of its own",
         )
-    return found[0]
+    return matching[0]
 
 
 def check_fits(spec: AssertSpec, labels: LabelFile) -> None:
@@ -217,12 +223,7 @@ def identities(asked: Asked, settings: Settings, place: JudgePlace | None) -> tu
     types = [asked.spec.type]
     if place is not None:
         return (judge_identity(settings, place, types, asked.sampling),)
-    found = []
-    for name in asked.spec.judges:
-        endpoint = named_judge(settings, name)
-        model = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None).model
-        found.append(identify(model, types, asked.sampling, source=endpoint.url))
-    return tuple(found)
+    return tuple(identify_named(settings, name, types, asked.sampling) for name in asked.spec.judges)
 
 
 def instrument_of(asked: Asked, judges: tuple[JudgeIdentity, ...]) -> Instrument:
@@ -253,14 +254,9 @@ async def try_judges(
         clients: list[ChatClient] = []
 
         async def opened(endpoint: Endpoint) -> ChatClient:
-            client = ChatClient(
-                endpoint,
-                concurrency=settings.concurrency,
-                retry=retry_policy(settings),
-                death=target.death if target is not None else alive,
-            )
-            clients.append(await stack.enter_async_context(client))
-            return client
+            death = alive if target is None else target.death
+            clients.append(await open_client(endpoint, settings, stack, death=death))
+            return clients[-1]
 
         if target is not None:
             judges = {"": asker(await opened(target.endpoint))}
@@ -288,11 +284,6 @@ async def try_judges(
             )
 
 
-def alive() -> str | None:
-    """An endpoint of others does not tell why it is gone."""
-    return None
-
-
 def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, out: Path) -> AdmissionRecord:
     """Measure, decide, and write the record."""
     try:
@@ -301,14 +292,14 @@ def decided(questions: Questions, instrument: Instrument, verdicts: Verdicts, ou
         raise UsageError(error.what, where=questions.labels.name, fix="Correct the verdicts") from error
     reasons = refusals(results)
     planned = set(questions.keys)
-    said = [asdict(verdict) for key, verdict in sorted(verdicts.items()) if key in planned]
+    asked = [asdict(verdict) for key, verdict in sorted(verdicts.items()) if key in planned]
     record = AdmissionRecord(
         created_at=timestamp(),
         llmgate_version=llmgate.__version__,
         instrument=instrument,
         labels_name=questions.labels.name,
         labels_digest=questions.labels.digest,
-        verdicts_digest=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest(),
+        verdicts_digest=hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest(),
         thresholds=at_least_default(DEFAULT_THRESHOLDS),
         results=results,
         admitted=not reasons,

@@ -12,10 +12,10 @@ from llmgate.gate.evidence.comparable import check_comparable, check_decidable
 from llmgate.gate.evidence.human_labels import answers_to
 from llmgate.gate.metrics.label_corrected import FEWEST_LABELS
 from llmgate.gate.sequential.verify_stop import looks_of
-from llmgate.record.files import write_atomic
+from llmgate.record.disk import write_atomic
 from llmgate.record.label_file import labels_to_text, read_given_labels
 from llmgate.record.labels import AnswerKey, AnswerLabels, answer_digest, draw_cases, own_seed
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,20 +89,21 @@ def sample_labels(
     suite, name = _metric(record, metric)
     if out.exists():
         raise UsageError("this file exists already", where=str(out), fix="Choose another --out; --reuse takes it over")
-    planned = {one.case: one for one in record.cases if one.suite == suite and _feeds(one, name)}
+    feeding = (case for case in record.cases if case.suite == suite and (case.metrics is None or name in case.metrics))
+    planned = {case.case: case for case in feeding}
     looks, _ = looks_of(record, record.manifest.policy)
     if suite in looks and looks[suite].stop:
         # A run that stopped early asked these, in an order that no answer decided.
-        planned = {case: one for case, one in planned.items() if case in looks[suite].asked}
+        planned = {case: planned[case] for case in planned if case in looks[suite].asked}
     if cases < min(FEWEST_LABELS, len(planned)):
         raise UsageError(
             f"{cases} cases are too few to correct a judge", where="--cases", fix=f"Draw {FEWEST_LABELS} at least"
         )
-    journals = [one.seal.journal_digest for one in (record, other) if one is not None and one.seal is not None]
+    journals = [side.seal.journal_digest for side in (record, other) if side is not None and side.seal is not None]
     if seed is None:
         seed = own_seed(suite, name, journals[-1])
     drawn = draw_cases(planned, cases, seed=seed)
-    rows = [row for case in drawn for row in _rows(planned[case], [one for one in (record, other) if one], seed)]
+    rows = [row for case in drawn for row in _rows(planned[case], [side for side in (record, other) if side], seed)]
     wanted = {AnswerKey(case=row["case"], answer=row["digest"]) for row in rows}
     known = {key: label for key, label in _known(reuse, suite, name).items() if key in wanted}
     labels = AnswerLabels(
@@ -121,15 +122,11 @@ def sample_labels(
 
 
 def _metric(record: Record, metric: str) -> tuple[str, str]:
-    known = [f"{one.suite}/{one.metric}" for one in record.manifest.policy.metrics]
+    known = [f"{policy.suite}/{policy.metric}" for policy in record.manifest.policy.metrics]
     if metric not in known:
         raise UsageError(f"there is no metric {metric!r}", where="--metric", fix=did_you_mean(metric, known))
-    found = record.manifest.policy.metrics[known.index(metric)]
-    return found.suite, found.metric
-
-
-def _feeds(case: PlannedCase, metric: str) -> bool:
-    return case.metrics is None or metric in case.metrics
+    policy = record.manifest.policy.metrics[known.index(metric)]
+    return policy.suite, policy.metric
 
 
 def _rows(case: PlannedCase, records: Sequence[Record], seed: int) -> Iterator[dict[str, str]]:
@@ -140,7 +137,9 @@ def _rows(case: PlannedCase, records: Sequence[Record], seed: int) -> Iterator[d
             if answer is not None:
                 answers.setdefault(answer_digest(answer), answer)
     prompt = "\n\n".join(f"{message.role}: {message.content}" for message in case.messages)
-    for digest in sorted(answers, key=lambda one: hashlib.sha256(f"{seed}\x00{case.case}\x00{one}".encode()).digest()):
+    for digest in sorted(
+        answers, key=lambda digest: hashlib.sha256(f"{seed}\x00{case.case}\x00{digest}".encode()).digest()
+    ):
         answer = answers[digest]
         calls = "".join(f"\n[calls {call}]" for call in answer.tool_calls or ())
         yield {

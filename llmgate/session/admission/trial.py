@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.gate.judges.admission import settled_label
+from llmgate.gate.judges.agreement import settled_label
 from llmgate.record.judges.admission import AdmissionEvidence, CanaryTrial, LabelledItem
 from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.record.schema import Judgement, Outcome
@@ -101,7 +101,7 @@ async def ask_all(questions: Questions, models: Models, log: VerdictLog, *, prog
     ask = asker_of(questions, models)
     done = 0
 
-    async def one(task: str, name: str) -> None:
+    async def put(task: str, name: str) -> None:
         nonlocal done
         log.append(replace(await ask(by_id[name], task), item=name, task=task))
         done += 1
@@ -109,7 +109,7 @@ async def ask_all(questions: Questions, models: Models, log: VerdictLog, *, prog
 
     async with asyncio.TaskGroup() as group:
         for task, name in todo:
-            group.create_task(one(task, name))
+            group.create_task(put(task, name))
 
 
 Asking = Callable[["AnswerItem | PairItem", str], Coroutine[Any, Any, TrialVerdict]]
@@ -136,16 +136,16 @@ def asker_of(questions: Questions, models: Models) -> Asking:
         wanted = criterion.on(CheckContext(output="", variables=item.variables)) if criterion else DEFAULT_CRITERION
         if canary is None:
             return await both_orders(item, models, item.output_1, item.output_2, wanted)
-        found = await both_orders(item, models, canary, preferred(item), wanted)
-        return replace(found, said=canary_said(found), orders=None)
+        verdict = await both_orders(item, models, canary, preferred(item), wanted)
+        return replace(verdict, said=canary_said(verdict), orders=None)
 
     return ask
 
 
-async def both_orders(item: PairItem, models: Models, one: str, other: str, criterion: str) -> TrialVerdict:
+async def both_orders(item: PairItem, models: Models, output: str, other: str, criterion: str) -> TrialVerdict:
     """Which of two answers the judge prefers, in both orders."""
     log: list[Judgement] = []
-    sides = await ask_both_orders(models.logged(log), one, other, question=item.prompt, criterion=criterion)
+    sides = await ask_both_orders(models.logged(log), output, other, question=item.prompt, criterion=criterion)
     words = {"one": "1", "other": "2", "tie": "tie"}
     first, second = (None if isinstance(side, Exception) else words[side[0]] for side in sides)
     errors = [error_reason(side) for side in sides if isinstance(side, Exception)]
@@ -157,10 +157,10 @@ def preferred(item: PairItem) -> str:
     return item.output_2 if settled_label([pair_word(vote) for vote in item.human]) == "2" else item.output_1
 
 
-def canary_said(found: TrialVerdict) -> str | None:
+def canary_said(verdict: TrialVerdict) -> str | None:
     """`fail` if the canary was beaten in both orders together, `pass` if it came away with a tie or more."""
     points = {"1": 1.0, "tie": 0.5, "2": 0.0}
-    first, second = found.orders or (None, None)
+    first, second = verdict.orders or (None, None)
     if first is None or second is None:
         return None
     return "pass" if points[first] + points[second] >= 1.0 else "fail"
@@ -168,7 +168,7 @@ def canary_said(found: TrialVerdict) -> str | None:
 
 def replies_of(judgements: Sequence[Judgement]) -> tuple[str, ...]:
     """What came back."""
-    return tuple(one.reply for one in judgements if one.reply is not None)
+    return tuple(judgement.reply for judgement in judgements if judgement.reply is not None)
 
 
 def pair_word(vote: int | None) -> str | None:
@@ -192,7 +192,7 @@ def evidence_of(questions: Questions, verdicts: Verdicts) -> AdmissionEvidence:
 
 def labelled(item: AnswerItem | PairItem, verdicts: Verdicts, *, again: bool) -> LabelledItem:
     """One item."""
-    found, repeated = (verdicts.get((task, item.id)) for task in ("verdict", "again"))
+    verdict, repeated = (verdicts.get((task, item.id)) for task in ("verdict", "again"))
     paired = isinstance(item, PairItem)
     votes = (
         tuple(pair_word(vote) for vote in item.human)
@@ -202,8 +202,8 @@ def labelled(item: AnswerItem | PairItem, verdicts: Verdicts, *, again: bool) ->
     return LabelledItem(
         item=item.id,
         votes=votes,
-        said=word_of(found, paired=paired),
-        orders=((found.orders if found else None) or (None, None)) if paired else None,
+        said=word_of(verdict, paired=paired),
+        orders=((verdict.orders if verdict else None) or (None, None)) if paired else None,
         again=(word_of(repeated, paired=paired),) if again else (),
         cluster=item.cluster,
         stratum=item.stratum,

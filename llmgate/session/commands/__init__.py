@@ -1,1 +1,1 @@
-"""What the other commands do, one module each; the command line only words it."""
+"""What the commands beside `run`, `decide`, `judge` and `promote` do, one module each. Nothing is printed here."""

@@ -17,23 +17,23 @@ from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
 from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
-from llmgate.record.files import write_atomic
-from llmgate.record.paired import Results, is_results, load_results, results_name
+from llmgate.record.disk import write_atomic
 from llmgate.record.policy import DEFAULT_ALPHA
+from llmgate.record.results.paired import PairedResults, is_paired, load_paired, paired_name
 from llmgate.report.calibration.page import calibration_page
-from llmgate.report.calibration.tables import Origin, calibration_json, calibration_markdown
-from llmgate.session.run.manifest import timestamp
+from llmgate.report.calibration.tables import CalibrationOrigin, calibration_json, calibration_markdown
+from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from llmgate.gate.calibration.resampled import Pair
-    from llmgate.gate.calibration.results import Row
-    from llmgate.gate.calibration.simulated import Design
+    from llmgate.gate.calibration.resampled import SystemPair
+    from llmgate.gate.calibration.results import CalibrationRow
+    from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Job = partial[tuple[Row, ...]]
+    Job = partial[tuple[CalibrationRow, ...]]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
 
@@ -80,7 +80,7 @@ class RealData:
         notes: Files that hold something else.
     """
 
-    sets: tuple[Results, ...] = ()
+    sets: tuple[PairedResults, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -96,21 +96,21 @@ def read_folder(folder: Path) -> RealData:
     """
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder), fix="Name a folder with paired results")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and results_name(path) is not None)
-    found = [path for path in files if is_results(path)]
-    if not found:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and paired_name(path) is not None)
+    usable = [path for path in files if is_paired(path)]
+    if not usable:
         raise UsageError(
             "no file with paired results",
             where=str(folder),
             fix='Write NAME.jsonl with rows {"item_id": "…", "system": "…", "score": 1, "cluster": null}',
         )
-    names = [results_name(path) for path in found]
+    names = [paired_name(path) for path in usable]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two files are called {twice}", where=str(folder), fix="Keep one of them")
     return RealData(
-        sets=tuple(load_results(path) for path in found),
-        notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in found),
+        sets=tuple(load_paired(path) for path in usable),
+        notes=tuple(f"{path.name}: its rows name no system" for path in files if path not in usable),
     )
 
 
@@ -143,14 +143,14 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         planned += _real(results, effort, np.random.default_rng(source), notes)
     progress.stage(f"measuring {len(planned)} designs")
     work = [partial(job, source) for job, source in zip(planned, drawing.spawn(len(planned)), strict=True)]
-    rows = _carry_out(work, jobs, progress)
+    measured = _carry_out(work, jobs, progress)
     return Calibration(
         seed=seed,
         repetitions=effort.repetitions,
         quick=effort.quick,
         margin=MARGIN,
         alpha=DEFAULT_ALPHA,
-        rows=tuple(row for found in rows for row in found),
+        rows=tuple(row for rows in measured for row in rows),
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -171,7 +171,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
         UsageError: If the folder cannot be made.
         RecordError: If a file cannot be written.
     """
-    origin = Origin(
+    origin = CalibrationOrigin(
         version=__version__,
         command=command,
         created_at=timestamp(),
@@ -193,14 +193,14 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
     return tuple(out / name for name in contents)
 
 
-def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[Row, ...]]:
+def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[CalibrationRow, ...]]:
     progress.count("designs", 0, len(work))
     if jobs == 1:
-        found = []
+        rows = []
         for done, job in enumerate(work, start=1):
-            found.append(job())
+            rows.append(job())
             progress.count("designs", done, len(work))
-        return found
+        return rows
     try:
         # Spawned, not forked: the caller may have threads.
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -213,7 +213,7 @@ def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple
         raise CannotRunError("a process that measured was killed", fix="Free some memory, or give --jobs 1") from error
 
 
-def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
+def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, notes: list[str]) -> Iterator[Job]:
     chosen = choose(results, loss=max(MARGIN, FIVE_POINTS), most=effort.comparisons, rng=rng)
     notes += chosen.notes
     if not chosen.pairs:
@@ -236,17 +236,21 @@ def _real(results: Results, effort: Effort, rng: np.random.Generator, notes: lis
         yield partial(_resample, fewer.pairs, sampling)
 
 
-def _simulate(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _simulate_looks(design: Design, repetitions: int, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _simulate_looks(
+    design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence
+) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _resample(pairs: Sequence[Pair], sampling: Sampling, source: np.random.SeedSequence) -> tuple[Row, ...]:
+def _resample(
+    pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence
+) -> tuple[CalibrationRow, ...]:
     rng = np.random.default_rng(source)
     planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
     real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)

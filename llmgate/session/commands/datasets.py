@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.data.dataset import check_lock, load_dataset, read_lock, read_rows, write_lock
+from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
 from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
 from llmgate.suite.data.formats import NO_TYPES, Format, format_of, suffixes
 from llmgate.suite.data.locate import is_uri, locate
-from llmgate.suite.data.lock import Lock, parse_lock, write_atomically
+from llmgate.suite.data.lock import Lock, parse_lock, read_lock, write_atomically
+from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
-from llmgate.suite.data.source import Content, Source, as_source
-from llmgate.suite.leakage.ngrams import NEAR
+from llmgate.suite.data.source import Content, DatasetSource, as_source
 from llmgate.suite.spec import is_suite_file, load_suite
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Named:
         cluster: Cluster column of the suite.
     """
 
-    source: Source
+    source: DatasetSource
     id_column: str | None = None
     slices: tuple[str, ...] = ()
     cluster: str | None = None
@@ -121,11 +121,11 @@ def read_types(written: Iterable[str]) -> dict[str, str]:
         UsageError: If it is anything else.
     """
     types: dict[str, str] = {}
-    for one in written:
-        column, separator, kinds = one.rpartition("=")
+    for text in written:
+        column, separator, kinds = text.rpartition("=")
         if not separator or not column or not kinds or column in types:
             raise UsageError(
-                f"--type {one!r} is not COLUMN=TYPE, or is there twice", fix="For example --type price=number"
+                f"--type {text!r} is not COLUMN=TYPE, or is there twice", fix="For example --type price=number"
             )
         types[column] = kinds
     return types
@@ -192,7 +192,7 @@ def compare_with_git(named: Named, ref: str) -> RowDiff:
     path = named.source.path
     if path is None:
         raise DatasetError("only files have revisions in git", where=named.source.name, fix="Name two datasets")
-    before = Source(
+    before = DatasetSource(
         name=f"{ref}:{path.name}",
         title=named.source.title,
         lock=named.source.lock,
@@ -297,23 +297,23 @@ def _cell_types(lock: Lock) -> Mapping[str, str]:
     return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
-def _locked_id_column(source: Source) -> str:
+def _locked_id_column(source: DatasetSource) -> str:
     return read_lock(source).id_column if source.lock.exists() else "id"
 
 
 def _expanded(names: Iterable[str], beside: Path | None) -> list[tuple[str, Path | None]]:
     """Names with what lies below folders, each with the folder in which the lock of a URI lies."""
-    found: list[tuple[str, Path | None]] = []
+    expanded: list[tuple[str, Path | None]] = []
     for name in names:
         folder = Path(name)
         if not folder.is_dir():
-            found.append((name, beside))
+            expanded.append((name, beside))
             continue
         suites = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in YAML_SUFFIXES and is_suite_file(p))
-        found += [(str(path), None) for path in suites]
+        expanded += [(str(path), None) for path in suites]
         for lock in sorted(folder.rglob(f"*{LOCK_SUFFIX}")):
-            found += [(one, lock.parent) for one in _locked_by(lock)]
-    return found
+            expanded += [(data, lock.parent) for data in _locked_by(lock)]
+    return expanded
 
 
 def _locked_by(lock: Path) -> list[str]:
@@ -341,9 +341,9 @@ def _git_blob(path: Path, ref: str) -> bytes:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DatasetError(f"git cannot be asked: {error}", where=str(path), fix="Install git") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise DatasetError(
-            f"git does not have it at {ref!r} ({said[0] if said else 'no reason given'})",
+            f"git does not have it at {ref!r} ({lines[0] if lines else 'no reason given'})",
             where=str(path),
             fix="Check the revision and the path",
         )

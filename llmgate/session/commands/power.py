@@ -11,15 +11,15 @@ from llmgate.gate.evidence.comparable import check_decidable
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
-from llmgate.record.loading import load_record
 from llmgate.record.policy import Aggregate, MetricPolicy
+from llmgate.record.run.loading import load_record
+from llmgate.session.decide.records import chosen_policy
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.evidence.evidence import Noise
-    from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
 __all__ = ["PowerAnswer", "PowerQuestion", "ask_power"]
@@ -127,10 +127,10 @@ def _records(question: PowerQuestion) -> tuple[Record, ...]:
 
 def _noise(question: PowerQuestion, records: Sequence[Record]) -> tuple[tuple[Noise, ...], dict[str, tuple[int, int]]]:
     if question.aa:
-        one, other = records
-        suites = [suite.name for suite in one.manifest.suites]
-        noise = noise_of_run(one, other, one.manifest.policy)
-        return noise, {suite: texts_flipped(one, other, suite) for suite in suites}
+        first, second = records
+        suites = [suite.name for suite in first.manifest.suites]
+        noise = noise_of_run(first, second, first.manifest.policy)
+        return noise, {suite: texts_flipped(first, second, suite) for suite in suites}
     if question.history:
         return noise_of_history(records, records[-1].manifest.policy), {}
     if records:
@@ -148,26 +148,15 @@ def _noise(question: PowerQuestion, records: Sequence[Record]) -> tuple[tuple[No
 def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> tuple[Design, ...]:
     if question.suites:
         # Suites and YAML are read only where a suite is named.
-        from llmgate.session.options import OPTIONS  # noqa: PLC0415
         from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
 
-        given: dict[str, Any] = {option.field: None for option in OPTIONS}
-        given |= {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}
+        given = {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}
         plan = plan_paths(question.suites, settings_from(given, root=root))
         return designs_of((case.planned for case in plan.cases), plan.policy)
     if records:
-        return designs_of(records[-1].cases, _policy(question, records[-1]))
+        return designs_of(records[-1].cases, chosen_policy(records[-1].manifest, question.policy))
     metric = MetricPolicy(suite="suite", metric="score", margin=question.margin, aggregate=Aggregate.ALL)
     return (Design(policy=metric, cases=question.cases or 1),)
-
-
-def _policy(question: PowerQuestion, record: Record) -> Policy:
-    if question.policy is None:
-        return record.manifest.policy
-    # YAML is read only where a policy file is named.
-    from llmgate.suite.form.policy import override_policy  # noqa: PLC0415
-
-    return override_policy(record.manifest.policy, str(question.policy))
 
 
 def _changed(design: Design, question: PowerQuestion) -> Design:
@@ -181,11 +170,11 @@ def _changed(design: Design, question: PowerQuestion) -> Design:
 
 def _remarks(power: Power, noise: Sequence[Noise]) -> list[str]:
     remarks = []
-    known = {(one.suite, one.metric) for one in noise}
+    known = {(measured.suite, measured.metric) for measured in noise}
     lost = [f"{m.suite}::{m.metric}" for m in power.metrics if (m.suite, m.metric) not in known]
     if noise and lost:
         remarks.append(f"the runs do not tell of {', '.join(lost[:3])}{' and others' if len(lost) > 3 else ''}")
-    if noise and all(one.source != "history" for one in noise):
+    if noise and all(measured.source != "history" for measured in noise):
         remarks.append(
             "this is the server's own chance; a model that was trained anew changes more scores, even if it is as good:"
             " --history tells"

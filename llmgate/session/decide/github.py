@@ -206,8 +206,8 @@ def read_text(path: Path) -> str:
 
 def last_error(log: Path) -> str:
     """The last error that llmgate printed, with the lines that belong to it; "" if there is none."""
-    found = re.split(r"^llmgate: ", read_text(log), flags=re.MULTILINE)
-    return " ".join(found[-1].split()) if len(found) > 1 else ""
+    parts = re.split(r"^llmgate: ", read_text(log), flags=re.MULTILINE)
+    return " ".join(parts[-1].split()) if len(parts) > 1 else ""
 
 
 def log_tail(log: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llmgate.generate.identity import weights_digest
-from llmgate.promote.mlflow import promote
+from llmgate.promote.registries import promote
 from llmgate.session.decide.records import decide_folders
 
 if TYPE_CHECKING:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.summary import summarise
-from llmgate.record.files import write_atomic
-from llmgate.record.loading import load_record
+from llmgate.promote.target import GateRun, NewVersion
+from llmgate.record.disk import write_atomic
+from llmgate.record.run.loading import load_record
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
-from llmgate.session.run.manifest import timestamp
+from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision.types import Decision
-    from llmgate.promote.mlflow import NewVersion
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
     from llmgate.session.decide.records import Baseline
@@ -47,12 +47,12 @@ class Published:
 
     def lines(self) -> list[str]:
         """One line per place."""
-        found = [f"report: {self.report}", f"record: {self.report.parent}"]
+        lines = [f"report: {self.report}", f"record: {self.report.parent}"]
         if self.version:
-            found.append(f"version: {self.version}")
+            lines.append(f"version: {self.version}")
         if self.mlflow_run:
-            found.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
-        return found
+            lines.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
+        return lines
 
 
 def view_of(candidate: Record, champion: Record | None, decision: Decision) -> ReportView:
@@ -94,7 +94,7 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it.
-    from llmgate.promote.mlflow import GateRun, log_run  # noqa: PLC0415
+    from llmgate.promote.registries import log_run  # noqa: PLC0415
 
     record = load_record(out)
     new = new_version(settings, record) if settings.mlflow_model else None
@@ -133,8 +133,6 @@ def note_published(published: Published) -> Published:
 
 def new_version(settings: Settings, record: Record) -> NewVersion:
     """The version to register: the model folder, or what the endpoint says it serves."""
-    from llmgate.promote.mlflow import NewVersion  # noqa: PLC0415
-
     source = str(Path(settings.model).resolve()) if settings.model else record.manifest.model.source
     # An MLflow server takes a local folder only as an artifact of the run.
     remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide_records import decide_records
-from llmgate.record.files import write_atomic
+from llmgate.record.disk import write_atomic
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
-from llmgate.record.loading import load_record
 from llmgate.record.policy import OnInconclusive
+from llmgate.record.run.loading import load_record
+from llmgate.session.clock import today
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Manifest
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Baseline",
+    "chosen_policy",
     "decide_folders",
     "decide_run",
     "note_baseline",
@@ -71,15 +71,15 @@ def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
     match = ALIAS_URI.match(settings.baseline)
     if match:
         # The registry client is an extra: only who names a registry pays for it.
-        from llmgate.promote.mlflow import find_baseline  # noqa: PLC0415
+        from llmgate.promote.registries import find_baseline  # noqa: PLC0415
 
-        found = find_baseline(
+        champion = find_baseline(
             match["name"],
             match["alias"],
             into=out.with_name(f"{out.name}-baseline"),
             tracking_uri=settings.mlflow_uri,
         )
-        baseline = Baseline(folder=str(found.folder), uri=found.version.uri)
+        baseline = Baseline(folder=str(champion.folder), uri=champion.version.uri)
     elif settings.baseline.startswith("models:"):
         raise UsageError(f"{settings.baseline!r} names no alias", where="--baseline", fix="Write models:/NAME@champion")
     else:
@@ -165,11 +165,6 @@ def with_admissions(record: Record, paths: Sequence[Path]) -> Record:
     """The record with further admission records: a judge may be tried after the run that it scored."""
     further = tuple(load_admission(path) for path in paths)
     return replace(record, manifest=replace(record.manifest, admissions=(*record.manifest.admissions, *further)))
-
-
-def today() -> date:
-    """The day in UTC: waivers end for everyone at the same moment."""
-    return datetime.now(UTC).date()
 
 
 def chosen_policy(manifest: Manifest, path: Path | None) -> Policy:

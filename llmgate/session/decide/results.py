@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,16 @@ from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
-from llmgate.value import Value
+from llmgate.session.clock import today
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
 
-__all__ = ["Question", "decide_results"]
+__all__ = ["ResultsQuestion", "decide_results"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Question(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsQuestion:
     """What is asked about two files of results.
 
     Attributes:
@@ -48,7 +47,7 @@ class Question(Value):
     allow_inconclusive: bool = False
 
 
-def decide_results(candidate: Path, champion: Path, question: Question) -> Decision:
+def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -> Decision:
     """Decide on two files of results.
 
     Args:
@@ -63,27 +62,32 @@ def decide_results(candidate: Path, champion: Path, question: Question) -> Decis
         UsageError: If a metric is asked for that is not there.
     """
     layout = question.layout
-    mine = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
-    theirs = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
-    policy = policy_for(mine, theirs, question)
+    new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
+    old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    policy = policy_for(new, old, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
-    today = datetime.now(UTC).date()
-    return decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy, today=today)
+    return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())
 
 
-def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
-    """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass."""
-    known = tuple(dict.fromkeys(table.metric for side in (mine, theirs) for table in side.tables))
+def policy_for(candidate: Results, champion: Results, question: ResultsQuestion) -> Policy:
+    """Which metrics gate. One that only the champion's file has is asked for too: leaving it out is no way to pass.
+
+    With a policy file it is as with `gate:` of a suite: what the file names gates unless it says otherwise.
+    """
+    known = tuple(dict.fromkeys(table.metric for side in (candidate, champion) for table in side.tables))
     for metric in question.metrics:
         if metric not in known:
-            raise UsageError(f"there is no metric {metric!r}", where=mine.source, fix=did_you_mean(metric, known))
-    judged = mine.judged | theirs.judged
-    slices = tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices)
+            raise UsageError(f"there is no metric {metric!r}", where=candidate.source, fix=did_you_mean(metric, known))
+    judged = candidate.judged | champion.judged
+    gating = question.metrics or (*candidate.main, *champion.main)
     if question.policy is not None:
-        return policy_of_file(question.policy, known, slices, judged)
-    gating = question.metrics or tuple(dict.fromkeys((*mine.main, *theirs.main)))
-    return Policy(
+        # YAML is read only where a policy file is named.
+        from llmgate.suite.form.policy import named_metrics, override_policy  # noqa: PLC0415
+
+        named = named_metrics(str(question.policy))
+        gating = tuple(metric for metric in known if f"{SUITE}/{metric}" in named)
+    policy = Policy(
         metrics=tuple(
             MetricPolicy(
                 suite=SUITE,
@@ -95,35 +99,16 @@ def policy_for(mine: Results, theirs: Results, question: Question) -> Policy:
             )
             for metric in known
         ),
-        slices=slices,
+        slices=tuple(SlicePolicy(suite=SUITE, field=name) for name in question.layout.slices),
     )
-
-
-def policy_of_file(
-    path: Path, known: tuple[str, ...], slices: tuple[SlicePolicy, ...], judged: frozenset[str]
-) -> Policy:
-    """As `gate:` of a suite: what the file names gates unless it says otherwise, and the rest is watched."""
-    # YAML is read only where a policy file is named.
-    from llmgate.suite.form.policy import named_metrics, override_policy  # noqa: PLC0415
-
-    named = named_metrics(str(path))
-    base = Policy(
-        metrics=tuple(
-            MetricPolicy(
-                suite=SUITE,
-                metric=metric,
-                role=Role.PRIMARY if f"{SUITE}/{metric}" in named else Role.WATCH,
-                judged=metric in judged,
-            )
-            for metric in known
-        ),
-        slices=slices,
-    )
-    policy = override_policy(base, str(path))
-    there = {one.field for one in slices}
-    for one in policy.slices:
-        if one.field not in there:
+    if question.policy is None:
+        return policy
+    policy = override_policy(policy, str(question.policy))
+    for part in policy.slices:
+        if part.field not in question.layout.slices:
             raise PolicyError(
-                f"no column is read for the slice {one.field!r}", where=str(path), fix=f"Add --slice {one.field}"
+                f"no column is read for the slice {part.field!r}",
+                where=str(question.policy),
+                fix=f"Add --slice {part.field}",
             )
     return policy

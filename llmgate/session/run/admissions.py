@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judges.standing import refused, standing_in, standing_of
+from llmgate.gate.judges.admission_status import status_in, status_of
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted
@@ -16,7 +16,7 @@ from llmgate.suite.judge_digest import assert_digest, criterion_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.gate.judges.standing import Standing
+    from llmgate.gate.judges.admission_status import AdmissionStatus
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.run.plan import Plan
@@ -44,24 +44,24 @@ def read_admissions(settings: Settings, plan: Plan) -> tuple[AdmissionRecord, ..
 
 def judged_asserts(plan: Plan) -> tuple[JudgedAssert, ...]:
     """Every assert that asks a judge, once for each metric that it feeds."""
-    found: list[JudgedAssert] = []
+    judging: list[JudgedAssert] = []
     for planned in plan.suites:
         by_metric: dict[str, dict[str, JudgedAssert]] = {}
         for spec, metric in fed(planned, plan):
-            one = judged(planned.suite.name, metric, spec, plan)
-            by_metric.setdefault(metric, {})[f"{one.assert_digest} {one.judges}"] = one
+            entry = judged(planned.suite.name, metric, spec, plan)
+            by_metric.setdefault(metric, {})[f"{entry.assert_digest} {entry.judges}"] = entry
         for asserts in by_metric.values():
-            found += asserts.values() if len(asserts) <= MOST_CRITERIA else [unnamed(list(asserts.values()))]
-    return tuple(found)
+            judging += asserts.values() if len(asserts) <= MOST_CRITERIA else [unnamed(list(asserts.values()))]
+    return tuple(judging)
 
 
 def fed(planned: PlannedSuite, plan: Plan) -> Iterator[tuple[AssertSpec, str]]:
     """Judged asserts with the metrics that they feed; a member of a set feeds the set's metric too."""
     specs = {id(spec): spec for case in planned.cases for spec in case.asserts}
     for spec in specs.values():
-        for one in spec.asserts or (spec,):
-            if plan.vocabulary.is_judge(one.type):
-                yield from ((one, metric) for metric in dict.fromkeys((spec.metric, one.metric)))
+        for member in spec.asserts or (spec,):
+            if plan.vocabulary.is_judge(member.type):
+                yield from ((member, metric) for metric in dict.fromkeys((spec.metric, member.metric)))
 
 
 def judged(suite: str, metric: str, spec: AssertSpec, plan: Plan) -> JudgedAssert:
@@ -102,7 +102,7 @@ def check_admissions(settings: Settings, plan: Plan) -> None:
         suite = planned.suite.name
         for metric in held_metrics(plan, suite):
             where = planned.suite.gates.where("metrics", metric)
-            refuse(standing_of(suite, metric, judging, admissions, None), where)
+            refuse(status_of(suite, metric, judging, admissions, None), where)
 
 
 def check_judges(plan: Plan, manifest: Manifest) -> None:
@@ -114,24 +114,24 @@ def check_judges(plan: Plan, manifest: Manifest) -> None:
     for planned in plan.suites:
         for metric in held_metrics(plan, planned.suite.name):
             where = planned.suite.gates.where("metrics", metric)
-            refuse(standing_in(manifest, planned.suite.name, metric), where)
+            refuse(status_in(manifest, planned.suite.name, metric), where)
 
 
 def held_metrics(plan: Plan, suite: str) -> list[str]:
     """The metrics of a suite that gate by what a judge says, and need its admission."""
     return [
-        one.metric
-        for one in plan.policy.metrics
-        if one.suite == suite
+        metric.metric
+        for metric in plan.policy.metrics
+        if metric.suite == suite
         and suite in plan.gated
-        and one.judged
-        and one.gates
-        and one.unadmitted is Unadmitted.REFUSE
+        and metric.judged
+        and metric.gates
+        and metric.unadmitted is Unadmitted.REFUSE
     ]
 
 
-def refuse(standing: Standing, where: str) -> None:
+def refuse(status: AdmissionStatus, where: str) -> None:
     """Raise if a metric cannot gate."""
-    if not standing.admitted:
-        problem = refused(standing)
+    if not status.admitted:
+        problem = status.problem
         raise PolicyError(problem.what, where=where, fix=problem.fix)

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError, UsageError, did_you_mean
-from llmgate.record.files import write_atomic
+from llmgate.record.disk import write_atomic
 from llmgate.record.labels import draw_cases
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
-from llmgate.suite.data.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
+from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
-    from llmgate.suite.data.anchors import Anchor, AnchorFile
+    from llmgate.suite.form.anchors import Anchor, AnchorFile
 
 __all__ = ["Frozen", "anchors_wait", "freeze_anchors", "judge_anchors", "named_anchors"]
 
@@ -59,15 +59,15 @@ async def judge_anchors(run: RunDir, settings: Settings, plan: Plan, models: Mod
     if file is None:
         return
     before = run.anchors()
-    whole = before is not None and all(one.outcome is not Outcome.ERROR for one in before.results)
+    whole = before is not None and all(result.outcome is not Outcome.ERROR for result in before.results)
     if before is not None and whole and before.digest == file.digest:
         return
     progress.stage(f"judging {len(file.anchors)} anchors again")
-    results = await asyncio.gather(*(judged(anchor, models, plan) for anchor in file.anchors))
+    results = await asyncio.gather(*(judge_anchor(anchor, models, plan) for anchor in file.anchors))
     run.add_anchors(AnchorCheck(source=Path(file.source).name, digest=file.digest, results=tuple(results)))
 
 
-async def judged(anchor: Anchor, models: Models, plan: Plan) -> AnchorResult:
+async def judge_anchor(anchor: Anchor, models: Models, plan: Plan) -> AnchorResult:
     """One anchor, asked again."""
     context = CheckContext(output=anchor.output, variables=anchor.variables, prompt=anchor.prompt)
     result = await run_consult(anchor.spec, context, models, plan.vocabulary)
@@ -115,15 +115,17 @@ def freeze_anchors(plan: Plan, run: Path, *, metric: str, number: int, seed: int
         raise UsageError("this file exists already: anchors are frozen", where=str(out), fix="Choose another --out")
     record = load_record(run)
     check_suites(plan, record)
-    known = [f"{one.suite}/{one.metric}" for one in plan.policy.metrics if one.judged]
+    known = [f"{policy.suite}/{policy.metric}" for policy in plan.policy.metrics if policy.judged]
     if metric not in known:
         raise UsageError(f"no judge scores {metric!r}", where="--metric", fix=did_you_mean(metric, known))
     rows = {row["id"]: row for row in judged_rows(plan, record, *metric.split("/", 1))}
     order = draw_cases(rows, len(rows), seed=seed)
-    by_verdict = {verdict: [one for one in order if rows[one]["verdict"] == verdict] for verdict in ("pass", "fail")}
+    by_verdict = {
+        verdict: [anchor for anchor in order if rows[anchor]["verdict"] == verdict] for verdict in ("pass", "fail")
+    }
     fails = min(len(by_verdict["fail"]), max(number // 2, number - len(by_verdict["pass"])))
     chosen = [*by_verdict["fail"][:fails], *by_verdict["pass"][: number - fails]]
-    counts = Counter(rows[one]["verdict"] for one in chosen)
+    counts = Counter(rows[anchor]["verdict"] for anchor in chosen)
     if len(chosen) < FEWEST_ANCHORS or min(counts["pass"], counts["fail"]) < FEWEST_PER_VERDICT:
         raise UsageError(
             f"the run has {len(by_verdict['pass'])} verdicts that pass and {len(by_verdict['fail'])} that fail",
@@ -131,14 +133,14 @@ def freeze_anchors(plan: Plan, run: Path, *, metric: str, number: int, seed: int
             fix=f"It takes {FEWEST_ANCHORS} anchors, {FEWEST_PER_VERDICT} of each verdict; add some by hand, or take a"
             " run with more",
         )
-    lines = (json.dumps(rows[one], ensure_ascii=False, allow_nan=False) + "\n" for one in sorted(chosen))
+    lines = (json.dumps(rows[anchor], ensure_ascii=False, allow_nan=False) + "\n" for anchor in sorted(chosen))
     write_atomic(out, "".join(lines).encode())
     return Frozen(path=out, passed=counts["pass"], failed=counts["fail"])
 
 
 def check_suites(plan: Plan, record: Record) -> None:
     """Refuse a record of other suites: its answers would be asked about with other criteria."""
-    then = {one.name: (one.digest, one.dataset_digest) for one in record.manifest.suites}
+    then = {suite.name: (suite.digest, suite.dataset_digest) for suite in record.manifest.suites}
     for planned in plan.suites:
         if then.get(planned.suite.name) != (planned.suite.digest, planned.dataset.digest):
             raise RecordError(
@@ -158,8 +160,8 @@ def judged_rows(plan: Plan, record: Record, suite: str, metric: str) -> Iterator
             # An assert of weight 0 never fails, whatever the judge says.
             if spec.metric != metric or not plan.vocabulary.is_judge(spec.type) or spec.weight == 0:
                 continue
-            same = [one for one in result.checks if (one.type, one.metric) == (spec.name, metric)]
-            if sum((one.name, one.metric) == (spec.name, metric) for one in case.asserts) > 1 or len(same) != 1:
+            same = [check for check in result.checks if (check.type, check.metric) == (spec.name, metric)]
+            if sum((other.name, other.metric) == (spec.name, metric) for other in case.asserts) > 1 or len(same) != 1:
                 continue  # Which verdict is whose is not known.
             if same[0].outcome is not Outcome.ERROR:
                 yield row(case, spec, result.answer, f"{case.planned.case}#{index}", same[0].outcome)

@@ -30,7 +30,7 @@ def with_checks_of(modules: Iterable[object]) -> Checks:
     Raises:
         SuiteError: If a package cannot be imported, or two checks share a name.
     """
-    return VOCABULARY.also(find_checks([*installed(), *(value for one in modules for value in values_of(one))]))
+    return VOCABULARY.also(find_checks([*installed(), *(value for module in modules for value in values_of(module))]))
 
 
 def beside_suites(suites: Iterable[Path]) -> Checks:
@@ -44,7 +44,7 @@ def beside_suites(suites: Iterable[Path]) -> Checks:
 
 def installed() -> list[object]:
     """What the entry points of the group name."""
-    found: list[object] = []
+    values: list[object] = []
     for entry in entry_points(group=GROUP):
         try:
             loaded = entry.load()
@@ -54,8 +54,8 @@ def installed() -> list[object]:
                 where=f"entry point {entry.name} = {entry.value}",
                 fix="Mend or uninstall the package",
             ) from error
-        found += [loaded, *values_of(loaded)]
-    return found
+        values += [loaded, *values_of(loaded)]
+    return values
 
 
 def values_of(module: object) -> list[object]:
@@ -76,8 +76,8 @@ def conftest_modules(suites: Iterable[Path]) -> list[ModuleType]:
     for suite in suites:
         folder = suite.resolve().parent
         above = [folder, *folder.parents]
-        for one in reversed(above[: above.index(root) + 1] if root in above else [folder]):
-            folders[one] = None
+        for parent in reversed(above[: above.index(root) + 1] if root in above else [folder]):
+            folders[parent] = None
     return [imported(folder / "conftest.py") for folder in folders if (folder / "conftest.py").is_file()]
 
 

@@ -1,6 +1,8 @@
-"""Asking in the recorded order and looking on the way: generation and looks are one loop.
+"""Early stopping: asking in the recorded order, with the gate's word at each look on whether to go on.
 
-Which suites can be looked at, and what the gate says at each look.
+Generation and looks are one loop: `measure` asks for a turn per generation and hands every result over; the last
+result of a block takes the look. Results of later blocks are held back until then, so that a stopped record holds
+exactly what its last look saw. A suite that cannot be looked at is asked whole, and the run says why.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError
 from llmgate.gate.sequential.verify_stop import reason_to_stop
-from llmgate.record.loading import load_record
 from llmgate.record.looks import Stop
 from llmgate.record.order import case_order
+from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Record
 from llmgate.report.visible import one_line
 from llmgate.session.decide.records import noted_baseline
@@ -25,19 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmgate.record.looks import LookPlan
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.record.schema import CaseResult
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Enough", "Looking", "SuiteLooking", "make_looking"]
+__all__ = ["Enough", "InterimMonitor", "SuiteMonitor", "make_monitor"]
 
 Enough = Callable[["LookPlan", int, Mapping[CaseKey, "CaseResult"]], str]
 """Plan, look (from 1) and the results that it sees → why the suite may stop there; empty if it has to go on."""
 
 
-class Looking:
+class InterimMonitor:
     """The suites of a run that may stop early.
 
     Args:
@@ -51,14 +53,14 @@ class Looking:
     def __init__(
         self, run: RunDir, plans: Iterable[LookPlan], enough: Enough, *, ahead: int, progress: Progress
     ) -> None:
-        self._suites = {plan.suite: SuiteLooking(run, plan, enough, ahead=ahead, progress=progress) for plan in plans}
+        self._suites = {plan.suite: SuiteMonitor(run, plan, enough, ahead=ahead, progress=progress) for plan in plans}
 
     def arranged(self, todo: Sequence[CaseKey]) -> list[CaseKey]:
         """What is to be asked, the suites with looks last and in their recorded order."""
         rest = [key for key in todo if key.suite not in self._suites]
         return rest + [key for suite in self._suites.values() for key in suite.arranged(todo)]
 
-    def of(self, key: CaseKey) -> SuiteLooking | None:
+    def of(self, key: CaseKey) -> SuiteMonitor | None:
         """The looks that a generation belongs to."""
         return self._suites.get(key.suite)
 
@@ -68,8 +70,8 @@ class Looking:
             await suite.advance()
 
 
-class SuiteLooking:
-    """One suite that may stop early; arguments as for `Looking`."""
+class SuiteMonitor:
+    """One suite that may stop early; arguments as for `InterimMonitor`."""
 
     def __init__(self, run: RunDir, plan: LookPlan, enough: Enough, *, ahead: int, progress: Progress) -> None:
         self._run = run
@@ -139,15 +141,17 @@ class SuiteLooking:
                 self._stop(reason)
                 return
             self._current += 1
-            ready = [one for one in self._held if self._block[one.key] == self._current]
-            self._held = [one for one in self._held if self._block[one.key] != self._current]
+            ready = [result for result in self._held if self._block[result.key] == self._current]
+            self._held = [result for result in self._held if self._block[result.key] != self._current]
             for result in ready:
                 self._run.append(result)
             for _ in range(self._queued.pop(self._current, 0)):
                 self._permits.release()
 
     async def _look(self) -> str:
-        seen = {key: one for key, one in self._run.results.items() if self._block.get(key, 1 << 30) <= self._current}
+        seen = {
+            key: result for key, result in self._run.results.items() if self._block.get(key, 1 << 30) <= self._current
+        }
         return await asyncio.to_thread(self._enough, self._plan, self._current + 1, seen)
 
     def _stop(self, reason: str) -> None:
@@ -165,7 +169,9 @@ class SuiteLooking:
         )
 
 
-def make_looking(settings: Settings, plan: Plan, run: RunDir, out: Path, *, progress: Progress) -> Looking | None:
+def make_monitor(
+    settings: Settings, plan: Plan, run: RunDir, out: Path, *, progress: Progress
+) -> InterimMonitor | None:
     """What takes the looks of a run.
 
     Args:
@@ -186,34 +192,34 @@ def make_looking(settings: Settings, plan: Plan, run: RunDir, out: Path, *, prog
     baseline = noted_baseline(out)
     champion = None if baseline is None else load_record(Path(baseline.folder))
     possible = []
-    for one in run.manifest.looks:
-        why = _impossible(settings, plan, run, one, champion)
+    for looks in run.manifest.looks:
+        why = _impossible(settings, plan, run, looks, champion)
         if why:
-            progress.stage(f"{one.suite}: all cases are asked, because {why}")
+            progress.stage(f"{looks.suite}: all cases are asked, because {why}")
         else:
-            possible.append(one)
+            possible.append(looks)
 
-    def enough(one: LookPlan, look: int, results: Mapping[CaseKey, CaseResult]) -> str:
+    def enough(looks: LookPlan, look: int, results: Mapping[CaseKey, CaseResult]) -> str:
         part = Record(manifest=run.manifest, cases=run.cases, results=results)
-        return reason_to_stop(part, champion, one, look=look)
+        return reason_to_stop(part, champion, looks, look=look)
 
-    return Looking(run, possible, enough, ahead=settings.concurrency, progress=progress)
+    return InterimMonitor(run, possible, enough, ahead=settings.concurrency, progress=progress)
 
 
-def _impossible(settings: Settings, plan: Plan, run: RunDir, one: LookPlan, champion: Record | None) -> str:
+def _impossible(settings: Settings, plan: Plan, run: RunDir, looks: LookPlan, champion: Record | None) -> str:
     """Why a suite cannot be looked at before its end, empty if it can."""
-    cases = [case for case in plan.cases if case.planned.suite == one.suite]
+    cases = [case for case in plan.cases if case.planned.suite == looks.suite]
     asks = {spec.type for case in cases for spec in case.asserts if plan.vocabulary.defers(spec)}
     place = judge_place(settings)
     if asks and run.manifest.judge is not None and (place is None or (place.url is None and not place.same_server)):
         return f"its judge ({', '.join(sorted(asks))}) is only started after the model under test has ended"
-    metrics = [metric for metric in run.manifest.policy.metrics if metric.suite == one.suite and metric.gates]
+    metrics = [metric for metric in run.manifest.policy.metrics if metric.suite == looks.suite and metric.gates]
     if not metrics:
         return "none of its metrics gates"
     if champion is None and not any(metric.floor is not None for metric in metrics):
         return "there is neither a baseline nor a threshold that could be decided on"
     try:
-        reason_to_stop(Record(manifest=run.manifest, cases=run.cases, results={}), champion, one, look=1)
+        reason_to_stop(Record(manifest=run.manifest, cases=run.cases, results={}), champion, looks, look=1)
     except LlmgateError as error:
         return f"the baseline cannot be compared with: {one_line(str(error), 400)}"
     return ""

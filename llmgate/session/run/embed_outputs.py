@@ -12,12 +12,12 @@ from llmgate.record.schema import CaseResult, Generation
 from llmgate.record.vectors import pack_vector
 from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.session.run.measure import context_of, embedder, gather_all
-from llmgate.session.run.models import judge_sampling, opened
+from llmgate.session.run.models import judge_sampling, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
@@ -45,7 +45,7 @@ async def embed_answers(settings: Settings, plan: Plan, run: RunDir, *, progress
     progress.stage(f"embedding {len(todo)} answers")
     async with AsyncExitStack() as stack:
         endpoint = Endpoint(url=identity.source, model=identity.name, api_key=settings.embed_api_key)
-        embed = embedder(await opened(endpoint, settings, stack))
+        embed = embedder(await open_client(endpoint, settings, stack))
         models = Models(judges={}, embed=embed, sampling=judge_sampling(plan))
         await gather_all(_embed(run, todo[at : at + BATCH], models) for at in range(0, len(todo), BATCH))
 
@@ -65,7 +65,7 @@ def unembedded(plan: Plan, run: RunDir) -> list[tuple[CaseResult, str]]:
 
 async def _embed(run: RunDir, batch: Sequence[tuple[CaseResult, str]], models: Models) -> None:
     try:
-        vectors = [pack_vector(one) for one in await embed_texts(models, [text for _, text in batch])]
+        vectors = [pack_vector(vector) for vector in await embed_texts(models, [text for _, text in batch])]
     except (JudgeError, ValueError):
         return
     for (result, _), vector in zip(batch, vectors, strict=True):

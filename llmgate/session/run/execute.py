@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
-from llmgate.generate.client import ChatClient
-from llmgate.record.files import MANIFEST_NAME
-from llmgate.record.rundir import RunDir, folder_taken
+from llmgate.record.run.files import MANIFEST
+from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
+from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
-from llmgate.session.run.early_stopping import make_looking
+from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
-from llmgate.session.run.manifest import make_manifest, redactor, timestamp
-from llmgate.session.run.measure import generate_answers, judge_answers
-from llmgate.session.run.models import identify_models, models_afterwards, models_beside, retry_policy
+from llmgate.session.run.manifest import make_manifest, redactor
+from llmgate.session.run.measure import asker, generate_answers, judge_answers
+from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.schema import Record
+    from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
-    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.plan import Plan
     from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
@@ -64,8 +65,8 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
-            looks = make_looking(settings, planned, run, out, progress=progress)
-            run_async(ask_and_bench(settings, planned, run, target, looking=looks, progress=progress), progress)
+            looks = make_monitor(settings, planned, run, out, progress=progress)
+            run_async(ask_and_bench(settings, planned, run, target, monitor=looks, progress=progress), progress)
         place = judge_place(settings)
         if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
             with open_judge(
@@ -117,8 +118,8 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
     check_judges(plan, manifest)
-    opened = RunDir.resume if settings.resume and has_run(out) else RunDir.create
-    return opened(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
+    make = RunDir.resume if settings.resume and has_run(out) else RunDir.create
+    return make(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 
 
 def check_folder(settings: Settings, out: Path) -> None:
@@ -133,27 +134,21 @@ def check_folder(settings: Settings, out: Path) -> None:
 
 def has_run(out: Path) -> bool:
     """Whether there is a run to go on with."""
-    return (out / MANIFEST_NAME).exists()
+    return MANIFEST.exists(out)
 
 
 async def ask_and_bench(
-    settings: Settings, plan: Plan, run: RunDir, target: Target, *, looking: Looking | None, progress: Progress
+    settings: Settings, plan: Plan, run: RunDir, target: Target, *, monitor: InterimMonitor | None, progress: Progress
 ) -> None:
     """Everything for which the model under test must be up."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            ChatClient(
-                target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-            )
-        )
+        client = await open_client(target.endpoint, settings, stack, death=target.death)
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan, client, models=models, progress=progress, looking=looking)
+        await generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)
         if models:
-            await judge_answers(run, plan, models, progress=progress)
-            await try_judges(run, plan, models, progress=progress)
-            await judge_anchors(run, settings, plan, models, progress=progress)
+            await judge_all(settings, plan, run, models, progress=progress)
     if not settings.no_bench:
         await bench_suites(plan, run, target, progress=progress)
 
@@ -166,16 +161,17 @@ def waits_for_judge(run: RunDir) -> bool:
 async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(
-            ChatClient(
-                target.endpoint, concurrency=settings.concurrency, retry=retry_policy(settings), death=target.death
-            )
-        )
+        client = await open_client(target.endpoint, settings, stack, death=target.death)
         progress.stage(f"judging with {one_line(target.model.name)}")
-        models = await models_afterwards(settings, plan, run.manifest, client, stack)
-        await judge_answers(run, plan, models, progress=progress)
-        await try_judges(run, plan, models, progress=progress)
-        await judge_anchors(run, settings, plan, models, progress=progress)
+        models = await open_models(settings, plan, run.manifest, asker(client), stack)
+        await judge_all(settings, plan, run, models, progress=progress)
+
+
+async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models, *, progress: Progress) -> None:
+    """All that judges are asked: about answers, canaries and anchors."""
+    await judge_answers(run, plan, models, progress=progress)
+    await try_judges(run, plan, models, progress=progress)
+    await judge_anchors(run, settings, plan, models, progress=progress)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:

@@ -12,7 +12,7 @@ from llmgate.score.judge_canaries import CANARIES, try_canaries
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
@@ -43,8 +43,8 @@ async def try_judges(run: RunDir, plan: Plan, models: Models, *, progress: Progr
     if not judged or run.trials():
         return
     progress.stage(f"trying the judge on {len(CANARIES)} canaries for each of {len(judged)} criteria")
-    found = await asyncio.gather(*(tried(case, spec, models, plan) for case, spec in judged))
-    trials = tuple(trial for trials in found for trial in trials)
+    by_criterion = await asyncio.gather(*(try_criterion(case, spec, models, plan) for case, spec in judged))
+    trials = tuple(trial for trials in by_criterion for trial in trials)
     run.add_trials(trials)
     passed = sum(trial.outcome is Outcome.PASS for trial in trials)
     lost = sum(trial.outcome is Outcome.ERROR for trial in trials)
@@ -57,13 +57,13 @@ def first_cases(plan: Plan) -> list[tuple[Case, AssertSpec]]:
     """Each judged assert, members of sets included, with the first selected case that has it."""
     seen: dict[int, tuple[Case, AssertSpec]] = {}
     for case in plan.cases:
-        for spec in (one for each in case.asserts for one in (each.asserts or (each,))):
+        for spec in (member for each in case.asserts for member in (each.asserts or (each,))):
             if plan.vocabulary.is_judge(spec.type):
                 seen.setdefault(id(spec), (case, spec))
     return list(seen.values())
 
 
-async def tried(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> list[JudgeTrial]:
+async def try_criterion(case: Case, spec: AssertSpec, models: Models, plan: Plan) -> list[JudgeTrial]:
     """The canaries of one assert, on one case."""
     prompt = "\n\n".join(message.content for message in case.planned.messages if message.role == "user")
     context = CheckContext(output="", variables=case.variables, prompt=prompt)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.generate.identity import hardware, packages
-from llmgate.record.files import cases_digest
-from llmgate.record.journal import Redactor
 from llmgate.record.manifest import Manifest
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.journal import Redactor
+from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import judged_asserts, read_admissions
 from llmgate.session.run.anchors import named_anchors
 
@@ -25,15 +25,10 @@ if TYPE_CHECKING:
     from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
 
-__all__ = ["make_manifest", "redactor", "timestamp"]
+__all__ = ["make_manifest", "redactor"]
 
 SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHUB_RUN_ID", "GITHUB_ACTOR")
-
-
-def timestamp() -> str:
-    """Now, UTC, ISO 8601, whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
 def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
@@ -89,7 +84,7 @@ def shown_path(path: Path) -> str:
 
 def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Git commit and CI run, as far as they are known."""
-    found = {name.lower(): environ[name] for name in CI_LABELS if environ.get(name)}
+    known = {name.lower(): environ[name] for name in CI_LABELS if environ.get(name)}
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - whichever git is first
@@ -99,5 +94,5 @@ def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return found  # not a checkout, or no git: a label is a courtesy
-    return {**found, "git_commit": commit}
+        return known  # not a checkout, or no git: a label is a courtesy
+    return {**known, "git_commit": commit}

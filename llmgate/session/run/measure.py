@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
@@ -16,16 +17,16 @@ from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
-from llmgate.score.output_features import read_traits
+from llmgate.score.output_features import read_features
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
-    from llmgate.record.rundir import RunDir
+    from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
-    from llmgate.session.run.early_stopping import Looking
+    from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.plan import Plan
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
@@ -43,20 +44,6 @@ async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
         raise errors.exceptions[0] from errors
 
 
-class Counter:
-    """Counts finished work for the progress line."""
-
-    def __init__(self, progress: Progress, what: str, total: int) -> None:
-        self._progress = progress
-        self._what = what
-        self._total = total
-        self._done = 0
-
-    def tick(self) -> None:
-        self._done += 1
-        self._progress.count(self._what, self._done, self._total)
-
-
 async def generate_answers(
     run: RunDir,
     plan: Plan,
@@ -64,7 +51,7 @@ async def generate_answers(
     *,
     models: Models | None,
     progress: Progress,
-    looking: Looking | None = None,
+    monitor: InterimMonitor | None = None,
 ) -> None:
     """Ask every case that has no answer yet, and check the answers.
 
@@ -74,7 +61,7 @@ async def generate_answers(
         client: Bounds the requests in flight.
         models: Judge each answer at once, if they can be asked while the model under test runs.
         progress: Told about every finished case.
-        looking: The suites that may stop before all cases are asked.
+        monitor: The suites that may stop before all cases are asked.
 
     Raises:
         ServerError: If the server died; what was answered before is in the record.
@@ -82,33 +69,33 @@ async def generate_answers(
         RecordError: If the record could not be written.
     """
     todo = [key for key in run.missing() if needs_answer(run, key)]
-    if looking is not None:
-        todo = looking.arranged(todo)
-        await looking.begin()
+    if monitor is not None:
+        todo = monitor.arranged(todo)
+        await monitor.begin()
     if not todo:
         return
     by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
-    counter = Counter(progress, "answers", len(todo))
+    done = count(1)
     died: dict[CaseKey, str] = {}
 
-    async def one(key: CaseKey) -> None:
-        looks = None if looking is None else looking.of(key)
+    async def ask(key: CaseKey) -> None:
+        looks = None if monitor is None else monitor.of(key)
         if looks is not None and not await looks.turn(key):
             return
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
         answer = await client.ask({**case.request(key.repeat), **extra_fields(case, plan.vocabulary)})
-        result = checked(case, key, answer, plan.vocabulary)
+        result = check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
-            keep(await judged(case, result, models, plan.vocabulary))
+            keep(await with_judgements(case, result, models, plan.vocabulary))
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died[key] = answer.message
-        counter.tick()
+        progress.count("answers", next(done), len(todo))
         if looks is not None:
             await looks.done(key)
 
-    await gather_all(one(key) for key in todo)
+    await gather_all(ask(key) for key in todo)
     lost = [message for key, message in died.items() if key in run.results]
     if lost:
         raise ServerError(
@@ -135,7 +122,7 @@ def extra_fields(case: Case, vocabulary: Checks) -> dict[str, Json]:
     return {"logprobs": True} if any(Need.LOGPROBS in vocabulary.asks(spec) for spec in case.asserts) else {}
 
 
-def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
+def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
     """Apply the checks that ask no model."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
@@ -146,7 +133,7 @@ def checked(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: 
         checks=score_case(case.asserts, context, vocabulary),
         judged=not any(map(vocabulary.defers, case.asserts)),
         threshold=case.planned.threshold,
-        traits=read_traits(context),
+        traits=read_features(context),
     )
 
 
@@ -194,19 +181,19 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     ]
     if not todo:
         return
-    counter = Counter(progress, "judged", len(todo))
+    done = count(1)
 
-    async def one(result: CaseResult) -> None:
+    async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = checked(case, result.key, result.answer, vocabulary)
-            run.append(await judged(case, fresh, models, vocabulary))
-        counter.tick()
+            fresh = check_answer(case, result.key, result.answer, vocabulary)
+            run.append(await with_judgements(case, fresh, models, vocabulary))
+        progress.count("judged", next(done), len(todo))
 
-    await gather_all(one(result) for result in todo)
+    await gather_all(judge(result) for result in todo)
 
 
-async def judged(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
+async def with_judgements(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
@@ -234,7 +221,9 @@ def asker(client: ChatClient) -> Ask:
 
 def tokens_of(answer: Generation) -> tuple[Token, ...]:
     """The tokens of a judge's reply, empty where it reported none."""
-    return tuple(Token(text=one.token, logprob=one.logprob, alternatives=one.top) for one in answer.logprobs or ())
+    return tuple(
+        Token(text=token.token, logprob=token.logprob, alternatives=token.top) for token in answer.logprobs or ()
+    )
 
 
 def embedder(client: ChatClient) -> Embed:

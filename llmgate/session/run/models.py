@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.target import judge_identity, judge_place
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AsyncExitStack
 
     from llmgate.record.manifest import Manifest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Identities", "check_models", "identify_models", "models_afterwards", "models_beside", "retry_policy"]
+__all__ = ["Identities", "alive", "check_models", "identify_models", "models_beside", "open_client", "open_models"]
 
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
@@ -80,11 +81,7 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     sampling = judge_sampling(plan)
     place = judge_place(settings) if plan.asks_default_judge else None
     judge = None if place is None else judge_identity(settings, place, plan.judged, sampling)
-    judges = {}
-    for name in sorted(plan.judge_names):
-        endpoint = named_judge(settings, name)
-        found = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
-        judges[name] = identify(found.model, plan.judged, sampling, source=endpoint.url)
+    judges = {name: identify_named(settings, name, plan.judged, sampling) for name in sorted(plan.judge_names)}
     return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
 
 
@@ -96,8 +93,8 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs - {Need.LOGPROBS} or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    found = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
-    return ModelIdentity(name=found.model, source=url)
+    facts = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
+    return ModelIdentity(name=facts.model, source=url)
 
 
 def named_judge(settings: Settings, name: str) -> Endpoint:
@@ -115,6 +112,18 @@ def named_judge(settings: Settings, name: str) -> Endpoint:
     return Endpoint(url=normalise_url(url), model=model, api_key=settings.judge_api_key)
 
 
+def identify_named(settings: Settings, name: str, types: Collection[str], sampling: JudgeSampling) -> JudgeIdentity:
+    """The identity of a judge that a suite names.
+
+    Raises:
+        UsageError: If the name was not given.
+        EndpointError: If its endpoint cannot be used.
+    """
+    endpoint = named_judge(settings, name)
+    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+    return identify(facts.model, types, sampling, source=endpoint.url)
+
+
 def judge_sampling(plan: Plan) -> JudgeSampling:
     """The judge as the suites want it; suites in one run share it, so the largest reply limit holds."""
     asking = [planned.suite for planned in plan.suites if planned.suite.judged_metrics]
@@ -123,11 +132,6 @@ def judge_sampling(plan: Plan) -> JudgeSampling:
     return JudgeSampling(
         max_tokens=max(suite.judge_max_tokens for suite in asking), seed=min(suite.judge_seed for suite in asking)
     )
-
-
-def retry_policy(settings: Settings) -> RetryPolicy:
-    """How patiently requests are repeated."""
-    return RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
 
 
 async def models_beside(
@@ -156,36 +160,37 @@ async def models_beside(
             default = asker(client)
         else:
             endpoint = Endpoint(url=place.url, model=manifest.judge.model, api_key=settings.judge_api_key)
-            default = asker(await opened(endpoint, settings, stack))
-    return await combined(settings, plan, manifest, default, stack)
+            default = asker(await open_client(endpoint, settings, stack))
+    return await open_models(settings, plan, manifest, default, stack)
 
 
-async def models_afterwards(
-    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
-) -> Models:
-    """The models with a judge that runs after the model under test has ended; `client` reaches it."""
-    return await combined(settings, plan, manifest, asker(client), stack)
-
-
-async def combined(
+async def open_models(
     settings: Settings, plan: Plan, manifest: Manifest, default: Ask | None, stack: AsyncExitStack
 ) -> Models:
-    """The default judge, the named ones and the embedding model."""
+    """The models: a default judge, the ones that asserts name, and the embedding model; closed with the stack."""
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         endpoint = named_judge(settings, name)
         named = Endpoint(url=endpoint.url, model=identity.model, api_key=endpoint.api_key)
-        judges[name] = asker(await opened(named, settings, stack))
+        judges[name] = asker(await open_client(named, settings, stack))
     embed = None
     if manifest.embedding is not None:
         endpoint = Endpoint(
             url=manifest.embedding.source, model=manifest.embedding.name, api_key=settings.embed_api_key
         )
-        embed = embedder(await opened(endpoint, settings, stack))
+        embed = embedder(await open_client(endpoint, settings, stack))
     return Models(judges=judges, embed=embed, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
 
 
-async def opened(endpoint: Endpoint, settings: Settings, stack: AsyncExitStack) -> ChatClient:
-    """A client for an endpoint, closed with the stack."""
-    client = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry_policy(settings))
+def alive() -> str | None:
+    """An endpoint of others does not tell why it is gone."""
+    return None
+
+
+async def open_client(
+    endpoint: Endpoint, settings: Settings, stack: AsyncExitStack, *, death: Callable[[], str | None] = alive
+) -> ChatClient:
+    """A client of an endpoint, closed with the stack; `death` as for `ChatClient`."""
+    retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
+    client = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry, death=death)
     return await stack.enter_async_context(client)

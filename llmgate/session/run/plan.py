@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.looks import LookPlan
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
-from llmgate.record.traits import Trait
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
@@ -50,7 +50,7 @@ class Plan:
     def asserts(self) -> tuple[AssertSpec, ...]:
         """Every different assert of the selected cases, the members of sets included, sets themselves not."""
         seen = {id(spec): spec for case in self.cases for spec in case.asserts}
-        return tuple(one for spec in seen.values() for one in (spec.asserts or (spec,)))
+        return tuple(member for spec in seen.values() for member in (spec.asserts or (spec,)))
 
     @property
     def defers(self) -> bool:
@@ -70,7 +70,7 @@ class Plan:
     @property
     def embedded(self) -> frozenset[str]:
         """The suites whose answers are embedded, so that their distance can be shown."""
-        return frozenset(one.suite for one in self.policy.watched if one.trait is Trait.EMBEDDINGS)
+        return frozenset(watch.suite for watch in self.policy.watched if watch.trait is OutputFeature.EMBEDDINGS)
 
     @property
     def judged(self) -> frozenset[str]:
@@ -94,20 +94,20 @@ def find_suites(paths: Iterable[Path]) -> list[Path]:
     Raises:
         UsageError: If a path does not exist, is no suite, or nothing was found.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
             inside = sorted(p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern) if is_suite_file(p))
             if not inside:
                 raise UsageError("there is no suite here", where=str(path), fix="A suite starts with `llmgate: 1`")
-            found += inside
+            files += inside
         elif path.exists():
-            found.append(path)
+            files.append(path)
         else:
             raise UsageError("there is no such file or folder", where=str(path), fix="Name suite files or a folder")
-    if not found:
+    if not files:
         raise UsageError("no suite was named", fix="Name suite files or a folder, e.g. `llmgate run suites/`")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
 def plan_file(path: Path, *, repeat: int | None = None, vocabulary: Checks = VOCABULARY) -> PlannedSuite:
@@ -125,9 +125,9 @@ def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
     Raises:
         LlmgateError: As the steps do.
     """
-    found = find_suites(paths)
-    vocabulary = beside_suites(found)
-    suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in found]
+    files = find_suites(paths)
+    vocabulary = beside_suites(files)
+    suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in files]
     return make_plan(suites, settings, vocabulary=vocabulary)
 
 
@@ -173,13 +173,13 @@ def make_plan(
     policy = Policy(
         metrics=tuple(metric for planned in suites for metric in planned.suite.metrics),
         inconclusive=on_inconclusive(suites, settings),
-        slices=tuple(one for planned in suites for one in planned.suite.slices),
+        slices=tuple(slice_ for planned in suites for slice_ in planned.suite.slices),
         slice_alpha=min(
             (alpha for planned in suites if (alpha := planned.suite.gates.block.slice_alpha) is not None),
             default=DEFAULT_SLICE_ALPHA,
         ),
-        waivers=tuple(one for planned in suites for one in planned.suite.waivers),
-        watched=tuple(one for planned in suites for one in planned.suite.watched),
+        waivers=tuple(waiver for planned in suites for waiver in planned.suite.waivers),
+        watched=tuple(watch for planned in suites for watch in planned.suite.watched),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)
@@ -191,7 +191,7 @@ def make_plan(
         policy=policy,
         gated=names,
         vocabulary=vocabulary,
-        looks=tuple(one.looks for one in stopping if one.looks is not None and one.suite.name in names),
+        looks=tuple(planned.looks for planned in stopping if planned.looks is not None and planned.suite.name in names),
     )
 
 

@@ -9,8 +9,8 @@ from llmgate.errors import CannotRunError
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_repeats
 from llmgate.gate.power.plan import designs_of, plan_power
-from llmgate.record.loading import load_record
-from llmgate.report.formats.power import preflight_line, shortfall
+from llmgate.record.run.loading import load_record
+from llmgate.report.terminal.power import preflight_line, shortfall
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 
 if TYPE_CHECKING:
@@ -42,17 +42,17 @@ def preflight(plan: Plan, out: Path, *, strict: bool) -> Iterator[str]:
         for design in designs_of((case.planned for case in plan.cases), plan.policy)
         if design.policy.suite in plan.gated
     ]
-    known = {(one.suite, one.metric) for one in noise}
-    told = [design for design in designs if (design.policy.suite, design.policy.metric) in known]
-    power = plan_power(told, noise)
+    known = {(entry.suite, entry.metric) for entry in noise}
+    measured = [design for design in designs if (design.policy.suite, design.policy.metric) in known]
+    power = plan_power(measured, noise)
     for metric in power.metrics:
         yield preflight_line(metric, power.wanted)
     if not strict:
         return
-    untold = [f"{one.policy.suite}::{one.policy.metric}" for one in designs if one not in told]
-    if untold:
+    unmeasured = [f"{design.policy.suite}::{design.policy.metric}" for design in designs if design not in measured]
+    if unmeasured:
         raise CannotRunError(
-            f"nothing tells how often an unchanged model would pass {', '.join(untold)}",
+            f"nothing tells how often an unchanged model would pass {', '.join(unmeasured)}",
             where="--strict-power",
             fix="Run the champion with --repeat 2, or ask `llmgate power` instead",
         )

@@ -77,11 +77,11 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     """The model behind an endpoint that somebody else runs."""
     url = normalise_url(settings.endpoint or "")
     progress.stage(f"connecting to {url}")
-    found = probe(url, api_key=settings.api_key, model=settings.served_name)
+    facts = probe(url, api_key=settings.api_key, model=settings.served_name)
     return Target(
-        endpoint=Endpoint(url=url, model=found.model, api_key=settings.api_key),
-        model=ModelIdentity(name=found.model, source=found.source or url, registry_uri=settings.registry_uri),
-        server=ServerIdentity(engine=found.engine, version=found.version, owned=False, url=url),
+        endpoint=Endpoint(url=url, model=facts.model, api_key=settings.api_key),
+        model=ModelIdentity(name=facts.model, source=facts.source or url, registry_uri=settings.registry_uri),
+        server=ServerIdentity(engine=facts.engine, version=facts.version, owned=False, url=url),
         death=lambda: None,
     )
 
@@ -137,8 +137,8 @@ def judge_identity(
         model = settings.judge_name or Path(place.folder).resolve().name
         digest = weights_digest(Path(place.folder))
     else:
-        found = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
-        model, digest = found.model, None
+        facts = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
+        model, digest = facts.model, None
     return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
 
 

@@ -149,11 +149,11 @@ def _typed(cell: str, kinds: str, name: str, where: str) -> Json:
         value = parse_json(cell, where=where, fix="Correct the cell")
         if json_type(value) in parts:
             return value
-        found = f"a JSON {json_type(value)}"
+        what = f"a JSON {json_type(value)}"
     except DatasetError as error:
-        found = error.what
+        what = error.what
     raise DatasetError(
-        f"the cell of {name!r} should be {kinds} and is {found if cell else 'empty'}",
+        f"the cell of {name!r} should be {kinds} and is {what if cell else 'empty'}",
         where=where,
         fix=f"Correct it, or lock a new version with `--type {name}=string`",
     )

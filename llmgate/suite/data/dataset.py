@@ -16,15 +16,15 @@ from llmgate.errors import DatasetError, did_you_mean
 from llmgate.suite.data.csv import check_types
 from llmgate.suite.data.diff import Drift, compare_rows
 from llmgate.suite.data.formats import NO_TYPES, Format
-from llmgate.suite.data.lock import Lock, lock_path, next_version, read_lock, save_lock, version_key
+from llmgate.suite.data.lock import Lock, next_version, read_lock, save_lock, version_key
 from llmgate.suite.data.rows import Row, column_types, parse_rows
-from llmgate.suite.data.source import Content, Source, as_source
+from llmgate.suite.data.source import Content, DatasetSource, as_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Dataset", "Lock", "Row", "check_lock", "load_dataset", "lock_path", "read_lock", "read_rows", "write_lock"]
+__all__ = ["Dataset", "check_lock", "load_dataset", "read_rows", "write_lock"]
 
 FIRST_VERSION = "1.0.0"
 UNSPECIFIED = "unspecified"
@@ -51,7 +51,7 @@ class Dataset:
     digest: str
 
 
-def load_dataset(path: Path | Source, *, id_column: str = "id") -> Dataset:
+def load_dataset(path: Path | DatasetSource, *, id_column: str = "id") -> Dataset:
     """Read a dataset and hold it against its lock.
 
     Args:
@@ -64,7 +64,7 @@ def load_dataset(path: Path | Source, *, id_column: str = "id") -> Dataset:
     return _load(as_source(path), id_column)[0]
 
 
-def check_lock(path: Path | Source, *, id_column: str = "id") -> Lock:
+def check_lock(path: Path | DatasetSource, *, id_column: str = "id") -> Lock:
     """Return the lock of a dataset that matches it.
 
     Raises:
@@ -74,7 +74,7 @@ def check_lock(path: Path | Source, *, id_column: str = "id") -> Lock:
 
 
 def read_rows(
-    source: Source, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES
+    source: DatasetSource, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES
 ) -> tuple[Row, ...]:
     """Read the rows of a dataset without asking its lock.
 
@@ -85,7 +85,7 @@ def read_rows(
 
 
 def write_lock(
-    path: Path | Source,
+    path: Path | DatasetSource,
     *,
     version: str | None = None,
     licence: str | None = None,
@@ -139,7 +139,7 @@ def write_lock(
     return lock
 
 
-def _load(source: Source, id_column: str) -> tuple[Dataset, Lock]:
+def _load(source: DatasetSource, id_column: str) -> tuple[Dataset, Lock]:
     content = source.read(missing_fix="Check the `dataset:` path, which is relative to the suite file")
     # Cells are read with the types that the lock knows; other formats say their types themselves.
     known = read_lock(source) if content.kind is Format.CSV else None
@@ -162,7 +162,7 @@ def _cell_types(lock: Lock) -> Mapping[str, str]:
     return {name: kinds for name, kinds in lock.columns.items() if kinds != "string"}
 
 
-def _check_types(types: Mapping[str, str], content: Content, source: Source) -> None:
+def _check_types(types: Mapping[str, str], content: Content, source: DatasetSource) -> None:
     if types and content.kind is not Format.CSV:
         raise DatasetError(
             "types are for CSV: this format says itself what its values are", where=source.name, fix="Leave --type out"
@@ -170,7 +170,7 @@ def _check_types(types: Mapping[str, str], content: Content, source: Source) -> 
     check_types(types, source=source.name)
 
 
-def _check_columns(types: Mapping[str, str], rows: tuple[Row, ...], source: Source) -> None:
+def _check_columns(types: Mapping[str, str], rows: tuple[Row, ...], source: DatasetSource) -> None:
     for name in types:
         if name not in rows[0].values:
             raise DatasetError(
@@ -178,7 +178,7 @@ def _check_columns(types: Mapping[str, str], rows: tuple[Row, ...], source: Sour
             )
 
 
-def _refuse_other_source(lock: Lock, source: Source, content: Content) -> None:
+def _refuse_other_source(lock: Lock, source: DatasetSource, content: Content) -> None:
     if lock.source != source.uri:
         raise DatasetError(
             f"the lock is for {lock.source or 'a file beside it'}, not for {source.name}",
@@ -193,7 +193,9 @@ def _refuse_other_source(lock: Lock, source: Source, content: Content) -> None:
         )
 
 
-def _refuse_drift(lock: Lock, source: Source, *, content: Content, rows: tuple[Row, ...], id_column: str) -> None:
+def _refuse_drift(
+    lock: Lock, source: DatasetSource, *, content: Content, rows: tuple[Row, ...], id_column: str
+) -> None:
     if lock.id_column != id_column:
         raise DatasetError(
             f"locked with the id column {lock.id_column!r}, but asked for {id_column!r}",
@@ -211,7 +213,7 @@ def _refuse_drift(lock: Lock, source: Source, *, content: Content, rows: tuple[R
         )
 
 
-def _drift_error(lock: Lock, source: Source, drift: Drift, data: bytes) -> DatasetError:
+def _drift_error(lock: Lock, source: DatasetSource, drift: Drift, data: bytes) -> DatasetError:
     path = source.name
     fix = f"Run `{source.command} --version {next_version(lock.version)}` to lock it as it is, or restore the file"
     since = f"since version {lock.version} was locked"
@@ -229,7 +231,7 @@ def _drift_error(lock: Lock, source: Source, drift: Drift, data: bytes) -> Datas
 
 
 def _refuse_reuse(
-    old: Lock, source: Source, *, version: str, content: Content, rows: tuple[Row, ...], id_column: str
+    old: Lock, source: DatasetSource, *, version: str, content: Content, rows: tuple[Row, ...], id_column: str
 ) -> None:
     if version_key(version) > version_key(old.version):
         return
@@ -243,7 +245,7 @@ def _refuse_reuse(
     _refuse_drift(old, source, content=content, rows=rows, id_column=id_column)
 
 
-def _check_version(version: str, source: Source) -> None:
+def _check_version(version: str, source: DatasetSource) -> None:
     try:
         version_key(version)
     except ValueError as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
+from llmgate.suite.data.ngrams import NEAR, near_groups, plain
 from llmgate.suite.data.rows import RESERVED, column_types
-from llmgate.suite.leakage.ngrams import NEAR, near_groups, plain
+from llmgate.suite.data.strict_json import canonical, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,14 +106,14 @@ def dataset_stats(
             raise DatasetError(f"there is no column {name!r}", fix=did_you_mean(name, types))
     values = {name: [row.values.get(name) for row in rows] for name in types}
     columns = tuple(_column(name, types[name], values[name]) for name in types)
-    sliced = list(slices) or [one.name for one in columns if one.name != id_column and _is_slice(one, len(rows))]
+    sliced = list(slices) or [each.name for each in columns if each.name != id_column and _is_slice(each, len(rows))]
     compared = list(texts) or [name for name in types if name not in {id_column, cluster, *sliced}]
     return DatasetStats(
         rows=len(rows),
         columns=columns,
         duplicates=_duplicates(rows, id_column),
         near_duplicates=_near_duplicates(rows, compared, near),
-        slices={name: dict(Counter(_key(one) for one in values[name]).most_common()) for name in sliced},
+        slices={name: dict(Counter(value_text(value) for value in values[name]).most_common()) for name in sliced},
         clusters=_cluster_sizes(values[cluster]) if cluster else None,
     )
 
@@ -121,12 +121,12 @@ def dataset_stats(
 def stats_lines(stats: DatasetStats) -> list[str]:
     """Word the statistics for a terminal."""
     lines = [f"{stats.rows} rows, {len(stats.columns)} columns"]
-    width = max(len(one.name) for one in stats.columns)
-    for one in stats.columns:
-        lengths = one.lengths
+    width = max(len(column.name) for column in stats.columns)
+    for column in stats.columns:
+        lengths = column.lengths
         size = f", length {lengths.least} to {lengths.most}, median {lengths.median:g}" if lengths else ""
-        missing = f", {one.missing} missing" if one.missing else ""
-        lines.append(f"  {one.name:<{width}}  {one.types}, {one.distinct} distinct{size}{missing}")
+        missing = f", {column.missing} missing" if column.missing else ""
+        lines.append(f"  {column.name:<{width}}  {column.types}, {column.distinct} distinct{size}{missing}")
     for name, counts in stats.slices.items():
         shown = [f"{value} {count}" for value, count in list(counts.items())[:SLICE_VALUES]]
         rest = len(counts) - len(shown)
@@ -140,13 +140,13 @@ def stats_lines(stats: DatasetStats) -> list[str]:
 
 
 def _column(name: str, types: str, values: Sequence[Json]) -> ColumnStats:
-    sizes = sorted(len(one) for one in values if isinstance(one, str | list))
+    sizes = sorted(len(value) for value in values if isinstance(value, str | list))
     middle = len(sizes) // 2
     return ColumnStats(
         name=name,
         types=types,
-        missing=sum(one is None or (isinstance(one, str) and not one.strip()) for one in values),
-        distinct=len({_canonical(one) for one in values}),
+        missing=sum(value is None or (isinstance(value, str) and not value.strip()) for value in values),
+        distinct=len({canonical(value) for value in values}),
         lengths=Lengths(
             least=sizes[0],
             median=float(sizes[middle] if len(sizes) % 2 else (sizes[middle - 1] + sizes[middle]) / 2),
@@ -166,7 +166,7 @@ def _duplicates(rows: Sequence[Row], id_column: str) -> tuple[tuple[str, ...], .
     groups: dict[str, list[str]] = {}
     for row in rows:
         rest = {name: value for name, value in row.values.items() if name != id_column}
-        groups.setdefault(_canonical(rest), []).append(row.id)
+        groups.setdefault(canonical(rest), []).append(row.id)
     return tuple(tuple(ids) for ids in groups.values() if len(ids) > 1)
 
 
@@ -183,21 +183,13 @@ def _texts(value: Json) -> list[str]:
 
 
 def _cluster_sizes(values: Sequence[Json]) -> dict[int, int]:
-    return dict(sorted(Counter(Counter(_key(one) for one in values).values()).items()))
-
-
-def _key(value: Json) -> str:
-    return value if isinstance(value, str) else _canonical(value)
-
-
-def _canonical(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return dict(sorted(Counter(Counter(value_text(value) for value in values).values()).items()))
 
 
 def _groups(what: str, groups: Sequence[tuple[str, ...]]) -> list[str]:
-    rows = sum(len(one) for one in groups)
+    rows = sum(map(len, groups))
     if not groups:
         return [f"no {what}"]
     lines = [f"{what}: {rows} rows in {len(groups)} group{'' if len(groups) == 1 else 's'}"]
-    lines += [f"  {', '.join(one[:SHOWN])}" + (" …" if len(one) > SHOWN else "") for one in groups[:SHOWN]]
+    lines += [f"  {', '.join(ids[:SHOWN])}" + (" …" if len(ids) > SHOWN else "") for ids in groups[:SHOWN]]
     return lines + ([f"  and {len(groups) - SHOWN} more groups"] if len(groups) > SHOWN else [])

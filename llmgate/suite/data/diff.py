@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.asserts import Json
+from llmgate.suite.data.strict_json import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.suite.data.rows import Row
 
-__all__ = [
-    "NAMED_ROWS",
-    "ChangedField",
-    "Drift",
-    "RowDiff",
-    "compare_rows",
-    "diff_lines",
-    "diff_rows",
-    "diff_with_digests",
-]
+__all__ = ["Drift", "RowDiff", "compare_rows", "diff_lines", "diff_rows", "diff_with_digests"]
 
-NAMED_ROWS = 5
+NAMED_ROWS: Final = 5
 """How many rows of a kind a message names before it only counts."""
+SHOWN_CHARS: Final = 120
+"""Of a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +98,12 @@ def _named(ids: Sequence[str]) -> str:
     return f"row{'s' * (len(ids) > 1)} {named}" + (f" and {rest} more" if rest > 0 else "")
 
 
-SHOWN_CHARS: Final = 120
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedField:
-    """One value that differs; `there` says on which sides the column exists."""
+    """One value that differs; `sides` has no `before` or `after` where the column does not exist."""
 
     column: str
-    before: Json
-    after: Json
-    there: tuple[bool, bool] = (True, True)
+    sides: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,28 +130,25 @@ class RowDiff:
         return {
             "added": list(self.added),
             "removed": list(self.removed),
-            "changed": {row: {one.column: _sides(one) for one in fields} for row, fields in self.changed.items()},
+            "changed": {
+                row: {field.column: dict(field.sides) for field in fields} for row, fields in self.changed.items()
+            },
             "moved": self.moved,
         }
 
 
 def diff_rows(before: Sequence[Row], after: Sequence[Row]) -> RowDiff:
     """Compare two datasets by id."""
-    old = {row.id: row for row in before}
-    changed = {
-        row.id: _fields(old[row.id].values, row.values)
-        for row in after
-        if row.id in old and old[row.id].digest != row.digest
-    }
-    return _diff([row.id for row in before], [row.id for row in after], changed)
+    diff = diff_with_digests({row.id: row.digest for row in before}, after)
+    old, new = ({row.id: row.values for row in rows} for rows in (before, after))
+    return replace(diff, changed={row_id: _fields(old[row_id], new[row_id]) for row_id in diff.changed})
 
 
 def diff_with_digests(locked: Mapping[str, str], after: Sequence[Row]) -> RowDiff:
     """Compare a dataset with the digests of its lock, which does not know the fields."""
-    changed: dict[str, tuple[ChangedField, ...]] = {
-        row.id: () for row in after if row.id in locked and locked[row.id] != row.digest
-    }
-    return _diff(list(locked), [row.id for row in after], changed)
+    drift = compare_rows(locked, after)
+    changed: dict[str, tuple[ChangedField, ...]] = dict.fromkeys(drift.changed, ())
+    return RowDiff(added=drift.added, removed=drift.removed, changed=changed, moved=bool(drift.moved))
 
 
 def diff_lines(diff: RowDiff) -> list[str]:
@@ -171,45 +156,26 @@ def diff_lines(diff: RowDiff) -> list[str]:
     lines = [f"+ {row}" for row in diff.added] + [f"- {row}" for row in diff.removed]
     for row, fields in diff.changed.items():
         lines.append(f"~ {row}")
-        for one in fields:
-            before, after = (_shown(v) if there else "(no such column)" for v, there in _pairs(one))
-            lines.append(f"    {one.column}: {before} → {after}")
+        for field in fields:
+            before, after = (
+                _shown(field.sides[side]) if side in field.sides else "(no such column)" for side in ("before", "after")
+            )
+            lines.append(f"    {field.column}: {before} → {after}")
     if diff.moved:
         lines.append("rows stand in another order")
     counts = f"{len(diff.added)} added, {len(diff.removed)} removed, {len(diff.changed)} changed"
     return [*lines, counts if diff else "no differences"]
 
 
-def _diff(before: list[str], after: list[str], changed: Mapping[str, tuple[ChangedField, ...]]) -> RowDiff:
-    old, new = set(before), set(after)
-    return RowDiff(
-        added=tuple(one for one in after if one not in old),
-        removed=tuple(one for one in before if one not in new),
-        changed=changed,
-        moved=[one for one in before if one in new] != [one for one in after if one in old],
-    )
-
-
 def _fields(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[ChangedField, ...]:
-    return tuple(
-        ChangedField(column=name, before=before.get(name), after=after.get(name), there=(name in before, name in after))
-        for name in sorted(before.keys() | after.keys())
-        if (name in before) != (name in after) or _canonical(before[name]) != _canonical(after[name])
-    )
-
-
-def _pairs(one: ChangedField) -> tuple[tuple[Json, bool], tuple[Json, bool]]:
-    return (one.before, one.there[0]), (one.after, one.there[1])
-
-
-def _sides(one: ChangedField) -> dict[str, Json]:
-    return {name: value for name, (value, there) in zip(("before", "after"), _pairs(one), strict=True) if there}
+    fields = []
+    for column in sorted(before.keys() | after.keys()):
+        sides = {side: row[column] for side, row in (("before", before), ("after", after)) if column in row}
+        if len({canonical(value) for value in sides.values()}) > 1 or len(sides) == 1:
+            fields.append(ChangedField(column=column, sides=sides))
+    return tuple(fields)
 
 
 def _shown(value: Json) -> str:
-    text = _canonical(value)
+    text = canonical(value)
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
-
-
-def _canonical(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -44,7 +44,7 @@ SUFFIXES: Mapping[str, Format] = MappingProxyType(
 
 def suffixes(kind: Format) -> list[str]:
     """The file name endings of a format, the usual one first."""
-    return [suffix for suffix, one in SUFFIXES.items() if one is kind]
+    return [suffix for suffix, known in SUFFIXES.items() if known is kind]
 
 
 def format_of(name: str | PurePath) -> Format:

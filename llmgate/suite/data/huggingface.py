@@ -18,7 +18,7 @@ from typing import Final
 
 from llmgate.errors import DatasetError
 from llmgate.suite.data.formats import format_of
-from llmgate.suite.data.source import Content, Source, read_bytes, remote_source
+from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
 __all__ = ["SCHEME", "hub_source"]
 
@@ -32,15 +32,15 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _HubFile:
     repo: str
-    file: str
+    path: str
     commit: str
 
     @property
     def stable(self) -> str:
-        return f"{SCHEME}datasets/{self.repo}/{self.file}"
+        return f"{SCHEME}datasets/{self.repo}/{self.path}"
 
 
-def hub_source(uri: str, folder: Path) -> Source:
+def hub_source(uri: str, folder: Path) -> DatasetSource:
     """Read a `hf://` URI.
 
     Args:
@@ -50,13 +50,13 @@ def hub_source(uri: str, folder: Path) -> Source:
     Raises:
         DatasetError: If it names no file of a dataset at a commit.
     """
-    one = _parse(uri)
+    file = _parse(uri)
     return remote_source(
-        f"{one.stable}@{one.commit}",
-        stable=one.stable,
-        title=PurePosixPath(one.file).stem,
+        f"{file.stable}@{file.commit}",
+        stable=file.stable,
+        title=PurePosixPath(file.path).stem,
         folder=folder,
-        fetch=lambda: _fetch(one, uri),
+        fetch=lambda: _fetch(file, uri),
     )
 
 
@@ -78,32 +78,32 @@ def _parse(uri: str) -> _HubFile:
             fix="Pin all 40 hexadecimal digits of a commit, as the hub's file history shows them: "
             "a branch or a tag can come to mean other rows",
         )
-    return _HubFile(repo="/".join(parts[:2]), file="/".join(parts[2:]), commit=revision)
+    return _HubFile(repo="/".join(parts[:2]), path="/".join(parts[2:]), commit=revision)
 
 
 def _plain(parts: list[str]) -> bool:
     return all(part not in {"", ".", ".."} and part.isprintable() and "\\" not in part for part in parts)
 
 
-def _fetch(one: _HubFile, uri: str) -> Content:
+def _fetch(file: _HubFile, uri: str) -> Content:
     try:
         import huggingface_hub as hub  # noqa: PLC0415 - an extra, 0.4 s to import
         from huggingface_hub import errors  # noqa: PLC0415 - see above
     except ImportError as error:
         raise DatasetError("datasets on the hub need huggingface-hub", where=uri, fix=EXTRA) from error
     try:
-        path = hub.hf_hub_download(one.repo, one.file, repo_type="dataset", revision=one.commit)
+        cached = hub.hf_hub_download(file.repo, file.path, repo_type="dataset", revision=file.commit)
     except errors.GatedRepoError as error:
         raise DatasetError(
-            f"the dataset {one.repo} is gated", where=uri, fix="Accept its terms on the hub and set HF_TOKEN"
+            f"the dataset {file.repo} is gated", where=uri, fix="Accept its terms on the hub and set HF_TOKEN"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise DatasetError(
-            f"there is no dataset {one.repo}, or it is private", where=uri, fix="Check the name, or set HF_TOKEN"
+            f"there is no dataset {file.repo}, or it is private", where=uri, fix="Check the name, or set HF_TOKEN"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise DatasetError(
-            f"{one.repo} has no commit {one.commit}", where=uri, fix="Copy it from the hub's file history"
+            f"{file.repo} has no commit {file.commit}", where=uri, fix="Copy it from the hub's file history"
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise DatasetError(
@@ -113,11 +113,11 @@ def _fetch(one: _HubFile, uri: str) -> Content:
         ) from error
     except errors.EntryNotFoundError as error:
         raise DatasetError(
-            f"{one.repo} has no file {one.file} at this commit", where=uri, fix="Check the path in the repository"
+            f"{file.repo} has no file {file.path} at this commit", where=uri, fix="Check the path in the repository"
         ) from error
     except (OSError, ValueError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatasetError(f"the hub says: {first[:300]}", where=uri, fix="Try again, or set HF_TOKEN") from error
     return Content(
-        data=read_bytes(Path(path), missing_fix="The hub's cache is broken; delete it"), kind=format_of(one.file)
+        data=read_bytes(Path(cached), missing_fix="The hub's cache is broken; delete it"), kind=format_of(file.path)
     )

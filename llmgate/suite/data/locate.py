@@ -9,7 +9,7 @@ from typing import Final
 from llmgate.errors import DatasetError
 from llmgate.suite.data import huggingface
 from llmgate.suite.data.mlflow import SCHEME, mlflow_source
-from llmgate.suite.data.source import Source, as_source
+from llmgate.suite.data.source import DatasetSource, as_source
 
 __all__ = ["is_uri", "locate"]
 
@@ -21,7 +21,7 @@ def is_uri(written: str) -> bool:
     return URI.match(written) is not None and not Path(written).exists()
 
 
-def locate(written: str, folder: Path) -> Source:
+def locate(written: str, folder: Path) -> DatasetSource:
     """Find a dataset.
 
     Args:

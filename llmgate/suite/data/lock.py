@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
-from llmgate.record.atomic import replace_file
+from llmgate.record.disk import replace_file
 from llmgate.suite.data.formats import Format
-from llmgate.suite.data.source import Source, as_source, read_bytes
+from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,12 +92,12 @@ class Lock:
         return {line[65:]: line[:64] for line in self.rows}
 
 
-def lock_path(path: Path | Source) -> Path:
+def lock_path(path: Path | DatasetSource) -> Path:
     """Return where the lock of a dataset lies: beside the file, or beside the suite for data that lies elsewhere."""
     return as_source(path).lock
 
 
-def read_lock(path: Path | Source) -> Lock:
+def read_lock(path: Path | DatasetSource) -> Lock:
     """Read the lock of a dataset, without comparing.
 
     Raises:
@@ -109,7 +109,7 @@ def read_lock(path: Path | Source) -> Lock:
     )
 
 
-def parse_lock(data: bytes, source: Source) -> Lock:
+def parse_lock(data: bytes, source: DatasetSource) -> Lock:
     """Read the bytes of a lock.
 
     Raises:
@@ -139,7 +139,7 @@ def parse_lock(data: bytes, source: Source) -> Lock:
     return lock
 
 
-def save_lock(path: Path | Source, lock: Lock) -> None:
+def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
     """Write the lock of a dataset: whole or not at all. What says nothing is left out.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError, did_you_mean
 from llmgate.suite.data.formats import Format, format_of
-from llmgate.suite.data.source import Content, Source, read_bytes, remote_source
+from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +26,17 @@ FORM: Final = "Write mlflow:datasets/NAME or mlflow:runs/RUN_ID/NAME"
 KEPT: Final = "mlflow_evaluation_dataset"
 IN_MEMORY: Final = "code"
 COLUMNS: Final = ("inputs", "expectations", "tags")
+EXTRA: Final = "pip install 'pytest-llmgate[mlflow]'"
+BOUNDED: Final[Mapping[str, str]] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
+QUIET: Final[Mapping[str, str]] = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+LOGGERS: Final = ("mlflow", "alembic", "sqlalchemy")
+
+# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
+ONE_AT_A_TIME = threading.RLock()
 
 
-def mlflow_source(uri: str, folder: Path) -> Source:
+def mlflow_source(uri: str, folder: Path) -> DatasetSource:
     """Read a `mlflow:` URI.
 
     Args:
@@ -59,10 +67,8 @@ def _kept(name: str, uri: str) -> Content:
     dataset = datasets.get_dataset(dataset_id=name) if by_id else datasets.get_dataset(name=name)
     frame = dataset.to_df()
     ids = frame["dataset_record_id"].tolist()
-    parts = {column: [_own(one) for one in frame[column].tolist()] for column in COLUMNS}
-    rows = [
-        {"id": str(row_id), **{column: parts[column][index] for column in COLUMNS}} for index, row_id in enumerate(ids)
-    ]
+    parts = zip(*(map(_own, frame[column].tolist()) for column in COLUMNS), strict=True)
+    rows = [{"id": str(row_id), **dict(zip(COLUMNS, own, strict=True))} for row_id, own in zip(ids, parts, strict=True)]
     if not rows:
         raise DatasetError("has no rows", where=uri, fix="Add records to it")
     # MLflow promises no order, so the rows get one.
@@ -81,10 +87,10 @@ def _logged(run_id: str, name: str, uri: str) -> Content:
     from mlflow import data  # noqa: PLC0415 - see above
 
     inputs = mlflow.get_run(run_id).inputs
-    entries = [one.dataset for one in inputs.dataset_inputs] if inputs else []
-    wanted = [one for one in entries if not name or one.name == name]
-    if len({(one.name, one.digest) for one in wanted}) != 1:
-        names = sorted({one.name for one in entries})
+    entries = [entry.dataset for entry in inputs.dataset_inputs] if inputs else []
+    wanted = [entry for entry in entries if not name or entry.name == name]
+    if len({(entry.name, entry.digest) for entry in wanted}) != 1:
+        names = sorted({entry.name for entry in entries})
         raise DatasetError(
             f"the run has {len(wanted)} such datasets",
             where=uri,
@@ -119,16 +125,6 @@ def _note(digest: object) -> str:
     return f"mlflow digest {digest}"
 
 
-EXTRA: Final = "pip install 'pytest-llmgate[mlflow]'"
-BOUNDED: Final[Mapping[str, str]] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
-QUIET: Final[Mapping[str, str]] = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-LOGGERS: Final = ("mlflow", "alembic", "sqlalchemy")
-
-# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
-ONE_AT_A_TIME = threading.RLock()
-
-
 @contextlib.contextmanager
 def asking(where: str, error: type[DatasetError | SuiteError] = DatasetError) -> Iterator[None]:
     """Ask MLflow something.
@@ -153,11 +149,11 @@ def asking(where: str, error: type[DatasetError | SuiteError] = DatasetError) ->
             raise
         except ImportError as missing:
             raise error("this needs MLflow", where=where, fix=EXTRA) from missing
-        except Exception as said:
-            first = (str(said).strip() or type(said).__name__).splitlines()[0].rstrip(".")
+        except Exception as refusal:
+            first = (str(refusal).strip() or type(refusal).__name__).splitlines()[0].rstrip(".")
             raise error(
                 f"MLflow says: {first[:300]}", where=where, fix="Check the name, the server and MLFLOW_TRACKING_URI"
-            ) from said
+            ) from refusal
         finally:
             for name, level in levels.items():
                 logging.getLogger(name).setLevel(level)

@@ -76,28 +76,21 @@ def _not_json(kind: Any) -> str | None:
     """The first type in a type that JSON lacks."""
     from pyarrow import types  # noqa: PLC0415 - an extra, imported by the caller
 
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_dictionary)
+    numbers = (types.is_null, types.is_boolean, types.is_integer, types.is_floating)
+    scalars = (*numbers, types.is_string, types.is_large_string, types.is_string_view)
     stack = [kind]
     while stack:
-        one = stack.pop()
-        if types.is_struct(one):
-            names = [one.field(i).name for i in range(one.num_fields)]
+        kind = stack.pop()
+        if types.is_struct(kind):
+            names = [kind.field(i).name for i in range(kind.num_fields)]
             if len(set(names)) < len(names):
                 return "a struct that names a field twice"
-            stack.extend(one.field(i).type for i in range(one.num_fields))
-        elif (
-            types.is_list(one) or types.is_large_list(one) or types.is_fixed_size_list(one) or types.is_dictionary(one)
-        ):
-            stack.append(one.value_type)
-        elif not (
-            types.is_null(one)
-            or types.is_boolean(one)
-            or types.is_integer(one)
-            or types.is_floating(one)
-            or types.is_string(one)
-            or types.is_large_string(one)
-            or types.is_string_view(one)
-        ):
-            return str(one)
+            stack.extend(kind.field(i).type for i in range(kind.num_fields))
+        elif any(matches(kind) for matches in lists):
+            stack.append(kind.value_type)
+        elif not any(matches(kind) for matches in scalars):
+            return str(kind)
     return None
 
 
@@ -109,7 +102,7 @@ def _finite(values: dict[str, Json], where: str) -> dict[str, Json]:
         if isinstance(value, float) and not float("-inf") < value < float("inf"):
             raise DatasetError(f"the column {name!r} holds {value}", where=where, fix="Write null where nothing is")
         if isinstance(value, list):
-            stack.extend((name, one) for one in value)
+            stack.extend((name, part) for part in value)
         elif isinstance(value, dict):
-            stack.extend((name, one) for one in value.values())
+            stack.extend((name, part) for part in value.values())
     return values

@@ -12,11 +12,11 @@ import json
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError, did_you_mean
+from llmgate.suite.data.strict_json import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.suite.asserts import Json
     from llmgate.suite.data.rows import Row
 
 __all__ = ["rows_as_jsonl", "sample_rows"]
@@ -43,7 +43,7 @@ def sample_rows(rows: Sequence[Row], count: int, *, seed: int, stratify: str | N
     for row in rows:
         if stratify is not None and stratify not in row.values:
             raise DatasetError(f"there is no column {stratify!r}", fix=did_you_mean(stratify, row.values))
-        strata.setdefault(_canonical(row.values[stratify]) if stratify is not None else "", []).append(row)
+        strata.setdefault(canonical(row.values[stratify]) if stratify is not None else "", []).append(row)
     drawn: set[str] = set()
     for key, share in _shares({key: len(members) for key, members in strata.items()}, count).items():
         ranked = sorted(strata[key], key=lambda row: _rank(seed, row.id))
@@ -68,7 +68,3 @@ def _shares(sizes: dict[str, int], count: int) -> dict[str, int]:
 
 def _rank(seed: int, row_id: str) -> bytes:
     return hashlib.sha256(f"{seed}\n{row_id}".encode()).digest()
-
-
-def _canonical(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from llmgate.errors import DatasetError
 from llmgate.suite.data.formats import Format, format_of
 
-__all__ = ["Content", "Source", "as_source", "read_bytes", "remote_source"]
+__all__ = ["Content", "DatasetSource", "as_source", "read_bytes", "remote_source"]
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -36,7 +36,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DatasetSource:
     """Where rows come from.
 
     Attributes:
@@ -80,11 +80,11 @@ class Source:
         return self.fetch()
 
 
-def as_source(path: Path | Source) -> Source:
+def as_source(path: Path | DatasetSource) -> DatasetSource:
     """A file on disk as a source; a source stays as it is."""
-    if isinstance(path, Source):
+    if isinstance(path, DatasetSource):
         return path
-    return Source(
+    return DatasetSource(
         name=str(path),
         title=path.stem,
         lock=path.with_name(f"{path.stem}.lock.json"),
@@ -94,7 +94,7 @@ def as_source(path: Path | Source) -> Source:
     )
 
 
-def remote_source(uri: str, *, stable: str, title: str, folder: Path, fetch: Callable[[], Content]) -> Source:
+def remote_source(uri: str, *, stable: str, title: str, folder: Path, fetch: Callable[[], Content]) -> DatasetSource:
     """Data that lies elsewhere.
 
     Args:
@@ -104,7 +104,7 @@ def remote_source(uri: str, *, stable: str, title: str, folder: Path, fetch: Cal
         folder: The folder of the suite.
         fetch: Gets the content.
     """
-    return Source(
+    return DatasetSource(
         name=uri,
         title=title,
         lock=folder / f"{UNSAFE.sub('-', stable)}.lock.json",

@@ -1,4 +1,7 @@
-"""JSON that every reader reads in the same way: no duplicate keys, no NaN, no number that becomes infinite."""
+"""JSON that every reader reads in the same way: no duplicate keys, no NaN, no number that becomes infinite.
+
+And JSON as it is compared: equal values are equal texts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from llmgate.errors import DatasetError
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
 
-__all__ = ["json_type", "parse_json"]
+__all__ = ["canonical", "json_type", "parse_json", "value_text"]
 
 
 class _NotStrictJsonError(ValueError):
@@ -62,6 +65,16 @@ def json_type(value: Json) -> str:
             return "array"
         case dict():
             return "object"
+
+
+def canonical(value: Json) -> str:
+    """A value in one line, its keys sorted."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def value_text(value: Json) -> str:
+    """A text as it is and any other value as JSON, such as slices and clusters are called by."""
+    return value if isinstance(value, str) else canonical(value)
 
 
 def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from llmgate.errors import SuiteError, did_you_mean
 from llmgate.suite.asserts import MOST_WEIGHT, AssertSpec
+from llmgate.suite.form.part import Finite, Name, Part, first_problem, keys_of
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -17,47 +18,33 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASSERT_SET",
-    "NAME",
     "AssertPart",
     "Defaults",
-    "Finite",
-    "Name",
-    "Part",
     "assert_spec",
     "check_defaults",
     "read_assert",
 ]
 
 ASSERT_SET: Final = "assert-set"
-NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 DEFAULT_METRIC: Final = "accuracy"
 
-Name = Annotated[str, Field(pattern=NAME)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Weight = Annotated[Finite, Field(ge=0, le=MOST_WEIGHT)]
 Where = Callable[..., str]
 """Words the place of a part from its path within the assert."""
 
 
-class Part(BaseModel):
-    """Strict with people: unknown keys are errors."""
-
-    # The docstrings of fields are what editors show beside a key.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
 class Defaults(Part):
     """`defaults:` - what asserts of a suite are given where they say nothing themselves."""
 
-    threshold: dict[str, Finite] = {}
+    threshold: dict[str, Finite] = Field(default={})
     """Assert type to threshold."""
     weight: Weight = 1.0
     """How much an assert counts within its metric."""
     metric: Name = DEFAULT_METRIC
     """The metric that asserts feed."""
-    transform: str | list[str] = []
+    transform: str | list[str] = Field(default=[])
     """Named transforms of the output, applied in order before an assert looks at it."""
-    judges: list[str] = []
+    judges: list[str] = Field(default=[])
     """Names of the judges that judged asserts ask; none for the only one."""
 
 
@@ -86,7 +73,7 @@ class AssertPart(Part):
     """The metric that it feeds: accuracy, unless said otherwise."""
     required: bool = False
     """Whether a case that fails it fails the whole run, whatever the statistics say."""
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default={})
     """Further settings of this type."""
     transform: str | list[str] | None = None
     """Named transforms of the output, applied in order before the check looks at it."""
@@ -139,8 +126,8 @@ def assert_spec(
         transform=(transform,) if isinstance(transform, str) else tuple(transform),
         judges=tuple(defaults.judges if part.judges is None else part.judges),
         asserts=tuple(
-            assert_spec(one, names, lambda *path, i=i: where("assert", i, *path), within, inner=True)
-            for i, one in enumerate(part.asserts or ())
+            assert_spec(member, names, lambda *path, i=i: where("assert", i, *path), within, inner=True)
+            for i, member in enumerate(part.asserts or ())
         ),
         where=where("type"),
     )
@@ -190,8 +177,16 @@ def check_defaults(defaults: Defaults, names: Collection[str], where: Where) -> 
             )
 
 
-def read_assert(written: Mapping[str, Any], names: Collection[str], where: str = "") -> AssertSpec:
-    """Read one assert from a mapping, such as a caller of the Python API writes.
+def read_assert(
+    written: Mapping[str, Any], names: Collection[str], where: str = "", defaults: Defaults | None = None
+) -> AssertSpec:
+    """Read one assert from a mapping, such as a row or a caller of the Python API has.
+
+    Args:
+        written: As it would stand under `assert:`.
+        names: The base types that exist.
+        where: Its place, for messages.
+        defaults: What a suite gives asserts that say nothing themselves.
 
     Raises:
         SuiteError: If it is malformed.
@@ -199,12 +194,10 @@ def read_assert(written: Mapping[str, Any], names: Collection[str], where: str =
     try:
         part = AssertPart.model_validate(dict(written))
     except ValidationError as error:
-        problem = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")[0]
-        field = ".".join(str(one) for one in problem["loc"])
+        problem = first_problem(error)
+        field = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            fields = [info.alias or name for name, info in AssertPart.model_fields.items()]
-            raise SuiteError(
-                f"unknown key {field!r} in an assert", where=where or None, fix=did_you_mean(field, fields)
-            ) from error
+            fix = did_you_mean(field, keys_of(AssertPart))
+            raise SuiteError(f"unknown key {field!r} in an assert", where=where or None, fix=fix) from error
         raise SuiteError(f"an assert's {field}: {problem['msg']}", where=where or None) from error
-    return assert_spec(part, names, lambda *_: where)
+    return assert_spec(part, names, lambda *_: where, defaults)

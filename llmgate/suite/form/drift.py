@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, field_validator, model_validator
 
 from llmgate.errors import PolicyError, SuiteError
+from llmgate.record.output_features import (
+    DEFAULT_LENGTH_MARGIN,
+    FORMAT_TYPES,
+    REFUSAL_TYPES,
+    FeatureWatch,
+    OutputFeature,
+)
 from llmgate.record.policy import DEFAULT_ALPHA, Direction, MetricPolicy, Policy, Role
-from llmgate.record.traits import DEFAULT_LENGTH_MARGIN, FORMAT_TYPES, REFUSAL_TYPES, Trait, TraitWatch
-from llmgate.suite.form.asserts import Finite, Part
+from llmgate.suite.asserts import with_members
+from llmgate.suite.form.part import Finite, Part, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,9 +41,8 @@ __all__ = [
     "DriftBlock",
     "TraitPart",
     "TraitRole",
-    "case_traits",
+    "case_features",
     "check_formats",
-    "drift_keys",
     "with_drift",
 ]
 
@@ -86,7 +92,7 @@ class DriftBlock(Part):
     def switched(cls, data: object) -> object:
         """Take `off`, which YAML may read as false."""
         if data is False or data == "off":
-            return {trait.value: {"role": "off"} for trait in Trait}
+            return {trait.value: {"role": "off"} for trait in OutputFeature}
         return data
 
     @field_validator("refusals", "format", "length", "embeddings", mode="before")
@@ -98,20 +104,22 @@ class DriftBlock(Part):
         return {"role": data} if isinstance(data, str) else data
 
     @property
-    def parts(self) -> Mapping[Trait, TraitPart]:
+    def parts(self) -> Mapping[OutputFeature, TraitPart]:
         """The entries by trait."""
         return {
-            Trait.REFUSALS: self.refusals,
-            Trait.SCHEMA: self.format,
-            Trait.LENGTH: self.length,
-            Trait.EMBEDDINGS: self.embeddings,
+            OutputFeature.REFUSALS: self.refusals,
+            OutputFeature.SCHEMA: self.format,
+            OutputFeature.LENGTH: self.length,
+            OutputFeature.EMBEDDINGS: self.embeddings,
         }
 
     @property
-    def said(self) -> tuple[Trait, ...]:
-        """The traits that were written."""
-        written = self.model_fields_set
-        return tuple(trait for trait in Trait if ("format" if trait is Trait.SCHEMA else trait.value) in written)
+    def written(self) -> tuple[OutputFeature, ...]:
+        """The traits that the block names."""
+        fields = self.model_fields_set
+        return tuple(
+            trait for trait in OutputFeature if ("format" if trait is OutputFeature.SCHEMA else trait.value) in fields
+        )
 
     def metrics(self, suite: str, where: Callable[..., str]) -> tuple[MetricPolicy, ...]:
         """The traits that gate, as metrics.
@@ -124,15 +132,15 @@ class DriftBlock(Part):
             PolicyError: If one is impossible.
         """
         return tuple(
-            trait_policy(suite, trait, part, where(trait.value))
+            feature_policy(suite, trait, part, where(trait.value))
             for trait, part in self.parts.items()
             if part.role is TraitRole.GUARDRAIL
         )
 
-    def watched(self, suite: str) -> tuple[TraitWatch, ...]:
+    def watched(self, suite: str) -> tuple[FeatureWatch, ...]:
         """The traits that are only shown."""
         return tuple(
-            TraitWatch(suite=suite, trait=trait) for trait, part in self.parts.items() if part.role is TraitRole.WATCH
+            FeatureWatch(suite=suite, trait=trait) for trait, part in self.parts.items() if part.role is TraitRole.WATCH
         )
 
 
@@ -140,14 +148,14 @@ WATCH_ALL: Final = DriftBlock()
 """What holds where a suite has no `drift:`: all that costs nothing is watched."""
 
 
-def trait_policy(suite: str, trait: Trait, part: TraitPart, where: str) -> MetricPolicy:
+def feature_policy(suite: str, trait: OutputFeature, part: TraitPart, where: str) -> MetricPolicy:
     """One trait as a metric that gates.
 
     Raises:
         PolicyError: If that is impossible.
     """
-    margin = DEFAULT_LENGTH_MARGIN if part.margin is None and trait is Trait.LENGTH else part.margin
-    try:
+    margin = DEFAULT_LENGTH_MARGIN if part.margin is None and trait is OutputFeature.LENGTH else part.margin
+    with placed(where, PolicyError):
         return MetricPolicy(
             suite=suite,
             metric=trait.metric,
@@ -155,24 +163,22 @@ def trait_policy(suite: str, trait: Trait, part: TraitPart, where: str) -> Metri
             margin=margin,
             min=part.min,
             max=part.max,
-            direction=Direction.LOWER if trait is Trait.REFUSALS else Direction.HIGHER,
+            direction=Direction.LOWER if trait is OutputFeature.REFUSALS else Direction.HIGHER,
             alpha=part.alpha,
             trait=trait,
         )
-    except PolicyError as error:
-        raise PolicyError(error.what, where=where, fix=error.fix) from error
 
 
-def case_traits(asserts: Iterable[AssertSpec]) -> tuple[Trait, ...]:
+def case_features(asserts: Iterable[AssertSpec]) -> tuple[OutputFeature, ...]:
     """The traits that the answers to a case have, by what it asserts.
 
     Where an assert asks for a refusal, refusing is right and no trait; a format is one where an assert asks for it.
     """
     wanted = [spec for spec in asserts if not spec.negated]
-    refusing = any(one.type in REFUSAL_TYPES for spec in wanted for one in (spec, *spec.asserts) if not one.negated)
+    refusing = any(spec.type in REFUSAL_TYPES and not spec.negated for spec in with_members(wanted))
     formatted = any(spec.type in FORMAT_TYPES for spec in wanted)
-    found = {Trait.REFUSALS: not refusing, Trait.SCHEMA: formatted, Trait.LENGTH: True}
-    return tuple(trait for trait, has in found.items() if has)
+    applies = {OutputFeature.REFUSALS: not refusing, OutputFeature.SCHEMA: formatted, OutputFeature.LENGTH: True}
+    return tuple(trait for trait, does in applies.items() if does)
 
 
 def check_formats(metrics: Sequence[MetricPolicy], cases: Iterable[PlannedCase], where: str) -> None:
@@ -181,8 +187,8 @@ def check_formats(metrics: Sequence[MetricPolicy], cases: Iterable[PlannedCase],
     Raises:
         SuiteError: With what to add.
     """
-    gated = any(metric.trait is Trait.SCHEMA and metric.gates for metric in metrics)
-    if gated and not any(Trait.SCHEMA in (case.traits or ()) for case in cases):
+    gated = any(metric.trait is OutputFeature.SCHEMA and metric.gates for metric in metrics)
+    if gated and not any(OutputFeature.SCHEMA in (case.traits or ()) for case in cases):
         raise SuiteError(
             "no assert asks for a format, so there is no `schema` to gate",
             where=where,
@@ -196,14 +202,9 @@ def with_drift(policy: Policy, suite: str, block: DriftBlock, where: Callable[..
     Raises:
         PolicyError: If an entry is impossible.
     """
-    kept = [one for one in policy.metrics if one.suite != suite or one.trait not in block.said]
-    watched = [one for one in policy.watched if one.suite != suite or one.trait not in block.said]
-    new = [one for one in block.metrics(suite, where) if one.trait in block.said]
-    shown = [one for one in block.watched(suite) if one.trait in block.said]
-    return replace(policy, metrics=(*kept, *new), watched=(*watched, *shown))
-
-
-def drift_keys(location: Sequence[str | int]) -> list[str]:
-    """The keys that are valid at a place within `drift:`; the place begins below it."""
-    model: type[Part] = TraitPart if len(location) > 1 else DriftBlock
-    return [field.alias or name for name, field in model.model_fields.items()]
+    written = block.written
+    metrics = [metric for metric in policy.metrics if metric.suite != suite or metric.trait not in written]
+    metrics += [metric for metric in block.metrics(suite, where) if metric.trait in written]
+    watched = [watch for watch in policy.watched if watch.suite != suite or watch.trait not in written]
+    watched += [watch for watch in block.watched(suite) if watch.trait in written]
+    return replace(policy, metrics=tuple(metrics), watched=tuple(watched))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field, field_validator, model_validator
 
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
-from llmgate.record.order import plan_looks
 from llmgate.record.policy import (
     DEFAULT_ALPHA,
     DEFAULT_SLICE_CASES,
@@ -25,27 +24,17 @@ from llmgate.record.policy import (
     Unadmitted,
 )
 from llmgate.record.waiver import Waiver
-from llmgate.suite.form.asserts import Finite, Name, Part
+from llmgate.suite.asserts import with_members
 from llmgate.suite.form.drift import WATCH_ALL, DriftBlock
+from llmgate.suite.form.part import Finite, Name, Part, keys_of, placed
 
 if TYPE_CHECKING:
-    from llmgate.record.looks import LookPlan
     from llmgate.suite.asserts import AssertSpec, Vocabulary
-    from llmgate.suite.cases import Case
-    from llmgate.suite.spec import Suite
 
-__all__ = [
-    "ExtendPart",
-    "GateBlock",
-    "GatePart",
-    "Gates",
-    "SlicesPart",
-    "StoppingPart",
-    "WaiverPart",
-    "fed_metrics",
-    "is_long",
-    "planned_looks",
-]
+__all__ = ["GateBlock", "Gates", "SlicesPart", "WaiverPart", "fed_metrics", "is_long"]
+
+LOOKS: Final = 5
+MOST_LOOKS: Final = 50
 
 
 class GatePart(Part):
@@ -107,7 +96,7 @@ class WaiverPart(Part):
             PolicyError: With the given place.
         """
         field, value = next(iter(self.slice.items())) if self.slice else (None, None)
-        try:
+        with placed(where, PolicyError):
             return Waiver(
                 suite=suite,
                 metric=self.metric,
@@ -118,8 +107,50 @@ class WaiverPart(Part):
                 by=self.by,
                 reason=self.reason,
             )
-        except PolicyError as error:
-            raise PolicyError(error.what, where=where, fix=error.fix) from error
+
+
+class ExtendPart(Part):
+    """`extend:` - the reserve."""
+
+    cases: Annotated[int, Field(ge=1)]
+    """How many cases are only asked if the others do not decide."""
+
+
+class StoppingPart(Part):
+    """`stopping:` - when the suite may end before all its cases are asked."""
+
+    looks: int | list[Finite] | None = None
+    """How many looks, equally spaced, or at which shares of the cases; before a reserve, of the base. Default: 5, and
+    one at the end of the base where there is a reserve."""
+    seed: int = 0
+    """Decides the order of the cases."""
+    required: bool = False
+    """Whether cases may stay unasked although they have asserts that must never fail."""
+    extend: ExtendPart | None = None
+    """Cases that are only asked if the others do not decide."""
+
+    @field_validator("looks")
+    @classmethod
+    def some(cls, looks: int | list[float] | None) -> int | list[float] | None:
+        """Refuse numbers of looks that nobody can mean."""
+        if isinstance(looks, int) and not 1 <= looks <= MOST_LOOKS:
+            raise ValueError(f"{looks} looks; there may be 1 to {MOST_LOOKS}")
+        if looks == []:
+            raise ValueError("no look at all; end the list with 1")
+        return looks
+
+    def fractions(self, cases: int) -> tuple[float, ...]:
+        """Of all cases.
+
+        Args:
+            cases: How many there are, more than the reserve.
+        """
+        looks = self.looks or (1 if self.extend else LOOKS)
+        of_base = tuple((k + 1) / looks for k in range(looks)) if isinstance(looks, int) else tuple(looks)
+        if self.extend is None:
+            return of_base
+        base = cases - self.extend.cases
+        return (*(fraction * base / cases for fraction in of_base), 1.0)
 
 
 class GateBlock(Part):
@@ -149,12 +180,12 @@ class GateBlock(Part):
 
 def is_long(gate: Mapping[str, object]) -> bool:
     """Whether a `gate:` has the long form: a key of it is one that only that form has."""
-    return any((field.alias or name) in gate for name, field in GateBlock.model_fields.items())
+    return not gate.keys().isdisjoint(keys_of(GateBlock))
 
 
 def fed_metrics(asserts: Iterable[AssertSpec]) -> tuple[str, ...]:
     """The metrics that asserts feed, in the order in which they name them; members of sets may feed their own."""
-    return tuple(dict.fromkeys(one.metric for spec in asserts for one in (spec, *spec.asserts)))
+    return tuple(dict.fromkeys(spec.metric for spec in with_members(asserts)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +236,10 @@ class Gates:
         Raises:
             SuiteError: If one is impossible.
         """
-        try:
+        with placed():
             return tuple(
                 part.waiver(self.suite, self.where("waivers", index)) for index, part in enumerate(self.block.waivers)
             )
-        except PolicyError as error:
-            raise SuiteError(error.what, where=error.where, fix=error.fix) from error
 
     def policies(self, asserts: Iterable[AssertSpec], vocabulary: Vocabulary) -> tuple[MetricPolicy, ...]:
         """One policy per metric that asserts feed, and one per trait that gates.
@@ -234,31 +263,29 @@ class Gates:
         judged = frozenset(
             metric
             for spec in asserts
-            for one in (spec, *spec.asserts)
-            if vocabulary.is_judge(one.type)
-            for metric in (spec.metric, one.metric)
+            for asking in (spec, *spec.asserts)
+            if vocabulary.is_judge(asking.type)
+            for metric in (spec.metric, asking.metric)
         )
-        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._traits(metrics))
+        return (*(self._policy(name, judged=name in judged) for name in metrics), *self._features(metrics))
 
-    def _traits(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
-        try:
-            found = self.drift.metrics(self.suite, self.where_drift)
-        except PolicyError as error:
-            raise SuiteError(error.what, where=error.where, fix=error.fix) from error
-        for one in found:
-            if one.metric in fed:
+    def _features(self, fed: Sequence[str]) -> tuple[MetricPolicy, ...]:
+        with placed():
+            metrics = self.drift.metrics(self.suite, self.where_drift)
+        for metric in metrics:
+            if metric.metric in fed:
                 raise SuiteError(
-                    f"an assert feeds the metric {one.metric!r}, which `drift:` gates too",
+                    f"an assert feeds the metric {metric.metric!r}, which `drift:` gates too",
                     where=self.where_drift(),
                     fix="Give the assert's metric another name",
                 )
-        return found
+        return metrics
 
     def _policy(self, name: str, *, judged: bool) -> MetricPolicy:
         gate = self.parts.get(name)
         if gate is None:
             gate = GatePart(role=Role.WATCH if self.parts or judged else Role.PRIMARY)
-        try:
+        with placed(self.where("metrics", name)):
             return MetricPolicy(
                 suite=self.suite,
                 metric=name,
@@ -272,100 +299,3 @@ class Gates:
                 judged=judged,
                 unadmitted=gate.unadmitted,
             )
-        except PolicyError as error:
-            raise SuiteError(error.what, where=self.where("metrics", name), fix=error.fix) from error
-
-
-_LOOKS = 5
-_MOST_LOOKS = 50
-
-
-class ExtendPart(Part):
-    """`extend:` - the reserve."""
-
-    cases: Annotated[int, Field(ge=1)]
-    """How many cases are only asked if the others do not decide."""
-
-
-class StoppingPart(Part):
-    """`stopping:` - when the suite may end before all its cases are asked."""
-
-    looks: int | list[Finite] | None = None
-    """How many looks, equally spaced, or at which shares of the cases; before a reserve, of the base. Default: 5, and
-    one at the end of the base where there is a reserve."""
-    seed: int = 0
-    """Decides the order of the cases."""
-    required: bool = False
-    """Whether cases may stay unasked although they have asserts that must never fail."""
-    extend: ExtendPart | None = None
-    """Cases that are only asked if the others do not decide."""
-
-    @field_validator("looks")
-    @classmethod
-    def some(cls, looks: int | list[float] | None) -> int | list[float] | None:
-        """Refuse numbers of looks that nobody can mean."""
-        if isinstance(looks, int) and not 1 <= looks <= _MOST_LOOKS:
-            raise ValueError(f"{looks} looks; there may be 1 to {_MOST_LOOKS}")
-        if looks == []:
-            raise ValueError("no look at all; end the list with 1")
-        return looks
-
-    def fractions(self, cases: int) -> tuple[float, ...]:
-        """Of all cases.
-
-        Args:
-            cases: How many there are, more than the reserve.
-        """
-        looks = self.looks or (1 if self.extend else _LOOKS)
-        of_base = tuple((k + 1) / looks for k in range(looks)) if isinstance(looks, int) else tuple(looks)
-        if self.extend is None:
-            return of_base
-        base = cases - self.extend.cases
-        return (*(fraction * base / cases for fraction in of_base), 1.0)
-
-
-def planned_looks(suite: Suite, cases: Sequence[Case]) -> LookPlan | None:
-    """When a suite looks at its results.
-
-    Args:
-        suite: The suite.
-        cases: All its cases.
-
-    Returns:
-        None if it does not stop early.
-
-    Raises:
-        SuiteError: If the looks are impossible, or cases that must never be wrong could stay unasked.
-    """
-    part = suite.gates.block.stopping
-    if part is None:
-        return None
-    where = suite.gates.where("stopping")
-    must = next((one for case in cases for one in case.asserts if one.required), None)
-    if must is not None and not part.required:
-        raise SuiteError(
-            f"the suite may stop before all cases are asked, and {must.name!r} must never fail",
-            where=where,
-            fix="Remove `stopping:`, or write `stopping: {required: true}` if such a case may stay unasked",
-        )
-    if part.extend is not None and part.extend.cases >= len(cases):
-        raise SuiteError(
-            f"the suite has {len(cases)} cases, so there is none before a reserve of {part.extend.cases}",
-            where=where,
-            fix="Give fewer cases to `extend:`, or more rows to the dataset",
-        )
-    if isinstance(part.looks, list) and part.looks[-1] != 1:
-        raise SuiteError(
-            f"the last look is at {part.looks[-1]:g} of the cases, but must be at all",
-            where=where,
-            fix="End the list with 1, for example `looks: [0.3, 0.6, 1]`",
-        )
-    try:
-        return plan_looks(
-            [case.planned for case in cases],
-            seed=part.seed,
-            fractions=part.fractions(len(cases)),
-            reserve=part.extend.cases if part.extend else 0,
-        )
-    except PolicyError as error:
-        raise SuiteError(error.what, where=where, fix=error.fix) from error

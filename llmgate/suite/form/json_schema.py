@@ -11,8 +11,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.asserts import ASSERT_SET
-from llmgate.suite.form.form import SUITE_MAJOR, SuitePart
 from llmgate.suite.form.policy import POLICY_MAJOR, PolicyPart
+from llmgate.suite.form.suite_file import SUITE_MAJOR, SuitePart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +66,7 @@ def _published(schema: dict[str, Any], identifier: str, title: str) -> dict[str,
 def _plain(schema: Any) -> Any:
     """Without the titles that only repeat a key."""
     if isinstance(schema, list):
-        return [_plain(one) for one in schema]
+        return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     # A property may itself be called `title`; then its value is a schema and not a text.

@@ -34,8 +34,9 @@ from llmgate.record.policy import (
     Unadmitted,
 )
 from llmgate.suite.form.document import Document, read_document
-from llmgate.suite.form.drift import DriftBlock, drift_keys, with_drift
+from llmgate.suite.form.drift import DriftBlock, with_drift
 from llmgate.suite.form.gate import SlicesPart, WaiverPart
+from llmgate.suite.form.part import Finite, first_problem, placed, worded
 
 if TYPE_CHECKING:
     from llmgate.record.waiver import Waiver
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["POLICY_MAJOR", "named_metrics", "override_policy"]
 
 POLICY_MAJOR: Final = 1
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class MetricPart(BaseModel):
@@ -150,28 +149,29 @@ def changed_drift(policy: Policy, part: PolicyPart, document: Document) -> Polic
 def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tuple[SlicePolicy, ...]:
     """The slice fields with what the file says about them; a suite that it names has those that it lists."""
     suites = {metric.suite for metric in policy.metrics}
-    kept = [one for one in policy.slices if one.suite not in part.slices]
+    changed = [known for known in policy.slices if known.suite not in part.slices]
     for suite, slices in part.slices.items():
         if suite not in suites:
             raise PolicyError(
                 f"there is no suite {suite!r}", where=document.where("slices", suite), fix=did_you_mean(suite, suites)
             )
-        fields = [one.field for one in policy.slices if one.suite == suite] if slices.fields is None else slices.fields
-        kept += [SlicePolicy(suite=suite, field=field, min_cases=slices.min_cases) for field in fields]
-    return tuple(kept)
+        own = [known.field for known in policy.slices if known.suite == suite]
+        fields = own if slices.fields is None else slices.fields
+        changed += [SlicePolicy(suite=suite, field=field, min_cases=slices.min_cases) for field in fields]
+    return tuple(changed)
 
 
 def file_waivers(part: PolicyPart, document: Document) -> tuple[Waiver, ...]:
     """The file's waivers, which name their suite: `metric: SUITE/METRIC` or `case: SUITE/CASE`."""
-    found = []
-    for index, one in enumerate(part.waivers):
+    waivers = []
+    for index, written in enumerate(part.waivers):
         where = document.where("waivers", index)
-        suite, slash, rest = (one.metric or one.case or "").partition("/")
+        suite, slash, rest = (written.metric or written.case or "").partition("/")
         if not slash:
             raise PolicyError("the waiver names no suite", where=where, fix="Write SUITE/METRIC, or SUITE/CASE")
-        named = one.model_copy(update={"metric": rest} if one.metric else {"case": rest})
-        found.append(named.waiver(suite, where))
-    return tuple(found)
+        named = written.model_copy(update={"metric": rest} if written.metric else {"case": rest})
+        waivers.append(named.waiver(suite, where))
+    return tuple(waivers)
 
 
 def validated(document: Document) -> PolicyPart:
@@ -179,21 +179,9 @@ def validated(document: Document) -> PolicyPart:
     try:
         part = PolicyPart.model_validate(document.data)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        location = tuple(problem["loc"])
-        field, message = ".".join(map(str, location)), problem["msg"]
-        what, fix = f"{field}: {message[:1].lower()}{message[1:]}", "Correct the value"
-        if problem["type"] == "missing":
-            what, fix = f"the key {field!r} is missing", f"Add `{location[-1]}:`"
-        if problem["type"] == "extra_forbidden":
-            parts: dict[str, type[BaseModel]] = {"metrics": MetricPart, "slices": SlicesPart, "waivers": WaiverPart}
-            what = f"unknown key {str(location[-1])!r}"
-            model = parts.get(str(location[0]), PolicyPart) if len(location) > 1 else PolicyPart
-            keys = [part.alias or name for name, part in model.model_fields.items()]
-            if location[0] == "drift" and len(location) > 2:
-                keys = drift_keys(location[2:])
-            fix = did_you_mean(str(location[-1]), keys)
-        raise PolicyError(what, where=document.where(*location), fix=fix) from error
+        problem = first_problem(error)
+        what, fix = worded(problem, problem["loc"], PolicyPart)
+        raise PolicyError(what, where=document.where(*problem["loc"]), fix=fix) from error
     if part.major != POLICY_MAJOR:
         raise PolicyError(
             f"the policy format is {part.major}, and this llmgate reads format {POLICY_MAJOR}",
@@ -205,7 +193,5 @@ def validated(document: Document) -> PolicyPart:
 
 def overridden(metric: MetricPolicy, change: MetricPart, where: str) -> MetricPolicy:
     """One metric's policy with what the file says about it."""
-    try:
-        return replace(metric, **{k: v for k, v in change.model_dump().items() if v is not None})
-    except PolicyError as error:
-        raise PolicyError(error.what, where=where, fix=error.fix) from error
+    with placed(where, PolicyError):
+        return replace(metric, **change.model_dump(exclude_none=True))

@@ -241,11 +241,12 @@ class _RowReader:
 
     def result(self) -> ExpectedRow:
         metric = self.plain.get("__metric", "")
+        named = {"metric": metric} if trim(metric) else {}
         for target, threshold in self.thresholds.items():
             self._target(target)["threshold"] = threshold
         overall = self.plain.get("__threshold", "")
         return ExpectedRow(
-            asserts=tuple({**one, "metric": metric} if trim(metric) else one for _, one in self.cells if one),
+            asserts=tuple({**check, **named} for _, check in self.cells if check),
             vars=self.vars,
             threshold=_number(overall, "__threshold", self.where) if trim(overall) else None,
             description=self.plain.get("__description") or None,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
 from llmgate.suite.importers.deepeval_python import read_python
-from llmgate.suite.importers.files import read_csv, read_source
-from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
-from llmgate.suite.importers.table import id_column, literal, slug, table, texts
+from llmgate.suite.importers.files import listing, mapping, read_csv, read_source
+from llmgate.suite.importers.result import Imported, Notebook
+from llmgate.suite.importers.table import literal, slug, suite_of, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,24 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["import_deepeval"]
 
-_COLUMNS: Final = {
-    "input": "input",
-    "expectedOutput": "expected_output",
-    "expected_output": "expected_output",
-    "context": "context",
-    "retrievalContext": "retrieval_context",
-    "retrieval_context": "retrieval_context",
-    "expectedTools": "expected_tools",
-    "expected_tools": "expected_tools",
-    "sourceFile": "source_file",
-    "source_file": "source_file",
-    "name": "name",
-    "comments": "comments",
-}
+_COLUMNS: Final = frozenset(
+    {"input", "expected_output", "context", "retrieval_context", "expected_tools", "source_file", "name", "comments"}
+)
 _LISTS: Final = frozenset({"context", "retrieval_context"})
 _SEPARATOR: Final = re.compile(r"[|;]")
-_RECORDED: Final = frozenset({"actual_output", "actualOutput", "tools_called", "toolsCalled"})
-_METADATA: Final = frozenset({"additional_metadata", "additionalMetadata", "metadata"})
+_CAPITAL: Final = re.compile("[A-Z]")
 
 
 def import_deepeval(path: Path, vocabulary: Vocabulary) -> Imported:
@@ -59,39 +47,28 @@ def import_deepeval(path: Path, vocabulary: Vocabulary) -> Imported:
     notes = Notebook(vocabulary)
     metrics: list[tuple[Mapping[str, Any], str]] = []
     if path.suffix == ".py":
-        found, metrics = read_python(path, notes)
+        goldens, metrics = read_python(path, notes)
     elif path.suffix == ".csv":
-        found = [(row, f"{path}:{line}") for line, row in read_csv(path)]
+        goldens = [(row, f"{path}:{line}") for line, row in read_csv(path)]
     else:
         source = read_source(path)
-        found = [(one, source.where(i)) for i, one in enumerate(cases_in(source.data))]
+        goldens = [(golden, source.where(i)) for i, golden in enumerate(cases_in(source.data))]
         metrics = [(metric, str(path)) for metric in metrics_in(source.data)]
-    records, names = [], []
-    for one, where in found:
-        record = columns(one, where, notes)
-        if record:
-            records.append(record)
-            names.append(str(record.get("name") or "") or None)
+    records = [record for golden, where in goldens if (record := columns(golden, where, notes))]
     if not records:
-        why = "; ".join(map(str, notes.notes[:3])) or "A case has an `input`"
+        why = notes.why("A case has an `input`")
         raise SuiteError("there is no case that can be carried over", where=str(path), fix=why)
-    also = ("expected_output",)
-    column = id_column({key for record in records for key in record})
-    rows = table(records, names, column=column, also=also, prefix="golden")
-    asserts = []
-    for metric, where in metrics:
-        written = converted(metric, where, notes)
-        if written and written not in asserts and notes.accepts(written, rows[0], where):
-            asserts.append(written)
-    if not asserts:
-        notes.lost("there is no metric to carry over, so nothing is checked: DeepEval keeps metrics in code", str(path))
-    suite = ImportedSuite(
+    unchecked = "there is no metric to carry over, so nothing is checked: DeepEval keeps metrics in code"
+    suite = suite_of(
+        records,
+        ((written, where) for metric, where in metrics if (written := converted(metric, where, notes))),
+        notes,
         name=slug(path.stem),
         prompt=({"role": "user", "content": "{{ input }}"},),
-        rows=rows,
-        asserts=tuple(asserts),
-        case={} if column == "id" else {"id": column},
-        notes=notes.notes,
+        names=[str(record.get("name") or "") or None for record in records],
+        also=("expected_output",),
+        prefix="golden",
+        unchecked=(unchecked, str(path)),
     )
     return Imported(suites=(suite,), notes=notes.notes)
 
@@ -99,25 +76,23 @@ def import_deepeval(path: Path, vocabulary: Vocabulary) -> Imported:
 def cases_in(data: Any) -> list[Any]:
     """The goldens or test cases of a JSON file: a list, or what a test run or data set holds."""
     if isinstance(data, Mapping):
-        inner = data.get("testRunData")
-        holder = inner if isinstance(inner, Mapping) else data
-        for key in ("goldens", "testCases", "test_cases", "data"):
-            if isinstance(holder.get(key), list):
-                return list(holder[key])
-        return []
-    return data if isinstance(data, list) else []
+        run = data.get("testRunData")
+        holder = run if isinstance(run, Mapping) else data
+        lists = (holder.get(key) for key in ("goldens", "testCases", "test_cases", "data"))
+        data = next((cases for cases in lists if isinstance(cases, list)), None)
+    return listing(data)
 
 
 def metrics_in(data: Any) -> list[Mapping[str, Any]]:
     """The metrics that a test run names, each once, as mappings with `metric` and `threshold`."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for case in cases_in(data):
-        listed = case.get("metricsData") or case.get("metrics_data") if isinstance(case, Mapping) else None
-        for one in listed if isinstance(listed, list) else []:
-            if isinstance(one, Mapping) and one.get("name"):
-                name = str(one["name"])
-                found.setdefault(name, {"metric": class_name(name), "threshold": one.get("threshold"), "name": name})
-    return list(found.values())
+    metrics: dict[str, Mapping[str, Any]] = {}
+    for case in map(mapping, cases_in(data)):
+        for metric in map(mapping, listing(case.get("metricsData") or case.get("metrics_data"))):
+            if metric.get("name"):
+                name = str(metric["name"])
+                written = {"metric": class_name(name), "threshold": metric.get("threshold"), "name": name}
+                metrics.setdefault(name, written)
+    return list(metrics.values())
 
 
 def class_name(name: str) -> str:
@@ -128,24 +103,25 @@ def class_name(name: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", name)) + "Metric"
 
 
-def columns(one: Any, where: str, notes: Notebook) -> dict[str, Json] | None:
+def columns(golden: Any, where: str, notes: Notebook) -> dict[str, Json] | None:
     """The columns of one golden, or None if it has no single input, which is noted."""
-    if not isinstance(one, Mapping) or not isinstance(one.get("input"), str):
-        what = "a conversation" if isinstance(one, Mapping) and (one.get("scenario") or one.get("turns")) else "a case"
+    if not isinstance(mapping(golden).get("input"), str):
+        what = "a conversation" if mapping(golden).get("scenario") or mapping(golden).get("turns") else "a case"
         notes.lost(f"{what} without a single `input` text", where)
         return None
     record: dict[str, Json] = {}
-    for key, value in one.items():
+    for key, value in golden.items():
+        # JSON files of DeepEval write `expectedOutput`, its Python and CSV files `expected_output`.
+        name = _CAPITAL.sub(lambda letter: f"_{letter[0].lower()}", str(key))
         if value in (None, ""):
             continue
-        if key in _COLUMNS:
-            name = _COLUMNS[key]
+        if name in _COLUMNS:
             record[name] = listed(value) if name in _LISTS else value
-        elif key in _RECORDED:
+        elif name in {"actual_output", "tools_called"}:
             notes.remark("recorded answers are not carried over: every case is asked", None)
-        elif key in _METADATA:
-            facts = decoded(value)
-            record |= {k: v for k, v in facts.items() if k not in record} if isinstance(facts, dict) else {}
+        elif name in {"additional_metadata", "metadata"}:
+            facts = mapping(decoded(value))
+            record |= {column: fact for column, fact in facts.items() if column not in record}
     return record
 
 
@@ -153,8 +129,10 @@ def listed(value: Any) -> Json:
     """A list of texts; CSV files hold it as JSON, or with separators."""
     if not isinstance(value, str):
         return list(texts(value))
-    found = decoded(value)
-    return list(texts(found)) if isinstance(found, list) else [p.strip() for p in _SEPARATOR.split(value) if p.strip()]
+    items = decoded(value)
+    if isinstance(items, list):
+        return list(texts(items))
+    return [part.strip() for part in _SEPARATOR.split(value) if part.strip()]
 
 
 def decoded(value: Any) -> Any:
@@ -189,6 +167,7 @@ def converted(metric: Mapping[str, Any], where: str, notes: Notebook) -> dict[st
         value = criterion if isinstance(criterion, str) else "\n".join(texts(steps))
         config: dict[str, Json] = {"config": {"steps": list(texts(steps))}} if isinstance(steps, list) else {}
         # The judge knows the expected answer only if the criterion tells it.
-        told = "\n\nExpected output: {{ expected_output }}" if "EXPECTED_OUTPUT" in texts(metric.get("params")) else ""
-        return {"type": "g-eval", "value": literal(value) + told, **own, **config}
+        compares = "EXPECTED_OUTPUT" in texts(metric.get("params"))
+        expected = "\n\nExpected output: {{ expected_output }}" if compares else ""
+        return {"type": "g-eval", "value": literal(value) + expected, **own, **config}
     return {"type": f"deepeval:{kind}", **own}

@@ -88,7 +88,7 @@ def literal_value(node: ast.expr, constants: Mapping[str, Any]) -> Any:
 
 def arguments(call: ast.Call, constants: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Any]:
     """The keyword arguments of a call that are literals; notes those that matter and are not."""
-    found: dict[str, Any] = {}
+    literals: dict[str, Any] = {}
     if call.args or any(keyword.arg is None for keyword in call.keywords):
         notes.lost(f"arguments of {called(call)} that have no name", where)
     for keyword in call.keywords:
@@ -99,8 +99,8 @@ def arguments(call: ast.Call, constants: Mapping[str, Any], where: str, notes: N
             if keyword.arg != "input":
                 notes.lost(f"{called(call)}: {keyword.arg} is computed, and code is not run", where)
             continue
-        found[keyword.arg] = value
-    return found
+        literals[keyword.arg] = value
+    return literals
 
 
 def params(call: ast.Call) -> list[str]:

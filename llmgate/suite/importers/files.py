@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["FUNCTION", "Source", "read_csv", "read_json", "read_jsonl", "read_source", "read_text", "strict"]
+__all__ = [
+    "FUNCTION",
+    "ForeignFile",
+    "listing",
+    "mapping",
+    "read_csv",
+    "read_json",
+    "read_jsonl",
+    "read_source",
+    "read_text",
+    "strict",
+]
 
 FUNCTION: Final = "!function "
 """What a YAML value tagged as code starts with, once read: it names code, which is never run."""
@@ -32,7 +43,7 @@ _CORE: Final = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class ForeignFile:
     """A file as data.
 
     Attributes:
@@ -54,17 +65,19 @@ class Source:
         return str(self.path)
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> ForeignFile:
     """Read a YAML, JSON or JSONL file.
 
     Raises:
         SuiteError: With file and line, if it cannot be read.
     """
     if path.suffix == ".json":
-        return Source(path=path, data=read_json(path))
+        return ForeignFile(path=path, data=read_json(path))
     if path.suffix == ".jsonl":
         rows = list(read_jsonl(path))
-        return Source(path=path, data=[row for _, row in rows], lines={(i,): line for i, (line, _) in enumerate(rows)})
+        return ForeignFile(
+            path=path, data=[row for _, row in rows], lines={(i,): line for i, (line, _) in enumerate(rows)}
+        )
     return read_yaml(path)
 
 
@@ -84,15 +97,15 @@ def read_text(path: Path) -> str:
         raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
 
 
-def read_yaml(path: Path) -> Source:
+def read_yaml(path: Path) -> ForeignFile:
     """Read a YAML file: anchors and merge keys are followed, tags that name code become texts."""
     try:
         node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
         if node is None:
-            return Source(path=path, data=None)
+            return ForeignFile(path=path, data=None)
         plain(node, set())
         reader = Reader(path)
-        return Source(path=path, data=reader.read(node, ()), lines=reader.lines)
+        return ForeignFile(path=path, data=reader.read(node, ()), lines=reader.lines)
     except yaml.YAMLError as error:
         raise syntax_error(path, error) from error
     except RecursionError as error:
@@ -189,6 +202,16 @@ def read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise SuiteError(f"this is not CSV ({error})", where=f"{path}:{reader.line_num}", fix="Close quotes") from error
     return rows
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping; an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def listing(value: Any) -> list[Any]:
+    """A list; an empty one for anything else."""
+    return value if isinstance(value, list) else []
 
 
 def strict(value: Json) -> Json:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.importers.files import MAX_BYTES, parse, read_json
+from llmgate.suite.importers.files import MAX_BYTES, listing, mapping, parse, read_json
 from llmgate.suite.importers.messages import as_messages, common_prompt
 from llmgate.suite.importers.promptfoo_sampling import sampling_of
-from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
-from llmgate.suite.importers.table import LETTERS, any_of_pattern, choice, id_column, several, slug, table, texts
+from llmgate.suite.importers.result import Imported, Notebook
+from llmgate.suite.importers.table import any_of_pattern, choice, lettered, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["import_inspect"]
 
-_SPOKEN: Final = frozenset({"system_message", "user_message", "generate", "multiple_choice", "prompt_template"})
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "frequency_penalty")
 MAX_SAMPLES: Final = 200_000
 
@@ -59,23 +58,18 @@ def import_inspect(path: Path, vocabulary: Vocabulary) -> Imported:
     records, value = records_of(usable)
     counts = [len(texts(sample.get("choices"))) for sample in usable]
     prompt, records = common_prompt(list(conversations), records)
-    column = id_column({key for one in records for key in one})
-    rows = table(records, [str(sample.get("id", "")) or None for sample in usable], column=column, prefix="sample")
-    asserts = [
-        one for one in scorers(header, value, counts, str(path), notes) if notes.accepts(one, rows[0], str(path))
-    ]
-    if not asserts:
-        notes.lost("every scorer, so nothing is checked", str(path))
-    suite = ImportedSuite(
+    suite = suite_of(
+        records,
+        [(written, str(path)) for written in scorers(header, value, counts, str(path), notes)],
+        notes,
         name=slug(str(task.get("task") or path.stem).rpartition("/")[2]),
         description=f"Inspect task {task.get('task')}" if task.get("task") else "",
         prompt=prompt,
-        rows=rows,
-        asserts=tuple(asserts),
-        case={} if column == "id" else {"id": column},
+        names=[str(sample.get("id", "")) or None for sample in usable],
+        prefix="sample",
+        unchecked=("every scorer, so nothing is checked", str(path)),
         sampling=sampling(header, str(path), notes),
         repeat=min(repeat, 1000),
-        notes=notes.notes,
     )
     return Imported(suites=(suite,), notes=notes.notes)
 
@@ -84,10 +78,9 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     """Header and samples."""
     if path.suffix != ".eval":
         data = read_json(path)
-        samples = data.get("samples") if isinstance(data, dict) else None
         if not isinstance(data, dict) or "eval" not in data:
             raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
-        return data, [one for one in samples if isinstance(one, Mapping)] if isinstance(samples, list) else []
+        return data, [sample for sample in listing(data.get("samples")) if isinstance(sample, Mapping)]
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
@@ -101,12 +94,7 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
             samples = [parse(archive.read(name).decode(), f"{path}/{name}") for name in files]
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
         raise SuiteError(f"the log cannot be unpacked ({error})", where=str(path), fix="Write it as .json") from error
-    return mapping(header), [one for one in samples if isinstance(one, Mapping)]
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return mapping(header), [sample for sample in samples if isinstance(sample, Mapping)]
 
 
 def first_epochs(samples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
@@ -140,8 +128,7 @@ class Framing:
         if self.template:
             content = self.template.replace("{prompt}", content)
         if self.choices and options:
-            listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
-            content = f"{content}\n\n{listed}\n\nAnswer with the letter of the right option."
+            content = lettered(content, options)
         before = [{"role": "system", "content": text} for text in self.system]
         return [*before, *messages[:-1], {**last, "content": content}]
 
@@ -149,11 +136,9 @@ class Framing:
 def read_plan(header: Mapping[str, Any], where: str, notes: Notebook) -> Framing:
     """What the solvers of the plan put around inputs; other solvers are noted."""
     system, template, choices = [], "", False
-    steps = mapping(header.get("plan")).get("steps")
-    for step in steps if isinstance(steps, list) else []:
-        name = str(mapping(step).get("solver")).rpartition("/")[2]
-        params = mapping(mapping(step).get("params"))
-        text = params.get("template")
+    for step in map(mapping, listing(mapping(header.get("plan")).get("steps"))):
+        name = str(step.get("solver")).rpartition("/")[2]
+        text = mapping(step.get("params")).get("template")
         if name == "system_message" and isinstance(text, str):
             system.append(text)
         elif name == "prompt_template" and isinstance(text, str) and text.count("{prompt}") == 1:
@@ -172,11 +157,11 @@ def records_of(samples: list[Mapping[str, Any]]) -> tuple[list[dict[str, Json]],
     columns, value = several("target", targets)
     records = []
     for column, target, sample in zip(columns, targets, samples, strict=True):
-        one: dict[str, Json] = {**column, "target_pattern": any_of_pattern(target)}
+        record: dict[str, Json] = {**column, "target_pattern": any_of_pattern(target)}
         if sample.get("choices"):
-            one["choices"] = list(texts(sample.get("choices")))
+            record["choices"] = list(texts(sample.get("choices")))
         metadata = mapping(sample.get("metadata"))
-        records.append({**one, **{key: item for key, item in metadata.items() if key not in one}})
+        records.append({**record, **{key: fact for key, fact in metadata.items() if key not in record}})
     return records, value
 
 
@@ -193,19 +178,19 @@ def scorers(
     header: Mapping[str, Any], value: Json, options_each: list[int], where: str, notes: Notebook
 ) -> list[dict[str, Json]]:
     """The asserts that stand for the log's scorers, each with a metric called after it if there are several."""
-    listed = mapping(header.get("eval")).get("scorers") or mapping(header.get("results")).get("scores") or []
-    found: dict[str, dict[str, Json]] = {}
-    for one in listed if isinstance(listed, list) else []:
-        name = str(mapping(one).get("scorer") or mapping(one).get("name")).rpartition("/")[2]
-        options = mapping(mapping(one).get("params") or mapping(one).get("options"))
+    listed = mapping(header.get("eval")).get("scorers") or mapping(header.get("results")).get("scores")
+    asserts: dict[str, dict[str, Json]] = {}
+    for entry in map(mapping, listing(listed)):
+        name = str(entry.get("scorer") or entry.get("name")).rpartition("/")[2]
+        options = mapping(entry.get("params") or entry.get("options"))
         written = choice(value, options_each) if name == "choice" else scorer(name, options, value)
         if written is None:
             notes.lost(f"the scorer {name!r}{options_text(options)} has no counterpart", where)
         else:
-            found[name] = written
-    if len(found) > 1:
-        return [{**one, "metric": slug(name)} for name, one in found.items()]
-    return list(found.values())
+            asserts[name] = written
+    if len(asserts) > 1:
+        return [{**written, "metric": slug(name)} for name, written in asserts.items()]
+    return list(asserts.values())
 
 
 def options_text(options: Mapping[str, Any]) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.suite.importers.files import FUNCTION, Source, read_csv, read_source
+from llmgate.suite.importers.files import FUNCTION, ForeignFile, listing, mapping, read_csv, read_source
 from llmgate.suite.importers.lm_eval_docs import Task, document_record, sample_record
 from llmgate.suite.importers.promptfoo_sampling import sampling_of
-from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
-from llmgate.suite.importers.table import choice, id_column, several, slug, table, texts
+from llmgate.suite.importers.result import Imported, Notebook
+from llmgate.suite.importers.table import choice, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json, Vocabulary
@@ -52,18 +52,17 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
     source = read_source(path)
     if path.suffix == ".jsonl":
         task = Task(name=(_SAMPLES.fullmatch(path.stem) or re.match("(.*)", path.stem))[1], config={}, where=str(path))  # type: ignore[index]
-        found = [(one, source.where(i)) for i, one in enumerate(source.data)]
-        records = [record for one, where in found if (record := sample_record(one, task, where, notes))]
+        samples = [(sample, source.where(i)) for i, sample in enumerate(source.data)]
+        records = [record for sample, where in samples if (record := sample_record(sample, task, where, notes))]
         metrics = metrics_of_samples(source.data)
     else:
         config = task_config(source, notes, 0)
         task = Task(name=str(config.get("task") or path.stem), config=config, where=str(path))
         metrics = metrics_of_task(config, str(path), notes)
         documents = local_documents(source, config)
-        records = [record for one, where in documents if (record := document_record(one, task, where, notes))]
+        records = [record for document, where in documents if (record := document_record(document, task, where, notes))]
     if not records:
-        why = "; ".join(map(str, notes.notes[:3])) or "It is empty"
-        raise SuiteError("no document can be carried over", where=str(path), fix=why)
+        raise SuiteError("no document can be carried over", where=str(path), fix=notes.why("It is empty"))
     if task.config.get("num_fewshot"):
         notes.lost(f"num_fewshot {task.config['num_fewshot']}: examples are not put before the question", str(path))
     transform = transforms(task.config, str(path), notes)
@@ -73,25 +72,19 @@ def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
         records = [record for record in records if "choices" in record]
     targets, value = several("target", [texts(record["target"]) for record in records])
     records = [{**record, **target} for record, target in zip(records, targets, strict=True)]
-    column = id_column({key for record in records for key in record})
-    rows = table(records, [None] * len(records), column=column, prefix="doc")
     options = [len(texts(record["choices"])) for record in records if "choices" in record]
-    written = [
-        {**one, **({"transform": list(transform)} if transform and not lettered else {})}
-        for one in asserts_for(metrics, value, str(path), notes, options=options)
-    ]
-    asserts = [one for one in written if notes.accepts(one, rows[0], str(path))]
-    if not asserts:
-        notes.lost("every metric, so nothing is checked", str(path))
-    suite = ImportedSuite(
+    changes: dict[str, Json] = {"transform": list(transform)} if transform and not lettered else {}
+    asserts = asserts_for(metrics, value, str(path), notes, options=options)
+    suite = suite_of(
+        records,
+        [({**written, **changes}, str(path)) for written in asserts],
+        notes,
         name=slug(task.name),
         prompt=({"role": "user", "content": "{{ prompt }}"},),
-        rows=rows,
-        asserts=tuple(asserts),
-        case={} if column == "id" else {"id": column},
+        prefix="doc",
+        unchecked=("every metric, so nothing is checked", str(path)),
         sampling=sampling(task.config, str(path), notes),
         repeat=repeats(task.config.get("repeats")),
-        notes=notes.notes,
     )
     return Imported(suites=(suite,), notes=notes.notes)
 
@@ -101,7 +94,7 @@ def repeats(written: Any) -> int:
     return min(max(written, 1), 1000) if isinstance(written, int) else 1
 
 
-def task_config(source: Source, notes: Notebook, depth: int) -> dict[str, Any]:
+def task_config(source: ForeignFile, notes: Notebook, depth: int) -> dict[str, Any]:
     """A task's settings with those of the files that it includes.
 
     Raises:
@@ -118,14 +111,14 @@ def task_config(source: Source, notes: Notebook, depth: int) -> dict[str, Any]:
     return config
 
 
-def local_documents(source: Source, config: Mapping[str, Any]) -> list[tuple[Any, str]]:
+def local_documents(source: ForeignFile, config: Mapping[str, Any]) -> list[tuple[Any, str]]:
     """The documents of a task whose data lies in files.
 
     Raises:
         SuiteError: If they lie on a hub.
     """
-    kwargs = config.get("dataset_kwargs")
-    files = kwargs.get("data_files") if isinstance(kwargs, Mapping) else None
+    kwargs = mapping(config.get("dataset_kwargs"))
+    files = kwargs.get("data_files")
     if files is None:
         hub = "/".join(str(config[key]) for key in ("dataset_path", "dataset_name") if config.get(key))
         raise SuiteError(
@@ -136,21 +129,21 @@ def local_documents(source: Source, config: Mapping[str, Any]) -> list[tuple[Any
     if isinstance(files, Mapping):
         splits = [str(config[key]) for key in _SPLITS if config.get(key)]
         files = next((files[split] for split in splits if split in files), None)
-    found: list[tuple[Any, str]] = []
+    documents: list[tuple[Any, str]] = []
     for name in files if isinstance(files, list) else [files]:
         path = next((p for p in (source.path.parent / str(name), Path(str(name))) if p.exists()), None)
         if path is None:
             raise SuiteError(f"there is no file {name}", where=source.where("dataset_kwargs"), fix="Check data_files")
         if path.suffix == ".csv":
-            found += [(row, f"{path}:{line}") for line, row in read_csv(path)]
+            documents += [(row, f"{path}:{line}") for line, row in read_csv(path)]
             continue
         inner = read_source(path)
         data = inner.data
-        field = kwargs.get("field") if isinstance(kwargs, Mapping) else None
+        field = kwargs.get("field")
         if isinstance(data, Mapping):
             data = data.get(field) if field else next((v for v in data.values() if isinstance(v, list)), [])
-        found += [(one, inner.where(i)) for i, one in enumerate(data if isinstance(data, list) else [])]
-    return found
+        documents += [(document, inner.where(i)) for i, document in enumerate(listing(data))]
+    return documents
 
 
 def metrics_of_task(config: Mapping[str, Any], where: str, notes: Notebook) -> list[tuple[str, Mapping[str, Any]]]:
@@ -160,12 +153,12 @@ def metrics_of_task(config: Mapping[str, Any], where: str, notes: Notebook) -> l
     listed = config.get("metric_list")
     if not isinstance(listed, list):
         return [("acc", {})] if config.get("output_type") == "multiple_choice" else [("exact_match", {})]
-    return [(str(one.get("metric")), one) for one in listed if isinstance(one, Mapping)]
+    return [(str(metric.get("metric")), metric) for metric in listed if isinstance(metric, Mapping)]
 
 
 def metrics_of_samples(samples: Any) -> list[tuple[str, Mapping[str, Any]]]:
     """The metrics that logged samples carry."""
-    first = samples[0] if isinstance(samples, list) and samples and isinstance(samples[0], Mapping) else {}
+    first = mapping(next(iter(listing(samples)), None))
     listed = first.get("metrics")
     names = listed if isinstance(listed, list) else [name for name in _METRICS if name in first]
     return [(str(name), {}) for name in names]
@@ -183,7 +176,7 @@ def asserts_for(
         notes: What is left out.
         options: How many options each question lists; empty if it lists none.
     """
-    found: list[dict[str, Json]] = []
+    asserts: list[dict[str, Json]] = []
     for name, settings in metrics:
         written = _METRICS.get(name)
         if options and name in {"acc", "acc_norm", "exact_match"}:
@@ -193,12 +186,9 @@ def asserts_for(
             continue
         if name == "exact_match" and written["type"] == "exact-match":
             note_exactness(settings, where, notes)
-        one: dict[str, Json] = {**written, "value": value, "metric": slug(name)}
-        if written["type"] == "choice":
-            one = choice(value, options)
-        if one not in found:
-            found.append(one)
-    return found
+        lettered = written["type"] == "choice"
+        asserts.append(choice(value, options) if lettered else {**written, "value": value, "metric": slug(name)})
+    return asserts
 
 
 def note_exactness(options: Mapping[str, Any], where: str, notes: Notebook) -> None:
@@ -210,22 +200,20 @@ def note_exactness(options: Mapping[str, Any], where: str, notes: Notebook) -> N
 
 def transforms(config: Mapping[str, Any], where: str, notes: Notebook) -> list[Json]:
     """The transforms that stand for the first filter, which takes the answer out of the text; the others are noted."""
-    listed = config.get("filter_list")
-    filters = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
-    for one in filters[1:]:
-        notes.lost(f"the filter {one.get('name')!r}: answers are filtered in one way only", where)
-    found: list[Json] = []
-    steps = filters[0].get("filter") if filters else None
-    for step in steps if isinstance(steps, list) else []:
-        name = step.get("function") if isinstance(step, Mapping) else None
+    filters = [entry for entry in listing(config.get("filter_list")) if isinstance(entry, Mapping)]
+    for entry in filters[1:]:
+        notes.lost(f"the filter {entry.get('name')!r}: answers are filtered in one way only", where)
+    names: list[Json] = []
+    for step in map(mapping, listing(filters[0].get("filter")) if filters else []):
+        name = step.get("function")
         if name == "regex" and step.get("group_select", 0) == 0 and isinstance(step.get("regex_pattern"), str):
-            found.append(f"match:{step['regex_pattern']}")
+            names.append(f"match:{step['regex_pattern']}")
         elif name in _TRANSFORMS:
-            found.append(_TRANSFORMS[name])
+            names.append(_TRANSFORMS[name])
         elif name != "take_first":
             notes.lost(f"the filter {name} has no counterpart: asserts see the whole answer", where)
             return []
-    return found
+    return names
 
 
 def sampling(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:

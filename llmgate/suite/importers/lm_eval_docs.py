@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import TemplateError
-from llmgate.suite.importers.files import FUNCTION
-from llmgate.suite.importers.table import LETTERS, texts
+from llmgate.suite.importers.files import FUNCTION, listing, mapping
+from llmgate.suite.importers.table import LETTERS, lettered, texts
 from llmgate.suite.template.javascript import UNDEFINED
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
@@ -44,10 +44,11 @@ def document_record(document: Any, task: Task, where: str, notes: Notebook) -> d
         return None
     config = task.config
     try:
-        question = told(config.get("doc_to_text"), document, "doc_to_text")
-        target = told(config.get("doc_to_target"), document, "doc_to_target")
-        options = told(config.get("doc_to_choice"), document, "doc_to_choice") if config.get("doc_to_choice") else None
-        description = told(config.get("description") or "", document, "description")
+        question = setting_of(config.get("doc_to_text"), document, "doc_to_text")
+        target = setting_of(config.get("doc_to_target"), document, "doc_to_target")
+        choosing = config.get("doc_to_choice")
+        options = setting_of(choosing, document, "doc_to_choice") if choosing else None
+        description = setting_of(config.get("description") or "", document, "description")
     except (TemplateError, ValueError) as error:
         what = error.what if isinstance(error, TemplateError) else str(error)
         notes.lost(f"documents left out: {what}", task.where)
@@ -80,15 +81,15 @@ def sample_record(sample: Any, task: Task, where: str, notes: Notebook) -> dict[
 
 def requests_of(sample: Any) -> list[tuple[str, Any]]:
     """Context and continuation (or generation settings) of each request, in the forms of old and new logs."""
-    arguments = sample.get("arguments") if isinstance(sample, Mapping) else None
+    arguments = mapping(sample).get("arguments")
     if isinstance(arguments, Mapping):
         arguments = [arguments[key] for key in sorted(arguments, key=lambda key: (len(key), key))]
-    found = []
-    for one in arguments if isinstance(arguments, list) else []:
-        pair = [one[key] for key in sorted(one)] if isinstance(one, Mapping) else one
+    requests = []
+    for request in listing(arguments):
+        pair = [request[key] for key in sorted(request)] if isinstance(request, Mapping) else request
         if isinstance(pair, Sequence) and len(pair) >= 1 and isinstance(pair[0], str):
-            found.append((pair[0], pair[1] if len(pair) > 1 else None))
-    return found
+            requests.append((pair[0], pair[1] if len(pair) > 1 else None))
+    return requests
 
 
 def row(prompt: str, target: Json, choices: list[str], where: str, notes: Notebook) -> dict[str, Json] | None:
@@ -106,9 +107,7 @@ def row(prompt: str, target: Json, choices: list[str], where: str, notes: Notebo
     if index is None or len(choices) > len(LETTERS):
         notes.lost(f"a document whose target {target!r} is none of its options"[:160], where)
         return None
-    listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-    question = f"{prompt.rstrip()}\n\n{listed}\n\nAnswer with the letter of the right option."
-    return {"prompt": question, "target": [LETTERS[index]], "choices": list(choices)}
+    return {"prompt": lettered(prompt.rstrip(), choices), "target": [LETTERS[index]], "choices": list(choices)}
 
 
 def chosen(target: Json, choices: list[str]) -> int | None:
@@ -132,7 +131,7 @@ def chosen(target: Json, choices: list[str]) -> int | None:
     return LETTERS.index(letter) if len(letter) == 1 and letter in LETTERS[: len(choices)] else None
 
 
-def told(written: Any, document: Mapping[str, Any], key: str) -> Json:
+def setting_of(written: Any, document: Mapping[str, Any], key: str) -> Json:
     """What a setting says about a document: a column, a template, a list of templates, or a constant.
 
     Raises:
@@ -140,7 +139,7 @@ def told(written: Any, document: Mapping[str, Any], key: str) -> Json:
         TemplateError: If a template cannot be rendered.
     """
     if isinstance(written, list):
-        return [told(item, document, key) for item in written]
+        return [setting_of(item, document, key) for item in written]
     if isinstance(written, int):
         return written
     if not isinstance(written, str):
@@ -152,7 +151,7 @@ def told(written: Any, document: Mapping[str, Any], key: str) -> Json:
     if name in document:
         value: Json = document[name]
         return value
-    told_as = Template.compile(written, python=True).value(document)
-    if told_as is UNDEFINED or told_as is None:
+    meaning = Template.compile(written, python=True).value(document)
+    if meaning is UNDEFINED or meaning is None:
         raise ValueError(f"{key} says nothing about a document: {written[:80]}")
-    return told_as  # type: ignore[return-value]
+    return meaning  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.suite.importers.files import mapping
 from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ def chat_messages(data: Any) -> list[dict[str, str]]:
     if not isinstance(data, list) or not data:
         raise ValueError("it is no list of messages")
     messages = []
-    for one in data:
-        role, content = (one.get("role"), one.get("content")) if isinstance(one, Mapping) else (None, None)
+    for message in map(mapping, data):
+        role, content = message.get("role"), message.get("content")
         if role not in _ROLES:
             raise ValueError(f"a message has the role {role!r}")
-        if isinstance(content, list) and all(isinstance(p, Mapping) and p.get("type") == "text" for p in content):
+        if isinstance(content, list) and all(mapping(part).get("type") == "text" for part in content):
             content = "".join(str(part.get("text", "")) for part in content)
         if not isinstance(content, str):
             raise ValueError("the content of a message is no text")
@@ -49,8 +50,8 @@ def as_messages(value: Any) -> list[dict[str, str]] | None:
     names = {"example_user": "user", "example_assistant": "assistant"}
     if isinstance(value, list):
         value = [
-            {**one, "role": names.get(str(one.get("name")), one.get("role"))} if isinstance(one, Mapping) else one
-            for one in value
+            {**message, "role": names.get(str(message.get("name")), message.get("role"))}
+            for message in map(mapping, value)
         ]
     try:
         return chat_messages(value)
@@ -70,7 +71,7 @@ def common_prompt(
     shapes = {tuple(message["role"] for message in conversation) for conversation in known}
     if len(shapes) != 1 or () in shapes:
         return ({"role": "user", "content": "{{ input }}"},), [
-            {"input": told(conversation), **record} for conversation, record in zip(known, records, strict=True)
+            {"input": as_text(conversation), **record} for conversation, record in zip(known, records, strict=True)
         ]
     prompt = []
     columns: list[dict[str, Json]] = [{} for _ in known]
@@ -92,7 +93,7 @@ def common_prompt(
     return tuple(prompt), [{**column, **record} for column, record in zip(columns, records, strict=True)]
 
 
-def told(conversation: list[dict[str, str]]) -> str:
+def as_text(conversation: list[dict[str, str]]) -> str:
     """A conversation in one text."""
     if len(conversation) == 1:
         return conversation[0]["content"]

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
 from llmgate.suite.asserts import Json
-from llmgate.suite.importers.files import read_jsonl, read_source
+from llmgate.suite.importers.files import mapping, read_jsonl, read_source
 from llmgate.suite.importers.messages import as_messages, common_prompt
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
-from llmgate.suite.importers.table import any_of_pattern, id_column, literal, several, slug, table, texts
+from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.suite.asserts import Vocabulary
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
 
 __all__ = ["import_openai_evals"]
 
@@ -55,17 +55,15 @@ def import_openai_evals(path: Path, vocabulary: Vocabulary) -> Imported:
                 suite = replace(suite, name=f"{suite.name}-{len(suites) + 1}")
             suites += [suite] if suite else []
     if not suites:
-        why = "; ".join(map(str, notes.notes[:3])) or "An eval has a `class`"
-        raise SuiteError("no eval can be carried over", where=str(path), fix=why)
+        raise SuiteError("no eval can be carried over", where=str(path), fix=notes.why("An eval has a `class`"))
     return Imported(suites=tuple(suites), notes=notes.notes)
 
 
-def eval_suite(source: Source, name: str, spec: Mapping[str, Any], notes: Notebook) -> ImportedSuite | None:
+def eval_suite(source: ForeignFile, name: str, spec: Mapping[str, Any], notes: Notebook) -> ImportedSuite | None:
     """One eval as a suite, or None if it cannot be carried over, which is noted."""
     where = source.where(name)
     kind = str(spec["class"]).rpartition(":")[2]
-    raw = spec.get("args")
-    args: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
+    args = mapping(spec.get("args"))
     scorer = _CLASSES.get(kind)
     if scorer is None:
         notes.lost(f"the eval {name}: the class {kind} is code, which is not run", where)
@@ -77,26 +75,20 @@ def eval_suite(source: Source, name: str, spec: Mapping[str, Any], notes: Notebo
     records, asserts = scorer(args, samples, own, where)
     prompt, records = common_prompt([as_messages(sample.get("input")) for sample in samples], records)
     if not samples or not asserts:
-        for note in own.notes:
-            notes.lost(note.what, note.where)
+        notes.take(own)
         notes.lost(f"the eval {name}: {'no sample' if not samples else 'no check'} can be carried over", where)
         return None
-    column = id_column({key for record in records for key in record})
-    rows = table(records, [None] * len(records), column=column, prefix="sample")
-    kept = [one for one in asserts if own.accepts(one, rows[0], where)]
-    for note in own.notes:
-        (notes.lost if note.lost else notes.remark)(note.what, note.where)
-    if not kept:
-        return None
-    return ImportedSuite(
+    suite = suite_of(
+        records,
+        [(written, where) for written in asserts],
+        own,
         name=slug(name, limit=90),
-        description=description(source.data, name),
         prompt=prompt,
-        rows=rows,
-        asserts=tuple(kept),
-        case={} if column == "id" else {"id": column},
-        notes=own.notes,
+        prefix="sample",
+        description=description(source.data, name),
     )
+    notes.take(own)
+    return suite if suite.asserts else None
 
 
 def description(data: Mapping[str, Any], name: str) -> str:
@@ -108,7 +100,7 @@ def description(data: Mapping[str, Any], name: str) -> str:
     return str(own or "")
 
 
-def read_samples(source: Source, args: Mapping[str, Any], where: str, notes: Notebook) -> list[Mapping[str, Any]]:
+def read_samples(source: ForeignFile, args: Mapping[str, Any], where: str, notes: Notebook) -> list[Mapping[str, Any]]:
     """The samples whose input is a conversation; the others are noted."""
     name = args.get("samples_jsonl")
     if not isinstance(name, str):
@@ -144,7 +136,7 @@ def match(_: Mapping[str, Any], samples: Samples, __: Notebook, ___: str) -> Sco
     columns, value = several("ideal", wanted)
     if isinstance(value, str):
         return columns, [{"type": "starts-with", "value": value}]
-    patterns: list[Json] = [any_of_pattern(one, start=True) for one in wanted]
+    patterns: list[Json] = [any_of_pattern(alternatives, start=True) for alternatives in wanted]
     return [{**column, "ideal_pattern": pattern} for column, pattern in zip(columns, patterns, strict=True)], [
         {"type": "regex", "value": "{{ ideal_pattern }}"}
     ]
@@ -167,9 +159,9 @@ def fuzzy(_: Mapping[str, Any], samples: Samples, notes: Notebook, where: str) -
 def json_match(_: Mapping[str, Any], samples: Samples, notes: Notebook, where: str) -> Scored:
     """`JsonMatch`: the same JSON."""
     wanted = ideals(samples)
-    if any(len(one) > 1 for one in wanted):
+    if any(len(alternatives) > 1 for alternatives in wanted):
         notes.lost("JsonMatch with several ideals: only the first one is compared", where)
-    columns, value = several("ideal", [one[:1] for one in wanted])
+    columns, value = several("ideal", [alternatives[:1] for alternatives in wanted])
     return columns, [{"type": "json-diff", "value": value}]
 
 
@@ -178,14 +170,13 @@ def modelgraded(args: Mapping[str, Any], samples: Samples, notes: Notebook, wher
     spec = args.get("modelgraded_spec")
     nothing: list[dict[str, Json]] = [{} for _ in samples]
     if spec == "fact":
-        wanted = [["\n".join(one)] for one in ideals(samples)]
+        wanted = [["\n".join(alternatives)] for alternatives in ideals(samples)]
         columns, value = several("ideal", wanted)
         return columns, [{"type": "factuality", "value": value}]
     if spec != "closedqa":
         notes.lost(f"the question to the judge {json.dumps(spec)[:80]}: only `fact` and `closedqa` are known", where)
         return nothing, []
-    given = args.get("modelgraded_spec_args")
-    shared = given.get("criteria") if isinstance(given, Mapping) else None
+    shared = mapping(args.get("modelgraded_spec_args")).get("criteria")
     if isinstance(shared, str):
         return nothing, [{"type": "model-graded-closedqa", "value": literal(shared)}]
     if all(isinstance(sample.get("criteria"), str) for sample in samples):

@@ -7,22 +7,23 @@ Format: https://www.promptfoo.dev/docs/configuration/reference/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.importers.files import Source, read_source
+from llmgate.suite.importers.files import ForeignFile, mapping, read_source
 from llmgate.suite.importers.promptfoo_asserts import carried
-from llmgate.suite.importers.promptfoo_prompts import Prompt, names_in, read_prompts
+from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
 from llmgate.suite.importers.promptfoo_sampling import read_sampling
-from llmgate.suite.importers.promptfoo_tests import Test, read_tests
+from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
 from llmgate.suite.importers.promptfoo_vars import expanded, filled
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
-from llmgate.suite.importers.table import id_column, slug, table
+from llmgate.suite.importers.table import slug, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from llmgate.suite.asserts import Json, Vocabulary
@@ -37,6 +38,8 @@ _IGNORED: Final = frozenset(
         *("commandLineOptions",),
     }
 )
+Case = tuple[PromptfooTest, dict[str, Any]]
+"""A test with one combination of its variables."""
 MAX_REFERENCES: Final = 20
 MAX_NODES: Final = 500_000
 
@@ -60,11 +63,17 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
     tests = read_tests(source, notes)
     if not prompts or not tests:
         missing = "prompt" if not prompts else "test"
-        raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=because(notes))
+        raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=notes.why("There is none"))
     description = str(source.data.get("description") or "")
-    base = slug(description or source.path.resolve().parent.name)
-    options = source.data.get("evaluateOptions")
-    repeat = options.get("repeat") if isinstance(options, Mapping) else None
+    repeat = mapping(source.data.get("evaluateOptions")).get("repeat")
+    base = ImportedSuite(
+        name=slug(description or source.path.resolve().parent.name),
+        description=description,
+        prompt=(),
+        rows=(),
+        sampling=sampling,
+        repeat=repeat if isinstance(repeat, int) and 1 <= repeat <= 1000 else 1,
+    )
     suites = []
     for number, prompt in enumerate(prompts, start=1):
         own = Notebook(vocabulary)
@@ -72,45 +81,28 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
         if not cases:
             notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
             continue
-        rows, asserts, case, threshold, messages = built(prompt, cases, own)
-        suites.append(
-            ImportedSuite(
-                name=base if len(prompts) == 1 else f"{base[:50]}-{number}-{slug(prompt.label, limit=30)}",
-                description=description,
-                prompt=messages,
-                rows=rows,
-                asserts=asserts,
-                case=case,
-                sampling=sampling,
-                threshold=threshold,
-                repeat=repeat if isinstance(repeat, int) and 1 <= repeat <= 1000 else 1,
-                notes=(*notes.notes, *own.notes),
-            )
-        )
+        name = base.name if len(prompts) == 1 else f"{base.name[:50]}-{number}-{slug(prompt.label, limit=30)}"
+        suite = built(replace(base, name=name), prompt, cases, own)
+        suites.append(replace(suite, notes=(*notes.notes, *own.notes)))
     every = dict.fromkeys([*notes.notes, *(note for suite in suites for note in suite.notes)])
     if not suites:
-        raise SuiteError("no test is for any prompt", where=str(source.path), fix=because(notes))
+        raise SuiteError("no test is for any prompt", where=str(source.path), fix=notes.why("There is none"))
     return Imported(suites=tuple(suites), notes=tuple(every))
 
 
-def combinations(test: Test, notes: Notebook) -> Iterator[dict[str, Any]]:
+def combinations(test: PromptfooTest, notes: Notebook) -> Iterator[dict[str, Any]]:
     """The cases of one test."""
     return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
 
 
-def because(notes: Notebook) -> str:
-    """The first reasons why nothing is left."""
-    return "; ".join(map(str, notes.notes[:3])) or "There is none"
-
-
-def config_at(path: Path) -> Source:
+def config_at(path: Path) -> ForeignFile:
     """The configuration at a path, references resolved."""
     if path.is_dir():
         path = next((path / name for name in _NAMES if (path / name).exists()), path / _NAMES[0])
     source = read_source(path)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
-    return Source(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
+    return ForeignFile(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
 
 
 def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
@@ -135,33 +127,23 @@ def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
     return {key: resolved(item, root, followed, budget) for key, item in value.items()}
 
 
-def selects(test: Test, prompt: Prompt) -> bool:
+def selects(test: PromptfooTest, prompt: PromptfooPrompt) -> bool:
     """Whether a test is for a prompt."""
     return test.prompts is None or any(
         fnmatchcase(prompt.label, pattern) or prompt.label.startswith(f"{pattern}:") for pattern in test.prompts
     )
 
 
-def built(
-    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], notes: Notebook
-) -> tuple[
-    tuple[dict[str, Json], ...],
-    tuple[dict[str, Json], ...],
-    dict[str, Json],
-    float | None,
-    tuple[Mapping[str, str], ...],
-]:
-    """Rows, shared asserts, `case:`, shared threshold and messages of one suite."""
+def built(base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], notes: Notebook) -> ImportedSuite:
+    """A suite with the messages of a prompt, and with the rows, asserts and thresholds of its cases."""
     records = [record(test, row) for test, row in cases]
     messages = framed(prompt, cases, records, notes)
-    needed = prompt.names | {name for test, _ in cases for one, _ in test.asserts for name in assert_names(one)}
-    known = {key for one in records for key in one}
-    for name in sorted(needed - known):
+    needed = prompt.names | {name for test, _ in cases for written, _ in test.asserts for name in assert_names(written)}
+    for name in sorted(needed - {key for columns in records for key in columns}):
         notes.remark(f"no test sets the variable {name!r}, so it renders to nothing", prompt.where)
-    column = id_column(known | needed)
-    rows = table(records, [test.description for test, _ in cases], column=column, also=sorted(needed), prefix="test")
+    rows, case = table(records, [test.description for test, _ in cases], also=sorted(needed), prefix="test")
     asserts = [
-        [one for one in (carried(raw, where, row, notes) for raw, where in test.asserts) if one is not None]
+        [kept for raw, where in test.asserts if (kept := carried(raw, where, row, notes)) is not None]
         for (test, _), row in zip(cases, rows, strict=True)
     ]
     checked = [bool(own) for own in asserts]
@@ -169,27 +151,35 @@ def built(
         for (test, _), here in zip(cases, checked, strict=True):
             if not here:
                 notes.lost("the test is left out, because nothing would be checked", test.where)
-        cases, rows, asserts = (tuple(compress(those, checked)) for those in (cases, rows, asserts))  # type: ignore[assignment]
-    case: dict[str, Json] = {} if column == "id" else {"id": column}
+        cases, asserts = list(compress(cases, checked)), list(compress(asserts, checked))
+        rows = tuple(compress(rows, checked))
     thresholds = [threshold_of(test, notes) for test, _ in cases]
-    shared: tuple[dict[str, Json], ...] = ()
-    if all(one == asserts[0] for one in asserts):
-        shared = tuple(asserts[0])
-    else:
-        name = free("asserts", rows)
-        case["asserts"] = name
-        for row, own in zip(rows, asserts, strict=True):
-            row[name] = list(own)
-    if any(threshold != thresholds[0] for threshold in thresholds):
-        name = free("threshold", rows)
-        case["threshold"] = name
-        for row, threshold in zip(rows, thresholds, strict=True):
-            row[name] = threshold
-        return rows, shared, case, None, messages
-    return rows, shared, case, thresholds[0], messages
+    shared = all(own == asserts[0] for own in asserts)
+    if not shared:
+        case["asserts"] = add_column("asserts", rows, [list(own) for own in asserts])
+    alike = all(threshold == thresholds[0] for threshold in thresholds)
+    if not alike:
+        case["threshold"] = add_column("threshold", rows, thresholds)
+    return replace(
+        base,
+        prompt=messages,
+        rows=rows,
+        asserts=tuple(asserts[0]) if shared else (),
+        case=case,
+        threshold=thresholds[0] if alike else None,
+    )
 
 
-def threshold_of(test: Test, notes: Notebook) -> float | None:
+def add_column(name: str, rows: Sequence[dict[str, Json]], values: Sequence[Json]) -> str:
+    """Give rows a further column, and return its name, which none had before."""
+    while name in rows[0]:
+        name = f"llmgate_{name}"
+    for row, value in zip(rows, values, strict=True):
+        row[name] = value
+    return name
+
+
+def threshold_of(test: PromptfooTest, notes: Notebook) -> float | None:
     """The test's threshold, if it is one that a test can fail."""
     threshold = test.threshold
     if threshold is None:
@@ -200,20 +190,16 @@ def threshold_of(test: Test, notes: Notebook) -> float | None:
     return None
 
 
-def record(test: Test, row: dict[str, Any]) -> dict[str, Json]:
+def record(test: PromptfooTest, row: dict[str, Any]) -> dict[str, Json]:
     """The columns of one case: variables first, then facts that no variable hides."""
     return {**row, **{key: value for key, value in test.metadata.items() if key not in row}}
 
 
-def free(name: str, rows: tuple[dict[str, Json], ...]) -> str:
-    """A column name that is not taken."""
-    while name in rows[0]:
-        name = f"llmgate_{name}"
-    return name
-
-
 def framed(
-    prompt: Prompt, cases: list[tuple[Test, dict[str, Any]]], records: list[dict[str, Json]], notes: Notebook
+    prompt: PromptfooPrompt,
+    cases: list[Case],
+    records: list[dict[str, Json]],
+    notes: Notebook,
 ) -> tuple[Mapping[str, str], ...]:
     """The messages, with the prefixes and suffixes that tests put around the prompt."""
     used = [key for key in ("prefix", "suffix") if any(test.options.get(key) for test, _ in cases)]
@@ -222,11 +208,11 @@ def framed(
     if not prompt.plain:
         notes.lost("prefixes and suffixes of tests: the prompt is a conversation", prompt.where)
         return prompt.messages
-    for (test, row), one in zip(cases, records, strict=True):
+    for (test, row), columns in zip(cases, records, strict=True):
         texts = {key: str(test.options.get(key) or "") for key in used}
         for key, text in filled({**row, **{f"prompt_{k}": v for k, v in texts.items()}}, test.where, notes).items():
             if key.startswith("prompt_") and key.removeprefix("prompt_") in used:
-                one[key] = text
+                columns[key] = text
     content = prompt.messages[0]["content"]
     before = "{{ prompt_prefix }}" if "prefix" in used else ""
     after = "{{ prompt_suffix }}" if "suffix" in used else ""
@@ -241,10 +227,10 @@ def assert_names(written: Any) -> frozenset[str]:
     if isinstance(inner, list):
         return frozenset().union(*map(assert_names, inner))
     value = written.get("value")
-    found: set[str] = set()
+    names: set[str] = set()
     for text in value if isinstance(value, list) else [value]:
         try:
-            found |= names_in(text) if isinstance(text, str) else frozenset()
+            names |= names_in(text) if isinstance(text, str) else frozenset()
         except TemplateError:
             continue
-    return frozenset(found)
+    return frozenset(names)

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.form.asserts import ASSERT_SET, NAME
+from llmgate.suite.form.asserts import ASSERT_SET
+from llmgate.suite.form.part import NAME
+from llmgate.suite.importers.files import listing
 from llmgate.suite.importers.table import slug
 
 if TYPE_CHECKING:
@@ -96,9 +98,8 @@ def carried_set(
     written: Mapping[str, Any], where: str, row: Mapping[str, Json], notes: Notebook
 ) -> dict[str, Json] | None:
     """An assert-set. Without one of its members a set with a threshold would weigh differently: it goes as a whole."""
-    items = written.get("assert")
-    members = [carried(one, where, row, notes) for one in items] if isinstance(items, list) else []
-    kept: list[Json] = [one for one in members if one is not None]
+    members = [carried(member, where, row, notes) for member in listing(written.get("assert"))]
+    kept: list[Json] = [member for member in members if member is not None]
     if not kept or (written.get("threshold") is not None and len(kept) < len(members)):
         notes.lost("an assert-set left out, because members of it cannot be carried over", where)
         return None

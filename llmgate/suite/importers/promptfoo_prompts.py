@@ -13,16 +13,16 @@ import yaml
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.importers.files import read_csv, read_jsonl, read_text
 from llmgate.suite.importers.messages import chat_messages
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Prompt", "matching", "names_in", "read_prompts"]
+__all__ = ["PromptfooPrompt", "matching", "names_in", "read_prompts"]
 
 _CODE_FILES: Final = frozenset({".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".sh", ".exe", ".bat"})
 _TEXT_FILES: Final = frozenset({".txt", ".md", ".j2", ".json", ".yaml", ".yml", ".jsonl", ".csv"})
@@ -31,7 +31,7 @@ _REMOTE: Final = ("portkey://", "langfuse://", "helicone://", "http://", "https:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class PromptfooPrompt:
     """One prompt.
 
     Attributes:
@@ -49,7 +49,7 @@ class Prompt:
     where: str
 
 
-def read_prompts(source: Source, notes: Notebook) -> list[Prompt]:
+def read_prompts(source: ForeignFile, notes: Notebook) -> list[PromptfooPrompt]:
     """All prompts of a config that can be carried over; notes the others.
 
     Raises:
@@ -113,10 +113,10 @@ def matching(folder: Path, name: str, *, strict: bool = True) -> list[Path]:
     """
     if not any(sign in name for sign in "*?["):
         return [folder / name]
-    found = sorted(folder.glob(name)) if not name.startswith("/") else []
-    if strict and not found:
+    paths = sorted(folder.glob(name)) if not name.startswith("/") else []
+    if strict and not paths:
         raise SuiteError("no file matches", where=str(folder / name), fix="Check the pattern")
-    return found
+    return paths
 
 
 def texts_in(path: Path, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:
@@ -139,7 +139,7 @@ def texts_in(path: Path, where: str, notes: Notebook) -> Iterator[tuple[str, str
         yield read_text(path).strip(), path.stem
 
 
-def read_prompt(text: str, label: str, where: str, notes: Notebook) -> Prompt | None:
+def read_prompt(text: str, label: str, where: str, notes: Notebook) -> PromptfooPrompt | None:
     """One prompt, or None if it cannot be carried over, which is noted."""
     try:
         data = chat_data(text)
@@ -156,7 +156,7 @@ def read_prompt(text: str, label: str, where: str, notes: Notebook) -> Prompt | 
         return None
     if "env" in names:
         notes.lost(f"the prompt {label[:60]!r} uses environment variables, which are not read", where)
-    return Prompt(label=label, messages=tuple(messages), names=names, plain=data is None, where=where)
+    return PromptfooPrompt(label=label, messages=tuple(messages), names=names, plain=data is None, where=where)
 
 
 def chat_data(text: str) -> Any:

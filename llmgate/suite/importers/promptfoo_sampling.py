@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.suite.importers.files import mapping
 from llmgate.suite.importers.promptfoo_asserts import names_files
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["read_sampling", "sampling_of"]
@@ -29,52 +30,36 @@ _CALLED_OTHERWISE: Final = {
     "stop_seqs": "stop",
     "stopSequences": "stop",
 }
-_EXTRA: Final = (
-    "tools",
-    "tool_choice",
-    "functions",
-    "function_call",
-    "logprobs",
-    "top_logprobs",
-    "chat_template_kwargs",
+_EXTRA: Final = frozenset(
+    {*("tools", "tool_choice", "functions", "function_call", "logprobs", "top_logprobs", "chat_template_kwargs")}
 )
 _NOT_ASKED: Final = frozenset(
     {
-        *(
-            "apiKey",
-            "apiKeyEnvar",
-            "apiBaseUrl",
-            "apiHost",
-            "organization",
-            "cost",
-            "inputCost",
-            "outputCost",
-            "headers",
-        ),
-        *("basePath", "showThinking", "region", "timeout", "maxRetries"),
+        *("apiKey", "apiKeyEnvar", "apiBaseUrl", "apiHost", "organization", "cost", "inputCost", "outputCost"),
+        *("headers", "basePath", "showThinking", "region", "timeout", "maxRetries"),
     }
 )
 
 
-def read_sampling(source: Source, notes: Notebook) -> dict[str, Json]:
+def read_sampling(source: ForeignFile, notes: Notebook) -> dict[str, Json]:
     """The sampling of the providers of a configuration; notes which they are and what is left out."""
     key = "providers" if "providers" in source.data else "targets"
     written = source.data.get(key)
     items = written if isinstance(written, list) else [written]
-    found: list[tuple[str, Mapping[str, Any], str]] = []
+    providers: list[tuple[str, Mapping[str, Any], str]] = []
     for i, item in enumerate(items):
         where = source.where(key, i)
         if isinstance(item, str):
-            found.append((item, {}, where))
+            providers.append((item, {}, where))
         elif isinstance(item, Mapping):
-            found.append(provider(item, where, notes))
-    if not found:
+            providers.append(provider(item, where, notes))
+    if not providers:
         return {}
-    names = ", ".join(name for name, _, _ in found)
+    names = ", ".join(name for name, _, _ in providers)
     notes.remark(f"the model is named when the suite is run; it was {names}", source.where(key))
-    choices = [sampling_of(config, where, notes) for _, config, where in found]
+    choices = [sampling_of(config, where, notes) for _, config, where in providers]
     if any(choice != choices[0] for choice in choices):
-        notes.lost(f"providers sample differently; the suite has the sampling of {found[0][0]}", source.where(key))
+        notes.lost(f"providers sample differently; the suite has the sampling of {providers[0][0]}", source.where(key))
     return choices[0]
 
 
@@ -84,12 +69,11 @@ def provider(item: Mapping[str, Any], where: str, notes: Notebook) -> tuple[str,
     name = item.get("id") or item.get("label")
     if name is None and len(item) == 1:
         name, only = next(iter(item.items()))
-        inner = only if isinstance(only, Mapping) else {}
+        inner = mapping(only)
     for key in sorted(set(inner) & {"transform", "prompts", "delay"}):
         if key != "delay":
             notes.lost(f"the `{key}` of the provider {name}", where)
-    config = inner.get("config")
-    return str(name), config if isinstance(config, Mapping) else {}, where
+    return str(name), mapping(inner.get("config")), where
 
 
 def sampling_of(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:

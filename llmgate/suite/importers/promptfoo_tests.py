@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.promptfoo_csv import read_row
-from llmgate.suite.importers.files import read_csv, read_source
+from llmgate.suite.importers.files import listing, mapping, read_csv, read_source
 from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.importers.promptfoo_vars import Place, load_vars, mapping
+from llmgate.suite.importers.promptfoo_vars import Place, load_vars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Test", "read_tests"]
+__all__ = ["PromptfooTest", "read_tests"]
 
 _DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
 _LEFT_OUT: Final = {
@@ -38,7 +38,7 @@ _OPTIONS_LEFT_OUT: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
+class PromptfooTest:
     """One test with everything that `defaultTest` gives it.
 
     Attributes:
@@ -52,8 +52,6 @@ class Test:
         where: Where it stands.
     """
 
-    __test__ = False  # pytest would take the name for a test of ours
-
     vars: Mapping[str, Any]
     asserts: tuple[tuple[Any, str], ...] = ()
     threshold: Any = None
@@ -64,7 +62,7 @@ class Test:
     where: str
 
 
-def read_tests(source: Source, notes: Notebook) -> list[Test]:
+def read_tests(source: ForeignFile, notes: Notebook) -> list[PromptfooTest]:
     """All tests of a config that can be carried over, `defaultTest` and scenarios applied; notes the rest.
 
     Raises:
@@ -72,9 +70,10 @@ def read_tests(source: Source, notes: Notebook) -> list[Test]:
     """
     config = source.data
     default, place = default_test(source, notes)
-    tests = [merged([(default, place), one], notes) for one in entries(source, config.get("tests"), ("tests",), notes)]
-    scenarios = config.get("scenarios")
-    for i, scenario in enumerate(scenarios if isinstance(scenarios, list) else []):
+    tests = [
+        merged([(default, place), entry], notes) for entry in entries(source, config.get("tests"), ("tests",), notes)
+    ]
+    for i, scenario in enumerate(listing(config.get("scenarios"))):
         where = source.where("scenarios", i)
         if not isinstance(scenario, Mapping):
             notes.lost(f"the scenario {scenario!r}"[:120], where)
@@ -82,8 +81,8 @@ def read_tests(source: Source, notes: Notebook) -> list[Test]:
         base = ("scenarios", i)
         arms = list(entries(source, scenario.get("config"), (*base, "config"), notes))
         inner = list(entries(source, scenario.get("tests"), (*base, "tests"), notes)) or [({}, Place(where))]
-        tests += [merged([(default, place), arm, one], notes) for arm in arms for one in inner]
-    if config.get("tests") is None and not scenarios:
+        tests += [merged([(default, place), arm, entry], notes) for arm in arms for entry in inner]
+    if config.get("tests") is None and not config.get("scenarios"):
         tests = [merged([(default, place)], notes)]
     return [test for test in tests if test is not None]
 
@@ -91,7 +90,7 @@ def read_tests(source: Source, notes: Notebook) -> list[Test]:
 Entry = tuple[Mapping[str, Any], Place]
 
 
-def default_test(source: Source, notes: Notebook) -> Entry:
+def default_test(source: ForeignFile, notes: Notebook) -> Entry:
     """`defaultTest`, inline or from a file."""
     written = source.data.get("defaultTest")
     if not isinstance(written, str):
@@ -104,7 +103,7 @@ def default_test(source: Source, notes: Notebook) -> Entry:
     return mapping(inner.data), Place("", inner)
 
 
-def entries(source: Source, written: Any, location: tuple[str | int, ...], notes: Notebook) -> Iterator[Entry]:
+def entries(source: ForeignFile, written: Any, location: tuple[str | int, ...], notes: Notebook) -> Iterator[Entry]:
     """The tests that a value of `tests:` stands for."""
     items = written if isinstance(written, list) else [written]
     for i, item in enumerate(items):
@@ -146,7 +145,7 @@ def from_cells(cells: Mapping[str, str], where: str, notes: Notebook) -> Entry:
     return test, Place(where)
 
 
-def merged(parts: list[Entry], notes: Notebook) -> Test | None:
+def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
     """Several layers of one test: later ones win, asserts add up."""
     variables: dict[str, Any] = {}
     options: dict[str, Any] = {}
@@ -170,12 +169,12 @@ def merged(parts: list[Entry], notes: Notebook) -> Test | None:
     for written, where in chosen:
         items = written.get("assert")
         if isinstance(items, list):
-            asserts += [(one, where("assert", i)) for i, one in enumerate(items)]
+            asserts += [(item, where("assert", i)) for i, item in enumerate(items)]
         elif items is not None:
             notes.lost("an `assert` that is no list", where("assert"))
     thresholds = [written["threshold"] for written, _ in parts if written.get("threshold") is not None]
     prompts = last.get("prompts")
-    return Test(
+    return PromptfooTest(
         vars=variables,
         asserts=tuple(asserts),
         threshold=thresholds[-1] if thresholds else None,

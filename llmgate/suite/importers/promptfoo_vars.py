@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
-from llmgate.suite.importers.files import read_source, read_text
+from llmgate.suite.importers.files import listing, mapping, read_source, read_text
 from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from llmgate.suite.importers.files import Source
+    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Place", "expanded", "filled", "load_vars", "mapping"]
+__all__ = ["Place", "expanded", "filled", "load_vars"]
 
 MAX_COMBINATIONS: Final = 100_000
 
@@ -25,7 +24,7 @@ MAX_COMBINATIONS: Final = 100_000
 class Place:
     """Words where parts of a test stand."""
 
-    def __init__(self, fixed: str, source: Source | None = None, location: tuple[str | int, ...] = ()) -> None:
+    def __init__(self, fixed: str, source: ForeignFile | None = None, location: tuple[str | int, ...] = ()) -> None:
         self.fixed, self.source, self.location = fixed, source, location
 
     def __call__(self, *location: str | int) -> str:
@@ -33,15 +32,10 @@ class Place:
         return self.source.where(*self.location, *location) if self.source else self.fixed
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """A mapping, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
 def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | None:
     """Variables with the files that they name; None if one cannot be read, which is noted."""
     folder = where.source.path.parent if where.source else None
-    names = [written] if isinstance(written, str) else written if isinstance(written, list) else []
+    names = [written] if isinstance(written, str) else listing(written)
     loaded: dict[str, Any] = dict(mapping(written))
     for name in names:
         for path in matching(folder, str(name).removeprefix("file://")) if folder else []:

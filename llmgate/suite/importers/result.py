@@ -12,7 +12,7 @@ from llmgate.suite.asserts import Json
 from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
-    from llmgate.suite.asserts import AssertSpec, Vocabulary
+    from llmgate.suite.asserts import Vocabulary
 
 __all__ = ["Imported", "ImportedSuite", "Note", "Notebook"]
 
@@ -98,6 +98,14 @@ class Notebook:
         """Note something that a reader should know, though nothing is missing."""
         self._notes[Note(what=what, where=where, lost=False)] = None
 
+    def take(self, other: Notebook) -> None:
+        """Note what another notebook has."""
+        self._notes |= other._notes
+
+    def why(self, otherwise: str) -> str:
+        """The first reasons why nothing is left."""
+        return "; ".join(map(str, self.notes[:3])) or otherwise
+
     def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
         """Whether an assert is sound as llmgate reads it; notes why not.
 
@@ -111,16 +119,11 @@ class Notebook:
             return True
         try:
             spec = read_assert(written, self.vocabulary.names)
-            for one in leaves(spec):
-                self.vocabulary.validate(one, row)
+            for leaf in spec.leaves:
+                self.vocabulary.validate(leaf, row)
         except LlmgateError as error:
             why = f"{error.what}. {error.fix}" if error.fix and not error.fix.startswith("Valid names") else error.what
             self.lost(f"assert {written.get('type')!r} left out: {why}", where)
             return False
         self._accepted.add(key)
         return True
-
-
-def leaves(spec: AssertSpec) -> tuple[AssertSpec, ...]:
-    """The asserts that check something: the members of a set, or the assert itself."""
-    return spec.asserts or (spec,)

@@ -6,13 +6,25 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.suite.importers.files import strict
+from llmgate.suite.importers.result import ImportedSuite, Notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["LETTERS", "any_of_pattern", "choice", "id_column", "literal", "several", "slug", "table", "texts"]
+__all__ = [
+    "LETTERS",
+    "any_of_pattern",
+    "choice",
+    "lettered",
+    "literal",
+    "several",
+    "slug",
+    "suite_of",
+    "table",
+    "texts",
+]
 
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What options of multiple-choice questions are called."""
@@ -28,31 +40,28 @@ def slug(text: str, *, limit: int = 60, fallback: str = "imported") -> str:
     return short or fallback
 
 
-def id_column(columns: Collection[str]) -> str:
-    """A name for the id column that no column has yet."""
-    return next(
-        name for name in ("id", "case_id", "llmgate_id", *(f"id_{i}" for i in range(1000))) if name not in columns
-    )
-
-
 def table(
     records: Sequence[Mapping[str, Json]],
     names: Sequence[str | None],
     *,
-    column: str = "id",
     also: Iterable[str] = (),
     prefix: str = "case",
-) -> tuple[dict[str, Json], ...]:
+) -> tuple[tuple[dict[str, Json], ...], dict[str, Json]]:
     """Rows with unique ids and the same columns in the same order; what a record lacks is null.
 
     Args:
         records: Column to value.
         names: What to call each row; made a unique id. None: its number.
-        column: The id column.
         also: Columns that have to exist.
         prefix: Starts ids that are numbers.
+
+    Returns:
+        The rows, and the entries of `case:` that name their id column.
     """
     columns = list(dict.fromkeys([*(key for record in records for key in record), *also]))
+    column = next(
+        name for name in ("id", "case_id", "llmgate_id", *(f"id_{i}" for i in range(1000))) if name not in columns
+    )
     width = max(3, len(str(len(records))))
     taken: set[str] = set()
     rows = []
@@ -64,9 +73,60 @@ def table(
         while row_id in taken:
             row_id += "-x"
         taken.add(row_id)
-        values = {key: strict(record.get(key)) for key in columns if key != column}
+        values = {key: strict(record.get(key)) for key in columns}
         rows.append({column: row_id, **{str(strict(key)): value for key, value in values.items()}})
-    return tuple(rows)
+    return tuple(rows), {} if column == "id" else {"id": column}
+
+
+def suite_of(
+    records: Sequence[Mapping[str, Json]],
+    asserts: Iterable[tuple[Mapping[str, Json], str]],
+    notes: Notebook,
+    *,
+    name: str,
+    prompt: tuple[Mapping[str, str], ...],
+    names: Sequence[str | None] | None = None,
+    also: Iterable[str] = (),
+    prefix: str,
+    unchecked: tuple[str, str] | None = None,
+    description: str = "",
+    sampling: Mapping[str, Json] | None = None,
+    repeat: int = 1,
+) -> ImportedSuite:
+    """A suite whose rows all have the same asserts.
+
+    Args:
+        records: Column to value.
+        asserts: Asserts and their places; what is unsound is left out and noted.
+        notes: What was noted so far.
+        name: The suite's name.
+        prompt: Messages.
+        names: What to call each row; without them they are numbered.
+        also: Columns that have to exist.
+        prefix: Starts ids that are numbers.
+        unchecked: What to note, and where, if no assert is left.
+        description: Words for a reader.
+        sampling: Entries of `sampling:`.
+        repeat: How often each case is asked.
+    """
+    rows, case = table(records, names or [None] * len(records), also=also, prefix=prefix)
+    kept: list[Mapping[str, Json]] = []
+    for written, where in asserts:
+        if written not in kept and notes.accepts(written, rows[0], where):
+            kept.append(written)
+    if unchecked and not kept:
+        notes.lost(*unchecked)
+    return ImportedSuite(
+        name=name,
+        description=description,
+        prompt=prompt,
+        rows=rows,
+        asserts=tuple(kept),
+        case=case,
+        sampling=sampling or {},
+        repeat=repeat,
+        notes=notes.notes,
+    )
 
 
 def several(name: str, lists: Sequence[Sequence[str]]) -> tuple[list[dict[str, Json]], Json]:
@@ -75,10 +135,12 @@ def several(name: str, lists: Sequence[Sequence[str]]) -> tuple[list[dict[str, J
     One text each makes a text column. Otherwise lists are filled up to the longest by repeating their last text, so
     that one list of templates reads them all.
     """
-    longest = max((len(one) for one in lists), default=1)
+    longest = max((len(items) for items in lists), default=1)
     if longest <= 1:
-        return [{name: one[0] if one else ""} for one in lists], f"{{{{ {name} }}}}"
-    columns: list[dict[str, Json]] = [{name: [*one, *[one[-1] if one else ""] * (longest - len(one))]} for one in lists]
+        return [{name: items[0] if items else ""} for items in lists], f"{{{{ {name} }}}}"
+    columns: list[dict[str, Json]] = [
+        {name: [*items, *[items[-1] if items else ""] * (longest - len(items))]} for items in lists
+    ]
     return columns, [f"{{{{ {name}[{i}] }}}}" for i in range(longest)]
 
 
@@ -103,6 +165,12 @@ def choice(value: Json, options: Iterable[int]) -> dict[str, Json]:
     most = max(options, default=0)
     letters: dict[str, Json] = {"config": {"letters": LETTERS[:most]}} if most >= 2 else {}
     return {"type": "choice", "value": value, **letters}
+
+
+def lettered(question: str, options: Sequence[str]) -> str:
+    """A question with its options, each called by a letter."""
+    listed = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
+    return f"{question}\n\n{listed}\n\nAnswer with the letter of the right option."
 
 
 def texts(value: Json) -> list[str]:

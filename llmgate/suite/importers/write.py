@@ -114,8 +114,8 @@ def suite_text(suite: ImportedSuite, *, dataset: str, source: str) -> str:
     if suite.threshold is not None:
         parts.append(section({"threshold": suite.threshold}))
     if suite.asserts:
-        parts.append(section({"assert": [dict(one) for one in suite.asserts]}))
-    metric = next((str(one["metric"]) for one in suite.asserts if "metric" in one), "accuracy")
+        parts.append(section({"assert": [dict(written) for written in suite.asserts]}))
+    metric = next((str(written["metric"]) for written in suite.asserts if "metric" in written), "accuracy")
     parts.append(comment([f"Say what decides: gate: {{{metric}: {{role: primary, margin: 0.03}}}}"]))
     return "".join(parts)
 

@@ -48,9 +48,9 @@ def read_messages(value: Json, *, where: str, picture: Picture) -> list[Wire]:
         )
     called: set[str] = set()
     messages = []
-    for index, one in enumerate(value):
+    for index, written in enumerate(value):
         place = f"{where}, message {index + 1}"
-        message = _message(one, place, picture)
+        message = _message(written, place, picture)
         if message["role"] == "tool" and message.get("tool_call_id") not in called:
             raise DatasetError(
                 f"no message before it made the tool call {message.get('tool_call_id')!r}",
@@ -81,34 +81,34 @@ def picture_part(url: str, detail: str | None = None) -> Json:
     return {"type": "image_url", "image_url": {"url": url} if detail is None else {"url": url, "detail": detail}}
 
 
-def _message(one: Json, where: str, picture: Picture) -> Wire:
-    if not isinstance(one, dict):
+def _message(written: Json, where: str, picture: Picture) -> Wire:
+    if not isinstance(written, dict):
         raise DatasetError("a message is an object", where=where, fix='Write {"role": "user", "content": "…"}')
-    for key in one:
+    for key in written:
         if key not in KEYS:
             raise DatasetError(f"a message has no {key!r}", where=where, fix=did_you_mean(key, KEYS))
-    role = one.get("role")
+    role = written.get("role")
     if role not in ROLES:
         raise DatasetError(f"there is no role {role!r}", where=where, fix=did_you_mean(str(role), ROLES))
-    _check_keys(one, str(role), where)
-    content = one.get("content")
+    _check_keys(written, str(role), where)
+    content = written.get("content")
     if isinstance(content, list) and content:
-        return {**one, "content": [_part(part, where, picture) for part in content]}
-    if isinstance(content, str) or (content is None and one.get("tool_calls")):
-        return dict(one)
+        return {**written, "content": [_part(part, where, picture) for part in content]}
+    if isinstance(content, str) or (content is None and written.get("tool_calls")):
+        return dict(written)
     raise DatasetError(f"the {role} message has no content", where=where, fix="Write text or a list of parts")
 
 
-def _check_keys(one: Mapping[str, Json], role: str, where: str) -> None:
-    if "tool_calls" in one and role != "assistant":
+def _check_keys(message: Mapping[str, Json], role: str, where: str) -> None:
+    if "tool_calls" in message and role != "assistant":
         raise DatasetError("only the assistant calls tools", where=where, fix="Take tool_calls out")
-    if ("tool_call_id" in one) != (role == "tool"):
+    if ("tool_call_id" in message) != (role == "tool"):
         raise DatasetError(
             f"a {role} message {'has no' if role == 'tool' else 'cannot have a'} tool_call_id",
             where=where,
             fix="A tool's answer, and nothing else, names the call that it answers",
         )
-    if "name" in one and not (isinstance(one["name"], str) and one["name"]):
+    if "name" in message and not (isinstance(message["name"], str) and message["name"]):
         raise DatasetError("name is not text", where=where, fix="Write a name or leave it out")
 
 

@@ -107,11 +107,14 @@ def _from_yaml(data: bytes, path: Path) -> tuple[str, list[KeptMessage]]:
         )
     _check_keys(document, FRONT | {"messages"})
     messages = []
-    for index, one in enumerate(written):
+    for index, message in enumerate(written):
         where = document.where("messages", index)
-        if not isinstance(one, dict) or one.keys() != {"role", "content"} or not isinstance(one["content"], str):
-            raise SuiteError("a message is not a role and a content", where=where, fix="Write {role: …, content: …}")
-        messages.append(KeptMessage(role=_role(one["role"], where), content=one["content"], where=where))
+        match message:
+            case {"role": role, "content": str(content), **more} if not more:
+                messages.append(KeptMessage(role=_role(role, where), content=content, where=where))
+            case _:
+                fix = "Write {role: …, content: …}"
+                raise SuiteError("a message is not a role and a content", where=where, fix=fix)
     return _version(document), messages
 
 

@@ -60,9 +60,9 @@ def read_registered_prompt(uri: str, *, where: str) -> KeptPrompt:
 def _messages(template: Any, uri: str, where: str) -> list[KeptMessage]:
     written = [{"role": "user", "content": template}] if isinstance(template, str) else template
     messages = []
-    for one in written if isinstance(written, list) else []:
-        role = one.get("role") if isinstance(one, dict) else None
-        content = one.get("content") if isinstance(one, dict) else None
+    for message in written if isinstance(written, list) else []:
+        role = message.get("role") if isinstance(message, dict) else None
+        content = message.get("content") if isinstance(message, dict) else None
         if role not in WRITTEN_ROLES:
             raise SuiteError(
                 f"{uri}: prompts have no role {role!r}", where=where, fix=did_you_mean(str(role), WRITTEN_ROLES)

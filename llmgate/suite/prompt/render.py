@@ -14,19 +14,19 @@ from llmgate.suite.prompt.conversation import Wire, picture_part, read_messages,
 from llmgate.suite.prompt.entries import Conversation, PromptMessage
 from llmgate.suite.prompt.images import Images
 from llmgate.suite.prompt.tools import read_tools
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from llmgate.suite.data.dataset import Row
-    from llmgate.suite.spec import Suite
+    from llmgate.suite.data.rows import Row
+    from llmgate.suite.data.source import DatasetSource
 
-__all__ = ["Asked", "Asker", "CompiledMessage", "make_asker"]
+__all__ = ["CompiledMessage", "CompiledPrompt", "RenderedPrompt", "compile_prompt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RenderedPrompt:
     """What one row asks.
 
     Attributes:
@@ -58,7 +58,7 @@ class CompiledMessage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class CompiledPrompt:
     """The prompt of a suite, ready for its rows.
 
     Attributes:
@@ -77,7 +77,7 @@ class Asker:
     data_folder: Path
     data_name: str
 
-    def ask(self, row: Row) -> Asked:
+    def render(self, row: Row) -> RenderedPrompt:
         """Fill a row in.
 
         Raises:
@@ -98,7 +98,7 @@ class Asker:
                 where=where,
                 fix="End it with what the user says, or add a user message to the prompt",
             )
-        return Asked(messages=tuple(recorded(one) for one in wire), wire=wire, tools=self._tools(row, where))
+        return RenderedPrompt(messages=tuple(map(recorded, wire)), wire=wire, tools=self._tools(row, where))
 
     def _message(self, message: CompiledMessage, variables: Mapping[str, Json]) -> Wire:
         if message.plain:
@@ -120,32 +120,46 @@ class Asker:
         return self.tools or []
 
 
-def make_asker(suite: Suite, columns: tuple[str, ...]) -> Asker:
+def compile_prompt(
+    entries: Sequence[PromptMessage | Conversation],
+    tools: list[Json] | Conversation | None,
+    columns: tuple[str, ...],
+    *,
+    suite_folder: Path,
+    source: DatasetSource,
+) -> CompiledPrompt:
     """Compile the prompt of a suite.
+
+    Args:
+        entries: Messages and conversations, in order.
+        tools: The definitions, or the column that has them, or None.
+        columns: Those of the dataset.
+        suite_folder: Where paths that the suite writes start.
+        source: Where the rows come from, and paths that they hold start.
 
     Raises:
         TemplateError: If a template does not parse.
         SuiteError: If it uses columns that the dataset does not have.
     """
-    compiled = tuple(_compiled(one, columns) if isinstance(one, PromptMessage) else one for one in suite.prompt)
-    for one in (*compiled, suite.tools):
-        if isinstance(one, Conversation) and one.path[0] not in columns:
+    compiled = tuple(_compiled(entry, columns) if isinstance(entry, PromptMessage) else entry for entry in entries)
+    for column in (*compiled, tools):
+        if isinstance(column, Conversation) and column.path[0] not in columns:
             raise SuiteError(
-                f"there is no column {one.path[0]!r}", where=one.where, fix=did_you_mean(one.path[0], columns)
+                f"there is no column {column.path[0]!r}", where=column.where, fix=did_you_mean(column.path[0], columns)
             )
-    return Asker(
+    return CompiledPrompt(
         entries=compiled,
-        tools=suite.tools,
+        tools=tools,
         images=Images(),
-        suite_folder=suite.path.parent,
-        data_folder=suite.source.folder,
-        data_name=suite.source.name,
+        suite_folder=suite_folder,
+        data_folder=source.folder,
+        data_name=source.name,
     )
 
 
 def _compiled(message: PromptMessage, columns: tuple[str, ...]) -> CompiledMessage:
     where = message.where
-    written = [(one.kind, one.text, one.detail) for one in message.pieces] or [("text", message.content, None)]
+    written = [(piece.kind, piece.text, piece.detail) for piece in message.pieces] or [("text", message.content, None)]
     pieces = tuple((kind, Template.compile(text, where=where), detail) for kind, text, detail in written)
     for _, template, _ in pieces:
         # A variable that does not exist would silently render to nothing.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from llmgate.errors import TemplateError
 from llmgate.suite.template import javascript
 
-__all__ = ["MAX_CHARS", "MAX_STEPS", "Meter"]
+__all__ = ["MAX_CHARS", "MAX_STEPS", "RenderBudget"]
 
 MAX_STEPS = 100_000
 """Steps of one rendering. A loop iteration costs the number of nodes in its body, 64 characters cost one."""
@@ -17,7 +17,7 @@ MAX_CHARS = 4_000_000
 _CHARS_PER_STEP = 64
 
 
-class Meter:
+class RenderBudget:
     """What one rendering has spent. Lives as long as that rendering."""
 
     __slots__ = ("steps",)

@@ -17,7 +17,7 @@ from jinja2 import nodes
 
 from llmgate.errors import TemplateError, did_you_mean
 from llmgate.suite.template import javascript
-from llmgate.suite.template.budget import Meter
+from llmgate.suite.template.budget import RenderBudget
 from llmgate.suite.template.filters import FILTERS, TESTS, lookup
 from llmgate.suite.template.javascript import UNDEFINED
 from llmgate.suite.template.python_methods import METHODS
@@ -28,12 +28,12 @@ __all__ = ["Expression", "Scope", "compile_expression"]
 class Scope:
     """Names of one rendering: the variables, and a frame for the template and for each loop around the current node."""
 
-    __slots__ = ("frames", "meter", "variables")
+    __slots__ = ("budget", "frames", "variables")
 
     def __init__(self, variables: Mapping[str, object]) -> None:
         self.variables = variables
         self.frames: list[dict[str, object]] = [{}]
-        self.meter = Meter()
+        self.budget = RenderBudget()
 
     def get(self, name: str) -> object:
         """The value of the innermost name, or `undefined`."""
@@ -88,7 +88,7 @@ def _sequence(node: nodes.List | nodes.Tuple) -> Expression:
 
 def _dict(node: nodes.Dict) -> Expression:
     pairs = [(compile_expression(pair.key), compile_expression(pair.value)) for pair in node.items]
-    return lambda scope: {scope.meter.text(key(scope)): value(scope) for key, value in pairs}
+    return lambda scope: {scope.budget.text(key(scope)): value(scope) for key, value in pairs}
 
 
 def _getattr(node: nodes.Getattr) -> Expression:
@@ -112,7 +112,7 @@ def _slice(owner: Expression, node: nodes.Slice) -> Expression:
         value = owner(scope)
         if not isinstance(value, str | list | tuple):
             return UNDEFINED
-        scope.meter.spend(len(value))
+        scope.budget.spend(len(value))
         start, stop, step = (_whole(bound(scope)) for bound in bounds)
         if step == 0:
             raise TemplateError("a slice has the step 0")
@@ -135,10 +135,10 @@ def _filter(node: nodes.Filter) -> Expression:
     value, (positional, named) = compile_expression(node.node), _arguments(node)
 
     def apply(scope: Scope) -> object:
-        scope.meter.spend(1)
+        scope.budget.spend(1)
         arguments = [argument(scope) for argument in positional]
         keywords = {name: argument(scope) for name, argument in named.items()}
-        return function(scope.meter, value(scope), *arguments, **keywords)
+        return function(scope.budget, value(scope), *arguments, **keywords)
 
     return _checked(apply, f"line {node.lineno}: the filter {node.name!r}")
 
@@ -184,9 +184,9 @@ def _call(node: nodes.Call) -> Expression:
             raise TemplateError(f"line {node.lineno}: range takes whole numbers and a step that is not 0")
         span = range(*[bound for bound in bounds if bound is not None])
         try:
-            scope.meter.spend(len(span))
+            scope.budget.spend(len(span))
         except OverflowError:
-            scope.meter.spend(math.inf)
+            scope.budget.spend(math.inf)
         return list(span)
 
     return numbers
@@ -196,8 +196,8 @@ def _concat(node: nodes.Concat) -> Expression:
     parts = [compile_expression(part) for part in node.nodes]
 
     def joined(scope: Scope) -> str:
-        texts = [scope.meter.text(part(scope)) for part in parts]
-        scope.meter.spend_chars(sum(map(len, texts)))
+        texts = [scope.budget.text(part(scope)) for part in parts]
+        scope.budget.spend_chars(sum(map(len, texts)))
         return "".join(texts)
 
     return joined
@@ -232,7 +232,7 @@ def _unary(node: nodes.Neg | nodes.Pos) -> Expression:
 def _number(scope: Scope, value: object) -> float:
     if not isinstance(value, _TEXTUAL):
         return javascript.to_number(value)
-    text = scope.meter.text(value)
+    text = scope.budget.text(value)
     number = javascript.text_to_number(text)
     if math.isnan(number):
         # JavaScript would go on with NaN, which nobody ever wants to see in a prompt or an expected value.
@@ -246,8 +246,8 @@ def _add(node: nodes.Add) -> Expression:
     def add(scope: Scope) -> object:
         first, second = left(scope), right(scope)
         if isinstance(first, _TEXTUAL) or isinstance(second, _TEXTUAL):
-            head, tail = scope.meter.text(first), scope.meter.text(second)
-            scope.meter.spend_chars(len(head) + len(tail))
+            head, tail = scope.budget.text(first), scope.budget.text(second)
+            scope.budget.spend_chars(len(head) + len(tail))
             return head + tail
         return javascript.to_number(first) + javascript.to_number(second)
 
@@ -297,8 +297,8 @@ def _comparison(left: Expression, op: str, right: Expression) -> Expression:
     def compare(scope: Scope) -> bool:
         first, second = left(scope), right(scope)
         # Paid for as if both were read to the end.
-        scope.meter.walk(first)
-        scope.meter.walk(second)
+        scope.budget.walk(first)
+        scope.budget.walk(second)
         return apply(first, second)
 
     return compare

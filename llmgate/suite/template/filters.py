@@ -19,12 +19,12 @@ from llmgate.suite.template import javascript
 from llmgate.suite.template.javascript import UNDEFINED
 
 if TYPE_CHECKING:
-    from llmgate.suite.template.budget import Meter
+    from llmgate.suite.template.budget import RenderBudget
 
 __all__ = ["FILTERS", "TESTS", "Filter", "Test", "lookup"]
 
 Filter = Callable[..., object]
-"""Takes the meter, the value and the arguments as written."""
+"""Takes the budget, the value and the arguments as written."""
 Test = Callable[..., bool]
 """Takes the value and the arguments as written."""
 
@@ -51,17 +51,17 @@ def _is_index(name: str) -> bool:
     return len(name) < 10 and name.isascii() and name.isdigit()
 
 
-def _plain(meter: Meter, value: object) -> str:
+def _plain(budget: RenderBudget, value: object) -> str:
     """What text filters see: nothing for null, undefined and false."""
-    return "" if value is None or value is UNDEFINED or value is False else meter.text(value)
+    return "" if value is None or value is UNDEFINED or value is False else budget.text(value)
 
 
-def _items(meter: Meter, value: object) -> Sequence[object]:
+def _items(budget: RenderBudget, value: object) -> Sequence[object]:
     if value is None or value is UNDEFINED:
         return ()
     if not isinstance(value, str | list | tuple):
         raise TemplateError(f"a filter wants a list, but got {javascript.text(value)[:50]!r}")
-    meter.spend(len(value))
+    budget.spend(len(value))
     return value
 
 
@@ -70,102 +70,102 @@ def _count(value: object) -> int:
     return int(number) if math.isfinite(number) and abs(number) < 1e9 else 0
 
 
-def _default(_: Meter, value: object, default_value: object = UNDEFINED, boolean: object = False) -> object:
+def _default(_: RenderBudget, value: object, default_value: object = UNDEFINED, boolean: object = False) -> object:
     use_default = not javascript.truthy(value) if javascript.truthy(boolean) else value is UNDEFINED
     return default_value if use_default else value
 
 
-def _dump(meter: Meter, value: object, spaces: object = 0) -> object:
+def _dump(budget: RenderBudget, value: object, spaces: object = 0) -> object:
     if value is UNDEFINED:
         return value
-    parts, depth = meter.walk(value)
+    parts, depth = budget.walk(value)
     indent = min(max(_count(spaces), 0), 10)
-    meter.spend_chars(parts * depth * indent)
+    budget.spend_chars(parts * depth * indent)
     dumped = javascript.json_text(value, indent=indent)
-    meter.spend_chars(len(dumped))
+    budget.spend_chars(len(dumped))
     return dumped
 
 
-def _capitalize(meter: Meter, value: object) -> str:
-    text = _plain(meter, value).lower()
+def _capitalize(budget: RenderBudget, value: object) -> str:
+    text = _plain(budget, value).lower()
     return text[:1].upper() + text[1:]
 
 
-def _escape(meter: Meter, value: object) -> str:
-    text = _plain(meter, value)
-    meter.spend_chars(6 * len(text))
+def _escape(budget: RenderBudget, value: object) -> str:
+    text = _plain(budget, value)
+    budget.spend_chars(6 * len(text))
     return html.escape(text).replace("&#x27;", "&#39;")
 
 
-def _first(_: Meter, value: object) -> object:
+def _first(_: RenderBudget, value: object) -> object:
     return lookup(value, 0)
 
 
-def _last(_: Meter, value: object) -> object:
+def _last(_: RenderBudget, value: object) -> object:
     return value[-1] if isinstance(value, str | list | tuple) and value else UNDEFINED
 
 
-def _float(meter: Meter, value: object, default_value: object = UNDEFINED) -> object:
-    number = javascript.text_to_number(meter.text(value)) if javascript.truthy(value) or value == 0 else math.nan
+def _float(budget: RenderBudget, value: object, default_value: object = UNDEFINED) -> object:
+    number = javascript.text_to_number(budget.text(value)) if javascript.truthy(value) or value == 0 else math.nan
     return number if not math.isnan(number) else default_value
 
 
-def _int(meter: Meter, value: object, default_value: object = UNDEFINED) -> object:
-    number = _float(meter, value)
+def _int(budget: RenderBudget, value: object, default_value: object = UNDEFINED) -> object:
+    number = _float(budget, value)
     return math.trunc(number) if isinstance(number, float) and math.isfinite(number) else default_value
 
 
-def _indent(meter: Meter, value: object, width: object = 4, indentfirst: object = False) -> str:
-    text = _plain(meter, value)
+def _indent(budget: RenderBudget, value: object, width: object = 4, indentfirst: object = False) -> str:
+    text = _plain(budget, value)
     if not text:
         return ""
     lines = text.split("\n")
     columns = max(_count(width), 0)
-    meter.spend_chars(len(text) + columns * len(lines))
+    budget.spend_chars(len(text) + columns * len(lines))
     margin = " " * columns
     return (margin if javascript.truthy(indentfirst) else "") + f"\n{margin}".join(lines)
 
 
-def _join(meter: Meter, value: object, delimiter: object = "", attribute: object = None) -> str:
-    items = _items(meter, value)
+def _join(budget: RenderBudget, value: object, delimiter: object = "", attribute: object = None) -> str:
+    items = _items(budget, value)
     if attribute is not None:
         items = [lookup(item, attribute) for item in items]
-    glue = meter.text(delimiter)
-    parts = ["" if item is None or item is UNDEFINED else meter.text(item) for item in items]
-    meter.spend_chars(sum(map(len, parts)) + len(glue) * len(parts))
+    glue = budget.text(delimiter)
+    parts = ["" if item is None or item is UNDEFINED else budget.text(item) for item in items]
+    budget.spend_chars(sum(map(len, parts)) + len(glue) * len(parts))
     return glue.join(parts)
 
 
-def _length(_: Meter, value: object) -> int:
+def _length(_: RenderBudget, value: object) -> int:
     if isinstance(value, str):
         return javascript.utf16_length(value)
     return len(value) if isinstance(value, list | tuple | Mapping) else 0
 
 
-def _list(meter: Meter, value: object) -> list[object]:
+def _list(budget: RenderBudget, value: object) -> list[object]:
     if isinstance(value, Mapping):
-        meter.spend(2 * len(value))
+        budget.spend(2 * len(value))
         return [{"key": key, "value": member} for key, member in value.items()]
-    return list(_items(meter, value))
+    return list(_items(budget, value))
 
 
-def _replace(meter: Meter, value: object, old: object, new: object, count: object = -1) -> object:
+def _replace(budget: RenderBudget, value: object, old: object, new: object, count: object = -1) -> object:
     if not isinstance(value, str) and not javascript.is_number(value):
         return value
-    text, old_text, new_text = meter.text(value), meter.text(old), meter.text(new)
+    text, old_text, new_text = budget.text(value), budget.text(old), budget.text(new)
     limit = _count(count) if count != -1 else -1
-    found = text.count(old_text)
-    found = min(found, limit) if limit >= 0 else found
-    meter.spend_chars(len(text) + found * len(new_text))
+    times = text.count(old_text)
+    times = min(times, limit) if limit >= 0 else times
+    budget.spend_chars(len(text) + times * len(new_text))
     return text.replace(old_text, new_text, limit)
 
 
-def _reverse(meter: Meter, value: object) -> object:
-    items = _items(meter, value)
+def _reverse(budget: RenderBudget, value: object) -> object:
+    items = _items(budget, value)
     return items[::-1] if isinstance(items, str) else list(reversed(items))
 
 
-def _round(_: Meter, value: object, precision: object = 0, method: object = "common") -> float:
+def _round(_: RenderBudget, value: object, precision: object = 0, method: object = "common") -> float:
     factor = math.pow(10, max(min(_count(precision), 15), 0))
     scaled = javascript.to_number(value) * factor
     if not math.isfinite(scaled):
@@ -176,47 +176,49 @@ def _round(_: Meter, value: object, precision: object = 0, method: object = "com
     return math.floor(scaled if method == "floor" else scaled + 0.5) / factor
 
 
-def _sort(meter: Meter, value: object, reverse: object = False, case_sens: object = False) -> list[object]:
-    items = list(_items(meter, value))
-    meter.spend(len(items) * max(len(items), 1).bit_length())
+def _sort(budget: RenderBudget, value: object, reverse: object = False, case_sens: object = False) -> list[object]:
+    items = list(_items(budget, value))
+    budget.spend(len(items) * max(len(items), 1).bit_length())
     if all(javascript.is_number(item) for item in items):
         return sorted(items, key=javascript.to_number, reverse=javascript.truthy(reverse))
-    texts = [meter.text(item) for item in items]
+    texts = [budget.text(item) for item in items]
     keys = texts if javascript.truthy(case_sens) else [item.lower() for item in texts]
     order = sorted(range(len(items)), key=keys.__getitem__, reverse=javascript.truthy(reverse))
     return [items[i] for i in order]
 
 
-def _sum(meter: Meter, value: object, attribute: object = None, start: object = 0) -> float:
-    items = _items(meter, value)
+def _sum(budget: RenderBudget, value: object, attribute: object = None, start: object = 0) -> float:
+    items = _items(budget, value)
     if attribute is not None:
         items = [lookup(item, attribute) for item in items]
     return javascript.to_number(start) + sum(map(javascript.to_number, items))
 
 
-def _title(meter: Meter, value: object) -> str:
-    return " ".join(word[:1].upper() + word[1:].lower() for word in _plain(meter, value).split(" "))
+def _title(budget: RenderBudget, value: object) -> str:
+    return " ".join(word[:1].upper() + word[1:].lower() for word in _plain(budget, value).split(" "))
 
 
-def _truncate(meter: Meter, value: object, length: object = 255, killwords: object = False, end: object = "...") -> str:
-    text = _plain(meter, value)
+def _truncate(
+    budget: RenderBudget, value: object, length: object = 255, killwords: object = False, end: object = "..."
+) -> str:
+    text = _plain(budget, value)
     limit = max(_count(length), 0)
     if len(text) <= limit:
         return text
     space = -1 if javascript.truthy(killwords) else text.rfind(" ", 0, limit + 1)
-    return text[: limit if space == -1 else space] + meter.text(end)
+    return text[: limit if space == -1 else space] + budget.text(end)
 
 
-def _urlencode(meter: Meter, value: object) -> str:
+def _urlencode(budget: RenderBudget, value: object) -> str:
     if isinstance(value, str | int | float):
-        text = _plain(meter, value)
-        meter.spend_chars(12 * len(text))
+        text = _plain(budget, value)
+        budget.spend_chars(12 * len(text))
         return quote(text.encode("utf-8", "replace"), safe="-_.!~*'()")
     raise TemplateError("the filter 'urlencode' wants a text")
 
 
-def _wordcount(meter: Meter, value: object) -> int:
-    return len(javascript.words(_plain(meter, value)))
+def _wordcount(budget: RenderBudget, value: object) -> int:
+    return len(javascript.words(_plain(budget, value)))
 
 
 FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
@@ -237,18 +239,18 @@ FILTERS: Final[Mapping[str, Filter]] = MappingProxyType(
         "last": _last,
         "length": _length,
         "list": _list,
-        "lower": lambda meter, value: _plain(meter, value).lower(),
+        "lower": lambda budget, value: _plain(budget, value).lower(),
         "replace": _replace,
         "reverse": _reverse,
         "round": _round,
         "safe": _plain,
         "sort": _sort,
-        "string": lambda meter, value: meter.text(value),
+        "string": lambda budget, value: budget.text(value),
         "sum": _sum,
         "title": _title,
-        "trim": lambda meter, value: javascript.trim(_plain(meter, value)),
+        "trim": lambda budget, value: javascript.trim(_plain(budget, value)),
         "truncate": _truncate,
-        "upper": lambda meter, value: _plain(meter, value).upper(),
+        "upper": lambda budget, value: _plain(budget, value).upper(),
         "urlencode": _urlencode,
         "wordcount": _wordcount,
     }

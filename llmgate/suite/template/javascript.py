@@ -196,8 +196,8 @@ def utf16_units(text: str) -> str:
     return text if text.isascii() else _ASTRAL.sub(_surrogates, text)
 
 
-def _surrogates(found: re.Match[str]) -> str:
-    high, low = divmod(ord(found[0]) - 0x10000, 0x400)
+def _surrogates(character: re.Match[str]) -> str:
+    high, low = divmod(ord(character[0]) - 0x10000, 0x400)
     return chr(0xD800 + high) + chr(0xDC00 + low)
 
 

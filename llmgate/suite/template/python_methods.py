@@ -16,7 +16,7 @@ from llmgate.errors import TemplateError
 from llmgate.suite.template.filters import lookup
 
 if TYPE_CHECKING:
-    from llmgate.suite.template.budget import Meter
+    from llmgate.suite.template.budget import RenderBudget
 
 __all__ = ["METHODS", "with_methods"]
 
@@ -30,7 +30,7 @@ def with_methods(node: nodes.Node) -> nodes.Node:
         if isinstance(value, nodes.Node):
             setattr(node, name, with_methods(value))
         elif isinstance(value, list):
-            setattr(node, name, [with_methods(one) if isinstance(one, nodes.Node) else one for one in value])
+            setattr(node, name, [with_methods(child) if isinstance(child, nodes.Node) else child for child in value])
     if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and f".{node.node.attr}" in METHODS:
         name = f".{node.node.attr}"
         return nodes.Filter(
@@ -41,7 +41,7 @@ def with_methods(node: nodes.Node) -> nodes.Node:
     return node
 
 
-def _item(_: Meter, value: object, key: object) -> object:
+def _item(_: RenderBudget, value: object, key: object) -> object:
     if isinstance(value, str | list | tuple) and isinstance(key, int | float) and key == int(key) and key < 0:
         return lookup(value, len(value) + int(key))
     return lookup(value, key)
@@ -57,40 +57,40 @@ def _plain(name: str) -> Callable[..., object]:
     """A method that makes nothing longer than the text and its arguments."""
     method: Callable[..., object] = getattr(str, name)
 
-    def call(meter: Meter, value: object, *arguments: Any) -> object:
-        meter.spend_chars(len(_text(name, value)))
+    def call(budget: RenderBudget, value: object, *arguments: Any) -> object:
+        budget.spend_chars(len(_text(name, value)))
         return method(value, *arguments)
 
     return call
 
 
-def _split(meter: Meter, value: object, separator: str | None = None, most: int = -1) -> list[str]:
+def _split(budget: RenderBudget, value: object, separator: str | None = None, most: int = -1) -> list[str]:
     text = _text("split", value)
-    meter.spend(len(text))
+    budget.spend(len(text))
     return text.split(separator, int(most))
 
 
-def _replace(meter: Meter, value: object, old: str, new: str) -> str:
+def _replace(budget: RenderBudget, value: object, old: str, new: str) -> str:
     text = _text("replace", value)
-    meter.spend_chars(len(text))
-    meter.spend_chars(len(text) + text.count(old) * len(new))
+    budget.spend_chars(len(text))
+    budget.spend_chars(len(text) + text.count(old) * len(new))
     return text.replace(old, new)
 
 
-def _join(meter: Meter, value: object, items: object) -> str:
-    texts = [meter.text(item) for item in items] if isinstance(items, list | tuple) else [meter.text(items)]
-    meter.spend_chars(sum(map(len, texts)) + len(_text("join", value)) * len(texts))
+def _join(budget: RenderBudget, value: object, items: object) -> str:
+    texts = [budget.text(item) for item in items] if isinstance(items, list | tuple) else [budget.text(items)]
+    budget.spend_chars(sum(map(len, texts)) + len(_text("join", value)) * len(texts))
     return _text("join", value).join(texts)
 
 
-def _index(meter: Meter, value: object, wanted: object) -> int:
+def _index(budget: RenderBudget, value: object, wanted: object) -> int:
     if not isinstance(value, str | list | tuple):
         raise TemplateError(".index() is called on something that is no list and no text")
-    meter.spend(len(value))
+    budget.spend(len(value))
     return value.index(wanted)  # type: ignore[arg-type]
 
 
-def _get(_: Meter, value: object, key: object, otherwise: object = None) -> object:
+def _get(_: RenderBudget, value: object, key: object, otherwise: object = None) -> object:
     return value.get(key, otherwise) if isinstance(value, Mapping) else otherwise
 
 

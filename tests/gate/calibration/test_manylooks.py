@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration.results import Calibration, Row, Truth
-from llmgate.gate.calibration.simulated import Design, simulate, simulate_looks
+from llmgate.gate.calibration.results import Calibration, CalibrationRow, Truth
+from llmgate.gate.calibration.simulated import SimulatedDesign, simulate, simulate_looks
 from llmgate.gate.calibration.vectorised import LOOKS, decide_looks, look_sizes
 from llmgate.gate.evidence.pairing import Errors, Pairs
 from llmgate.gate.metrics.intervals import compare
@@ -77,15 +77,15 @@ def test_an_early_fail_waits_for_an_estimate_below_the_margin() -> None:
 
 
 @pytest.fixture(scope="module")
-def rows() -> tuple[Row, Row]:
-    design = Design(discordance=0.1, pairs=1000)
+def rows() -> tuple[CalibrationRow, CalibrationRow]:
+    design = SimulatedDesign(discordance=0.1, pairs=1000)
     options = {"repetitions": 5_000, "margin": MARGIN, "alpha": ALPHA}
     (looks,) = simulate_looks(design, rng=np.random.default_rng(1), **options)  # type: ignore[arg-type]
     (once, *_) = simulate(design, rng=np.random.default_rng(2), **options)  # type: ignore[arg-type]
     return looks, once
 
 
-def test_looks_save_what_was_promised_and_cost_little(rows: tuple[Row, Row]) -> None:
+def test_looks_save_what_was_promised_and_cost_little(rows: tuple[CalibrationRow, CalibrationRow]) -> None:
     looks, once = rows
     found = Calibration(seed=1, repetitions=5_000, quick=True, margin=MARGIN, alpha=ALPHA, rows=(looks,))
     assert found.met, [str(one) for one in found.unmet]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration.results import SIMULATED, Calibration, Cell, Row, Rule, Truth
+from llmgate.gate.calibration.results import SIMULATED, Calibration, CalibrationRow, Cell, DecisionRule, Truth
 
 LOSSES = {Truth.UNCHANGED: 0.0, Truth.MARGIN: 0.03, Truth.FIVE_POINTS: 0.05}
 
@@ -22,8 +22,10 @@ def cell(
     )
 
 
-def row(*cells: Cell, rule: Rule = Rule.GATE, pairs: int = 1000, source: str = SIMULATED) -> Row:
-    return Row(
+def row(
+    *cells: Cell, rule: DecisionRule = DecisionRule.GATE, pairs: int = 1000, source: str = SIMULATED
+) -> CalibrationRow:
+    return CalibrationRow(
         rule=rule,
         source=source,
         scores="right or wrong",
@@ -35,11 +37,11 @@ def row(*cells: Cell, rule: Rule = Rule.GATE, pairs: int = 1000, source: str = S
     )
 
 
-def of(*rows: Row) -> Calibration:
+def of(*rows: CalibrationRow) -> Calibration:
     return Calibration(seed=1, repetitions=20_000, quick=False, margin=0.03, alpha=0.05, rows=rows)
 
 
-def unmet(*rows: Row) -> list[str]:
+def unmet(*rows: CalibrationRow) -> list[str]:
     return [one.what for one in of(*rows).unmet]
 
 
@@ -73,17 +75,17 @@ def test_a_rate_beyond_its_limit_and_the_simulation_error_is_named(bad: Cell, na
 
 def test_what_early_stopping_must_save() -> None:
     fine = (cell(Truth.UNCHANGED, used=0.75), cell(Truth.FIVE_POINTS, used=0.50))
-    assert unmet(row(*fine, rule=Rule.LOOKS)) == []
+    assert unmet(row(*fine, rule=DecisionRule.LOOKS)) == []
     slow = (cell(Truth.UNCHANGED, used=0.751), cell(Truth.FIVE_POINTS, used=0.501))
-    assert unmet(row(*slow, rule=Rule.LOOKS)) == [
+    assert unmet(row(*slow, rule=DecisionRule.LOOKS)) == [
         "cases used by early stopping (unchanged)",
         "cases used by early stopping (five points)",
     ]
-    assert unmet(row(*slow, rule=Rule.LOOKS, pairs=300)) == []
+    assert unmet(row(*slow, rule=DecisionRule.LOOKS, pairs=300)) == []
 
 
 def test_rules_of_others_are_shown_and_nothing_is_asked_of_them() -> None:
-    bad = row(cell(Truth.UNCHANGED, failed=9_000), rule=Rule.MEAN_LOWER)
+    bad = row(cell(Truth.UNCHANGED, failed=9_000), rule=DecisionRule.MEAN_LOWER)
     assert unmet(row(*GOOD), bad) == []
     assert not of(bad).met, "nothing was asked, so nothing is shown"
     assert not of().met

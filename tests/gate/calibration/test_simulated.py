@@ -7,8 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from llmgate.gate.calibration.results import Calibration, Row, Rule, Truth
-from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, Counts, Design, mean_lower, simulate, truths, wald
+from llmgate.gate.calibration.results import Calibration, CalibrationRow, DecisionRule, Truth
+from llmgate.gate.calibration.simulated import (
+    DESIGNS,
+    PUBLISHED,
+    Counts,
+    SimulatedDesign,
+    mean_lower,
+    simulate,
+    truths,
+    wald,
+)
 from llmgate.stats.power import tango_chances
 
 RUNS = 5_000
@@ -22,13 +31,13 @@ def near(found: float, expected: float) -> bool:
     return abs(found - expected) <= 4 * math.sqrt(max(expected * (1 - expected), 1e-4) / RUNS)
 
 
-def rule(rows: tuple[Row, ...], name: Rule) -> Row:
+def rule(rows: tuple[CalibrationRow, ...], name: DecisionRule) -> CalibrationRow:
     return next(row for row in rows if row.rule is name)
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
-def test_rates_are_the_exact_ones(design: Design) -> None:
-    for cell in rule(ROWS[design], Rule.GATE).cells:
+def test_rates_are_the_exact_ones(design: SimulatedDesign) -> None:
+    for cell in rule(ROWS[design], DecisionRule.GATE).cells:
         exact = tango_chances(
             delta=-cell.loss, discordance=design.discordance, pairs=design.pairs, margin=0.03, alpha=0.05
         )
@@ -45,7 +54,7 @@ def test_all_that_is_asked_is_shown() -> None:
 
 
 def test_blocking_whatever_is_lower_blocks_almost_every_second_unchanged_model() -> None:
-    rates = [rule(ROWS[design], Rule.MEAN_LOWER).cells[0].fail_rate for design in PUBLISHED]
+    rates = [rule(ROWS[design], DecisionRule.MEAN_LOWER).cells[0].fail_rate for design in PUBLISHED]
     assert min(rates) > 0.42
     assert max(rates) < 0.51
 
@@ -53,7 +62,7 @@ def test_blocking_whatever_is_lower_blocks_almost_every_second_unchanged_model()
 @pytest.mark.parametrize(("pairs", "size"), [(50, 0.134), (100, 0.100)])
 def test_walds_interval_lets_lost_margins_through(pairs: int, size: float) -> None:
     """Figures of the documentation."""
-    cell = rule(ROWS[Design(discordance=0.05, pairs=pairs)], Rule.WALD).cell(Truth.MARGIN)
+    cell = rule(ROWS[SimulatedDesign(discordance=0.05, pairs=pairs)], DecisionRule.WALD).cell(Truth.MARGIN)
     assert cell is not None
     assert near(cell.pass_rate, size)
 
@@ -61,12 +70,16 @@ def test_walds_interval_lets_lost_margins_through(pairs: int, size: float) -> No
 def test_nothing_is_promised_at_another_margin() -> None:
     rows = simulate(DESIGNS[-1], rng=np.random.default_rng(0), repetitions=10, margin=0.05, alpha=0.05)
     assert {cell.promised for row in rows for cell in row.cells} == {None}
-    assert [cell.promised for cell in rule(ROWS[DESIGNS[-1]], Rule.GATE).cells] == [0.68, None, None, None]
+    assert [cell.promised for cell in rule(ROWS[DESIGNS[-1]], DecisionRule.GATE).cells] == [0.68, None, None, None]
 
 
 def test_a_loss_that_the_discordance_does_not_hold_is_not_drawn() -> None:
     (row, *_) = simulate(
-        Design(discordance=0.02, pairs=20), rng=np.random.default_rng(0), repetitions=10, margin=0.03, alpha=0.05
+        SimulatedDesign(discordance=0.02, pairs=20),
+        rng=np.random.default_rng(0),
+        repetitions=10,
+        margin=0.03,
+        alpha=0.05,
     )
     assert [cell.truth for cell in row.cells] == [Truth.UNCHANGED, Truth.TWO_POINTS]
     assert truths(0.04)[Truth.MARGIN] == 0.04

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_tables
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.calibration.vectorised import Draws, decide_counts, decide_draws, tango_scores
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.scores import Items, ScoreTable
 from llmgate.stats.proportion import PairedCounts, tango, tango_z

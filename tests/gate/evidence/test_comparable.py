@@ -139,10 +139,10 @@ def test_a_case_planned_twice_cannot_be_decided_on() -> None:
 @pytest.mark.parametrize(
     ("suite", "metric", "advice"),
     [
-        ("suport", "accuracy", "Did you mean 'support'?"),
-        ("zzz", "accuracy", "Known are 'support'"),
-        ("support", "acuracy", "Did you mean 'accuracy'?"),
-        ("support", "zzz", "Known are 'accuracy'"),
+        ("suport", "accuracy", "Did you mean support?"),
+        ("zzz", "accuracy", "Valid names: support"),
+        ("support", "acuracy", "Did you mean accuracy?"),
+        ("support", "zzz", "Valid names: accuracy"),
     ],
 )
 def test_a_misspelt_policy_is_refused_with_the_nearest_name(suite: str, metric: str, advice: str) -> None:

@@ -12,7 +12,8 @@ from scipy.stats import binom
 from support.shared_data import shared_rows
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.judges.admission import at_least_default, measure_judge, refusals, settled_label
+from llmgate.gate.judges.admission import at_least_default, refusals
+from llmgate.gate.judges.agreement import measure_judge, settled_label
 from llmgate.record.judges.admission import (
     DEFAULT_THRESHOLDS,
     AdmissionEvidence,

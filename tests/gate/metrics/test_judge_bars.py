@@ -18,8 +18,8 @@ from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.judges.anchors import DRIFT_ALPHA, drift_of
-from llmgate.gate.metrics.judge_bars import hold_to_anchors
-from llmgate.gate.metrics.tests import Measured
+from llmgate.gate.metrics.judge_bars import require_stable_judge
+from llmgate.gate.metrics.metric import MetricTest
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted
 from llmgate.record.schema import AnchorCheck, AnchorResult, Outcome
 from llmgate.record.scores import Items, ScoreTable
@@ -105,9 +105,9 @@ def test_a_judge_that_did_not_change_is_seldom_accused() -> None:
     assert accused <= 0.015 * runs
 
 
-def measured(*, role: Role = Role.WATCH, judged: bool = True) -> Measured:
+def measured(*, role: Role = Role.WATCH, judged: bool = True) -> MetricTest:
     metric = MetricPolicy(suite="s", metric="tone", margin=0.1, role=role, judged=judged)
-    return Measured(policy=metric)
+    return MetricTest(policy=metric)
 
 
 def table() -> ScoreTable:
@@ -117,7 +117,7 @@ def table() -> ScoreTable:
 
 def test_a_watched_metric_stays_as_it_is() -> None:
     bad = drift(anchored(to_pass=9))
-    assert hold_to_anchors(measured(), [bad], False).problem is None
+    assert require_stable_judge(measured(), [bad], False).problem is None
 
 
 def gated(candidate: Record | None, champion: Record | None, *, human: bool = False) -> Decision:

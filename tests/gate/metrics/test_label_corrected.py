@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_by
 
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, MetricDecision, Verdict
 from llmgate.gate.metrics.label_corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy, Unadmitted
-from llmgate.record.scores import Items, ScoreSheet, ScoreTable
+from llmgate.record.scores import Items, ScoreTable
 from llmgate.stats.corrected import ppi_bounded
 
 if TYPE_CHECKING:
@@ -26,18 +26,17 @@ if TYPE_CHECKING:
     Column = NDArray[np.float64]
 
 
-def sheet(
+def table_of(
     judge: Column,
     human: Column | None,
     *,
     clusters: Sequence[str] | None = None,
     topics: Sequence[str] | None = None,
-) -> ScoreSheet:
+) -> ScoreTable:
     items = Items.of(
         [f"c{i:05d}" for i in range(len(judge))], clusters=clusters, slices={"topic": topics} if topics else None
     )
-    table = ScoreTable(suite="s", metric="tone", items=items, scores=judge.astype(float), human=human)
-    return ScoreSheet(source="made up", items=items, tables=(table,))
+    return ScoreTable(suite="s", metric="tone", items=items, scores=judge.astype(float), human=human)
 
 
 def policy(*, margin: float | None = 0.05, slices: bool = False, **fields: object) -> Policy:
@@ -77,8 +76,8 @@ def sides(
 def decided(
     both: tuple[tuple[Column, Column], tuple[Column, Column]], chosen: Policy, *, labelled: bool = True
 ) -> Decision:
-    one, other = (sheet(judge, human if labelled else None) for judge, human in both)
-    return decide_sheets(one, other, chosen)
+    one, other = (table_of(judge, human if labelled else None) for judge, human in both)
+    return decide_by(one, other, chosen)
 
 
 def test_the_bounds_are_those_of_people_on_all_cases() -> None:
@@ -129,8 +128,8 @@ def test_too_few_labels_decide_nothing(labels: int) -> None:
 @pytest.mark.parametrize("unlabelled", [0, 1])
 def test_labels_of_one_side_decide_nothing(unlabelled: int) -> None:
     both = sides(1000, 300, candidate=0.9)
-    one, other = (sheet(judge, None if i == unlabelled else human) for i, (judge, human) in enumerate(both))
-    decision = decide_sheets(one, other, policy())
+    one, other = (table_of(judge, None if i == unlabelled else human) for i, (judge, human) in enumerate(both))
+    decision = decide_by(one, other, policy())
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert f"none of the {('candidate', 'champion')[unlabelled]}" in decision.sentence
 
@@ -144,10 +143,10 @@ def test_a_case_counts_as_labelled_where_both_answers_are() -> None:
 def test_clusters_are_respected() -> None:
     (f1, y1), (f0, y0) = sides(900, 300)
     keys = [f"d{i // 3}" for i in range(900)]
-    decision = decide_sheets(sheet(f1, y1, clusters=keys), sheet(f0, y0, clusters=keys), policy())
+    decision = decide_by(table_of(f1, y1, clusters=keys), table_of(f0, y0, clusters=keys), policy())
     assert decision.metrics[0].method.startswith("PPI++, cluster-robust")
     coarse = [f"d{i // 45}" for i in range(900)]
-    refused = decide_sheets(sheet(f1, y1, clusters=coarse), sheet(f0, y0, clusters=coarse), policy())
+    refused = decide_by(table_of(f1, y1, clusters=coarse), table_of(f0, y0, clusters=coarse), policy())
     assert refused.verdict is Verdict.INCONCLUSIVE
     assert f"it takes {FEWEST_CLUSTERS}" in refused.sentence
 
@@ -162,30 +161,29 @@ def test_where_less_is_better_all_is_mirrored() -> None:
 
 def test_a_minimum_is_put_to_what_people_would_give() -> None:
     (f1, y1), _ = sides(1000, 300, candidate=0.6, blind=0.6)
-    one = sheet(f1, y1)
-    alone = sheet(f1, None)
+    one = table_of(f1, y1)
+    alone = table_of(f1, None)
     chosen = policy(margin=None, min=0.7)
     assert f1.mean() > 0.75
 
-    def verdict(given: ScoreSheet) -> Verdict:
-        return decide_sheets(given, sheet(np.ones(1000), None if given is alone else np.ones(1000)), chosen).verdict
+    def verdict(given: ScoreTable) -> Verdict:
+        return decide_by(given, table_of(np.ones(1000), None if given is alone else np.ones(1000)), chosen).verdict
 
     # Against a perfect champion both fail; the rate is looked at beside it.
     assert verdict(one) is Verdict.FAIL
     floors = {
-        given.tables[0].human is None: decide_sheets(given, given_champion(given), policy(min=0.7)).metrics[0]
+        given.human is None: decide_by(given, given_champion(given), policy(min=0.7)).metrics[0]
         for given in (one, alone)
     }
     assert floors[True].verdict is Verdict.PASS
     assert floors[False].verdict is Verdict.FAIL
 
 
-def given_champion(same: ScoreSheet) -> ScoreSheet:
+def given_champion(table: ScoreTable) -> ScoreTable:
     """The same answers, but for two that make the comparison one with some spread."""
-    table = same.tables[0]
     scores = table.scores.copy()
     scores[:2] = 1 - scores[:2]
-    return sheet(scores, table.human)
+    return table_of(scores, table.human)
 
 
 def test_slices_are_tested_on_people_or_not_at_all() -> None:
@@ -193,10 +191,10 @@ def test_slices_are_tested_on_people_or_not_at_all() -> None:
     topics = ["a" if i < 600 else "b" if i < 1150 else "few" for i in range(1200)]
     # The judge finds one topic much worse; people do not.
     f1 = np.where((np.arange(1200) < 600) & (np.arange(1200) % 4 == 0), 0.0, f1)
-    decision = decide_sheets(sheet(f1, y1, topics=topics), sheet(f0, y0, topics=topics), policy(slices=True))
+    decision = decide_by(table_of(f1, y1, topics=topics), table_of(f0, y0, topics=topics), policy(slices=True))
     assert [one.value for one in decision.slices] == ["a", "b"]
     assert not any(one.failed for one in decision.slices)
-    alone = decide_sheets(sheet(f1, None, topics=topics), sheet(f0, None, topics=topics), policy(slices=True))
+    alone = decide_by(table_of(f1, None, topics=topics), table_of(f0, None, topics=topics), policy(slices=True))
     assert any(one.failed for one in alone.slices)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tables import decide_by
 
-from llmgate.gate.decide import decide_sheets
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.record.policy import MetricPolicy, Policy, Role, SlicePolicy
-from llmgate.record.scores import Items, ScoreSheet, ScoreTable
+from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,20 +26,17 @@ LIVEBENCH = SHARED / "livebench.jsonl.gz"
 TOPIC = SlicePolicy(suite="s", field="topic")
 
 
-def sheet(
+def table_of(
     scores: np.ndarray,
     topics: Sequence[str | None],
     *,
     clusters: Sequence[str | None] | None = None,
     errors: tuple[int, ...] = (),
-) -> ScoreSheet:
+) -> ScoreTable:
     items = Items.of([f"c{i:05d}" for i in range(len(scores))], slices={"topic": topics}, clusters=clusters)
     scores = scores.astype(float)
     scores[list(errors)] = np.nan
-    table = ScoreTable(
-        suite="s", metric="accuracy", items=items, scores=scores, errors=dict.fromkeys(errors, "timeout")
-    )
-    return ScoreSheet(source="made up", items=items, tables=(table,))
+    return ScoreTable(suite="s", metric="accuracy", items=items, scores=scores, errors=dict.fromkeys(errors, "timeout"))
 
 
 def policy(
@@ -49,18 +46,18 @@ def policy(
     return Policy(metrics=(metric,), slices=slices, slice_alpha=alpha)
 
 
-def one_lost_topic(lost: int = 30) -> tuple[ScoreSheet, ScoreSheet]:
+def one_lost_topic(lost: int = 30) -> tuple[ScoreTable, ScoreTable]:
     """1,000 cases in five topics; all of the losses in one, as many gains in the others."""
     topics: Sequence[str | None] = [f"t{i // 200}" for i in range(1000)]
     champion, candidate = np.ones(1000), np.ones(1000)
     candidate[:lost] = 0.0
     champion[200 : 200 + lost] = 0.0
-    return sheet(candidate, topics), sheet(champion, topics)
+    return table_of(candidate, topics), table_of(champion, topics)
 
 
 def test_equal_overall_and_worse_in_one_slice_fails_and_names_it() -> None:
     candidate, champion = one_lost_topic()
-    decision = decide_sheets(candidate, champion, policy())
+    decision = decide_by(candidate, champion, policy())
     assert decision.metrics[0].verdict is Verdict.PASS
     assert decision.metrics[0].delta == 0.0
     assert decision.verdict is Verdict.FAIL
@@ -76,7 +73,7 @@ def test_equal_overall_and_worse_in_one_slice_fails_and_names_it() -> None:
 
 def test_slices_that_are_not_in_the_policy_are_not_looked_into() -> None:
     candidate, champion = one_lost_topic()
-    decision = decide_sheets(candidate, champion, policy(slices=()))
+    decision = decide_by(candidate, champion, policy(slices=()))
     assert decision.verdict is Verdict.PASS
     assert decision.slices == ()
 
@@ -86,10 +83,10 @@ def test_a_better_slice_makes_no_pass() -> None:
     champion = np.concatenate((np.zeros(100), np.ones(100)))
     candidate = np.ones(200)
     candidate[100:112] = 0.0
-    decision = decide_sheets(sheet(candidate, topics), sheet(champion, topics), policy(margin=0.01))
+    decision = decide_by(table_of(candidate, topics), table_of(champion, topics), policy(margin=0.01))
     assert decision.metrics[0].verdict is Verdict.PASS
     assert decision.verdict is Verdict.FAIL
-    worse = decide_sheets(sheet(champion, topics), sheet(np.ones(200), topics), policy(margin=0.01))
+    worse = decide_by(table_of(champion, topics), table_of(np.ones(200), topics), policy(margin=0.01))
     assert worse.verdict is Verdict.FAIL
     assert {one.value: one.failed for one in worse.slices} == {"a": True, "b": False}
 
@@ -98,7 +95,7 @@ def test_a_loss_within_the_margin_is_no_fail_in_a_slice_either() -> None:
     topics: Sequence[str | None] = ["a"] * 4000
     champion, candidate = np.ones(4000), np.ones(4000)
     candidate[:40] = 0.0
-    decision = decide_sheets(sheet(candidate, topics), sheet(champion, topics), policy(margin=0.05))
+    decision = decide_by(table_of(candidate, topics), table_of(champion, topics), policy(margin=0.05))
     assert decision.slices[0].p_worse < 1e-9
     assert decision.verdict is Verdict.PASS
 
@@ -106,13 +103,13 @@ def test_a_loss_within_the_margin_is_no_fail_in_a_slice_either() -> None:
 @pytest.mark.parametrize(("cases", "tested"), [(19, 0), (20, 1)])
 def test_small_slices_are_not_tested(cases: int, tested: int) -> None:
     topics: list[str | None] = [*["small"] * cases, *[None] * 500]
-    decision = decide_sheets(sheet(np.ones(cases + 500), topics), sheet(np.ones(cases + 500), topics), policy())
+    decision = decide_by(table_of(np.ones(cases + 500), topics), table_of(np.ones(cases + 500), topics), policy())
     assert len(decision.slices) == tested
 
 
 def test_watched_metrics_have_no_slices() -> None:
     candidate, champion = one_lost_topic()
-    assert decide_sheets(candidate, champion, policy(role=Role.WATCH)).slices == ()
+    assert decide_by(candidate, champion, policy(role=Role.WATCH)).slices == ()
 
 
 def test_a_slice_of_one_cluster_has_no_known_spread_and_does_not_end_the_decision() -> None:
@@ -120,15 +117,15 @@ def test_a_slice_of_one_cluster_has_no_known_spread_and_does_not_end_the_decisio
     clusters: Sequence[str | None] = ["one"] * 100 + [f"c{i // 2}" for i in range(100)]
     candidate = np.ones(200)
     candidate[:60] = 0.0
-    decision = decide_sheets(
-        sheet(candidate, topics, clusters=clusters), sheet(np.ones(200), topics, clusters=clusters), policy()
+    decision = decide_by(
+        table_of(candidate, topics, clusters=clusters), table_of(np.ones(200), topics, clusters=clusters), policy()
     )
     assert [one.value for one in decision.slices] == ["b"]
 
 
 def test_cases_without_a_score_are_not_in_a_slice_and_bar_the_pass() -> None:
     topics: Sequence[str | None] = ["a"] * 1000
-    decision = decide_sheets(sheet(np.ones(1000), topics, errors=(3,)), sheet(np.ones(1000), topics), policy())
+    decision = decide_by(table_of(np.ones(1000), topics, errors=(3,)), table_of(np.ones(1000), topics), policy())
     assert decision.slices[0].cases == 999
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.exit_code == 4
@@ -140,10 +137,10 @@ def test_looking_into_slices_never_improves_a_verdict(lost: int, gained: int, al
     champion, candidate = np.ones(300), np.ones(300)
     candidate[:lost] = 0.0
     champion[299 - gained : 299] = 0.0
-    sides = sheet(candidate, topics), sheet(champion, topics)
+    sides = table_of(candidate, topics), table_of(champion, topics)
     order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
-    with_slices = decide_sheets(*sides, policy(alpha=alpha)).verdict
-    assert order[with_slices] <= order[decide_sheets(*sides, policy(slices=())).verdict]
+    with_slices = decide_by(*sides, policy(alpha=alpha)).verdict
+    assert order[with_slices] <= order[decide_by(*sides, policy(slices=())).verdict]
 
 
 def test_an_unchanged_model_fails_by_a_slice_in_at_most_one_of_a_hundred_runs() -> None:
@@ -154,7 +151,7 @@ def test_an_unchanged_model_fails_by_a_slice_in_at_most_one_of_a_hundred_runs() 
     for _ in range(runs):
         base = rng.random(320) < 0.7
         flip = rng.random((2, 320)) < 0.113
-        decision = decide_sheets(sheet(base ^ flip[0], topics), sheet(base ^ flip[1], topics), policy(margin=0.03))
+        decision = decide_by(table_of(base ^ flip[0], topics), table_of(base ^ flip[1], topics), policy(margin=0.03))
         failed += any(one.failed for one in decision.slices)
     assert failed / runs <= 0.01 + 4 * math.sqrt(0.01 * 0.99 / runs)
 
@@ -171,11 +168,10 @@ def livebench(candidate: str, champion: str) -> Decision:
     sides = []
     for system in (candidate, champion):
         items = Items.of(shared, slices={"topic": [category[i] for i in shared]})
-        table = ScoreTable(
-            suite="s", metric="accuracy", items=items, scores=np.array([scores[system][i] for i in shared])
+        sides.append(
+            ScoreTable(suite="s", metric="accuracy", items=items, scores=np.array([scores[system][i] for i in shared]))
         )
-        sides.append(ScoreSheet(source=system, items=items, tables=(table,)))
-    return decide_sheets(sides[0], sides[1], policy(margin=0.03))
+    return decide_by(sides[0], sides[1], policy(margin=0.03))
 
 
 @pytest.mark.skipif(not LIVEBENCH.exists(), reason="the paired LiveBench results are not beside the checkout")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_policy, make_record, make_result
+from support.tables import decide_tables
 
 from llmgate.errors import UsageError
-from llmgate.gate.decide import decide_tables
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.repeats import repeat_scores

@@ -11,10 +11,11 @@ import pytest
 from llmgate.gate.decide import decide
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.pairing import Errors, Pairs
-from llmgate.gate.metrics.intervals import Finding, compare
+from llmgate.gate.metrics.intervals import compare
 from llmgate.gate.metrics.look import LookPoint, look_point
-from llmgate.gate.metrics.tests import measure
-from llmgate.gate.sequential.stopping_rule import at_look, measure_at, settled
+from llmgate.gate.metrics.metric import HypothesisTest
+from llmgate.gate.metrics.tests import run_test
+from llmgate.gate.sequential.stopping_rule import at_look, run_test_at, settled
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable, texts
 from llmgate.record.waiver import Waiver
@@ -154,9 +155,9 @@ def test_error_rates_hold_for_graded_scores(clustered: bool) -> None:
     assert all(count / runs <= at_most(0.05, runs) for count in wrong.values())
 
 
-def finding(*, estimate: float = -0.1, method: str = "paired t", alpha: float = 0.001) -> Finding:
+def finding(*, estimate: float = -0.1, method: str = "paired t", alpha: float = 0.001) -> HypothesisTest:
     interval = Interval(estimate=estimate, lower=-0.2, upper=-0.01, alpha=alpha, method=method, p_negative=1e-6)
-    return Finding(interval=interval, passed=False, worse=True, p=1e-6)
+    return HypothesisTest(interval=interval, passed=False, worse=True, p=1e-6)
 
 
 def test_a_bootstrap_decides_nothing_where_it_has_too_few_resamples() -> None:
@@ -215,15 +216,15 @@ def point_of(pairs: int, look: int = 3) -> LookPoint:
     [(30, 30, "every gating metric passes"), (10, 70, "m fails"), (20, 35, ""), (30, 42, "")],
 )
 def test_a_suite_stops_when_it_is_settled(better: int, worse: int, reason: str) -> None:
-    measured = [measure_at(GATE, *evidence(better, worse, 900), point_of(900))]
+    measured = [run_test_at(GATE, *evidence(better, worse, 900), point_of(900))]
     assert settled(measured, Policy(metrics=(GATE,)), champion=True) == reason
 
 
 def test_every_gating_metric_has_to_pass_and_watched_ones_do_not() -> None:
     other, watched = replace(GATE, metric="other"), replace(GATE, metric="seen", role=Role.WATCH)
-    good = measure_at(GATE, *evidence(30, 30, 900), point_of(900))
-    open_ = measure_at(other, *evidence(20, 35, 900, "other"), point_of(900))
-    bad = measure_at(watched, *evidence(10, 70, 900, "seen"), point_of(900))
+    good = run_test_at(GATE, *evidence(30, 30, 900), point_of(900))
+    open_ = run_test_at(other, *evidence(20, 35, 900, "other"), point_of(900))
+    bad = run_test_at(watched, *evidence(10, 70, 900, "seen"), point_of(900))
     policy = Policy(metrics=(GATE, other, watched))
     assert settled([good, open_, bad], policy, champion=True) == ""
     assert settled([good, bad], policy, champion=True) == "every gating metric passes"
@@ -232,8 +233,8 @@ def test_every_gating_metric_has_to_pass_and_watched_ones_do_not() -> None:
 
 def test_p_values_are_adjusted_for_tests_that_are_still_to_come() -> None:
     strict = replace(GATE, margin=0.01)
-    bad = measure_at(strict, *evidence(20, 38, 900), point_of(900))
-    (found,) = bad.findings
+    bad = run_test_at(strict, *evidence(20, 38, 900), point_of(900))
+    (found,) = bad.hypotheses
     assert found.worse
     assert 0.025 < found.p < 0.05
     alone = Policy(metrics=(strict,))
@@ -243,7 +244,7 @@ def test_p_values_are_adjusted_for_tests_that_are_still_to_come() -> None:
 
 
 def test_what_somebody_waived_ends_nothing() -> None:
-    bad = measure_at(GATE, *evidence(10, 70, 900), point_of(900))
+    bad = run_test_at(GATE, *evidence(10, 70, 900), point_of(900))
     waiver = Waiver(suite="s", metric="m", until="2026-12-31", by="Ada", reason="known")
     assert settled([bad], Policy(metrics=(GATE,), waivers=(waiver,)), champion=True) == ""
 
@@ -255,17 +256,17 @@ def test_nothing_stops_while_something_could_not_be_evaluated() -> None:
         (ItemScore(item_id="0000", score=None, error="timeout"), *list(table.rows())[1:]), suite="s", metric="m"
     )
     for side in (Evidence(tables=(broken,)), Evidence(tables=())):
-        measured = [measure_at(GATE, side, theirs, point_of(900))]
+        measured = [run_test_at(GATE, side, theirs, point_of(900))]
         assert settled(measured, Policy(metrics=(GATE,)), champion=True) == ""
-    assert settled([measure_at(GATE, mine, theirs, None)], Policy(metrics=(GATE,)), champion=True) == ""
+    assert settled([run_test_at(GATE, mine, theirs, None)], Policy(metrics=(GATE,)), champion=True) == ""
     assert settled([], Policy(metrics=(GATE,)), champion=True) == ""
 
 
 def test_the_default_margin_is_that_of_all_planned_cases() -> None:
     bare = replace(GATE, margin=None)
     mine, theirs = evidence(30, 30, 600)
-    assert measure(bare, mine, theirs).margin == 0.05
-    found = measure_at(bare, mine, theirs, point_of(600))
+    assert run_test(bare, mine, theirs).margin == 0.05
+    found = run_test_at(bare, mine, theirs, point_of(600))
     assert found.margin == 0.03
     assert "688 cases or more" in found.notes[0]
     assert found.policy is bare
@@ -274,10 +275,12 @@ def test_the_default_margin_is_that_of_all_planned_cases() -> None:
 def test_thresholds_are_looked_at_without_a_champion() -> None:
     floor = MetricPolicy(suite="s", metric="m", min=0.8)
     mine, _ = evidence(0, 20, 900)
-    measured = [measure_at(floor, mine, None, point_of(900))]
+    measured = [run_test_at(floor, mine, None, point_of(900))]
     assert settled(measured, Policy(metrics=(floor,)), champion=False) == "every gating metric passes"
     low, _ = evidence(0, 270, 900)
-    assert settled([measure_at(floor, low, None, point_of(900))], Policy(metrics=(floor,)), champion=False) == "m fails"
+    assert (
+        settled([run_test_at(floor, low, None, point_of(900))], Policy(metrics=(floor,)), champion=False) == "m fails"
+    )
 
 
 def test_without_looks_nothing_changes() -> None:

@@ -11,10 +11,10 @@ from html.parser import HTMLParser
 import pytest
 from support.hostile import HOSTILE, MARKER
 
-from llmgate.gate.calibration.results import SIMULATED, Calibration, Cell, Row, Rule, Truth
+from llmgate.gate.calibration.results import SIMULATED, Calibration, CalibrationRow, Cell, DecisionRule, Truth
 from llmgate.report.calibration.page import calibration_page, drawings
 from llmgate.report.calibration.tables import (
-    Origin,
+    CalibrationOrigin,
     calibration_json,
     calibration_lines,
     calibration_markdown,
@@ -22,7 +22,7 @@ from llmgate.report.calibration.tables import (
     sheets,
 )
 
-ORIGIN = Origin(
+ORIGIN = CalibrationOrigin(
     version="1.2.3",
     command="llmgate calibrate paired --seed 5",
     created_at="2026-01-02T03:04:05+00:00",
@@ -50,13 +50,13 @@ RATES = ((0.907, 0.05), (0.256, 0.641), (0.049, 0.917), (0.0002, 0.9998))
 
 
 def row(
-    rule: Rule = Rule.GATE,
+    rule: DecisionRule = DecisionRule.GATE,
     source: str = SIMULATED,
     *,
     of: tuple[Cell, ...] = cells(*RATES, promised=0.91),
     comparisons: int = 0,
-) -> Row:
-    return Row(
+) -> CalibrationRow:
+    return CalibrationRow(
         rule=rule,
         source=source,
         scores="right or wrong",
@@ -69,16 +69,16 @@ def row(
     )
 
 
-def real_loss(worst: str = "old / new") -> Row:
+def real_loss(worst: str = "old / new") -> CalibrationRow:
     cell = Cell(truth=Truth.REAL_MARGIN, loss=0.04, runs=2000, passed=96, failed=1000, worst=(worst, 0.055))
     return row(source="quiz", of=(cell,), comparisons=3)
 
 
-def found(*rows: Row, notes: tuple[str, ...] = ()) -> Calibration:
+def found(*rows: CalibrationRow, notes: tuple[str, ...] = ()) -> Calibration:
     return Calibration(seed=5, repetitions=20_000, quick=False, margin=0.03, alpha=0.05, rows=rows, notes=notes)
 
 
-LOWER = row(Rule.MEAN_LOWER, of=cells((0.52, 0.48), (0.03, 0.97), (0.001, 0.999), (0.0, 1.0)))
+LOWER = row(DecisionRule.MEAN_LOWER, of=cells((0.52, 0.48), (0.03, 0.97), (0.001, 0.999), (0.0, 1.0)))
 ALL = found(row(), row(source="quiz", comparisons=3), real_loss(), LOWER, notes=("questions.jsonl: no system",))
 BAD = found(row(of=cells(*RATES[:2], (0.081, 0.9), RATES[3])), LOWER)
 

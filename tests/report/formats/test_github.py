@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.hostile import HOSTILE
-from support.reports import hostile_view, look
 
 from llmgate.errors import UsageError
-from llmgate.report.formats.github import SUMMARY_BYTES, annotation, stopped_commands, write_outputs, write_summary
+from llmgate.report.formats.github import annotation, write_outputs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,21 +75,6 @@ def test_a_bad_output_name_is_refused_and_nothing_is_written(tmp_path: Path, nam
     assert not (tmp_path / "output").exists()
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_the_runner_obeys_nothing_inside_stopped_commands(text: str) -> None:
-    lines = stopped_commands(text).split("\n")
-    word = lines[0].removeprefix("::stop-commands::")
-    assert len(word) > 32
-    assert lines[-2:] == [f"::{word}::", ""]
-    assert all(word not in line for line in lines[1:-2])
-    assert "\x1b" not in "".join(lines)
-
-
-def test_a_guessed_word_does_not_end_the_silence() -> None:
-    tokens = iter(["one", "two"])
-    assert stopped_commands("::one::", token=lambda: next(tokens)) == "::stop-commands::two\n::one::\n::two::\n"
-
-
 @settings(deadline=None)
 @given(st.text(max_size=80), st.text(min_size=1, max_size=40))
 def test_an_annotation_is_one_command(message: str, title: str) -> None:
@@ -106,31 +90,6 @@ def test_annotations_escape_as_the_runner_unescapes() -> None:
     assert annotation("notice", "x", title="a:b,c") == "::notice title=a%3Ab%2Cc::x\n"
 
 
-def test_a_summary_is_appended(tmp_path: Path) -> None:
-    path = tmp_path / "summary"
-    path.write_text("# Before\n", encoding="utf-8")
-    write_summary(look("fail"), path)
-    text = path.read_text(encoding="utf-8")
-    assert text.startswith("# Before\n")
-    assert "FAIL" in text
-
-
-def test_a_summary_never_grows_beyond_what_github_takes(tmp_path: Path) -> None:
-    path = tmp_path / "summary"
-    path.write_text("x" * (SUMMARY_BYTES - 3000), encoding="utf-8")
-    write_summary(look("fail"), path)
-    assert path.stat().st_size <= SUMMARY_BYTES
-    assert "Left out for want of space" in path.read_text(encoding="utf-8")
-
-
-def test_a_hostile_summary_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "summary"
-    write_summary(hostile_view(HOSTILE["surrogate"]), path)
-    assert "⟦U+D800⟧" in path.read_text(encoding="utf-8")
-
-
 def test_an_unwritable_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="GITHUB_STEP_SUMMARY"):
-        write_summary(look("pass"), tmp_path)
     with pytest.raises(UsageError, match="GITHUB_OUTPUT"):
         write_outputs({"a": "1"}, tmp_path)

@@ -12,7 +12,7 @@ from support.reports import LOOKS, hostile_view, look, make_serving, texts_of
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.formats.html import PAGE, render_html
-from llmgate.report.panels.cases import Limits
+from llmgate.report.limits import ReportLimits
 from llmgate.report.view import build_view
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "base", "source", "wbr", "embed"}
@@ -166,7 +166,7 @@ def test_hundreds_of_flips_are_paged_and_counted() -> None:
     document = check_is_sound(render_html(view))
     assert "Shown are the first 150 of 400; 250 are left out here" in document.text
     pages = [a for t, a in document.elements if t == "details" and a.get("class") == "page"]
-    assert len(pages) == -(-Limits().worse // PAGE) + -(-Limits().missed // PAGE)
+    assert len(pages) == -(-ReportLimits().worse // PAGE) + -(-ReportLimits().missed // PAGE)
     assert "Cases 126 to 150" in document.text
 
 

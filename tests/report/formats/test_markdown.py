@@ -12,7 +12,7 @@ from support.records import make_decision, make_record, make_result
 from support.reports import LOOKS, hostile_view, look
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.report.formats import markdown
+from llmgate.report import markdown_text
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.pieces import Piece
 from llmgate.report.view import build_view
@@ -88,7 +88,7 @@ def test_hostile_text_stays_text(text: str) -> None:
 @given(st.text(max_size=60))
 def test_a_fence_holds_anything(text: str) -> None:
     shown = visible(text)
-    (fence,) = [token for token in parse(markdown._fence((Piece(text=shown),))) if token.type == "fence"]
+    (fence,) = [token for token in parse(markdown_text.fenced((Piece(text=shown),))) if token.type == "fence"]
     assert fence.content == shown.replace("\x00", "\ufffd") + "\n"
 
 
@@ -96,14 +96,14 @@ def test_a_fence_holds_anything(text: str) -> None:
 @given(st.text("ab`|\\ *_<", min_size=1, max_size=20))
 def test_a_code_span_holds_anything(text: str) -> None:
     line = " ".join(text.split()) or "–"
-    (code,) = [token for token in parse(markdown._code(text)) if token.type == "code_inline"]
+    (code,) = [token for token in parse(markdown_text.code(text)) if token.type == "code_inline"]
     assert code.content.strip() == line
 
 
 @settings(deadline=None)
 @given(st.text("ab`|\\ *<", min_size=1, max_size=20), st.text("a`|\\", min_size=1, max_size=8))
 def test_a_table_cell_never_spills(first: str, second: str) -> None:
-    table = markdown._table(["A", "B"], [[markdown._in_cell(first), markdown._in_cell(second)]])
+    table = markdown_text.as_table(["A", "B"], [[markdown_text.in_cell(first), markdown_text.in_cell(second)]])
     (row,) = table.splitlines()[2:]
     assert len(GITHUB_CELL.findall(row)) == 2
     cells = [token for token in parse(table) if token.type == "td_open"]

@@ -61,8 +61,8 @@ def test_cases_that_a_confirmed_stop_left_out_are_no_errors() -> None:
     unconfirmed = replace(decision, looks=(replace(STOPPED, reason=""),))
     assert asked_of(record, unconfirmed) is record
     assert saved_by(unconfirmed) == ""
-    assert [serious for _, serious in stop_notices(record, None, decision)] == [False]
-    assert [serious for _, serious in stop_notices(record, None, unconfirmed)] == [True]
+    assert [notice.serious for notice in stop_notices(record, None, decision)] == [False]
+    assert [notice.serious for notice in stop_notices(record, None, unconfirmed)] == [True]
 
 
 def test_a_champion_that_stopped_is_named() -> None:
@@ -70,5 +70,5 @@ def test_a_champion_that_stopped_is_named() -> None:
     assert record.seal is not None
     early = replace(record.seal, stops=(Stop(suite="support", look=1, reason="every gating metric passes"),))
     champion = replace(make_record(run_id="run-champion"), seal=early)
-    said = [text for text, _ in stop_notices(record, champion, make_decision(candidate=record))]
+    said = [notice.text for notice in stop_notices(record, champion, make_decision(candidate=record))]
     assert said == ["The champion's run of support stopped early; run it with --no-stopping."]

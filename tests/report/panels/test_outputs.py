@@ -9,8 +9,8 @@ import pytest
 from support.records import make_decision, make_metric, make_record
 
 from llmgate.gate.decision.types import Decision, MetricDecision, OutputDrift, Verdict
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Role
-from llmgate.record.traits import Trait
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.panels.metrics import metric_row
@@ -19,15 +19,15 @@ from llmgate.report.pieces import State
 from llmgate.report.view import build_view
 
 REFUSALS = OutputDrift(
-    suite="support", trait=Trait.REFUSALS, role=Role.WATCH, champion=0.02, candidate=0.025, change=0.005, lower=-0.01,
+    suite="support", trait=OutputFeature.REFUSALS, role=Role.WATCH, champion=0.02, candidate=0.025, change=0.005, lower=-0.01,
     upper=0.02, p=0.6, changed=5, evaluated=200, expected=200,
 )  # fmt: skip
 LENGTH = OutputDrift(
-    suite="support", trait=Trait.LENGTH, role=Role.GUARDRAIL, verdict=Verdict.PASS, champion=100.0, candidate=104.0,
+    suite="support", trait=OutputFeature.LENGTH, role=Role.GUARDRAIL, verdict=Verdict.PASS, champion=100.0, candidate=104.0,
     change=0.04, lower=0.01, upper=0.08, p=0.01, changed=190, evaluated=200, expected=200,
 )  # fmt: skip
 DISTANCE = OutputDrift(
-    suite="support", trait=Trait.EMBEDDINGS, role=Role.WATCH, change=0.0123, usual=0.0111, p=0.3, changed=180,
+    suite="support", trait=OutputFeature.EMBEDDINGS, role=Role.WATCH, change=0.0123, usual=0.0111, p=0.3, changed=180,
     evaluated=199, expected=200, why="1 of 200 answers have no embedding on both sides",
 )  # fmt: skip
 DRIFT_LENGTH = replace(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,11 +33,10 @@ def test_texts_to_avoid_change_the_code_only_if_they_hold_it() -> None:
     assert derive_nonce("criterion", avoiding=[nonce.upper()]) != nonce
 
 
+@pytest.mark.cpu_seconds(10)
 def test_whoever_writes_down_the_next_codes_too_costs_no_time() -> None:
     guesses, code = [], derive_nonce("criterion")
     for _ in range(20_000):
         guesses.append(code)
         code = derive_nonce(code, avoiding=())
-    started = time.perf_counter()
     assert derive_nonce("criterion", avoiding=[" ".join(guesses)]) not in guesses
-    assert time.perf_counter() - started < 10

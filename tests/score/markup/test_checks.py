@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -89,9 +88,8 @@ def test_signs_of_html(text: str, signs: int) -> None:
     "piece",
     ["<x ", "<x>", "<x/", "<!--", "<!- ", " a='", " a=", "<x>&", "<?x ", "<!x '", "<x a='", "</x ", '{"a":[', "&a"],
 )
+@pytest.mark.cpu_seconds(10)
 def test_takes_linear_time(type_: str, piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    began = time.process_time()
     found = evaluate_assert({"type": type_}, text)
-    assert time.process_time() - began < 10
     assert found.outcome in {"pass", "fail"}

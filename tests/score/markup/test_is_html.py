@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import html5lib
 import pytest
 from hypothesis import given, settings
@@ -77,17 +75,16 @@ def test_deep_pages_are_read(tag: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "<p " + " ".join(f"a{i}" for i in range(60_000)) + ">",
-        "".join(f"<b id={i}>" for i in range(20_000)) + "<p>x" * 100_000,
-        "<div>" + "<span>" * 60_000 + "</x>" * 100_000,
+        "<p " + " ".join(f"a{i}" for i in range(30_000)) + ">",
+        "".join(f"<b id={i}>" for i in range(8_000)) + "<p>x" * 20_000,
+        "<div>" + "<span>" * 20_000 + "</x>" * 20_000,
     ],
 )
+@pytest.mark.cpu_seconds(5)
 def test_what_costs_too_much_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(is_html, "TIME_LIMIT_S", 0.2)
-    began = time.thread_time()
     with pytest.raises(CannotRunError, match="limit"):
         html_problem(text)
-    assert time.thread_time() - began < 5
 
 
 def test_what_is_too_long_is_an_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
@@ -176,10 +175,9 @@ HOSTILE = [*((piece * 200_000)[:200_000] for piece in PIECES), "a@" + "a." * 100
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:8])
+@pytest.mark.cpu_seconds(30)
 def test_hostile_text_takes_bounded_time(text: str) -> None:
-    started = time.process_time()
     assert check(text, region="US").outcome in {"pass", "fail", "error"}
-    assert time.process_time() - started < 30
 
 
 def test_too_many_digits_are_an_error_and_no_clean_bill() -> None:

@@ -6,7 +6,6 @@ import base64
 import codecs
 import html
 import json
-import time
 import urllib.parse
 from typing import TYPE_CHECKING
 
@@ -125,7 +124,6 @@ def test_any_text_is_evaluated(output: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["a", "%", "&", "&#", "=", "0x", " ", "ab ", "\u0301", "ﷺ", "%25"])
+@pytest.mark.cpu_seconds(36)
 def test_hostile_text_takes_bounded_time(piece: str) -> None:
-    started = time.process_time()
     assert check((piece * 200_000)[:200_000]).outcome == "pass"
-    assert time.process_time() - started < 36

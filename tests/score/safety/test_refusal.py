@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,7 +168,6 @@ def test_any_text_has_a_grade(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["ich kann ", "i ", "no puedo ", "je ne ", "i am very ", "<", "\u201c", '"', "a", "x. "]
 )
+@pytest.mark.cpu_seconds(10)
 def test_no_text_takes_long(piece: str) -> None:
-    start = time.perf_counter()
     refusal_score(piece * 100_000, sentences=20)
-    assert time.perf_counter() - start < 10

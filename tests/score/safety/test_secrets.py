@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +133,9 @@ def test_nothing_is_opened_or_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "piece", ["a", "eyJ", "eyJa.", "sk-", "xoxb-1-", "://a:", "a.", '"a', "-", "sk-T3BlbkFJ", "\n"]
 )
+@pytest.mark.cpu_seconds(15)
 def test_hostile_text_takes_bounded_time(piece: str) -> None:
-    started = time.monotonic()
     assert check((piece * 200_000)[:200_000]).outcome in {"pass", "fail", "error"}
-    assert time.monotonic() - started < 15
 
 
 @given(st.text() | st.text(alphabet="skeyJ-_.:/@\"'AKIA0123") | st.dictionaries(st.text(), st.text()))

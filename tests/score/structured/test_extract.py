@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -84,9 +83,8 @@ def test_deep_objects_are_found() -> None:
 @pytest.mark.parametrize(
     "piece", ["{", '{"', '{"a":', '{"a":[', '{"a":1,', '{"a":"{', '{"a":"', '"{"a"', "{}", '{"\\"', '{"a":{} ', '" {"']
 )
+@pytest.mark.cpu_seconds(15)
 def test_takes_linear_time(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    began = time.process_time()
     count = sum(1 for _ in find_json_objects(text))
-    assert time.process_time() - began < 15
     assert count in {0, len(text) // len(piece)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -40,15 +39,14 @@ def test_blocks(text: str, found: list[object]) -> None:
     assert list(find_json_blocks(text)) == found
 
 
+@pytest.mark.cpu_seconds(20)
 def test_a_tangle_is_an_error_and_takes_no_quadratic_time() -> None:
-    started = time.monotonic()
     with pytest.raises(CannotRunError, match="tangled"):
         list(find_json_blocks("{x\n" * 60_000 + "}\n" * 60_000))
     with pytest.raises(CannotRunError, match="without a partner"):
         list(find_json_blocks("{" * 100_000))
     with pytest.raises(CannotRunError, match="without a partner"):
         list(find_json_blocks("}" * 100_000))
-    assert time.monotonic() - started < 20
 
 
 values = st.recursive(

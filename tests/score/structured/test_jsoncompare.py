@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -107,13 +106,12 @@ def test_what_equals_nothing_is_paired_in_order() -> None:
 
 
 @pytest.mark.parametrize("any_order", [False, True])
+@pytest.mark.cpu_seconds(24)
 def test_deep_and_large_documents(any_order: bool) -> None:
     deep: Any = 1
     for _ in range(10_000):
         deep = [deep, {"a": 2}]
     large = [{"id": i, "v": [i, i + 1]} for i in range(5_000)]
-    began = time.process_time()
     assert compare_json(deep, deep, any_order=any_order).score == 1
     assert compare_json(deep, 1, any_order=any_order).score < 0.01
     assert compare_json(large, large[::-1], any_order=any_order).score == float(any_order)
-    assert time.process_time() - began < 24

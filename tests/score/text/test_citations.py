@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -133,7 +132,6 @@ def test_no_answer_raises(answer: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["[1,", "[1-9999999,", "`", "```\n", "a. ", "[ ", ". [1]", '."', "x", ".!"])
+@pytest.mark.cpu_seconds(15)
 def test_long_answers_take_linear_time(piece: str) -> None:
-    started = time.process_time()
     read_sentences(piece * (200_000 // len(piece)))
-    assert time.process_time() - started < 15

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +50,7 @@ def test_a_value_that_is_no_text_is_an_error(prefix: str, value: object) -> None
     assert evaluate_assert({"type": f"{prefix}levenshtein", "value": value}, "a").outcome == "error"
 
 
+@pytest.mark.cpu_seconds(5)
 def test_a_long_output_takes_no_quadratic_time() -> None:
-    start = time.perf_counter()
     found = evaluate_assert({"type": "levenshtein", "value": "b" * 300_000, "threshold": 20}, "a" * 300_000)
     assert found.outcome == "fail"
-    assert time.perf_counter() - start < 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,7 +67,6 @@ def test_no_word_is_empty_and_no_letter_is_lost(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ['"', "''", ".]", "' ", "gonna", "``", ",:"])
+@pytest.mark.cpu_seconds(5)
 def test_a_long_text_takes_no_quadratic_time(piece: str) -> None:
-    start = time.perf_counter()
     assert treebank_words(piece * 50_000)
-    assert time.perf_counter() - start < 5

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.judges import scripted
+from support.judges import parts_of, scripted
 
-from llmgate.gate.judges.admission import measure_judge, refusals
+from llmgate.errors import EndpointError
+from llmgate.gate.judges.admission import refusals
+from llmgate.gate.judges.agreement import measure_judge
 from llmgate.record.judges.verdicts import TrialVerdict
-from llmgate.score.assertion.models import Models
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models
 from llmgate.score.judge_canaries import CANARIES
-from llmgate.score.labels import LabelFile, PairItem, read_labels
+from llmgate.score.labels import AnswerItem, LabelFile, PairItem, read_labels
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.session.admission.trial import (
     CANARY_ITEMS,
@@ -39,6 +42,12 @@ PAIRED = Questions(
     spec=AssertSpec(type="prefer", value=""),
     vocabulary=VOCABULARY,
 )
+
+SAID = {"Hello": '{"pass": true, "score": 0.9}', "Go away": '{"pass": false, "score": 0.1}', "???": "no idea"}
+
+
+async def reading(request: JudgeRequest) -> JudgeReply:
+    return JudgeReply(content=SAID[parts_of(request)["answer"]])
 
 
 def as_people(key: tuple[str, str]) -> TrialVerdict:
@@ -113,6 +122,34 @@ def test_a_canary_stands_against_the_answer_that_people_prefer() -> None:
     assert preferred(PAIR) == "good"
     assert preferred(replace(PAIR, human=(2, 2, 1))) == "bad"
     assert preferred(replace(PAIR, human=(0,))) == "good"
+
+
+@pytest.mark.parametrize("changed", [{"negated": True}, {"weight": 0.0}, {}])
+def test_people_label_the_criterion_so_negation_does_not_reach_them(changed: dict[str, Any]) -> None:
+    """The judge is asked as it would be without `not-` and weight."""
+    ask = asker_of(replace(QUESTIONS, spec=replace(QUESTIONS.spec, **changed)), Models(judges={"": reading}))
+    found = [asyncio.run(ask(AnswerItem(id="a", output=text, human=()), "verdict")) for text in SAID]
+    assert [verdict.said for verdict in found] == ["pass", "fail", None]
+    assert found[2].replies == ("no idea",)
+
+
+@pytest.mark.parametrize(
+    ("replies", "orders"),
+    [
+        (("second", "first"), ("2", "2")),
+        (("first", "second"), ("1", "1")),
+        (("first", "first"), ("1", "2")),
+        (("second", "second"), ("2", "1")),
+        (("tie", "first"), ("tie", "2")),
+        ((None, "first"), (None, "2")),
+        (("first", EndpointError("gone")), ("1", None)),
+    ],
+)
+def test_votes_name_the_answer_and_not_the_place(replies: tuple[object, ...], orders: tuple[str | None, ...]) -> None:
+    texts = [f'{{"better": "{reply}"}}' if isinstance(reply, str) else reply or "no idea" for reply in replies]
+    found = asyncio.run(asker_of(PAIRED, Models(judges={"": scripted(*texts)}))(PAIR, "verdict"))
+    assert found.orders == orders
+    assert (found.error is None) == (None not in orders)
 
 
 def test_a_judge_of_pairs_is_asked_in_both_orders() -> None:

@@ -157,7 +157,7 @@ def test_clusters_are_drawn_whole_and_the_processes_do_not_matter(tmp_path: Path
         (
             lambda folder: (write_results(folder) / "quiz.jsonl.gz").write_bytes(b"plain"),
             4,
-            "quiz.jsonl.gz: not a whole gzip file",
+            "quiz.jsonl.gz: cannot be unpacked",
         ),
     ],
 )

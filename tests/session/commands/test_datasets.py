@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from support.project import write_suite
 
 from llmgate.cli import main
-from llmgate.suite.data.dataset import lock_path, read_lock
+from llmgate.suite.data.lock import lock_path, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,10 +12,10 @@ from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 
 from llmgate.cli import main
-from llmgate.gate.judges.standing import standing_in
+from llmgate.gate.judges.admission_status import status_in
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.judges.admission_file import save_admission
-from llmgate.record.loading import load_record
+from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_from_refused_to_allowed_to_admitted(project: Path, server: FakeServer) 
     assert by_option.exit_code == 0, by_option.output
     assert "Unadmitted" not in by_option.output
     record = load_record(project / "option")
-    assert standing_in(record.manifest, "words", "tone").admitted
+    assert status_in(record.manifest, "words", "tone").admitted
     assert len(record.manifest.admissions) == 1
     assert "Judges that decide" in (project / "option" / "summary.md").read_text(encoding="utf-8")
 

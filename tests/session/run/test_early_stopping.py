@@ -9,11 +9,11 @@ from support.lines import Lines
 from support.project import let_stop, write_suite
 from support.records import make_manifest
 
-from llmgate.record.files import cases_digest
 from llmgate.record.judges.identity import JudgeIdentity
-from llmgate.record.rundir import RunDir
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.rundir import RunDir
 from llmgate.session.decide.records import note_baseline
-from llmgate.session.run.early_stopping import make_looking
+from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.settings import settings_from
 
@@ -40,8 +40,8 @@ def looked_at(folder: Path, gate: str, *, extra: str = "", **given: Any) -> tupl
     note_baseline(folder / "run", None)
     with RunDir.create(folder / "run", manifest, cases) as run:
         lines = Lines()
-        looking = make_looking(settings, plan, run, folder / "run", progress=lines)
-        return looking is not None and looking.of(plan.cases[0].key()) is not None, lines.said
+        monitor = make_monitor(settings, plan, run, folder / "run", progress=lines)
+        return monitor is not None and monitor.of(plan.cases[0].key()) is not None, lines.said
 
 
 def test_a_threshold_can_be_looked_at(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from support.project import write_suite
 
 import llmgate
 from llmgate.cli import main
-from llmgate.record.traits import Traits
+from llmgate.record.output_features import AnswerFeatures
 from llmgate.record.vectors import unpack_vector
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_embeddings_are_kept_and_their_distance_is_shown(folder: Path) -> None:
     assert "energy distance" in summary
     assert "p = 0.001" in summary
     result = next(iter(llmgate.load_record(folder / "candidate").results.values()))
-    assert isinstance(result.traits, Traits)
+    assert isinstance(result.traits, AnswerFeatures)
     assert unpack_vector(result.traits.vector or "").shape == (3,)
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError
 from llmgate.suite.data.csv import read_csv
-from llmgate.suite.data.dataset import check_lock, load_dataset, lock_path, write_lock
+from llmgate.suite.data.dataset import check_lock, load_dataset, write_lock
 from llmgate.suite.data.formats import Format
+from llmgate.suite.data.lock import lock_path
 from llmgate.suite.data.rows import parse_rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmgate.errors import DatasetError
-from llmgate.suite.data.dataset import check_lock, load_dataset, lock_path, read_lock, write_lock
+from llmgate.suite.data.dataset import check_lock, load_dataset, write_lock
+from llmgate.suite.data.lock import lock_path, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

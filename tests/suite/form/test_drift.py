@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import PolicyError, SuiteError
+from llmgate.record.output_features import FeatureWatch, OutputFeature
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role
-from llmgate.record.traits import Trait, TraitWatch
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.cases import plan_suite
 from llmgate.suite.data.dataset import write_lock
-from llmgate.suite.form.drift import case_traits
+from llmgate.suite.form.drift import case_features
 from llmgate.suite.form.policy import override_policy
 from llmgate.suite.spec import Suite, load_suite
 
@@ -30,7 +30,7 @@ prompt: [{role: user, content: "{{ question }}"}]
 assert:
   - {type: icontains, value: x}
 """
-FREE = (Trait.REFUSALS, Trait.SCHEMA, Trait.LENGTH)
+FREE = (OutputFeature.REFUSALS, OutputFeature.SCHEMA, OutputFeature.LENGTH)
 
 
 def load(tmp_path: Path, text: str = "", head: str = HEAD) -> Suite:
@@ -42,11 +42,11 @@ def load(tmp_path: Path, text: str = "", head: str = HEAD) -> Suite:
     return plan_suite(load_suite(path, VOCABULARY), VOCABULARY).suite
 
 
-def watched(suite: Suite) -> set[Trait]:
+def watched(suite: Suite) -> set[OutputFeature]:
     return {one.trait for one in suite.watched}
 
 
-def gating(suite: Suite) -> dict[Trait, MetricPolicy]:
+def gating(suite: Suite) -> dict[OutputFeature, MetricPolicy]:
     return {one.trait: one for one in suite.metrics if one.trait is not None}
 
 
@@ -67,14 +67,14 @@ def test_an_entry_gates_and_a_role_alone_is_enough(tmp_path: Path) -> None:
         tmp_path,
         "drift: {refusals: {margin: 0.05, max: 0.1, alpha: 0.01}, length: guardrail, schema: off, embeddings: watch}\n",
     )
-    assert watched(suite) == {Trait.EMBEDDINGS}
+    assert watched(suite) == {OutputFeature.EMBEDDINGS}
     assert gating(suite) == {
-        Trait.REFUSALS: MetricPolicy(
+        OutputFeature.REFUSALS: MetricPolicy(
             suite="facts", metric="drift-refusals", role=Role.GUARDRAIL, direction=Direction.LOWER, margin=0.05,
-            max=0.1, alpha=0.01, trait=Trait.REFUSALS,
+            max=0.1, alpha=0.01, trait=OutputFeature.REFUSALS,
         ),
-        Trait.LENGTH: MetricPolicy(
-            suite="facts", metric="drift-length", role=Role.GUARDRAIL, margin=0.2, trait=Trait.LENGTH
+        OutputFeature.LENGTH: MetricPolicy(
+            suite="facts", metric="drift-length", role=Role.GUARDRAIL, margin=0.2, trait=OutputFeature.LENGTH
         ),
     }  # fmt: skip
 
@@ -119,24 +119,27 @@ def test_an_assert_may_not_feed_a_metric_of_that_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asserts", "traits"),
     [
-        ([AssertSpec(type="equals")], (Trait.REFUSALS, Trait.LENGTH)),
+        ([AssertSpec(type="equals")], (OutputFeature.REFUSALS, OutputFeature.LENGTH)),
         ([AssertSpec(type="is-json")], FREE),
-        ([AssertSpec(type="is-json", negated=True)], (Trait.REFUSALS, Trait.LENGTH)),
-        ([AssertSpec(type="is-refusal")], (Trait.LENGTH,)),
-        ([AssertSpec(type="is-refusal", negated=True)], (Trait.REFUSALS, Trait.LENGTH)),
-        ([AssertSpec(type="assert-set", asserts=(AssertSpec(type="refusal"),))], (Trait.LENGTH,)),
+        ([AssertSpec(type="is-json", negated=True)], (OutputFeature.REFUSALS, OutputFeature.LENGTH)),
+        ([AssertSpec(type="is-refusal")], (OutputFeature.LENGTH,)),
+        ([AssertSpec(type="is-refusal", negated=True)], (OutputFeature.REFUSALS, OutputFeature.LENGTH)),
+        ([AssertSpec(type="assert-set", asserts=(AssertSpec(type="refusal"),))], (OutputFeature.LENGTH,)),
     ],
 )
-def test_asserts_say_which_traits_a_case_has(asserts: list[AssertSpec], traits: tuple[Trait, ...]) -> None:
-    assert case_traits(asserts) == traits
+def test_asserts_say_which_traits_a_case_has(asserts: list[AssertSpec], traits: tuple[OutputFeature, ...]) -> None:
+    assert case_features(asserts) == traits
 
 
 POLICY = Policy(
     metrics=(
         MetricPolicy(suite="facts", metric="accuracy", margin=0.05),
-        MetricPolicy(suite="facts", metric="drift-length", role=Role.GUARDRAIL, margin=0.2, trait=Trait.LENGTH),
+        MetricPolicy(suite="facts", metric="drift-length", role=Role.GUARDRAIL, margin=0.2, trait=OutputFeature.LENGTH),
     ),
-    watched=(TraitWatch(suite="facts", trait=Trait.REFUSALS), TraitWatch(suite="other", trait=Trait.REFUSALS)),
+    watched=(
+        FeatureWatch(suite="facts", trait=OutputFeature.REFUSALS),
+        FeatureWatch(suite="other", trait=OutputFeature.REFUSALS),
+    ),
 )
 
 
@@ -153,10 +156,13 @@ def test_a_policy_file_changes_the_traits_that_it_names(tmp_path: Path) -> None:
     assert [(one.metric, one.margin, one.role) for one in policy.metrics] == [
         ("accuracy", 0.05, Role.PRIMARY), ("drift-length", 0.3, Role.GUARDRAIL), ("drift-refusals", 0.02, Role.GUARDRAIL),
     ]  # fmt: skip
-    assert policy.watched == (TraitWatch(suite="other", trait=Trait.REFUSALS),)
+    assert policy.watched == (FeatureWatch(suite="other", trait=OutputFeature.REFUSALS),)
     relaxed = override(tmp_path, "drift:\n  facts: {length: watch}\n")
     assert [one.metric for one in relaxed.metrics] == ["accuracy"]
-    assert {one.trait for one in relaxed.watched if one.suite == "facts"} == {Trait.REFUSALS, Trait.LENGTH}
+    assert {one.trait for one in relaxed.watched if one.suite == "facts"} == {
+        OutputFeature.REFUSALS,
+        OutputFeature.LENGTH,
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from llmgate.suite.importers.files import read_csv, read_source, strict
 from llmgate.suite.importers.result import ImportedSuite, Note
 from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, table
 from llmgate.suite.importers.write import suite_text
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,10 +80,12 @@ def test_several_texts_are_read_by_one_value(lists: list[list[str]]) -> None:
 
 @given(st.lists(st.tuples(st.dictionaries(TEXTS, JSON, max_size=3), st.none() | TEXTS), min_size=1, max_size=6))
 def test_rows_have_the_same_columns_and_ids_of_their_own(records: list[tuple[Mapping[str, Any], str | None]]) -> None:
-    rows = table([record for record, _ in records], [name for _, name in records], column="llmgate_id")
-    assert len({row["llmgate_id"] for row in rows}) == len(records)
+    rows, case = table([record for record, _ in records], [name for _, name in records])
+    column = str(case.get("id", "id"))
+    assert all(column not in record for record, _ in records)
+    assert len({row[column] for row in rows}) == len(records)
     assert len({tuple(row) for row in rows}) == 1
-    assert all(0 < len(str(row["llmgate_id"])) <= MAX_ID_LENGTH for row in rows)
+    assert all(0 < len(str(row[column])) <= MAX_ID_LENGTH for row in rows)
 
 
 @given(st.text())

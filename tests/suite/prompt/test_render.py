@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError
-from llmgate.record.files import CASE, cases_digest, encode_cases
+from llmgate.record.run.files import CASE, cases_digest, encode_cases
 from llmgate.record.schema import Message
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llmgate.errors import TemplateError
-from llmgate.suite.template.template import Template
+from llmgate.suite.template.nunjucks import Template
 
 DOCUMENT: dict[str, Any] = {
     "answer": "so 2 + 2 = 4 #### 4 ", "choices": {"text": ["red", "blue, dark"], "label": ["A", "B"]}, "key": "B",

@@ -1,0 +1,91 @@
+"""One metric after the data, before the verdict: values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from llmgate.gate.decision.types import Problem
+from llmgate.gate.evidence.evidence import Noise
+from llmgate.gate.evidence.pairing import Pairs
+from llmgate.record.policy import Direction, MetricPolicy
+from llmgate.stats.interval import Interval
+
+if TYPE_CHECKING:
+    from llmgate.gate.metrics.look import LookPoint  # noqa: TC004 - nothing reads this annotation
+
+__all__ = ["HypothesisTest", "MetricTest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HypothesisTest:
+    """One hypothesis after the data.
+
+    Attributes:
+        interval: Of the difference, or of the rate.
+        passed: Proven not worse than the margin (not below the minimum).
+        worse: Not passed, and proven worse (below the minimum) at its own alpha.
+        p: One-sided p-value against "not worse" ("not below the minimum").
+    """
+
+    interval: Interval
+    passed: bool
+    worse: bool
+    p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricTest:
+    """A metric with what was tested.
+
+    Attributes:
+        policy: What was asked.
+        pairs: The cases; None where a side has no scores at all.
+        comparison: Candidate against champion, None if that was impossible.
+        floor: Candidate against `min:`, None if there is none or that was impossible.
+        margin: The margin that was applied, None without a champion.
+        problem: What bars a PASS.
+        admission: Whether its judge was admitted, "" where that is no question.
+        notes: Remarks for the report.
+        noise: How much its scores change if nothing has changed, None where only this comparison tells.
+        labels: Cases that people labelled, 0 for none.
+        labels_digest: SHA-256 over their file, "" where they came with the scores.
+        look: Where it stands among its looks; None if the suite was not to stop early.
+    """
+
+    policy: MetricPolicy
+    pairs: Pairs | None = None
+    comparison: HypothesisTest | None = None
+    floor: HypothesisTest | None = None
+    margin: float | None = None
+    problem: Problem | None = None
+    admission: Literal["", "admitted", "unadmitted"] = ""
+    notes: tuple[str, ...] = ()
+    look: LookPoint | None = None
+    noise: Noise | None = None
+    labels: int = 0
+    labels_digest: str = ""
+
+    @property
+    def corrected(self) -> bool:
+        """Whether people's labels correct the scores, so that the hypotheses are about people's."""
+        return self.pairs is not None and self.pairs.human is not None
+
+    @property
+    def judge_alone(self) -> bool:
+        """Whether all there is to go by is what a judge says."""
+        return self.policy.judged and not self.corrected
+
+    @property
+    def hypotheses(self) -> tuple[HypothesisTest, ...]:
+        """What has been tested: the comparison, then the minimum."""
+        return tuple(hypothesis for hypothesis in (self.comparison, self.floor) if hypothesis is not None)
+
+    @property
+    def oriented(self) -> Pairs | None:
+        """The cases with their scores turned so that more is better."""
+        return self.pairs if self.pairs is None or self.policy.direction is Direction.HIGHER else self.pairs.flipped()
+
+    def shown(self, score: float) -> float:
+        """A score, or a bound of one, as the metric counts it, from one that was turned so that more is better."""
+        return 1.0 - score if self.policy.direction is Direction.LOWER else score

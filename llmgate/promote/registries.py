@@ -1,0 +1,160 @@
+"""The acts on a registry: log a gate run, find the baseline, promote. Which registry a URI means is told here alone.
+
+They check and explain. They block nobody who sets the alias by other means; that takes a registry that checks on its
+own side.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, LlmgateError
+from llmgate.promote.alias import CHAMPION
+from llmgate.promote.evidence import read_identity
+from llmgate.promote.mlflow_client import resolve_uris
+from llmgate.promote.mlflow_log import MlflowRegistry
+from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
+from llmgate.promote.promotion import Promotion, promote_version
+from llmgate.promote.target import VersionFacts, parse_version_uri
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from llmgate.promote.evidence import Redecide, SourceDigest
+    from llmgate.promote.target import GateRun, LoggedRun, NewVersion, Registry
+
+__all__ = [
+    "ChampionRecord",
+    "find_baseline",
+    "log_run",
+    "promote",
+]
+
+EXPERIMENT = "llmgate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChampionRecord:
+    """The record of the model in production.
+
+    Attributes:
+        folder: The record, downloaded.
+        version: The version that holds the alias.
+    """
+
+    folder: Path
+    version: VersionFacts
+
+
+def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> Registry:
+    """The registry that a URI means: so far MLflow, whatever the scheme.
+
+    Args:
+        uri: Server or store; by default `MLFLOW_TRACKING_URI`, for models `MLFLOW_REGISTRY_URI` if that is set.
+        experiment: Name under which runs are grouped.
+        create: Whether a registry in a file may be created.
+
+    Raises:
+        UsageError: If no registry is named.
+        CannotRunError: If its client is not installed, or it cannot be reached.
+    """
+    return MlflowRegistry(*resolve_uris(uri, None), experiment=experiment, create=create)
+
+
+def log_run(
+    run: GateRun,
+    *,
+    model_version: str | None = None,
+    new: NewVersion | None = None,
+    experiment: str = EXPERIMENT,
+    tracking_uri: str | None = None,
+) -> LoggedRun:
+    """Keep a gate run in the registry, and link the version that it judged; see `Registry.log`.
+
+    Args:
+        run: What the gate run left behind.
+        model_version: The version that was judged, `models:/NAME/VERSION`; by default the one in the manifest.
+        new: Register the model that was judged as a new version, without any alias.
+        experiment: As for `open_registry`.
+        tracking_uri: As for `open_registry`.
+    """
+    registry = open_registry(tracking_uri, experiment=experiment, create=True)
+    return registry.log(run, subject=model_version, new=new)
+
+
+def find_baseline(
+    model_name: str,
+    alias: str = CHAMPION,
+    *,
+    into: Path,
+    tracking_uri: str | None = None,
+) -> ChampionRecord:
+    """Download the record that earned the model in production its place: alias → version → gate run → record.
+
+    Args:
+        model_name: Registered model.
+        alias: The alias of the model in production.
+        into: A folder for the record; made if it does not exist.
+        tracking_uri: As for `open_registry`.
+
+    Raises:
+        CannotRunError: Naming the link that is missing, and what to do.
+    """
+    registry = open_registry(tracking_uri)
+    where = f"models:/{model_name}@{alias}"
+    holder = registry.holder(model_name, alias)
+    if holder is None:
+        raise CannotRunError(
+            "no version holds this alias, so there is no baseline",
+            where=where,
+            fix="Judge the first version by absolute thresholds (min:), without a baseline",
+        )
+    fix = f"Run the gate on {holder.uri} once, or name a record with --baseline"
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
+            files = registry.evidence(holder, Path(scratch))
+            if files is None:
+                raise CannotRunError("this version has no gate run, so there is no baseline", where=holder.uri, fix=fix)
+            problem = binding_problem(holder, files.subject, read_identity(files.candidate))
+            if problem is not None:
+                raise CannotRunError(problem, where=holder.uri, fix=fix)
+            return ChampionRecord(folder=files.candidate.rename(into / "record"), version=holder)
+    except OSError as error:
+        raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
+    except LlmgateError as error:
+        if error.where is not None and error.fix is not None:
+            raise
+        raise CannotRunError(error.what, where=error.where or holder.uri, fix=fix) from error
+
+
+def promote(
+    uri: str,
+    alias: str = CHAMPION,
+    *,
+    redecide: Redecide,
+    source_digest: SourceDigest,
+    max_age: timedelta = DEFAULT_MAX_AGE,
+    tracking_uri: str | None = None,
+) -> Promotion:
+    """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
+
+    Args:
+        uri: `models:/NAME/VERSION`.
+        alias: The alias.
+        redecide: Takes the decision from two record folders.
+        source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
+        max_age: How long a verdict counts.
+        tracking_uri: As for `open_registry`.
+
+    Raises:
+        PromotionRefusedError: With one sentence: why, and what to do.
+        UsageError: If the URI names no single version, or no server is named.
+        CannotRunError: If MLflow is not installed or cannot be reached.
+    """
+    parse_version_uri(uri)
+    registry = open_registry(tracking_uri)
+    return promote_version(registry, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)

@@ -1,0 +1,30 @@
+"""What the plugin keeps with pytest's configuration. Nothing heavy is imported before the first suite file is met."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from llmgate.pytest_plugin.controller import PytestRun
+
+__all__ = ["FATAL", "RUN", "pytest_run"]
+
+RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
+"""Set when the first suite file is met, and never in runs without one."""
+FATAL: pytest.StashKey[str] = pytest.StashKey()
+"""Why no suite can be run at all."""
+
+
+def pytest_run(config: pytest.Config) -> PytestRun:
+    """The gate run of this pytest run, made when it is first needed.
+
+    Raises:
+        UsageError: If the options are wrong.
+    """
+    if RUN not in config.stash:
+        from llmgate.pytest_plugin.controller import PytestRun
+
+        config.stash[RUN] = PytestRun(config)
+    return config.stash[RUN]

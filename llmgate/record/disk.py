@@ -1,0 +1,88 @@
+"""Files, read and written whole, and what is wrong with them in words."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from llmgate.errors import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydantic import ValidationError
+
+__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "replace_file", "write_atomic"]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: a reader sees the old content or the new one.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left behind then.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: see `replace_file`.
+
+    Raises:
+        RecordError: If it cannot be written.
+    """
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise RecordError(
+            f"cannot be written ({error.strerror})", where=str(path), fix="Free some space, or choose another --out"
+        ) from error
+
+
+def read_bytes(path: Path, *, fix: str | None = None, what: str = "") -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        RecordError: If it cannot be read; the message begins with `what` it is.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{what} cannot be read ({error.strerror})".strip(), where=str(path), fix=fix) from error
+
+
+def decoded(data: bytes, where: str, *, fix: str) -> str:
+    """Bytes as text.
+
+    Raises:
+        RecordError: If they are not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordError(f"not UTF-8 at byte {error.start}", where=where, fix=fix) from error
+
+
+def lines_of(data: bytes) -> Iterator[bytes]:
+    """Split at newlines, keeping them; unlike `splitlines` nothing else ends a line."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def first_problem(error: ValidationError) -> str:
+    """Word the first problem that pydantic found, without the input (it may be model text)."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return f"{field}: {problem['msg']}" if field else problem["msg"]

@@ -1,0 +1,154 @@
+"""The files of a run: their names, and how each is written and read.
+
+manifest.json       identities, digests, versions, hardware, seeds; written before the first request
+cases.jsonl         every case that must be answered
+journal.jsonl       what happened, append-only
+serving-NAME.json   raw timings of serving measurements
+canaries.json       what judges said about answers that no judge should let pass
+anchors.json        what judges say now about answers that they judged before
+seal.json           digests of all of these; written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from llmgate.errors import RecordError
+from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
+from llmgate.record.manifest import Manifest
+from llmgate.record.run.journal import NO_SECRETS, Redactor
+from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
+from llmgate.record.serving import ServingTrace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = [
+    "ANCHORS",
+    "CASE",
+    "CASES_NAME",
+    "MANIFEST",
+    "SEAL",
+    "SERVING",
+    "SERVING_GLOB",
+    "TRIALS",
+    "RecordFile",
+    "cases_digest",
+    "encode_cases",
+    "file_digest",
+    "optional_files",
+    "planned_keys",
+    "read_file",
+    "read_lines",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFile(Generic[T]):
+    """One JSON file of a record.
+
+    Attributes:
+        name: Within the run's folder.
+        holds: What is in it.
+    """
+
+    name: str
+    holds: TypeAdapter[T]
+
+    def exists(self, run: Path) -> bool:
+        """Whether a run's folder has it."""
+        return (run / self.name).exists()
+
+    def read(self, run: Path) -> T:
+        """Read and validate it.
+
+        Raises:
+            RecordError: If it cannot be read or understood.
+        """
+        return read_file(run / self.name, self.holds)
+
+    def write(self, run: Path, value: T, *, redact: Redactor = NO_SECRETS, indent: int | None = None) -> None:
+        """Write it whole or not at all.
+
+        Raises:
+            RecordError: If it cannot be written.
+        """
+        write_atomic(run / self.name, redact(self.holds.dump_json(value, indent=indent)))
+
+
+CASES_NAME: Final = "cases.jsonl"
+SERVING_GLOB: Final = "serving-*.json"
+
+CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
+SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
+MANIFEST: Final[RecordFile[Manifest]] = RecordFile(name="manifest.json", holds=TypeAdapter(Manifest))
+TRIALS: Final[RecordFile[tuple[JudgeTrial, ...]]] = RecordFile(
+    name="canaries.json", holds=TypeAdapter(tuple[JudgeTrial, ...])
+)
+ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=TypeAdapter(AnchorCheck))
+SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=TypeAdapter(Seal))
+
+
+def encode_cases(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> bytes:
+    """The content of cases.jsonl."""
+    return b"".join(redact(CASE.dump_json(case, exclude=_unsaid(case))) + b"\n" for case in cases)
+
+
+def _unsaid(case: PlannedCase) -> dict[str, Any] | None:
+    """What cases without special messages or traits leave out, so that the digests of older records still hold."""
+    unsaid: dict[str, Any] = {}
+    if all(message.wire is None for message in case.messages):
+        unsaid["messages"] = {"__all__": {"wire"}}
+    if case.traits is None:
+        unsaid["traits"] = True
+    return unsaid or None
+
+
+def cases_digest(cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> str:
+    """SHA-256 over all planned cases in order, as they are written.
+
+    Two runs with the same digest asked the same questions.
+    """
+    return hashlib.sha256(encode_cases(cases, redact)).hexdigest()
+
+
+def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
+    """Every generation that must exist, in order."""
+    return [key for case in cases for key in case.keys]
+
+
+def optional_files(path: Path) -> list[Path]:
+    """The files that a record may have or not."""
+    return [*path.glob(SERVING_GLOB), *(path / file.name for file in (TRIALS, ANCHORS) if file.exists(path))]
+
+
+def file_digest(path: Path) -> str:
+    """Full SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_file(path: Path, adapter: TypeAdapter[T]) -> T:
+    """Read and validate one JSON file of a record."""
+    try:
+        return adapter.validate_json(read_bytes(path, fix="Name the folder of a run"))
+    except ValidationError as error:
+        raise RecordError(f"cannot be understood: {first_problem(error)}", where=str(path), fix="Restore it") from error
+
+
+def read_lines(path: Path, adapter: TypeAdapter[T]) -> Iterable[T]:
+    """Read and validate a JSON Lines file of a record."""
+    for number, line in enumerate(lines_of(read_bytes(path, fix="Restore it")), start=1):
+        try:
+            yield adapter.validate_json(line)
+        except ValidationError as error:
+            raise RecordError(
+                f"cannot be understood: {first_problem(error)}", where=f"{path}:{number}", fix="Restore it"
+            ) from error

@@ -1,0 +1,229 @@
+"""The append-only journal of a run, safe against a crash at any byte.
+
+One line is one fact: ``{"crc32":"1c291ca3","entry":{…}}``. The checksum is taken over the bytes of the entry, so a
+line that was cut by a crash or a full disk is recognised; it can only be the last one, and resuming drops it.
+A bad line in the middle is no crash artefact: the file was damaged or edited, and is refused.
+
+Later entries for the same key replace earlier ones, which is how a resumed run mends what failed before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from llmgate.errors import RecordError
+from llmgate.record.disk import first_problem, lines_of, read_bytes
+from llmgate.record.schema import CaseKey, CaseResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "JOURNAL_NAME",
+    "NO_SECRETS",
+    "Journal",
+    "JournalContent",
+    "Redactor",
+    "parse_line",
+    "read_journal",
+    "take_lock",
+]
+
+JOURNAL_NAME: Final = "journal.jsonl"
+FSYNC_INTERVAL_S: Final = 1.0
+"""A crash of the machine (not of the process) loses at most this much."""
+
+PREFIX: Final = b'{"crc32":"'
+MIDDLE: Final = b'","entry":'
+SUFFIX: Final = b"}\n"
+ENTRY_AT: Final = len(PREFIX) + 8 + len(MIDDLE)
+
+RESULT: Final[TypeAdapter[CaseResult]] = TypeAdapter(CaseResult)
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Replaces secrets by value before anything is written.
+
+    Values shorter than eight characters are left alone: replacing every `a` would destroy the record.
+    """
+
+    secrets: tuple[str, ...] = ()
+
+    def __call__(self, entry: bytes) -> bytes:
+        """Return the JSON text with every secret replaced by `[redacted]`."""
+        for secret in self.secrets:
+            if len(secret) >= 8:
+                entry = entry.replace(json.dumps(secret, ensure_ascii=False)[1:-1].encode(), b"[redacted]")
+        return entry
+
+
+NO_SECRETS: Final = Redactor()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalContent:
+    """What a journal holds.
+
+    Attributes:
+        results: Last result of every key, in order of first appearance.
+        good_bytes: Length of the valid prefix; anything behind it is a torn last line.
+        torn: Whether there is such a line.
+    """
+
+    results: Mapping[CaseKey, CaseResult]
+    good_bytes: int
+    torn: bool
+
+
+def frame(entry: bytes) -> bytes:
+    """Wrap the JSON bytes of an entry into a checksummed line."""
+    return b"%s%08x%s%s%s" % (PREFIX, zlib.crc32(entry), MIDDLE, entry, SUFFIX)
+
+
+def unframe(line: bytes) -> bytes | None:
+    """Return the entry of a complete, undamaged line, else None."""
+    if not (line.startswith(PREFIX) and line.endswith(SUFFIX) and line[ENTRY_AT - len(MIDDLE) : ENTRY_AT] == MIDDLE):
+        return None
+    entry = line[ENTRY_AT : -len(SUFFIX)]
+    return entry if b"%08x" % zlib.crc32(entry) == line[len(PREFIX) : len(PREFIX) + 8] else None
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Read a journal, tolerating only a torn last line.
+
+    Raises:
+        RecordError: If the file cannot be read or a line other than the last is damaged.
+    """
+    data = read_bytes(path, what="the journal", fix="Name the folder of a run")
+    results: dict[CaseKey, CaseResult] = {}
+    good = 0
+    for number, line in enumerate(lines_of(data), start=1):
+        if unframe(line) is None and good + len(line) == len(data):
+            return JournalContent(results=results, good_bytes=good, torn=True)
+        result = parse_line(line, where=f"{path}:{number}")
+        results[result.key] = result
+        good += len(line)
+    return JournalContent(results=results, good_bytes=good, torn=False)
+
+
+def parse_line(line: bytes, *, where: str) -> CaseResult:
+    """Read one complete line.
+
+    Raises:
+        RecordError: If it is damaged or cannot be understood.
+    """
+    entry = unframe(line)
+    if entry is None:
+        raise RecordError(
+            "this line is damaged, and it is not the last one, so no crash explains it",
+            where=where,
+            fix="Restore the file, or run again into a new folder",
+        )
+    try:
+        return RESULT.validate_json(entry)
+    except ValidationError as error:
+        raise RecordError(
+            f"this entry cannot be understood: {first_problem(error)}",
+            where=where,
+            fix="Use the llmgate version that wrote it, or run again",
+        ) from error
+
+
+def take_lock(fd: int, path: Path) -> None:
+    """Lock an open file for writing, or close it and say who has it.
+
+    Raises:
+        RecordError: If another process holds the lock.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise RecordError(
+            "another llmgate process is writing to this run",
+            where=str(path),
+            fix="Wait for it to end, or choose another folder with --out",
+        ) from error
+
+
+class Journal:
+    """Writer of one journal. Holds an exclusive lock on the file for as long as it is open.
+
+    Args:
+        path: The journal file, created if it does not exist.
+        redact: Applied to the bytes of every entry.
+
+    Raises:
+        RecordError: If another process is writing to it, or what is there is damaged.
+    """
+
+    def __init__(self, path: Path, *, redact: Redactor = Redactor()) -> None:
+        self.path = path
+        self.redact = redact
+        self._mutex = threading.Lock()
+        self._synced = time.monotonic()
+        self._broken: str | None = None
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RecordError(
+                f"the journal cannot be written ({error.strerror})",
+                where=str(path),
+                fix="Choose another output folder with --out",
+            ) from error
+        take_lock(self._fd, path)
+        try:
+            self.content = read_journal(path)
+        except RecordError:
+            os.close(self._fd)
+            raise
+        if self.content.torn:
+            os.ftruncate(self._fd, self.content.good_bytes)
+        self._size = self.content.good_bytes
+
+    def append(self, result: CaseResult) -> None:
+        """Write one result; it has left this process when the call returns.
+
+        Raises:
+            RecordError: If it could not be written whole. Nothing half-written stays in the file.
+        """
+        line = frame(self.redact(RESULT.dump_json(result)))
+        with self._mutex:
+            if self._broken:
+                raise RecordError(self._broken, where=str(self.path), fix="Free some space, then add --resume")
+            try:
+                written = os.write(self._fd, line)
+                if written != len(line):
+                    raise OSError(f"only {written} of {len(line)} bytes were written")
+                if time.monotonic() - self._synced > FSYNC_INTERVAL_S:
+                    os.fsync(self._fd)
+                    self._synced = time.monotonic()
+            except OSError as error:
+                os.ftruncate(self._fd, self._size)
+                self._broken = (
+                    f"the run record cannot be written ({error.strerror or error}); what it held before is safe"
+                )
+                raise RecordError(
+                    self._broken, where=str(self.path), fix="Free some space, then add --resume"
+                ) from error
+            self._size += len(line)
+
+    def close(self) -> None:
+        """Flush to disk and give up the lock."""
+        with self._mutex:
+            if self._fd >= 0:
+                os.fsync(self._fd)
+                os.close(self._fd)
+                self._fd = -1
+                self._broken = "the journal is closed"

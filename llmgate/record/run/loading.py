@@ -1,0 +1,115 @@
+"""A run that was written, read back and held against its seal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.errors import RecordError
+from llmgate.record.manifest import RECORD_MAJOR
+from llmgate.record.run.files import (
+    ANCHORS,
+    CASE,
+    CASES_NAME,
+    MANIFEST,
+    SEAL,
+    SERVING,
+    SERVING_GLOB,
+    TRIALS,
+    cases_digest,
+    file_digest,
+    optional_files,
+    planned_keys,
+    read_file,
+    read_lines,
+)
+from llmgate.record.run.journal import JOURNAL_NAME, read_journal
+from llmgate.record.schema import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llmgate.record.schema import CaseKey, CaseResult, PlannedCase, Seal
+
+__all__ = ["load_record", "load_seal"]
+
+
+def load_record(path: Path, *, unfinished: bool = False) -> Record:
+    """Load a record and check it against its seal.
+
+    Args:
+        path: The run's folder.
+        unfinished: Accept a record without a seal, for showing it; deciding needs the seal.
+
+    Raises:
+        RecordError: If a file is missing, damaged, changed after sealing, or of an unknown major version.
+    """
+    if not path.is_dir():
+        raise RecordError("there is no run here", where=str(path), fix="Name the folder that `llmgate run` printed")
+    manifest = MANIFEST.read(path)
+    if manifest.major != RECORD_MAJOR:
+        raise RecordError(
+            f"this record has format {manifest.major}, and this llmgate reads format {RECORD_MAJOR}",
+            where=str(path / MANIFEST.name),
+            fix="Use the llmgate version that wrote it",
+        )
+    seal = SEAL.read(path) if SEAL.exists(path) else None
+    if seal is None and not unfinished:
+        raise RecordError(
+            "this run is unfinished, so there is nothing to decide on",
+            where=str(path),
+            fix="Go on with it by adding --resume to the command that started it",
+        )
+    if seal is not None:
+        check_seal(path, seal)
+    cases = tuple(read_lines(path / CASES_NAME, CASE))
+    if cases_digest(cases) != manifest.cases_digest:
+        raise RecordError(
+            "the cases differ from those in the manifest", where=str(path / CASES_NAME), fix="Restore the file"
+        )
+    return Record(
+        manifest=manifest,
+        cases=cases,
+        results=checked_results(path, cases, seal),
+        serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
+        trials=TRIALS.read(path) if TRIALS.exists(path) else (),
+        anchors=ANCHORS.read(path) if ANCHORS.exists(path) else None,
+        seal=seal,
+        path=str(path),
+    )
+
+
+def load_seal(path: Path) -> Seal:
+    """The seal of a finished run.
+
+    Raises:
+        RecordError: If there is none.
+    """
+    return SEAL.read(path)
+
+
+def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:
+    """Read the journal and hold it against the plan."""
+    content = read_journal(path / JOURNAL_NAME)
+    if seal is not None and content.torn:
+        raise RecordError("the sealed journal ends in a damaged line", where=str(path / JOURNAL_NAME), fix="Restore it")
+    unplanned = content.results.keys() - set(planned_keys(cases))
+    if unplanned:
+        raise RecordError(
+            f"case {min(unplanned)} was never planned", where=str(path / JOURNAL_NAME), fix="Restore the file"
+        )
+    return content.results
+
+
+def check_seal(path: Path, seal: Seal) -> None:
+    """Refuse a record of which any file changed, vanished or appeared after sealing."""
+    files = {JOURNAL_NAME: seal.journal_digest, **seal.files}
+    for name, digest in files.items():
+        # The name comes from a file: it must not lead out of the folder.
+        if Path(name).name != name or not (path / name).is_file():
+            raise RecordError("a file of the sealed record is missing", where=str(path / name), fix="Restore it")
+        if file_digest(path / name) != digest:
+            raise RecordError("the file changed after the run was sealed", where=str(path / name), fix="Restore it")
+    added = {file.name for file in optional_files(path)} - files.keys()
+    if added:
+        raise RecordError("this file was added after the run was sealed", where=str(path / min(added)), fix="Remove it")

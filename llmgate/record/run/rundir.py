@@ -1,0 +1,223 @@
+"""A run that is being written: create, resume, append, seal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from llmgate.errors import RecordError
+from llmgate.record.disk import write_atomic
+from llmgate.record.run.files import (
+    ANCHORS,
+    CASES_NAME,
+    MANIFEST,
+    SEAL,
+    SERVING,
+    SERVING_GLOB,
+    TRIALS,
+    encode_cases,
+    file_digest,
+    optional_files,
+    planned_keys,
+    read_file,
+)
+from llmgate.record.run.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
+from llmgate.record.run.loading import load_record
+from llmgate.record.schema import Seal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+    from llmgate.record.judges.admission import AdmissionRecord
+    from llmgate.record.looks import Stop
+    from llmgate.record.manifest import Manifest
+    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
+    from llmgate.record.serving import ServingTrace
+
+__all__ = ["RunDir", "folder_taken"]
+
+
+def names_of(admissions: Iterable[AdmissionRecord]) -> str:
+    """Admission records by their digests."""
+    return ", ".join(sorted(record.digest for record in admissions)) or "none"
+
+
+def folder_taken(path: Path) -> RecordError:
+    """The error for a folder that must not be written over."""
+    return RecordError(
+        "this folder already holds a run",
+        where=str(path),
+        fix="Add --resume to go on with it, or choose another folder with --out",
+    )
+
+
+class RunDir:
+    """A run that is being written.
+
+    Use `create` for a new run and `resume` for an unfinished one.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], journal: Journal) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.cases = cases
+        self._journal = journal
+        self._planned = frozenset(planned_keys(cases))
+        self.results: dict[CaseKey, CaseResult] = dict(journal.content.results)
+        self._stops: list[Stop] = []
+        self._unasked: set[CaseKey] = set()
+
+    @classmethod
+    def create(
+        cls, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], *, redact: Redactor = NO_SECRETS
+    ) -> Self:
+        """Start a record in a folder that holds none.
+
+        Raises:
+            RecordError: If the folder already holds a run or cannot be written.
+        """
+        if MANIFEST.exists(path):
+            raise folder_taken(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(
+                f"the folder cannot be made ({error.strerror})", where=str(path), fix="Choose another one with --out"
+            ) from error
+        write_atomic(path / CASES_NAME, encode_cases(cases, redact))
+        MANIFEST.write(path, manifest, redact=redact, indent=2)
+        return cls(path, manifest, cases, Journal(path / JOURNAL_NAME, redact=redact))
+
+    @classmethod
+    def resume(
+        cls, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], *, redact: Redactor = NO_SECRETS
+    ) -> Self:
+        """Go on with an unfinished run, provided that it asks the same questions of the same model.
+
+        Args:
+            path: The run's folder.
+            manifest: What the run would be if it started now.
+            cases: What it would ask now.
+            redact: Applied to everything written.
+
+        Raises:
+            RecordError: If the record is sealed already or differs; the message names the field.
+        """
+        before = MANIFEST.read(path)
+        for field, then, now in (
+            ("cases", before.cases_digest, manifest.cases_digest),
+            ("model", before.model, manifest.model),
+            ("suites", before.suites, manifest.suites),
+            ("server engine", before.server.engine, manifest.server.engine),
+            ("server version", before.server.version, manifest.server.version),
+            ("server flags", before.server.flags, manifest.server.flags),
+            ("judge", before.judge, manifest.judge),
+            ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
+            ("seed", before.seed, manifest.seed),
+            ("looks", before.looks, manifest.looks),
+        ):
+            if then != now:
+                raise RecordError(
+                    f"the run cannot be resumed: {field} was {then} and is now {now}",
+                    where=str(path),
+                    fix="Restore it, or start a new run without --resume",
+                )
+        (path / SEAL.name).unlink(missing_ok=True)
+        return cls(path, before, cases, Journal(path / JOURNAL_NAME, redact=redact))
+
+    def append(self, result: CaseResult) -> None:
+        """Record a result.
+
+        Raises:
+            RecordError: If the case was never planned or the disk is full.
+        """
+        if result.key not in self._planned:
+            raise RecordError(f"case {result.key} was never planned", where=str(self.path))
+        self._journal.append(result)
+        self.results[result.key] = result
+
+    def missing(self) -> list[CaseKey]:
+        """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
+        return [
+            key
+            for key in planned_keys(self.cases)
+            if key not in self._unasked and (key not in self.results or not self.results[key].evaluated)
+        ]
+
+    def stop(self, stop: Stop) -> int:
+        """Ask no more of a suite.
+
+        Args:
+            stop: At which look, and why.
+
+        Returns:
+            How many generations will never be made.
+        """
+        rest = {key for key in self._planned if key.suite == stop.suite and key not in self.results}
+        self._stops.append(stop)
+        self._unasked |= rest
+        return len(rest)
+
+    def add_serving(self, trace: ServingTrace) -> None:
+        """Record a serving measurement, replacing an earlier one of the same name."""
+        write_atomic(self.path / f"serving-{trace.name}.json", SERVING.dump_json(trace))
+
+    def serving(self) -> tuple[ServingTrace, ...]:
+        """The serving measurements recorded so far, by name."""
+        return tuple(read_file(path, SERVING) for path in sorted(self.path.glob(SERVING_GLOB)))
+
+    def add_trials(self, trials: tuple[JudgeTrial, ...]) -> None:
+        """Record what judges said about canaries."""
+        TRIALS.write(self.path, trials, redact=self._journal.redact)
+
+    def trials(self) -> tuple[JudgeTrial, ...]:
+        """What judges said about canaries so far."""
+        return TRIALS.read(self.path) if TRIALS.exists(self.path) else ()
+
+    def add_anchors(self, anchors: AnchorCheck) -> None:
+        """Record what judges say now about answers that they judged before."""
+        ANCHORS.write(self.path, anchors, redact=self._journal.redact)
+
+    def anchors(self) -> AnchorCheck | None:
+        """What judges said about anchors so far."""
+        return ANCHORS.read(self.path) if ANCHORS.exists(self.path) else None
+
+    def seal(self, *, sealed_at: str) -> Record:
+        """Close the journal and mark the record complete.
+
+        Raises:
+            RecordError: If a planned generation has no result at all (an error is a result).
+        """
+        absent = [key for key in planned_keys(self.cases) if key not in self.results and key not in self._unasked]
+        if absent:
+            raise RecordError(
+                f"{len(absent)} of {len(self._planned)} planned answers are missing, the first is {absent[0]}",
+                where=str(self.path),
+                fix="Add --resume to go on with the run",
+            )
+        self._journal.close()
+        files = [self.path / MANIFEST.name, self.path / CASES_NAME, *optional_files(self.path)]
+        seal = Seal(
+            sealed_at=sealed_at,
+            journal_digest=file_digest(self.path / JOURNAL_NAME),
+            results=len(self.results),
+            files={file.name: file_digest(file) for file in sorted(files)},
+            stops=tuple(self._stops),
+        )
+        SEAL.write(self.path, seal, indent=2)
+        return load_record(self.path)
+
+    def close(self) -> None:
+        """Give up the journal's lock without sealing."""
+        self._journal.close()
+
+    def __enter__(self) -> Self:
+        """The run itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the journal; an unfinished run stays unsealed."""
+        self.close()

@@ -1,0 +1,62 @@
+"""Sentences under the verdict that change how it must be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decision.types import Verdict
+from llmgate.record.policy import OnInconclusive
+from llmgate.record.schema import Outcome
+from llmgate.report.panels.looks import stop_notices
+from llmgate.report.rows import Notice
+from llmgate.report.visible import one_line
+from llmgate.report.words import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.gate.decision.types import Decision
+    from llmgate.record.schema import Record
+
+__all__ = ["notices"]
+
+
+def notices(candidate: Record, champion: Record | None, decision: Decision) -> Iterator[Notice]:
+    """All of them, in reading order."""
+    for side, record in (("candidate", candidate), ("champion", champion)):
+        if record is not None and record.seal is None:
+            keys = [key for case in record.cases for key in case.keys]
+            done = sum(key in record.results for key in keys)
+            text = f"The {side}'s run did not finish: {count(done)} of {count(len(keys))} planned answers exist."
+            yield Notice(text=text, serious=True)
+    if champion is None:
+        text = "No champion was given: metrics are judged against absolute thresholds, by their confidence bound."
+        yield Notice(text=text, serious=False)
+    if decision.verdict is Verdict.INCONCLUSIVE and decision.on_inconclusive is OnInconclusive.ALLOW:
+        text = "The policy does not let an INCONCLUSIVE verdict stop the build; it still never allows a promotion."
+        yield Notice(text=text, serious=False)
+    manifest = candidate.manifest
+    if manifest.judge is not None or manifest.judges:
+        yield Notice(text="Judged metrics are judge scores, not human quality.", serious=False)
+    yield from stop_notices(candidate, champion, decision)
+    if text := _trials(candidate):
+        yield Notice(text=text, serious=True)
+    if manifest.self_judges:
+        text = f"The model judged its own answers (judge {one_line(', '.join(manifest.self_judges), 120)})."
+        yield Notice(text=text, serious=True)
+
+
+def _trials(record: Record) -> str:
+    """What the judges did with answers that no judge should let pass; empty if they did well or were not tried."""
+    trials = record.trials
+    passed = [trial for trial in trials if trial.outcome is Outcome.PASS]
+    lost = sum(trial.outcome is Outcome.ERROR for trial in trials)
+    parts = []
+    if passed:
+        names = one_line(", ".join(dict.fromkeys(trial.canary for trial in passed)), 120)
+        parts.append(f"let {count(len(passed))} of {count(len(trials))} canaries pass ({names})")
+    if lost:
+        parts.append(f"gave no verdict on {count(lost)}")
+    if not parts:
+        return ""
+    return f"The judge {' and '.join(parts)}: answers that say nothing, or order it to pass. Do not trust its scores."

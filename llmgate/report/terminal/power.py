@@ -1,0 +1,147 @@
+"""What a gate can decide, in words: sizes, chances and advice."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from llmgate.report.visible import full_name, one_line
+from llmgate.report.words import count, percent, plural, points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from llmgate.gate.power.plan import MetricPower, Power
+
+__all__ = ["advice", "power_lines", "preflight_line", "shortfall"]
+
+SOURCES = {
+    "repeats": "from the repeats of one run",
+    "run": "from two runs of the same model",
+    "history": "from past releases",
+    "given": "as given",
+    "assumed": "assumed; measure it with --aa or --history",
+}
+
+
+def power_lines(power: Power, texts: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Some lines per metric, what they come to together, and how often the server words the same answer differently.
+
+    Args:
+        power: What the gate can decide.
+        texts: Suite to how many texts differ between two runs of the same model, of how many.
+    """
+    for metric in power.metrics:
+        yield from _metric_lines(metric, power.wanted)
+    if len(power.metrics) > 1:
+        yield (
+            f"all {len(power.metrics)} gating metrics together pass an unchanged model {_chance(power.joint)} of the"
+            f" time if they err independently (between {_chance(power.joint_least)} and"
+            f" {_chance(power.joint_most)} however they depend on each other)"
+        )
+    for suite, (differ, compared) in texts.items():
+        if compared:
+            share = percent(differ / compared)
+            answers = f"{count(differ)} of {plural(compared, 'answer')}"
+            yield f"{one_line(suite, 120)}: {answers} differ in their text ({share})"
+
+
+def shortfall(power: Power, *, strict: bool) -> str:
+    """What is to be said where the gate passes an unchanged model too rarely."""
+    lead = "refused" if strict else "warning"
+    rate = f"{_chance(power.joint)} of the time, less than {_chance(power.wanted)}"
+    return f"{lead}: this gate passes an unchanged model {rate}"
+
+
+def preflight_line(metric: MetricPower, wanted: float) -> str:
+    """One line before a run starts."""
+    return (
+        f"{full_name(metric.suite, metric.metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)};"
+        " an unchanged model would"
+        f" pass {_chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
+    )
+
+
+def advice(metric: MetricPower, wanted: float) -> str:
+    """What to do about one metric, in one sentence without a final full stop."""
+    if metric.pass_if_unchanged < wanted:
+        ways = []
+        if metric.cases_needed is not None and metric.cases_needed > metric.cases:
+            ways.append(f"add {plural(_round_up(metric.cases_needed - metric.cases), 'case')}")
+        if metric.margin_needed is not None:
+            ways.append(f"accept {points(math.ceil(200.0 * metric.margin_needed) / 200.0)} points")
+        if metric.repeats_needed is not None:
+            ways.append(f"set repeat: {metric.repeats_needed}")
+        if not ways:
+            return "no size and no tolerance would do"
+        return " or ".join((", ".join(ways[:-1]), ways[-1])) if len(ways) > 1 else ways[0]
+    if metric.source == "assumed":
+        return f"enough, if no more than {percent(metric.variance)} of the scores change by chance"
+    if metric.pass_least is not None and metric.pass_least < wanted:
+        return (
+            f"enough as measured; the {plural(metric.measured_on or 0, 'case')} that tell leave room for"
+            f" {_chance(metric.pass_least)}"
+        )
+    return "enough"
+
+
+def _metric_lines(metric: MetricPower, wanted: float) -> Iterator[str]:
+    default = " by default" if metric.default_margin else ""
+    clusters = "" if metric.clusters is None else f" in {plural(metric.clusters, 'cluster')}"
+    repeats = "" if metric.repeats == 1 else f", {metric.repeats} answers to each"
+    size = f"{plural(metric.cases, 'case')}{clusters}{repeats}"
+    yield f"{full_name(metric.suite, metric.metric)}: {size}, tolerance {points(metric.margin)}{default}"
+    yield f"  {_spread(metric)}"
+    between = ""
+    if metric.pass_least is not None and metric.pass_most is not None:
+        between = f" ({_chance(metric.pass_least)} to {_chance(metric.pass_most)} within the bounds of that)"
+    passes = f"passes {_chance(metric.pass_if_unchanged)} of the time{between}"
+    yield f"  an unchanged model {passes}; {_loss(metric, wanted)}"
+    if metric.threshold is not None:
+        yield f"  {_threshold(metric, wanted)}"
+    yield f"  advice: {advice(metric, wanted)}"
+
+
+def _spread(metric: MetricPower) -> str:
+    bounds = ""
+    if metric.lowest is not None and metric.highest is not None:
+        bounds = f" ({_spread_of(metric, metric.lowest)} to {_spread_of(metric, metric.highest)})"
+    what = "discordance" if metric.exact else "standard deviation of a case's difference"
+    cases = "" if metric.measured_on is None else f", {plural(metric.measured_on, 'case')}"
+    flips = "" if metric.flips is None or metric.exact else f"; {percent(metric.flips)} of scores flip"
+    return f"{what} {_spread_of(metric, metric.variance)}{bounds}, {SOURCES[metric.source]}{cases}{flips}"
+
+
+def _spread_of(metric: MetricPower, variance: float) -> str:
+    return percent(variance if metric.exact else math.sqrt(variance))
+
+
+def _loss(metric: MetricPower, wanted: float) -> str:
+    if metric.detectable is None:
+        return f"no loss is found {_chance(wanted)} of the time"
+    loss = points(math.ceil(1000.0 * metric.detectable) / 1000.0)
+    return f"a true loss of {loss} points is found {_chance(wanted)} of the time"
+
+
+def _threshold(metric: MetricPower, wanted: float) -> str:
+    threshold = metric.threshold
+    if threshold is None:
+        return ""
+    passing = "no rate passes" if threshold.passing is None else f"a true rate of {percent(threshold.passing)} passes"
+    failing = "none fails" if threshold.failing is None else f"one of {percent(threshold.failing)} fails"
+    return f"limit {percent(threshold.limit)}: {passing} {_chance(wanted)} of the time, {failing} as often"
+
+
+def _chance(probability: float) -> str:
+    """In whole per cent; certainty is only claimed where it is certain."""
+    if 0.995 <= probability < 1.0:
+        return "more than 99 %"
+    if 0.0 < probability < 0.005:
+        return "less than 1 %"
+    return percent(probability, 0)
+
+
+def _round_up(cases: int) -> int:
+    """To two digits: more would pretend to know."""
+    unit: int = 10 ** max(0, len(str(cases)) - 2)
+    return -(-cases // unit) * unit
