@@ -13,14 +13,13 @@ from llmgate.score.code import executes
 from llmgate.score.embeddings import similarity
 from llmgate.score.judge import checklist, closed_qa, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
-from llmgate.score.rag import answer, context, correctness, promptfoo
+from llmgate.score.rag import answer, citations, context, correctness, promptfoo
 from llmgate.score.safety import is_refusal, pii, prompt_leak, refusal, secrets
 from llmgate.score.sql import checks as sql
 from llmgate.score.structured import diff, field, is_json
 from llmgate.score.text import (
     bleu_rouge,
     chrf_rouge_l,
-    citations,
     contains,
     exact_match,
     language,
