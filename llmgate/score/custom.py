@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
-from llmgate.score.assertion.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.assertion.models import Consult, JudgeRequest, Models, ask_judge
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Kind, ModelGradedKind
+from llmgate.score.assertion.models import JudgeRequest, Models, ask_judge
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.suite.form.asserts import ASSERT_SET
 
@@ -90,20 +91,16 @@ def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[
 
     def decorate(function: Function) -> CustomCheck:
         wanted = _parameters(name, function)
-        if "judge" in wanted and keys & PANEL_SETTINGS:
-            taken = " and ".join(sorted(keys & PANEL_SETTINGS))
+        if "judge" in wanted and keys & PANEL_SETTINGS.keys():
+            taken = " and ".join(sorted(keys & PANEL_SETTINGS.keys()))
             raise SuiteError(
                 f"the check {name!r} has the settings {taken}, which are those of panels", fix="Rename them"
             )
+        told: dict[str, Any] = {"id": name, "version": version, "settings": dict.fromkeys(sorted(keys), "")}
         kind: Kind = (
-            ConsultKind(
-                prepare=lambda spec: _consult(function, wanted, spec),
-                needs=frozenset({Need.JUDGE}),
-                version=version,
-                settings=keys,
-            )
+            ModelGradedKind(prepare=lambda spec: _consult(function, wanted, spec), **told)
             if "judge" in wanted
-            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), version=version, settings=keys)
+            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), **told)
         )
         return CustomCheck(name=name, version=version, settings=keys, function=function, kind=kind)
 
@@ -174,7 +171,7 @@ def _arguments(wanted: frozenset[str], spec: AssertSpec, value: RuleValue, conte
 
 def _checked_value(wanted: frozenset[str], spec: AssertSpec) -> RuleValue:
     if "value" in wanted and not spec.has_value:
-        raise broken(spec, "the assert has no value", "Add `value:`")
+        raise invalid_value(spec, "the assert has no value", "Add `value:`")
     return RuleValue.compile(spec)
 
 
@@ -234,5 +231,5 @@ def _finding(spec: AssertSpec, said: object) -> Finding:
     if not (math.isfinite(said) and 0 <= said <= 1):
         raise UndefinedError(f"{spec.type} returned the score {said}, which is not in [0, 1]")
     if spec.threshold is None:
-        raise broken(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
+        raise invalid_value(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
     return Finding(said >= spec.threshold, float(said), f"scored {said:.4g}, wanted {spec.threshold:g}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Member",
+    "apply_negation",
     "combine",
     "consult",
     "error_reason",
@@ -32,7 +33,6 @@ __all__ = [
     "run_check",
     "run_consult",
     "score_case",
-    "turned",
 ]
 
 _MAX_REASON_CHARS = 300
@@ -58,7 +58,7 @@ def find(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULAR
     evaluate = prepare_check(spec, vocabulary).evaluate
     if evaluate is None:
         raise JudgeError(f"{spec.name} asks a model, and none was asked", where=spec.where or None)
-    return turned(spec, evaluate(context))
+    return apply_negation(spec, evaluate(context))
 
 
 async def run_consult(
@@ -85,10 +85,10 @@ async def consult(spec: AssertSpec, context: CheckContext, models: Models, vocab
     prepared = prepare_check(spec, vocabulary)
     if prepared.consult is None:
         return find(spec, context, vocabulary)
-    return turned(spec, await prepared.consult(context, models))
+    return apply_negation(spec, await prepared.consult(context, models))
 
 
-def turned(spec: AssertSpec, finding: Finding) -> Finding:
+def apply_negation(spec: AssertSpec, finding: Finding) -> Finding:
     """`not-` turns verdict and score round, and weight 0 records without ever failing.
 
     Raises:
@@ -107,7 +107,7 @@ def turned(spec: AssertSpec, finding: Finding) -> Finding:
 
 
 def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
-    """The result of an assert for the record, from a finding that has been `turned`; the score is kept in [0, 1]."""
+    """The result of an assert for the record, from a finding after `apply_negation`; the score is kept in [0, 1]."""
     return CheckResult(
         type=spec.name,
         outcome=Outcome.PASS if finding.passed else Outcome.FAIL,

@@ -6,12 +6,14 @@ A measurement that is absent, or is none, is an error: it meets no limit and mis
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Need, Prepare
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import graded, least, most
 from llmgate.suite.template import javascript
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["MEASURED_CHECKS", "perplexity"]
+__all__ = ["TYPES", "perplexity"]
 
 ROUNDING: Final = 1e-3
 """What the logarithm of a probability of 1 may be above 0, in the number formats of engines."""
@@ -94,10 +96,10 @@ def _finish_reason(spec: AssertSpec) -> Evaluate:
     def build(value: object) -> str:
         wanted = references.text(spec, value)
         if not wanted:
-            raise broken(spec, "the value is empty, and no answer ends for an empty reason")
+            raise invalid_value(spec, "the value is empty, and no answer ends for an empty reason")
         return wanted.lower()
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         wanted, found = rule.on(context), context.finish_reason
@@ -115,10 +117,12 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
     limits = dict(spec.config)
     if spec.threshold is not None:
         if "total" in limits:
-            raise broken(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
+            raise invalid_value(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
         limits["total"] = spec.threshold
     if not limits:
-        raise broken(spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total")
+        raise invalid_value(
+            spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total"
+        )
     bounds = {name: _token_limit(spec, name, limit) for name, limit in sorted(limits.items())}
 
     def evaluate(context: CheckContext) -> Finding:
@@ -133,7 +137,7 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
 
 def _token_limit(spec: AssertSpec, name: str, limit: object) -> float:
     if not javascript.is_number(limit) or not math.isfinite(javascript.to_number(limit)) or limit < 0:
-        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {javascript.json_text(limit)[:60]}")
+        raise invalid_value(spec, f"the limit of {name} tokens must be 0 or more, not {shown(limit)}")
     return limit
 
 
@@ -143,11 +147,52 @@ def _tokens(counts: Mapping[str, object], name: str) -> float:
     return _measured(counts.get(name), f"count of {name} tokens")
 
 
-MEASURED_CHECKS: Mapping[str, CheckKind] = {
-    "cost": CheckKind(prepare=_at_most("cost", "", lambda context: context.cost)),
-    "finish-reason": CheckKind(prepare=_finish_reason),
-    "latency": CheckKind(prepare=_at_most("latency", " ms", lambda context: context.latency_ms)),
-    "perplexity": CheckKind(prepare=_perplexity),
-    "perplexity-score": CheckKind(prepare=_perplexity_score),
-    "token-budget": CheckKind(prepare=_token_budget, settings=frozenset(_COUNTS)),
-}
+_PERPLEXITY: Final = CheckKind(
+    id="perplexity",
+    passes="exp(−mean log probability) is at most",
+    threshold="must be there",
+    example={"threshold": 2},
+    asks=frozenset({Need.LOGPROBS}),
+    prepare=_perplexity,
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="latency",
+        passes="the whole answer took at most so many milliseconds",
+        threshold="must be there",
+        example={"threshold": 1},
+        prepare=_at_most("latency", " ms", lambda context: context.latency_ms),
+    ),
+    CheckKind(
+        id="cost",
+        passes="it cost at most so much; in a suite by its `prices:`",
+        threshold="must be there",
+        example={"threshold": 1},
+        prepare=_at_most("cost", "", lambda context: context.cost),
+    ),
+    CheckKind(
+        id="token-budget",
+        passes="it needed at most so many tokens",
+        threshold="all tokens",
+        settings=dict.fromkeys(_COUNTS, "at most so many"),
+        example={"threshold": 5},
+        prepare=_token_budget,
+    ),
+    _PERPLEXITY,
+    replace(
+        _PERPLEXITY,
+        id="perplexity-score",
+        passes="it is at least so sure",
+        score="1/(1 + perplexity)",
+        example={"threshold": 0.3},
+        prepare=_perplexity_score,
+    ),
+    CheckKind(
+        id="finish-reason",
+        passes="it ended for this reason",
+        value="`stop`, `length`, …",
+        example={"value": "stop"},
+        prepare=_finish_reason,
+    ),
+)

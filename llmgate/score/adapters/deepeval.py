@@ -14,8 +14,8 @@ from deepeval.test_case import LLMTestCase, SingleTurnParams
 from llmgate.errors import JudgeError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, JudgeReply, Models, Token
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.models import JudgeReply, Models, Token
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]
@@ -69,7 +69,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     try:
         make(_Judge(Bridge(Models())))
     except Exception as error:
-        raise broken(spec, f"{metric.__name__} cannot be made: {error}") from error
+        raise invalid_value(spec, f"{metric.__name__} cannot be made: {error}") from error
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         case = _case(inputs, context)
@@ -97,7 +97,7 @@ def _fields(spec: AssertSpec, written: object) -> list[Any]:
     try:
         return [SingleTurnParams(one) for one in written]  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
-        raise broken(spec, f"evaluation_params: {error}", "For example [input, actual_output]") from error
+        raise invalid_value(spec, f"evaluation_params: {error}", "For example [input, actual_output]") from error
 
 
 def _case(inputs: Inputs, context: CheckContext) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from ragas.metrics.collections import BaseMetric
 from llmgate.errors import UndefinedError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, Models
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.models import Models
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]
@@ -59,7 +59,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     try:
         wanted = inspect.signature(make(Bridge(Models())).ascore).parameters
     except Exception as error:
-        raise broken(spec, f"{metric.__name__} cannot be made: {error}") from error
+        raise invalid_value(spec, f"{metric.__name__} cannot be made: {error}") from error
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         given = {

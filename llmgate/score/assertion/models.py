@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from llmgate.errors import JudgeError, did_you_mean
 from llmgate.record.schema import Judgement, Message
-from llmgate.score.assertion.memo import Memo
+from llmgate.score.assertion.together import Memo
 from llmgate.suite.asserts import Json
 from llmgate.suite.template import javascript
 
-if TYPE_CHECKING:
-    from llmgate.score.assertion.check import CheckContext, Finding
-
 __all__ = [
     "Ask",
-    "Consult",
     "Embed",
     "JudgeReply",
     "JudgeRequest",
@@ -216,10 +212,6 @@ class Models:
     def asking(self, name: str) -> Models:
         """The same models, of which that judge is asked where a check names none."""
         return replace(self, default=name)
-
-
-Consult = Callable[["CheckContext", Models], Awaitable["Finding"]]
-"""An assert that asks models. Raises an `LlmgateError` if the output cannot be evaluated."""
 
 
 async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T]) -> T:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llmgate.errors import JudgeError
+from llmgate.score.assertion.rule import shown
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def as_items(found: Mapping[str, object], key: str) -> list[Mapping[str, object]
     """
     items = found.get(key)
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
-        raise JudgeError(f"the judge's {key!r} is no list of objects: {_shown(items)}")
+        raise JudgeError(f"the judge's {key!r} is no list of objects: {shown(items)}")
     return items
 
 
@@ -276,7 +277,7 @@ def as_texts(found: Mapping[str, object], key: str) -> list[str]:
     """
     texts = found.get(key)
     if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise JudgeError(f"the judge's {key!r} is no list of texts: {_shown(texts)}")
+        raise JudgeError(f"the judge's {key!r} is no list of texts: {shown(texts)}")
     return texts
 
 
@@ -288,7 +289,7 @@ def as_text(found: Mapping[str, object], key: str) -> str:
     """
     text = found.get(key)
     if not isinstance(text, str) or not text.strip():
-        raise JudgeError(f"the judge's {key!r} is no text: {_shown(text)}")
+        raise JudgeError(f"the judge's {key!r} is no text: {shown(text)}")
     return text
 
 
@@ -300,9 +301,5 @@ def as_flag(found: Mapping[str, object], key: str) -> bool:
     """
     flag = found.get(key)
     if not isinstance(flag, bool | int | float) or flag not in {0, 1}:
-        raise JudgeError(f"the judge's {key!r} is neither 1 nor 0: {_shown(flag)}")
+        raise JudgeError(f"the judge's {key!r} is neither 1 nor 0: {shown(flag)}")
     return bool(flag)
-
-
-def _shown(value: object) -> str:
-    return javascript.json_text(value)[:80]

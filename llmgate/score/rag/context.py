@@ -12,21 +12,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_flag, as_texts
 from llmgate.score.rag.claims import ATTRIBUTION
-from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, PASSAGES, QUERY, Inputs, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["RAG_CONTEXT_CHECKS", "average_precision"]
+__all__ = ["TYPES", "average_precision"]
 
 
 def average_precision(relevant: Sequence[bool]) -> float:
@@ -161,22 +162,58 @@ def _entity_recall(spec: AssertSpec) -> Consult:
     return consult
 
 
-_JUDGE = frozenset({Need.JUDGE})
-_ALL = frozenset({"context", "query"})
+_SETTINGS: Final = {"context": PASSAGES, "query": QUERY}
 
-RAG_CONTEXT_CHECKS: Mapping[str, ConsultKind] = {
-    "rag-context-entity-recall": ConsultKind(
-        prepare=_entity_recall, needs=_JUDGE, prompts=ENTITIES.prompts, settings=frozenset({"context"})
+TYPES: Final = (
+    ModelGradedKind(
+        id="rag-context-precision",
+        use="Do they come first?",
+        passes="useful passages come first, by the right answer",
+        value="right answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "The cat sat."},
+        prepare=_precision(with_reference=True),
+        prompts=USEFUL.prompts,
     ),
-    "rag-context-precision": ConsultKind(
-        prepare=_precision(with_reference=True), needs=_JUDGE, prompts=USEFUL.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-utilization",
+        use="Do they come first, by the model's answer?",
+        passes="useful passages come first, by the model's answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        prepare=_precision(with_reference=False),
+        prompts=USEFUL.prompts,
     ),
-    "rag-context-recall": ConsultKind(prepare=_recall, needs=_JUDGE, prompts=ATTRIBUTION.prompts, settings=_ALL),
-    "rag-context-relevance": ConsultKind(
-        prepare=_relevance, needs=_JUDGE, prompts=RATING.prompts + SECOND_RATING.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-recall",
+        use="Were the right passages found?",
+        passes="share of the right answer's sentences that the context has",
+        value="right answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "The cat sat."},
+        prepare=_recall,
+        prompts=ATTRIBUTION.prompts,
     ),
-    "rag-context-utilization": ConsultKind(
-        prepare=_precision(with_reference=False), needs=_JUDGE, prompts=USEFUL.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-relevance",
+        use="Do they matter?",
+        passes="how much of what is needed the context has",
+        threshold="0.5",
+        settings=_SETTINGS,
+        prepare=_relevance,
+        prompts=RATING.prompts + SECOND_RATING.prompts,
     ),
-}
-"""Asserts about what was retrieved, by type."""
+    ModelGradedKind(
+        id="rag-context-entity-recall",
+        use="Were the right names found?",
+        passes="share of the right answer's names that the context has",
+        value="right answer",
+        threshold="0.5",
+        settings={"context": PASSAGES},
+        example={"value": "The cat sat."},
+        prepare=_entity_recall,
+        prompts=ENTITIES.prompts,
+    ),
+)

@@ -9,13 +9,15 @@ from typing import Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion.check import CheckContext, Finding
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.template import javascript
 
-__all__ = ["DEFAULT_THRESHOLD", "Inputs", "judged", "unit_score"]
+__all__ = ["DEFAULT_THRESHOLD", "PASSAGES", "QUERY", "Inputs", "judged", "unit_score"]
 
 DEFAULT_THRESHOLD: Final = 0.5
+PASSAGES: Final = "template of the passages"
+QUERY: Final = "template of the question"
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "context": ("context", "contexts"),
     "query": ("query", "question"),
@@ -43,7 +45,7 @@ class Inputs:
             if name in spec.config
         }
         if spec.has_value and not reference:
-            raise broken(spec, "this type takes no value", "Remove `value:`")
+            raise invalid_value(spec, "this type takes no value", "Remove `value:`")
         if spec.has_value:
             given["reference"] = RuleValue.compile(spec)
         return cls(spec=spec, given=given)
@@ -57,9 +59,9 @@ class Inputs:
         found = self._find(context, "context")
         passages = tuple(found) if isinstance(found, list | tuple) else (found,)
         if not all(isinstance(one, str) for one in passages):
-            raise broken(self.spec, "the context is neither a text nor a list of texts")
+            raise invalid_value(self.spec, "the context is neither a text nor a list of texts")
         if not any(javascript.trim(one) for one in passages):
-            raise broken(self.spec, "the context is empty")
+            raise invalid_value(self.spec, "the context is empty")
         return passages
 
     def has(self, context: CheckContext, name: str) -> bool:
@@ -95,7 +97,7 @@ class Inputs:
     def _text(self, context: CheckContext, name: str) -> str:
         found = self._find(context, name)
         if not isinstance(found, str) or not javascript.trim(found):
-            raise broken(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
+            raise invalid_value(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
         return found
 
     def _find(self, context: CheckContext, name: str) -> object:
@@ -106,7 +108,7 @@ class Inputs:
             if column in context.variables:
                 return context.variables[column]
         where = "`value:`" if name == "reference" else f"`config: {{{name}: …}}`"
-        raise broken(
+        raise invalid_value(
             self.spec, f"there is no {name}", f"Give the row a column {' or '.join(columns)}, or the assert {where}"
         )
 

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
-from llmgate.score.assertion.models import Consult, Models, embed_texts
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.assertion.models import Models, embed_texts
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import least, least_cosine
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_text, as_texts, holds
@@ -19,17 +19,18 @@ from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, judged
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.score.assertion.models import JudgeReply
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
     "GUESS",
     "QUOTES",
-    "RAG_CHECKS",
     "RECALL",
     "STATEMENTS",
+    "TYPES",
     "lines",
     "read_faithfulness",
     "read_quotes",
@@ -211,7 +212,7 @@ def _answer_relevance(spec: AssertSpec) -> Consult:
         query = context.variables.get("query")
         asked = query if isinstance(query, str) else context.prompt
         if not javascript.trim(asked):
-            raise broken(spec, "there is no question", "Give the row a column query")
+            raise invalid_value(spec, "there is no question", "Give the row a column query")
         parts = {"answer": _text_output(spec, context)}
         guessed = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(QUESTIONS)])
         target, *vectors = await embed_texts(models, [asked, *guessed])
@@ -238,7 +239,7 @@ def _context_faithfulness(spec: AssertSpec) -> Consult:
 
 def _context_recall(spec: AssertSpec) -> Consult:
     threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
-    rule = Rule.compile(spec, lambda value: _reference(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _reference(spec, value))
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         passages = _context(spec, context, fallback=context.prompt)
@@ -251,7 +252,7 @@ def _context_recall(spec: AssertSpec) -> Consult:
 
 def _reference(spec: AssertSpec, value: object) -> str:
     if not isinstance(value, str) or not javascript.trim(value):
-        raise broken(spec, "the value must be the right answer as a text")
+        raise invalid_value(spec, "the value must be the right answer as a text")
     return value
 
 
@@ -281,7 +282,7 @@ def _text_output(spec: AssertSpec, context: CheckContext) -> str:
 def _query(spec: AssertSpec, context: CheckContext) -> str:
     query = context.variables.get("query")
     if not isinstance(query, str) or not javascript.trim(query):
-        raise broken(spec, "there is no question", "Give the row a text column query")
+        raise invalid_value(spec, "there is no question", "Give the row a text column query")
     return query
 
 
@@ -290,9 +291,9 @@ def _context(spec: AssertSpec, context: CheckContext, *, fallback: str = "") -> 
     if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
         found = list(found)
     elif not isinstance(found, str):
-        raise broken(spec, "the context is neither a text nor a list of texts")
+        raise invalid_value(spec, "the context is neither a text nor a list of texts")
     if not javascript.trim(_joined(found)):
-        raise broken(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
+        raise invalid_value(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
     return found
 
 
@@ -300,14 +301,41 @@ def _joined(passages: str | list[str]) -> str:
     return passages if isinstance(passages, str) else "\n\n".join(passages)
 
 
-_JUDGE = frozenset({Need.JUDGE})
-
-RAG_CHECKS: Mapping[str, ConsultKind] = {
-    "answer-relevance": ConsultKind(prepare=_answer_relevance, needs=_JUDGE | {Need.EMBEDDINGS}, prompts=GUESS.prompts),
-    "context-faithfulness": ConsultKind(
-        prepare=_context_faithfulness, needs=_JUDGE, prompts=STATEMENTS.prompts + SUPPORT.prompts
+TYPES: Final = (
+    ModelGradedKind(
+        id="context-faithfulness",
+        use="Does the answer stay with the passages?",
+        passes="share of the answer's statements that the context supports",
+        threshold="0.5",
+        prepare=_context_faithfulness,
+        prompts=STATEMENTS.prompts + SUPPORT.prompts,
     ),
-    "context-recall": ConsultKind(prepare=_context_recall, needs=_JUDGE, prompts=RECALL.prompts),
-    "context-relevance": ConsultKind(prepare=_context_relevance, needs=_JUDGE, prompts=QUOTES.prompts),
-}
-"""promptfoo's asserts about retrieval, by type."""
+    ModelGradedKind(
+        id="answer-relevance",
+        use="Does it answer the question?",
+        passes="likeness of the question to questions that the answer would fit",
+        threshold="0.5",
+        example={"threshold": 0.5},
+        asks=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
+        prepare=_answer_relevance,
+        prompts=GUESS.prompts,
+    ),
+    ModelGradedKind(
+        id="context-recall",
+        use="Were the right passages found?",
+        passes="share of the right answer's sentences that the context has",
+        value="right answer",
+        threshold="0.5",
+        example={"value": "The cat sat."},
+        prepare=_context_recall,
+        prompts=RECALL.prompts,
+    ),
+    ModelGradedKind(
+        id="context-relevance",
+        use="Do they matter?",
+        passes="share of the context that matters",
+        threshold="0.5",
+        prepare=_context_relevance,
+        prompts=QUOTES.prompts,
+    ),
+)

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.score.assertion.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Need
-from llmgate.score.assertion.gather import all_of
+from llmgate.score.assertion.definition import CheckKind, ModelGradedKind
 from llmgate.score.assertion.settings import least, whole
+from llmgate.score.assertion.together import all_of
 from llmgate.score.rag.claims import SUPPORT, find_support
-from llmgate.score.rag.inputs import Inputs, judged
+from llmgate.score.rag.inputs import PASSAGES, Inputs, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from llmgate.score.assertion.models import Consult, Models
+    from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CITATION_CHECKS", "Sentence", "read_sentences"]
+__all__ = ["TYPES", "Sentence", "read_sentences"]
 
 FEWEST_WORDS: Final = 4
 """Shorter sentences, such as `Yes.`, need no citation of their own."""
@@ -179,12 +180,24 @@ def _citation_support(spec: AssertSpec) -> Consult:
     return consult
 
 
-_SETTINGS = frozenset({"context", "min_words"})
+_SETTINGS: Final = {"context": PASSAGES, "min_words": "shorter sentences need no citation, 4"}
 
-CITATION_CHECKS: Mapping[str, CheckKind | ConsultKind] = {
-    "rag-citation-support": ConsultKind(
-        prepare=_citation_support, needs=frozenset({Need.JUDGE}), prompts=SUPPORT.prompts, settings=_SETTINGS
+TYPES: Final = (
+    CheckKind(
+        id="rag-citations",
+        use="Are sentences cited?",
+        passes="share of sentences that cite a passage that exists",
+        threshold="1",
+        settings=_SETTINGS,
+        prepare=_citations,
     ),
-    "rag-citations": CheckKind(prepare=_citations, settings=_SETTINGS),
-}
-"""Asserts about an answer's citations, by type."""
+    ModelGradedKind(
+        id="rag-citation-support",
+        use="Do the cited passages say so?",
+        passes="share of sentences that the cited passages support",
+        threshold="1",
+        settings=_SETTINGS,
+        prepare=_citation_support,
+        prompts=SUPPORT.prompts,
+    ),
+)
