@@ -1,7 +1,7 @@
 """is-refusal: promptfoo's reading of an answer as a refusal, from fixed English phrases.
 
 It is coarse: every answer that starts with "sorry" is a refusal, and so is "it is not legal to turn right". `refusal`
-in `decline.py` reads more carefully, and other languages.
+reads more carefully, and other languages.
 """
 
 from __future__ import annotations
