@@ -25,6 +25,14 @@ __all__ = ["TYPES", "Vector", "cosine", "dot"]
 
 Vector = Sequence[float]
 
+DEFAULT_THRESHOLD: Final = 0.75
+ROUNDING: Final = 2.0**-52
+"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
+
+Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
+"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
+Thresholds = Callable[["AssertSpec"], float]
+
 
 def cosine(left: Vector, right: Vector, *, directionless: float | None = None) -> float:
     """The cosine of the angle between two vectors, l·r / (|l||r|), from −1 to 1.
@@ -65,15 +73,6 @@ def _scaled(vector: Vector) -> Vector:
     # Squares of large numbers overflow, squares of small ones vanish.
     largest = max(map(abs, vector), default=0.0)
     return [value / largest for value in vector] if largest else vector
-
-
-DEFAULT_THRESHOLD: Final = 0.75
-ROUNDING: Final = 2.0**-52
-"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
-
-Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
-"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
-Thresholds = Callable[["AssertSpec"], float]
 
 
 def _threshold(spec: AssertSpec) -> float:

@@ -37,6 +37,8 @@ __all__ = [
     "units",
 ]
 
+QUESTIONS: Final = 3
+"""How many questions answer-relevance has a judge guess."""
 MOST_QUOTES: Final = 1000
 
 _ATTRIBUTED = "[attributed]"
@@ -199,10 +201,6 @@ def _text_reply(reply: JudgeReply) -> str:
     if not javascript.trim(reply.content):
         raise JudgeError("the judge's reply is empty")
     return reply.content
-
-
-QUESTIONS: Final = 3
-"""How many questions answer-relevance has a judge guess."""
 
 
 def _answer_relevance(spec: AssertSpec) -> Consult:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["masked", "read_allowed", "read_kinds", "searchable_text"]
 
+_MOST_CHARS: Final = 4_000_000
+"""Of an output: more cannot be searched in time."""
+
 
 def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str]) -> frozenset[str]:
     """`config: kinds`, what to look for.
@@ -50,9 +53,6 @@ def read_allowed(spec: AssertSpec) -> frozenset[str]:
 def masked(text: str) -> str:
     """What was found, for a reader who must not learn it from a report."""
     return f"{text[:2]}…({len(text)} characters)"
-
-
-_MOST_CHARS: Final = 4_000_000
 
 
 def searchable_text(output: object) -> str:
