@@ -60,11 +60,11 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
 
 
 def _by_id(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
-    found: dict[str, Kind] = {}
+    types: dict[str, Kind] = {}
     for kind in kinds:
-        if found.setdefault(kind.id, kind) is not kind:
+        if types.setdefault(kind.id, kind) is not kind:
             raise ValueError(f"two assert types are called {kind.id!r}")
-    return MappingProxyType(found)
+    return MappingProxyType(types)
 
 
 KINDS: Final = _by_id(kind for section in SECTIONS.values() for kind in section)

@@ -184,7 +184,7 @@ def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary:
         if vocabulary.defers(spec):
             continue
         if spec.type == ASSERT_SET:
-            results += _set_results(spec, [run_check(one, context, vocabulary) for one in spec.asserts])
+            results += _set_results(spec, [run_check(member, context, vocabulary) for member in spec.asserts])
         else:
             results.append(run_check(spec, context, vocabulary))
     return tuple(results)
@@ -195,14 +195,14 @@ async def judge_case(
 ) -> tuple[CheckResult, ...]:
     """Applies the asserts that ask a model, all at once; the results are in order."""
     asking = [spec for spec in asserts if vocabulary.defers(spec)]
-    found = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
-    return tuple(result for results in found for result in results)
+    groups = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
+    return tuple(result for results in groups for result in results)
 
 
 async def _consulted(spec: AssertSpec, context: CheckContext, models: Models, vocabulary: Checks) -> list[CheckResult]:
     if spec.type != ASSERT_SET:
         return [await run_consult(spec, context, models, vocabulary)]
-    members = await asyncio.gather(*(run_consult(one, context, models, vocabulary) for one in spec.asserts))
+    members = await asyncio.gather(*(run_consult(member, context, models, vocabulary) for member in spec.asserts))
     return _set_results(spec, members)
 
 

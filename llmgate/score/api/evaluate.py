@@ -207,7 +207,7 @@ def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -
         return evaluate_assert(spec, output, **context)
     parts: tuple[Evaluation, ...] = ()
     try:
-        parts = tuple(evaluate_assert(one, output, **context) for one in spec["assert"])
+        parts = tuple(evaluate_assert(member, output, **context) for member in spec["assert"])
         _refuse_errors(parts)
         return _evaluation(ASSERT_SET, combine(read.asserts, list(map(_finding, parts)), read.threshold), parts=parts)
     except Exception as error:  # noqa: BLE001 - fail closed
@@ -229,9 +229,9 @@ def _named_scores(
     scores: dict[str, list[tuple[float, float]]] = {}
     for raw, spec, part in zip(written, specs, parts, strict=True):
         inner = zip(raw.get("assert") or (), spec.asserts, part.parts, strict=True)
-        for one, read, found in [(raw, spec, part), *inner]:
-            if one.get("metric") and found.score is not None:
-                scores.setdefault(one["metric"], []).append((read.weight, found.score))
+        for mapping, read, evaluation in [(raw, spec, part), *inner]:
+            if mapping.get("metric") and evaluation.score is not None:
+                scores.setdefault(mapping["metric"], []).append((read.weight, evaluation.score))
     totals = {name: sum(weight for weight, _ in pairs) for name, pairs in scores.items()}
     return {
         name: sum(weight * score for weight, score in pairs) / totals[name] if totals[name] else 0.0

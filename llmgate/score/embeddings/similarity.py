@@ -61,12 +61,12 @@ def dot(left: Vector, right: Vector) -> float:
         UndefinedError: If it is too large for a float.
     """
     try:
-        found = math.fsum(x * y for x, y in zip(left, right, strict=True))
+        product = math.fsum(x * y for x, y in zip(left, right, strict=True))
     except (OverflowError, ValueError) as error:
         raise UndefinedError("the numbers of the embeddings are too large to multiply") from error
-    if not math.isfinite(found):
+    if not math.isfinite(product):
         raise UndefinedError("the numbers of the embeddings are too large to multiply")
-    return found
+    return product
 
 
 def _scaled(vector: Vector) -> Vector:
@@ -92,10 +92,11 @@ def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
 
 
 def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
-    found = math.dist(left, right)
-    if not math.isfinite(found):
+    distance = math.dist(left, right)
+    if not math.isfinite(distance):
         raise UndefinedError("the numbers of the embeddings are too large for a distance")
-    return found <= threshold + ROUNDING, 1 / (1 + found), f"distance {found:.4g}, at most {threshold:g} wanted"
+    reason = f"distance {distance:.4g}, at most {threshold:g} wanted"
+    return distance <= threshold + ROUNDING, 1 / (1 + distance), reason
 
 
 def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec], Consult]:
@@ -105,9 +106,9 @@ def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec],
 
         async def consult(context: CheckContext, models: Models) -> Finding:
             output, *expected = await embed_texts(models, [context.text, *rule.on(context)])
-            found = [Finding(*measure(vector, output, threshold)) for vector in expected]
-            near = [finding for finding in found if finding.passed]
-            return near[0] if near else max(found, key=lambda finding: finding.score)
+            findings = [Finding(*measure(vector, output, threshold)) for vector in expected]
+            near = [finding for finding in findings if finding.passed]
+            return near[0] if near else max(findings, key=lambda finding: finding.score)
 
         return consult
 

@@ -45,9 +45,9 @@ def read_allowed(spec: AssertSpec) -> frozenset[str]:
         SuiteError: If it is not a list of texts.
     """
     allowed = spec.config.get("allow", [])
-    if not isinstance(allowed, list) or not all(isinstance(one, str) and javascript.trim(one) for one in allowed):
+    if not isinstance(allowed, list) or not all(isinstance(text, str) and javascript.trim(text) for text in allowed):
         raise invalid_value(spec, "`allow` must be a list of texts, none of them empty")
-    return frozenset(javascript.trim(str(one)) for one in allowed)
+    return frozenset(javascript.trim(str(text)) for text in allowed)
 
 
 def masked(text: str) -> str:
