@@ -43,15 +43,16 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
         "right answers": (*multiple_choice.TYPES, *exact_match.TYPES, *math_equal.TYPES, *levenshtein.TYPES),
         "likeness": (*bleu_rouge.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
-        "code, sql, tools": (
-            *(*executes.TYPES, *sql.TYPES),
-            *(*expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
-        ),
+        "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
         "safety": (*is_refusal.TYPES, *refusal.TYPES, *pii.TYPES, *secrets.TYPES, *prompt_leak.TYPES),
         "budgets": usage.TYPES,
         "judged": (
-            *(*llm_rubric.TYPES, *g_eval.TYPES, *factuality.TYPES),
-            *(*closed_qa.TYPES, *checklist.TYPES, *pairwise.TYPES),
+            *llm_rubric.TYPES,
+            *g_eval.TYPES,
+            *factuality.TYPES,
+            *closed_qa.TYPES,
+            *checklist.TYPES,
+            *pairwise.TYPES,
         ),
         "retrieval": (*promptfoo.TYPES, *answer.TYPES, *correctness.TYPES, *context.TYPES, *citations.TYPES),
     }

@@ -54,6 +54,7 @@ class Extra:
         """The kind of one metric, which may not exist: that is found out when an assert is prepared."""
         return ModelGradedKind(
             id=f"{self.package}:{name}",
+            extra=self.package,
             prepare=partial(self._prepare, name),
             # The library's own prompts.
             prompts=(f"{self.package}=={self.version}: {name}",),
