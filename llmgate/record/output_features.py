@@ -1,4 +1,4 @@
-"""Traits of answers that are compared between two models whatever the asserts say: how answers look, not how good.
+"""Output features, compared between two models whatever the asserts say: how answers look, not how good they are.
 
 They are read while the answers come in, one at a time, so that deciding needs neither the model nor these rules.
 """
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 FEATURE_RULES_VERSION: Final = 1
-"""Raised when the same answer comes to have other traits; two readings are not compared."""
+"""Raised when the same answer comes to have other features; answers read by two versions are not compared."""
 
 DEFAULT_LENGTH_MARGIN: Final = 0.2
 """Answers may become a fifth longer, or shorter by the same factor."""
@@ -29,10 +29,10 @@ FORMAT_TYPES: Final = frozenset(
     {"is-json", "contains-json", "is-xml", "contains-xml", "is-valid-openai-tools-call", "is-valid-function-call"}
     | {"is-valid-openai-function-call"}
 )
-"""Assert types that ask for a format; a case has the trait `schema` if it has one of them."""
+"""Assert types that ask for a format; a case has the feature `schema` if it has one of them."""
 
 REFUSAL_TYPES: Final = frozenset({"is-refusal", "refusal"})
-"""Assert types that ask for a refusal; such a case does not have the trait `refusals`: there a refusal is right."""
+"""Assert types that ask for a refusal; such a case does not have the feature `refusals`: there a refusal is right."""
 
 
 class OutputFeature(StrEnum):
@@ -51,7 +51,7 @@ class OutputFeature(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFeatures:
-    """One answer's traits. Whether it has the format asked for stands with its checks.
+    """One answer's features. Whether it has the format asked for stands with its checks.
 
     Attributes:
         refusal: Whether it declines to answer; an empty answer does.
@@ -75,7 +75,7 @@ class AnswerFeatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureWatch:
-    """A trait of a suite's answers that is shown and does not gate; one that gates is a metric."""
+    """An output feature of a suite that is shown and does not gate; one that gates is a metric."""
 
     suite: str
     trait: OutputFeature

@@ -93,11 +93,11 @@ class MetricPolicy:
         judged: Whether a judge scores it. Such a metric gates only if its judge was admitted, or if people's labels
             on a random part of the answers correct it.
         unadmitted: What becomes of it where its judge was not.
-        trait: The trait of answers that is the score, None for a metric that asserts feed. For `length`, the margin is
+        trait: The output feature that is the score, None for a metric that asserts feed. For `length`, the margin is
             a relative change in either direction.
 
     Raises:
-        PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a trait is gated
+        PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a feature is gated
             as it cannot be.
     """
 
@@ -116,7 +116,7 @@ class MetricPolicy:
 
     def __post_init__(self) -> None:
         where = self.where
-        self._check_trait(where)
+        self._check_feature(where)
         self._check_threshold(where)
         if self.unadmitted is not Unadmitted.REFUSE and not self.judged:
             raise PolicyError("`unadmitted` is about judges, and none scores this metric", where=where, fix="Remove it")
@@ -150,7 +150,7 @@ class MetricPolicy:
                 f"max is {self.max}, but must be at least 0 and below 1", where=where, fix="Write 0.02 for 2 %"
             )
 
-    def _check_trait(self, where: str) -> None:
+    def _check_feature(self, where: str) -> None:
         if self.trait is OutputFeature.EMBEDDINGS:
             raise PolicyError(
                 "the distance of embeddings has no margin that means something, so it cannot gate",
@@ -209,7 +209,7 @@ class Policy:
         slices: The slice fields in which a loss is looked for.
         slice_alpha: Family-wise error rate of all slices together, one-sided; it adds to that of the metrics.
         waivers: Findings that somebody accepted until a date.
-        watched: Traits of answers that are shown and do not gate.
+        watched: Output features that are shown and do not gate.
 
     Raises:
         PolicyError: If `slice_alpha` is none, or a waiver names a metric or slice that is not gated.

@@ -107,7 +107,7 @@ class PlannedCase:
         metrics: The metrics that this case's asserts feed; None for all of its suite.
         threshold: The least weighted mean with which the case passes a metric; None if every assert has to pass.
         request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
-        traits: The traits that its answers have whatever comes back; None in records that are older than traits.
+        traits: The output features that its answers have whatever comes back; None in older records.
     """
 
     suite: str
@@ -278,7 +278,7 @@ class CaseResult:
     threshold: float | None = None
     """The least weighted mean with which the case passes; None if every check has to pass."""
     traits: AnswerFeatures | None = None
-    """What the answer looks like; None without an answer, and in records that are older than traits."""
+    """What the answer looks like; None without an answer, and in older records."""
 
     @property
     def evaluated(self) -> bool:

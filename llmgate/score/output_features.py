@@ -14,7 +14,7 @@ __all__ = ["read_features"]
 
 
 def read_features(context: CheckContext) -> AnswerFeatures:
-    """The traits of one answer.
+    """The features of one answer.
 
     It refuses where its first sentences decline in one of four languages, or where it says nothing at all (see
     `decline`); structured data, such as calls of tools, never does. A mere apology is no refusal.

@@ -26,7 +26,7 @@ def observed_agreement(pairs: Sequence[tuple[Hashable | None, Hashable | None]])
     """
     if not pairs:
         raise UndefinedError("an agreement needs at least one item")
-    return sum(one == other and one is not None for one, other in pairs) / len(pairs)
+    return sum(first == second and first is not None for first, second in pairs) / len(pairs)
 
 
 def cohen_kappa(pairs: Sequence[tuple[Hashable | None, Hashable | None]]) -> float:
@@ -40,8 +40,8 @@ def cohen_kappa(pairs: Sequence[tuple[Hashable | None, Hashable | None]]) -> flo
     Reference: Cohen (1960), Educational and Psychological Measurement 20:37-46.
     """
     agreed = _complete(pairs)
-    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    chance = sum(count * others[label] for label, count in ones.items()) / len(pairs) ** 2
+    firsts, seconds = Counter(first for first, _ in pairs), Counter(second for _, second in pairs)
+    chance = sum(count * seconds[label] for label, count in firsts.items()) / len(pairs) ** 2
     return _beyond_chance(agreed, chance)
 
 

@@ -238,9 +238,9 @@ def _alpha_figure(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _quotient(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = np.full(len(above), np.nan)
-    np.divide(above, below, out=found, where=below > 1e-12)
-    return found
+    quotient = np.full(len(above), np.nan)
+    np.divide(above, below, out=quotient, where=below > 1e-12)
+    return quotient
 
 
 def _bootstrapped(
@@ -268,8 +268,8 @@ def _bootstrapped(
         raise UndefinedError(f"{groups} cluster has no spread that could be estimated")
     sums = np.zeros((groups, units.shape[1]))
     np.add.at(sums, index, units)
-    found = _resampled(sums, figure, rng, resamples)
-    lowest, highest = np.sort(np.nan_to_num(found, nan=-1.0)), np.sort(np.nan_to_num(found, nan=1.0))
+    figures = _resampled(sums, figure, rng, resamples)
+    lowest, highest = np.sort(np.nan_to_num(figures, nan=-1.0)), np.sort(np.nan_to_num(figures, nan=1.0))
     left_out = figure(sums.sum(axis=0) - sums)
     influence = np.nan_to_num(np.nanmean(left_out) - left_out) if np.any(np.isfinite(left_out)) else np.zeros(groups)
     cubes, squares = float((influence**3).sum()), float((influence**2).sum())
@@ -284,19 +284,19 @@ def _bootstrapped(
         upper=min(1.0, max(upper, (1.0 - u) * value + u)),
         alpha=alpha,
         method=f"{name}, BCa bootstrap of {'clusters' if groups < len(units) else 'items'}",
-        standard_error=float(np.std(found[np.isfinite(found)])) if np.any(np.isfinite(found)) else None,
+        standard_error=float(np.std(figures[np.isfinite(figures)])) if np.any(np.isfinite(figures)) else None,
     )
 
 
 def _resampled(sums: NDArray[np.float64], figure: Figure, rng: Generator, resamples: int) -> NDArray[np.float64]:
     groups = len(sums)
-    found = np.empty(resamples)
+    figures = np.empty(resamples)
     step = max(1, _CHUNK // groups)
     for start in range(0, resamples, step):
         stop = min(start + step, resamples)
         drawn = rng.multinomial(groups, np.full(groups, 1.0 / groups), size=stop - start)
-        found[start:stop] = figure(drawn @ sums)
-    return found
+        figures[start:stop] = figure(drawn @ sums)
+    return figures
 
 
 def _level(replicates: NDArray[np.float64], value: float, z: float, acceleration: float) -> float:

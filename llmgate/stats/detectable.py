@@ -14,7 +14,7 @@ from llmgate.errors import UndefinedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.stats.rules import RateRule, Rule
+    from llmgate.stats.rules import ComparisonRule, RateRule
 
 __all__ = [
     "DEFAULT_POWER",
@@ -32,7 +32,7 @@ _MOST_CASES = 10_000_000
 
 
 def minimum_detectable_effect(
-    rule: Rule, *, margin: float, power: float = DEFAULT_POWER, most: float = 1.0
+    rule: ComparisonRule, *, margin: float, power: float = DEFAULT_POWER, most: float = 1.0
 ) -> float | None:
     """The smallest true loss that gets a FAIL with probability `power`.
 
@@ -54,7 +54,7 @@ def minimum_detectable_effect(
     return _first(lambda loss: rule.chances(delta=-loss, margin=margin).failed >= power, most)
 
 
-def smallest_margin(rule: Rule, *, power: float = DEFAULT_POWER, most: float = 0.9999) -> float | None:
+def smallest_margin(rule: ComparisonRule, *, power: float = DEFAULT_POWER, most: float = 0.9999) -> float | None:
     """The smallest margin that an unchanged candidate passes with probability `power`.
 
     P(PASS | 0) rises with the margin, so bisection finds it.

@@ -95,8 +95,8 @@ def energy_distance(
     units, of_pair = np.unique(codes[moved], return_inverse=True)
     swaps = rng.choice(np.array([-1.0, 1.0]), size=(len(units), permutations))
     signs = np.concatenate((np.ones((len(moved), 1)), swaps[of_pair]), axis=1)
-    found = _statistics(left[moved], right[moved], signs) / (n * n)
-    observed, permuted = float(found[0]), found[1:]
+    statistics = _statistics(left[moved], right[moved], signs) / (n * n)
+    observed, permuted = float(statistics[0]), statistics[1:]
     reached = int(np.sum(permuted >= observed - _TIE * abs(observed)))
     return EnergyDistance(
         distance=math.sqrt(max(observed, 0.0)),

@@ -214,13 +214,13 @@ def _thresholds(counts: range, pairs: int, *, delta0: float, z: float, inclusive
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(counts.start, middle) else (low, middle - 1)
-    found = []
+    thresholds = []
     for b in counts:
         while low < pairs - b and holds(b, low + 1):
             low += 1
         low = min(low, pairs - b)
-        found.append(low)
-    return found
+        thresholds.append(low)
+    return thresholds
 
 
 def _binomial_pmf(k: int, n: int, p: float) -> float:
@@ -235,7 +235,7 @@ def _binomial_cdfs(limits: Sequence[int], counts: range, pairs: int, p: float) -
 
     One follows from the one before: F(c; n − 1) = F(c; n) + p·f(c; n − 1) and F(c + 1; n) = F(c; n) + f(c + 1; n).
     """
-    found: list[float] = []
+    cdfs: list[float] = []
     value, c = math.nan, -1
     for b, limit in zip(counts, limits, strict=True):
         n = pairs - b
@@ -247,8 +247,8 @@ def _binomial_cdfs(limits: Sequence[int], counts: range, pairs: int, p: float) -
             value += p * _binomial_pmf(c, n, p)
             value += math.fsum(_binomial_pmf(k, n, p) for k in range(c + 1, limit + 1))
             c = limit
-        found.append(min(1.0, value))
-    return found
+        cdfs.append(min(1.0, value))
+    return cdfs
 
 
 def _fail_alpha(alpha: float, fail_alpha: float | None) -> float:

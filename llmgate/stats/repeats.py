@@ -136,15 +136,15 @@ def paired_components(
     n = len(counts)
     if n < 2 or counts.min() < 2:
         raise UndefinedError("variance components of a difference need two cases, and two answers to each")
-    mine, my_squares = _moments(candidate, codes, counts)
-    theirs, their_squares = _moments(champion, codes, counts)
-    differences = mine - theirs
+    means, squares = _moments(candidate, codes, counts)
+    champion_means, champion_squares = _moments(champion, codes, counts)
+    differences = means - champion_means
     observed = total((differences - total(differences) / n) ** 2) / (n - 1)
-    of_chance = total((my_squares + their_squares) / (counts - 1.0) / counts) / n
+    of_chance = total((squares + champion_squares) / (counts - 1.0) / counts) / n
     return PairedComponents(
         between=max(0.0, observed - of_chance),
-        candidate=total(my_squares / (counts - 1.0)) / n,
-        champion=total(their_squares / (counts - 1.0)) / n,
+        candidate=total(squares / (counts - 1.0)) / n,
+        champion=total(champion_squares / (counts - 1.0)) / n,
         cases=n,
     )
 

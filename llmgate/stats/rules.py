@@ -16,10 +16,10 @@ from llmgate.stats import special
 from llmgate.stats.interval import check_alpha
 from llmgate.stats.power import Chances, t_chances, tango_chances
 
-__all__ = ["RateRule", "Rule", "TRule", "TangoRule", "rate_chances"]
+__all__ = ["ComparisonRule", "RateRule", "TRule", "TangoRule", "rate_chances"]
 
 
-class Rule(Protocol):
+class ComparisonRule(Protocol):
     """A comparison with a champion, planned."""
 
     def chances(self, *, delta: float, margin: float) -> Chances:

@@ -124,9 +124,9 @@ class _Tally:
         self.runs = self.passed = self.failed = 0
         self.worst: tuple[str, float] | None = None
 
-    def add(self, pair: SystemPair, found: Sequence[Verdicts], *, wrong_is_pass: bool) -> None:
-        passed, failed = (sum(int(getattr(v, side).sum()) for v in found) for side in ("passed", "failed"))
-        runs = sum(len(v.passed) for v in found)
+    def add(self, pair: SystemPair, verdicts: Sequence[Verdicts], *, wrong_is_pass: bool) -> None:
+        passed, failed = (sum(int(getattr(v, side).sum()) for v in verdicts) for side in ("passed", "failed"))
+        runs = sum(len(v.passed) for v in verdicts)
         self.runs, self.passed, self.failed = self.runs + runs, self.passed + passed, self.failed + failed
         rate = (passed if wrong_is_pass else failed) / runs
         if runs >= _RUNS_FOR_WORST and (self.worst is None or rate > self.worst[1]):
@@ -161,36 +161,28 @@ def resample(
     """
     _check(pairs, max(margin, FIVE_POINTS))
     losses = truths(margin)
-    tallies = {(rule, truth): _Tally() for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER) for truth in losses}
+    gate, mean_lower = ({truth: _Tally() for truth in losses} for _ in range(2))
     cases = 0
     for pair in pairs:
         for truth, loss in losses.items():
-            found: dict[DecisionRule, list[Verdicts]] = {DecisionRule.GATE: [], DecisionRule.MEAN_LOWER: []}
+            gate_verdicts, mean_verdicts = [], []
             for picked in _picks(pair, sampling, sampling.runs(pairs), rng):
                 draws = _swapped(pair, picked, loss, rng)
                 cases += len(draws.draw)
-                found[DecisionRule.GATE].append(decide_draws(draws, margin=margin, alpha=alpha))
-                found[DecisionRule.MEAN_LOWER].append(_lower(draws))
-            for rule, verdicts in found.items():
-                tallies[rule, truth].add(pair, verdicts, wrong_is_pass=truth is not Truth.UNCHANGED)
-    mean_cases = round(cases / sum(tallies[DecisionRule.GATE, truth].runs for truth in losses))
-    promised = _promise(pairs, sampling, margin, alpha)
+                gate_verdicts.append(decide_draws(draws, margin=margin, alpha=alpha))
+                mean_verdicts.append(_lower(draws))
+            wrong_is_pass = truth is not Truth.UNCHANGED
+            gate[truth].add(pair, gate_verdicts, wrong_is_pass=wrong_is_pass)
+            mean_lower[truth].add(pair, mean_verdicts, wrong_is_pass=wrong_is_pass)
+    cases = round(cases / sum(tally.runs for tally in gate.values()))
+    promised = {Truth.UNCHANGED: _promise(pairs, sampling, margin, alpha)}
+    cells = {
+        DecisionRule.GATE: tuple(gate[truth].cell(truth, loss, promised.get(truth)) for truth, loss in losses.items()),
+        DecisionRule.MEAN_LOWER: tuple(mean_lower[truth].cell(truth, loss) for truth, loss in losses.items()),
+    }
     return tuple(
-        _row(
-            pairs,
-            sampling,
-            rule=rule,
-            cases=mean_cases,
-            margin=margin,
-            alpha=alpha,
-            cells=tuple(
-                tallies[rule, truth].cell(
-                    truth, loss, promised if (rule, truth) == (DecisionRule.GATE, Truth.UNCHANGED) else None
-                )
-                for truth, loss in losses.items()
-            ),
-        )
-        for rule in (DecisionRule.GATE, DecisionRule.MEAN_LOWER)
+        _row(pairs, sampling, rule=rule, cases=cases, margin=margin, alpha=alpha, cells=of_rule)
+        for rule, of_rule in cells.items()
     )
 
 
@@ -216,14 +208,14 @@ def real_losses(
     tally, cases = _Tally(), 0
     for pair in lost:
         worse, better = (pair.second, pair.first) if pair.delta < 0 else (pair.first, pair.second)
-        found = []
+        verdicts = []
         for picked in _picks(pair, sampling, sampling.runs(lost), rng):
             cases += len(picked.draw)
             draws = Draws(
                 candidate=worse[picked.item], champion=better[picked.item], draw=picked.draw, clusters=picked.cluster
             )
-            found.append(decide_draws(draws, margin=abs(pair.delta), alpha=alpha))
-        tally.add(pair, found, wrong_is_pass=True)
+            verdicts.append(decide_draws(draws, margin=abs(pair.delta), alpha=alpha))
+        tally.add(pair, verdicts, wrong_is_pass=True)
     loss = float(np.mean([abs(pair.delta) for pair in lost]))
     cells = (tally.cell(Truth.REAL_MARGIN, loss),)
     return _row(

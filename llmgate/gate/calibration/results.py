@@ -213,13 +213,13 @@ class Calibration:
     @property
     def unmet(self) -> tuple[Requirement, ...]:
         """What was asked and not found."""
-        return tuple(one for one in self.requirements if not one.met)
+        return tuple(requirement for requirement in self.requirements if not requirement.met)
 
     @property
     def met(self) -> bool:
         """Whether something was asked and all of it was found."""
         asked = self.requirements
-        return bool(asked) and all(one.met for one in asked)
+        return bool(asked) and all(requirement.met for requirement in asked)
 
 
 def requirements(rows: Iterable[CalibrationRow]) -> tuple[Requirement, ...]:
@@ -228,7 +228,8 @@ def requirements(rows: Iterable[CalibrationRow]) -> tuple[Requirement, ...]:
     Args:
         rows: What was found.
     """
-    return tuple(one for row in rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS} for one in _of_row(row))
+    own = (row for row in rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS})
+    return tuple(requirement for row in own for requirement in _of_row(row))
 
 
 def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
@@ -241,12 +242,10 @@ def _of_row(row: CalibrationRow) -> Iterator[Requirement]:
         yield _rate("five lost points pass", row, five, five.pass_rate, _MISSED)
     # With few clusters the promise is only an upper bound: it does not know of the bootstrap.
     if unchanged is not None and unchanged.promised is not None and not row.clustered:
-        off = abs(unchanged.pass_rate - unchanged.promised)
-        what = "PASS of an unchanged model lies off its promise"
         yield Requirement(
-            what=what,
+            what="PASS of an unchanged model lies off its promise",
             where=row.name,
-            found=off,
+            found=abs(unchanged.pass_rate - unchanged.promised),
             limit=_NEAR,
             room=_room(unchanged.promised, unchanged.runs),
             runs=unchanged.runs,
@@ -268,10 +267,8 @@ def _saved(cells: Sequence[Cell | None], row: CalibrationRow) -> Iterator[Requir
             )
 
 
-def _rate(what: str, row: CalibrationRow, cell: Cell, found: float, limit: float) -> Requirement:
-    return Requirement(
-        what=what, where=row.name, found=found, limit=limit, room=_room(limit, cell.runs), runs=cell.runs
-    )
+def _rate(what: str, row: CalibrationRow, cell: Cell, rate: float, limit: float) -> Requirement:
+    return Requirement(what=what, where=row.name, found=rate, limit=limit, room=_room(limit, cell.runs), runs=cell.runs)
 
 
 def _room(rate: float, runs: int) -> float:

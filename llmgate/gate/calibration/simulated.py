@@ -156,8 +156,8 @@ def simulate_looks(
             np.cumsum(np.column_stack(side), axis=1)
             for side in ([counts.better for counts in drawn], [counts.worse for counts in drawn])
         )
-        found = decide_looks(better, worse, sizes, margin=margin, alpha=alpha)
-        cells.append(replace(_cell(truth, loss, found.verdicts, None), used=float(np.mean(found.used))))
+        stops = decide_looks(better, worse, sizes, margin=margin, alpha=alpha)
+        cells.append(replace(_cell(truth, loss, stops.verdicts, None), used=float(np.mean(stops.used))))
     return (_row(design, DecisionRule.LOOKS, margin, alpha, tuple(cells)),)
 
 
@@ -190,13 +190,13 @@ def _draw(design: SimulatedDesign, loss: float, rng: np.random.Generator, repeti
     return Counts(better=drawn[:, 0], worse=drawn[:, 1], pairs=design.pairs)
 
 
-def _cell(truth: Truth, loss: float, found: Verdicts, promised: float | None) -> Cell:
+def _cell(truth: Truth, loss: float, verdicts: Verdicts, promised: float | None) -> Cell:
     return Cell(
         truth=truth,
         loss=loss,
-        runs=len(found.passed),
-        passed=int(found.passed.sum()),
-        failed=int(found.failed.sum()),
+        runs=len(verdicts.passed),
+        passed=int(verdicts.passed.sum()),
+        failed=int(verdicts.failed.sum()),
         promised=promised if truth is Truth.UNCHANGED else None,
     )
 

@@ -43,23 +43,23 @@ def choose(results: PairedResults, *, loss: float, most: int, rng: np.random.Gen
     """
     pairs, small, poor = [], 0, 0
     present = ~np.isnan(results.scores)
-    for one, other in combinations(range(len(results.systems)), 2):
-        both = np.flatnonzero(present[one] & present[other])
+    for first, second in combinations(range(len(results.systems)), 2):
+        both = np.flatnonzero(present[first] & present[second])
         clusters = None if results.clusters is None else results.clusters[both]
         if len(both) < FEWEST_ITEMS or (clusters is not None and len(np.unique(clusters)) < 2):
             small += 1
             continue
         pair = SystemPair(
-            name=f"{results.systems[one]} / {results.systems[other]}",
-            first=results.scores[one, both],
-            second=results.scores[other, both],
+            name=f"{results.systems[first]} / {results.systems[second]}",
+            first=results.scores[first, both],
+            second=results.scores[second, both],
             clusters=clusters,
         )
         if pair.level < loss:
             poor += 1
             continue
         pairs.append(pair)
-    found, notes = len(pairs), []
+    usable, notes = len(pairs), []
     if small:
         notes.append(f"{count(small, 'comparison')} of {results.name} on fewer than {FEWEST_ITEMS} shared items")
     if poor:
@@ -67,7 +67,7 @@ def choose(results: PairedResults, *, loss: float, most: int, rng: np.random.Gen
             f"{count(poor, 'comparison')} of {results.name} in which less than {points(loss)} points are scored, so"
             " that they cannot be lost"
         )
-    if found > most:
-        pairs = [pairs[i] for i in np.sort(rng.choice(found, most, replace=False)).tolist()]
-        notes.append(f"{count(found - most, 'comparison')} of {results.name}, not drawn from its {found:,}")
+    if usable > most:
+        pairs = [pairs[i] for i in np.sort(rng.choice(usable, most, replace=False)).tolist()]
+        notes.append(f"{count(usable - most, 'comparison')} of {results.name}, not drawn from its {usable:,}")
     return Chosen(pairs=tuple(pairs), notes=tuple(notes))

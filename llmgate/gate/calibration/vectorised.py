@@ -1,7 +1,4 @@
-"""The gate's rule on thousands of data sets at once: the same verdicts as the gate's own, by columns.
-
-With looks as well, for right-or-wrong results that may stop early.
-"""
+"""The gate's rule on thousands of data sets at once: the same verdicts by columns, early stops included."""
 
 from __future__ import annotations
 
@@ -35,6 +32,8 @@ __all__ = [
     "tango_scores",
 ]
 
+LOOKS = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Verdicts:
@@ -47,6 +46,19 @@ class Verdicts:
 
     passed: NDArray[np.bool_]
     failed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EarlyStops:
+    """What came of many runs that may stop early.
+
+    Attributes:
+        verdicts: Of the look at which each run ended.
+        used: Share of the cases that had been asked then, shape (R,).
+    """
+
+    verdicts: Verdicts
+    used: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,8 +186,8 @@ def decide_draws(draws: Draws, *, margin: float, alpha: float) -> Verdicts:
     simple = alone & _binary(draws)
     better = np.bincount(draws.draw, weights=differences > 0, minlength=draws.count).astype(np.int64)
     worse = np.bincount(draws.draw, weights=differences < 0, minlength=draws.count).astype(np.int64)
-    found = decide_counts(better, worse, n, margin=margin, alpha=alpha)
-    passed, failed = found.passed & simple, found.failed & simple
+    exact = decide_counts(better, worse, n, margin=margin, alpha=alpha)
+    passed, failed = exact.passed & simple, exact.failed & simple
     for chosen, bounds_of in ((alone & ~simple, _independent), (~alone, _clustered)):
         if not chosen.any():
             continue
@@ -185,18 +197,18 @@ def decide_draws(draws: Draws, *, margin: float, alpha: float) -> Verdicts:
         ask = chosen & bounds.ask & (passes | fails)
         passed |= chosen & ~ask & passes
         failed |= chosen & ~ask & fails
-        for one in np.flatnonzero(ask).tolist():
-            passed[one], failed[one] = _asked(draws, one, margin, alpha)
+        for draw in np.flatnonzero(ask).tolist():
+            passed[draw], failed[draw] = _asked(draws, draw, margin, alpha)
     return Verdicts(passed=passed, failed=failed)
 
 
-def _asked(draws: Draws, one: int, margin: float, alpha: float) -> tuple[bool, bool]:
-    start, stop = np.searchsorted(draws.draw, [one, one + 1]).tolist()
+def _asked(draws: Draws, draw: int, margin: float, alpha: float) -> tuple[bool, bool]:
+    start, stop = np.searchsorted(draws.draw, [draw, draw + 1]).tolist()
     try:
-        found = compare(draws.pairs(start, stop), margin=margin, alpha=alpha)
+        comparison = compare(draws.pairs(start, stop), margin=margin, alpha=alpha)
     except UndefinedError:
         return False, False
-    return found.passed, found.worse and found.p <= alpha
+    return comparison.passed, comparison.worse and comparison.p <= alpha
 
 
 def _binary(draws: Draws) -> NDArray[np.bool_]:
@@ -282,22 +294,6 @@ def _sums(draws: Draws, values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.bincount(draws.draw, weights=values, minlength=draws.count).astype(np.float64)
 
 
-LOOKS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EarlyStops:
-    """What came of many runs that may stop early.
-
-    Attributes:
-        verdicts: Of the look at which each run ended.
-        used: Share of the cases that had been asked then, shape (R,).
-    """
-
-    verdicts: Verdicts
-    used: NDArray[np.float64]
-
-
 def look_sizes(pairs: int, looks: int = LOOKS) -> tuple[int, ...]:
     """How many pairs each look sees.
 
@@ -327,11 +323,11 @@ def decide_looks(
     used = np.ones(len(better))
     for k, (size, tail) in enumerate(zip(sizes, bounds.tails, strict=True)):
         b, c = better[:, k], worse[:, k]
-        found = decide_counts(b, c, np.full(len(b), size), margin=margin, alpha=tail)
-        fails = found.failed if size == planned else found.failed & ((b - c) / size < -margin)
+        at_look = decide_counts(b, c, np.full(len(b), size), margin=margin, alpha=tail)
+        fails = at_look.failed if size == planned else at_look.failed & ((b - c) / size < -margin)
         going = ~(passed | failed)
-        stops = going & (found.passed | fails)
-        passed |= stops & found.passed
+        stops = going & (at_look.passed | fails)
+        passed |= stops & at_look.passed
         failed |= stops & fails
         used[stops] = size / planned
     return EarlyStops(verdicts=Verdicts(passed=passed, failed=failed), used=used)

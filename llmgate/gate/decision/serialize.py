@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,9 +14,14 @@ from llmgate.gate.decision.types import Decision
 
 __all__ = ["decision_from_json", "decision_with_headline", "headline"]
 
+_HEADLINE: Final = (
+    *("metric", "method", "delta", "lower", "upper", "margin", "alpha", "se", "se_clustered", "clusters"),
+    *("better", "worse", "errors", "expected"),
+)
+
 
 def decision_from_json(text: str) -> Decision:
-    """Read what `verdict.decision_to_json` wrote; unknown keys are a newer minor version's and are ignored.
+    """Read what `decision_to_json` wrote; unknown keys are a newer minor version's and are ignored.
 
     Raises:
         RecordError: If it is no decision, of another major version, or holds a number that is not finite.
@@ -64,24 +69,8 @@ def headline(decision: Decision) -> dict[str, Any]:
         return {}
     metric = gating[0]
     n = metric.evaluated
-    return {
-        "metric": metric.metric,
-        "method": metric.method,
-        "n": n,
-        "delta": metric.delta,
-        "lower": metric.lower,
-        "upper": metric.upper,
-        "margin": metric.margin,
-        "alpha": metric.alpha,
-        "se": metric.se,
-        "se_clustered": metric.se_clustered,
-        "clusters": metric.clusters,
-        "better": metric.better,
-        "worse": metric.worse,
-        "discordance": (metric.better + metric.worse) / n if n else None,
-        "errors": metric.errors,
-        "expected": metric.expected,
-    }
+    discordance = (metric.better + metric.worse) / n if n else None
+    return {**{key: getattr(metric, key) for key in _HEADLINE}, "n": n, "discordance": discordance}
 
 
 def decision_with_headline(decision: Decision) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
@@ -13,6 +13,7 @@ from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive, Role
 
 __all__ = [
+    "ASK_AGAIN",
     "Decision",
     "FlakyCase",
     "Flip",
@@ -24,6 +25,9 @@ __all__ = [
     "Verdict",
     "WaiverUse",
 ]
+
+ASK_AGAIN: Final = "Ask them again: add --resume and --out with the folder of the run"
+"""What to do about cases that could not be evaluated."""
 
 
 class Verdict(StrEnum):
@@ -234,14 +238,14 @@ class RepeatDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputDrift:
-    """One trait of the answers, beside the champion's.
+    """One output feature, beside the champion's.
 
     Attributes:
         suite: Suite name.
         trait: Which.
         role: Whether it gates; then it is among the metrics too, with its verdict.
         verdict: That verdict, None where it does not gate.
-        champion: Share of answers with the trait, or their geometric mean length in characters; None where unknown,
+        champion: Share of answers with the feature, or their geometric mean length in characters; None where unknown,
             and for embeddings.
         candidate: The same.
         change: candidate − champion; of lengths the relative change; of embeddings the energy distance of vectors of
@@ -250,7 +254,7 @@ class OutputDrift:
         upper: The same above.
         usual: The energy distance that an unchanged model would have, None but for embeddings.
         p: Two-sided p-value of "nothing changed".
-        changed: Pairs whose answers differ in the trait.
+        changed: Pairs whose answers differ in the feature.
         evaluated: Pairs that both sides have.
         expected: Pairs that there should be.
         why: Why pairs are missing, or what else is to be known.
@@ -309,7 +313,7 @@ class Decision:
         waivers: Every waiver of the policy, and what became of it.
         looks: The suites that could stop early.
         repeats: Of the metrics whose cases were answered several times.
-        outputs: How the answers' traits compare with the champion's.
+        outputs: How the output features compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
     """

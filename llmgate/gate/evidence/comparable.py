@@ -11,11 +11,9 @@ from llmgate.record.output_features import OutputFeature
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from llmgate.record.manifest import JudgeIdentity, SuiteIdentity
     from llmgate.record.policy import Policy
-    from llmgate.record.schema import PlannedCase, Record
+    from llmgate.record.schema import Record
 
 __all__ = ["check_comparable", "check_decidable", "check_policy"]
 
@@ -57,7 +55,7 @@ def check_policy(record: Record, policy: Policy) -> None:
             known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
     seen = set()
     for metric in policy.metrics:
-        where = f"{metric.suite}::gate::{metric.metric}"
+        where = metric.where
         if (metric.suite, metric.metric) in seen:
             raise PolicyError("the policy names this metric twice", where=where, fix="Keep one of them")
         seen.add((metric.suite, metric.metric))
@@ -108,35 +106,35 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
     if any(metric.judged for metric in policy.metrics):
         _same("judge", _judge(candidate.manifest.judge), _judge(champion.manifest.judge), "judge")
         for name in sorted({*candidate.manifest.judges, *champion.manifest.judges}):
-            mine, theirs = (record.manifest.judges.get(name) for record in (candidate, champion))
-            _same(f"judge {name!r}", _judge(mine), _judge(theirs), "judges")
+            judge, champion_judge = (_judge(record.manifest.judges.get(name)) for record in (candidate, champion))
+            _same(f"judge {name!r}", judge, champion_judge, "judges")
     if not (watches_embeddings(policy) and None in (candidate.manifest.embedding, champion.manifest.embedding)):
         _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
 
 
 def watches_embeddings(policy: Policy) -> bool:
     """Whether embeddings are shown: the first run that has them may be compared with one that has not."""
-    return any(one.trait is OutputFeature.EMBEDDINGS for one in policy.watched)
+    return any(watch.trait is OutputFeature.EMBEDDINGS for watch in policy.watched)
 
 
-def _same(field: str, mine: object, theirs: object, where: str) -> None:
-    if mine != theirs:
+def _same(field: str, candidate: object, champion: object, where: str) -> None:
+    if candidate != champion:
         raise NotComparableError(
-            f"{field} is {mine!r} for the candidate, but {theirs!r} for the champion",
+            f"{field} is {candidate!r} for the candidate, but {champion!r} for the champion",
             where=where,
             fix="Run the champion again under the same conditions",
         )
 
 
 def _same_suite(name: str, candidate: Record, champion: Record) -> None:
-    mine, theirs = _suite(name, candidate), _suite(name, champion)
-    if mine is None or theirs is None:
-        side = "candidate" if mine is None else "champion"
+    suite, champion_suite = _suite(name, candidate), _suite(name, champion)
+    if suite is None or champion_suite is None:
+        side = "candidate" if suite is None else "champion"
         raise NotComparableError(
             f"suites: the {side}'s record has no suite {name!r}", where=name, fix=f"Run {name!r} on the {side}"
         )
     for field in ("version", "digest", "dataset_version", "dataset_digest", "cases"):
-        _same(field, getattr(mine, field), getattr(theirs, field), name)
+        _same(field, getattr(suite, field), getattr(champion_suite, field), name)
 
 
 def _suite(name: str, record: Record) -> SuiteIdentity | None:
@@ -144,21 +142,20 @@ def _suite(name: str, record: Record) -> SuiteIdentity | None:
 
 
 def _same_cases(name: str, candidate: Record, champion: Record) -> None:
-    mine, theirs = _planned(name, candidate.cases), _planned(name, champion.cases)
-    for side, missing in (("candidate", theirs.keys() - mine.keys()), ("champion", mine.keys() - theirs.keys())):
+    cases, champion_cases = (
+        {case.case: case for case in record.cases if case.suite == name} for record in (candidate, champion)
+    )
+    lacking = {"candidate": champion_cases.keys() - cases.keys(), "champion": cases.keys() - champion_cases.keys()}
+    for side, missing in lacking.items():
         if missing:
             raise NotComparableError(
                 f"cases: the {side}'s record lacks {count(len(missing), 'case')}: {name_some(sorted(missing))}",
                 where=name,
                 fix="Run the whole suite on both",
             )
-    for case, planned in sorted(mine.items()):
+    for case, planned in sorted(cases.items()):
         for field in ("repeats", "cluster", "request_digest"):
-            _same(field, getattr(planned, field), getattr(theirs[case], field), f"{name}::{case}")
-
-
-def _planned(name: str, cases: Sequence[PlannedCase]) -> dict[str, PlannedCase]:
-    return {case.case: case for case in cases if case.suite == name}
+            _same(field, getattr(planned, field), getattr(champion_cases[case], field), f"{name}::{case}")
 
 
 def _judge(judge: JudgeIdentity | None) -> str:

@@ -80,14 +80,14 @@ class Evidence:
     """What one side of a decision brings.
 
     Attributes:
-        tables: One per metric of the policy, and per watched trait.
+        tables: One per metric of the policy, and per watched output feature.
         required_failures: `suite::case` of every failed `required: true` check.
         problems: What could not be evaluated, beyond the items without a score.
         repeats: The scores of single answers, of metrics whose cases were answered several times.
         noise: How much scores change if nothing has changed, where that is known.
         run: Run id, "" for plain score tables.
         digest: Journal digest, "" for plain score tables.
-        rule_versions: The versions of the rules by which traits of answers were read.
+        rule_versions: The versions of the rules by which output features were read.
         embedded: The embeddings of answers, by suite, where the policy watches them.
         labels: The files that the tables' human columns come from.
         drift: What became of the anchors, None where there were none.

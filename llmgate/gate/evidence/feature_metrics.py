@@ -1,4 +1,4 @@
-"""Traits of answers as metrics: how answers look is compared as what they score is."""
+"""Output features as metrics: how answers look is compared as what they score is."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class EmbeddedAnswers:
 
 
 def watched(policy: Policy) -> tuple[MetricPolicy, ...]:
-    """The watched traits as metrics, those of embeddings left out: they have no score per case."""
+    """The watched output features as metrics, those of embeddings left out: they have no score per case."""
     return tuple(
         MetricPolicy(
-            suite=one.suite,
-            metric=one.trait.metric,
+            suite=watch.suite,
+            metric=watch.trait.metric,
             role=Role.WATCH,
-            margin=DEFAULT_LENGTH_MARGIN if one.trait is OutputFeature.LENGTH else None,
-            direction=Direction.LOWER if one.trait is OutputFeature.REFUSALS else Direction.HIGHER,
-            trait=one.trait,
+            margin=DEFAULT_LENGTH_MARGIN if watch.trait is OutputFeature.LENGTH else None,
+            direction=Direction.LOWER if watch.trait is OutputFeature.REFUSALS else Direction.HIGHER,
+            trait=watch.trait,
         )
-        for one in policy.watched
-        if one.trait is not OutputFeature.EMBEDDINGS
+        for watch in policy.watched
+        if watch.trait is not OutputFeature.EMBEDDINGS
     )

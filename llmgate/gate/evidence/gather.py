@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decision.types import Problem
+from llmgate.gate.decision.types import ASK_AGAIN, Problem
 from llmgate.gate.decision.wording import count, name_some, verb
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.feature_metrics import watched
 from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
-from llmgate.gate.judges.admission_status import status_in
+from llmgate.gate.judges.admission import status_in
 from llmgate.gate.judges.anchors import drift_of
 from llmgate.record.policy import Aggregate
-from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
+from llmgate.record.schema import CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy, Policy
     from llmgate.record.schema import CheckResult, PlannedCase, Record
 
-__all__ = ["Evidence", "answer_score", "feeds", "gather", "score_checks"]
+__all__ = ["answer_score", "feeds", "gather", "score_checks"]
 
 
 def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:
@@ -94,7 +94,7 @@ def score_checks(checks: Sequence[CheckResult], aggregate: Aggregate, threshold:
 
 
 def feeds(case: PlannedCase, metric: MetricPolicy) -> bool:
-    """Whether a case has asserts of a metric, or the trait that it is about."""
+    """Whether a case has asserts of a metric, or the output feature that it is about."""
     if metric.trait is not None:
         return case.suite == metric.suite and has_feature(case, metric.trait)
     return case.suite == metric.suite and (case.metrics is None or metric.metric in case.metrics)
@@ -122,12 +122,11 @@ def _table(record: Record, cases: Sequence[PlannedCase], metric: MetricPolicy, i
 
 def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> float:
     scores = []
-    for repeat in range(case.repeats):
-        result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
+    for key in case.keys:
         try:
-            scores.append(answer_score(result, metric, case))
+            scores.append(answer_score(record.results.get(key), metric, case))
         except UndefinedError as error:
-            at = f" (repeat {repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
+            at = f" (repeat {key.repeat + 1} of {case.repeats})" if case.repeats > 1 else ""
             raise UndefinedError(f"{error.what}{at}") from error
     if not scores:
         raise UndefinedError("planned without a repeat")
@@ -181,7 +180,7 @@ def _required_errors(record: Record) -> list[Problem]:
         Problem(
             where=suite,
             what=f"{count(len(cases), 'required check')} could not be evaluated: {name_some(cases)}",
-            fix="Ask them again: add --resume and --out with the folder of the run",
+            fix=ASK_AGAIN,
         )
         for suite, cases in sorted(broken.items())
     ]
@@ -193,17 +192,13 @@ def _unanswered(record: Record, policy: Policy) -> list[Problem]:
     gated = {metric.suite for metric in policy.metrics if metric.gates}
     lost: dict[str, list[str]] = {}
     for case in record.cases:
-        keys = (CaseKey(suite=case.suite, case=case.case, repeat=k) for k in range(case.repeats))
-        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in keys) if why]
+        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
         if reasons and case.suite not in gated:
             lost.setdefault(case.suite, []).append(f"{case.case} ({reasons[0]})")
     problems = []
     for suite, cases in sorted(lost.items()):
         some = f"{len(cases):,} of {count(planned[suite], 'case')} {verb(len(cases), 'has', 'have')}"
-        what = f"{some} no complete answer: {name_some(cases)}"
-        problems.append(
-            Problem(where=suite, what=what, fix="Ask them again: add --resume and --out with the folder of the run")
-        )
+        problems.append(Problem(where=suite, what=f"{some} no complete answer: {name_some(cases)}", fix=ASK_AGAIN))
     return problems
 
 
@@ -212,11 +207,11 @@ def _missing_cases(record: Record) -> list[Problem]:
     planned = Counter(case.suite for case in record.cases)
     problems = []
     for suite in record.manifest.suites:
-        found = planned[suite.name]
-        if found != suite.cases:
-            what = f"{found:,} of {count(suite.cases, 'case')} {verb(found, 'is', 'are')} in the record"
+        cases = planned[suite.name]
+        if cases != suite.cases:
+            what = f"{cases:,} of {count(suite.cases, 'case')} {verb(cases, 'is', 'are')} in the record"
             problems.append(Problem(where=suite.name, what=what, fix="Run the whole suite"))
-    wanted = {CaseKey(suite=case.suite, case=case.case, repeat=k) for case in record.cases for k in range(case.repeats)}
+    wanted = {key for case in record.cases for key in case.keys}
     strays = sorted(str(key) for key in record.results if key not in wanted)
     if strays:
         some = f"{count(len(strays), 'result')} {verb(len(strays), 'belongs', 'belong')}"

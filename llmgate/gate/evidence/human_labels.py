@@ -11,7 +11,7 @@ import numpy as np
 from llmgate.errors import NotComparableError, RecordError, did_you_mean
 from llmgate.gate.decision.wording import count, name_some
 from llmgate.record.labels import AnswerKey, answer_digest, draw_cases
-from llmgate.record.schema import CaseKey, Generation
+from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.record.labels import AnswerLabels
-    from llmgate.record.schema import Record
+    from llmgate.record.schema import PlannedCase, Record
     from llmgate.record.scores import ScoreTable
 
 __all__ = ["answers_to", "with_labels"]
@@ -42,7 +42,7 @@ def with_labels(
             or a label belongs to no such answer. What is unusable is refused: labels that were left out, or chosen,
             would correct towards whoever chose.
     """
-    found = tuple(evidence)
+    labelled = tuple(evidence)
     seen: dict[tuple[str, str], str] = {}
     for sheet in sheets:
         key = (sheet.suite, sheet.metric)
@@ -53,51 +53,53 @@ def with_labels(
                 fix="Give one file per metric",
             )
         seen[key] = sheet.source
-        _check_runs(sheet, found)
-        found = _labelled(found, records, sheet)
-    return found
+        _check_runs(sheet, labelled)
+        labelled = _labelled(labelled, records, sheet)
+    return labelled
 
 
 def answers_to(record: Record, suite: str, case: str) -> tuple[Generation | None, ...]:
     """Each repeat's answer to a case, None where there is none."""
-    planned = next((one for one in record.cases if (one.suite, one.case) == (suite, case)), None)
-    return _answers(record, suite, case, 0 if planned is None else planned.repeats)
+    return next(
+        (_answers(record, planned) for planned in record.cases if (planned.suite, planned.case) == (suite, case)), ()
+    )
 
 
 def _check_runs(sheet: AnswerLabels, evidence: Sequence[Evidence]) -> None:
-    journals = (*(one.digest for one in evidence), None)[:2]
-    for side, journal, mine in zip(("candidate", "champion"), (sheet.candidate, sheet.champion), journals, strict=True):
-        if journal != mine:
+    digests = (*(side.digest for side in evidence), None)[:2]
+    journals = (sheet.candidate, sheet.champion)
+    for side, journal, digest in zip(("candidate", "champion"), journals, digests, strict=True):
+        if journal != digest:
             raise NotComparableError(
-                f"the labels are about answers of another {side}: journal {journal}, and here it is {mine}",
+                f"the labels are about answers of another {side}: journal {journal}, and here it is {digest}",
                 where=sheet.source,
                 fix="Draw anew with `llmgate labels sample`; --reuse keeps what is labelled already",
             )
 
 
 def _labelled(evidence: tuple[Evidence, ...], records: Sequence[Record], sheet: AnswerLabels) -> tuple[Evidence, ...]:
-    tables = [_table(one, sheet) for one in evidence]
+    tables = [_table(side, sheet) for side in evidence]
     drawn = draw_cases({str(i) for table in tables for i in table.items.ids.tolist()}, sheet.cases, seed=sheet.seed)
-    repeats = [_repeats(record, sheet.suite) for record in records]
+    planned = [{case.case: case for case in record.cases if case.suite == sheet.suite} for record in records]
     answers = [
-        {case: _answers(record, sheet.suite, case, times.get(case, 0)) for case in drawn}
-        for record, times in zip(records, repeats, strict=True)
+        {case: _answers(record, cases[case]) if case in cases else () for case in drawn}
+        for record, cases in zip(records, planned, strict=True)
     ]
     _check_complete(sheet, answers)
     return tuple(
         replace(
-            one,
-            tables=tuple(replace(t, human=_column(t, given, sheet)) if t is table else t for t in one.tables),
-            labels=(*one.labels, sheet),
+            side,
+            tables=tuple(replace(t, human=_column(t, given, sheet)) if t is table else t for t in side.tables),
+            labels=(*side.labels, sheet),
         )
-        for one, table, given in zip(evidence, tables, answers, strict=True)
+        for side, table, given in zip(evidence, tables, answers, strict=True)
     )
 
 
 def _table(evidence: Evidence, sheet: AnswerLabels) -> ScoreTable:
     table = evidence.table(sheet.suite, sheet.metric)
     if table is None:
-        known = [f"{one.suite}/{one.metric}" for one in evidence.tables]
+        known = [f"{other.suite}/{other.metric}" for other in evidence.tables]
         raise RecordError(
             f"there is no metric {sheet.suite}/{sheet.metric}",
             where=sheet.source,
@@ -131,17 +133,10 @@ def _check_complete(sheet: AnswerLabels, answers: Sequence[Mapping[str, tuple[Ge
         )
 
 
-def _repeats(record: Record, suite: str) -> dict[str, int]:
-    return {case.case: case.repeats for case in record.cases if case.suite == suite}
-
-
-def _answers(record: Record, suite: str, case: str, repeats: int) -> tuple[Generation | None, ...]:
-    found = []
-    for repeat in range(repeats):
-        result = record.results.get(CaseKey(suite=suite, case=case, repeat=repeat))
-        answer = None if result is None else result.answer
-        found.append(answer if isinstance(answer, Generation) else None)
-    return tuple(found)
+def _answers(record: Record, case: PlannedCase) -> tuple[Generation | None, ...]:
+    results = [record.results.get(key) for key in case.keys]
+    answers = [None if result is None else result.answer for result in results]
+    return tuple(answer if isinstance(answer, Generation) else None for answer in answers)
 
 
 def _column(

@@ -1,4 +1,4 @@
-"""Traits of answers as scores: what a record says about how answers look, and what it does not say."""
+"""Output features as scores: what a record says about how answers look, and what it does not say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import UndefinedError
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE, EmbeddedAnswers
 from llmgate.record.output_features import FORMAT_TYPES, OutputFeature
-from llmgate.record.schema import CaseKey, Generation
+from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
     from llmgate.record.policy import Policy
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["embedded_answers", "feature_score", "has_feature", "rule_versions_of"]
 
 
-def has_feature(case: PlannedCase, trait: OutputFeature) -> bool:
-    """Whether a case counts; in records that are older than traits, any case may."""
-    return case.traits is None or trait in case.traits
+def has_feature(case: PlannedCase, feature: OutputFeature) -> bool:
+    """Whether a case counts; in records that are older than output features, any case may."""
+    return case.traits is None or feature in case.traits
 
 
-def feature_score(result: CaseResult, case: PlannedCase, trait: OutputFeature) -> float:
+def feature_score(result: CaseResult, case: PlannedCase, feature: OutputFeature) -> float:
     """The score of one answer.
 
     Refusals are 1 for an answer that declines; schema is 1 for one that every format assert of its case found in
@@ -31,11 +31,11 @@ def feature_score(result: CaseResult, case: PlannedCase, trait: OutputFeature) -
     Raises:
         UndefinedError: If the record does not say.
     """
-    if trait is OutputFeature.SCHEMA:
+    if feature is OutputFeature.SCHEMA:
         return _formatted(result, case)
     if result.traits is None or case.traits is None:
         raise UndefinedError("the record is older than traits of answers")
-    if trait is OutputFeature.REFUSALS:
+    if feature is OutputFeature.REFUSALS:
         return float(result.traits.refusal)
     return math.log1p(result.traits.characters) / LENGTH_SCALE
 
@@ -54,13 +54,13 @@ def _formatted(result: CaseResult, case: PlannedCase) -> float:
 
 
 def rule_versions_of(record: Record) -> frozenset[int]:
-    """The versions of the rules by which a record's traits were read."""
-    return frozenset(one.traits.reading for one in record.results.values() if one.traits is not None)
+    """The versions of the rules by which a record's output features were read."""
+    return frozenset(result.traits.reading for result in record.results.values() if result.traits is not None)
 
 
 def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, ...]:
     """The embeddings of the suites that a policy watches."""
-    names = [one.suite for one in policy.watched if one.trait is OutputFeature.EMBEDDINGS]
+    names = [watch.suite for watch in policy.watched if watch.trait is OutputFeature.EMBEDDINGS]
     return tuple(
         EmbeddedAnswers(
             suite=name,
@@ -68,7 +68,7 @@ def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, .
                 key: _packed(record.results.get(key))
                 for case in record.cases
                 if case.suite == name
-                for key in (CaseKey(suite=name, case=case.case, repeat=k) for k in range(case.repeats))
+                for key in case.keys
             },
             clusters={case.case: case.cluster for case in record.cases if case.suite == name},
         )

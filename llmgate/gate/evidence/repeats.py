@@ -12,17 +12,17 @@ from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import FlakyCase, RepeatDecision
 from llmgate.gate.evidence.evidence import RepeatScores
 from llmgate.gate.evidence.gather import answer_score, feeds
-from llmgate.record.schema import CaseKey, Generation
+from llmgate.record.schema import Generation
 from llmgate.stats.repeats import PairedComponents, flip_shares, paired_components, variance_components
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.evidence import Evidence
     from llmgate.record.policy import MetricPolicy, Policy
-    from llmgate.record.schema import CaseResult, PlannedCase, Record
+    from llmgate.record.schema import CaseResult, Record
 
 __all__ = ["FLAKY_LISTED", "decide_repeats", "repeat_scores", "wording_of"]
 
@@ -35,14 +35,14 @@ def repeat_scores(record: Record, policy: Policy) -> tuple[RepeatScores, ...]:
 
     A case of which an answer could not be evaluated is left out here; it is an error in the evidence, which bars PASS.
     """
-    found = (_of_metric(record, metric) for metric in policy.metrics)
-    return tuple(one for one in found if one is not None)
+    known = (_of_metric(record, metric) for metric in policy.metrics)
+    return tuple(scores for scores in known if scores is not None)
 
 
 def decide_repeats(candidate: Evidence, champion: Evidence | None) -> tuple[RepeatDecision, ...]:
     """What the candidate's repeats say, beside the champion's where there are some."""
-    theirs = {(one.suite, one.metric): one for one in (champion.repeats if champion else ())}
-    return tuple(_decide(one, theirs.get((one.suite, one.metric))) for one in candidate.repeats)
+    known = {(scores.suite, scores.metric): scores for scores in (champion.repeats if champion else ())}
+    return tuple(_decide(scores, known.get((scores.suite, scores.metric))) for scores in candidate.repeats)
 
 
 def wording_of(answer: Generation) -> tuple[str, str]:
@@ -60,7 +60,8 @@ def _of_metric(record: Record, metric: MetricPolicy) -> RepeatScores | None:
         if case.repeats < 2 or not feeds(case, metric):
             continue
         try:
-            answers = [(answer_score(one, metric, case), _wording(one)) for one in _results(record, case)]
+            results = [record.results.get(key) for key in case.keys]
+            answers = [(answer_score(result, metric, case), _wording(result)) for result in results]
         except UndefinedError:
             continue
         numbers: dict[tuple[str, str], int] = {}
@@ -81,57 +82,52 @@ def _of_metric(record: Record, metric: MetricPolicy) -> RepeatScores | None:
     )
 
 
-def _results(record: Record, case: PlannedCase) -> Iterator[CaseResult | None]:
-    for repeat in range(case.repeats):
-        yield record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
-
-
 def _wording(result: CaseResult | None) -> tuple[str, str]:
     if result is None or not isinstance(result.answer, Generation):
         raise UndefinedError("there is no answer")
     return wording_of(result.answer)
 
 
-def _decide(mine: RepeatScores, theirs: RepeatScores | None) -> RepeatDecision:
-    parts = variance_components(mine.scores, mine.cases)
-    paired = None if theirs is None else _paired(mine, theirs)
+def _decide(candidate: RepeatScores, champion: RepeatScores | None) -> RepeatDecision:
+    parts = variance_components(candidate.scores, candidate.cases)
+    paired = None if champion is None else _paired(candidate, champion)
     # Without a champion the mean itself is what more repeats would narrow.
     whole = paired or PairedComponents(between=parts.between, candidate=parts.within, champion=0.0, cases=parts.cases)
-    gain = whole.worth_of_repeats(mine.repeats)
-    flips = flip_shares(np.unique(mine.scores, return_inverse=True)[1].astype(np.int64), mine.cases)
-    divided = sorted(np.flatnonzero(flips).tolist(), key=lambda i: (-flips[i], mine.ids[i]))
+    gain = whole.worth_of_repeats(candidate.repeats)
+    flips = flip_shares(np.unique(candidate.scores, return_inverse=True)[1].astype(np.int64), candidate.cases)
+    divided = sorted(np.flatnonzero(flips).tolist(), key=lambda i: (-flips[i], candidate.ids[i]))
     return RepeatDecision(
-        suite=mine.suite,
-        metric=mine.metric,
-        repeats=mine.repeats,
-        cases=len(mine.ids),
+        suite=candidate.suite,
+        metric=candidate.metric,
+        repeats=candidate.repeats,
+        cases=len(candidate.ids),
         between=parts.between,
         within=parts.within,
-        champion_within=None if theirs is None else variance_components(theirs.scores, theirs.cases).within,
+        champion_within=None if champion is None else variance_components(champion.scores, champion.cases).within,
         scores_flip=float(np.mean(flips)),
-        texts_flip=float(np.mean(flip_shares(mine.texts, mine.cases))),
+        texts_flip=float(np.mean(flip_shares(candidate.texts, candidate.cases))),
         one_more=gain if math.isfinite(gain) else None,
         flaky=len(divided),
-        named=tuple(_flaky(mine, i) for i in divided[:FLAKY_LISTED]),
+        named=tuple(_flaky(candidate, i) for i in divided[:FLAKY_LISTED]),
     )
 
 
-def _flaky(mine: RepeatScores, index: int) -> FlakyCase:
-    return FlakyCase(case=mine.ids[index], scores=tuple(mine.scores[mine.cases == index].tolist()))
+def _flaky(candidate: RepeatScores, index: int) -> FlakyCase:
+    return FlakyCase(case=candidate.ids[index], scores=tuple(candidate.scores[candidate.cases == index].tolist()))
 
 
-def _paired(mine: RepeatScores, theirs: RepeatScores) -> PairedComponents | None:
+def _paired(candidate: RepeatScores, champion: RepeatScores) -> PairedComponents | None:
     """Over the cases that both sides answered equally often."""
-    places = {case: i for i, case in enumerate(theirs.ids)}
-    both = [(i, places[case]) for i, case in enumerate(mine.ids) if case in places]
-    counts, their_counts = np.bincount(mine.cases), np.bincount(theirs.cases)
-    both = [(i, j) for i, j in both if counts[i] == their_counts[j]]
+    places = {case: i for i, case in enumerate(champion.ids)}
+    both = [(i, places[case]) for i, case in enumerate(candidate.ids) if case in places]
+    counts, champion_counts = np.bincount(candidate.cases), np.bincount(champion.cases)
+    both = [(i, j) for i, j in both if counts[i] == champion_counts[j]]
     if len(both) < 2:
         return None
-    starts, their_starts = (np.concatenate(([0], np.cumsum(c)[:-1])) for c in (counts, their_counts))
+    starts, champion_starts = (np.concatenate(([0], np.cumsum(c)[:-1])) for c in (counts, champion_counts))
     return paired_components(
-        _taken(mine.scores, starts, counts, [i for i, _ in both]),
-        _taken(theirs.scores, their_starts, their_counts, [j for _, j in both]),
+        _taken(candidate.scores, starts, counts, [i for i, _ in both]),
+        _taken(champion.scores, champion_starts, champion_counts, [j for _, j in both]),
         np.repeat(np.arange(len(both)), [counts[i] for i, _ in both]),
     )
 

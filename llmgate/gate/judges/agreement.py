@@ -61,7 +61,7 @@ def measure_judge(
     settled = [(item, label) for item in evidence.items if (label := settled_label(item.votes)) is not None]
     counts = Counter(label for _, label in settled)
     rated = [(item, label, _counted(item.said, label, counts)) for item, label in settled]
-    pairs = [(label, said) for _, label, said in rated]
+    pairs = [(label, answer) for _, label, answer in rated]
     clusters = _clusters([item for item, _ in settled])
     binary = evidence.kind == "answers"
     votes = [item.votes for item in evidence.items if sum(vote is not None for vote in item.votes) > 1]
@@ -71,7 +71,7 @@ def measure_judge(
         settled=len(settled),
         labels={label: counts[label] for label in LABELS[evidence.kind]},
         unparseable=sum(item.said is None for item in evidence.items),
-        agreement=_rate([label == said for label, said in pairs], alpha),
+        agreement=_rate([label == answer for label, answer in pairs], alpha),
         kappa=_kappa(pairs, clusters, alpha),
         ac1=_figure(
             len(pairs),
@@ -79,8 +79,8 @@ def measure_judge(
         ),
         alpha=_krippendorff(pairs, clusters, alpha),
         people=_krippendorff(votes, None, alpha) if votes else None,
-        sensitivity=_rate([said == "pass" for label, said in pairs if label == "pass"], alpha) if binary else None,
-        specificity=_rate([said == "fail" for label, said in pairs if label == "fail"], alpha) if binary else None,
+        sensitivity=_rate([answer == "pass" for label, answer in pairs if label == "pass"], alpha) if binary else None,
+        specificity=_rate([answer == "fail" for label, answer in pairs if label == "fail"], alpha) if binary else None,
         order=None if binary else _rate([_same_order(item) for item in evidence.items], alpha),
         first_position=None if binary else _first_position(evidence.items),
         repeat=_rate(
@@ -107,10 +107,10 @@ def _check_labels(evidence: AdmissionEvidence) -> None:
                 raise UndefinedError(f"{item.item}: {label!r} is none of the labels {', '.join(known)}")
 
 
-def _counted(said: str | None, label: str, counts: Counter[str]) -> str:
-    """What the judge said; for silence another label than people's, the one that is likeliest by chance."""
-    if said is not None:
-        return said
+def _counted(answer: str | None, label: str, counts: Counter[str]) -> str:
+    """What the judge answered; for silence another label than people's, the one that is likeliest by chance."""
+    if answer is not None:
+        return answer
     others = sorted(set(counts) - {label}, key=lambda other: (-counts[other], other))
     return others[0] if others else "none"
 
@@ -178,15 +178,15 @@ def _strata(
 ) -> tuple[StratumFigure, ...]:
     """κ of each stratum with enough items; the error rate is shared between them."""
     parts: dict[str, list[tuple[LabelledItem, str, str]]] = {}
-    for item, label, said in rated:
+    for item, label, answer in rated:
         if item.stratum is not None:
-            parts.setdefault(item.stratum, []).append((item, label, said))
+            parts.setdefault(item.stratum, []).append((item, label, answer))
     parts = {name: part for name, part in sorted(parts.items()) if len(part) >= thresholds.per_label}
     return tuple(
         StratumFigure(
             stratum=name,
             kappa=_kappa(
-                [(label, said) for _, label, said in part],
+                [(label, answer) for _, label, answer in part],
                 _clusters([item for item, _, _ in part]),
                 thresholds.alpha / len(parts),
             ),

@@ -29,20 +29,13 @@ MOST_TURNED: Final = 0.15
 
 def drift_of(record: Record) -> JudgeDrift | None:
     """Compare then and now; None for a run that named no anchors."""
-    digest, found = record.manifest.anchors, record.anchors
-    if not digest and found is None:
+    digest, check = record.manifest.anchors, record.anchors
+    if not digest and check is None:
         return None
-    if found is None or found.digest != digest or not found.results:
-        return JudgeDrift(
-            digest=digest,
-            anchors=0,
-            to_pass=0,
-            to_fail=0,
-            lost=0,
-            p=1.0,
-            drifted="its anchors were named, and not judged again",
-        )
-    outcomes = [(one.passed, one.outcome) for one in found.results]
+    if check is None or check.digest != digest or not check.results:
+        why = "its anchors were named, and not judged again"
+        return JudgeDrift(digest=digest, anchors=0, to_pass=0, to_fail=0, lost=0, p=1.0, drifted=why)
+    outcomes = [(anchor.passed, anchor.outcome) for anchor in check.results]
     to_pass = sum(not then and now is Outcome.PASS for then, now in outcomes)
     to_fail = sum(then and now is Outcome.FAIL for then, now in outcomes)
     lost = sum(now is Outcome.ERROR for _, now in outcomes)

@@ -16,7 +16,7 @@ import numpy as np
 
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.judge_types import PreferenceDecision
-from llmgate.record.schema import CaseKey, Outcome
+from llmgate.record.schema import Outcome
 from llmgate.stats.preference import mean_win_rate, win_rate
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ PREFER: Final = "prefer"
 
 def preferences_of(record: Record, policy: Policy) -> tuple[PreferenceDecision, ...]:
     """The win rates of every metric that `prefer` asserts feed, in the policy's order."""
-    found = (_preference(record, metric) for metric in policy.metrics)
-    return tuple(one for one in found if one is not None)
+    preferences = (_preference(record, metric) for metric in policy.metrics)
+    return tuple(preference for preference in preferences if preference is not None)
 
 
 def _preference(record: Record, metric: MetricPolicy) -> PreferenceDecision | None:
@@ -74,8 +74,8 @@ def _points(record: Record, case: PlannedCase, metric: str) -> float | None:
     """Of one case, the mean of its repeats; NaN where one is missing, None where nothing was compared."""
     scores: list[float | None] = []
     compared = False
-    for repeat in range(case.repeats):
-        result = record.results.get(CaseKey(suite=case.suite, case=case.case, repeat=repeat))
+    for key in case.keys:
+        result = record.results.get(key)
         checks = [c for c in result.checks if c.type == PREFER and c.metric == metric] if result is not None else []
         compared = compared or bool(checks)
         scores += [None if c.outcome is Outcome.ERROR else c.score for c in checks] or [None]

@@ -8,10 +8,11 @@ every metric, with a second side.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decision.types import MetricDecision, Verdict
+from llmgate.gate.decision.types import Verdict
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE
 from llmgate.gate.metrics.metric import HypothesisTest
@@ -21,10 +22,11 @@ from llmgate.stats.equivalence import equivalence_chance, equivalence_pairs, pai
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmgate.gate.decision.types import MetricDecision
     from llmgate.gate.evidence.pairing import Pairs
     from llmgate.gate.metrics.metric import MetricTest
 
-__all__ = ["compare_lengths", "length_decision", "length_limits"]
+__all__ = ["compare_lengths", "length_limits", "length_reason", "with_lengths"]
 
 _LEAST_REACH: Final = math.log(10.0)
 """A suite of labels has answers of one length, and still a model could begin to explain itself."""
@@ -96,46 +98,24 @@ def length_limits(margin: float) -> tuple[float, float]:
     return 1.0 / (1.0 + margin) - 1.0, margin
 
 
-def length_decision(
-    test: MetricTest, verdict: Verdict, adjusted: Sequence[float], *, adjusted_for: int
-) -> MetricDecision:
-    """The decision on the length of answers. Its numbers are relative changes: 0.04 is 4 % longer.
-
-    Args:
-        test: The metric.
-        verdict: Its verdict.
-        adjusted: Holm-adjusted p-values of its hypotheses.
-        adjusted_for: How many p-values were adjusted together.
-    """
-    policy, pairs = test.policy, test.pairs
-    interval = None if test.comparison is None else test.comparison.interval
-    barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
+def with_lengths(decision: MetricDecision, test: MetricTest) -> MetricDecision:
+    """The decision on the length of answers with its numbers, relative changes: 0.04 is 4 % longer."""
     unchanged, lost = length_chances(test)
-    return MetricDecision(
-        suite=policy.suite,
-        metric=policy.metric,
-        role=policy.role,
-        verdict=verdict,
-        reference="none" if interval is None else "champion",
-        method="none" if interval is None else f"{interval.method}, two one-sided tests of log length ratios",
-        alpha=policy.alpha,
-        delta=None if interval is None else math.expm1(interval.estimate),
-        lower=None if interval is None else math.expm1(interval.lower),
-        upper=None if interval is None else math.expm1(interval.upper),
-        margin=test.margin,
-        expected=pairs.expected if pairs else 0,
-        evaluated=len(pairs.item_ids) if pairs else 0,
-        errors=pairs.errors.count if pairs else 0,
-        p_worse=adjusted[0] if adjusted else None,
-        pass_if_unchanged=unchanged,
-        pass_if_margin_lost=lost,
-        reason=f"{_reason(test, verdict, adjusted, adjusted_for)}.",
-        notes=(*test.notes, *barred),
-        two_sided=True,
+    decision = replace(decision, pass_if_unchanged=unchanged, pass_if_margin_lost=lost, two_sided=True)
+    if test.comparison is None:
+        return decision
+    interval = test.comparison.interval
+    return replace(
+        decision,
+        method=f"{interval.method}, two one-sided tests of log length ratios",
+        delta=math.expm1(interval.estimate),
+        lower=math.expm1(interval.lower),
+        upper=math.expm1(interval.upper),
     )
 
 
-def _reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], adjusted_for: int) -> str:
+def length_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float], *, adjusted_for: int) -> str:
+    """As `metric_reason`, of the length of answers."""
     pairs, comparison, margin = test.pairs, test.comparison, test.margin
     if pairs is None or comparison is None or margin is None:
         return test.problem.what if test.problem else "nothing to compare with"

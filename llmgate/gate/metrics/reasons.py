@@ -82,9 +82,7 @@ def _bounds(test: MetricTest, hypothesis: HypothesisTest, *, failed: bool) -> st
     level = f"{100.0 * (1.0 - test.policy.alpha):.6g} %"
     if hypothesis is test.comparison and test.margin is not None:
         return _difference(hypothesis, test.margin, level, failed=failed)
-    if test.policy.max is not None:
-        return _ceiling(test, hypothesis, test.policy.max, level, failed=failed)
-    return _rate(hypothesis, test.policy.min or 0.0, level, failed=failed)
+    return _rate(test, hypothesis, level, failed=failed)
 
 
 def _difference(hypothesis: HypothesisTest, margin: float, level: str, *, failed: bool) -> str:
@@ -104,24 +102,14 @@ def _difference(hypothesis: HypothesisTest, margin: float, level: str, *, failed
     )
 
 
-def _rate(hypothesis: HypothesisTest, minimum: float, level: str, *, failed: bool) -> str:
-    lower, upper = percent(hypothesis.interval.lower, minimum), percent(hypothesis.interval.upper, minimum)
-    limit = f"minimum {percent(minimum)}"
-    if failed:
-        return f"at most {upper} ({level}), {limit}"
-    if hypothesis.passed:
-        return f"at least {lower} ({level}), {limit}"
-    return f"between {lower} and {upper} ({level} each), {limit}"
-
-
-def _ceiling(test: MetricTest, hypothesis: HypothesisTest, maximum: float, level: str, *, failed: bool) -> str:
-    """The same where less is better: the interval is that of what is wanted, 1 − the rate."""
-    lower, upper = (
-        percent(test.shown(bound), maximum) for bound in (hypothesis.interval.upper, hypothesis.interval.lower)
-    )
-    limit = f"maximum {percent(maximum)}"
-    if failed:
-        return f"at least {lower} ({level}), {limit}"
-    if hypothesis.passed:
-        return f"at most {upper} ({level}), {limit}"
-    return f"between {lower} and {upper} ({level} each), {limit}"
+def _rate(test: MetricTest, hypothesis: HypothesisTest, level: str, *, failed: bool) -> str:
+    """As the metric counts it; the interval is that of what is wanted, 1 − the rate where less is better."""
+    maximum = test.policy.max
+    limit, name = (test.policy.min or 0.0, "minimum") if maximum is None else (maximum, "maximum")
+    bounds = sorted(test.shown(bound) for bound in (hypothesis.interval.lower, hypothesis.interval.upper))
+    lower, upper = (percent(bound, limit) for bound in bounds)
+    if not (failed or hypothesis.passed):
+        return f"between {lower} and {upper} ({level} each), {name} {percent(limit)}"
+    # What fails a minimum, as what passes a maximum, is a bound from above.
+    proven = f"at most {upper}" if failed == (maximum is None) else f"at least {lower}"
+    return f"{proven} ({level}), {name} {percent(limit)}"

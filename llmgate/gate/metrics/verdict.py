@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from llmgate.gate.decision.types import Flip, MetricDecision, Verdict
 from llmgate.gate.metrics.chances import pass_chances
-from llmgate.gate.metrics.length import length_decision
+from llmgate.gate.metrics.length import length_reason, with_lengths
 from llmgate.gate.metrics.reasons import metric_reason
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
@@ -40,15 +41,10 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
     """
     policy, pairs = test.policy, test.pairs
     verdict = _verdict(test, adjusted)
-    if policy.trait is OutputFeature.LENGTH:
-        return length_decision(test, verdict, adjusted, adjusted_for=adjusted_for)
+    lengths = policy.trait is OutputFeature.LENGTH
     main = test.comparison or test.floor
-    lower, upper = _bounds(test, main)
-    unchanged, lost = pass_chances(test)
-    better, worse = _changes(test.oriented)
-    se, se_clustered, clusters = standard_errors_of(pairs)
     barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
-    return MetricDecision(
+    decision = MetricDecision(
         suite=policy.suite,
         metric=policy.metric,
         role=policy.role,
@@ -56,11 +52,6 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
         reference=_reference(test),
         method=main.interval.method if main else "none",
         alpha=policy.alpha,
-        candidate=_mean(pairs.candidate) if pairs else None,
-        champion=_mean(pairs.champion) if pairs else None,
-        delta=test.comparison.interval.estimate if test.comparison else None,
-        lower=lower,
-        upper=upper,
         margin=test.margin,
         min=policy.min,
         max=policy.max,
@@ -68,18 +59,35 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
         expected=pairs.expected if pairs else 0,
         evaluated=len(pairs.item_ids) if pairs else 0,
         errors=pairs.errors.count if pairs else 0,
+        p_worse=adjusted[0] if adjusted else None,
+        reason=(length_reason if lengths else metric_reason)(test, verdict, adjusted, adjusted_for=adjusted_for),
+        notes=(*test.notes, *barred),
+    )
+    return with_lengths(decision, test) if lengths else _with_scores(decision, test)
+
+
+def _with_scores(decision: MetricDecision, test: MetricTest) -> MetricDecision:
+    pairs, comparison = test.pairs, test.comparison
+    lower, upper = _bounds(test, comparison or test.floor)
+    unchanged, lost = pass_chances(test)
+    better, worse = _changes(test.oriented)
+    se, se_clustered, clusters = standard_errors_of(pairs)
+    return replace(
+        decision,
+        candidate=_mean(pairs.candidate) if pairs else None,
+        champion=_mean(pairs.champion) if pairs else None,
+        delta=comparison.interval.estimate if comparison else None,
+        lower=lower,
+        upper=upper,
         better=better,
         worse=worse,
         se=se,
         se_clustered=se_clustered,
         clusters=clusters,
-        p_worse=adjusted[0] if adjusted else None,
         pass_if_unchanged=unchanged,
         pass_if_margin_lost=lost,
         chances_from=test.noise.source if test.noise and unchanged is not None else "comparison",
-        reason=metric_reason(test, verdict, adjusted, adjusted_for=adjusted_for),
-        notes=(*test.notes, *barred),
-        judged=policy.judged,
+        judged=test.policy.judged,
         labels=test.labels,
         labels_digest=test.labels_digest,
         admission=test.admission,

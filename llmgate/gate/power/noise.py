@@ -41,21 +41,21 @@ def noise_of_repeats(repeats: Iterable[RepeatScores]) -> tuple[Noise, ...]:
 
     Reference: Miller (2024), arXiv 2411.00640, section 3.2.
     """
-    return tuple(_of_repeats(one) for one in repeats)
+    return tuple(_of_repeats(scores) for scores in repeats)
 
 
-def noise_of_run(one: Record, other: Record, policy: Policy) -> tuple[Noise, ...]:
+def noise_of_run(run: Record, other: Record, policy: Policy) -> tuple[Noise, ...]:
     """From two runs of the same model, served the same way, on the metrics of a policy.
 
     Raises:
         NotComparableError: If they are not that; the message names the field.
     """
-    check_same_model(one, other)
-    found = []
-    for metric, pairs in _between(one, other, policy):
+    check_same_model(run, other)
+    noise = []
+    for metric, pairs in _between(run, other, policy):
         squares = _differences(pairs) ** 2
         lowest, highest = _bounds(squares)
-        found.append(
+        noise.append(
             Noise(
                 suite=metric.suite,
                 metric=metric.metric,
@@ -63,13 +63,13 @@ def noise_of_run(one: Record, other: Record, policy: Policy) -> tuple[Noise, ...
                 lowest=lowest,
                 highest=highest,
                 cases=len(squares),
-                repeats=_repeats_of(one, metric.suite),
+                repeats=_repeats_of(run, metric.suite),
                 source="run",
                 binary=pairs.binary,
                 flips=float(np.mean(squares != 0.0)),
             )
         )
-    return tuple(found)
+    return tuple(noise)
 
 
 def noise_of_history(records: Sequence[Record], policy: Policy) -> tuple[Noise, ...]:
@@ -118,26 +118,26 @@ def _of_history(suite: str, metric: str, all_pairs: Sequence[Pairs], newest: Rec
     )
 
 
-def check_same_model(one: Record, other: Record) -> None:
+def check_same_model(run: Record, other: Record) -> None:
     """Refuse two runs that differ in the model or in how it is served: what changes between them is not only chance.
 
     Raises:
         NotComparableError: With the field and both values.
     """
-    mine, theirs = one.manifest, other.manifest
-    if mine.model.weights_digest and theirs.model.weights_digest:
-        _same("weights", mine.model.weights_digest, theirs.model.weights_digest)
+    model, other_model = run.manifest.model, other.manifest.model
+    if model.weights_digest and other_model.weights_digest:
+        _same("weights", model.weights_digest, other_model.weights_digest)
     else:
-        _same("model", mine.model.name, theirs.model.name)
-        _same("source", mine.model.source.rstrip("/"), theirs.model.source.rstrip("/"))
+        _same("model", model.name, other_model.name)
+        _same("source", model.source.rstrip("/"), other_model.source.rstrip("/"))
     for field in ("engine", "version", "flags"):
-        _same(f"server {field}", getattr(mine.server, field), getattr(theirs.server, field))
+        _same(f"server {field}", getattr(run.manifest.server, field), getattr(other.manifest.server, field))
 
 
-def texts_flipped(one: Record, other: Record, suite: str) -> tuple[int, int]:
+def texts_flipped(run: Record, other: Record, suite: str) -> tuple[int, int]:
     """How many answers of a suite differ in their text between two runs, and how many both runs have."""
     differ = compared = 0
-    for key, result in one.results.items():
+    for key, result in run.results.items():
         partner = other.results.get(key)
         if key.suite == suite and isinstance(result.answer, Generation):
             if partner is None or not isinstance(partner.answer, Generation):
@@ -147,38 +147,38 @@ def texts_flipped(one: Record, other: Record, suite: str) -> tuple[int, int]:
     return differ, compared
 
 
-def _of_repeats(one: RepeatScores) -> Noise:
-    parts = variance_components(one.scores, one.cases)
-    counts = np.bincount(one.cases)
+def _of_repeats(answers: RepeatScores) -> Noise:
+    parts = variance_components(answers.scores, answers.cases)
+    counts = np.bincount(answers.cases)
     # The least number of repeats that a case has: the noise is not to be made small.
     repeats = int(counts.min())
-    scores = np.unique(one.scores, return_inverse=True)[1].astype(np.int64)
-    means = np.bincount(one.cases, weights=one.scores) / counts
-    squares = np.bincount(one.cases, weights=(one.scores - means[one.cases]) ** 2)
+    scores = np.unique(answers.scores, return_inverse=True)[1].astype(np.int64)
+    means = np.bincount(answers.cases, weights=answers.scores) / counts
+    squares = np.bincount(answers.cases, weights=(answers.scores - means[answers.cases]) ** 2)
     lowest, highest = _bounds(2.0 * squares / (counts - 1.0))
     variance = parts.unchanged(repeats)
     return Noise(
-        suite=one.suite,
-        metric=one.metric,
+        suite=answers.suite,
+        metric=answers.metric,
         variance=variance,
         lowest=min(variance, lowest / repeats),
         highest=max(variance, highest / repeats),
         cases=parts.cases,
         repeats=repeats,
         source="repeats",
-        binary=bool(np.all((one.scores == 0.0) | (one.scores == 1.0))),
-        flips=float(np.mean(flip_shares(scores, one.cases))),
+        binary=bool(np.all((answers.scores == 0.0) | (answers.scores == 1.0))),
+        flips=float(np.mean(flip_shares(scores, answers.cases))),
     )
 
 
-def _between(one: Record, other: Record, policy: Policy) -> Iterator[tuple[MetricPolicy, Pairs]]:
+def _between(run: Record, other: Record, policy: Policy) -> Iterator[tuple[MetricPolicy, Pairs]]:
     """The pairs of every metric that both have."""
-    check_comparable(one, other, policy)
-    first, second = gather(one, policy), gather(other, policy)
+    check_comparable(run, other, policy)
+    evidence, other_evidence = gather(run, policy), gather(other, policy)
     for metric in policy.metrics:
-        mine, theirs = (side.table(metric.suite, metric.metric) for side in (first, second))
-        if mine is not None and theirs is not None and len(mine.items) and len(theirs.items):
-            pairs = pair_up(mine, theirs)
+        first, second = (side.table(metric.suite, metric.metric) for side in (evidence, other_evidence))
+        if first is not None and second is not None and len(first.items) and len(second.items):
+            pairs = pair_up(first, second)
             if len(pairs.item_ids):
                 yield metric, pairs
 
@@ -214,10 +214,10 @@ def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
     return max(0.0, interval.lower), min(1.0, interval.upper)
 
 
-def _same(field: str, mine: object, theirs: object) -> None:
-    if mine != theirs:
+def _same(field: str, value: object, other: object) -> None:
+    if value != other:
         raise NotComparableError(
-            f"{field} is {mine!r} in one run, but {theirs!r} in the other",
+            f"{field} is {value!r} in one run, but {other!r} in the other",
             where="two runs of the same model",
             fix="Run the same model twice with the same flags",
         )

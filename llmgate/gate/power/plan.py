@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.evidence import Noise
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase
-    from llmgate.stats.rules import Rule
+    from llmgate.stats.rules import ComparisonRule
 
 __all__ = ["ASSUMED_DISCORDANCE", "Design", "MetricPower", "Power", "Threshold", "designs_of", "plan_power"]
 
@@ -153,21 +153,21 @@ class Power:
 def designs_of(cases: Iterable[PlannedCase], policy: Policy) -> tuple[Design, ...]:
     """The sizes of all gating metrics."""
     planned = list(cases)
-    found = []
+    designs = []
     for metric in policy.metrics:
-        mine = [case for case in planned if feeds(case, metric)]
-        if metric.gates and mine:
-            keys = [case.cluster for case in mine]
+        feeding = [case for case in planned if feeds(case, metric)]
+        if metric.gates and feeding:
+            keys = [case.cluster for case in feeding]
             groups = len({key for key in keys if key is not None}) + keys.count(None)
-            found.append(
+            designs.append(
                 Design(
                     policy=metric,
-                    cases=len(mine),
-                    clusters=groups if groups < len(mine) else None,
-                    repeats=max(case.repeats for case in mine),
+                    cases=len(feeding),
+                    clusters=groups if groups < len(feeding) else None,
+                    repeats=max(case.repeats for case in feeding),
                 )
             )
-    return tuple(found)
+    return tuple(designs)
 
 
 def plan_power(
@@ -188,7 +188,7 @@ def plan_power(
     Raises:
         UndefinedError: If a number is outside its range.
     """
-    known = {(one.suite, one.metric): one for one in noise}
+    known = {(spread.suite, spread.metric): spread for spread in noise}
     hypotheses = sum(1 + (design.policy.floor is not None) for design in designs)
     metrics = tuple(
         _plan(design, known.get((design.policy.suite, design.policy.metric)), discordance, wanted, hypotheses)
@@ -219,11 +219,10 @@ def _plan(
         if noise is None
         else tuple(min(1.0, scale * value) for value in (noise.variance, noise.lowest, noise.highest))
     )
-    exact = (
-        design.clusters is None and design.repeats == 1 and (_right_or_wrong(policy) if noise is None else noise.binary)
-    )
+    binary = policy.aggregate is Aggregate.ALL if noise is None else noise.binary
+    exact = design.clusters is None and design.repeats == 1 and binary
 
-    def rule(spread: float, size: Design = design, fail_alpha: float | None = None) -> Rule:
+    def rule(spread: float, size: Design = design, fail_alpha: float | None = None) -> ComparisonRule:
         return _rule(size, spread, exact=exact and size.repeats == 1, fail_alpha=fail_alpha)
 
     def passes(spread: float, size: Design = design) -> float:
@@ -260,16 +259,12 @@ def _plan(
     )
 
 
-def _rule(design: Design, variance: float, *, exact: bool, fail_alpha: float | None) -> Rule:
+def _rule(design: Design, variance: float, *, exact: bool, fail_alpha: float | None) -> ComparisonRule:
     alpha = design.policy.alpha
     if exact:
         return TangoRule(pairs=design.cases, discordance=variance, alpha=alpha, fail_alpha=fail_alpha)
     units = design.cases if design.clusters is None else design.clusters
     return TRule(variance=variance, pairs=design.cases, df=max(1, units - 1), alpha=alpha, fail_alpha=fail_alpha)
-
-
-def _right_or_wrong(policy: MetricPolicy) -> bool:
-    return policy.aggregate is Aggregate.ALL
 
 
 def _repeats(design: Design, variance: float, wanted: float, passes: Callable[[float, Design], float]) -> int | None:

@@ -22,7 +22,7 @@ from llmgate.gate.metrics.look import LookPoint, look_point
 from llmgate.gate.sequential.stopping_rule import run_test_at, settled
 from llmgate.record.looks import LookPlan, Stop
 from llmgate.record.order import case_order, plan_looks
-from llmgate.record.schema import CaseKey, Seal
+from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,7 +216,7 @@ def _contradicted(record: Record, plan: LookPlan, order: Sequence[PlannedCase], 
     if not 1 <= stop.look < plan.looks:
         return f"the record says that it stopped at look {stop.look}, of which {plan.looks - 1} could have ended it"
     first, rest = order[: plan.cases[stop.look - 1]], order[plan.cases[stop.look - 1] :]
-    expected = {CaseKey(suite=case.suite, case=case.case, repeat=k) for case in first for k in range(case.repeats)}
+    expected = {key for case in first for key in case.keys}
     answered = {key for key in record.results if key.suite == plan.suite}
     if answered != expected:
         return (

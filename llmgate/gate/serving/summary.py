@@ -35,7 +35,7 @@ from llmgate.gate.serving.validity import doubts, plausible
 from llmgate.stats.quantile import percentile, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmgate.record.serving import RequestTrace, ServingTrace
 
@@ -86,11 +86,6 @@ class ServingSummary:
     invalid: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def valid(self) -> bool:
-        """Whether it may gate."""
-        return not self.invalid
-
 
 def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> ServingSummary:
     """Summarise one measurement and say whether it may be believed.
@@ -125,7 +120,7 @@ def _totals(trace: ServingTrace, done: Sequence[RequestTrace], levels: ServiceLe
     if not (math.isfinite(duration) and duration > 0):
         return {}
     metrics = {"duration": duration, "request_throughput": len(done) / duration}
-    read, written = _tokens(done, _prompt_tokens), _tokens(done, _completion_tokens)
+    read, written = _tokens(r.prompt_tokens for r in done), _written(done)
     if read is not None:
         metrics["total_input_tokens"] = float(read)
     if written is not None:
@@ -144,7 +139,7 @@ def _latencies(done: Sequence[RequestTrace]) -> dict[str, float]:
         "itl": [b - a for request in done for a, b in pairwise(request.token_events_s)],
         "e2el": [_e2el(request) for request in done],
     }
-    if _tokens(done, _completion_tokens) is None:
+    if _written(done) is None:
         samples["tpot"] = []
     return {
         f"{statistic}_{name}_ms": value * 1e3
@@ -164,7 +159,7 @@ def _steady(done: Sequence[RequestTrace], steady: Steady | None) -> dict[str, fl
         "steady_concurrency": steady.concurrency,
         "steady_request_throughput": math.fsum(shares) / steady.duration_s,
     }
-    if _tokens(done, _completion_tokens) is not None:
+    if _written(done) is not None:
         metrics["steady_output_throughput"] = math.fsum(_tokens_within(r, steady) for r in done) / steady.duration_s
     return metrics
 
@@ -182,7 +177,7 @@ def _client(trace: ServingTrace, done: Sequence[RequestTrace]) -> dict[str, floa
         metrics["client_cpu_share"] = trace.client_cpu_s / trace.duration_s
     if trace.client_lag_s:
         metrics["max_client_lag_ms"] = max(trace.client_lag_s) * 1e3
-    written, events = _tokens(done, _completion_tokens), sum(len(request.token_events_s) for request in done)
+    written, events = _written(done), sum(len(request.token_events_s) for request in done)
     if written is not None and events:
         metrics["tokens_per_event"] = written / events
     if trace.server_ttft is not None and trace.server_ttft.count > 0:
@@ -233,16 +228,12 @@ def _tokens_within(request: RequestTrace, steady: Steady) -> float:
     return inside * (request.completion_tokens or 0) / len(request.token_events_s)
 
 
-def _prompt_tokens(request: RequestTrace) -> int | None:
-    return request.prompt_tokens
+def _written(done: Iterable[RequestTrace]) -> int | None:
+    return _tokens(request.completion_tokens for request in done)
 
 
-def _completion_tokens(request: RequestTrace) -> int | None:
-    return request.completion_tokens
-
-
-def _tokens(done: Iterable[RequestTrace], count: Callable[[RequestTrace], int | None]) -> int | None:
+def _tokens(counts: Iterable[int | None]) -> int | None:
     """Their sum, None if there is no request or one of them is not known."""
-    counts = [count(request) for request in done]
+    counts = list(counts)
     known = [tokens for tokens in counts if tokens is not None]
     return sum(known) if counts and len(known) == len(counts) else None

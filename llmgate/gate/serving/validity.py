@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, requests_needed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from llmgate.record.serving import RequestTrace, ServingTrace
 
@@ -58,16 +58,11 @@ def doubts(trace: ServingTrace, done: Sequence[RequestTrace], steady: Steady | N
     Returns:
         One sentence each, empty if there is none.
     """
-    checks: tuple[Callable[[], str | None], ...] = (
-        lambda: _failed(trace),
-        lambda: _implausible(trace),
-        lambda: _uncounted(done),
-        lambda: _load(trace, done, steady),
-        lambda: _lagged(trace, done),
-        lambda: _saturated(trace),
-        lambda: _disagrees(trace, done),
+    reasons = (
+        *(_failed(trace), _implausible(trace), _uncounted(done), _load(trace, done, steady)),
+        *(_lagged(trace, done), _saturated(trace), _disagrees(trace, done)),
     )
-    return tuple(reason for check in checks if (reason := check()) is not None)
+    return tuple(reason for reason in reasons if reason is not None)
 
 
 def _failed(trace: ServingTrace) -> str | None:
@@ -150,10 +145,10 @@ def _disagrees(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | None:
             f"the server counted {server.count} first tokens where {len(done)} requests were sent: others use it, or "
             "its metrics are not those of the server that answered"
         )
-    theirs, ours = server.sum_s / server.count, sum(r.token_events_s[0] - r.sent_s for r in done) / len(done)
-    if abs(ours - theirs) <= max(HISTOGRAM_FLOOR_S, HISTOGRAM_SHARE * theirs):
+    here_s, there_s = sum(r.token_events_s[0] - r.sent_s for r in done) / len(done), server.sum_s / server.count
+    if abs(here_s - there_s) <= max(HISTOGRAM_FLOOR_S, HISTOGRAM_SHARE * there_s):
         return None
     return (
-        f"mean TTFT is {ours * 1e3:.1f} ms here and {theirs * 1e3:.1f} ms by the server's own histogram: the client, "
-        "the network or a proxy is part of the figure"
+        f"mean TTFT is {here_s * 1e3:.1f} ms here and {there_s * 1e3:.1f} ms by the server's own histogram: the "
+        "client, the network or a proxy is part of the figure"
     )

@@ -77,7 +77,7 @@ def _suite_names(manifest: Manifest) -> Sequence[str]:
 
 
 def _gate_names(manifest: Manifest) -> Sequence[str]:
-    return [_gate_name(metric) for metric in manifest.policy.metrics]
+    return [metric.where for metric in manifest.policy.metrics]
 
 
 def _fact(find: Callable[[Record], T | None], read: Callable[[T], str]) -> Reading:
@@ -181,14 +181,8 @@ def _suite_facts(name: str) -> Facts:
     )
 
 
-def _gate_name(metric: MetricPolicy) -> str:
-    return f"{metric.suite}::gate::{metric.metric}"
-
-
 def _gate(name: str) -> Reading:
-    return lambda record: "; ".join(
-        _rule(metric) for metric in record.manifest.policy.metrics if _gate_name(metric) == name
-    )
+    return lambda record: "; ".join(_rule(metric) for metric in record.manifest.policy.metrics if metric.where == name)
 
 
 def _rule(metric: MetricPolicy) -> str:

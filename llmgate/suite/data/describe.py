@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import DatasetError, did_you_mean
 from llmgate.suite.data.ngrams import NEAR, near_groups, plain
 from llmgate.suite.data.rows import RESERVED, column_types
-from llmgate.suite.data.strict_json import canonical, value_text
+from llmgate.suite.data.strict_json import canonical, texts_in, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,15 +171,8 @@ def _duplicates(rows: Sequence[Row], id_column: str) -> tuple[tuple[str, ...], .
 
 
 def _near_duplicates(rows: Sequence[Row], columns: Sequence[str], near: float) -> tuple[tuple[str, ...], ...]:
-    texts = [plain("\n".join(_texts([row.values.get(name) for name in columns]))) for row in rows]
+    texts = [plain("\n".join(texts_in([row.values.get(name) for name in columns]))) for row in rows]
     return tuple(tuple(rows[i].id for i in group) for group in near_groups(texts, near=near))
-
-
-def _texts(value: Json) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    members = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
-    return [text for member in members for text in _texts(member)]
 
 
 def _cluster_sizes(values: Sequence[Json]) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import PurePath
 from types import MappingProxyType
@@ -13,11 +14,11 @@ from llmgate.suite.data.parquet import read_parquet
 from llmgate.suite.data.strict_json import json_type, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["NO_TYPES", "Format", "format_of", "read_records", "suffixes"]
+__all__ = ["NO_TYPES", "Format", "as_jsonl", "format_of", "read_records", "suffixes"]
 
 NO_TYPES: Mapping[str, str] = MappingProxyType({})
 BOM = b"\xef\xbb\xbf"
@@ -76,6 +77,11 @@ def read_records(
     if kind is Format.CSV:
         return read_csv(data, source=source, types=types)
     return _read_jsonl(data, source=source)
+
+
+def as_jsonl(rows: Iterable[Mapping[str, Json]]) -> bytes:
+    """Write rows as JSON Lines; columns keep their order."""
+    return b"".join(json.dumps(dict(row), ensure_ascii=False, allow_nan=False).encode() + b"\n" for row in rows)
 
 
 def _read_jsonl(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, Json]]]:

@@ -8,7 +8,6 @@ Stratified, each value of a column gets its share by the largest remainder.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError, did_you_mean
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.data.rows import Row
 
-__all__ = ["rows_as_jsonl", "sample_rows"]
+__all__ = ["sample_rows"]
 
 
 def sample_rows(rows: Sequence[Row], count: int, *, seed: int, stratify: str | None = None) -> tuple[Row, ...]:
@@ -49,11 +48,6 @@ def sample_rows(rows: Sequence[Row], count: int, *, seed: int, stratify: str | N
         ranked = sorted(strata[key], key=lambda row: _rank(seed, row.id))
         drawn.update(row.id for row in ranked[:share])
     return tuple(row for row in rows if row.id in drawn)
-
-
-def rows_as_jsonl(rows: Sequence[Row]) -> bytes:
-    """Write rows as JSON Lines; columns keep their order."""
-    return b"".join(json.dumps(dict(row.values), ensure_ascii=False, allow_nan=False).encode() + b"\n" for row in rows)
 
 
 def _shares(sizes: dict[str, int], count: int) -> dict[str, int]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Never
 from llmgate.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llmgate.suite.asserts import Json
 
-__all__ = ["canonical", "json_type", "parse_json", "value_text"]
+__all__ = ["canonical", "json_type", "parse_json", "texts_in", "value_text"]
 
 
 class _NotStrictJsonError(ValueError):
@@ -75,6 +77,17 @@ def canonical(value: Json) -> str:
 def value_text(value: Json) -> str:
     """A text as it is and any other value as JSON, such as slices and clusters are called by."""
     return value if isinstance(value, str) else canonical(value)
+
+
+def texts_in(value: Json) -> Iterator[str]:
+    """The texts of a value, those inside lists and objects too, in order."""
+    stack = [value]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, list | dict):
+            stack.extend(reversed(part if isinstance(part, list) else [*part.values()]))
 
 
 def _without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -93,19 +93,19 @@ def _allow_short_gate(schema: dict[str, Any]) -> None:
 
 def _allow_listed_slices(schema: dict[str, Any]) -> None:
     """`slices:` may be a list of fields."""
-    full = schema["$defs"]["SlicesPart"]
-    description = full.pop("description")
-    fields = {"type": "array", "items": {"type": "string"}}
-    schema["$defs"]["SlicesPart"] = {"description": description, "anyOf": [fields, full]}
+    _allow(schema, "SlicesPart", {"type": "array", "items": {"type": "string"}})
 
 
 def _allow_short_drift(schema: dict[str, Any]) -> None:
     """An entry of `drift:` may be a role alone, and all of it `off`, which YAML may read as false."""
     roles = schema["$defs"]["TraitRole"]["enum"]
-    for name, short in (("TraitPart", [*roles, False]), ("DriftBlock", ["off", False])):
-        full = schema["$defs"][name]
-        description = full.pop("description")
-        schema["$defs"][name] = {"description": description, "anyOf": [{"enum": short}, full]}
+    _allow(schema, "TraitPart", {"enum": [*roles, False]})
+    _allow(schema, "DriftBlock", {"enum": ["off", False]})
+
+
+def _allow(schema: dict[str, Any], name: str, short: dict[str, Any]) -> None:
+    full = schema["$defs"][name]
+    schema["$defs"][name] = {"description": full.pop("description"), "anyOf": [short, full]}
 
 
 def _name_types(part: dict[str, Any], types: Mapping[str, Mapping[str, str]], prefixes: Iterable[str]) -> None:

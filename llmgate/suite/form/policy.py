@@ -136,29 +136,28 @@ def override_policy(policy: Policy, path: str) -> Policy:
 
 def changed_drift(policy: Policy, part: PolicyPart, document: Document) -> Policy:
     """The policy with the traits that the file gates, watches or leaves out."""
-    suites = {metric.suite for metric in policy.metrics}
     for suite, block in part.drift.items():
-        if suite not in suites:
-            raise PolicyError(
-                f"there is no suite {suite!r}", where=document.where("drift", suite), fix=did_you_mean(suite, suites)
-            )
+        check_suite(policy, suite, document.where("drift", suite))
         policy = with_drift(policy, suite, block, partial(document.where, "drift", suite))
     return policy
 
 
 def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tuple[SlicePolicy, ...]:
     """The slice fields with what the file says about them; a suite that it names has those that it lists."""
-    suites = {metric.suite for metric in policy.metrics}
     changed = [known for known in policy.slices if known.suite not in part.slices]
     for suite, slices in part.slices.items():
-        if suite not in suites:
-            raise PolicyError(
-                f"there is no suite {suite!r}", where=document.where("slices", suite), fix=did_you_mean(suite, suites)
-            )
+        check_suite(policy, suite, document.where("slices", suite))
         own = [known.field for known in policy.slices if known.suite == suite]
         fields = own if slices.fields is None else slices.fields
         changed += [SlicePolicy(suite=suite, field=field, min_cases=slices.min_cases) for field in fields]
     return tuple(changed)
+
+
+def check_suite(policy: Policy, suite: str, where: str) -> None:
+    """Refuse a suite that the policy knows no metric of."""
+    suites = {metric.suite for metric in policy.metrics}
+    if suite not in suites:
+        raise PolicyError(f"there is no suite {suite!r}", where=where, fix=did_you_mean(suite, suites))
 
 
 def file_waivers(part: PolicyPart, document: Document) -> tuple[Waiver, ...]:

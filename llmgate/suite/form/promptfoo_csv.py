@@ -19,56 +19,11 @@ _AFTER_QUOTED = re.compile(_SPACE + r"(,|\Z)")
 _PLAIN = re.compile(r"([^,]*)(,|\Z)")
 _ESCAPED = re.compile(r'\\(["\\])|""')
 
-
-def split_list(text: str) -> list[str]:
-    r"""Splits at commas.
-
-    Fields are trimmed and empty ones dropped. A field that starts with a double quote goes to the closing one, commas
-    and white space included; a quote inside it is written `\"` or `""`.
-
-    Raises:
-        ValueError: If a quote is not closed, something follows a closing quote, or a quoted field is empty.
-    """
-    fields: list[str] = []
-    position = 0
-    while position < len(text):
-        quoted = _QUOTED.match(text, position)
-        if quoted:
-            if not quoted[2]:
-                raise ValueError("a quote is not closed")
-            field = _ESCAPED.sub(lambda escape: escape[1] or '"', quoted[1])
-            if not field:
-                raise ValueError("a quoted field is empty")
-            after = _AFTER_QUOTED.match(text, quoted.end())
-            if not after:
-                raise ValueError("there is text after a closing quote")
-            position = after.end()
-        else:
-            plain = _PLAIN.match(text, position)
-            assert plain is not None  # noqa: S101 - the pattern matches everywhere
-            field, position = trim(plain[1]), plain.end()
-        if field:
-            fields.append(field)
-    return fields
-
-
-_DEFAULT_THRESHOLDS: Final = {
-    "answer-relevance": 0.75,
-    "classifier": 0.75,
-    "context-faithfulness": 0.75,
-    "context-recall": 0.75,
-    "context-relevance": 0.75,
-    "cost": 0.75,
-    "latency": 0.75,
-    "levenshtein": 0.75,
-    "perplexity": 0.75,
-    "perplexity-score": 0.75,
-    "rouge-n": 0.75,
-    "similar": 0.8,
-    "similar:cosine": 0.8,
-    "similar:dot": 0.8,
-    "similar:euclidean": 0.8,
-    "starts-with": 0.75,
+_DEFAULT_THRESHOLDS: Final[Mapping[str, float]] = {
+    **dict.fromkeys(("answer-relevance", "classifier", "context-faithfulness", "context-recall"), 0.75),
+    **dict.fromkeys(("context-relevance", "cost", "latency", "levenshtein", "perplexity", "perplexity-score"), 0.75),
+    **dict.fromkeys(("rouge-n", "starts-with"), 0.75),
+    **dict.fromkeys(("similar", "similar:cosine", "similar:dot", "similar:euclidean"), 0.8),
 }
 """Types that a cell gives a threshold when it names none; not the defaults that they have elsewhere."""
 
@@ -190,6 +145,38 @@ def _value(name: str, value: str, where: str | None) -> str | list[str]:
         return split_list(value)
     except ValueError as error:
         raise SuiteError(f"the comma list cannot be read: {error}", where=where, fix="Close every quote") from error
+
+
+def split_list(text: str) -> list[str]:
+    r"""Splits at commas.
+
+    Fields are trimmed and empty ones dropped. A field that starts with a double quote goes to the closing one, commas
+    and white space included; a quote inside it is written `\"` or `""`.
+
+    Raises:
+        ValueError: If a quote is not closed, something follows a closing quote, or a quoted field is empty.
+    """
+    fields: list[str] = []
+    position = 0
+    while position < len(text):
+        quoted = _QUOTED.match(text, position)
+        if quoted:
+            if not quoted[2]:
+                raise ValueError("a quote is not closed")
+            field = _ESCAPED.sub(lambda escape: escape[1] or '"', quoted[1])
+            if not field:
+                raise ValueError("a quoted field is empty")
+            after = _AFTER_QUOTED.match(text, quoted.end())
+            if not after:
+                raise ValueError("there is text after a closing quote")
+            position = after.end()
+        else:
+            plain = _PLAIN.match(text, position)
+            assert plain is not None  # noqa: S101 - the pattern matches everywhere
+            field, position = trim(plain[1]), plain.end()
+        if field:
+            fields.append(field)
+    return fields
 
 
 def _number(text: str, what: str, where: str | None) -> float:

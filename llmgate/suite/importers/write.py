@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from llmgate.errors import UsageError
 from llmgate.suite.data.dataset import write_lock
+from llmgate.suite.data.formats import as_jsonl
 from llmgate.suite.data.lock import lock_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from llmgate.suite.asserts import Json
     from llmgate.suite.importers.result import Imported, ImportedSuite, Note
 
 __all__ = ["suite_text", "write_imported"]
@@ -63,7 +62,9 @@ def write_imported(imported: Imported, folder: Path, *, source: str) -> list[Pat
         UsageError: If a file is there already, or cannot be written.
         DatasetError: If the rows make no dataset.
     """
-    plans = [(suite, folder / f"{suite.name}.yaml", dataset_path(folder, suite)) for suite in imported.suites]
+    plans = [
+        (suite, folder / f"{suite.name}.yaml", folder / "datasets" / f"{suite.name}.jsonl") for suite in imported.suites
+    ]
     for _, *paths in plans:
         for path in (*paths, lock_path(paths[-1])):
             if path.exists():
@@ -71,23 +72,13 @@ def write_imported(imported: Imported, folder: Path, *, source: str) -> list[Pat
     try:
         for suite, path, dataset in plans:
             dataset.parent.mkdir(parents=True, exist_ok=True)
-            dataset.write_text(rows_text(suite.rows), encoding="utf-8", newline="\n")
+            dataset.write_bytes(as_jsonl(suite.rows))
             write_lock(dataset, id_column=str(suite.case.get("id", "id")))
             relative = dataset.relative_to(folder).as_posix()
             path.write_text(suite_text(suite, dataset=relative, source=source), encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(folder), fix="Check --out") from error
     return [path for _, path, _ in plans]
-
-
-def dataset_path(folder: Path, suite: ImportedSuite) -> Path:
-    """Where the rows go."""
-    return folder / "datasets" / f"{suite.name}.jsonl"
-
-
-def rows_text(rows: Iterable[Mapping[str, Json]]) -> str:
-    """Rows as JSON lines."""
-    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
 
 
 def suite_text(suite: ImportedSuite, *, dataset: str, source: str) -> str:

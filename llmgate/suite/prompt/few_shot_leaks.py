@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.suite.data.ngrams import Hashes, containment, grams, plain
+from llmgate.suite.data.strict_json import texts_in
 from llmgate.suite.prompt.render import CompiledMessage
 
 if TYPE_CHECKING:
@@ -157,13 +158,4 @@ def _shared_texts(rows: Sequence[Row], used: set[str]) -> set[str]:
 
 def _texts(values: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     """The texts of a row as plain texts, those inside lists and objects too."""
-    for column, value in values.items():
-        stack = [value]
-        while stack:
-            part = stack.pop()
-            if isinstance(part, str):
-                yield column, plain(part)
-            elif isinstance(part, list):
-                stack.extend(part)
-            elif isinstance(part, dict):
-                stack.extend(part.values())
+    return ((column, plain(text)) for column, value in values.items() for text in texts_in(value))

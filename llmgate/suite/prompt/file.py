@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["WRITTEN_ROLES", "KeptMessage", "KeptPrompt", "read_prompt_file"]
+__all__ = ["KeptMessage", "KeptPrompt", "read_prompt_file", "written_role"]
 
 MAX_BYTES: Final = 1_000_000
 WRITTEN_ROLES: Final = ("system", "user", "assistant")
@@ -111,7 +111,7 @@ def _from_yaml(data: bytes, path: Path) -> tuple[str, list[KeptMessage]]:
         where = document.where("messages", index)
         match message:
             case {"role": role, "content": str(content), **more} if not more:
-                messages.append(KeptMessage(role=_role(role, where), content=content, where=where))
+                messages.append(KeptMessage(role=written_role(role, where), content=content, where=where))
             case _:
                 fix = "Write {role: …, content: …}"
                 raise SuiteError("a message is not a role and a content", where=where, fix=fix)
@@ -156,11 +156,16 @@ def _split(lines: list[str], first: int, path: Path) -> list[KeptMessage]:
         content = "\n".join(lines[index + 1 : end]).strip()
         if not content:
             raise SuiteError(f"the {role} message is empty", where=where, fix="Write it or remove the heading")
-        messages.append(KeptMessage(role=_role(role, where), content=content, where=where))
+        messages.append(KeptMessage(role=written_role(role, where), content=content, where=where))
     return messages
 
 
-def _role(role: Json, where: str) -> str:
+def written_role(role: Json, where: str) -> str:
+    """A role that people write.
+
+    Raises:
+        SuiteError: If it is none.
+    """
     if role not in WRITTEN_ROLES:
         raise SuiteError(f"prompts have no role {role!r}", where=where, fix=did_you_mean(str(role), WRITTEN_ROLES))
     return str(role)

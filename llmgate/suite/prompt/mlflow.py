@@ -12,9 +12,9 @@ import json
 import re
 from typing import Any, Final
 
-from llmgate.errors import LlmgateError, SuiteError, did_you_mean
+from llmgate.errors import LlmgateError, SuiteError
 from llmgate.suite.data.mlflow import asking
-from llmgate.suite.prompt.file import WRITTEN_ROLES, KeptMessage, KeptPrompt
+from llmgate.suite.prompt.file import KeptMessage, KeptPrompt, written_role
 
 __all__ = ["SCHEME", "read_registered_prompt"]
 
@@ -60,16 +60,13 @@ def read_registered_prompt(uri: str, *, where: str) -> KeptPrompt:
 def _messages(template: Any, uri: str, where: str) -> list[KeptMessage]:
     written = [{"role": "user", "content": template}] if isinstance(template, str) else template
     messages = []
+    place = f"{where}: {uri}"
     for message in written if isinstance(written, list) else []:
-        role = message.get("role") if isinstance(message, dict) else None
-        content = message.get("content") if isinstance(message, dict) else None
-        if role not in WRITTEN_ROLES:
-            raise SuiteError(
-                f"{uri}: prompts have no role {role!r}", where=where, fix=did_you_mean(str(role), WRITTEN_ROLES)
-            )
+        fields = message if isinstance(message, dict) else {}
+        role, content = written_role(fields.get("role"), place), fields.get("content")
         if not isinstance(content, str):
-            raise SuiteError(f"{uri}: a {role} message is no text", where=where, fix="Register text messages")
-        messages.append(KeptMessage(role=role, content=content, where=f"{where}: {uri}"))
+            raise SuiteError(f"a {role} message is no text", where=place, fix="Register text messages")
+        messages.append(KeptMessage(role=role, content=content, where=place))
     if not messages:
         raise SuiteError(f"{uri} has no messages", where=where, fix="Register a prompt with text")
     return messages

@@ -58,7 +58,7 @@ def reasons(trace: ServingTrace) -> str:
 
 def test_a_good_measurement_is_valid(good: ServingTrace) -> None:
     assert summarise(good).invalid == ()
-    assert summarise(good).valid
+    assert not summarise(good).invalid
 
 
 def test_any_failed_request(good: ServingTrace) -> None:

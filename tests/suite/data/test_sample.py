@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError
+from llmgate.suite.data.formats import as_jsonl
 from llmgate.suite.data.rows import Row, parse_rows
-from llmgate.suite.data.sample import rows_as_jsonl, sample_rows
+from llmgate.suite.data.sample import sample_rows
 
 
 def make(count: int, groups: int = 3) -> tuple[Row, ...]:
@@ -55,7 +56,9 @@ def test_a_smaller_sample_lies_in_a_larger_one() -> None:
 
 def test_written_rows_are_the_same_rows() -> None:
     rows = make(9)
-    assert [row.digest for row in parse_rows(rows_as_jsonl(rows), source="d")] == [row.digest for row in rows]
+    assert [row.digest for row in parse_rows(as_jsonl(row.values for row in rows), source="d")] == [
+        row.digest for row in rows
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 4, -1])

@@ -1,6 +1,6 @@
-"""What is written from the definitions of assert types: tables of the cookbook, and the editors' schemas.
+"""Writes what the docs take from the definitions of assert types: tables of the cookbook, and the editors' schemas.
 
-`python -m llmgate.session.commands.reference`, in a checkout, writes them.
+make docs
 """
 
 from __future__ import annotations
@@ -97,5 +97,5 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    for path, text in reference_files(Path.cwd()).items():
+    for path, text in reference_files(Path(__file__).parents[1]).items():
         path.write_text(text, encoding="utf-8")

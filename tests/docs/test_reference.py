@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from reference import reference_files
 
 from llmgate.score.builtin import SECTIONS
-from llmgate.session.commands.reference import reference_files
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 FILES = reference_files(ROOT)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_what_is_committed_is_current(path: Path) -> None:
-    assert path.read_text("utf-8") == FILES[path], "run `python -m llmgate.session.commands.reference`"
+    assert path.read_text("utf-8") == FILES[path], "run `make docs`"
 
 
 def test_every_type_stands_in_a_table() -> None:
