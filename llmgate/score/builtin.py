@@ -43,15 +43,16 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
         "right answers": (*multiple_choice.TYPES, *exact_match.TYPES, *math_equal.TYPES, *levenshtein.TYPES),
         "likeness": (*bleu_rouge.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
-        "code, sql, tools": (
-            *(*executes.TYPES, *sql.TYPES),
-            *(*expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
-        ),
+        "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
         "safety": (*is_refusal.TYPES, *refusal.TYPES, *pii.TYPES, *secrets.TYPES, *prompt_leak.TYPES),
         "budgets": usage.TYPES,
         "judged": (
-            *(*llm_rubric.TYPES, *g_eval.TYPES, *factuality.TYPES),
-            *(*closed_qa.TYPES, *checklist.TYPES, *pairwise.TYPES),
+            *llm_rubric.TYPES,
+            *g_eval.TYPES,
+            *factuality.TYPES,
+            *closed_qa.TYPES,
+            *checklist.TYPES,
+            *pairwise.TYPES,
         ),
         "retrieval": (*promptfoo.TYPES, *answer.TYPES, *correctness.TYPES, *context.TYPES, *citations.TYPES),
     }
@@ -60,11 +61,11 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
 
 
 def _by_id(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
-    found: dict[str, Kind] = {}
+    types: dict[str, Kind] = {}
     for kind in kinds:
-        if found.setdefault(kind.id, kind) is not kind:
+        if types.setdefault(kind.id, kind) is not kind:
             raise ValueError(f"two assert types are called {kind.id!r}")
-    return MappingProxyType(found)
+    return MappingProxyType(types)
 
 
 KINDS: Final = _by_id(kind for section in SECTIONS.values() for kind in section)

@@ -113,13 +113,13 @@ def find_checks(values: Iterable[object]) -> dict[str, Kind]:
     Raises:
         SuiteError: If two different ones share a name.
     """
-    found: dict[str, CustomCheck] = {}
+    checks: dict[str, CustomCheck] = {}
     for value in values:
         if isinstance(value, CustomCheck):
-            other = found.setdefault(value.name, value)
+            other = checks.setdefault(value.name, value)
             if other.function is not value.function:
                 raise SuiteError(f"two checks are called {value.name!r}", fix="Give each check its own name")
-    return {name: one.kind for name, one in found.items()}
+    return {name: custom.kind for name, custom in checks.items()}
 
 
 def _settings(name: str, settings: Iterable[str]) -> frozenset[str]:
@@ -181,8 +181,8 @@ def _evaluate(function: Function, wanted: frozenset[str], spec: AssertSpec) -> E
     def evaluate(context: CheckContext) -> Finding:
         arguments = _arguments(wanted, spec, value, context)
         with _blamed(spec):
-            said = function(context.text, **arguments)
-        return _finding(spec, said)
+            result = function(context.text, **arguments)
+        return _finding(spec, result)
 
     return evaluate
 
@@ -199,8 +199,8 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
 
         arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
         with _blamed(spec):
-            said = await function(context.text, judge=judge, **arguments)
-        return _finding(spec, said)
+            result = await function(context.text, judge=judge, **arguments)
+        return _finding(spec, result)
 
     return consult
 
@@ -216,20 +216,20 @@ def _blamed(spec: AssertSpec) -> Iterator[None]:
         raise JudgeError(f"the check {spec.type} raised {type(error).__name__}: {error}") from error
 
 
-def _finding(spec: AssertSpec, said: object) -> Finding:
-    if getattr(said, "shape", None) == () and callable(getattr(said, "item", None)):
+def _finding(spec: AssertSpec, result: object) -> Finding:
+    if getattr(result, "shape", None) == () and callable(getattr(result, "item", None)):
         # A scalar of numpy or torch.
-        said = said.item()  # type: ignore[attr-defined]
-    if isinstance(said, bool):
-        return Finding.of(said, f"{spec.type} says {'yes' if said else 'no'}")
-    if isinstance(said, Finding):
-        if not isinstance(said.passed, bool) or not 0 <= said.score <= 1:
-            raise UndefinedError(f"{spec.type} returned {said}, whose score is not in [0, 1]")
-        return said
-    if not isinstance(said, int | float):
-        raise JudgeError(f"{spec.type} returned {type(said).__name__}, not a truth value, a score or a Finding")
-    if not (math.isfinite(said) and 0 <= said <= 1):
-        raise UndefinedError(f"{spec.type} returned the score {said}, which is not in [0, 1]")
+        result = result.item()  # type: ignore[attr-defined]
+    if isinstance(result, bool):
+        return Finding.of(result, f"{spec.type} says {'yes' if result else 'no'}")
+    if isinstance(result, Finding):
+        if not isinstance(result.passed, bool) or not 0 <= result.score <= 1:
+            raise UndefinedError(f"{spec.type} returned {result}, whose score is not in [0, 1]")
+        return result
+    if not isinstance(result, int | float):
+        raise JudgeError(f"{spec.type} returned {type(result).__name__}, not a truth value, a score or a Finding")
+    if not (math.isfinite(result) and 0 <= result <= 1):
+        raise UndefinedError(f"{spec.type} returned the score {result}, which is not in [0, 1]")
     if spec.threshold is None:
         raise invalid_value(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
-    return Finding(said >= spec.threshold, float(said), f"scored {said:.4g}, wanted {spec.threshold:g}")
+    return Finding(result >= spec.threshold, float(result), f"scored {result:.4g}, wanted {spec.threshold:g}")

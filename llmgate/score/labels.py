@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["AnswerItem", "LabelFile", "PairItem", "read_labels"]
 
+SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
+OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
+EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerItem:
@@ -63,11 +67,6 @@ class PairItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
-
-
-SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
-OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
-EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

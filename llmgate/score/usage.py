@@ -29,13 +29,13 @@ ROUNDING: Final = 1e-3
 
 
 def _measured(value: object, name: str) -> float:
-    found = javascript.to_number(value) if javascript.is_number(value) else math.nan
-    if not math.isfinite(found):
+    number = javascript.to_number(value) if javascript.is_number(value) else math.nan
+    if not math.isfinite(number):
         reported = "was reported" if value is None else f"but {javascript.text(value)[:60]!r} was reported"
         raise UndefinedError(f"no {name} {reported}")
-    if found < 0:
-        raise UndefinedError(f"the {name} is {found:g}, below 0")
-    return found
+    if number < 0:
+        raise UndefinedError(f"the {name} is {number:g}, below 0")
+    return number
 
 
 def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Prepare:
@@ -43,8 +43,8 @@ def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Pr
         limit = most(spec)
 
         def evaluate(context: CheckContext) -> Finding:
-            found = _measured(read(context), name)
-            return Finding.of(found <= limit, f"{name} {found:g}{unit}, at most {limit:g}{unit} wanted")
+            measured = _measured(read(context), name)
+            return Finding.of(measured <= limit, f"{name} {measured:g}{unit}, at most {limit:g}{unit} wanted")
 
         return evaluate
 
@@ -59,13 +59,13 @@ def perplexity(logprobs: object) -> float:
     """
     if not isinstance(logprobs, list | tuple) or not logprobs:
         raise UndefinedError("no log probabilities were reported", fix="Ask the endpoint for logprobs")
-    found = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
-    if not all(map(math.isfinite, found)):
+    values = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
+    if not all(map(math.isfinite, values)):
         raise UndefinedError("a log probability is missing or not a number")
-    if max(found) > ROUNDING:
-        raise UndefinedError(f"a log probability is {max(found):g}, above 0", fix="Report natural logarithms")
+    if max(values) > ROUNDING:
+        raise UndefinedError(f"a log probability is {max(values):g}, above 0", fix="Report natural logarithms")
     # Divided first: the sum of finite numbers can be infinite.
-    mean = math.fsum(value / len(found) for value in found)
+    mean = math.fsum(value / len(values) for value in values)
     try:
         return math.exp(-mean)
     except OverflowError:
@@ -76,8 +76,8 @@ def _perplexity(spec: AssertSpec) -> Evaluate:
     limit = most(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        found = perplexity(context.logprobs)
-        return Finding.of(found <= limit, f"perplexity {found:.4g}, at most {limit:g} wanted")
+        measured = perplexity(context.logprobs)
+        return Finding.of(measured <= limit, f"perplexity {measured:.4g}, at most {limit:g} wanted")
 
     return evaluate
 
@@ -102,10 +102,10 @@ def _finish_reason(spec: AssertSpec) -> Evaluate:
     rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
-        wanted, found = rule.on(context), context.finish_reason
-        if not isinstance(found, str) or not found:
+        wanted, reason = rule.on(context), context.finish_reason
+        if not isinstance(reason, str) or not reason:
             raise UndefinedError("no finish reason was reported")
-        return Finding.of(found.lower() == wanted, f"finished because of {found[:60]!r}, wanted {wanted[:60]!r}")
+        return Finding.of(reason.lower() == wanted, f"finished because of {reason[:60]!r}, wanted {wanted[:60]!r}")
 
     return evaluate
 

@@ -137,8 +137,8 @@ class Checks:
             SuiteError: With `spec.where`, what is wrong, and how to fix it.
         """
         if spec.type == ASSERT_SET:
-            for one in spec.asserts:
-                self.validate(one, columns)
+            for member in spec.asserts:
+                self.validate(member, columns)
             return
         prepared = self.prepare(spec)
         if not spec.has_value:

@@ -42,9 +42,11 @@ _ATTACHMENT: Final = "[DEEPEVAL:"
 
 def metrics(module: ModuleType) -> Mapping[str, type]:
     """The metrics of a single answer by name, also without `Metric` at the end."""
-    found = {name: getattr(module, name) for name in module.__all__ if name != BaseMetric.__name__}
-    classes = {name: one for name, one in found.items() if inspect.isclass(one) and issubclass(one, BaseMetric)}
-    return {name.removesuffix("Metric"): one for name, one in classes.items()} | classes
+    exported = {name: getattr(module, name) for name in module.__all__ if name != BaseMetric.__name__}
+    classes = {
+        name: metric for name, metric in exported.items() if inspect.isclass(metric) and issubclass(metric, BaseMetric)
+    }
+    return {name.removesuffix("Metric"): metric for name, metric in classes.items()} | classes
 
 
 def prepare(spec: AssertSpec, metric: type) -> Consult:
@@ -64,7 +66,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     def make(model: _Judge) -> Any:
         fixed = {"model": model, "threshold": threshold, "async_mode": True, "eval_mode": "llm"}
         with without_warnings():
-            return metric(**arguments, **{name: one for name, one in fixed.items() if name in accepted})
+            return metric(**arguments, **{name: value for name, value in fixed.items() if name in accepted})
 
     try:
         make(_Judge(Bridge(Models())))
@@ -95,7 +97,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
 
 def _fields(spec: AssertSpec, written: object) -> list[Any]:
     try:
-        return [SingleTurnParams(one) for one in written]  # type: ignore[attr-defined]
+        return [SingleTurnParams(name) for name in written]  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
         raise invalid_value(spec, f"evaluation_params: {error}", "For example [input, actual_output]") from error
 
@@ -155,7 +157,7 @@ def _read(reply: JudgeReply, schema: type[BaseModel] | None) -> object:
 def _completion(reply: JudgeReply) -> SimpleNamespace:
     """A reply with its tokens in the form of OpenAI's client."""
     message = SimpleNamespace(content=reply.text)
-    logprobs = SimpleNamespace(content=[_token(one) for one in reply.tokens])
+    logprobs = SimpleNamespace(content=[_token(token) for token in reply.tokens])
     return SimpleNamespace(choices=[SimpleNamespace(message=message, logprobs=logprobs)])
 
 

@@ -35,9 +35,11 @@ _LOWER_IS_BETTER: Final = frozenset({"NoiseSensitivity"})
 
 def metrics(module: ModuleType) -> Mapping[str, type]:
     """The metrics by name."""
-    found = ((name, getattr(module, name)) for name in module.__all__)
+    exported = ((name, getattr(module, name)) for name in module.__all__)
     return {
-        name: one for name, one in found if inspect.isclass(one) and issubclass(one, BaseMetric) and one != BaseMetric
+        name: metric
+        for name, metric in exported
+        if inspect.isclass(metric) and issubclass(metric, BaseMetric) and metric != BaseMetric
     }
 
 
@@ -54,7 +56,7 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
         adapters = {"llm": _Judge(bridge), "embeddings": _Embeddings(bridge)}
         accepted = inspect.signature(metric).parameters
         with without_warnings():
-            return metric(**arguments, **{name: one for name, one in adapters.items() if name in accepted})
+            return metric(**arguments, **{name: adapter for name, adapter in adapters.items() if name in accepted})
 
     try:
         wanted = inspect.signature(make(Bridge(Models())).ascore).parameters
@@ -64,8 +66,8 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     async def consult(context: CheckContext, models: Models) -> Finding:
         given = {
             name: _input(name, inputs, context)
-            for name, one in wanted.items()
-            if one.default is one.empty or name in context.variables
+            for name, parameter in wanted.items()
+            if parameter.default is parameter.empty or name in context.variables
         }
 
         async def work(bridge: Bridge) -> object:

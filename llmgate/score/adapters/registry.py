@@ -54,6 +54,7 @@ class Extra:
         """The kind of one metric, which may not exist: that is found out when an assert is prepared."""
         return ModelGradedKind(
             id=f"{self.package}:{name}",
+            extra=self.package,
             prepare=partial(self._prepare, name),
             # The library's own prompts.
             prompts=(f"{self.package}=={self.version}: {name}",),
@@ -66,7 +67,7 @@ class Extra:
         adapter = importlib.import_module(self.adapter)
         metrics: Mapping[str, type] = adapter.metrics(module)
         if name not in metrics:
-            known = (f"{'not-' if spec.negated else ''}{self.package}:{one}" for one in metrics)
+            known = (f"{'not-' if spec.negated else ''}{self.package}:{metric}" for metric in metrics)
             raise invalid_value(
                 spec, f"{self.package} {self.version} has no such metric", did_you_mean(spec.name, known)
             )
@@ -105,7 +106,11 @@ def allowed_arguments(spec: AssertSpec, metric: type, ours: frozenset[str]) -> d
     arguments = spec.config.get("arguments", {})
     if not isinstance(arguments, Mapping):
         raise invalid_value(spec, "arguments must be a mapping", "For example {mode: irrelevant}")
-    taken = {name for name, one in inspect.signature(metric).parameters.items() if one.kind is not one.VAR_KEYWORD}
+    taken = {
+        name
+        for name, parameter in inspect.signature(metric).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
     for name in arguments:
         if name not in taken - ours:
             fix = did_you_mean(str(name), taken - ours) if taken - ours else "It takes none"

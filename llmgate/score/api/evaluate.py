@@ -23,7 +23,7 @@ from llmgate.score.api.arguments import (
 from llmgate.score.api.sync import SyncRunner
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
-from llmgate.score.execute import Member, apply_negation, combine, consult, error_reason, one_line
+from llmgate.score.execute import apply_negation, combine, consult, error_reason, one_line
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.form.asserts import ASSERT_SET, read_assert
@@ -150,7 +150,7 @@ def evaluate_asserts(
     try:
         _refuse_errors(parts)
         read = [_remembered(spec).spec for spec in written]
-        finding = combine(list(map(_member, read, parts)), least)
+        finding = combine(read, list(map(_finding, parts)), least)
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, "test", parts)
     return _evaluation("test", finding, parts=parts, named_scores=_named_scores(written, read, parts))
@@ -207,9 +207,9 @@ def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -
         return evaluate_assert(spec, output, **context)
     parts: tuple[Evaluation, ...] = ()
     try:
-        parts = tuple(evaluate_assert(one, output, **context) for one in spec["assert"])
+        parts = tuple(evaluate_assert(member, output, **context) for member in spec["assert"])
         _refuse_errors(parts)
-        return _evaluation(ASSERT_SET, combine(list(map(_member, read.asserts, parts)), read.threshold), parts=parts)
+        return _evaluation(ASSERT_SET, combine(read.asserts, list(map(_finding, parts)), read.threshold), parts=parts)
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, ASSERT_SET, parts)
 
@@ -218,9 +218,8 @@ async def _consulted(spec: AssertSpec, context: CheckContext, models: Models) ->
     return _evaluation(spec.name, await consult(spec, context, models))
 
 
-def _member(spec: AssertSpec, part: Evaluation) -> Member:
-    finding = Finding(part.outcome == "pass", part.score or 0.0, part.reason)
-    return Member(finding=finding, weight=spec.weight, name=spec.name)
+def _finding(part: Evaluation) -> Finding:
+    return Finding(part.outcome == "pass", part.score or 0.0, part.reason)
 
 
 def _named_scores(
@@ -230,9 +229,9 @@ def _named_scores(
     scores: dict[str, list[tuple[float, float]]] = {}
     for raw, spec, part in zip(written, specs, parts, strict=True):
         inner = zip(raw.get("assert") or (), spec.asserts, part.parts, strict=True)
-        for one, read, found in [(raw, spec, part), *inner]:
-            if one.get("metric") and found.score is not None:
-                scores.setdefault(one["metric"], []).append((read.weight, found.score))
+        for mapping, read, evaluation in [(raw, spec, part), *inner]:
+            if mapping.get("metric") and evaluation.score is not None:
+                scores.setdefault(mapping["metric"], []).append((read.weight, evaluation.score))
     totals = {name: sum(weight for weight, _ in pairs) for name, pairs in scores.items()}
     return {
         name: sum(weight * score for weight, score in pairs) / totals[name] if totals[name] else 0.0

@@ -116,8 +116,8 @@ class JudgeRequest:
         complaint = (
             f"This reply could not be read: {problem[:SHOWN_PROBLEM_CHARS]}\nReply again, in the form asked for."
         )
-        said = reply.text[:SHOWN_REPLY_CHARS]
-        more = (Message(role="assistant", content=said), Message(role="user", content=complaint))
+        quoted = reply.text[:SHOWN_REPLY_CHARS]
+        more = (Message(role="assistant", content=quoted), Message(role="user", content=complaint))
         return replace(self, messages=(*self.messages, *more))
 
 
@@ -197,7 +197,7 @@ class Models:
         name = name or self.default
         if name in self.judges:
             return self.judges[name]
-        named = [one for one in self.judges if one]
+        named = [judge_name for judge_name in self.judges if judge_name]
         if name:
             fix = did_you_mean(name, named) if named else NAME_JUDGE
             raise JudgeError(f"no judge is called {name!r}", fix=fix)

@@ -33,10 +33,10 @@ def texts(spec: AssertSpec, value: object) -> list[str]:
     items = value if isinstance(value, list) else [value]
     if not items:
         raise invalid_value(spec, "the list is empty, so there is nothing to compare with")
-    found = [item for item in items if isinstance(item, str)]
-    if len(found) != len(items):
+    strings = [item for item in items if isinstance(item, str)]
+    if len(strings) != len(items):
         raise invalid_value(spec, f"the value must be a text or a list of texts, not {shown(value)}")
-    return found
+    return strings
 
 
 def answers(spec: AssertSpec, value: object) -> list[str]:
@@ -46,7 +46,7 @@ def answers(spec: AssertSpec, value: object) -> list[str]:
         SuiteError: If one is something else or blank, or there is none.
     """
     items = value if isinstance(value, list) else [value]
-    found = texts(spec, [javascript.number_text(item) if javascript.is_number(item) else item for item in items])
-    if not all(map(javascript.trim, found)):
+    expected = texts(spec, [javascript.number_text(item) if javascript.is_number(item) else item for item in items])
+    if not all(map(javascript.trim, expected)):
         raise invalid_value(spec, "an expected text is empty, so there is nothing to compare with")
-    return found
+    return expected

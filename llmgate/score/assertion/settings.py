@@ -34,7 +34,6 @@ __all__ = [
     "whole",
 ]
 
-
 _NO_BOUNDS: Final = {"min": -math.inf, "max": math.inf}
 MOST_CHARS: Final = 200_000
 """Of an output whose n-grams are counted: about 50,000 tokens, and still under 3 s with the slowest metric."""
@@ -82,21 +81,20 @@ def bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
 
 def read_number(value: object) -> float:
     """A number, which may be written as a text; NaN for everything else."""
-    if javascript.is_number(value):
-        return value
-    return javascript.to_number(value) if isinstance(value, str) and javascript.trim(value) else math.nan
+    written = javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value))
+    return javascript.to_number(value) if written else math.nan
 
 
 def bound(spec: AssertSpec, value: object) -> float:
-    """A finite number, which may be written as a text.
+    """A finite number, which may be written as a text; an integer keeps all its digits.
 
     Raises:
         SuiteError: If it is none.
     """
     number = read_number(value)
-    if not math.isfinite(javascript.to_number(number)):
+    if not math.isfinite(number):
         raise invalid_value(spec, f"a bound must be a number, not {shown(value)}")
-    return number
+    return value if javascript.is_number(value) else number
 
 
 def bounded_text(context: CheckContext) -> str:

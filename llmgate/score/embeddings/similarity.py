@@ -25,6 +25,14 @@ __all__ = ["TYPES", "Vector", "cosine", "dot"]
 
 Vector = Sequence[float]
 
+DEFAULT_THRESHOLD: Final = 0.75
+ROUNDING: Final = 2.0**-52
+"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
+
+Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
+"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
+Thresholds = Callable[["AssertSpec"], float]
+
 
 def cosine(left: Vector, right: Vector, *, directionless: float | None = None) -> float:
     """The cosine of the angle between two vectors, l·r / (|l||r|), from −1 to 1.
@@ -53,27 +61,18 @@ def dot(left: Vector, right: Vector) -> float:
         UndefinedError: If it is too large for a float.
     """
     try:
-        found = math.fsum(x * y for x, y in zip(left, right, strict=True))
+        product = math.fsum(x * y for x, y in zip(left, right, strict=True))
     except (OverflowError, ValueError) as error:
         raise UndefinedError("the numbers of the embeddings are too large to multiply") from error
-    if not math.isfinite(found):
+    if not math.isfinite(product):
         raise UndefinedError("the numbers of the embeddings are too large to multiply")
-    return found
+    return product
 
 
 def _scaled(vector: Vector) -> Vector:
     # Squares of large numbers overflow, squares of small ones vanish.
     largest = max(map(abs, vector), default=0.0)
     return [value / largest for value in vector] if largest else vector
-
-
-DEFAULT_THRESHOLD: Final = 0.75
-ROUNDING: Final = 2.0**-52
-"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
-
-Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
-"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
-Thresholds = Callable[["AssertSpec"], float]
 
 
 def _threshold(spec: AssertSpec) -> float:
@@ -93,10 +92,11 @@ def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
 
 
 def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
-    found = math.dist(left, right)
-    if not math.isfinite(found):
+    distance = math.dist(left, right)
+    if not math.isfinite(distance):
         raise UndefinedError("the numbers of the embeddings are too large for a distance")
-    return found <= threshold + ROUNDING, 1 / (1 + found), f"distance {found:.4g}, at most {threshold:g} wanted"
+    reason = f"distance {distance:.4g}, at most {threshold:g} wanted"
+    return distance <= threshold + ROUNDING, 1 / (1 + distance), reason
 
 
 def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec], Consult]:
@@ -106,9 +106,9 @@ def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec],
 
         async def consult(context: CheckContext, models: Models) -> Finding:
             output, *expected = await embed_texts(models, [context.text, *rule.on(context)])
-            found = [Finding(*measure(vector, output, threshold)) for vector in expected]
-            near = [finding for finding in found if finding.passed]
-            return near[0] if near else max(found, key=lambda finding: finding.score)
+            findings = [Finding(*measure(vector, output, threshold)) for vector in expected]
+            near = [finding for finding in findings if finding.passed]
+            return near[0] if near else max(findings, key=lambda finding: finding.score)
 
         return consult
 

@@ -26,10 +26,7 @@ MAX_REASON_CHARS: Final = 200
 
 
 def _checklist(spec: AssertSpec) -> Consult:
-    rule, threshold = (
-        AssertRule.compile(spec, lambda value: _points(spec, value)),
-        least(spec, DEFAULT_THRESHOLD),
-    )
+    rule, threshold = AssertRule.compile(spec, lambda value: _points(spec, value)), least(spec, DEFAULT_THRESHOLD)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         points = rule.on(context)

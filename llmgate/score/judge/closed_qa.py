@@ -42,7 +42,7 @@ def read_letter(reply: JudgeReply) -> tuple[str, str]:
     Raises:
         JudgeError: If there is no letter, or two that disagree.
     """
-    verdicts = [found for found in _objects(reply) if _KEY in found]
+    verdicts = [verdict for verdict in _objects(reply) if _KEY in verdict]
     if verdicts:
         letters, reason = [verdict[_KEY] for verdict in verdicts], read_reason(verdicts[0])
     else:

@@ -129,8 +129,8 @@ def _finding(verdict: Mapping[str, object], threshold: float | None) -> Finding:
         if score is None:
             raise JudgeError(f"the judge gave no score to compare with the threshold {threshold:g}")
         passed = score >= threshold
-    said = read_reason(verdict)
-    worded = f"judge: {said}" if score is None else f"judge ({score:g}): {said}"
+    reason = read_reason(verdict)
+    worded = f"judge: {reason}" if score is None else f"judge ({score:g}): {reason}"
     return Finding(bool(passed), float(bool(passed)) if score is None else score, worded)
 
 

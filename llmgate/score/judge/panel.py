@@ -146,23 +146,23 @@ def _asking(panel: _Panel, consult: Consult) -> Consult:
 async def _vote(consult: Consult, context: CheckContext, models: Models) -> Finding | Exception:
     """What a member came to, noted at its last question."""
     log = models.log if models.log is not None else []
-    found: Finding | Exception
+    finding: Finding | Exception
     try:
-        found = await consult(context, models)
-        if not math.isfinite(found.score):
-            raise UndefinedError(f"the score is {found.score}")
+        finding = await consult(context, models)
+        if not math.isfinite(finding.score):
+            raise UndefinedError(f"the score is {finding.score}")
         vote = Vote(
-            outcome=Outcome.PASS if found.passed else Outcome.FAIL,
-            score=min(1.0, max(0.0, found.score)),
-            reason=writable(found.reason[:_MAX_REASON_CHARS]),
+            outcome=Outcome.PASS if finding.passed else Outcome.FAIL,
+            score=min(1.0, max(0.0, finding.score)),
+            reason=writable(finding.reason[:_MAX_REASON_CHARS]),
         )
     except Exception as error:  # noqa: BLE001 - one member's error is not the others'
-        found = error
+        finding = error
         vote = Vote(outcome=Outcome.ERROR, score=None, reason=writable(_worded(error)[:_MAX_REASON_CHARS]))
     if not log:
         log.append(Judgement(judge=models.default, error=vote.reason if vote.score is None else None))
     log[-1] = replace(log[-1], vote=vote)
-    return found
+    return finding
 
 
 def _worded(error: Exception) -> str:

@@ -53,8 +53,8 @@ class _Guess:
 
 
 def _read_guess(reply: JudgeReply) -> _Guess:
-    found = agreed_object(reply, "question")
-    return _Guess(as_text(found, "question"), as_flag(found, "noncommittal"))
+    guess = agreed_object(reply, "question")
+    return _Guess(as_text(guess, "question"), as_flag(guess, "noncommittal"))
 
 
 GUESS: Final = Question(
@@ -118,16 +118,18 @@ def _noise_resistance(spec: AssertSpec) -> Consult:
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, reference = inputs.query(context), inputs.passages(context), inputs.reference(context)
         texts = (reference, inputs.answer(context))
-        wanted, said = await all_of([find_claims(models, query, one) for one in texts])
-        pairs = [(claims, passage) for passage in passages for claims in (wanted, said)]
-        found = await all_of([find_support(models, claims, passage) for claims, passage in [*pairs, (said, reference)]])
+        wanted, claimed = await all_of([find_claims(models, query, text) for text in texts])
+        pairs = [(claims, passage) for passage in passages for claims in (wanted, claimed)]
+        verdicts = await all_of(
+            [find_support(models, claims, passage) for claims, passage in [*pairs, (claimed, reference)]]
+        )
         share = misled(
-            relevant=[any(one) for one in found[:-1:2]],
-            supported=found[1:-1:2],
-            right=found[-1],
+            relevant=[any(follows) for follows in verdicts[:-1:2]],
+            supported=verdicts[1:-1:2],
+            right=verdicts[-1],
             by_relevant=mode == "relevant",
         )
-        return judged(1 - share, threshold, f"{share:.0%} of {len(said)} statements were misled; noise resistance")
+        return judged(1 - share, threshold, f"{share:.0%} of {len(claimed)} statements were misled; noise resistance")
 
     return consult
 

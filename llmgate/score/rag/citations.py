@@ -72,14 +72,14 @@ def read_sentences(answer: str, *, fewest_words: int = FEWEST_WORDS) -> list[Sen
         fewest_words: Sentences with fewer words need no citation.
     """
     prose = _SPAN.sub("code", _FENCE.sub("", answer))
-    found: list[Sentence] = []
-    for one in (_sentence(text, fewest_words) for line in prose.splitlines() for text in _split(line)):
-        if found and one.cites and not _LETTER.search(one.text):
+    sentences: list[Sentence] = []
+    for sentence in (_sentence(text, fewest_words) for line in prose.splitlines() for text in _split(line)):
+        if sentences and sentence.cites and not _LETTER.search(sentence.text):
             # A marker on a line of its own belongs to what stands before it.
-            found[-1] = replace(found[-1], cites=found[-1].cites | one.cites)
+            sentences[-1] = replace(sentences[-1], cites=sentences[-1].cites | sentence.cites)
         else:
-            found.append(one)
-    return found
+            sentences.append(sentence)
+    return sentences
 
 
 def _split(line: str) -> Iterator[str]:
@@ -131,18 +131,22 @@ class _Citations:
     def sentences(self, context: CheckContext) -> list[Sentence]:
         """The sentences that need a citation or have one."""
         answer = self.inputs.answer(context)
-        found = [one for one in read_sentences(answer, fewest_words=self.fewest_words) if one.needs or one.cites]
-        if not found:
+        sentences = [
+            sentence
+            for sentence in read_sentences(answer, fewest_words=self.fewest_words)
+            if sentence.needs or sentence.cites
+        ]
+        if not sentences:
             raise UndefinedError(f"{self.inputs.spec.name}: no sentence of the answer needs a citation")
-        return found
+        return sentences
 
 
 def _right(sentence: Sentence, passages: tuple[str, ...]) -> bool:
-    return bool(sentence.cites) and all(1 <= one <= len(passages) for one in sentence.cites)
+    return bool(sentence.cites) and all(1 <= number <= len(passages) for number in sentence.cites)
 
 
-def _told(sentences: list[Sentence], right: list[bool], what: str) -> str:
-    first = next((one.text for one, fine in zip(sentences, right, strict=True) if not fine), "")
+def _summary(sentences: list[Sentence], right: list[bool], what: str) -> str:
+    first = next((sentence.text for sentence, fine in zip(sentences, right, strict=True) if not fine), "")
     shown = f", not {first[:80]!r}" if first else ""
     return f"{sum(right)} of {len(right)} sentences {what}{shown}; share"
 
@@ -152,9 +156,9 @@ def _citations(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         passages, sentences = rule.inputs.passages(context), rule.sentences(context)
-        right = [_right(one, passages) for one in sentences]
-        told = _told(sentences, right, f"cite one of {len(passages)} passages")
-        return judged(sum(right) / len(right), rule.threshold, told)
+        right = [_right(sentence, passages) for sentence in sentences]
+        summary = _summary(sentences, right, f"cite one of {len(passages)} passages")
+        return judged(sum(right) / len(right), rule.threshold, summary)
 
     return evaluate
 
@@ -173,9 +177,9 @@ def _citation_support(spec: AssertSpec) -> Consult:
 
         if len(sentences) > MOST_SENTENCES:
             raise UndefinedError(f"the answer has {len(sentences)} sentences to judge, more than {MOST_SENTENCES}")
-        right = await all_of([supported(one) for one in sentences])
-        told = _told(sentences, right, "are supported by what they cite")
-        return judged(sum(right) / len(right), rule.threshold, told)
+        right = await all_of([supported(sentence) for sentence in sentences])
+        summary = _summary(sentences, right, "are supported by what they cite")
+        return judged(sum(right) / len(right), rule.threshold, summary)
 
     return consult
 

@@ -41,9 +41,9 @@ def average_precision(relevant: Sequence[bool]) -> float:
         relevant: For each passage, in the order of retrieval.
     """
     hits, total = 0, 0.0
-    for k, one in enumerate(relevant, start=1):
-        hits += one
-        total += hits / k if one else 0.0
+    for k, is_relevant in enumerate(relevant, start=1):
+        hits += is_relevant
+        total += hits / k if is_relevant else 0.0
     return total / hits if hits else 0.0
 
 
@@ -67,7 +67,7 @@ def _precision(*, with_reference: bool) -> Callable[[AssertSpec], Consult]:
             query, passages = inputs.query(context), inputs.passages(context)
             answer = inputs.reference(context) if with_reference else inputs.answer(context)
             parts = ({"question": query, "answer": answer, "passage": passage} for passage in passages)
-            useful = await all_of([USEFUL.ask(models, case=one) for one in parts])
+            useful = await all_of([USEFUL.ask(models, case=case) for case in parts])
             what = f"{sum(useful)} of {len(useful)} passages are useful; average precision"
             return judged(average_precision(useful), threshold, what)
 
@@ -85,9 +85,9 @@ def _recall(spec: AssertSpec) -> Consult:
             "context": "\n".join(inputs.passages(context)),
             "reference": inputs.reference(context),
         }
-        found = await ATTRIBUTION.ask(models, case=parts)
-        score = sum(found) / len(found)
-        return judged(score, threshold, f"{sum(found)} of {len(found)} sentences of the reference are in the context")
+        attributed = await ATTRIBUTION.ask(models, case=parts)
+        what = f"{sum(attributed)} of {len(attributed)} sentences of the reference are in the context"
+        return judged(sum(attributed) / len(attributed), threshold, what)
 
     return consult
 
@@ -128,7 +128,7 @@ def _relevance(spec: AssertSpec) -> Consult:
         if passages.strip() in query.strip():
             return judged(0.0, threshold, "the context only repeats the question; relevance")
         parts = {"question": query, "context": passages}
-        ratings = await all_of([one.ask(models, case=parts) for one in (RATING, SECOND_RATING)])
+        ratings = await all_of([question.ask(models, case=parts) for question in (RATING, SECOND_RATING)])
         return judged(sum(ratings) / 4, threshold, f"ratings {ratings[0]} and {ratings[1]} of 2; relevance")
 
     return consult
@@ -151,13 +151,13 @@ def _entity_recall(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         texts = (inputs.reference(context), "\n".join(inputs.passages(context)))
-        wanted, there = map(set, await all_of([ENTITIES.ask(models, case={"text": one}) for one in texts]))
+        wanted, there = map(set, await all_of([ENTITIES.ask(models, case={"text": text}) for text in texts]))
         if not wanted:
             raise JudgeError("the judge found no entity in the reference, so there is nothing to look for")
-        found = wanted & there
+        shared = wanted & there
         # Ragas adds 1e-8 to the denominator, so that even a full recall is below 1; this one is exact.
-        what = f"{len(found)} of {len(wanted)} entities of the reference are in the context"
-        return judged(len(found) / len(wanted), threshold, what)
+        what = f"{len(shared)} of {len(wanted)} entities of the reference are in the context"
+        return judged(len(shared) / len(wanted), threshold, what)
 
     return consult
 

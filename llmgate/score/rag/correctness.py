@@ -53,11 +53,11 @@ _CLASSIFIED: Final[dict[str, Json]] = {"statement": {"type": "string"}, "reason"
 
 
 def _read_classes(reply: JudgeReply) -> tuple[int, int, int]:
-    found = agreed_object(reply, "TP")
+    classes = agreed_object(reply, "TP")
     for name in _CLASSES:
-        for item in as_items(found, name):
+        for item in as_items(classes, name):
             as_text(item, "statement")
-    return len(as_items(found, "TP")), len(as_items(found, "FP")), len(as_items(found, "FN"))
+    return len(as_items(classes, "TP")), len(as_items(classes, "FP")), len(as_items(classes, "FN"))
 
 
 CLASSES: Final = Question(
@@ -80,17 +80,17 @@ def _correctness(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, answer, reference = inputs.query(context), inputs.answer(context), inputs.reference(context)
-        said, wanted = await all_of([find_claims(models, query, one) for one in (answer, reference)])
+        claimed, expected = await all_of([find_claims(models, query, text) for text in (answer, reference)])
 
         def fits(classes: tuple[int, int, int]) -> None:
-            if classes[0] + classes[1] != len(said) or classes[2] > len(wanted):
-                counts = f"{len(said)} statements of the answer and {len(wanted)} of the reference"
+            if classes[0] + classes[1] != len(claimed) or classes[2] > len(expected):
+                counts = f"{len(claimed)} statements of the answer and {len(expected)} of the reference"
                 raise JudgeError(f"the judge's classes of {classes} statements (TP, FP, FN) do not fit {counts}")
 
         parts = {
             "question": query,
-            "answer": javascript.json_text(said),
-            "reference": javascript.json_text(wanted),
+            "answer": javascript.json_text(claimed),
+            "reference": javascript.json_text(expected),
         }
         score = f_score(*await CLASSES.ask(models, case=parts, fits=fits), beta=beta)
         similarity = 0.0

@@ -56,11 +56,11 @@ class Inputs:
         Raises:
             SuiteError: If there is nothing, or something else than texts.
         """
-        found = self._find(context, "context")
-        passages = tuple(found) if isinstance(found, list | tuple) else (found,)
-        if not all(isinstance(one, str) for one in passages):
+        written = self._find(context, "context")
+        passages = tuple(written) if isinstance(written, list | tuple) else (written,)
+        if not all(isinstance(passage, str) for passage in passages):
             raise invalid_value(self.spec, "the context is neither a text nor a list of texts")
-        if not any(javascript.trim(one) for one in passages):
+        if not any(javascript.trim(passage) for passage in passages):
             raise invalid_value(self.spec, "the context is empty")
         return passages
 
@@ -95,10 +95,10 @@ class Inputs:
         return context.text
 
     def _text(self, context: CheckContext, name: str) -> str:
-        found = self._find(context, name)
-        if not isinstance(found, str) or not javascript.trim(found):
-            raise invalid_value(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
-        return found
+        text = self._find(context, name)
+        if not isinstance(text, str) or not javascript.trim(text):
+            raise invalid_value(self.spec, f"the {name} is {'empty' if isinstance(text, str) else 'no text'}")
+        return text
 
     def _find(self, context: CheckContext, name: str) -> object:
         columns = _COLUMNS[name]

@@ -37,6 +37,8 @@ __all__ = [
     "units",
 ]
 
+QUESTIONS: Final = 3
+"""How many questions answer-relevance has a judge guess."""
 MOST_QUOTES: Final = 1000
 
 _ATTRIBUTED = "[attributed]"
@@ -95,8 +97,8 @@ def read_faithfulness(reply: JudgeReply, statements: int) -> float:
             raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {statements} statements")
         return sum(verdicts) / statements
     text = javascript.trim(_text_reply(reply).lower())
-    _, found, final = text.partition(_FINAL_VERDICT)
-    if found:
+    _, marker, final = text.partition(_FINAL_VERDICT)
+    if marker:
         answers = [answer for answer in final.split(".") if javascript.trim(answer)]
         if not answers or not all(_YES_OR_NO.search(answer) for answer in answers):
             raise JudgeError("the judge's final verdicts are not all yes or no")
@@ -188,8 +190,8 @@ def lines(text: str) -> list[str]:
 
 def units(text: str) -> list[str]:
     """The parts of a text: its lines where there are several, else its sentences; a mere number of a list is none."""
-    found = lines(text)
-    parts = found if len(found) > 1 else _SENTENCE_END.split(text)
+    text_lines = lines(text)
+    parts = text_lines if len(text_lines) > 1 else _SENTENCE_END.split(text)
     return [unit for part in parts if (unit := javascript.trim(part)) and not _NUMBER_ONLY.fullmatch(unit)]
 
 
@@ -199,10 +201,6 @@ def _text_reply(reply: JudgeReply) -> str:
     if not javascript.trim(reply.content):
         raise JudgeError("the judge's reply is empty")
     return reply.content
-
-
-QUESTIONS: Final = 3
-"""How many questions answer-relevance has a judge guess."""
 
 
 def _answer_relevance(spec: AssertSpec) -> Consult:
@@ -261,7 +259,11 @@ def _context_relevance(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages = _query(spec, context), _context(spec, context)
-        parts = [one for one in passages if javascript.trim(one)] if isinstance(passages, list) else units(passages)
+        parts = (
+            [passage for passage in passages if javascript.trim(passage)]
+            if isinstance(passages, list)
+            else units(passages)
+        )
         whole = not isinstance(passages, list) and len(lines(passages)) < 2
         question = QUOTES.reading(lambda reply: read_quotes(reply, _joined(passages), by_sentence=whole))
         quotes = await question.ask(models, case={"question": query, "context": _joined(passages)})
@@ -287,14 +289,14 @@ def _query(spec: AssertSpec, context: CheckContext) -> str:
 
 
 def _context(spec: AssertSpec, context: CheckContext, *, fallback: str = "") -> str | list[str]:
-    found = context.variables.get("context") or fallback
-    if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
-        found = list(found)
-    elif not isinstance(found, str):
+    passages = context.variables.get("context") or fallback
+    if isinstance(passages, list | tuple) and all(isinstance(passage, str) for passage in passages):
+        passages = list(passages)
+    elif not isinstance(passages, str):
         raise invalid_value(spec, "the context is neither a text nor a list of texts")
-    if not javascript.trim(_joined(found)):
+    if not javascript.trim(_joined(passages)):
         raise invalid_value(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
-    return found
+    return passages
 
 
 def _joined(passages: str | list[str]) -> str:

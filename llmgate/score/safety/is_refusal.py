@@ -73,8 +73,8 @@ def _evaluate(context: CheckContext) -> Finding:
         text = text.replace("’", "'").replace("′", "'")
     if text.startswith(_STARTS):
         return Finding.of(True, f"starts like a refusal: {text[:40]!r}")
-    found = _ANYWHERE.search(text)
-    return Finding.of(found is not None, f"says {found.group()!r}" if found else "no phrase of a refusal")
+    phrase = _ANYWHERE.search(text)
+    return Finding.of(phrase is not None, f"says {phrase.group()!r}" if phrase else "no phrase of a refusal")
 
 
 TYPES: Final = (

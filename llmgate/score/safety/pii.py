@@ -57,15 +57,15 @@ _ISSUERS = re.compile(
 
 
 def _emails(text: str) -> Iterator[str]:
-    yield from (found[0] for found in _EMAIL.finditer(text) if _TOP_LEVEL.search(found[1]))
+    yield from (match[0] for match in _EMAIL.finditer(text) if _TOP_LEVEL.search(match[1]))
 
 
 def _ips(text: str) -> Iterator[str]:
-    for found in _IPV4.finditer(text):
-        if _is_address(found[0]):
-            yield found[0]
-    for found in _IPV6.finditer(text):
-        candidate = found[0].rstrip(":") if not found[0].endswith("::") else found[0]
+    for match in _IPV4.finditer(text):
+        if _is_address(match[0]):
+            yield match[0]
+    for match in _IPV6.finditer(text):
+        candidate = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
         # `a::b` is an address, and a name in C++; addresses without any digit are rare.
         if candidate.count(":") > 1 and any(c.isdigit() for c in candidate) and _is_address(candidate):
             yield candidate
@@ -80,10 +80,10 @@ def _is_address(text: str) -> bool:
 
 def _ibans(text: str) -> Iterator[str]:
     iban = import_module("stdnum.iban")
-    for found in _IBAN.finditer(text):
-        ends = [match.end() for match in re.finditer(r"[A-Za-z0-9]", found[0])]
+    for written in _IBAN.finditer(text):
+        ends = [match.end() for match in re.finditer(r"[A-Za-z0-9]", written[0])]
         for length in range(_SHORTEST_IBAN, min(_LONGEST_IBAN, len(ends)) + 1):
-            candidate, after = found[0][: ends[length - 1]], text[found.start() + ends[length - 1] :][:1]
+            candidate, after = written[0][: ends[length - 1]], text[written.start() + ends[length - 1] :][:1]
             if not (after.isascii() and after.isalnum()) and iban.is_valid(candidate.replace("\u00a0", " ")):
                 yield candidate
                 break
@@ -105,9 +105,9 @@ def _cards(text: str) -> Iterator[str]:
 
 def _ssns(text: str) -> Iterator[str]:
     ssn = import_module("stdnum.us.ssn")
-    for found in _SSN.finditer(text):
-        if ssn.is_valid("-".join(found.group(1, 3, 4))):
-            yield found[0]
+    for match in _SSN.finditer(text):
+        if ssn.is_valid("-".join(match.group(1, 3, 4))):
+            yield match[0]
 
 
 def _phones(region: str | None) -> Find:
@@ -117,7 +117,7 @@ def _phones(region: str | None) -> Find:
         matcher = phonenumbers.PhoneNumberMatcher(
             text, region, leniency=phonenumbers.Leniency.VALID, max_tries=_MOST_PHONE_TRIES
         )
-        yield from (found.raw_string for found in matcher)
+        yield from (match.raw_string for match in matcher)
         # The library stops without a word where a text has too many digits that are no number.
         if matcher._max_tries <= 0:  # noqa: SLF001 - there is no other sign of it
             raise CannotRunError("the output has too many digits to look for phone numbers")
@@ -144,9 +144,9 @@ def _contains_pii(spec: AssertSpec) -> Evaluate:
     def evaluate(context: CheckContext) -> Finding:
         text = searchable_text(context.output)
         for kind, find in finders.items():
-            for found in find(text):
-                if _plain(found) not in allowed:
-                    return Finding.of(True, f"found {kind}: {masked(found)}")
+            for datum in find(text):
+                if _plain(datum) not in allowed:
+                    return Finding.of(True, f"found {kind}: {masked(datum)}")
         return Finding.of(False, f"found no {', '.join(finders)}")
 
     return evaluate

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["masked", "read_allowed", "read_kinds", "searchable_text"]
 
+_MOST_CHARS: Final = 4_000_000
+"""Of an output: more cannot be searched in time."""
+
 
 def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str]) -> frozenset[str]:
     """`config: kinds`, what to look for.
@@ -42,17 +45,14 @@ def read_allowed(spec: AssertSpec) -> frozenset[str]:
         SuiteError: If it is not a list of texts.
     """
     allowed = spec.config.get("allow", [])
-    if not isinstance(allowed, list) or not all(isinstance(one, str) and javascript.trim(one) for one in allowed):
+    if not isinstance(allowed, list) or not all(isinstance(text, str) and javascript.trim(text) for text in allowed):
         raise invalid_value(spec, "`allow` must be a list of texts, none of them empty")
-    return frozenset(javascript.trim(str(one)) for one in allowed)
+    return frozenset(javascript.trim(str(text)) for text in allowed)
 
 
 def masked(text: str) -> str:
     """What was found, for a reader who must not learn it from a report."""
     return f"{text[:2]}…({len(text)} characters)"
-
-
-_MOST_CHARS: Final = 4_000_000
 
 
 def searchable_text(output: object) -> str:

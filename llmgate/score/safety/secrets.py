@@ -80,9 +80,9 @@ def _contains_secret(spec: AssertSpec) -> Evaluate:
         text = searchable_text(context.output)
         deadline = time.monotonic() + _LONGEST_SEARCH_S
         for kind, find in finders.items():
-            for found in find(text):
-                if found and found not in allowed:
-                    return Finding.of(True, f"found {kind}: {masked(found)}")
+            for secret in find(text):
+                if secret and secret not in allowed:
+                    return Finding.of(True, f"found {kind}: {masked(secret)}")
                 if time.monotonic() > deadline:
                     raise CannotRunError("the output takes too long to be searched for secrets")
         return Finding.of(False, "found no secret")

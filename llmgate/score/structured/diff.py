@@ -195,8 +195,8 @@ class _Pairing:
                 i += 1
             else:
                 j += 1
-        found: list[tuple[object, object]] = [(left[at], right[there]) for at, there in pairs.items()]
-        return found, _less(left, pairs), _less(right, pairs.values())
+        near: list[tuple[object, object]] = [(left[at], right[there]) for at, there in pairs.items()]
+        return near, _less(left, pairs), _less(right, pairs.values())
 
 
 def _by_size(items: list[object]) -> list[tuple[float, int]]:
@@ -247,9 +247,10 @@ def _json_diff(spec: AssertSpec) -> Evaluate:
             output = settings.prune(output_json(context))
         except ValueError as error:
             return not_json(spec, error)
-        found = compare_json(expected, output, tolerance=settings.tolerance, any_order=settings.any_order)
-        reason = f"{found.equal} of {found.leaves} leaves agree"
-        return Finding(found.score >= threshold, found.score, f"{reason}; not {found.first}" if found.first else reason)
+        difference = compare_json(expected, output, tolerance=settings.tolerance, any_order=settings.any_order)
+        reason = f"{difference.equal} of {difference.leaves} leaves agree"
+        reason += f"; not {difference.first}" if difference.first else ""
+        return Finding(difference.score >= threshold, difference.score, reason)
 
     return evaluate
 

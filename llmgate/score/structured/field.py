@@ -184,7 +184,7 @@ def _fields(spec: AssertSpec, value: object) -> list[_Field]:
     written = value if isinstance(value, list) else [value]
     if not written:
         raise invalid_value(spec, "the list of fields is empty, so there is nothing to check")
-    return [_field(spec, one) for one in written]
+    return [_field(spec, entry) for entry in written]
 
 
 def _field(spec: AssertSpec, written: object) -> _Field:

@@ -64,12 +64,12 @@ def _rouge_l(spec: AssertSpec) -> Evaluate:
     split: Callable[[str], list[str]] = tokenizer.tokenize
 
     def build(value: object) -> list[list[str]]:
-        found = [split(answer) for answer in references.answers(spec, value)]
-        if not all(found):
+        answers = [split(answer) for answer in references.answers(spec, value)]
+        if not all(answers):
             raise invalid_value(
                 spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf"
             )
-        return found
+        return answers
 
     rule = AssertRule.compile(spec, build)
 

@@ -38,8 +38,8 @@ def _contains(*, fold: bool) -> Prepare:
 
         def evaluate(context: CheckContext) -> Finding:
             needle = rule.on(context)
-            found = needle in (context.text.lower() if fold else context.text)
-            return Finding.of(found, f"{'found' if found else 'did not find'} {needle[:80]!r}")
+            is_there = needle in (context.text.lower() if fold else context.text)
+            return Finding.of(is_there, f"{'found' if is_there else 'did not find'} {needle[:80]!r}")
 
         return evaluate
 
@@ -57,9 +57,9 @@ def _contains_several(quantifier: Callable[[list[bool]], bool], *, fold: bool) -
         def evaluate(context: CheckContext) -> Finding:
             needles = rule.on(context)
             text = context.text.lower() if fold else context.text
-            found = [needle in text for needle in needles]
-            missing = [needle for needle, here in zip(needles, found, strict=True) if not here]
-            return Finding.of(quantifier(found), f"found {sum(found)} of {len(found)}; missing {missing!r}"[:200])
+            hits = [needle in text for needle in needles]
+            missing = [needle for needle, here in zip(needles, hits, strict=True) if not here]
+            return Finding.of(quantifier(hits), f"found {sum(hits)} of {len(hits)}; missing {missing!r}"[:200])
 
         return evaluate
 

@@ -54,12 +54,12 @@ def word_f1(words: Counter[str], expected: Counter[str]) -> float:
 
 
 def _answers(spec: AssertSpec, value: object, normalised: Callable[[str], str]) -> list[str]:
-    found = references.answers(spec, value)
-    for answer in found:
+    answers = references.answers(spec, value)
+    for answer in answers:
         if not normalised(answer):
             fix = "Write `config: {normalise: casefold}`"
             raise invalid_value(spec, f"nothing is left of {answer[:60]!r} without punctuation and articles", fix)
-    return [normalised(answer) for answer in found]
+    return [normalised(answer) for answer in answers]
 
 
 def _exact_match(spec: AssertSpec) -> Evaluate:
@@ -67,9 +67,9 @@ def _exact_match(spec: AssertSpec) -> Evaluate:
     rule = AssertRule.compile(spec, lambda value: frozenset(_answers(spec, value, normalised)))
 
     def evaluate(context: CheckContext) -> Finding:
-        found = normalised(context.text)
-        matches = found in rule.on(context)
-        return Finding.of(matches, f"{found[:80]!r} is {'' if matches else 'not '}among the expected answers")
+        answer = normalised(context.text)
+        matches = answer in rule.on(context)
+        return Finding.of(matches, f"{answer[:80]!r} is {'' if matches else 'not '}among the expected answers")
 
     return evaluate
 
@@ -84,8 +84,8 @@ def _f1(spec: AssertSpec) -> Evaluate:
     rule = AssertRule.compile(spec, lambda value: [Counter(a.split()) for a in _answers(spec, value, normalised)])
 
     def evaluate(context: CheckContext) -> Finding:
-        found = words(context.text)
-        return graded("F1", max(word_f1(found, expected) for expected in rule.on(context)), threshold)
+        answer = words(context.text)
+        return graded("F1", max(word_f1(answer, expected) for expected in rule.on(context)), threshold)
 
     return evaluate
 

@@ -49,8 +49,8 @@ def _language(spec: AssertSpec) -> Evaluate:
         code, certainty = _identifier().classify(text)
         share = sum(float(p) for label, p in _identifier().rank(text) if str(label) in wanted)
         share = min(1.0, max(0.0, share))
-        said = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
-        return Finding(share >= threshold, share, f"the answer is in {said}")
+        verdict = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
+        return Finding(share >= threshold, share, f"the answer is in {verdict}")
 
     return evaluate
 
@@ -106,10 +106,10 @@ def _readability(spec: AssertSpec) -> Evaluate:
         text = context.text[:MOST_CHARS]
         if not any(character.isalpha() for character in text):
             raise CannotRunError("an answer without letters has no readability")
-        found = float(grade(text))
-        if not math.isfinite(found):
-            raise UndefinedError(f"{formula} of the answer is {found}")
-        return Finding.of(low <= found <= high, f"{formula} is {found:.1f}, wanted {low:g} to {high:g}")
+        level = float(grade(text))
+        if not math.isfinite(level):
+            raise UndefinedError(f"{formula} of the answer is {level}")
+        return Finding.of(low <= level <= high, f"{formula} is {level:.1f}, wanted {low:g} to {high:g}")
 
     return evaluate
 

@@ -33,8 +33,8 @@ def _levenshtein(spec: AssertSpec) -> Evaluate:
         # Beyond the limit the distance does not matter, and a limit makes long texts cheap.
         cutoff = math.floor(min(limit, max(len(expected), len(text))))
         edits = Levenshtein.distance(text, expected, score_cutoff=cutoff)
-        found = f"{edits} edits" if edits <= cutoff else f"more than {cutoff} edits"
-        return Finding.of(edits <= cutoff, f"{found}, at most {limit:g} wanted")
+        counted = f"{edits} edits" if edits <= cutoff else f"more than {cutoff} edits"
+        return Finding.of(edits <= cutoff, f"{counted}, at most {limit:g} wanted")
 
     return evaluate
 

@@ -129,14 +129,14 @@ def _math_equal(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
-        said = final_answer(context.text) if extract == "final" else context.text.strip()
+        answer = final_answer(context.text) if extract == "final" else context.text.strip()
         try:
-            same = same_value(said, wanted, tolerance=tolerance)
+            same = same_value(answer, wanted, tolerance=tolerance)
         except (ValueError, RecursionError) as error:
             if spec.negated:
-                raise CannotRunError(f"the answer {said[:60]!r} states nothing that can be computed") from error
-            return Finding.of(False, f"{said[:60]!r} cannot be computed, wanted {wanted[:60]}")
-        return Finding.of(same, f"{said[:60]!r} {'equals' if same else 'is not'} {wanted[:60]}")
+                raise CannotRunError(f"the answer {answer[:60]!r} states nothing that can be computed") from error
+            return Finding.of(False, f"{answer[:60]!r} cannot be computed, wanted {wanted[:60]}")
+        return Finding.of(same, f"{answer[:60]!r} {'equals' if same else 'is not'} {wanted[:60]}")
 
     return evaluate
 

@@ -40,13 +40,13 @@ def chosen(text: str, letters: str = DEFAULT_LETTERS) -> frozenset[str]:
         letters: The letters that exist, in upper case.
     """
     for pattern in _patterns(letters, _STATED):
-        found = pattern.findall(text)
-        if found:
-            return frozenset(found[-1].upper())
+        stated = pattern.findall(text)
+        if stated:
+            return frozenset(stated[-1].upper())
     for pattern in _patterns(letters, _ALONE):
-        found = pattern.findall(text)
-        if found:
-            return frozenset(letter.upper() for letter in found)
+        stated = pattern.findall(text)
+        if stated:
+            return frozenset(letter.upper() for letter in stated)
     return frozenset()
 
 
@@ -62,11 +62,11 @@ def _choice(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
-        found = chosen(context.text, letters)
-        if not found and spec.negated:
+        letters_chosen = chosen(context.text, letters)
+        if not letters_chosen and spec.negated:
             raise CannotRunError("the answer settles on no letter, so it cannot be said to avoid one")
-        said = ", ".join(sorted(found)) or "no letter"
-        return Finding.of(found == {wanted}, f"chose {said}, wanted {wanted}")
+        named = ", ".join(sorted(letters_chosen)) or "no letter"
+        return Finding.of(letters_chosen == {wanted}, f"chose {named}, wanted {wanted}")
 
     return evaluate
 

@@ -29,8 +29,8 @@ def _regex(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         pattern = rule.on(context)
-        found = pattern.found_in(context.text)
-        return Finding.of(found, f"the pattern {pattern.source[:80]!r} {'matches' if found else 'does not match'}")
+        matches = pattern.found_in(context.text)
+        return Finding.of(matches, f"the pattern {pattern.source[:80]!r} {'matches' if matches else 'does not match'}")
 
     return evaluate
 
