@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
-import urllib.error
-import urllib.request
+import urllib.parse
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from llmgate.errors import EndpointError, did_you_mean
 
-__all__ = ["EndpointFacts", "probe"]
+__all__ = ["EndpointFacts", "ask", "probe"]
 
 TIMEOUT_S: Final = 20.0
 MAX_BYTES: Final = 4_000_000
@@ -31,13 +33,6 @@ class EndpointFacts:
     engine: str
     version: str | None
     source: str | None
-
-
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead the key to another host."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Follow nothing."""
 
 
 def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> EndpointFacts:
@@ -90,20 +85,41 @@ def choose(url: str, listed: dict[str, Any], model: str | None) -> str:
 
 def fetch(url: str, api_key: str | None) -> Any:
     """GET a JSON document."""
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - scheme checked before
-    if api_key:
-        request.add_header("Authorization", f"Bearer {api_key}")
-    opener = urllib.request.build_opener(NoRedirects)
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as response:
-            return json.loads(response.read(MAX_BYTES))
-    except urllib.error.HTTPError as error:
-        fix = "Set the environment variable named by --api-key-env" if error.code in {401, 403} else "Check the URL"
-        raise EndpointError(f"the endpoint answers HTTP {error.code}", where=url, fix=fix) from error
-    except ValueError as error:
-        raise EndpointError("the endpoint does not answer JSON", where=url, fix="Check the URL") from error
-    except OSError as error:
-        reason = getattr(error, "reason", error)
+        status, document = ask("GET", url, api_key=api_key, timeout_s=TIMEOUT_S)
+    except (OSError, http.client.HTTPException) as error:
         raise EndpointError(
-            f"the endpoint cannot be reached ({reason})", where=url, fix="Start the server, or check the URL"
+            f"the endpoint cannot be reached ({error})", where=url, fix="Start the server, or check the URL"
         ) from error
+    if status != HTTPStatus.OK:
+        denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        fix = "Set the environment variable named by --api-key-env" if denied else "Check the URL"
+        raise EndpointError(f"the endpoint answers HTTP {status}", where=url, fix=fix)
+    if document is None:
+        raise EndpointError("the endpoint does not answer JSON", where=url, fix="Check the URL")
+    return document
+
+
+def ask(method: str, url: str, *, body: Any = None, api_key: str | None, timeout_s: float) -> tuple[int, Any]:
+    """One request, its body sent as JSON; without proxies, as generations are asked, and following no redirects.
+
+    Returns:
+        Status and decoded body; the body is None if it is not JSON.
+
+    Raises:
+        OSError: If there is no connection, or no answer in time.
+        http.client.HTTPException: If the answer is not HTTP.
+    """
+    parts = urllib.parse.urlsplit(url)
+    headers = {"Accept": "application/json"} if body is None else {"Content-Type": "application/json"}
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as connection:
+        connection.request(method, parts.path, body=None if body is None else json.dumps(body), headers=headers)
+        response = connection.getresponse()
+        content = response.read(MAX_BYTES)
+    try:
+        return response.status, json.loads(content)
+    except ValueError:
+        return response.status, None

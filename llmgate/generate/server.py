@@ -75,7 +75,7 @@ class Server:
         self._built = built
         self._version = engine.version
         self._on_progress = on_progress
-        self._probe = Probe(host=spec.connect_host, port=self.port, api_key=built.env.get("VLLM_API_KEY"))
+        self._probe = Probe(url=self.url, api_key=built.env.get("VLLM_API_KEY"))
         self._guard = threading.RLock()
         self._launched = time.monotonic()
         self._oom_kills = oom_kills()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from llmgate.errors import ServerError
+from llmgate.generate.endpoint import ask
 
 __all__ = ["Probe"]
 
@@ -19,40 +19,19 @@ BUSY_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Asks one server over plain HTTP, without proxies and without following redirects.
+    """Asks one server over plain HTTP.
 
     Attributes:
-        host: Address.
-        port: TCP port.
+        url: Base URL, without `/v1`.
         api_key: Sent as bearer token, where the server wants one.
     """
 
-    host: str
-    port: int
+    url: str
     api_key: str | None = None
 
     def ask(self, method: str, path: str, *, body: Any = None, timeout_s: float = QUICK_S) -> tuple[int, Any]:
-        """One request.
-
-        Returns:
-            Status and decoded body; the body is None if it is not JSON.
-
-        Raises:
-            OSError: If there is no connection, or no answer in time.
-            http.client.HTTPException: If the answer is not HTTP.
-        """
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        if self.api_key:
-            headers["Authorization"] = f"Bearer {self.api_key}"
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout_s)
-        with contextlib.closing(connection):
-            connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
-            response = connection.getresponse()
-            content = response.read()
-        try:
-            return response.status, json.loads(content)
-        except ValueError:
-            return response.status, None
+        """One request: see `endpoint.ask`."""
+        return ask(method, f"{self.url}{path}", body=body, api_key=self.api_key, timeout_s=timeout_s)
 
     def healthy(self) -> bool:
         """Whether `/health` answers 200."""
@@ -76,12 +55,11 @@ class Probe:
             OSError: If a connection breaks, or there is no answer in time.
             http.client.HTTPException: If it answers that it failed.
         """
-        where = f"http://{self.host}:{self.port}"
         served = _ids(self.ask("GET", "/v1/models", timeout_s=BUSY_S))
         if name not in served:
             raise ServerError(
                 f"it serves {', '.join(served) or 'no models'}, and not {name}",
-                where=where,
+                where=self.url,
                 fix="Another server may have taken the port; choose another one",
             )
         prompt = {"model": name, "prompt": "Hello", "max_tokens": 1, "temperature": 0}
@@ -92,7 +70,7 @@ class Probe:
         if status != HTTPStatus.OK or not isinstance(answer, dict) or not answer.get("choices"):
             raise ServerError(
                 f"it is healthy, but answered a one-token completion with HTTP {status}: {excerpt}",
-                where=where,
+                where=self.url,
                 fix="Is this a model that generates text?",
             )
         about = self.ask("GET", "/version", timeout_s=BUSY_S)[1]

@@ -3,74 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import socket
-import threading
 import urllib.parse
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError, LlmgateError, UsageError
+from llmgate.mlflow_quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
 
-__all__ = ["calls", "is_absent", "open_client", "quiet", "resolve_uris", "without_credentials"]
+__all__ = ["calls", "is_absent", "open_client", "resolve_uris", "without_credentials"]
 
-QUIET: Mapping[str, str] = {
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-BOUNDED: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
 FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """The first call only asks whether somebody is there."""
 DATABASE_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 CONNECT_TIMEOUT_S = 5.0
-LOGGERS = ("mlflow", "alembic", "sqlalchemy")
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 INSTALL = "Install it with pip install 'pytest-llmgate[mlflow]'"
-
-# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
-ONE_AT_A_TIME = threading.RLock()
-
-
-@contextlib.contextmanager
-def quiet(overrides: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Run MLflow without chatter and with bounded retries; everything is as before afterwards.
-
-    What the user has set for retries and timeout is left alone.
-
-    Args:
-        overrides: Environment for this block only, over the user's.
-    """
-    with ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wanted = {**{k: v for k, v in BOUNDED.items() if k not in os.environ}, **QUIET, **(overrides or {})}
-        before = {name: os.environ.get(name) for name in wanted}
-        levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        os.environ.update(wanted)
-        for name in LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
-            for key, value in before.items():
-                if value is None:
-                    os.environ.pop(key, None)
-                else:
-                    os.environ[key] = value
 
 
 @contextlib.contextmanager

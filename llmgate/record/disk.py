@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from llmgate.errors import RecordError
+from llmgate.errors import DatasetError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "replace_file", "write_atomic"]
+__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "write_atomic"]
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new one.
 
     Raises:
-        OSError: If it cannot be written; nothing is left behind then.
+        RecordError, DatasetError: As `error` says, if it cannot be written; nothing is left behind then.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -29,23 +29,10 @@ def replace_file(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    except OSError:
+    except OSError as problem:
         draft.unlink(missing_ok=True)
-        raise
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: see `replace_file`.
-
-    Raises:
-        RecordError: If it cannot be written.
-    """
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise RecordError(
-            f"cannot be written ({error.strerror})", where=str(path), fix="Free some space, or choose another --out"
-        ) from error
+        fix = "Free some space, or choose another folder that you may write to"
+        raise error(f"cannot be written ({problem.strerror})", where=str(path), fix=fix) from problem
 
 
 def read_bytes(path: Path, *, fix: str | None = None, what: str = "") -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from support.promotions import digest_of
 from support.registry import Registry
 
-from llmgate.promote.mlflow_client import quiet
+from llmgate.mlflow_quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

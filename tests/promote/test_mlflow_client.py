@@ -14,7 +14,8 @@ import pytest
 from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.promote.mlflow_client import calls, quiet, resolve_uris, without_credentials
+from llmgate.mlflow_quiet import quiet
+from llmgate.promote.mlflow_client import calls, resolve_uris, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

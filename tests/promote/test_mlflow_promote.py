@@ -12,8 +12,8 @@ import pytest
 from support.promotions import digest_of
 
 from llmgate.errors import CannotRunError, PromotionRefusedError, UsageError
+from llmgate.mlflow_quiet import quiet
 from llmgate.promote import tags
-from llmgate.promote.mlflow_client import quiet
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.target import NewVersion
 

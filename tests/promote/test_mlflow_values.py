@@ -33,7 +33,7 @@ def decision(tmp_path: Path) -> Decision:
 
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_keys_are_what_mlflow_takes_and_distinct(one: str, other: str) -> None:
-    from llmgate.promote.mlflow_client import quiet
+    from llmgate.mlflow_quiet import quiet
 
     with quiet():
         from mlflow.entities import Metric, Param

@@ -7,8 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmgate.mlflow_quiet import quiet
 from llmgate.promote.alias import CHAMPION
-from llmgate.promote.mlflow_client import quiet, resolve_uris
+from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.registries import log_run, promote
 from llmgate.promote.target import GateRun, LoggedRun, NewVersion

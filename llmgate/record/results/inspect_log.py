@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["read_inspect"]
+__all__ = ["log_of", "read_inspect"]
 
 LETTERS: Final = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Correct, partially correct, incorrect, no answer, as Inspect's own metrics count them."""
@@ -60,8 +60,16 @@ def sampled(task: Mapping[str, Any]) -> bool:
     return config.get("limit") is not None or config.get("sample_id") is not None
 
 
-def log_of(source: ResultsFile) -> tuple[Mapping[str, Any], Sequence[Any]]:
-    """The header and the samples."""
+def log_of(source: ResultsFile, *, finished: bool = True) -> tuple[Mapping[str, Any], Sequence[Any]]:
+    """The header and the samples, as they are written.
+
+    Args:
+        source: The log.
+        finished: Whether a packed log that lacks its final header is refused.
+
+    Raises:
+        RecordError: If it cannot be read.
+    """
     if not source.data.startswith(b"PK"):
         data = mapping(json_of(source))
         samples = data.get("samples")
@@ -70,12 +78,14 @@ def log_of(source: ResultsFile) -> tuple[Mapping[str, Any], Sequence[Any]]:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
             if sum(file.file_size for file in archive.infolist()) > MAX_BYTES:
                 raise RecordError(f"unpacks to more than {MAX_BYTES >> 30} GiB", where=source.path, fix="Split it")
-            if "header.json" not in archive.namelist():
+            heads = ("header.json",) if finished else ("header.json", "_journal/start.json")
+            head = next((name for name in heads if name in archive.namelist()), None)
+            if head is None:
                 raise RecordError(
                     "the log was not finished", where=source.path, fix="Finish it: inspect eval-retry LOG"
                 )
-            return mapping(json.loads(member(archive, source, "header.json"))), list(members(archive, source))
-    except (zipfile.BadZipFile, NotImplementedError, zlib.error, ValueError, EOFError) as error:
+            return mapping(json.loads(member(archive, source, head))), list(members(archive, source))
+    except (zipfile.BadZipFile, RuntimeError, zlib.error, ValueError, EOFError) as error:
         fix = "Write it as JSON: inspect log convert LOG --to json --output-dir DIR"
         raise RecordError(f"cannot be unpacked: {error}", where=source.path, fix=fix) from error
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmgate.errors import RecordError
+from llmgate.errors import DatasetError, RecordError
 from llmgate.record.results.rows import NO_SCORE
 from llmgate.record.scores import NO_LABEL, Items, Labels, ScoreTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
 
-__all__ = ["read_parquet"]
+__all__ = ["open_parquet", "read_parquet"]
 
 EXTRA: Final = "pip install 'pytest-llmgate[data]'"
 
@@ -29,23 +32,31 @@ def read_parquet(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
         RecordError: If pyarrow is missing, the file is damaged, a column is missing or has a type that it cannot have,
             an id is null, empty or occurs twice, or a score lies outside [0, 1].
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
-        from pyarrow import parquet  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise RecordError("Parquet files need pyarrow", where=source.path, fix=EXTRA) from error
-
-    try:
-        file = parquet.ParquetFile(pa.BufferReader(source.data), memory_map=False)
+    with open_parquet(source.data, source.path) as file:
         names = file.schema_arrow.names
         _check_names(names, layout, source.path)
         table = file.read(columns=[name for name in layout.known if name in names])
         return _tables(_Columns(_chosen(table, layout), source.path), layout, suite=suite)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RecordError(
-            f"is not Parquet that can be read: {first[:300]}", where=source.path, fix="Write it again"
-        ) from error
+
+
+@contextmanager
+def open_parquet(data: bytes, where: str, error: type[DatasetError | RecordError] = RecordError) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile` over bytes.
+
+    Raises:
+        RecordError, DatasetError: As `error` says, if pyarrow is missing or what is read within the block is damaged.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
+        from pyarrow import parquet  # noqa: PLC0415 - see above
+    except ImportError as missing:
+        raise error("Parquet files need pyarrow", where=where, fix=EXTRA) from missing
+
+    try:
+        yield parquet.ParquetFile(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as damage:
+        first = (str(damage).strip() or type(damage).__name__).splitlines()[0]
+        raise error(f"is not Parquet that can be read: {first[:300]}", where=where, fix="Write it again") from damage
 
 
 def _check_names(names: list[str], layout: Layout, where: str) -> None:

@@ -48,7 +48,7 @@ class Rows:
             RecordError: With the place, if the id is none or occurred already, or a cell holds what it must not.
         """
         layout = self._layout
-        if any(self._label(row.get(column), column, where) != value for column, value in layout.only):
+        if layout.only and any(self._label(row.get(column), column, where) != value for column, value in layout.only):
             return
         item = self._item(row[layout.item_column], where)
         cluster = self._cluster(row.get(layout.cluster_column), where)
@@ -63,9 +63,9 @@ class Rows:
         self._first[item] = where
         self._clusters.append(cluster)
         why = row.get(layout.error_column)
-        for name in layout.score_columns:
+        for name, scores in self._scores.items():
             score, error = self._score(row[name], why, name, where)
-            self._scores[name].append(score)
+            scores.append(score)
             if error is not None:
                 self._errors[name][index] = error
         human = self._number(row.get(layout.human_column), layout.human_column, where)
@@ -187,7 +187,7 @@ def check_range(score: float, column: str, where: str) -> None:
     Raises:
         RecordError: With the place.
     """
-    if not (math.isfinite(score) and 0.0 <= score <= 1.0):
+    if not 0.0 <= score <= 1.0:
         raise RecordError(
             f"{column} is {score:g}, but must lie in [0, 1]", where=where, fix="Divide by the largest possible score"
         )

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
+from llmgate.record.disk import write_atomic
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
 from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
 from llmgate.suite.data.formats import NO_TYPES, Format, as_jsonl, format_of, suffixes
 from llmgate.suite.data.locate import is_uri, locate
-from llmgate.suite.data.lock import Lock, parse_lock, read_lock, write_atomically
+from llmgate.suite.data.lock import Lock, parse_lock, read_lock
 from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import sample_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
@@ -271,7 +272,7 @@ def sample_dataset(named: Named, out: Path, count: int, *, seed: int, stratify: 
     id_column = named.id_column or _locked_id_column(named.source)
     dataset = load_dataset(named.source, id_column=id_column)
     rows = sample_rows(dataset.rows, count, seed=seed, stratify=stratify)
-    write_atomically(out, as_jsonl(row.values for row in rows))
+    write_atomic(out, as_jsonl(row.values for row in rows), error=DatasetError)
     by = f", stratified by {stratify}" if stratify else ""
     return write_lock(
         target,

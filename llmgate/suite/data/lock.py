@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import DatasetError
-from llmgate.record.disk import replace_file
+from llmgate.record.disk import write_atomic
 from llmgate.suite.data.formats import Format
 from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 
@@ -27,7 +27,6 @@ __all__ = [
     "read_lock",
     "save_lock",
     "version_key",
-    "write_atomically",
 ]
 
 LOCK_MAJOR = 1
@@ -164,7 +163,7 @@ def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
         if text
     }
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
-    write_atomically(lock_path(path), f"{text}\n".encode())
+    write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError)
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -183,17 +182,3 @@ def next_version(version: str) -> str:
     """Return the next minor version, for messages."""
     major, minor, _ = version_key(version)
     return f"{major}.{minor + 1}.0"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        DatasetError: If it cannot be written.
-    """
-    try:
-        replace_file(path, data)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot be written: {error.strerror}", where=str(path), fix="Check the folder's permissions"
-        ) from error

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import os
 import tempfile
-import threading
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError, did_you_mean
+from llmgate.mlflow_quiet import quiet
 from llmgate.suite.data.formats import Format, format_of
 from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["EXTRA", "SCHEME", "asking", "mlflow_source"]
 
@@ -27,13 +24,6 @@ KEPT: Final = "mlflow_evaluation_dataset"
 IN_MEMORY: Final = "code"
 COLUMNS: Final = ("inputs", "expectations", "tags")
 EXTRA: Final = "pip install 'pytest-llmgate[mlflow]'"
-BOUNDED: Final[Mapping[str, str]] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-"""MLflow's own defaults, 7 retries and 120 s, take ten minutes to say that nobody answers."""
-QUIET: Final[Mapping[str, str]] = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-LOGGERS: Final = ("mlflow", "alembic", "sqlalchemy")
-
-# Environment, warning filters and log levels belong to the process, so only one thread changes them at a time.
-ONE_AT_A_TIME = threading.RLock()
 
 
 def mlflow_source(uri: str, folder: Path) -> DatasetSource:
@@ -136,13 +126,7 @@ def asking(where: str, error: type[DatasetError | SuiteError] = DatasetError) ->
     Raises:
         DatasetError, SuiteError: For whatever MLflow, the network or the disk says.
     """
-    with ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wanted = {name: value for name, value in {**BOUNDED, **QUIET}.items() if name not in os.environ}
-        levels = {name: logging.getLogger(name).level for name in LOGGERS}
-        os.environ.update(wanted)
-        for name in LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+    with quiet():
         try:
             yield
         except LlmgateError:
@@ -154,8 +138,3 @@ def asking(where: str, error: type[DatasetError | SuiteError] = DatasetError) ->
             raise error(
                 f"MLflow says: {first[:300]}", where=where, fix="Check the name, the server and MLFLOW_TRACKING_URI"
             ) from refusal
-        finally:
-            for name, level in levels.items():
-                logging.getLogger(name).setLevel(level)
-            for name in wanted:
-                os.environ.pop(name, None)

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError
+from llmgate.record.results.parquet import open_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,6 @@ __all__ = ["MAX_ROWS", "read_parquet"]
 MAX_ROWS: Final = 1_000_000
 """A file of some kilobytes can claim billions of rows."""
 BATCH_ROWS: Final = 4096
-EXTRA: Final = "pip install 'pytest-llmgate[data]'"
 
 
 def read_parquet(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, Json]]]:
@@ -33,15 +33,8 @@ def read_parquet(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, J
     Raises:
         DatasetError: If pyarrow is missing, the file is damaged, or a column holds what JSON cannot.
     """
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
-        from pyarrow import parquet  # noqa: PLC0415 - see above
-    except ImportError as error:
-        raise DatasetError("Parquet files need pyarrow", where=source, fix=EXTRA) from error
-
     number = 0
-    try:
-        file = parquet.ParquetFile(pa.BufferReader(data))
+    with open_parquet(data, source, DatasetError) as file:
         if file.metadata.num_rows > MAX_ROWS:
             raise DatasetError(
                 f"has {file.metadata.num_rows} rows, more than {MAX_ROWS}", where=source, fix="Take a sample of it"
@@ -51,11 +44,6 @@ def read_parquet(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, J
             for values in batch.to_pylist():
                 number += 1
                 yield number, _finite(values, f"{source}:{number}")
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DatasetError(
-            f"is not Parquet that can be read: {first[:300]}", where=source, fix="Write it again"
-        ) from error
 
 
 def _check_schema(schema: Any, source: str) -> None:

@@ -8,13 +8,14 @@ anywhere in it, both without regard to case unless told otherwise.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import SuiteError
-from llmgate.suite.importers.files import MAX_BYTES, listing, mapping, parse, read_json
+from llmgate.errors import RecordError, SuiteError
+from llmgate.record.results.inspect_log import log_of
+from llmgate.record.results.source import read_source
+from llmgate.suite.importers.files import listing, mapping
 from llmgate.suite.importers.messages import as_messages, common_prompt
 from llmgate.suite.importers.promptfoo_sampling import sampling_of
 from llmgate.suite.importers.result import Imported, Notebook
@@ -76,25 +77,13 @@ def import_inspect(path: Path, vocabulary: Vocabulary) -> Imported:
 
 def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     """Header and samples."""
-    if path.suffix != ".eval":
-        data = read_json(path)
-        if not isinstance(data, dict) or "eval" not in data:
-            raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
-        return data, [sample for sample in listing(data.get("samples")) if isinstance(sample, Mapping)]
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-                raise SuiteError("the log unpacks to too much", where=str(path), fix="Split it")
-            names = sorted(archive.namelist())
-            head = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
-            if head is None:
-                raise SuiteError("the log has no header", where=str(path), fix="Name a finished .eval log")
-            header = parse(archive.read(head).decode(), f"{path}/{head}")
-            files = [name for name in names if name.startswith("samples/") and name.endswith(".json")][:MAX_SAMPLES]
-            samples = [parse(archive.read(name).decode(), f"{path}/{name}") for name in files]
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
-        raise SuiteError(f"the log cannot be unpacked ({error})", where=str(path), fix="Write it as .json") from error
-    return mapping(header), [sample for sample in samples if isinstance(sample, Mapping)]
+        header, samples = log_of(read_source(path), finished=False)
+    except RecordError as error:
+        raise SuiteError(error.what, where=error.where, fix=error.fix) from error
+    if "eval" not in header:
+        raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
+    return header, [sample for sample in samples[:MAX_SAMPLES] if isinstance(sample, Mapping)]
 
 
 def first_epochs(samples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
