@@ -9,7 +9,7 @@ DEMO_DIR ?= .demo
 # `make fast` and `make check` do with `EXTRAS=mlflow,test`, which spares vLLM's 3.5 GB.
 EXTRAS ?= demo,test
 
-.PHONY: demo test fast room check env clean help
+.PHONY: demo test fast room check docs env clean help
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -44,6 +44,9 @@ room: env  ## One room's fast tests: make room ROOM=gate
 
 test: env  ## Lint, types, and all tests, in parts whose times are told at the end
 	@$(BIN)/python tests/parts.py
+
+docs: env  ## Write the tables of assert types and the JSON Schemas from their definitions
+	@$(BIN)/python docs/reference.py
 
 clean:  ## Remove what the demo and the tests made, not the environment
 	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis .test-logs build dist

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
-from llmgate.score.assertion.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.assertion.models import Consult, JudgeRequest, Models, ask_judge
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Kind, ModelGradedKind
+from llmgate.score.assertion.models import JudgeRequest, Models, ask_judge
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.suite.form.asserts import ASSERT_SET
 
@@ -90,20 +91,16 @@ def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[
 
     def decorate(function: Function) -> CustomCheck:
         wanted = _parameters(name, function)
-        if "judge" in wanted and keys & PANEL_SETTINGS:
-            taken = " and ".join(sorted(keys & PANEL_SETTINGS))
+        if "judge" in wanted and keys & PANEL_SETTINGS.keys():
+            taken = " and ".join(sorted(keys & PANEL_SETTINGS.keys()))
             raise SuiteError(
                 f"the check {name!r} has the settings {taken}, which are those of panels", fix="Rename them"
             )
+        told: dict[str, Any] = {"id": name, "version": version, "settings": dict.fromkeys(sorted(keys), "")}
         kind: Kind = (
-            ConsultKind(
-                prepare=lambda spec: _consult(function, wanted, spec),
-                needs=frozenset({Need.JUDGE}),
-                version=version,
-                settings=keys,
-            )
+            ModelGradedKind(prepare=lambda spec: _consult(function, wanted, spec), **told)
             if "judge" in wanted
-            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), version=version, settings=keys)
+            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), **told)
         )
         return CustomCheck(name=name, version=version, settings=keys, function=function, kind=kind)
 
@@ -116,13 +113,13 @@ def find_checks(values: Iterable[object]) -> dict[str, Kind]:
     Raises:
         SuiteError: If two different ones share a name.
     """
-    found: dict[str, CustomCheck] = {}
+    checks: dict[str, CustomCheck] = {}
     for value in values:
         if isinstance(value, CustomCheck):
-            other = found.setdefault(value.name, value)
+            other = checks.setdefault(value.name, value)
             if other.function is not value.function:
                 raise SuiteError(f"two checks are called {value.name!r}", fix="Give each check its own name")
-    return {name: one.kind for name, one in found.items()}
+    return {name: custom.kind for name, custom in checks.items()}
 
 
 def _settings(name: str, settings: Iterable[str]) -> frozenset[str]:
@@ -174,7 +171,7 @@ def _arguments(wanted: frozenset[str], spec: AssertSpec, value: RuleValue, conte
 
 def _checked_value(wanted: frozenset[str], spec: AssertSpec) -> RuleValue:
     if "value" in wanted and not spec.has_value:
-        raise broken(spec, "the assert has no value", "Add `value:`")
+        raise invalid_value(spec, "the assert has no value", "Add `value:`")
     return RuleValue.compile(spec)
 
 
@@ -184,8 +181,8 @@ def _evaluate(function: Function, wanted: frozenset[str], spec: AssertSpec) -> E
     def evaluate(context: CheckContext) -> Finding:
         arguments = _arguments(wanted, spec, value, context)
         with _blamed(spec):
-            said = function(context.text, **arguments)
-        return _finding(spec, said)
+            result = function(context.text, **arguments)
+        return _finding(spec, result)
 
     return evaluate
 
@@ -202,8 +199,8 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
 
         arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
         with _blamed(spec):
-            said = await function(context.text, judge=judge, **arguments)
-        return _finding(spec, said)
+            result = await function(context.text, judge=judge, **arguments)
+        return _finding(spec, result)
 
     return consult
 
@@ -219,20 +216,20 @@ def _blamed(spec: AssertSpec) -> Iterator[None]:
         raise JudgeError(f"the check {spec.type} raised {type(error).__name__}: {error}") from error
 
 
-def _finding(spec: AssertSpec, said: object) -> Finding:
-    if getattr(said, "shape", None) == () and callable(getattr(said, "item", None)):
+def _finding(spec: AssertSpec, result: object) -> Finding:
+    if getattr(result, "shape", None) == () and callable(getattr(result, "item", None)):
         # A scalar of numpy or torch.
-        said = said.item()  # type: ignore[attr-defined]
-    if isinstance(said, bool):
-        return Finding.of(said, f"{spec.type} says {'yes' if said else 'no'}")
-    if isinstance(said, Finding):
-        if not isinstance(said.passed, bool) or not 0 <= said.score <= 1:
-            raise UndefinedError(f"{spec.type} returned {said}, whose score is not in [0, 1]")
-        return said
-    if not isinstance(said, int | float):
-        raise JudgeError(f"{spec.type} returned {type(said).__name__}, not a truth value, a score or a Finding")
-    if not (math.isfinite(said) and 0 <= said <= 1):
-        raise UndefinedError(f"{spec.type} returned the score {said}, which is not in [0, 1]")
+        result = result.item()  # type: ignore[attr-defined]
+    if isinstance(result, bool):
+        return Finding.of(result, f"{spec.type} says {'yes' if result else 'no'}")
+    if isinstance(result, Finding):
+        if not isinstance(result.passed, bool) or not 0 <= result.score <= 1:
+            raise UndefinedError(f"{spec.type} returned {result}, whose score is not in [0, 1]")
+        return result
+    if not isinstance(result, int | float):
+        raise JudgeError(f"{spec.type} returned {type(result).__name__}, not a truth value, a score or a Finding")
+    if not (math.isfinite(result) and 0 <= result <= 1):
+        raise UndefinedError(f"{spec.type} returned the score {result}, which is not in [0, 1]")
     if spec.threshold is None:
-        raise broken(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
-    return Finding(said >= spec.threshold, float(said), f"scored {said:.4g}, wanted {spec.threshold:g}")
+        raise invalid_value(spec, "the check returned a score, and the assert has no threshold", "Add `threshold:`")
+    return Finding(result >= spec.threshold, float(result), f"scored {result:.4g}, wanted {spec.threshold:g}")

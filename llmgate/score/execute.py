@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError, JudgeError, LlmgateError, SuiteError, UndefinedError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
-    "Member",
+    "apply_negation",
     "combine",
     "consult",
     "error_reason",
@@ -32,7 +32,6 @@ __all__ = [
     "run_check",
     "run_consult",
     "score_case",
-    "turned",
 ]
 
 _MAX_REASON_CHARS = 300
@@ -58,7 +57,7 @@ def find(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULAR
     evaluate = prepare_check(spec, vocabulary).evaluate
     if evaluate is None:
         raise JudgeError(f"{spec.name} asks a model, and none was asked", where=spec.where or None)
-    return turned(spec, evaluate(context))
+    return apply_negation(spec, evaluate(context))
 
 
 async def run_consult(
@@ -85,10 +84,10 @@ async def consult(spec: AssertSpec, context: CheckContext, models: Models, vocab
     prepared = prepare_check(spec, vocabulary)
     if prepared.consult is None:
         return find(spec, context, vocabulary)
-    return turned(spec, await prepared.consult(context, models))
+    return apply_negation(spec, await prepared.consult(context, models))
 
 
-def turned(spec: AssertSpec, finding: Finding) -> Finding:
+def apply_negation(spec: AssertSpec, finding: Finding) -> Finding:
     """`not-` turns verdict and score round, and weight 0 records without ever failing.
 
     Raises:
@@ -107,7 +106,7 @@ def turned(spec: AssertSpec, finding: Finding) -> Finding:
 
 
 def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
-    """The result of an assert for the record, from a finding that has been `turned`; the score is kept in [0, 1]."""
+    """The result of an assert for the record, from a finding after `apply_negation`; the score is kept in [0, 1]."""
     return CheckResult(
         type=spec.name,
         outcome=Outcome.PASS if finding.passed else Outcome.FAIL,
@@ -150,39 +149,32 @@ def one_line(reason: str) -> str:
     return line if len(line) <= _MAX_REASON_CHARS else line[: _MAX_REASON_CHARS - 1] + "…"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
-    """One check's part in the whole."""
-
-    finding: Finding
-    weight: float
-    name: str
-
-
-def combine(members: Sequence[Member], threshold: float | None) -> Finding:
-    """What the members amount to.
+def combine(asserts: Sequence[AssertSpec], findings: Sequence[Finding], threshold: float | None) -> Finding:
+    """What several asserts amount to.
 
     Args:
-        members: All of them; none is fully right.
-        threshold: The least mean that passes, None if every member has to pass.
+        asserts: All of them; none is fully right.
+        findings: What each found.
+        threshold: The least weighted mean that passes, None if every assert has to pass.
 
     Raises:
         SuiteError: If the threshold is one that every output reaches.
     """
     if threshold is not None and not threshold > 0:
         raise SuiteError(f"the threshold is {threshold:g}, so the test cannot fail", fix="Write a number above 0")
-    total = math.fsum(member.weight for member in members)
+    members = list(zip(asserts, findings, strict=True))
+    total = math.fsum(spec.weight for spec in asserts)
     # Nothing to check is fully right, and of what does not count the mean is 0, as in promptfoo.
     # A similarity may lie outside of [0, 1]; it must not make up for what others lack.
     score = (
-        sum(m.weight * min(1.0, max(0.0, m.finding.score)) for m in members) / total if total else float(not members)
+        sum(spec.weight * min(1.0, max(0.0, finding.score)) for spec, finding in members) / total
+        if total
+        else float(not members)
     )
-    failed = [member for member in members if not member.finding.passed]
     if threshold is not None:
         return Finding(score >= threshold, score, f"the weighted mean is {score:.4g}, wanted {threshold:g}")
-    if not failed:
-        return Finding(True, score, f"all {len(members)} passed")
-    return Finding(False, score, "; ".join(f"{m.name}: {m.finding.reason}" for m in failed))
+    failed = [f"{spec.name}: {finding.reason}" for spec, finding in members if not finding.passed]
+    return Finding(not failed, score, "; ".join(failed) or f"all {len(members)} passed")
 
 
 def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary: Checks) -> tuple[CheckResult, ...]:
@@ -192,7 +184,7 @@ def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary:
         if vocabulary.defers(spec):
             continue
         if spec.type == ASSERT_SET:
-            results += _set_results(spec, [run_check(one, context, vocabulary) for one in spec.asserts])
+            results += _set_results(spec, [run_check(member, context, vocabulary) for member in spec.asserts])
         else:
             results.append(run_check(spec, context, vocabulary))
     return tuple(results)
@@ -203,30 +195,29 @@ async def judge_case(
 ) -> tuple[CheckResult, ...]:
     """Applies the asserts that ask a model, all at once; the results are in order."""
     asking = [spec for spec in asserts if vocabulary.defers(spec)]
-    found = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
-    return tuple(result for results in found for result in results)
+    groups = await asyncio.gather(*(_consulted(spec, context, models, vocabulary) for spec in asking))
+    return tuple(result for results in groups for result in results)
 
 
 async def _consulted(spec: AssertSpec, context: CheckContext, models: Models, vocabulary: Checks) -> list[CheckResult]:
     if spec.type != ASSERT_SET:
         return [await run_consult(spec, context, models, vocabulary)]
-    members = await asyncio.gather(*(run_consult(one, context, models, vocabulary) for one in spec.asserts))
+    members = await asyncio.gather(*(run_consult(member, context, models, vocabulary) for member in spec.asserts))
     return _set_results(spec, members)
 
 
 def _set_results(spec: AssertSpec, members: Sequence[CheckResult]) -> list[CheckResult]:
     """The set as one check, and those of its members that feed a metric of their own."""
     try:
-        result = finding_result(spec, combine([_member(one) for one in members], spec.threshold))
+        result = finding_result(spec, combine(spec.asserts, list(map(_finding, members)), spec.threshold))
     except CannotRunError as error:
         result = error_result(spec, error)
-    parts = [replace(one, part=True) for one in members if one.metric != spec.metric]
-    asked = tuple(judgement for one in members for judgement in one.judgements)
+    parts = [replace(member, part=True) for member in members if member.metric != spec.metric]
+    asked = tuple(judgement for member in members for judgement in member.judgements)
     return [replace(result, judgements=asked), *parts]
 
 
-def _member(result: CheckResult) -> Member:
+def _finding(result: CheckResult) -> Finding:
     if result.score is None:
         raise CannotRunError(f"{result.type}: {result.reason}")
-    finding = Finding(result.outcome is Outcome.PASS, result.score, result.reason)
-    return Member(finding=finding, weight=result.weight, name=result.type)
+    return Finding(result.outcome is Outcome.PASS, result.score, result.reason)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.record.schema import CheckResult
 from llmgate.score.execute import run_consult
+from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ async def try_canaries(
     Returns:
         The results by judge, in the order of the canaries.
     """
-    own = {key: value for key, value in spec.config.items() if key not in {"vote", "quorum"}}
+    own = {key: value for key, value in spec.config.items() if key not in PANEL_SETTINGS}
     plain = replace(spec, negated=False, weight=1.0, required=False, config=own)
 
     async def one(judge: str, name: str) -> CanaryResult:

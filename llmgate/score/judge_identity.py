@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from llmgate.record.manifest import JudgeIdentity
-from llmgate.score.assertion.check import ConsultKind, Need
+from llmgate.score.assertion.definition import ModelGradedKind, Need
 from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def prompt_digest(types: Iterable[str]) -> str:
     facts = [
         [name, kind.version, list(kind.prompts)]
         for name, kind in kinds.items()
-        if isinstance(kind, ConsultKind) and Need.JUDGE in kind.needs
+        if isinstance(kind, ModelGradedKind) and Need.JUDGE in kind.asks
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
+from llmgate.score.assertion.rule import shown
 from llmgate.suite.data.strict_json import json_type, parse_json
-from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["AnswerItem", "LabelFile", "PairItem", "read_labels"]
+
+SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
+OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
+EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +67,6 @@ class PairItem:
     variables: Mapping[str, object] = field(default_factory=dict)
     cluster: str | None = None
     stratum: str | None = None
-
-
-SHARED: Final = ("id", "prompt", "human", "vars", "cluster", "stratum")
-OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {"answers": ("output",), "pairs": ("output_1", "output_2")}
-EXAMPLE: Final = 'Write {"id": "a1", "prompt": "…", "output": "…", "human": true}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +171,7 @@ def _check_types(row: dict[str, Any], outputs: tuple[str, ...], where: str) -> N
             raise DatasetError(f"{key} is {json_type(row[key])}, but must be a text", where=where, fix="Write a text")
     for key in ("id", "cluster", "stratum"):
         if row.get(key) is not None and not (isinstance(row[key], str) and row[key]):
-            raise DatasetError(f"{key} is {javascript.json_text(row[key])[:60]}", where=where, fix="Write a text")
+            raise DatasetError(f"{key} is {shown(row[key])}", where=where, fix="Write a text")
     if row["id"] is None:
         raise DatasetError("id is null", where=where, fix="Give every item its own id")
     if not isinstance(row.get("vars", {}), dict):
@@ -183,7 +182,7 @@ def _yes_or_no(vote: object, where: str) -> bool | None:
     if vote is None or isinstance(vote, bool):
         return vote
     raise DatasetError(
-        f"the label {javascript.json_text(vote)[:60]} is none",
+        f"the label {shown(vote)} is none",
         where=where,
         fix="Write true if the answer meets the criterion, false if not, null for no label",
     )
@@ -193,7 +192,7 @@ def _better(vote: object, where: str) -> int | None:
     if vote is None or (isinstance(vote, int) and not isinstance(vote, bool) and vote in {0, 1, 2}):
         return vote
     raise DatasetError(
-        f"the label {javascript.json_text(vote)[:60]} is none",
+        f"the label {shown(vote)} is none",
         where=where,
         fix="Write 1 or 2 for the better answer, 0 for a tie, null for no label",
     )

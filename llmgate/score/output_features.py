@@ -17,7 +17,7 @@ def read_features(context: CheckContext) -> AnswerFeatures:
     """The features of one answer.
 
     It refuses where its first sentences decline in one of four languages, or where it says nothing at all (see
-    `decline`); structured data, such as calls of tools, never does. A mere apology is no refusal.
+    `refusal`); structured data, such as calls of tools, never does. A mere apology is no refusal.
     """
     refusal = isinstance(context.output, str) and refusal_score(context.output) >= 1.0
     return AnswerFeatures(refusal=refusal, characters=len(context.text))

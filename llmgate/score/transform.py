@@ -139,10 +139,10 @@ def _match(argument: str) -> Transform:
     pattern = Pattern.compile(argument)
 
     def take(text: str) -> str:
-        found = pattern.first_in(text)
-        if found is None:
+        match = pattern.first_in(text)
+        if match is None:
             raise NothingLeftError(f"the pattern {argument[:60]!r} does not match the answer")
-        return found
+        return match
 
     return take
 

@@ -6,12 +6,14 @@ A measurement that is absent, or is none, is an error: it meets no limit and mis
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Need, Prepare
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import graded, least, most
 from llmgate.suite.template import javascript
 
@@ -20,20 +22,20 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["MEASURED_CHECKS", "perplexity"]
+__all__ = ["TYPES", "perplexity"]
 
 ROUNDING: Final = 1e-3
 """What the logarithm of a probability of 1 may be above 0, in the number formats of engines."""
 
 
 def _measured(value: object, name: str) -> float:
-    found = javascript.to_number(value) if javascript.is_number(value) else math.nan
-    if not math.isfinite(found):
+    number = javascript.to_number(value) if javascript.is_number(value) else math.nan
+    if not math.isfinite(number):
         reported = "was reported" if value is None else f"but {javascript.text(value)[:60]!r} was reported"
         raise UndefinedError(f"no {name} {reported}")
-    if found < 0:
-        raise UndefinedError(f"the {name} is {found:g}, below 0")
-    return found
+    if number < 0:
+        raise UndefinedError(f"the {name} is {number:g}, below 0")
+    return number
 
 
 def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Prepare:
@@ -41,8 +43,8 @@ def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Pr
         limit = most(spec)
 
         def evaluate(context: CheckContext) -> Finding:
-            found = _measured(read(context), name)
-            return Finding.of(found <= limit, f"{name} {found:g}{unit}, at most {limit:g}{unit} wanted")
+            measured = _measured(read(context), name)
+            return Finding.of(measured <= limit, f"{name} {measured:g}{unit}, at most {limit:g}{unit} wanted")
 
         return evaluate
 
@@ -57,13 +59,13 @@ def perplexity(logprobs: object) -> float:
     """
     if not isinstance(logprobs, list | tuple) or not logprobs:
         raise UndefinedError("no log probabilities were reported", fix="Ask the endpoint for logprobs")
-    found = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
-    if not all(map(math.isfinite, found)):
+    values = [javascript.to_number(value) if javascript.is_number(value) else math.nan for value in logprobs]
+    if not all(map(math.isfinite, values)):
         raise UndefinedError("a log probability is missing or not a number")
-    if max(found) > ROUNDING:
-        raise UndefinedError(f"a log probability is {max(found):g}, above 0", fix="Report natural logarithms")
+    if max(values) > ROUNDING:
+        raise UndefinedError(f"a log probability is {max(values):g}, above 0", fix="Report natural logarithms")
     # Divided first: the sum of finite numbers can be infinite.
-    mean = math.fsum(value / len(found) for value in found)
+    mean = math.fsum(value / len(values) for value in values)
     try:
         return math.exp(-mean)
     except OverflowError:
@@ -74,8 +76,8 @@ def _perplexity(spec: AssertSpec) -> Evaluate:
     limit = most(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        found = perplexity(context.logprobs)
-        return Finding.of(found <= limit, f"perplexity {found:.4g}, at most {limit:g} wanted")
+        measured = perplexity(context.logprobs)
+        return Finding.of(measured <= limit, f"perplexity {measured:.4g}, at most {limit:g} wanted")
 
     return evaluate
 
@@ -94,16 +96,16 @@ def _finish_reason(spec: AssertSpec) -> Evaluate:
     def build(value: object) -> str:
         wanted = references.text(spec, value)
         if not wanted:
-            raise broken(spec, "the value is empty, and no answer ends for an empty reason")
+            raise invalid_value(spec, "the value is empty, and no answer ends for an empty reason")
         return wanted.lower()
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
-        wanted, found = rule.on(context), context.finish_reason
-        if not isinstance(found, str) or not found:
+        wanted, reason = rule.on(context), context.finish_reason
+        if not isinstance(reason, str) or not reason:
             raise UndefinedError("no finish reason was reported")
-        return Finding.of(found.lower() == wanted, f"finished because of {found[:60]!r}, wanted {wanted[:60]!r}")
+        return Finding.of(reason.lower() == wanted, f"finished because of {reason[:60]!r}, wanted {wanted[:60]!r}")
 
     return evaluate
 
@@ -115,10 +117,12 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
     limits = dict(spec.config)
     if spec.threshold is not None:
         if "total" in limits:
-            raise broken(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
+            raise invalid_value(spec, "the limit of all tokens is given twice", "Write either `threshold:` or `total:`")
         limits["total"] = spec.threshold
     if not limits:
-        raise broken(spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total")
+        raise invalid_value(
+            spec, "no limit is given", "Add `threshold:`, or `config:` with prompt, completion or total"
+        )
     bounds = {name: _token_limit(spec, name, limit) for name, limit in sorted(limits.items())}
 
     def evaluate(context: CheckContext) -> Finding:
@@ -133,7 +137,7 @@ def _token_budget(spec: AssertSpec) -> Evaluate:
 
 def _token_limit(spec: AssertSpec, name: str, limit: object) -> float:
     if not javascript.is_number(limit) or not math.isfinite(javascript.to_number(limit)) or limit < 0:
-        raise broken(spec, f"the limit of {name} tokens must be 0 or more, not {javascript.json_text(limit)[:60]}")
+        raise invalid_value(spec, f"the limit of {name} tokens must be 0 or more, not {shown(limit)}")
     return limit
 
 
@@ -143,11 +147,52 @@ def _tokens(counts: Mapping[str, object], name: str) -> float:
     return _measured(counts.get(name), f"count of {name} tokens")
 
 
-MEASURED_CHECKS: Mapping[str, CheckKind] = {
-    "cost": CheckKind(prepare=_at_most("cost", "", lambda context: context.cost)),
-    "finish-reason": CheckKind(prepare=_finish_reason),
-    "latency": CheckKind(prepare=_at_most("latency", " ms", lambda context: context.latency_ms)),
-    "perplexity": CheckKind(prepare=_perplexity),
-    "perplexity-score": CheckKind(prepare=_perplexity_score),
-    "token-budget": CheckKind(prepare=_token_budget, settings=frozenset(_COUNTS)),
-}
+_PERPLEXITY: Final = CheckKind(
+    id="perplexity",
+    passes="exp(−mean log probability) is at most",
+    threshold="must be there",
+    example={"threshold": 2},
+    asks=frozenset({Need.LOGPROBS}),
+    prepare=_perplexity,
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="latency",
+        passes="the whole answer took at most so many milliseconds",
+        threshold="must be there",
+        example={"threshold": 1},
+        prepare=_at_most("latency", " ms", lambda context: context.latency_ms),
+    ),
+    CheckKind(
+        id="cost",
+        passes="it cost at most so much; in a suite by its `prices:`",
+        threshold="must be there",
+        example={"threshold": 1},
+        prepare=_at_most("cost", "", lambda context: context.cost),
+    ),
+    CheckKind(
+        id="token-budget",
+        passes="it needed at most so many tokens",
+        threshold="all tokens",
+        settings=dict.fromkeys(_COUNTS, "at most so many"),
+        example={"threshold": 5},
+        prepare=_token_budget,
+    ),
+    _PERPLEXITY,
+    replace(
+        _PERPLEXITY,
+        id="perplexity-score",
+        passes="it is at least so sure",
+        score="1/(1 + perplexity)",
+        example={"threshold": 0.3},
+        prepare=_perplexity_score,
+    ),
+    CheckKind(
+        id="finish-reason",
+        passes="it ended for this reason",
+        value="`stop`, `length`, …",
+        example={"value": "stop"},
+        prepare=_finish_reason,
+    ),
+)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Evaluate, Finding, Kind, Need
-from llmgate.score.assertion.models import Consult
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.builtin import KINDS
 from llmgate.score.judge.panel import with_panel, with_panels
 from llmgate.score.transform import NothingLeftError, compile_transforms
@@ -66,22 +66,17 @@ class Checks:
         prefix = self.names.prefix(name)
         return None if prefix is None else with_panel(self.prefixed[prefix](name.removeprefix(prefix)))
 
-    def needs(self, name: str) -> frozenset[Need]:
-        """What this type has to ask, empty for deterministic and for unknown types."""
-        kind = self.kind(name)
-        return kind.needs if isinstance(kind, ConsultKind) else frozenset()
-
     def asks(self, spec: AssertSpec) -> frozenset[Need]:
-        """What an assert has to ask, the members of an `assert-set` included."""
+        """What an assert asks for, the members of an `assert-set` included."""
         kind = self.kind(spec.type)
-        own = kind.needs if isinstance(kind, ConsultKind) else frozenset()
-        if isinstance(kind, ConsultKind) and kind.needs_of is not None:
-            own = kind.needs_of(spec)
+        own = kind.asks if kind else frozenset[Need]()
+        if isinstance(kind, ModelGradedKind) and kind.asks_of is not None:
+            own = kind.asks_of(spec)
         return own.union(*map(self.asks, spec.asserts))
 
     def defers(self, spec: AssertSpec) -> bool:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
-        return isinstance(self.kind(spec.type), ConsultKind) or any(map(self.defers, spec.asserts))
+        return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))
 
     def also(self, kinds: Mapping[str, Kind]) -> Checks:
         """The same vocabulary with further types.
@@ -96,7 +91,8 @@ class Checks:
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""
-        return Need.JUDGE in self.needs(name)
+        kind = self.kind(name)
+        return kind is not None and Need.JUDGE in kind.asks
 
     def version(self, name: str) -> str:
         """The version of this type's meaning; part of the suite's digest.
@@ -124,7 +120,7 @@ class Checks:
             )
         _check_fields(spec, kind)
         transform = compile_transforms(spec)
-        if isinstance(kind, ConsultKind):
+        if isinstance(kind, ModelGradedKind):
             consult = kind.prepare(spec)
             return Prepared(consult=_consult_transformed(spec, transform, consult) if transform else consult)
         evaluate = kind.prepare(spec)
@@ -141,15 +137,15 @@ class Checks:
             SuiteError: With `spec.where`, what is wrong, and how to fix it.
         """
         if spec.type == ASSERT_SET:
-            for one in spec.asserts:
-                self.validate(one, columns)
+            for member in spec.asserts:
+                self.validate(member, columns)
             return
         prepared = self.prepare(spec)
         if not spec.has_value:
             return
         value = RuleValue.compile(spec)
         for name in sorted(value.names - columns.keys()):
-            raise broken(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
+            raise invalid_value(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
         if value.constant or prepared.evaluate is None:
             return
         try:
@@ -163,40 +159,38 @@ class Checks:
 
 def _evaluate_transformed(spec: AssertSpec, transform: Callable[[object], object], evaluate: Evaluate) -> Evaluate:
     def transformed(context: CheckContext) -> Finding:
-        try:
-            output = transform(context.output)
-        except NothingLeftError as error:
-            return _nothing_left(spec, error)
-        return evaluate(replace(context, output=output))
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else evaluate(taken)
 
     return transformed
 
 
 def _consult_transformed(spec: AssertSpec, transform: Callable[[object], object], consult: Consult) -> Consult:
     async def transformed(context: CheckContext, models: Models) -> Finding:
-        try:
-            output = transform(context.output)
-        except NothingLeftError as error:
-            return _nothing_left(spec, error)
-        return await consult(replace(context, output=output), models)
+        taken = _taken(spec, transform, context)
+        return taken if isinstance(taken, Finding) else await consult(taken, models)
 
     return transformed
 
 
-def _nothing_left(spec: AssertSpec, error: NothingLeftError) -> Finding:
-    if spec.negated:
-        raise error
-    return Finding.of(False, error.what)
+def _taken(spec: AssertSpec, transform: Callable[[object], object], context: CheckContext) -> CheckContext | Finding:
+    """The context with what the transforms take from the output; the finding where they find nothing."""
+    try:
+        return replace(context, output=transform(context.output))
+    except NothingLeftError as error:
+        if spec.negated:
+            raise
+        return Finding.of(False, error.what)
 
 
 def _check_fields(spec: AssertSpec, kind: Kind) -> None:
     if not 0 <= spec.weight <= MOST_WEIGHT:
-        raise broken(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
+        raise invalid_value(spec, f"the weight is {spec.weight}, but must be from 0 to {MOST_WEIGHT:,}")
     if spec.threshold is not None and not math.isfinite(spec.threshold):
-        raise broken(spec, f"the threshold is {spec.threshold}")
-    for key in sorted(spec.config.keys() - kind.settings):
+        raise invalid_value(spec, f"the threshold is {spec.threshold}")
+    for key in sorted(spec.config.keys() - kind.settings.keys()):
         fix = did_you_mean(key, kind.settings) if kind.settings else "This type has no `config`"
-        raise broken(spec, f"unknown setting {key!r}", fix)
+        raise invalid_value(spec, f"unknown setting {key!r}", fix)
 
 
 VOCABULARY: Final = Checks(with_panels(KINDS), EXTRA_KINDS)

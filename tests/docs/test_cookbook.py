@@ -16,16 +16,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support.endpoint import chat, scripted_endpoint, vectors
 
 from llmgate.score.transform import NAMES as TRANSFORMS
-from llmgate.score.vocabulary import VOCABULARY
-
-if TYPE_CHECKING:
-    from llmgate.score.assertion.check import Kind
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [*sorted((DOCS / "cookbook").glob("*.md")), DOCS / "statistics.md"]
@@ -33,7 +29,6 @@ BLOCK = re.compile(
     r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml", "output", "markdown"}
-PANEL = {"vote", "quorum"}
 PACKAGE = Path(__file__).parents[2]
 
 
@@ -85,12 +80,6 @@ def rows_of(page: str) -> dict[str, str]:
     text = (PACKAGE / "docs" / "cookbook" / page).read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]*) \|(.*)\|$", text, re.MULTILINE)
     return {name: rest for cell, rest in rows for name in re.findall("`([^`]+)`", cell)}
-
-
-@pytest.mark.parametrize(("name", "kind"), VOCABULARY.kinds.items())
-def test_every_type_is_told_with_its_settings(name: str, kind: Kind) -> None:
-    told = rows_of("assertions.md")[name]
-    assert [key for key in sorted(kind.settings - PANEL) if f"`{key}`" not in told] == []
 
 
 def test_every_transform_is_told() -> None:

@@ -34,7 +34,8 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"),
-        *("--workers", "1"),
+        # The client asks again on a connection that it kept; on a slow machine the server has closed it after 5 s.
+        *("--workers", "1", "--uvicorn-opts", "--timeout-keep-alive 300"),
     ]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with (folder / "log").open("wb") as log:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.record.output_features import FORMAT_TYPES, REFUSAL_TYPES
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.output_features import read_features
-from llmgate.score.vocabulary import VOCABULARY
 
 
 @pytest.mark.parametrize(
@@ -25,7 +23,3 @@ from llmgate.score.vocabulary import VOCABULARY
 def test_reading(output: object, refusal: bool, characters: int) -> None:
     traits = read_features(CheckContext(output=output))
     assert (traits.refusal, traits.characters, traits.vector) == (refusal, characters, None)
-
-
-def test_the_types_that_decide_on_traits_exist() -> None:
-    assert set(VOCABULARY.kinds) >= FORMAT_TYPES | REFUSAL_TYPES

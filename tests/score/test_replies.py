@@ -17,7 +17,7 @@ from support.judges import CONTEXT, judge, models, parts_of
 
 from llmgate.errors import EndpointError
 from llmgate.record.schema import Outcome
-from llmgate.score.builtin import JUDGED_CHECKS, KINDS
+from llmgate.score.builtin import SECTIONS
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec, Json
 
@@ -51,8 +51,9 @@ PLACES = [(case, place) for case in CASES for place in range(len(case.replies))]
 
 
 def test_every_judged_type_is_here() -> None:
-    assert {case.type for case in CASES} == JUDGED_CHECKS.keys()
-    assert all(VOCABULARY.is_judge(name) and name in KINDS for name in JUDGED_CHECKS)
+    judged = {kind.id for kind in SECTIONS["judged"]}
+    assert {case.type for case in CASES} == judged
+    assert all(map(VOCABULARY.is_judge, judged))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.type)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.vocabulary import ABOUT, EXAMPLES, embed, friendly_judge
 
 from llmgate import Evaluation, evaluate_assert
-from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.form.asserts import read_assert
 
@@ -108,7 +108,7 @@ def test_an_unknown_setting_is_refused(type_: str) -> None:
 
 
 JUDGED = sorted(name for name in TYPES if VOCABULARY.is_judge(name))
-EMBEDDED = sorted(name for name in TYPES if Need.EMBEDDINGS in VOCABULARY.needs(name))
+EMBEDDED = sorted(name for name in TYPES if Need.EMBEDDINGS in VOCABULARY.kinds[name].asks)
 CONFIGURED = sorted(
     (name, key) for name in TYPES if (kind := VOCABULARY.kind(name)) is not None for key in kind.settings
 )

@@ -14,7 +14,7 @@ from llmgate.gate.decision.wording import count, name_some, verb
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.feature_metrics import watched
 from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
-from llmgate.gate.judges.admission_status import status_in
+from llmgate.gate.judges.admission import status_in
 from llmgate.gate.judges.anchors import drift_of
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseResult, Failure, Outcome, weighted_mean

@@ -1,4 +1,4 @@
-"""May this judge gate? Admission by agreement with people, and drift by frozen anchors.
+"""May this judge gate? Admission by agreement with people, drift by frozen anchors, and whose answers it preferred.
 
 Knows judges, not metrics; what follows for a metric is `gate.metrics.judge_bars`.
 """

@@ -63,6 +63,11 @@ def run_test(
         return MetricTest(policy=policy, problem=problem)
     items = None if champion_scores is None else champion_scores.items
     match = (matches or Matches()).of(scores.items, items, where=policy.where)
+    if champion_scores is not None and (scores.human is None) != (champion_scores.human is None):
+        unlabelled = "champion" if champion_scores.human is None else "candidate"
+        what = f"people labelled answers of one side only, and none of the {unlabelled}"
+        problem = Problem(where=policy.where, what=what, fix="Label the answers of both sides to the same cases")
+        return MetricTest(policy=policy, problem=problem)
     key = (policy.suite, policy.metric)
     sheet = next((sheet for sheet in candidate.labels if (sheet.suite, sheet.metric) == key), None)
     test = _test(policy, pair_up(scores, champion_scores, match), sheet)
@@ -87,13 +92,6 @@ def _not_testable(policy: MetricPolicy, candidate: Evidence, champion: Evidence 
             where=policy.where,
             what="the two records' answers were read by different versions of the rules",
             fix="Run the champion again with this version of llmgate",
-        )
-    if (scores.human is None) != (champion_scores.human is None):
-        unlabelled = "champion" if champion_scores.human is None else "candidate"
-        return Problem(
-            where=policy.where,
-            what=f"people labelled answers of one side only, and none of the {unlabelled}",
-            fix="Label the answers of both sides to the same cases",
         )
     return None
 
@@ -154,11 +152,7 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs) -> Problem | None:
     if pairs.errors.count:
         noun = "case" if pairs.champion is None else "pair"
         what = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
-        return Problem(
-            where=policy.where,
-            what=f"{what}: {pairs.errors}",
-            fix=ASK_AGAIN,
-        )
+        return Problem(where=policy.where, what=f"{what}: {pairs.errors}", fix=ASK_AGAIN)
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
         fix = "Give a champion run" + ("" if policy.trait is OutputFeature.LENGTH else f", or set {limit}")

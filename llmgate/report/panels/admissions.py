@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.gate.judges.admission_status import status_in
+from llmgate.gate.judges.admission import status_in
 from llmgate.report.pieces import State
 from llmgate.report.rows import Panel, PanelRow, columns
 from llmgate.report.visible import full_name, one_line

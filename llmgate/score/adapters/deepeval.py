@@ -14,8 +14,8 @@ from deepeval.test_case import LLMTestCase, SingleTurnParams
 from llmgate.errors import JudgeError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, JudgeReply, Models, Token
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.models import JudgeReply, Models, Token
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]
@@ -42,9 +42,11 @@ _ATTACHMENT: Final = "[DEEPEVAL:"
 
 def metrics(module: ModuleType) -> Mapping[str, type]:
     """The metrics of a single answer by name, also without `Metric` at the end."""
-    found = {name: getattr(module, name) for name in module.__all__ if name != BaseMetric.__name__}
-    classes = {name: one for name, one in found.items() if inspect.isclass(one) and issubclass(one, BaseMetric)}
-    return {name.removesuffix("Metric"): one for name, one in classes.items()} | classes
+    exported = {name: getattr(module, name) for name in module.__all__ if name != BaseMetric.__name__}
+    classes = {
+        name: metric for name, metric in exported.items() if inspect.isclass(metric) and issubclass(metric, BaseMetric)
+    }
+    return {name.removesuffix("Metric"): metric for name, metric in classes.items()} | classes
 
 
 def prepare(spec: AssertSpec, metric: type) -> Consult:
@@ -64,12 +66,12 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
     def make(model: _Judge) -> Any:
         fixed = {"model": model, "threshold": threshold, "async_mode": True, "eval_mode": "llm"}
         with without_warnings():
-            return metric(**arguments, **{name: one for name, one in fixed.items() if name in accepted})
+            return metric(**arguments, **{name: value for name, value in fixed.items() if name in accepted})
 
     try:
         make(_Judge(Bridge(Models())))
     except Exception as error:
-        raise broken(spec, f"{metric.__name__} cannot be made: {error}") from error
+        raise invalid_value(spec, f"{metric.__name__} cannot be made: {error}") from error
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         case = _case(inputs, context)
@@ -95,9 +97,9 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
 
 def _fields(spec: AssertSpec, written: object) -> list[Any]:
     try:
-        return [SingleTurnParams(one) for one in written]  # type: ignore[attr-defined]
+        return [SingleTurnParams(name) for name in written]  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
-        raise broken(spec, f"evaluation_params: {error}", "For example [input, actual_output]") from error
+        raise invalid_value(spec, f"evaluation_params: {error}", "For example [input, actual_output]") from error
 
 
 def _case(inputs: Inputs, context: CheckContext) -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _read(reply: JudgeReply, schema: type[BaseModel] | None) -> object:
 def _completion(reply: JudgeReply) -> SimpleNamespace:
     """A reply with its tokens in the form of OpenAI's client."""
     message = SimpleNamespace(content=reply.text)
-    logprobs = SimpleNamespace(content=[_token(one) for one in reply.tokens])
+    logprobs = SimpleNamespace(content=[_token(token) for token in reply.tokens])
     return SimpleNamespace(choices=[SimpleNamespace(message=message, logprobs=logprobs)])
 
 

@@ -130,15 +130,15 @@ def read_model(reply: JudgeReply, schema: type[M]) -> M:
         JudgeError: If it has no such form, or holds two that disagree.
     """
     objects = find_objects(reply.content) if isinstance(reply.content, str) else [reply.content]
-    found: list[M] = []
+    parsed: list[M] = []
     problem = "it holds no object"
-    for one in objects:
+    for candidate in objects:
         try:
-            found.append(schema.model_validate(one))
+            parsed.append(schema.model_validate(candidate))
         except ValidationError as error:
             problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-    if not found:
+    if not parsed:
         raise JudgeError(f"the judge's reply is no {schema.__name__}: {problem}")
-    if any(one != found[0] for one in found):
+    if any(candidate != parsed[0] for candidate in parsed):
         raise JudgeError("the judge's reply holds objects that disagree")
-    return found[0]
+    return parsed[0]

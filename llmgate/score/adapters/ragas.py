@@ -12,8 +12,8 @@ from ragas.metrics.collections import BaseMetric
 from llmgate.errors import UndefinedError
 from llmgate.score.adapters.event_loop import Bridge, foreign_request, read_model, run_foreign
 from llmgate.score.adapters.registry import allowed_arguments, without_warnings
-from llmgate.score.assertion.models import Consult, Models
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.models import Models
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged, unit_score
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from llmgate.score.assertion.check import CheckContext, Finding
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["metrics", "prepare"]
@@ -35,9 +35,11 @@ _LOWER_IS_BETTER: Final = frozenset({"NoiseSensitivity"})
 
 def metrics(module: ModuleType) -> Mapping[str, type]:
     """The metrics by name."""
-    found = ((name, getattr(module, name)) for name in module.__all__)
+    exported = ((name, getattr(module, name)) for name in module.__all__)
     return {
-        name: one for name, one in found if inspect.isclass(one) and issubclass(one, BaseMetric) and one != BaseMetric
+        name: metric
+        for name, metric in exported
+        if inspect.isclass(metric) and issubclass(metric, BaseMetric) and metric != BaseMetric
     }
 
 
@@ -54,18 +56,18 @@ def prepare(spec: AssertSpec, metric: type) -> Consult:
         adapters = {"llm": _Judge(bridge), "embeddings": _Embeddings(bridge)}
         accepted = inspect.signature(metric).parameters
         with without_warnings():
-            return metric(**arguments, **{name: one for name, one in adapters.items() if name in accepted})
+            return metric(**arguments, **{name: adapter for name, adapter in adapters.items() if name in accepted})
 
     try:
         wanted = inspect.signature(make(Bridge(Models())).ascore).parameters
     except Exception as error:
-        raise broken(spec, f"{metric.__name__} cannot be made: {error}") from error
+        raise invalid_value(spec, f"{metric.__name__} cannot be made: {error}") from error
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         given = {
             name: _input(name, inputs, context)
-            for name, one in wanted.items()
-            if one.default is one.empty or name in context.variables
+            for name, parameter in wanted.items()
+            if parameter.default is parameter.empty or name in context.variables
         }
 
         async def work(bridge: Bridge) -> object:

@@ -19,13 +19,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import did_you_mean
-from llmgate.score.assertion.check import ConsultKind, Need
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import invalid_value
+from llmgate.score.rag.inputs import PASSAGES, QUERY
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from llmgate.score.assertion.models import Consult
+    from llmgate.score.assertion.check import Consult
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["EXTRA_KINDS", "Extra", "allowed_arguments", "without_warnings"]
@@ -49,15 +50,16 @@ class Extra:
     adapter: str
     environment: Mapping[str, str]
 
-    def kind(self, name: str) -> ConsultKind:
+    def kind(self, name: str) -> ModelGradedKind:
         """The kind of one metric, which may not exist: that is found out when an assert is prepared."""
-        return ConsultKind(
+        return ModelGradedKind(
+            id=f"{self.package}:{name}",
+            extra=self.package,
             prepare=partial(self._prepare, name),
-            needs=frozenset({Need.JUDGE}),
             # The library's own prompts.
             prompts=(f"{self.package}=={self.version}: {name}",),
             version=f"1 ({self.package} {self.version})",
-            settings=frozenset({"arguments", "context", "query"}),
+            settings={"arguments": "of the metric's class", "context": PASSAGES, "query": QUERY},
         )
 
     def _prepare(self, name: str, spec: AssertSpec) -> Consult:
@@ -65,8 +67,10 @@ class Extra:
         adapter = importlib.import_module(self.adapter)
         metrics: Mapping[str, type] = adapter.metrics(module)
         if name not in metrics:
-            known = (f"{'not-' if spec.negated else ''}{self.package}:{one}" for one in metrics)
-            raise broken(spec, f"{self.package} {self.version} has no such metric", did_you_mean(spec.name, known))
+            known = (f"{'not-' if spec.negated else ''}{self.package}:{metric}" for metric in metrics)
+            raise invalid_value(
+                spec, f"{self.package} {self.version} has no such metric", did_you_mean(spec.name, known)
+            )
         prepare: Callable[[AssertSpec, type], Consult] = adapter.prepare
         return prepare(spec, metrics[name])
 
@@ -75,15 +79,17 @@ class Extra:
         try:
             installed = metadata.version(self.package)
         except metadata.PackageNotFoundError:
-            raise broken(spec, f"{self.package} is not installed", advice) from None
+            raise invalid_value(spec, f"{self.package} is not installed", advice) from None
         if installed != self.version:
-            raise broken(spec, f"{self.package} is {installed}, but llmgate was tried with {self.version}", advice)
+            raise invalid_value(
+                spec, f"{self.package} is {installed}, but llmgate was tried with {self.version}", advice
+            )
         os.environ.update(self.environment)
         try:
             with without_warnings():
                 return importlib.import_module(self.imports)
         except Exception as error:
-            raise broken(spec, f"{self.package} cannot be imported: {error}", advice) from error
+            raise invalid_value(spec, f"{self.package} cannot be imported: {error}", advice) from error
 
 
 def allowed_arguments(spec: AssertSpec, metric: type, ours: frozenset[str]) -> dict[str, Any]:
@@ -99,12 +105,16 @@ def allowed_arguments(spec: AssertSpec, metric: type, ours: frozenset[str]) -> d
     """
     arguments = spec.config.get("arguments", {})
     if not isinstance(arguments, Mapping):
-        raise broken(spec, "arguments must be a mapping", "For example {mode: irrelevant}")
-    taken = {name for name, one in inspect.signature(metric).parameters.items() if one.kind is not one.VAR_KEYWORD}
+        raise invalid_value(spec, "arguments must be a mapping", "For example {mode: irrelevant}")
+    taken = {
+        name
+        for name, parameter in inspect.signature(metric).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
     for name in arguments:
         if name not in taken - ours:
             fix = did_you_mean(str(name), taken - ours) if taken - ours else "It takes none"
-            raise broken(spec, f"{metric.__name__} takes no argument {name!r}", fix)
+            raise invalid_value(spec, f"{metric.__name__} takes no argument {name!r}", fix)
     return dict(arguments)
 
 
@@ -133,7 +143,7 @@ _EXTRAS: Final = (
     ),
 )
 
-EXTRA_KINDS: Final[Mapping[str, Callable[[str], ConsultKind]]] = MappingProxyType(
+EXTRA_KINDS: Final[Mapping[str, Callable[[str], ModelGradedKind]]] = MappingProxyType(
     {f"{extra.package}:": extra.kind for extra in _EXTRAS}
 )
 """Prefix of an assert type → what makes the kind of a metric from the rest of the name."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import UsageError
 from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.settings import read_number
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -127,9 +128,7 @@ def given_mean(threshold: object) -> float | None:
     """
     if threshold is None:
         return None
-    number = float("nan")
-    if javascript.is_number(threshold) or (isinstance(threshold, str) and javascript.trim(threshold)):
-        number = javascript.to_number(threshold)
+    number = read_number(threshold)
     if not abs(number) < float("inf"):
         raise UsageError(f"the threshold must be a number, not {javascript.text(threshold)[:60]!r}")
     return number

@@ -20,10 +20,10 @@ from llmgate.score.api.arguments import (
     given_retries,
     given_spec,
 )
-from llmgate.score.api.sync import Caller
+from llmgate.score.api.sync import SyncRunner
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, JudgeSampling, Models
-from llmgate.score.execute import Member, combine, consult, error_reason, one_line, turned
+from llmgate.score.execute import apply_negation, combine, consult, error_reason, one_line
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.form.asserts import ASSERT_SET, read_assert
@@ -118,10 +118,10 @@ def evaluate_assert(
             functions=functions,
         )
         if ready.evaluate is not None:
-            return _evaluation(name, turned(ready.spec, ready.evaluate(context)))
+            return _evaluation(name, apply_negation(ready.spec, ready.evaluate(context)))
         if ready.spec.type == ASSERT_SET:
             raise SuiteError("an assert-set is part of a test", fix="Call evaluate_asserts")
-        caller = Caller()
+        caller = SyncRunner()
         return caller.run(_consulted(ready.spec, context, _models(caller, judge, embed, judge_retries)))
     except Exception as error:  # noqa: BLE001 - fail closed
         return _failed(error, name or _named(spec))
@@ -148,14 +148,18 @@ def evaluate_asserts(
         return _failed(error, "test")
     parts = tuple(_part(spec, output, context) for spec in written)
     try:
-        for part in parts:
-            if part.score is None:
-                raise SuiteError(f"{part.type}: {part.reason}" if part.type else part.reason)
+        _refuse_errors(parts)
         read = [_remembered(spec).spec for spec in written]
-        finding = combine([_member(spec, part) for spec, part in zip(read, parts, strict=True)], least)
+        finding = combine(read, list(map(_finding, parts)), least)
     except Exception as error:  # noqa: BLE001 - fail closed
-        return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type="test", parts=parts)
+        return _failed(error, "test", parts)
     return _evaluation("test", finding, parts=parts, named_scores=_named_scores(written, read, parts))
+
+
+def _refuse_errors(parts: Sequence[Evaluation]) -> None:
+    for part in parts:
+        if part.score is None:
+            raise SuiteError(f"{part.type}: {part.reason}" if part.type else part.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,29 +205,21 @@ def _part(spec: Mapping[str, Any], output: object, context: Mapping[str, Any]) -
         return _failed(error, _named(spec))
     if read.type != ASSERT_SET:
         return evaluate_assert(spec, output, **context)
+    parts: tuple[Evaluation, ...] = ()
     try:
-        return _set(read, tuple(evaluate_assert(one, output, **context) for one in spec["assert"]))
+        parts = tuple(evaluate_assert(member, output, **context) for member in spec["assert"])
+        _refuse_errors(parts)
+        return _evaluation(ASSERT_SET, combine(read.asserts, list(map(_finding, parts)), read.threshold), parts=parts)
     except Exception as error:  # noqa: BLE001 - fail closed
-        return _failed(error, ASSERT_SET)
+        return _failed(error, ASSERT_SET, parts)
 
 
 async def _consulted(spec: AssertSpec, context: CheckContext, models: Models) -> Evaluation:
     return _evaluation(spec.name, await consult(spec, context, models))
 
 
-def _set(spec: AssertSpec, parts: tuple[Evaluation, ...]) -> Evaluation:
-    for part in parts:
-        if part.score is None:
-            return Evaluation(
-                outcome="error", score=None, reason=f"{part.type}: {part.reason}", type=ASSERT_SET, parts=parts
-            )
-    members = [_member(one, part) for one, part in zip(spec.asserts, parts, strict=True)]
-    return _evaluation(ASSERT_SET, combine(members, spec.threshold), parts=parts)
-
-
-def _member(spec: AssertSpec, part: Evaluation) -> Member:
-    finding = Finding(part.outcome == "pass", part.score or 0.0, part.reason)
-    return Member(finding=finding, weight=spec.weight, name=spec.name)
+def _finding(part: Evaluation) -> Finding:
+    return Finding(part.outcome == "pass", part.score or 0.0, part.reason)
 
 
 def _named_scores(
@@ -233,9 +229,9 @@ def _named_scores(
     scores: dict[str, list[tuple[float, float]]] = {}
     for raw, spec, part in zip(written, specs, parts, strict=True):
         inner = zip(raw.get("assert") or (), spec.asserts, part.parts, strict=True)
-        for one, read, found in [(raw, spec, part), *inner]:
-            if one.get("metric") and found.score is not None:
-                scores.setdefault(one["metric"], []).append((read.weight, found.score))
+        for mapping, read, evaluation in [(raw, spec, part), *inner]:
+            if mapping.get("metric") and evaluation.score is not None:
+                scores.setdefault(mapping["metric"], []).append((read.weight, evaluation.score))
     totals = {name: sum(weight for weight, _ in pairs) for name, pairs in scores.items()}
     return {
         name: sum(weight * score for weight, score in pairs) / totals[name] if totals[name] else 0.0
@@ -260,11 +256,13 @@ def _evaluation(
     )
 
 
-def _failed(error: Exception, name: str) -> Evaluation:
-    return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name)
+def _failed(error: Exception, name: str, parts: tuple[Evaluation, ...] = ()) -> Evaluation:
+    return Evaluation(outcome="error", score=None, reason=one_line(error_reason(error)), type=name, parts=parts)
 
 
-def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int) -> Models:
+def _models(
+    caller: SyncRunner, judge: Judge | Mapping[str, Judge] | None, embed: Vector | None, retries: int
+) -> Models:
     if embed is not None and not callable(embed):
         raise UsageError("embed is not a function", fix="Give a function from text to vector")
     return Models(
@@ -275,7 +273,7 @@ def _models(caller: Caller, judge: Judge | Mapping[str, Judge] | None, embed: Ve
     )
 
 
-def _ask(caller: Caller, judge: Judge) -> Ask:
+def _ask(caller: SyncRunner, judge: Judge) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
         reply = await caller.call("judge", judge, request.prompt)
         if reply is None:
@@ -285,7 +283,7 @@ def _ask(caller: Caller, judge: Judge) -> Ask:
     return ask
 
 
-def _embed(caller: Caller, embed: Vector) -> Embed:
+def _embed(caller: SyncRunner, embed: Vector) -> Embed:
     async def vectors(texts: Sequence[str]) -> Sequence[Sequence[float]]:
         return [await caller.call("embedding model", embed, text) for text in texts]
 

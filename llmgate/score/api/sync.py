@@ -21,7 +21,7 @@ from llmgate.errors import JudgeError, LlmgateError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["Caller"]
+__all__ = ["SyncRunner"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ ANOTHER_LOOP: Final = ("different loop", "different event loop")
 """In Python's words for a client, lock or future that was made in the caller's loop."""
 
 
-class Caller:
+class SyncRunner:
     """The thread that waits for one evaluation, and calls its own functions meanwhile."""
 
     __slots__ = ("_cancel", "_waiting")

@@ -1,4 +1,4 @@
-"""What an assert is made of: its value, settings, the context it is given, the models it may ask.
+"""What an assert is made of: its definition, value and settings, what a rule is given, the models it may ask.
 
 No assert type lives here, and nothing here knows one.
 """

@@ -1,16 +1,14 @@
-"""What a check is given and what it finds."""
+"""What a rule is given, and what it finds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from llmgate.score.assertion.models import Consult
-from llmgate.suite.asserts import AssertSpec
+from llmgate.score.assertion.models import Models
 from llmgate.suite.template import javascript
 
-__all__ = ["CheckContext", "CheckKind", "ConsultKind", "Evaluate", "Finding", "Kind", "Need", "Prepare"]
+__all__ = ["CheckContext", "Consult", "Evaluate", "Finding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,52 +68,6 @@ class Finding:
 
 
 Evaluate = Callable[[CheckContext], Finding]
-"""Raises an `LlmgateError` if the output cannot be evaluated."""
-Prepare = Callable[["AssertSpec"], Evaluate]
-"""Raises a `SuiteError` if the rule is broken."""
-
-
-class Need(StrEnum):
-    """What a check has to ask."""
-
-    JUDGE = "judge"
-    EMBEDDINGS = "embeddings"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckKind:
-    """One entry of the vocabulary that needs nothing but the output.
-
-    Attributes:
-        prepare: Reads the rule once; whatever can be compiled is compiled here and not per case.
-        version: Raised when the same output comes to mean something else; part of the suite's digest.
-        settings: Keys that the assert's `config` may have.
-    """
-
-    prepare: Prepare
-    version: str = "1"
-    settings: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsultKind:
-    """One entry of the vocabulary that asks a model.
-
-    Attributes:
-        prepare: Reads the rule once.
-        needs: What has to be asked.
-        needs_of: What one assert has to ask, where its settings decide; None where all ask the same.
-        prompts: The prompts' fixed parts and reply schemas; their digest is part of the judge's identity.
-        version: Raised when the same reply comes to mean something else; part of the suite's digest.
-        settings: Keys that the assert's `config` may have.
-    """
-
-    prepare: Callable[[AssertSpec], Consult]
-    needs: frozenset[Need]
-    needs_of: Callable[[AssertSpec], frozenset[Need]] | None = None
-    prompts: tuple[str, ...] = ()
-    version: str = "1"
-    settings: frozenset[str] = frozenset()
-
-
-Kind = CheckKind | ConsultKind
+"""A rule applied to one output. Raises an `LlmgateError` if the output cannot be evaluated."""
+Consult = Callable[[CheckContext, Models], Awaitable[Finding]]
+"""The same where models are asked."""

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from llmgate.errors import JudgeError, did_you_mean
 from llmgate.record.schema import Judgement, Message
-from llmgate.score.assertion.memo import Memo
+from llmgate.score.assertion.together import Memo
 from llmgate.suite.asserts import Json
 from llmgate.suite.template import javascript
 
-if TYPE_CHECKING:
-    from llmgate.score.assertion.check import CheckContext, Finding
-
 __all__ = [
     "Ask",
-    "Consult",
     "Embed",
     "JudgeReply",
     "JudgeRequest",
@@ -120,8 +116,8 @@ class JudgeRequest:
         complaint = (
             f"This reply could not be read: {problem[:SHOWN_PROBLEM_CHARS]}\nReply again, in the form asked for."
         )
-        said = reply.text[:SHOWN_REPLY_CHARS]
-        more = (Message(role="assistant", content=said), Message(role="user", content=complaint))
+        quoted = reply.text[:SHOWN_REPLY_CHARS]
+        more = (Message(role="assistant", content=quoted), Message(role="user", content=complaint))
         return replace(self, messages=(*self.messages, *more))
 
 
@@ -201,7 +197,7 @@ class Models:
         name = name or self.default
         if name in self.judges:
             return self.judges[name]
-        named = [one for one in self.judges if one]
+        named = [judge_name for judge_name in self.judges if judge_name]
         if name:
             fix = did_you_mean(name, named) if named else NAME_JUDGE
             raise JudgeError(f"no judge is called {name!r}", fix=fix)
@@ -216,10 +212,6 @@ class Models:
     def asking(self, name: str) -> Models:
         """The same models, of which that judge is asked where a check names none."""
         return replace(self, default=name)
-
-
-Consult = Callable[["CheckContext", Models], Awaitable["Finding"]]
-"""An assert that asks models. Raises an `LlmgateError` if the output cannot be evaluated."""
 
 
 async def ask_judge(models: Models, request: JudgeRequest, read: Callable[[JudgeReply], T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value, shown
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def text(spec: AssertSpec, value: object) -> str:
     """
     if isinstance(value, str):
         return value
-    raise broken(spec, f"the value must be a text, not {javascript.json_text(value)[:80]}")
+    raise invalid_value(spec, f"the value must be a text, not {shown(value)}")
 
 
 def texts(spec: AssertSpec, value: object) -> list[str]:
@@ -32,11 +32,11 @@ def texts(spec: AssertSpec, value: object) -> list[str]:
     """
     items = value if isinstance(value, list) else [value]
     if not items:
-        raise broken(spec, "the list is empty, so there is nothing to compare with")
-    found = [item for item in items if isinstance(item, str)]
-    if len(found) != len(items):
-        raise broken(spec, f"the value must be a text or a list of texts, not {javascript.json_text(value)[:80]}")
-    return found
+        raise invalid_value(spec, "the list is empty, so there is nothing to compare with")
+    strings = [item for item in items if isinstance(item, str)]
+    if len(strings) != len(items):
+        raise invalid_value(spec, f"the value must be a text or a list of texts, not {shown(value)}")
+    return strings
 
 
 def answers(spec: AssertSpec, value: object) -> list[str]:
@@ -46,7 +46,7 @@ def answers(spec: AssertSpec, value: object) -> list[str]:
         SuiteError: If one is something else or blank, or there is none.
     """
     items = value if isinstance(value, list) else [value]
-    found = texts(spec, [javascript.number_text(item) if javascript.is_number(item) else item for item in items])
-    if not all(map(javascript.trim, found)):
-        raise broken(spec, "an expected text is empty, so there is nothing to compare with")
-    return found
+    expected = texts(spec, [javascript.number_text(item) if javascript.is_number(item) else item for item in items])
+    if not all(map(javascript.trim, expected)):
+        raise invalid_value(spec, "an expected text is empty, so there is nothing to compare with")
+    return expected

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Rule", "RuleValue", "broken", "refuse_hidden_templates"]
+__all__ = ["AssertRule", "RuleValue", "invalid_value", "refuse_hidden_templates", "shown"]
 
 T = TypeVar("T")
 
 
-def broken(spec: AssertSpec, what: str, fix: str | None = None) -> SuiteError:
+def invalid_value(spec: AssertSpec, what: str, fix: str | None = None) -> SuiteError:
     """The error for a rule that cannot be used."""
     return SuiteError(f"{spec.name}: {what}", where=spec.where or None, fix=fix)
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: its JSON, or the beginning of it."""
+    return javascript.json_text(value)[:80]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,7 @@ def refuse_hidden_templates(spec: AssertSpec) -> None:
     while waiting:
         value = waiting.pop()
         if isinstance(value, str) and ("{{" in value or "{%" in value):
-            raise broken(
+            raise invalid_value(
                 spec, f"the template {value[:60]!r} stands too deep in the value", "Write the value as one text"
             )
         if isinstance(value, Mapping):
@@ -102,11 +107,13 @@ def _refuse_file(spec: AssertSpec, value: str) -> None:
         and len(value) > len("file://")
         and not any(c in javascript.WHITESPACE for c in value)
     ):
-        raise broken(spec, f"values are not read from files, but this one names {value}", "Put the text into the suite")
+        raise invalid_value(
+            spec, f"values are not read from files, but this one names {value}", "Put the text into the suite"
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(Generic[T]):
+class AssertRule(Generic[T]):
     """What a value means to its check, for example a compiled pattern.
 
     Attributes:
@@ -120,14 +127,14 @@ class Rule(Generic[T]):
     built: T | None
 
     @classmethod
-    def compile(cls, spec: AssertSpec, build: Callable[[object], T]) -> Rule[T]:
+    def compile(cls, spec: AssertSpec, build: Callable[[object], T]) -> AssertRule[T]:
         """Reads the rule, and builds it at once if it holds no templates.
 
         Raises:
             SuiteError: If the assert has no value, or one that is of no use.
         """
         if not spec.has_value:
-            raise broken(spec, "the assert has no value", "Add `value:`")
+            raise invalid_value(spec, "the assert has no value", "Add `value:`")
         value = RuleValue.compile(spec)
         return cls(value, build, build(value.render({})) if value.constant else None)
 

@@ -10,10 +10,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.code.sandbox import Ended, Isolation, Limits, run_python
+from llmgate.errors import CannotRunError
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value
+from llmgate.score.assertion.settings import choice
+from llmgate.score.code.sandbox import Ended, Isolation, SandboxLimits, run_python
 from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CODE_CHECKS", "OPT_IN", "find_code"]
+__all__ = ["OPT_IN", "TYPES", "find_code"]
 
 OPT_IN: Final = "LLMGATE_ALLOW_CODE"
 
@@ -37,13 +39,13 @@ _MOST_CODE_CHARS: Final = 2**20
 @dataclass(frozen=True, slots=True)
 class _Settings:
     language: str
-    limits: Limits
+    limits: SandboxLimits
     isolation: Isolation
 
 
 def _code_executes(spec: AssertSpec) -> Evaluate:
     settings = _settings(spec)
-    tests = Rule.compile(spec, lambda value: _tests(spec, value)) if spec.has_value else None
+    tests = AssertRule.compile(spec, lambda value: _tests(spec, value)) if spec.has_value else None
 
     def evaluate(context: CheckContext) -> Finding:
         written = tests.on(context) if tests else None
@@ -98,29 +100,35 @@ def _finding(ended: Ended, settings: _Settings, *, tested: bool) -> Finding:
 
 def _tests(spec: AssertSpec, value: object) -> str:
     if not isinstance(value, str) or not javascript.trim(value):
-        raise broken(spec, "the value must be test code", "Leave it out if the code only has to run")
+        raise invalid_value(spec, "the value must be test code", "Leave it out if the code only has to run")
     return value
 
 
 def _settings(spec: AssertSpec) -> _Settings:
-    language = spec.config.get("language", "python")
-    if not isinstance(language, str) or language not in _LANGUAGES:
-        raise broken(spec, f"unknown language {str(language)[:60]!r}", did_you_mean(str(language), _LANGUAGES))
-    network = spec.config.get("network", "deny")
-    if not isinstance(network, str) or network not in _NETWORK:
-        raise broken(spec, f"unknown network {str(network)[:60]!r}", did_you_mean(str(network), _NETWORK))
-    timeout = spec.config.get("timeout", Limits().wall_s)
+    language = choice(spec, "language", "python", _LANGUAGES)
+    network = choice(spec, "network", "deny", _NETWORK)
+    timeout = spec.config.get("timeout", SandboxLimits().wall_s)
     if not javascript.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
-        raise broken(spec, f"the timeout must be a number of seconds up to {_LONGEST_TIMEOUT_S}")
-    memory = spec.config.get("memory_mb", Limits().memory_bytes // 2**20)
+        raise invalid_value(spec, f"the timeout must be a number of seconds up to {_LONGEST_TIMEOUT_S}")
+    memory = spec.config.get("memory_mb", SandboxLimits().memory_bytes // 2**20)
     if not javascript.is_number(memory) or not _LEAST_MEMORY_MB <= memory <= _MOST_MEMORY_MB:
-        raise broken(spec, f"memory_mb must be a number from {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}")
-    limits = Limits(wall_s=float(timeout), memory_bytes=int(memory) * 2**20)
+        raise invalid_value(spec, f"memory_mb must be a number from {_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB}")
+    limits = SandboxLimits(wall_s=float(timeout), memory_bytes=int(memory) * 2**20)
     return _Settings(language, limits, _NETWORK[network])
 
 
-CODE_CHECKS: Mapping[str, CheckKind] = {
-    "code-executes": CheckKind(
-        prepare=_code_executes, settings=frozenset({"language", "memory_mb", "network", "timeout"})
+TYPES: Final = (
+    CheckKind(
+        id="code-executes",
+        passes="its code block runs, and the tests pass",
+        value="Python tests (optional)",
+        settings={
+            "timeout": "10 s",
+            "memory_mb": "512, of each process",
+            "network": "`deny` or `best-effort`",
+            "language": "`python`",
+        },
+        example={"value": "assert True"},
+        prepare=_code_executes,
     ),
-}
+)

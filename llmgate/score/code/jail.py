@@ -160,10 +160,10 @@ def give_up_rights(uid: int) -> None:
     """Becomes a user who owns nothing, where root runs this; and keeps rights from coming back."""
     if os.geteuid() == 0:
         os.setgroups([])
-        for one in (uid, NOBODY):
+        for user in (uid, NOBODY):
             with contextlib.suppress(OSError):
-                os.setresgid(one, one, one)
-                os.setresuid(one, one, one)
+                os.setresgid(user, user, user)
+                os.setresuid(user, user, user)
                 break
         if os.geteuid() == 0 or os.getuid() == 0:
             raise JailError("root cannot become another user here")

@@ -19,14 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from llmgate.errors import CannotRunError
 
-__all__ = ["Ended", "Isolation", "Limits", "run_python"]
+__all__ = ["Ended", "Isolation", "SandboxLimits", "run_python"]
 
 _GRACE_S: Final = 10.0
 _KEPT_OUTPUT: Final = 65_536
@@ -63,7 +63,7 @@ class Isolation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class SandboxLimits:
     """What a program may use.
 
     Attributes:
@@ -108,7 +108,7 @@ def run_python(
     parts: list[tuple[str, str]],
     *,
     name: str = "__main__",
-    limits: Limits | None = None,
+    limits: SandboxLimits | None = None,
     isolation: Isolation = Isolation.REQUIRED,
 ) -> Ended:
     """Runs Python code in one module, part after part. Blocks until it has ended, and nothing of it is left then.
@@ -122,7 +122,7 @@ def run_python(
     Raises:
         CannotRunError: If the program could not be run, so that nothing is known about it.
     """
-    limits = limits or Limits()
+    limits = limits or SandboxLimits()
     if not sys.platform.startswith("linux"):
         raise CannotRunError("code can be run in a sandbox on Linux only")
     token = secrets.token_hex(16)
@@ -131,7 +131,7 @@ def run_python(
         return _run(job, folder, limits, isolation)
 
 
-def _run(job: dict[str, Any], folder: str, limits: Limits, isolation: Isolation) -> Ended:
+def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Isolation) -> Ended:
     done_out, done_in = os.pipe()
     report_out, report_in = os.pipe()
     try:
@@ -160,24 +160,12 @@ def _run(job: dict[str, Any], folder: str, limits: Limits, isolation: Isolation)
             os.close(fd)
 
 
-def _settings(folder: str, limits: Limits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
-    return {
-        "folder": folder,
-        "isolation": isolation.value,
-        "done_fd": done_in,
-        "report_fd": report_in,
-        "runner": _RUNNER,
-        "wall_s": limits.wall_s,
-        "cpu_s": math.ceil(limits.wall_s),
-        "memory_bytes": limits.memory_bytes,
-        "file_bytes": limits.file_bytes,
-        "disk_bytes": limits.disk_bytes,
-        "processes": limits.processes,
-        "files": limits.files,
-    }
+def _settings(folder: str, limits: SandboxLimits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
+    places = {"folder": folder, "isolation": isolation.value, "done_fd": done_in, "report_fd": report_in}
+    return {**asdict(limits), **places, "runner": _RUNNER, "cpu_s": math.ceil(limits.wall_s)}
 
 
-def _collect(process: subprocess.Popen[bytes], limits: Limits) -> tuple[bytes, bool]:
+def _collect(process: subprocess.Popen[bytes], limits: SandboxLimits) -> tuple[bytes, bool]:
     """What the program prints until it has ended, the last of it, and whether it was too much."""
     assert process.stdout is not None  # noqa: S101 - asked for above
     deadline = time.monotonic() + limits.wall_s + _GRACE_S
@@ -214,7 +202,9 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _ended(job: dict[str, Any], limits: Limits, done: bytes, reported: bytes, output: bytes, *, flooded: bool) -> Ended:
+def _ended(
+    job: dict[str, Any], limits: SandboxLimits, done: bytes, reported: bytes, output: bytes, *, flooded: bool
+) -> Ended:
     facts: dict[str, Any] = {}
     for line in reported.splitlines():
         facts |= json.loads(line)

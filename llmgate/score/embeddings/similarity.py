@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.models import Consult, Embed, Models, embed_texts
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.assertion.models import Embed, Models, embed_texts
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import graded, least, least_cosine, most
 from llmgate.score.embeddings.local import load_embedder
 from llmgate.suite.template import javascript
@@ -20,9 +21,17 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SIMILARITY_CHECKS", "Vector", "cosine", "dot"]
+__all__ = ["TYPES", "Vector", "cosine", "dot"]
 
 Vector = Sequence[float]
+
+DEFAULT_THRESHOLD: Final = 0.75
+ROUNDING: Final = 2.0**-52
+"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
+
+Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
+"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
+Thresholds = Callable[["AssertSpec"], float]
 
 
 def cosine(left: Vector, right: Vector, *, directionless: float | None = None) -> float:
@@ -52,27 +61,18 @@ def dot(left: Vector, right: Vector) -> float:
         UndefinedError: If it is too large for a float.
     """
     try:
-        found = math.fsum(x * y for x, y in zip(left, right, strict=True))
+        product = math.fsum(x * y for x, y in zip(left, right, strict=True))
     except (OverflowError, ValueError) as error:
         raise UndefinedError("the numbers of the embeddings are too large to multiply") from error
-    if not math.isfinite(found):
+    if not math.isfinite(product):
         raise UndefinedError("the numbers of the embeddings are too large to multiply")
-    return found
+    return product
 
 
 def _scaled(vector: Vector) -> Vector:
     # Squares of large numbers overflow, squares of small ones vanish.
     largest = max(map(abs, vector), default=0.0)
     return [value / largest for value in vector] if largest else vector
-
-
-DEFAULT_THRESHOLD: Final = 0.75
-ROUNDING: Final = 2.0**-52
-"""How far a similarity may miss its threshold, as in promptfoo: the distance from 1 to the next float."""
-
-Measure = Callable[[Vector, Vector, float], tuple[bool, float, str]]
-"""Two vectors and the threshold → whether they are near enough, the score, and both in words."""
-Thresholds = Callable[["AssertSpec"], float]
 
 
 def _threshold(spec: AssertSpec) -> float:
@@ -92,22 +92,23 @@ def _at_least(found: float, threshold: float) -> tuple[bool, float, str]:
 
 
 def _by_distance(left: Vector, right: Vector, threshold: float) -> tuple[bool, float, str]:
-    found = math.dist(left, right)
-    if not math.isfinite(found):
+    distance = math.dist(left, right)
+    if not math.isfinite(distance):
         raise UndefinedError("the numbers of the embeddings are too large for a distance")
-    return found <= threshold + ROUNDING, 1 / (1 + found), f"distance {found:.4g}, at most {threshold:g} wanted"
+    reason = f"distance {distance:.4g}, at most {threshold:g} wanted"
+    return distance <= threshold + ROUNDING, 1 / (1 + distance), reason
 
 
 def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec], Consult]:
     def prepare(spec: AssertSpec) -> Consult:
         threshold = thresholds(spec)
-        rule = Rule.compile(spec, lambda value: _expected(spec, value))
+        rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
 
         async def consult(context: CheckContext, models: Models) -> Finding:
             output, *expected = await embed_texts(models, [context.text, *rule.on(context)])
-            found = [Finding(*measure(vector, output, threshold)) for vector in expected]
-            near = [finding for finding in found if finding.passed]
-            return near[0] if near else max(found, key=lambda finding: finding.score)
+            findings = [Finding(*measure(vector, output, threshold)) for vector in expected]
+            near = [finding for finding in findings if finding.passed]
+            return near[0] if near else max(findings, key=lambda finding: finding.score)
 
         return consult
 
@@ -117,13 +118,13 @@ def _similar(measure: Measure, thresholds: Thresholds) -> Callable[[AssertSpec],
 def _expected(spec: AssertSpec, value: object) -> list[str]:
     texts = references.texts(spec, value)
     if not all(map(javascript.trim, texts)):
-        raise broken(spec, "an expected text is empty, so there is nothing to compare with")
+        raise invalid_value(spec, "an expected text is empty, so there is nothing to compare with")
     return texts
 
 
 def _semantic_similarity(spec: AssertSpec) -> Consult:
     threshold = least(spec, DEFAULT_THRESHOLD)
-    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     local = _local(spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
@@ -140,7 +141,7 @@ def _local(spec: AssertSpec) -> Embed | None:
         return None
     folder = spec.config["model"]
     if not isinstance(folder, str):
-        raise broken(spec, "model must be the path of a folder")
+        raise invalid_value(spec, "model must be the path of a folder")
     embedder = load_embedder(folder, where=spec.where or None)
 
     async def embed(texts: Sequence[str]) -> Sequence[Vector]:
@@ -149,18 +150,40 @@ def _local(spec: AssertSpec) -> Embed | None:
     return embed
 
 
-def _kind(prepare: Callable[[AssertSpec], Consult], settings: frozenset[str] = frozenset()) -> ConsultKind:
-    return ConsultKind(prepare=prepare, needs=frozenset({Need.EMBEDDINGS}), settings=settings)
+_EMBEDDINGS: Final = frozenset({Need.EMBEDDINGS})
+_SIMILAR: Final = ModelGradedKind(
+    id="similar",
+    passes="cosine of embeddings",
+    value="text or list",
+    threshold="0.75",
+    example={"value": "the cat sat"},
+    asks=_EMBEDDINGS,
+    prepare=_similar(_by_cosine, lambda spec: least_cosine(spec, DEFAULT_THRESHOLD)),
+)
 
-
-SIMILARITY_CHECKS: Mapping[str, ConsultKind] = {
-    # A local model needs no endpoint.
-    "semantic-similarity": replace(
-        _kind(_semantic_similarity, frozenset({"model"})),
-        needs_of=lambda spec: frozenset() if "model" in spec.config else frozenset({Need.EMBEDDINGS}),
+TYPES: Final = (
+    _SIMILAR,
+    replace(_SIMILAR, id="similar:cosine"),
+    replace(
+        _SIMILAR,
+        id="similar:dot",
+        passes="dot product of embeddings",
+        example={"value": "the cat sat", "threshold": 0.1},
+        prepare=_similar(_by_dot, _threshold),
     ),
-    "similar": _kind(_similar(_by_cosine, lambda spec: least_cosine(spec, DEFAULT_THRESHOLD))),
-    "similar:cosine": _kind(_similar(_by_cosine, lambda spec: least_cosine(spec, DEFAULT_THRESHOLD))),
-    "similar:dot": _kind(_similar(_by_dot, _threshold)),
-    "similar:euclidean": _kind(_similar(_by_distance, lambda spec: most(spec, DEFAULT_THRESHOLD))),
-}
+    replace(
+        _SIMILAR,
+        id="similar:euclidean",
+        passes="distance of embeddings",
+        threshold="most, 0.75",
+        prepare=_similar(_by_distance, lambda spec: most(spec, DEFAULT_THRESHOLD)),
+    ),
+    replace(
+        _SIMILAR,
+        id="semantic-similarity",
+        passes="cosine of embeddings, never below 0",
+        settings={"model": "folder of a local model, which needs no endpoint"},
+        asks_of=lambda spec: frozenset() if "model" in spec.config else _EMBEDDINGS,
+        prepare=_semantic_similarity,
+    ),
+)

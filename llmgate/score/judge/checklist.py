@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import least
 from llmgate.score.judge.prompt import Question, object_schema
 from llmgate.score.judge.reply import the_object
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CHECKLIST_CHECKS", "read_items"]
+__all__ = ["TYPES", "read_items"]
 
 DEFAULT_THRESHOLD: Final = 1.0
 MOST_ITEMS: Final = 50
@@ -25,10 +26,7 @@ MAX_REASON_CHARS: Final = 200
 
 
 def _checklist(spec: AssertSpec) -> Consult:
-    rule, threshold = (
-        Rule.compile(spec, lambda value: _points(spec, value)),
-        least(spec, DEFAULT_THRESHOLD),
-    )
+    rule, threshold = AssertRule.compile(spec, lambda value: _points(spec, value)), least(spec, DEFAULT_THRESHOLD)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         points = rule.on(context)
@@ -49,16 +47,14 @@ def _checklist(spec: AssertSpec) -> Consult:
 
 def _points(spec: AssertSpec, value: object) -> list[str]:
     if not isinstance(value, list):
-        raise broken(
-            spec, f"a checklist is a list of texts, not {javascript.json_text(value)[:80]}", "Write a YAML list"
-        )
+        raise invalid_value(spec, f"a checklist is a list of texts, not {shown(value)}", "Write a YAML list")
     if not 1 <= len(value) <= MOST_ITEMS:
-        raise broken(spec, f"a checklist has 1 to {MOST_ITEMS} points, this one has {len(value)}")
+        raise invalid_value(spec, f"a checklist has 1 to {MOST_ITEMS} points, this one has {len(value)}")
     for point in value:
         if not isinstance(point, str):
-            raise broken(spec, f"a point must be a text, not {javascript.json_text(point)[:80]}")
+            raise invalid_value(spec, f"a point must be a text, not {shown(point)}")
         if not javascript.trim(point):
-            raise broken(spec, "a point is empty, so there is nothing to check")
+            raise invalid_value(spec, "a point is empty, so there is nothing to check")
     return value
 
 
@@ -118,10 +114,16 @@ def _item(item: object) -> tuple[int, bool]:
     return number, met
 
 
-CHECKLIST_CHECKS: Mapping[str, ConsultKind] = {
-    "checklist": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="checklist",
+        use="several small points; one question for all",
+        passes="it meets all points",
+        score="share of points that are met",
+        value="list of points",
+        threshold="1",
+        example={"value": ["Greets {{ x }}", "Is short"]},
         prepare=_checklist,
-        needs=frozenset({Need.JUDGE}),
         prompts=_question(1).prompts,
-    )
-}
+    ),
+)

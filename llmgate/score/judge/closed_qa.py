@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -14,10 +16,10 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CLOSEDQA_CHECKS", "read_letter"]
+__all__ = ["TYPES", "read_letter"]
 
 _LETTERS: Final = ("Y", "N")
 _KEY: Final = "meets_criterion"
@@ -40,7 +42,7 @@ def read_letter(reply: JudgeReply) -> tuple[str, str]:
     Raises:
         JudgeError: If there is no letter, or two that disagree.
     """
-    verdicts = [found for found in _objects(reply) if _KEY in found]
+    verdicts = [verdict for verdict in _objects(reply) if _KEY in verdict]
     if verdicts:
         letters, reason = [verdict[_KEY] for verdict in verdicts], read_reason(verdicts[0])
     else:
@@ -49,7 +51,7 @@ def read_letter(reply: JudgeReply) -> tuple[str, str]:
         if not letters or words[-1] != letters[-1]:
             raise JudgeError(f"the last word of the judge's reply is not Y or N: {reply.text[-100:]!r}")
     if letters[0] not in _LETTERS:
-        raise JudgeError(f"the judge's verdict is {javascript.json_text(letters[0])[:60]}, not Y or N")
+        raise JudgeError(f"the judge's verdict is {shown(letters[0])}, not Y or N")
     if any(letter != letters[0] for letter in letters):
         raise JudgeError("the judge's reply holds letters that disagree")
     return str(letters[0]), reason
@@ -70,6 +72,15 @@ _QUESTION: Final = Question(
     read=read_letter,
 )
 
-CLOSEDQA_CHECKS: Mapping[str, ConsultKind] = {
-    "model-graded-closedqa": ConsultKind(prepare=_closed_qa, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)
-}
+TYPES: Final = (
+    ModelGradedKind(
+        id="model-graded-closedqa",
+        use="yes or no",
+        passes="it meets the criterion, yes or no",
+        value="criterion",
+        threshold="none: the judge's yes",
+        example={"value": "Is kind to {{ x }}"},
+        prepare=_closed_qa,
+        prompts=_QUESTION.prompts,
+    ),
+)

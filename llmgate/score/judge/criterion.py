@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.suite.asserts import AssertSpec
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.suite.template import javascript
-from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.check import CheckContext
+    from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["Setting", "text_rule"]
+__all__ = ["text_rule", "text_setting"]
 
 
-def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
+def text_rule(spec: AssertSpec, what: str) -> AssertRule[str]:
     """The value of an assert as a text that is not blank.
 
     Args:
@@ -29,43 +27,18 @@ def text_rule(spec: AssertSpec, what: str) -> Rule[str]:
 
     def build(value: object) -> str:
         if not isinstance(value, str):
-            raise broken(spec, f"the {what} must be a text, not {javascript.json_text(value)[:80]}")
+            raise invalid_value(spec, f"the {what} must be a text, not {shown(value)}")
         if not javascript.trim(value):
-            raise broken(spec, f"the {what} is empty, so there is nothing to judge")
+            raise invalid_value(spec, f"the {what} is empty, so there is nothing to judge")
         return value
 
-    return Rule.compile(spec, build)
+    return AssertRule.compile(spec, build)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A text in an assert's `config`, with templates."""
+def text_setting(spec: AssertSpec, name: str) -> AssertRule[str] | None:
+    """The same for a setting of `config`, None if it is not there.
 
-    spec: AssertSpec
-    name: str
-    template: Template
-
-    @classmethod
-    def compile(cls, spec: AssertSpec, name: str) -> Setting | None:
-        """Reads the setting, None if it is not there.
-
-        Raises:
-            SuiteError: If it is no text, blank, or does not parse.
-        """
-        if name not in spec.config:
-            return None
-        value = spec.config[name]
-        if not isinstance(value, str) or not javascript.trim(value):
-            raise broken(spec, f"{name!r} must be a text, not {javascript.json_text(value)[:80]}")
-        return cls(spec, name, Template.compile(value, where=spec.where or None))
-
-    def on(self, context: CheckContext) -> str:
-        """The text for one case.
-
-        Raises:
-            SuiteError: If it renders to nothing.
-        """
-        text = self.template.render(context.variables)
-        if not javascript.trim(text):
-            raise broken(self.spec, f"{self.name!r} is empty for this case")
-        return text
+    Raises:
+        SuiteError: If it is no text, blank, or does not parse.
+    """
+    return text_rule(replace(spec, value=spec.config[name], has_value=True), name) if name in spec.config else None

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError, SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.judge.criterion import text_rule
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["FACTUALITY_CHECKS", "read_category"]
+__all__ = ["TYPES", "read_category"]
 
 _OPTION: Final = "factuality"
 _NAMES: Final[Mapping[str, str]] = {
@@ -80,8 +83,8 @@ def _worth(spec: AssertSpec, options: Mapping[str, object]) -> Mapping[str, floa
 
 def _number(value: object, name: str, where: str | None) -> float:
     if not javascript.is_number(value) or not 0 <= value <= 1:
-        shown = javascript.json_text(value)[:60]
-        raise SuiteError(f"the score of the category {name!r} is {shown}, not a number from 0 to 1", where=where)
+        what = f"the score of the category {name!r} is {shown(value)}, not a number from 0 to 1"
+        raise SuiteError(what, where=where)
     return float(value)
 
 
@@ -95,11 +98,11 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
         JudgeError: If there is no category, or two that disagree.
     """
     objects = objects_with(reply)
-    verdicts = [found for found in objects if "category" in found]
+    verdicts = [verdict for verdict in objects if "category" in verdict]
     letters = [_category(verdict["category"]) for verdict in verdicts]
     # A letter inside an object is part of its reason, so an object without a category says nothing.
     if not objects:
-        letters = [found.upper() for pair in _LETTER.findall(reply.text) for found in pair if found]
+        letters = [letter.upper() for pair in _LETTER.findall(reply.text) for letter in pair if letter]
     if not letters:
         raise JudgeError(f"the judge's reply holds no category: {reply.text[:100]!r}")
     if len(set(letters)) > 1:
@@ -110,7 +113,7 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
 def _category(value: object) -> str:
     letter = javascript.trim(value).upper() if isinstance(value, str) else ""
     if letter not in _NAMES:
-        raise JudgeError(f"the judge's category is {javascript.json_text(value)[:60]}, not one letter from A to E")
+        raise JudgeError(f"the judge's category is {shown(value)}, not one letter from A to E")
     return letter
 
 
@@ -123,6 +126,15 @@ _QUESTION: Final = Question(
     read=read_category,
 )
 
-_KIND = ConsultKind(prepare=_factuality, needs=frozenset({Need.JUDGE}), prompts=_QUESTION.prompts)
+_FACTUALITY: Final = ModelGradedKind(
+    id="factuality",
+    use="you have a reference, and wording is free",
+    passes="it does not contradict the reference",
+    value="reference",
+    threshold="none: 0 fails",
+    example={"value": "{{ x }} is kind"},
+    prepare=_factuality,
+    prompts=_QUESTION.prompts,
+)
 
-FACTUALITY_CHECKS: Mapping[str, ConsultKind] = {"factuality": _KIND, "model-graded-factuality": _KIND}
+TYPES: Final = (_FACTUALITY, replace(_FACTUALITY, id="model-graded-factuality"))

@@ -11,32 +11,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import flag, least
 from llmgate.score.judge.logprob_score import BEST, expected_score
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import read_reason, the_object
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import TypeIs
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["GEVAL_CHECKS", "read_score", "read_steps"]
+__all__ = ["TYPES", "read_score", "read_steps"]
 
 DEFAULT_THRESHOLD: Final = 0.7
 MOST_STEPS: Final = 20
 
 
 def _g_eval(spec: AssertSpec) -> Consult:
-    rule = Rule.compile(spec, lambda value: _criteria(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _criteria(spec, value))
     steps, threshold = _given_steps(spec), least(spec, DEFAULT_THRESHOLD, unreachable=True)
-    question = _SCORE if _weighted(spec) else replace(_SCORE, top_logprobs=0)
+    question = _SCORE if flag(spec, "logprobs", default=True) else replace(_SCORE, top_logprobs=0)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         scores, reasons = [], []
@@ -57,12 +56,14 @@ def _criteria(spec: AssertSpec, value: object) -> list[str]:
     criteria = []
     for criterion in value if isinstance(value, list) else [value]:
         if not isinstance(criterion, str):
-            raise broken(spec, f"a criterion must be a text, not {javascript.json_text(criterion)[:80]}")
+            raise invalid_value(spec, f"a criterion must be a text, not {shown(criterion)}")
         if not javascript.trim(criterion):
-            raise broken(spec, "a criterion is empty, so there is nothing to judge", "Say what a good answer does")
+            raise invalid_value(
+                spec, "a criterion is empty, so there is nothing to judge", "Say what a good answer does"
+            )
         criteria.append(criterion)
     if not criteria:
-        raise broken(spec, "the list of criteria is empty, so there is nothing to judge")
+        raise invalid_value(spec, "the list of criteria is empty, so there is nothing to judge")
     return criteria
 
 
@@ -70,18 +71,13 @@ def _given_steps(spec: AssertSpec) -> list[str] | None:
     if "steps" not in spec.config:
         return None
     if isinstance(spec.value, list):
-        raise broken(spec, "`steps` belong to one criterion, but there is a list", "Write an assert for each criterion")
+        raise invalid_value(
+            spec, "`steps` belong to one criterion, but there is a list", "Write an assert for each criterion"
+        )
     steps = spec.config["steps"]
     if not _are_steps(steps):
-        raise broken(spec, f"`steps` must be a list of 1 to {MOST_STEPS} texts")
+        raise invalid_value(spec, f"`steps` must be a list of 1 to {MOST_STEPS} texts")
     return steps
-
-
-def _weighted(spec: AssertSpec) -> bool:
-    weighted = spec.config.get("logprobs", True)
-    if not isinstance(weighted, bool):
-        raise broken(spec, "`logprobs` must be true or false")
-    return weighted
 
 
 def _are_steps(steps: object) -> TypeIs[list[str]]:
@@ -127,10 +123,10 @@ def read_score(reply: JudgeReply) -> tuple[float, str]:
     if not isinstance(reason, str) or not javascript.trim(reason):
         raise JudgeError("the judge gave no reason for its score")
     if not (javascript.is_number(written) or (isinstance(written, str) and javascript.trim(written))):
-        raise JudgeError(f"the judge's score is {javascript.json_text(written)[:60]}, which is no number")
+        raise JudgeError(f"the judge's score is {shown(written)}, which is no number")
     score = javascript.to_number(written)
     if not 0 <= score <= BEST:
-        raise JudgeError(f"the judge's score {javascript.json_text(written)[:60]} is not between 0 and {BEST}")
+        raise JudgeError(f"the judge's score {shown(written)} is not between 0 and {BEST}")
     return expected_score(reply.tokens, score) / BEST, read_reason(verdict)
 
 
@@ -153,11 +149,17 @@ _SCORE: Final = Question(
     read=read_score,
 )
 
-GEVAL_CHECKS: Mapping[str, ConsultKind] = {
-    "g-eval": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="g-eval",
+        use="the criterion needs several steps",
+        passes="it scores well, by steps that the judge derives",
+        score="0 to 10 as a fraction, weighted by log probabilities where there are any",
+        value="criterion, or a list",
+        threshold="0.7",
+        settings={"steps": "list, instead of the judge's own", "logprobs": "whether the judge reports them, true"},
+        example={"value": ["Is kind to {{ x }}", "Is short"]},
         prepare=_g_eval,
-        needs=frozenset({Need.JUDGE}),
         prompts=(*_STEPS.prompts, *_SCORE.prompts),
-        settings=frozenset({"steps", "logprobs"}),
-    )
-}
+    ),
+)

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.models import Consult, JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.judge.criterion import Setting
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import read_number
+from llmgate.score.judge.criterion import text_setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
 from llmgate.suite.template import javascript
@@ -21,7 +23,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["RUBRIC_CHECKS", "read_verdict", "rubric_request", "rubric_rule"]
+__all__ = ["TYPES", "read_verdict", "rubric_request", "rubric_rule"]
 
 _QUESTION: Final = Question(
     task="Say whether the answer to the question meets the criterion. Where there is a reference, it is a right "
@@ -42,13 +44,13 @@ _YES = frozenset({"true", "yes", "pass", "y"})
 _NO = frozenset({"false", "no", "fail", "n"})
 
 
-def rubric_rule(spec: AssertSpec) -> Rule[str]:
+def rubric_rule(spec: AssertSpec) -> AssertRule[str]:
     """The criterion of an llm-rubric assert, per case.
 
     Raises:
         SuiteError: If there is none.
     """
-    return Rule.compile(spec, lambda value: _criterion(spec, value))
+    return AssertRule.compile(spec, lambda value: _criterion(spec, value))
 
 
 def _criterion(spec: AssertSpec, value: object) -> str:
@@ -59,16 +61,18 @@ def _criterion(spec: AssertSpec, value: object) -> str:
     elif value is None:
         criterion = ""
     else:
-        raise broken(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
+        raise invalid_value(spec, f"the criterion must be a text, not {javascript.json_text(value)}")
     if not javascript.trim(criterion):
-        raise broken(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
+        raise invalid_value(spec, "the criterion is empty, so there is nothing to judge", "Say what a good answer does")
     return criterion
 
 
 def _llm_rubric(spec: AssertSpec) -> Consult:
-    rule, reference = rubric_rule(spec), Setting.compile(spec, "reference")
+    rule, reference = rubric_rule(spec), text_setting(spec, "reference")
     if spec.negated and spec.threshold is not None and spec.threshold > 1:
-        raise broken(spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail")
+        raise invalid_value(
+            spec, f"the threshold is {spec.threshold:g}, but no score is above 1, so the check cannot fail"
+        )
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         request = rubric_request(
@@ -125,8 +129,8 @@ def _finding(verdict: Mapping[str, object], threshold: float | None) -> Finding:
         if score is None:
             raise JudgeError(f"the judge gave no score to compare with the threshold {threshold:g}")
         passed = score >= threshold
-    said = read_reason(verdict)
-    worded = f"judge: {said}" if score is None else f"judge ({score:g}): {said}"
+    reason = read_reason(verdict)
+    worded = f"judge: {reason}" if score is None else f"judge ({score:g}): {reason}"
     return Finding(bool(passed), float(bool(passed)) if score is None else score, worded)
 
 
@@ -135,14 +139,12 @@ def _passed(word: object) -> bool | None:
         return word
     if isinstance(word, str) and word.lower() in _YES | _NO:
         return word.lower() in _YES
-    raise JudgeError(f"the judge's `pass` is {javascript.json_text(word)[:60]}, which is neither yes nor no")
+    raise JudgeError(f"the judge's `pass` is {shown(word)}, which is neither yes nor no")
 
 
 def _score(score: object) -> float | None:
     """The score as a number, None if the judge gave none. A text counts if it is a number, as in promptfoo."""
-    number = math.nan
-    if javascript.is_number(score) or (isinstance(score, str) and javascript.trim(score)):
-        number = javascript.to_number(score)
+    number = read_number(score)
     if math.isnan(number) and not javascript.is_number(score):
         return None
     if not 0 <= number <= 1:
@@ -150,12 +152,18 @@ def _score(score: object) -> float | None:
     return number
 
 
-RUBRIC_CHECKS: Mapping[str, ConsultKind] = {
-    "llm-rubric": ConsultKind(
-        prepare=_llm_rubric,
-        needs=frozenset({Need.JUDGE}),
-        prompts=_QUESTION.prompts,
+TYPES: Final = (
+    ModelGradedKind(
+        id="llm-rubric",
+        use="one criterion, in your own words",
+        passes="the judge says that it meets the criterion",
+        score="the judge's, 0 to 1",
+        value="criterion",
+        threshold="none: the judge's yes; with one also the score",
+        settings={"reference": "a right answer to measure by"},
+        example={"value": "Is kind to {{ x }}"},
         version="3",
-        settings=frozenset({"reference"}),
-    )
-}
+        prepare=_llm_rubric,
+        prompts=_QUESTION.prompts,
+    ),
+)

@@ -87,13 +87,13 @@ def _probabilities(token: Token) -> dict[int, float]:
     alternatives: Mapping[str, float] = {token.text: token.logprob, **token.alternatives}
     weights: dict[int, float] = {}
     for text, logprob in alternatives.items():
-        found = _ONE.fullmatch(text)
-        if found is None:
+        match = _ONE.fullmatch(text)
+        if match is None:
             continue
         # A rounding error above 0 happens; a probability of 2 does not.
         if math.isnan(logprob) or logprob > 1e-3:
             raise JudgeError(f"the judge reports {logprob} as a log probability")
-        score = int(found["digits"])
+        score = int(match["digits"])
         weights[score] = weights.get(score, 0.0) + math.exp(logprob)
     if not math.fsum(weights.values()) > 0:
         raise JudgeError("the judge reports no probability for its score")

@@ -9,38 +9,32 @@ Reference: Zheng et al. (2023), Judging LLM-as-a-Judge, arXiv 2306.05685, sectio
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import ModelGradedKind
+from llmgate.score.assertion.rule import shown
 from llmgate.score.assertion.settings import least
-from llmgate.score.judge.criterion import Setting, text_rule
+from llmgate.score.judge.criterion import text_rule, text_setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import read_reason, the_object
-from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = [
-    "DEFAULT_CRITERION",
-    "PREFER_CHECKS",
-    "Choice",
-    "Preference",
-    "Side",
-    "ask_both_orders",
-    "choose",
-    "read_choice",
-]
+__all__ = ["DEFAULT_CRITERION", "TYPES", "Choice", "Side", "Vote", "ask_both_orders", "read_choice"]
 
 Choice = Literal["first", "second", "tie"]
 """What a judge says: the place that it favours."""
 Side = Literal["one", "other", "tie"]
 """What it means: the answer that it favours, wherever it stood."""
+
+Vote = tuple[Side, str]
+"""The answer that a judge favours, and why."""
 
 DEFAULT_THRESHOLD: Final = 0.5
 DEFAULT_CRITERION: Final = "The better answer is right, answers what was asked, and leaves out what was not."
@@ -49,60 +43,41 @@ _CHOICES: Final[tuple[Choice, ...]] = ("first", "second", "tie")
 _SWAPPED: Final[Mapping[Choice, Side]] = {"first": "other", "second": "one", "tie": "tie"}
 _STRAIGHT: Final[Mapping[Choice, Side]] = {"first": "one", "second": "other", "tie": "tie"}
 _POINTS: Final[Mapping[Side, float]] = {"one": 1.0, "tie": 0.5, "other": 0.0}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
-    """What a judge said about two answers, asked in both orders.
-
-    Attributes:
-        straight: The answer that it favoured when `one` was shown first.
-        swapped: The answer that it favoured when `other` was shown first.
-        reasons: What it said, in the same order.
-    """
-
-    straight: Side
-    swapped: Side
-    reasons: tuple[str, str]
-
-    @property
-    def points(self) -> float:
-        """What `one` gets: 1 for a win, 0.5 for a tie, 0 for a loss, averaged over both orders."""
-        return (_POINTS[self.straight] + _POINTS[self.swapped]) / 2
-
-    @property
-    def consistent(self) -> bool:
-        """Whether both orders say the same."""
-        return self.straight == self.swapped
+_VERBS: Final[Mapping[Side, str]] = {"one": "wins", "tie": "ties", "other": "loses"}
 
 
 def _prefer(spec: AssertSpec) -> Consult:
     rule, threshold = text_rule(spec, "other answer"), least(spec, DEFAULT_THRESHOLD)
-    criterion = Setting.compile(spec, "criterion")
+    criterion = text_setting(spec, "criterion")
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         other = rule.on(context)
         wanted = criterion.on(context) if criterion else DEFAULT_CRITERION
         if context.text == other:
             return Finding(threshold <= 0.5, 0.5, "both answers are the same, so it is a tie without asking")
-        found = await choose(models, context.text, other, question=context.prompt, criterion=wanted)
-        return Finding(found.points >= threshold, found.points, _worded(found))
+        orders = await ask_both_orders(models, context.text, other, question=context.prompt, criterion=wanted)
+        (straight, reason), (swapped, other_reason) = map(_raised, orders)
+        points = (_POINTS[straight] + _POINTS[swapped]) / 2
+        if straight == swapped:
+            return Finding(
+                points >= threshold, points, f"judge, in both orders: the answer {_VERBS[straight]}: {reason}"
+            )
+        disagreeing = f"shown first, the answer {_VERBS[straight]}, shown second, it {_VERBS[swapped]}"
+        return Finding(points >= threshold, points, f"the orders disagree: {disagreeing}: {reason} / {other_reason}")
 
     return consult
 
 
-def _worded(found: Preference) -> str:
-    names: Mapping[Side, str] = {"one": "wins", "tie": "ties", "other": "loses"}
-    if found.consistent:
-        return f"judge, in both orders: the answer {names[found.straight]}: {found.reasons[0]}"
-    return (
-        f"the orders disagree: shown first, the answer {names[found.straight]}, "
-        f"shown second, it {names[found.swapped]}: {found.reasons[0]} / {found.reasons[1]}"
-    )
+def _raised(vote: Vote | Exception) -> Vote:
+    if isinstance(vote, Exception):
+        raise vote
+    return vote
 
 
-async def choose(models: Models, one: str, other: str, *, question: str, criterion: str) -> Preference:
-    """Asks which of two answers is better, in both orders.
+async def ask_both_orders(
+    models: Models, one: str, other: str, *, question: str, criterion: str
+) -> tuple[Vote | Exception, Vote | Exception]:
+    """Asks which of two answers is better, in both orders; what goes wrong with one leaves the other standing.
 
     Args:
         models: The judge is the default one.
@@ -111,27 +86,11 @@ async def choose(models: Models, one: str, other: str, *, question: str, criteri
         question: What both answer.
         criterion: What makes an answer better.
 
-    Raises:
-        JudgeError: If one of the two replies cannot be read.
-    """
-    straight, swapped = await ask_both_orders(models, one, other, question=question, criterion=criterion)
-    if isinstance(straight, Exception):
-        raise straight
-    if isinstance(swapped, Exception):
-        raise swapped
-    return Preference(straight=straight[0], swapped=swapped[0], reasons=(straight[1], swapped[1]))
-
-
-async def ask_both_orders(
-    models: Models, one: str, other: str, *, question: str, criterion: str
-) -> tuple[tuple[Side, str] | Exception, tuple[Side, str] | Exception]:
-    """As `choose`, but what went wrong with one order leaves the other one standing.
-
     Returns:
         For each order the answer that the judge favours and why, or the error.
     """
 
-    async def asked(first: str, second: str, sides: Mapping[Choice, Side]) -> tuple[Side, str] | Exception:
+    async def asked(first: str, second: str, sides: Mapping[Choice, Side]) -> Vote | Exception:
         case = {"question": question, "first-answer": first, "second-answer": second}
         try:
             choice, reason = await _QUESTION.ask(models, given={"criterion": criterion}, case=case)
@@ -152,9 +111,7 @@ def read_choice(reply: JudgeReply) -> tuple[Choice, str]:
     for choice in _CHOICES:
         if verdict.get("better") == choice:
             return choice, read_reason(verdict)
-    raise JudgeError(
-        f"the judge's choice is {javascript.json_text(verdict.get('better'))[:60]}, not first, second or tie"
-    )
+    raise JudgeError(f"the judge's choice is {shown(verdict.get('better'))}, not first, second or tie")
 
 
 _QUESTION: Final = Question(
@@ -166,11 +123,17 @@ _QUESTION: Final = Question(
     read=read_choice,
 )
 
-PREFER_CHECKS: Mapping[str, ConsultKind] = {
-    "prefer": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="prefer",
+        use="you have the champion's answer; both orders are asked",
+        passes="it is no worse than another answer, asked in both orders",
+        score="1 win, 0.5 tie, 0 loss",
+        value="the other answer",
+        threshold="0.5",
+        settings={"criterion": "what makes an answer better"},
+        example={"value": "{{ x }}"},
         prepare=_prefer,
-        needs=frozenset({Need.JUDGE}),
         prompts=(*_QUESTION.prompts, DEFAULT_CRITERION),
-        settings=frozenset({"criterion"}),
-    )
-}
+    ),
+)

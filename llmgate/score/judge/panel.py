@@ -13,20 +13,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
+from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError
 from llmgate.record.schema import Judgement, Outcome, Vote
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Kind, Need
+from llmgate.score.assertion.check import CheckContext, Consult, Finding
+from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.models import writable
-from llmgate.score.assertion.rule import broken
-from llmgate.score.assertion.settings import least, whole
+from llmgate.score.assertion.rule import invalid_value
+from llmgate.score.assertion.settings import choice, least, whole
 
 if TYPE_CHECKING:
-    from llmgate.score.assertion.models import Consult, Models
+    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["PANEL_SETTINGS", "VOTES", "with_panel", "with_panels"]
 
-PANEL_SETTINGS: Final = frozenset({"vote", "quorum"})
+PANEL_SETTINGS: Final[Mapping[str, str]] = {
+    "vote": "how several judges' votes count: `majority` (default), `all`, `any`, `mean`, `median`",
+    "quorum": "how many judges must give a verdict, all",
+}
 """Keys of `config` that say how several judges' votes count, for every type that asks one."""
 _MAX_REASON_CHARS: Final = 300
 _NAMED_REASON_CHARS: Final = 60
@@ -84,16 +88,14 @@ class _Panel:
         """
         names = spec.judges
         if any(not name.strip() for name in names):
-            raise broken(spec, "a judge in `judges` has no name")
+            raise invalid_value(spec, "a judge in `judges` has no name")
         if len(set(names)) < len(names):
-            raise broken(spec, "a judge stands twice in `judges`", "Each judge has one vote")
-        vote = spec.config.get("vote", "majority")
-        if not isinstance(vote, str) or vote not in VOTES:
-            raise broken(spec, f"unknown vote {vote!r}", did_you_mean(str(vote), VOTES))
-        if len(names) < 2 and spec.config.keys() & PANEL_SETTINGS:
-            raise broken(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
+            raise invalid_value(spec, "a judge stands twice in `judges`", "Each judge has one vote")
+        vote = choice(spec, "vote", "majority", VOTES)
+        if len(names) < 2 and spec.config.keys() & PANEL_SETTINGS.keys():
+            raise invalid_value(spec, "`vote` and `quorum` need several judges", "Name them: judges: [a, b, c]")
         if vote in _BY_SCORE and spec.threshold is None:
-            raise broken(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
+            raise invalid_value(spec, f"the vote {vote!r} needs a threshold for the score", "Add `threshold:`")
         threshold = least(spec, 1.0) if vote in _BY_SCORE else 0.0
         quorum = whole(spec, "quorum", max(1, len(names)), low=1, high=max(1, len(names)))
         return cls(names=names, vote=vote, threshold=threshold, quorum=quorum)
@@ -106,7 +108,7 @@ def with_panels(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
 
 def with_panel(kind: Kind) -> Kind:
     """The same kind, which can ask several judges if it asks one."""
-    if not isinstance(kind, ConsultKind) or Need.JUDGE not in kind.needs:
+    if not isinstance(kind, ModelGradedKind) or Need.JUDGE not in kind.asks:
         return kind
 
     def prepare(spec: AssertSpec) -> Consult:
@@ -115,7 +117,7 @@ def with_panel(kind: Kind) -> Kind:
         consult = kind.prepare(replace(spec, judges=(), config=own))
         return _asking(panel, consult) if panel.names else consult
 
-    return replace(kind, prepare=prepare, settings=kind.settings | PANEL_SETTINGS)
+    return replace(kind, prepare=prepare, settings={**kind.settings, **PANEL_SETTINGS})
 
 
 def _asking(panel: _Panel, consult: Consult) -> Consult:
@@ -144,23 +146,23 @@ def _asking(panel: _Panel, consult: Consult) -> Consult:
 async def _vote(consult: Consult, context: CheckContext, models: Models) -> Finding | Exception:
     """What a member came to, noted at its last question."""
     log = models.log if models.log is not None else []
-    found: Finding | Exception
+    finding: Finding | Exception
     try:
-        found = await consult(context, models)
-        if not math.isfinite(found.score):
-            raise UndefinedError(f"the score is {found.score}")
+        finding = await consult(context, models)
+        if not math.isfinite(finding.score):
+            raise UndefinedError(f"the score is {finding.score}")
         vote = Vote(
-            outcome=Outcome.PASS if found.passed else Outcome.FAIL,
-            score=min(1.0, max(0.0, found.score)),
-            reason=writable(found.reason[:_MAX_REASON_CHARS]),
+            outcome=Outcome.PASS if finding.passed else Outcome.FAIL,
+            score=min(1.0, max(0.0, finding.score)),
+            reason=writable(finding.reason[:_MAX_REASON_CHARS]),
         )
     except Exception as error:  # noqa: BLE001 - one member's error is not the others'
-        found = error
+        finding = error
         vote = Vote(outcome=Outcome.ERROR, score=None, reason=writable(_worded(error)[:_MAX_REASON_CHARS]))
     if not log:
         log.append(Judgement(judge=models.default, error=vote.reason if vote.score is None else None))
     log[-1] = replace(log[-1], vote=vote)
-    return found
+    return finding
 
 
 def _worded(error: Exception) -> str:

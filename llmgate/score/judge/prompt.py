@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from llmgate.record.schema import Message
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
@@ -32,7 +32,16 @@ __all__ = [
     "object_schema",
 ]
 
-NONCE_CHARS = 16
+T = TypeVar("T")
+U = TypeVar("U")
+
+NONCE_CHARS: Final = 16
+MAX_REASON_CHARS: Final = 600
+REASON: Final[Mapping[str, Any]] = MappingProxyType({"type": "string", "maxLength": MAX_REASON_CHARS})
+LONG_REPLY_TOKENS: Final = 4096
+"""A reply that says something of every statement of an answer does not fit into a verdict's usual 1,024 tokens."""
+TIMES_A_VERDICT: Final = 4
+"""A suite that wants short verdicts, because its judge's context is small, gets shorter long replies as well."""
 
 
 def derive_nonce(*parts: str, avoiding: Iterable[str] = ()) -> str:
@@ -72,19 +81,6 @@ def fence(parts: Mapping[str, str], nonce: str) -> str:
     if any(nonce in text for text in parts.values()):
         raise ValueError("the code of the fence occurs in the texts that it must fence")
     return "\n\n".join(f"<{name}-{nonce}>\n{text}\n</{name}-{nonce}>" for name, text in parts.items())
-
-
-T = TypeVar("T")
-U = TypeVar("U")
-
-MAX_REASON_CHARS = 600
-
-REASON: Final[Mapping[str, Any]] = MappingProxyType({"type": "string", "maxLength": MAX_REASON_CHARS})
-
-LONG_REPLY_TOKENS: Final = 4096
-"""A reply that says something of every statement of an answer does not fit into a verdict's usual 1,024 tokens."""
-TIMES_A_VERDICT: Final = 4
-"""A suite that wants short verdicts, because its judge's context is small, gets shorter long replies as well."""
 
 
 def long_reply(verdict_tokens: int) -> int:
@@ -185,15 +181,7 @@ class Question(Generic[T]):
 
     def reading(self, read: Callable[[JudgeReply], U]) -> Question[U]:
         """The same question, whose reply is read in another way."""
-        return Question(
-            task=self.task,
-            form=self.form,
-            reminder=self.reminder,
-            properties=self.properties,
-            read=read,
-            top_logprobs=self.top_logprobs,
-            frame=self.frame,
-        )
+        return replace(cast("Question[Any]", self), read=read)
 
     def request(
         self,

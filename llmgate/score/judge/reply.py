@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llmgate.errors import JudgeError
+from llmgate.score.assertion.rule import shown
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def find_objects(reply: str, *, strict: bool = False) -> list[dict[str, Json]]:
     for _ in range(_MAX_ATTEMPTS):
         if position < 0:
             return objects
-        found, position = _object_at(reply, position, strict=strict)
-        if found is not None:
-            objects.append(found)
+        value, position = _object_at(reply, position, strict=strict)
+        if value is not None:
+            objects.append(value)
         position = reply.find("{", position)
     raise JudgeError(f"the judge's reply has more than {_MAX_ATTEMPTS} braces")
 
@@ -83,7 +84,7 @@ def _object_at(reply: str, start: int, *, strict: bool) -> tuple[dict[str, Json]
         return value, end
     reader = _Reader(reply, start)
     try:
-        found = reader.mapping()
+        value = reader.mapping()
     except ValueError as error:
         if reader.at_end:
             raise JudgeError("the judge's reply is cut off", fix="Raise the judge's max_tokens") from error
@@ -92,7 +93,7 @@ def _object_at(reply: str, start: int, *, strict: bool) -> tuple[dict[str, Json]
         return None, start + 1
     if strict:
         raise JudgeError("the judge's reply holds an object that is not JSON")
-    return found, reader.position
+    return value, reader.position
 
 
 class _Reader:
@@ -213,7 +214,11 @@ def objects_with(reply: JudgeReply, *keys: str, strict: bool = False) -> list[Ma
         return [content]
     if not isinstance(content, str):
         raise JudgeError(f"the judge's reply is no verdict but a {type(content).__name__}")
-    return [found for found in find_objects(content, strict=strict) if not keys or any(key in found for key in keys)]
+    return [
+        candidate
+        for candidate in find_objects(content, strict=strict)
+        if not keys or any(key in candidate for key in keys)
+    ]
 
 
 def the_object(reply: JudgeReply, key: str) -> Mapping[str, object]:
@@ -222,11 +227,11 @@ def the_object(reply: JudgeReply, key: str) -> Mapping[str, object]:
     Raises:
         JudgeError: If there is none, or more than one.
     """
-    found = [one for one in objects_with(reply, key, strict=True) if key in one]
-    if len(found) != 1:
-        what = "no object" if not found else f"{len(found)} objects"
+    verdicts = [candidate for candidate in objects_with(reply, key, strict=True) if key in candidate]
+    if len(verdicts) != 1:
+        what = "no object" if not verdicts else f"{len(verdicts)} objects"
         raise JudgeError(f"the judge's reply holds {what} with {key!r}: {reply.text[:100]!r}")
-    return found[0]
+    return verdicts[0]
 
 
 def agreed_object(reply: JudgeReply, key: str) -> Mapping[str, object]:
@@ -235,12 +240,12 @@ def agreed_object(reply: JudgeReply, key: str) -> Mapping[str, object]:
     Raises:
         JudgeError: If there is none, or there are two that differ.
     """
-    found = [one for one in objects_with(reply, key) if key in one]
-    if not found:
+    verdicts = [candidate for candidate in objects_with(reply, key) if key in candidate]
+    if not verdicts:
         raise JudgeError(f"the judge's reply holds no {key!r}: {reply.text[:100]!r}")
-    if any(one != found[0] for one in found):
+    if any(candidate != verdicts[0] for candidate in verdicts):
         raise JudgeError("the judge's reply holds objects that disagree")
-    return found[0]
+    return verdicts[0]
 
 
 def holds(reply: JudgeReply, key: str) -> bool:
@@ -264,7 +269,7 @@ def as_items(found: Mapping[str, object], key: str) -> list[Mapping[str, object]
     """
     items = found.get(key)
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
-        raise JudgeError(f"the judge's {key!r} is no list of objects: {_shown(items)}")
+        raise JudgeError(f"the judge's {key!r} is no list of objects: {shown(items)}")
     return items
 
 
@@ -276,7 +281,7 @@ def as_texts(found: Mapping[str, object], key: str) -> list[str]:
     """
     texts = found.get(key)
     if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise JudgeError(f"the judge's {key!r} is no list of texts: {_shown(texts)}")
+        raise JudgeError(f"the judge's {key!r} is no list of texts: {shown(texts)}")
     return texts
 
 
@@ -288,7 +293,7 @@ def as_text(found: Mapping[str, object], key: str) -> str:
     """
     text = found.get(key)
     if not isinstance(text, str) or not text.strip():
-        raise JudgeError(f"the judge's {key!r} is no text: {_shown(text)}")
+        raise JudgeError(f"the judge's {key!r} is no text: {shown(text)}")
     return text
 
 
@@ -300,9 +305,5 @@ def as_flag(found: Mapping[str, object], key: str) -> bool:
     """
     flag = found.get(key)
     if not isinstance(flag, bool | int | float) or flag not in {0, 1}:
-        raise JudgeError(f"the judge's {key!r} is neither 1 nor 0: {_shown(flag)}")
+        raise JudgeError(f"the judge's {key!r} is neither 1 nor 0: {shown(flag)}")
     return bool(flag)
-
-
-def _shown(value: object) -> str:
-    return javascript.json_text(value)[:80]

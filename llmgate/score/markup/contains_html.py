@@ -37,7 +37,7 @@ def count_html_signs(text: str) -> int:
     Returns:
         0 to 9.
     """
-    found = {
+    signs = {
         "start": _has_start_tag(text),
         "end": _found(_END_TAG, text),
         "self-closing": _has_self_closing_tag(text),
@@ -46,7 +46,7 @@ def count_html_signs(text: str) -> int:
         "attribute": _found(_ATTRIBUTE, text),
     }
     strong = _found(_DOCUMENT_TYPE, text) + _found(_COMMON, text)
-    return sum(found.values()) + 2 * strong
+    return sum(signs.values()) + 2 * strong
 
 
 def _found(pattern: re.Pattern[str], text: str) -> bool:

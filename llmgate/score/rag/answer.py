@@ -12,22 +12,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
-from llmgate.score.assertion.models import Consult, JudgeReply, Models, embed_texts
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.assertion.models import JudgeReply, Models, embed_texts
 from llmgate.score.assertion.settings import choice, least, whole
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_flag, as_text
 from llmgate.score.rag.claims import CLAIMS, SUPPORT, find_claims, find_support
-from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, PASSAGES, QUERY, Inputs, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["RAG_ANSWER_CHECKS", "misled"]
+__all__ = ["TYPES", "misled"]
 
 MOST_QUESTIONS: Final = 20
 
@@ -52,8 +53,8 @@ class _Guess:
 
 
 def _read_guess(reply: JudgeReply) -> _Guess:
-    found = agreed_object(reply, "question")
-    return _Guess(as_text(found, "question"), as_flag(found, "noncommittal"))
+    guess = agreed_object(reply, "question")
+    return _Guess(as_text(guess, "question"), as_flag(guess, "noncommittal"))
 
 
 GUESS: Final = Question(
@@ -117,36 +118,53 @@ def _noise_resistance(spec: AssertSpec) -> Consult:
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages, reference = inputs.query(context), inputs.passages(context), inputs.reference(context)
         texts = (reference, inputs.answer(context))
-        wanted, said = await all_of([find_claims(models, query, one) for one in texts])
-        pairs = [(claims, passage) for passage in passages for claims in (wanted, said)]
-        found = await all_of([find_support(models, claims, passage) for claims, passage in [*pairs, (said, reference)]])
+        wanted, claimed = await all_of([find_claims(models, query, text) for text in texts])
+        pairs = [(claims, passage) for passage in passages for claims in (wanted, claimed)]
+        verdicts = await all_of(
+            [find_support(models, claims, passage) for claims, passage in [*pairs, (claimed, reference)]]
+        )
         share = misled(
-            relevant=[any(one) for one in found[:-1:2]],
-            supported=found[1:-1:2],
-            right=found[-1],
+            relevant=[any(follows) for follows in verdicts[:-1:2]],
+            supported=verdicts[1:-1:2],
+            right=verdicts[-1],
             by_relevant=mode == "relevant",
         )
-        return judged(1 - share, threshold, f"{share:.0%} of {len(said)} statements were misled; noise resistance")
+        return judged(1 - share, threshold, f"{share:.0%} of {len(claimed)} statements were misled; noise resistance")
 
     return consult
 
 
-_JUDGE = frozenset({Need.JUDGE})
-_BOTH = frozenset({Need.JUDGE, Need.EMBEDDINGS})
-_CHECKED = CLAIMS.prompts + SUPPORT.prompts
+_PROMPTS: Final = CLAIMS.prompts + SUPPORT.prompts
 
-RAG_ANSWER_CHECKS: Mapping[str, ConsultKind] = {
-    "rag-answer-relevancy": ConsultKind(
-        prepare=_relevancy, needs=_BOTH, prompts=GUESS.prompts, settings=frozenset({"query", "questions"})
+TYPES: Final = (
+    ModelGradedKind(
+        id="rag-faithfulness",
+        use="Does the answer stay with the passages?",
+        passes="share of the answer's statements that the context supports, as Ragas defines it",
+        threshold="0.5",
+        settings={"context": PASSAGES, "query": QUERY},
+        prepare=_faithfulness,
+        prompts=_PROMPTS,
     ),
-    "rag-faithfulness": ConsultKind(
-        prepare=_faithfulness, needs=_JUDGE, prompts=_CHECKED, settings=frozenset({"context", "query"})
+    ModelGradedKind(
+        id="rag-answer-relevancy",
+        use="Does it answer the question?",
+        passes="likeness of the question to questions that the answer would fit, as Ragas defines it",
+        threshold="0.5",
+        settings={"query": QUERY, "questions": "how many are guessed, 3"},
+        asks=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
+        prepare=_relevancy,
+        prompts=GUESS.prompts,
     ),
-    "rag-noise-resistance": ConsultKind(
+    ModelGradedKind(
+        id="rag-noise-resistance",
+        use="Was it misled?",
+        passes="share of statements that no passage misled",
+        value="right answer",
+        threshold="0.5",
+        settings={"context": PASSAGES, "query": QUERY, "passages": "`relevant` or `irrelevant`: which of them misled"},
+        example={"value": "The cat sat."},
         prepare=_noise_resistance,
-        needs=_JUDGE,
-        prompts=_CHECKED,
-        settings=frozenset({"context", "passages", "query"}),
+        prompts=_PROMPTS,
     ),
-}
-"""Asserts about an answer that was made from passages, by type."""
+)

@@ -12,21 +12,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_flag, as_texts
 from llmgate.score.rag.claims import ATTRIBUTION
-from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, PASSAGES, QUERY, Inputs, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from llmgate.score.assertion.models import Consult, JudgeReply, Models
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
+    from llmgate.score.assertion.models import JudgeReply, Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["RAG_CONTEXT_CHECKS", "average_precision"]
+__all__ = ["TYPES", "average_precision"]
 
 
 def average_precision(relevant: Sequence[bool]) -> float:
@@ -40,9 +41,9 @@ def average_precision(relevant: Sequence[bool]) -> float:
         relevant: For each passage, in the order of retrieval.
     """
     hits, total = 0, 0.0
-    for k, one in enumerate(relevant, start=1):
-        hits += one
-        total += hits / k if one else 0.0
+    for k, is_relevant in enumerate(relevant, start=1):
+        hits += is_relevant
+        total += hits / k if is_relevant else 0.0
     return total / hits if hits else 0.0
 
 
@@ -66,7 +67,7 @@ def _precision(*, with_reference: bool) -> Callable[[AssertSpec], Consult]:
             query, passages = inputs.query(context), inputs.passages(context)
             answer = inputs.reference(context) if with_reference else inputs.answer(context)
             parts = ({"question": query, "answer": answer, "passage": passage} for passage in passages)
-            useful = await all_of([USEFUL.ask(models, case=one) for one in parts])
+            useful = await all_of([USEFUL.ask(models, case=case) for case in parts])
             what = f"{sum(useful)} of {len(useful)} passages are useful; average precision"
             return judged(average_precision(useful), threshold, what)
 
@@ -84,9 +85,9 @@ def _recall(spec: AssertSpec) -> Consult:
             "context": "\n".join(inputs.passages(context)),
             "reference": inputs.reference(context),
         }
-        found = await ATTRIBUTION.ask(models, case=parts)
-        score = sum(found) / len(found)
-        return judged(score, threshold, f"{sum(found)} of {len(found)} sentences of the reference are in the context")
+        attributed = await ATTRIBUTION.ask(models, case=parts)
+        what = f"{sum(attributed)} of {len(attributed)} sentences of the reference are in the context"
+        return judged(sum(attributed) / len(attributed), threshold, what)
 
     return consult
 
@@ -127,7 +128,7 @@ def _relevance(spec: AssertSpec) -> Consult:
         if passages.strip() in query.strip():
             return judged(0.0, threshold, "the context only repeats the question; relevance")
         parts = {"question": query, "context": passages}
-        ratings = await all_of([one.ask(models, case=parts) for one in (RATING, SECOND_RATING)])
+        ratings = await all_of([question.ask(models, case=parts) for question in (RATING, SECOND_RATING)])
         return judged(sum(ratings) / 4, threshold, f"ratings {ratings[0]} and {ratings[1]} of 2; relevance")
 
     return consult
@@ -150,33 +151,69 @@ def _entity_recall(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         texts = (inputs.reference(context), "\n".join(inputs.passages(context)))
-        wanted, there = map(set, await all_of([ENTITIES.ask(models, case={"text": one}) for one in texts]))
+        wanted, there = map(set, await all_of([ENTITIES.ask(models, case={"text": text}) for text in texts]))
         if not wanted:
             raise JudgeError("the judge found no entity in the reference, so there is nothing to look for")
-        found = wanted & there
+        shared = wanted & there
         # Ragas adds 1e-8 to the denominator, so that even a full recall is below 1; this one is exact.
-        what = f"{len(found)} of {len(wanted)} entities of the reference are in the context"
-        return judged(len(found) / len(wanted), threshold, what)
+        what = f"{len(shared)} of {len(wanted)} entities of the reference are in the context"
+        return judged(len(shared) / len(wanted), threshold, what)
 
     return consult
 
 
-_JUDGE = frozenset({Need.JUDGE})
-_ALL = frozenset({"context", "query"})
+_SETTINGS: Final = {"context": PASSAGES, "query": QUERY}
 
-RAG_CONTEXT_CHECKS: Mapping[str, ConsultKind] = {
-    "rag-context-entity-recall": ConsultKind(
-        prepare=_entity_recall, needs=_JUDGE, prompts=ENTITIES.prompts, settings=frozenset({"context"})
+TYPES: Final = (
+    ModelGradedKind(
+        id="rag-context-precision",
+        use="Do they come first?",
+        passes="useful passages come first, by the right answer",
+        value="right answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "The cat sat."},
+        prepare=_precision(with_reference=True),
+        prompts=USEFUL.prompts,
     ),
-    "rag-context-precision": ConsultKind(
-        prepare=_precision(with_reference=True), needs=_JUDGE, prompts=USEFUL.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-utilization",
+        use="Do they come first, by the model's answer?",
+        passes="useful passages come first, by the model's answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        prepare=_precision(with_reference=False),
+        prompts=USEFUL.prompts,
     ),
-    "rag-context-recall": ConsultKind(prepare=_recall, needs=_JUDGE, prompts=ATTRIBUTION.prompts, settings=_ALL),
-    "rag-context-relevance": ConsultKind(
-        prepare=_relevance, needs=_JUDGE, prompts=RATING.prompts + SECOND_RATING.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-recall",
+        use="Were the right passages found?",
+        passes="share of the right answer's sentences that the context has",
+        value="right answer",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "The cat sat."},
+        prepare=_recall,
+        prompts=ATTRIBUTION.prompts,
     ),
-    "rag-context-utilization": ConsultKind(
-        prepare=_precision(with_reference=False), needs=_JUDGE, prompts=USEFUL.prompts, settings=_ALL
+    ModelGradedKind(
+        id="rag-context-relevance",
+        use="Do they matter?",
+        passes="how much of what is needed the context has",
+        threshold="0.5",
+        settings=_SETTINGS,
+        prepare=_relevance,
+        prompts=RATING.prompts + SECOND_RATING.prompts,
     ),
-}
-"""Asserts about what was retrieved, by type."""
+    ModelGradedKind(
+        id="rag-context-entity-recall",
+        use="Were the right names found?",
+        passes="share of the right answer's names that the context has",
+        value="right answer",
+        threshold="0.5",
+        settings={"context": PASSAGES},
+        example={"value": "The cat sat."},
+        prepare=_entity_recall,
+        prompts=ENTITIES.prompts,
+    ),
+)

@@ -10,22 +10,23 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError, UndefinedError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
-from llmgate.score.assertion.models import Consult, JudgeReply, Models, embed_texts
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.assertion.models import JudgeReply, Models, embed_texts
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question, object_schema
 from llmgate.score.judge.reply import agreed_object, as_items, as_text
 from llmgate.score.rag.claims import CLAIMS, find_claims
-from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, Inputs, judged
+from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, QUERY, Inputs, judged
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["RAG_CORRECTNESS_CHECKS", "f_score"]
+__all__ = ["TYPES", "f_score"]
 
 
 def f_score(true_positive: int, false_positive: int, false_negative: int, *, beta: float = 1.0) -> float:
@@ -52,11 +53,11 @@ _CLASSIFIED: Final[dict[str, Json]] = {"statement": {"type": "string"}, "reason"
 
 
 def _read_classes(reply: JudgeReply) -> tuple[int, int, int]:
-    found = agreed_object(reply, "TP")
+    classes = agreed_object(reply, "TP")
     for name in _CLASSES:
-        for item in as_items(found, name):
+        for item in as_items(classes, name):
             as_text(item, "statement")
-    return len(as_items(found, "TP")), len(as_items(found, "FP")), len(as_items(found, "FN"))
+    return len(as_items(classes, "TP")), len(as_items(classes, "FP")), len(as_items(classes, "FN"))
 
 
 CLASSES: Final = Question(
@@ -79,17 +80,17 @@ def _correctness(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, answer, reference = inputs.query(context), inputs.answer(context), inputs.reference(context)
-        said, wanted = await all_of([find_claims(models, query, one) for one in (answer, reference)])
+        claimed, expected = await all_of([find_claims(models, query, text) for text in (answer, reference)])
 
         def fits(classes: tuple[int, int, int]) -> None:
-            if classes[0] + classes[1] != len(said) or classes[2] > len(wanted):
-                counts = f"{len(said)} statements of the answer and {len(wanted)} of the reference"
+            if classes[0] + classes[1] != len(claimed) or classes[2] > len(expected):
+                counts = f"{len(claimed)} statements of the answer and {len(expected)} of the reference"
                 raise JudgeError(f"the judge's classes of {classes} statements (TP, FP, FN) do not fit {counts}")
 
         parts = {
             "question": query,
-            "answer": javascript.json_text(said),
-            "reference": javascript.json_text(wanted),
+            "answer": javascript.json_text(claimed),
+            "reference": javascript.json_text(expected),
         }
         score = f_score(*await CLASSES.ask(models, case=parts, fits=fits), beta=beta)
         similarity = 0.0
@@ -105,10 +106,12 @@ def _correctness(spec: AssertSpec) -> Consult:
 def _weights(spec: AssertSpec) -> tuple[float, float]:
     written = spec.config.get("weights", {"facts": 0.75, "similarity": 0.25})
     if not isinstance(written, Mapping):
-        raise broken(spec, "weights must name facts and similarity", "For example {facts: 0.75, similarity: 0.25}")
+        raise invalid_value(
+            spec, "weights must name facts and similarity", "For example {facts: 0.75, similarity: 0.25}"
+        )
     for name in written:
         if name not in {"facts", "similarity"}:
-            raise broken(spec, f"unknown weight {name!r:.40}", did_you_mean(str(name), ("facts", "similarity")))
+            raise invalid_value(spec, f"unknown weight {name!r:.40}", did_you_mean(str(name), ("facts", "similarity")))
     facts = _positive(spec, "weights.facts", written.get("facts", 1.0))
     similarity = written.get("similarity", 0.0)
     return facts, 0.0 if similarity == 0 and similarity is not False else _positive(
@@ -118,16 +121,25 @@ def _weights(spec: AssertSpec) -> tuple[float, float]:
 
 def _positive(spec: AssertSpec, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1000:
-        raise broken(spec, f"{name} is {value!r:.40}, but must be a number above 0")
+        raise invalid_value(spec, f"{name} is {value!r:.40}, but must be a number above 0")
     return float(value)
 
 
-RAG_CORRECTNESS_CHECKS: Mapping[str, ConsultKind] = {
-    "rag-answer-correctness": ConsultKind(
+TYPES: Final = (
+    ModelGradedKind(
+        id="rag-answer-correctness",
+        use="Is it right?",
+        passes="facts and wording beside those of the right answer",
+        value="right answer",
+        threshold="0.5",
+        settings={
+            "query": QUERY,
+            "weights": "`{facts: 0.75, similarity: 0.25}`",
+            "beta": "weight of recall among facts, 1",
+        },
+        example={"value": "The cat sat."},
+        asks=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
         prepare=_correctness,
-        needs=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
         prompts=CLAIMS.prompts + CLASSES.prompts,
-        settings=frozenset({"beta", "query", "weights"}),
     ),
-}
-"""The assert about an answer's correctness, by type."""
+)

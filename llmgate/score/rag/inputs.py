@@ -9,13 +9,15 @@ from typing import Final
 
 from llmgate.errors import UndefinedError
 from llmgate.score.assertion.check import CheckContext, Finding
-from llmgate.score.assertion.rule import RuleValue, broken
+from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.template import javascript
 
-__all__ = ["DEFAULT_THRESHOLD", "Inputs", "judged", "unit_score"]
+__all__ = ["DEFAULT_THRESHOLD", "PASSAGES", "QUERY", "Inputs", "judged", "unit_score"]
 
 DEFAULT_THRESHOLD: Final = 0.5
+PASSAGES: Final = "template of the passages"
+QUERY: Final = "template of the question"
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "context": ("context", "contexts"),
     "query": ("query", "question"),
@@ -43,7 +45,7 @@ class Inputs:
             if name in spec.config
         }
         if spec.has_value and not reference:
-            raise broken(spec, "this type takes no value", "Remove `value:`")
+            raise invalid_value(spec, "this type takes no value", "Remove `value:`")
         if spec.has_value:
             given["reference"] = RuleValue.compile(spec)
         return cls(spec=spec, given=given)
@@ -54,12 +56,12 @@ class Inputs:
         Raises:
             SuiteError: If there is nothing, or something else than texts.
         """
-        found = self._find(context, "context")
-        passages = tuple(found) if isinstance(found, list | tuple) else (found,)
-        if not all(isinstance(one, str) for one in passages):
-            raise broken(self.spec, "the context is neither a text nor a list of texts")
-        if not any(javascript.trim(one) for one in passages):
-            raise broken(self.spec, "the context is empty")
+        written = self._find(context, "context")
+        passages = tuple(written) if isinstance(written, list | tuple) else (written,)
+        if not all(isinstance(passage, str) for passage in passages):
+            raise invalid_value(self.spec, "the context is neither a text nor a list of texts")
+        if not any(javascript.trim(passage) for passage in passages):
+            raise invalid_value(self.spec, "the context is empty")
         return passages
 
     def has(self, context: CheckContext, name: str) -> bool:
@@ -93,10 +95,10 @@ class Inputs:
         return context.text
 
     def _text(self, context: CheckContext, name: str) -> str:
-        found = self._find(context, name)
-        if not isinstance(found, str) or not javascript.trim(found):
-            raise broken(self.spec, f"the {name} is {'empty' if isinstance(found, str) else 'no text'}")
-        return found
+        text = self._find(context, name)
+        if not isinstance(text, str) or not javascript.trim(text):
+            raise invalid_value(self.spec, f"the {name} is {'empty' if isinstance(text, str) else 'no text'}")
+        return text
 
     def _find(self, context: CheckContext, name: str) -> object:
         columns = _COLUMNS[name]
@@ -106,7 +108,7 @@ class Inputs:
             if column in context.variables:
                 return context.variables[column]
         where = "`value:`" if name == "reference" else f"`config: {{{name}: …}}`"
-        raise broken(
+        raise invalid_value(
             self.spec, f"there is no {name}", f"Give the row a column {' or '.join(columns)}, or the assert {where}"
         )
 

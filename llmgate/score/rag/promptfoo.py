@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import CheckContext, ConsultKind, Finding, Need
-from llmgate.score.assertion.gather import all_of
-from llmgate.score.assertion.models import Consult, Models, embed_texts
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.definition import ModelGradedKind, Need
+from llmgate.score.assertion.models import Models, embed_texts
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import least, least_cosine
+from llmgate.score.assertion.together import all_of
 from llmgate.score.embeddings.similarity import cosine
 from llmgate.score.judge.prompt import MATERIAL, Question
 from llmgate.score.judge.reply import agreed_object, as_text, as_texts, holds
@@ -19,23 +19,26 @@ from llmgate.score.rag.inputs import DEFAULT_THRESHOLD, judged
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
+    from llmgate.score.assertion.check import CheckContext, Consult, Finding
     from llmgate.score.assertion.models import JudgeReply
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
     "GUESS",
     "QUOTES",
-    "RAG_CHECKS",
     "RECALL",
     "STATEMENTS",
+    "TYPES",
     "lines",
     "read_faithfulness",
     "read_quotes",
     "units",
 ]
 
+QUESTIONS: Final = 3
+"""How many questions answer-relevance has a judge guess."""
 MOST_QUOTES: Final = 1000
 
 _ATTRIBUTED = "[attributed]"
@@ -94,8 +97,8 @@ def read_faithfulness(reply: JudgeReply, statements: int) -> float:
             raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {statements} statements")
         return sum(verdicts) / statements
     text = javascript.trim(_text_reply(reply).lower())
-    _, found, final = text.partition(_FINAL_VERDICT)
-    if found:
+    _, marker, final = text.partition(_FINAL_VERDICT)
+    if marker:
         answers = [answer for answer in final.split(".") if javascript.trim(answer)]
         if not answers or not all(_YES_OR_NO.search(answer) for answer in answers):
             raise JudgeError("the judge's final verdicts are not all yes or no")
@@ -187,8 +190,8 @@ def lines(text: str) -> list[str]:
 
 def units(text: str) -> list[str]:
     """The parts of a text: its lines where there are several, else its sentences; a mere number of a list is none."""
-    found = lines(text)
-    parts = found if len(found) > 1 else _SENTENCE_END.split(text)
+    text_lines = lines(text)
+    parts = text_lines if len(text_lines) > 1 else _SENTENCE_END.split(text)
     return [unit for part in parts if (unit := javascript.trim(part)) and not _NUMBER_ONLY.fullmatch(unit)]
 
 
@@ -200,10 +203,6 @@ def _text_reply(reply: JudgeReply) -> str:
     return reply.content
 
 
-QUESTIONS: Final = 3
-"""How many questions answer-relevance has a judge guess."""
-
-
 def _answer_relevance(spec: AssertSpec) -> Consult:
     threshold = least_cosine(spec, DEFAULT_THRESHOLD)
 
@@ -211,7 +210,7 @@ def _answer_relevance(spec: AssertSpec) -> Consult:
         query = context.variables.get("query")
         asked = query if isinstance(query, str) else context.prompt
         if not javascript.trim(asked):
-            raise broken(spec, "there is no question", "Give the row a column query")
+            raise invalid_value(spec, "there is no question", "Give the row a column query")
         parts = {"answer": _text_output(spec, context)}
         guessed = await all_of([GUESS.ask(models, case=parts, seed=i) for i in range(QUESTIONS)])
         target, *vectors = await embed_texts(models, [asked, *guessed])
@@ -238,7 +237,7 @@ def _context_faithfulness(spec: AssertSpec) -> Consult:
 
 def _context_recall(spec: AssertSpec) -> Consult:
     threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
-    rule = Rule.compile(spec, lambda value: _reference(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _reference(spec, value))
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         passages = _context(spec, context, fallback=context.prompt)
@@ -251,7 +250,7 @@ def _context_recall(spec: AssertSpec) -> Consult:
 
 def _reference(spec: AssertSpec, value: object) -> str:
     if not isinstance(value, str) or not javascript.trim(value):
-        raise broken(spec, "the value must be the right answer as a text")
+        raise invalid_value(spec, "the value must be the right answer as a text")
     return value
 
 
@@ -260,7 +259,11 @@ def _context_relevance(spec: AssertSpec) -> Consult:
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         query, passages = _query(spec, context), _context(spec, context)
-        parts = [one for one in passages if javascript.trim(one)] if isinstance(passages, list) else units(passages)
+        parts = (
+            [passage for passage in passages if javascript.trim(passage)]
+            if isinstance(passages, list)
+            else units(passages)
+        )
         whole = not isinstance(passages, list) and len(lines(passages)) < 2
         question = QUOTES.reading(lambda reply: read_quotes(reply, _joined(passages), by_sentence=whole))
         quotes = await question.ask(models, case={"question": query, "context": _joined(passages)})
@@ -281,33 +284,60 @@ def _text_output(spec: AssertSpec, context: CheckContext) -> str:
 def _query(spec: AssertSpec, context: CheckContext) -> str:
     query = context.variables.get("query")
     if not isinstance(query, str) or not javascript.trim(query):
-        raise broken(spec, "there is no question", "Give the row a text column query")
+        raise invalid_value(spec, "there is no question", "Give the row a text column query")
     return query
 
 
 def _context(spec: AssertSpec, context: CheckContext, *, fallback: str = "") -> str | list[str]:
-    found = context.variables.get("context") or fallback
-    if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
-        found = list(found)
-    elif not isinstance(found, str):
-        raise broken(spec, "the context is neither a text nor a list of texts")
-    if not javascript.trim(_joined(found)):
-        raise broken(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
-    return found
+    passages = context.variables.get("context") or fallback
+    if isinstance(passages, list | tuple) and all(isinstance(passage, str) for passage in passages):
+        passages = list(passages)
+    elif not isinstance(passages, str):
+        raise invalid_value(spec, "the context is neither a text nor a list of texts")
+    if not javascript.trim(_joined(passages)):
+        raise invalid_value(spec, "there is no context", "Give the row a column context: a text, or a list of texts")
+    return passages
 
 
 def _joined(passages: str | list[str]) -> str:
     return passages if isinstance(passages, str) else "\n\n".join(passages)
 
 
-_JUDGE = frozenset({Need.JUDGE})
-
-RAG_CHECKS: Mapping[str, ConsultKind] = {
-    "answer-relevance": ConsultKind(prepare=_answer_relevance, needs=_JUDGE | {Need.EMBEDDINGS}, prompts=GUESS.prompts),
-    "context-faithfulness": ConsultKind(
-        prepare=_context_faithfulness, needs=_JUDGE, prompts=STATEMENTS.prompts + SUPPORT.prompts
+TYPES: Final = (
+    ModelGradedKind(
+        id="context-faithfulness",
+        use="Does the answer stay with the passages?",
+        passes="share of the answer's statements that the context supports",
+        threshold="0.5",
+        prepare=_context_faithfulness,
+        prompts=STATEMENTS.prompts + SUPPORT.prompts,
     ),
-    "context-recall": ConsultKind(prepare=_context_recall, needs=_JUDGE, prompts=RECALL.prompts),
-    "context-relevance": ConsultKind(prepare=_context_relevance, needs=_JUDGE, prompts=QUOTES.prompts),
-}
-"""promptfoo's asserts about retrieval, by type."""
+    ModelGradedKind(
+        id="answer-relevance",
+        use="Does it answer the question?",
+        passes="likeness of the question to questions that the answer would fit",
+        threshold="0.5",
+        example={"threshold": 0.5},
+        asks=frozenset({Need.JUDGE, Need.EMBEDDINGS}),
+        prepare=_answer_relevance,
+        prompts=GUESS.prompts,
+    ),
+    ModelGradedKind(
+        id="context-recall",
+        use="Were the right passages found?",
+        passes="share of the right answer's sentences that the context has",
+        value="right answer",
+        threshold="0.5",
+        example={"value": "The cat sat."},
+        prepare=_context_recall,
+        prompts=RECALL.prompts,
+    ),
+    ModelGradedKind(
+        id="context-relevance",
+        use="Do they matter?",
+        passes="share of the context that matters",
+        threshold="0.5",
+        prepare=_context_relevance,
+        prompts=QUOTES.prompts,
+    ),
+)

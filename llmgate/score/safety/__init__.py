@@ -1,4 +1,4 @@
-"""Assert types on what must not be said: refusals, leaks, personal data, secrets.
+"""Assert types on what must not be said, or is declined: refusals, leaks, personal data, secrets.
 
-What they report names the finding and never repeats it.
+A reason never repeats a secret or a person's data, only its first two characters.
 """

@@ -6,21 +6,23 @@ IBANs, card numbers and social security numbers by their check digits and ranges
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import broken
-from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import invalid_value
+from llmgate.score.assertion.settings import library, refuse_value
+from llmgate.score.safety.scan import masked, read_allowed, read_kinds, searchable_text
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["PII_CHECKS"]
+__all__ = ["TYPES"]
 
 Find = Callable[[str], Iterator[str]]
 
@@ -55,15 +57,15 @@ _ISSUERS = re.compile(
 
 
 def _emails(text: str) -> Iterator[str]:
-    yield from (found[0] for found in _EMAIL.finditer(text) if _TOP_LEVEL.search(found[1]))
+    yield from (match[0] for match in _EMAIL.finditer(text) if _TOP_LEVEL.search(match[1]))
 
 
 def _ips(text: str) -> Iterator[str]:
-    for found in _IPV4.finditer(text):
-        if _is_address(found[0]):
-            yield found[0]
-    for found in _IPV6.finditer(text):
-        candidate = found[0].rstrip(":") if not found[0].endswith("::") else found[0]
+    for match in _IPV4.finditer(text):
+        if _is_address(match[0]):
+            yield match[0]
+    for match in _IPV6.finditer(text):
+        candidate = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
         # `a::b` is an address, and a name in C++; addresses without any digit are rare.
         if candidate.count(":") > 1 and any(c.isdigit() for c in candidate) and _is_address(candidate):
             yield candidate
@@ -77,18 +79,18 @@ def _is_address(text: str) -> bool:
 
 
 def _ibans(text: str) -> Iterator[str]:
-    iban = _stdnum("stdnum.iban")
-    for found in _IBAN.finditer(text):
-        ends = [match.end() for match in re.finditer(r"[A-Za-z0-9]", found[0])]
+    iban = import_module("stdnum.iban")
+    for written in _IBAN.finditer(text):
+        ends = [match.end() for match in re.finditer(r"[A-Za-z0-9]", written[0])]
         for length in range(_SHORTEST_IBAN, min(_LONGEST_IBAN, len(ends)) + 1):
-            candidate, after = found[0][: ends[length - 1]], text[found.start() + ends[length - 1] :][:1]
+            candidate, after = written[0][: ends[length - 1]], text[written.start() + ends[length - 1] :][:1]
             if not (after.isascii() and after.isalnum()) and iban.is_valid(candidate.replace("\u00a0", " ")):
                 yield candidate
                 break
 
 
 def _cards(text: str) -> Iterator[str]:
-    luhn = _stdnum("stdnum.luhn")
+    luhn = import_module("stdnum.luhn")
     for run in _DIGITS.finditer(text):
         groups = list(_GROUP.finditer(run[0]))
         for first, start in enumerate(groups):
@@ -102,33 +104,25 @@ def _cards(text: str) -> Iterator[str]:
 
 
 def _ssns(text: str) -> Iterator[str]:
-    ssn = _stdnum("stdnum.us.ssn")
-    for found in _SSN.finditer(text):
-        if ssn.is_valid("-".join(found.group(1, 3, 4))):
-            yield found[0]
+    ssn = import_module("stdnum.us.ssn")
+    for match in _SSN.finditer(text):
+        if ssn.is_valid("-".join(match.group(1, 3, 4))):
+            yield match[0]
 
 
 def _phones(region: str | None) -> Find:
-    phonenumbers = _library("phonenumbers")
+    phonenumbers = import_module("phonenumbers")
 
     def find(text: str) -> Iterator[str]:
         matcher = phonenumbers.PhoneNumberMatcher(
             text, region, leniency=phonenumbers.Leniency.VALID, max_tries=_MOST_PHONE_TRIES
         )
-        yield from (found.raw_string for found in matcher)
+        yield from (match.raw_string for match in matcher)
         # The library stops without a word where a text has too many digits that are no number.
         if matcher._max_tries <= 0:  # noqa: SLF001 - there is no other sign of it
             raise CannotRunError("the output has too many digits to look for phone numbers")
 
     return find
-
-
-def _stdnum(name: str) -> Any:
-    return _library(name)
-
-
-def _library(name: str) -> Any:
-    return importlib.import_module(name)
 
 
 _FINDERS: Final[Mapping[str, Find]] = {
@@ -150,30 +144,25 @@ def _contains_pii(spec: AssertSpec) -> Evaluate:
     def evaluate(context: CheckContext) -> Finding:
         text = searchable_text(context.output)
         for kind, find in finders.items():
-            for found in find(text):
-                if _plain(found) not in allowed:
-                    return Finding.of(True, f"found {kind}: {masked(found)}")
+            for datum in find(text):
+                if _plain(datum) not in allowed:
+                    return Finding.of(True, f"found {kind}: {masked(datum)}")
         return Finding.of(False, f"found no {', '.join(finders)}")
 
     return evaluate
 
 
 def _finders(spec: AssertSpec, kinds: frozenset[str]) -> Mapping[str, Find]:
-    try:
-        phonenumbers = _library("phonenumbers")
-        for name in ("stdnum.iban", "stdnum.luhn", "stdnum.us.ssn"):
-            _library(name)
-    except ImportError as error:
-        raise broken(
-            spec, f"the package {error.name!r} is missing", "Run pip install 'pytest-llmgate[metrics]'"
-        ) from error
+    phonenumbers = library(spec, "phonenumbers")
+    for name in ("stdnum.iban", "stdnum.luhn", "stdnum.us.ssn"):
+        library(spec, name)
     region = spec.config.get("region")
     if region is not None:
         if not isinstance(region, str) or region not in phonenumbers.SUPPORTED_REGIONS:
             fix = did_you_mean(region, phonenumbers.SUPPORTED_REGIONS) if isinstance(region, str) else None
-            raise broken(spec, "`region` must be a country code such as US or DE", fix)
+            raise invalid_value(spec, "`region` must be a country code such as US or DE", fix)
         if "phone" not in kinds:
-            raise broken(spec, "`region` means nothing where `kinds` has no phone")
+            raise invalid_value(spec, "`region` means nothing where `kinds` has no phone")
     every = {**_FINDERS, "phone": _phones(region)}
     return {kind: every[kind] for kind in sorted(kinds)}
 
@@ -183,6 +172,16 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s()/-]", "", text).casefold()
 
 
-PII_CHECKS: Mapping[str, CheckKind] = {
-    "contains-pii": CheckKind(prepare=_contains_pii, settings=frozenset({"allow", "kinds", "region"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="contains-pii",
+        passes="it has personal data; use `not-contains-pii`",
+        settings={
+            "kinds": "`credit-card`, `email`, `iban`, `ip`, `phone`, `us-ssn`",
+            "region": "country of phone numbers without a code, such as `DE`",
+            "allow": "texts",
+        },
+        extra="metrics",
+        prepare=_contains_pii,
+    ),
+)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value, shown
 from llmgate.score.structured.parse import parse_json
 from llmgate.suite.template import javascript
 
@@ -15,17 +15,10 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["masked", "read_allowed", "read_kinds", "refuse_value", "searchable_text"]
+__all__ = ["masked", "read_allowed", "read_kinds", "searchable_text"]
 
-
-def refuse_value(spec: AssertSpec) -> None:
-    """Refuses a value, which could only be meant as something that the check does not do.
-
-    Raises:
-        SuiteError: If there is one.
-    """
-    if spec.has_value and spec.value is not None and spec.value != "":
-        raise broken(spec, "the check takes no value", "Settings stand in `config`")
+_MOST_CHARS: Final = 4_000_000
+"""Of an output: more cannot be searched in time."""
 
 
 def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str]) -> frozenset[str]:
@@ -36,10 +29,12 @@ def read_kinds(spec: AssertSpec, known: Collection[str], default: Collection[str
     """
     kinds = spec.config.get("kinds", list(default))
     if not isinstance(kinds, list) or not kinds:
-        raise broken(spec, "`kinds` must be a list that is not empty", f"Known kinds: {', '.join(sorted(known))}")
+        raise invalid_value(
+            spec, "`kinds` must be a list that is not empty", f"Known kinds: {', '.join(sorted(known))}"
+        )
     for kind in kinds:
         if not isinstance(kind, str) or kind not in known:
-            raise broken(spec, f"unknown kind {javascript.json_text(kind)[:60]}", did_you_mean(str(kind), known))
+            raise invalid_value(spec, f"unknown kind {shown(kind)}", did_you_mean(str(kind), known))
     return frozenset(map(str, kinds))
 
 
@@ -50,17 +45,14 @@ def read_allowed(spec: AssertSpec) -> frozenset[str]:
         SuiteError: If it is not a list of texts.
     """
     allowed = spec.config.get("allow", [])
-    if not isinstance(allowed, list) or not all(isinstance(one, str) and javascript.trim(one) for one in allowed):
-        raise broken(spec, "`allow` must be a list of texts, none of them empty")
-    return frozenset(javascript.trim(str(one)) for one in allowed)
+    if not isinstance(allowed, list) or not all(isinstance(text, str) and javascript.trim(text) for text in allowed):
+        raise invalid_value(spec, "`allow` must be a list of texts, none of them empty")
+    return frozenset(javascript.trim(str(text)) for text in allowed)
 
 
 def masked(text: str) -> str:
     """What was found, for a reader who must not learn it from a report."""
     return f"{text[:2]}…({len(text)} characters)"
-
-
-_MOST_CHARS: Final = 4_000_000
 
 
 def searchable_text(output: object) -> str:

@@ -5,21 +5,21 @@ Its detectors are called on the text itself: its own scan would ask services ove
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import broken
-from llmgate.score.safety.scan import masked, read_allowed, read_kinds, refuse_value, searchable_text
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.settings import library, refuse_value
+from llmgate.score.safety.scan import masked, read_allowed, read_kinds, searchable_text
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SECRET_CHECKS"]
+__all__ = ["TYPES"]
 
 Find = Callable[[str], Iterator[str]]
 
@@ -36,6 +36,7 @@ _DETECTORS: Final[Mapping[str, tuple[str, str]]] = {
     "high-entropy-hex": ("high_entropy_strings", "HexHighEntropyString"),
     "ibm-cloud": ("ibm_cloud_iam", "IbmCloudIamDetector"),
     "ibm-cos": ("ibm_cos_hmac", "IbmCosHmacDetector"),
+    "jwt": ("jwt", "JwtTokenDetector"),
     "mailchimp": ("mailchimp", "MailchimpDetector"),
     "npm": ("npm", "NpmDetector"),
     "openai": ("openai", "OpenAIDetector"),
@@ -56,7 +57,7 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "openai-project": re.compile(r"\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,300}+"),
 }
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_=-]++\.[A-Za-z0-9_=-]++(?:\.[A-Za-z0-9_.+/=-]*+)?")
-_KINDS: Final = frozenset({*_DETECTORS, *_PATTERNS, "jwt"})
+_KINDS: Final = frozenset({*_DETECTORS, *_PATTERNS})
 _DEFAULT: Final = frozenset(kind for kind in _KINDS if not kind.startswith("high-entropy"))
 """Not the detectors of random-looking texts in quotes: in prose and code these are mostly digests and identifiers."""
 
@@ -73,15 +74,15 @@ def _contains_secret(spec: AssertSpec) -> Evaluate:
     refuse_value(spec)
     kinds = read_kinds(spec, _KINDS, _DEFAULT)
     allowed = read_allowed(spec)
-    finders = _finders(spec, kinds)
+    finders = {kind: _finder(spec, kind) for kind in sorted(kinds)}
 
     def evaluate(context: CheckContext) -> Finding:
         text = searchable_text(context.output)
         deadline = time.monotonic() + _LONGEST_SEARCH_S
         for kind, find in finders.items():
-            for found in find(text):
-                if found and found not in allowed:
-                    return Finding.of(True, f"found {kind}: {masked(found)}")
+            for secret in find(text):
+                if secret and secret not in allowed:
+                    return Finding.of(True, f"found {kind}: {masked(secret)}")
                 if time.monotonic() > deadline:
                     raise CannotRunError("the output takes too long to be searched for secrets")
         return Finding.of(False, "found no secret")
@@ -89,40 +90,24 @@ def _contains_secret(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-def _finders(spec: AssertSpec, kinds: frozenset[str]) -> Mapping[str, Find]:
-    finders: dict[str, Find] = {}
-    for kind in sorted(kinds):
-        try:
-            finders[kind] = _finder(kind)
-        except ImportError as error:
-            raise broken(
-                spec, f"the package {error.name!r} is missing", "Run pip install 'pytest-llmgate[metrics]'"
-            ) from error
-    return finders
-
-
-def _finder(kind: str) -> Find:
+def _finder(spec: AssertSpec, kind: str) -> Find:
     if kind in _PATTERNS:
-        return lambda text: (found[0] for found in _PATTERNS[kind].finditer(text))
+        return lambda text: (match[0] for match in _PATTERNS[kind].finditer(text))
+    module, name = _DETECTORS[kind]
+    detector = getattr(library(spec, f"detect_secrets.plugins.{module}"), name)()
     if kind == "jwt":
-        jwt = _detector("jwt", "JwtTokenDetector")
-        return lambda text: (found[0] for found in _JWT.finditer(text) if jwt.is_formally_valid(found[0].rstrip(".")))
-    detector = _detector(*_DETECTORS[kind])
+        return lambda text: (jwt[0] for jwt in _JWT.finditer(text) if detector.is_formally_valid(jwt[0].rstrip(".")))
 
     def find(text: str) -> Iterator[str]:
         for window in _windows(text):
             # Looks at the clock even where nothing is found.
             yield ""
             if kind in _WHOLE:
-                yield from (found[0] for pattern in detector.denylist for found in pattern.finditer(window))
+                yield from (match[0] for pattern in detector.denylist for match in pattern.finditer(window))
             else:
                 yield from detector.analyze_string(window)
 
     return find
-
-
-def _detector(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(f"detect_secrets.plugins.{module}"), name)()
 
 
 def _windows(text: str) -> Iterator[str]:
@@ -131,6 +116,13 @@ def _windows(text: str) -> Iterator[str]:
         yield text[start : start + _WINDOW]
 
 
-SECRET_CHECKS: Mapping[str, CheckKind] = {
-    "contains-secret": CheckKind(prepare=_contains_secret, version="2", settings=frozenset({"allow", "kinds"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="contains-secret",
+        passes="it has a key or token; use `not-contains-secret`",
+        settings={"kinds": "such as `aws`, `github`, `jwt`; all but `high-entropy-…`", "allow": "texts"},
+        extra="metrics",
+        version="2",
+        prepare=_contains_secret,
+    ),
+)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import invalid_value, shown
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.sql.dialects import DIALECTS, SqlDialect
 from llmgate.score.text.code_fence import code_blocks
@@ -18,7 +19,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SQL_CHECKS"]
+__all__ = ["TYPES"]
 
 CHECK_LIMIT_S: Final = 3.0
 """Time for comparing what one output touches with an allow-list."""
@@ -78,10 +79,10 @@ def _rule(spec: AssertSpec) -> _Rule:
     # An empty text is how promptfoo's CSV files say that there is no configuration.
     value = {} if value == "" else value
     if not isinstance(value, Mapping):
-        raise broken(spec, f"the value must be a mapping with any of {', '.join(_KEYS)}, not {_shown(value)}")
+        raise invalid_value(spec, f"the value must be a mapping with any of {', '.join(_KEYS)}, not {shown(value)}")
     for key in value:
         if key not in _KEYS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), _KEYS))
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), _KEYS))
     columns = _entries(spec, value, "allowedColumns")
     return _Rule(
         dialect=_dialect(spec, value.get("databaseType", "")),
@@ -92,11 +93,11 @@ def _rule(spec: AssertSpec) -> _Rule:
 
 def _dialect(spec: AssertSpec, name: object) -> SqlDialect:
     if not isinstance(name, str):
-        raise broken(spec, f"databaseType must be a text, not {_shown(name)}")
+        raise invalid_value(spec, f"databaseType must be a text, not {shown(name)}")
     dialect = DIALECTS.get(name.lower() or "mysql")
     if dialect is None:
         fix = did_you_mean(name.lower(), DIALECTS) or f"Write one of {', '.join(DIALECTS)}"
-        raise broken(spec, f"unknown databaseType {name[:40]!r}", fix)
+        raise invalid_value(spec, f"unknown databaseType {name[:40]!r}", fix)
     return dialect
 
 
@@ -105,9 +106,9 @@ def _entries(spec: AssertSpec, value: Mapping[object, object], key: str) -> list
         return None
     entries = value[key]
     if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise broken(spec, f"{key} must be a list of texts, not {_shown(entries)}")
+        raise invalid_value(spec, f"{key} must be a list of texts, not {shown(entries)}")
     if "" in entries:
-        raise broken(spec, f"an item of {key} is empty", "Write `action::schema::table`")
+        raise invalid_value(spec, f"an item of {key} is empty", "Write `action::schema::table`")
     return list(entries)
 
 
@@ -124,11 +125,7 @@ def _patterns(spec: AssertSpec, entries: list[str] | None) -> tuple[Pattern, ...
         # Without a group around it, as node-sql-parser does: `a|b` is `^a` or `b$`.
         return tuple(Pattern.compile(f"^{entry}$", ignore_case=True) for entry in dict.fromkeys(entries))
     except SuiteError as error:
-        raise broken(spec, error.what, "Check brackets and quantifiers") from error
-
-
-def _shown(value: object) -> str:
-    return javascript.json_text(value)[:80]
+        raise invalid_value(spec, error.what, "Check brackets and quantifiers") from error
 
 
 def _problem(text: str, rule: _Rule) -> str | None:
@@ -159,7 +156,23 @@ def _problem(text: str, rule: _Rule) -> str | None:
     return None
 
 
-SQL_CHECKS: Mapping[str, CheckKind] = {
-    "contains-sql": CheckKind(prepare=_contains_sql, version="2"),
-    "is-sql": CheckKind(prepare=_is_sql, version="2"),
-}
+_VALUE: Final = '`{databaseType: PostgreSQL, allowedTables: ["select::null::users"], allowedColumns: […]}` (optional)'
+
+TYPES: Final = (
+    CheckKind(
+        id="is-sql",
+        passes="the answer is SQL of a dialect that touches only what it may",
+        value=_VALUE,
+        example={"value": {"databaseType": "PostgreSQL", "allowedTables": ["select::(.*)::t"]}},
+        version="2",
+        prepare=_is_sql,
+    ),
+    CheckKind(
+        id="contains-sql",
+        passes="it has such SQL in it",
+        value=_VALUE,
+        example={"value": {"allowedColumns": ["select::null::a"]}},
+        version="2",
+        prepare=_contains_sql,
+    ),
+)

@@ -86,7 +86,9 @@ def _parts(table: exp.Expression) -> tuple[str, ...]:
     if not isinstance(last, exp.Identifier | exp.Dot):
         return ()
     named = [part for key in ("catalog", "db") if (part := table.args.get(key))]
-    parts = tuple(str(one.name) for part in (*named, last) for one in part.find_all(exp.Identifier, bfs=False))
+    parts = tuple(
+        str(identifier.name) for part in (*named, last) for identifier in part.find_all(exp.Identifier, bfs=False)
+    )
     # BigQuery's `project.set.table` in one pair of quotes is one name to node-sql-parser.
     return (".".join(parts),) if table.meta.get("quoted_table") else parts
 

@@ -1,4 +1,4 @@
-"""JSON as data: paths into documents, and what is read, searched and compared there.
+"""Assert types on JSON, and JSON as data: read, found in texts, addressed by paths, compared, held against schemas.
 
-Nothing here asks a model or knows a suite's file format.
+Nothing here asks a model, or fetches what a schema refers to.
 """

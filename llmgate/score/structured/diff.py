@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
-from llmgate.score.assertion.settings import least
+from llmgate.errors import SuiteError
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates
+from llmgate.score.assertion.settings import choice, least
 from llmgate.score.structured.parse import check_json, not_json, output_json, parse_json
 from llmgate.score.structured.path import MISSING, JsonPath
 from llmgate.suite.template import javascript
@@ -20,7 +21,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["JSON_DIFF_CHECKS", "Difference", "compare_json"]
+__all__ = ["TYPES", "Difference", "compare_json"]
 
 _SHOWN_STEPS: Final = 12
 
@@ -194,8 +195,8 @@ class _Pairing:
                 i += 1
             else:
                 j += 1
-        found: list[tuple[object, object]] = [(left[at], right[there]) for at, there in pairs.items()]
-        return found, _less(left, pairs), _less(right, pairs.values())
+        near: list[tuple[object, object]] = [(left[at], right[there]) for at, there in pairs.items()]
+        return near, _less(left, pairs), _less(right, pairs.values())
 
 
 def _by_size(items: list[object]) -> list[tuple[float, int]]:
@@ -207,9 +208,6 @@ def _less(items: list[object], at: Iterable[int]) -> list[object]:
     return [item for index, item in enumerate(items) if index not in gone]
 
 
-_ORDERS: Final = ("ignore", "strict")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Settings:
     ignore: tuple[JsonPath, ...] = ()
@@ -218,19 +216,17 @@ class _Settings:
 
     @classmethod
     def read(cls, spec: AssertSpec) -> _Settings:
-        order = spec.config.get("list-order", "strict")
-        if order not in _ORDERS:
-            raise broken(spec, f"unknown list-order {str(order)[:80]!r}", did_you_mean(str(order), _ORDERS))
+        order = choice(spec, "list-order", "strict", ("ignore", "strict"))
         tolerance = spec.config.get("numeric-tolerance", 0)
         if not javascript.is_number(tolerance) or not 0 <= tolerance < math.inf:
-            raise broken(spec, "numeric-tolerance must be a number, 0 or more")
+            raise invalid_value(spec, "numeric-tolerance must be a number, 0 or more")
         written = spec.config.get("ignore", [])
         try:
             ignore = tuple(JsonPath.compile(path) for path in (written if isinstance(written, list) else [written]))
         except SuiteError as error:
-            raise broken(spec, error.what, error.fix) from error
+            raise invalid_value(spec, error.what, error.fix) from error
         if not all(path.steps for path in ignore):
-            raise broken(spec, "ignore: $ leaves nothing to compare")
+            raise invalid_value(spec, "ignore: $ leaves nothing to compare")
         return cls(ignore=ignore, tolerance=tolerance, any_order=order == "ignore")
 
     def prune(self, document: Json) -> Json:
@@ -243,7 +239,7 @@ def _json_diff(spec: AssertSpec) -> Evaluate:
     refuse_hidden_templates(spec)
     threshold = least(spec, 1.0)
     settings = _Settings.read(spec)
-    rule = Rule.compile(spec, lambda value: _Expected(settings.prune(_expected(spec, value))))
+    rule = AssertRule.compile(spec, lambda value: _Expected(settings.prune(_expected(spec, value))))
 
     def evaluate(context: CheckContext) -> Finding:
         expected = rule.on(context).document
@@ -251,9 +247,10 @@ def _json_diff(spec: AssertSpec) -> Evaluate:
             output = settings.prune(output_json(context))
         except ValueError as error:
             return not_json(spec, error)
-        found = compare_json(expected, output, tolerance=settings.tolerance, any_order=settings.any_order)
-        reason = f"{found.equal} of {found.leaves} leaves agree"
-        return Finding(found.score >= threshold, found.score, f"{reason}; not {found.first}" if found.first else reason)
+        difference = compare_json(expected, output, tolerance=settings.tolerance, any_order=settings.any_order)
+        reason = f"{difference.equal} of {difference.leaves} leaves agree"
+        reason += f"; not {difference.first}" if difference.first else ""
+        return Finding(difference.score >= threshold, difference.score, reason)
 
     return evaluate
 
@@ -271,15 +268,27 @@ def _expected(spec: AssertSpec, value: object) -> Json:
     try:
         return parse_json(value)
     except ValueError as error:
-        raise broken(
+        raise invalid_value(
             spec,
             f"the expected value {value[:80]!r} is not JSON: {error}"[:200],
             "Write data, JSON text, or a template such as {{ column }} that renders to JSON text; a text is in quotes",
         ) from error
 
 
-JSON_DIFF_CHECKS: Mapping[str, CheckKind] = {
-    "json-diff": CheckKind(
-        prepare=_json_diff, version="2", settings=frozenset({"ignore", "list-order", "numeric-tolerance"})
+TYPES: Final = (
+    CheckKind(
+        id="json-diff",
+        passes="it agrees with a document",
+        score="share of leaves",
+        value="the document, or a template of JSON",
+        threshold="1",
+        settings={
+            "ignore": "paths",
+            "numeric-tolerance": "how far numbers may differ, 0",
+            "list-order": "`strict` (default) or `ignore`",
+        },
+        example={"value": {"a": [1, 2], "b": "x"}},
+        version="2",
+        prepare=_json_diff,
     ),
-}
+)

@@ -1,4 +1,8 @@
-"""JSON inside a text: found between other words and in code fences, in bounded time."""
+"""JSON inside a text, in bounded time: objects anywhere, or objects and lists that stand on lines of their own.
+
+`find_json_objects` reads what JSON's grammar allows, from every brace; `find_json_blocks` pairs brackets outside of
+code fences, as promptfoo looks for calls of tools.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,10 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]')
+_MAX_UNMATCHED = 65_536
+_MAX_WORK = 4
+"""Characters that may be parsed per character of the text: brackets that nest but are no JSON are tried again."""
 
 
 class _Next(Enum):
@@ -115,13 +123,6 @@ def _after(state: _Next, sign: str | None, container: str, *, is_text: bool) -> 
     if state in _KEY_PLACES:
         return _Next.COLON if is_text else None
     return _Next.COMMA if state in _VALUE_PLACES else None
-
-
-_MAX_UNMATCHED = 65_536
-_MAX_WORK = 4
-"""Characters that may be parsed per character of the text: brackets that nest but are no JSON are tried again."""
-
-_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+("?)|[\[\]{}]')
 
 
 @dataclass(slots=True)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value
+from llmgate.score.assertion.settings import bound, least
 from llmgate.score.javascript.pattern import Pattern
 from llmgate.score.structured.parse import check_json, check_keys, not_json, output_json, same_json
 from llmgate.score.structured.path import MISSING, JsonPath
@@ -28,7 +29,7 @@ from llmgate.suite.template.nunjucks import Template
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec, Json
 
-__all__ = ["JSON_FIELD_CHECKS"]
+__all__ = ["TYPES"]
 
 _Test = Callable[[object], bool]
 """Says whether a value, or `MISSING`, is as wanted."""
@@ -60,7 +61,7 @@ def _equals_text(_: AssertSpec, wanted: object) -> _Test:
 def _contains(spec: AssertSpec, wanted: object) -> _Test:
     expected = check_json(spec, wanted)
     if expected == "":
-        raise broken(spec, "contains is empty, so there is nothing to look for")
+        raise invalid_value(spec, "contains is empty, so there is nothing to look for")
 
     def test(value: object) -> bool:
         if isinstance(value, list):
@@ -72,38 +73,27 @@ def _contains(spec: AssertSpec, wanted: object) -> _Test:
 
 def _regex(spec: AssertSpec, wanted: object) -> _Test:
     if not isinstance(wanted, str):
-        raise broken(spec, "regex must be a text")
+        raise invalid_value(spec, "regex must be a text")
     try:
         pattern = Pattern.compile(wanted)
     except SuiteError as error:
-        raise broken(spec, error.what, error.fix) from error
+        raise invalid_value(spec, error.what, error.fix) from error
     return lambda value: isinstance(value, str) and pattern.found_in(value)
 
 
-def _bound(spec: AssertSpec, wanted: object) -> float:
-    number = math.nan
-    if javascript.is_number(wanted):
-        number = wanted
-    elif isinstance(wanted, str) and javascript.trim(wanted):
-        number = javascript.to_number(wanted)
-    if not math.isfinite(number):
-        raise broken(spec, f"min and max must be numbers, not {javascript.text(wanted)[:80]!r}")
-    return number
-
-
 def _min(spec: AssertSpec, wanted: object) -> _Test:
-    least = _bound(spec, wanted)
+    least = bound(spec, wanted)
     return lambda value: javascript.is_number(value) and value >= least
 
 
 def _max(spec: AssertSpec, wanted: object) -> _Test:
-    most = _bound(spec, wanted)
+    most = bound(spec, wanted)
     return lambda value: javascript.is_number(value) and value <= most
 
 
 def _exists(spec: AssertSpec, wanted: object) -> _Test:
     if not isinstance(wanted, bool):
-        raise broken(spec, "exists must be true or false")
+        raise invalid_value(spec, "exists must be true or false")
     return lambda value: (value is not MISSING) is wanted
 
 
@@ -111,15 +101,15 @@ def _type(spec: AssertSpec, wanted: object) -> _Test:
     names = [str(name) for name in (wanted if isinstance(wanted, list) else [wanted])]
     for name in names:
         if name not in _TYPES:
-            raise broken(spec, f"unknown type {name[:80]!r}", did_you_mean(name, _TYPES))
+            raise invalid_value(spec, f"unknown type {name[:80]!r}", did_you_mean(name, _TYPES))
     if not names:
-        raise broken(spec, "type names no type")
+        raise invalid_value(spec, "type names no type")
     return lambda value: any(_TYPES[name](value) for name in names)
 
 
 def _one_of(spec: AssertSpec, wanted: object) -> _Test:
     if not isinstance(wanted, list) or not wanted:
-        raise broken(spec, "one-of must be a list with values")
+        raise invalid_value(spec, "one-of must be a list with values")
     expected = [check_json(spec, item) for item in wanted]
     return lambda value: any(same_json(value, item) for item in expected)
 
@@ -164,13 +154,13 @@ class _Field:
 
 def _render(spec: AssertSpec, template: Template, variables: Mapping[str, object]) -> str:
     for name in sorted(template.names - variables.keys()):
-        raise broken(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, variables))
+        raise invalid_value(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, variables))
     return template.render(variables)
 
 
 def _json_field(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, 1.0)
-    rule = Rule.compile(spec, lambda value: _fields(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _fields(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         fields = rule.on(context)
@@ -193,28 +183,28 @@ def _json_field(spec: AssertSpec) -> Evaluate:
 def _fields(spec: AssertSpec, value: object) -> list[_Field]:
     written = value if isinstance(value, list) else [value]
     if not written:
-        raise broken(spec, "the list of fields is empty, so there is nothing to check")
-    return [_field(spec, one) for one in written]
+        raise invalid_value(spec, "the list of fields is empty, so there is nothing to check")
+    return [_field(spec, entry) for entry in written]
 
 
 def _field(spec: AssertSpec, written: object) -> _Field:
     if not isinstance(written, Mapping):
-        raise broken(spec, "a field must be a mapping", "Write value: {path: $.total, equals: 3}")
+        raise invalid_value(spec, "a field must be a mapping", "Write value: {path: $.total, equals: 3}")
     check_keys(spec, written, {"path", "any", *_COMPARISONS})
     if "path" not in written:
-        raise broken(spec, "a field has no path")
+        raise invalid_value(spec, "a field has no path")
     try:
         path = JsonPath.compile(written["path"])
     except SuiteError as error:
-        raise broken(spec, error.what, error.fix) from error
+        raise invalid_value(spec, error.what, error.fix) from error
     some = written.get("any", False)
     if not isinstance(some, bool):
-        raise broken(spec, "any must be true or false")
+        raise invalid_value(spec, "any must be true or false")
     comparisons = {key: wanted for key, wanted in written.items() if key in _COMPARISONS}
     if not comparisons:
-        raise broken(spec, f"{path.source} is compared with nothing", did_you_mean("", _COMPARISONS))
+        raise invalid_value(spec, f"{path.source} is compared with nothing", did_you_mean("", _COMPARISONS))
     if comparisons.get("exists") is False and len(comparisons) > 1:
-        raise broken(spec, f"{path.source} cannot be absent and compared")
+        raise invalid_value(spec, f"{path.source} cannot be absent and compared")
     tests, templates = [], []
     for key, wanted in comparisons.items():
         template = Template.compile(wanted, where=spec.where or None) if isinstance(wanted, str) else None
@@ -223,7 +213,7 @@ def _field(spec: AssertSpec, written: object) -> _Field:
         elif key in _TEMPLATED:
             templates.append((_TEMPLATED[key], template))
         else:
-            raise broken(spec, f"{key} takes no template")
+            raise invalid_value(spec, f"{key} takes no template")
     return _Field(
         path=path,
         some=some,
@@ -233,4 +223,16 @@ def _field(spec: AssertSpec, written: object) -> _Field:
     )
 
 
-JSON_FIELD_CHECKS: Mapping[str, CheckKind] = {"json-field": CheckKind(prepare=_json_field, version="3")}
+TYPES: Final = (
+    CheckKind(
+        id="json-field",
+        passes="single values are right",
+        score="share of fields",
+        value="`{path: $.total, equals: 3}` or a list; `contains`, `regex`, `min`, `max`, `one-of`, `type`, `exists`, "
+        "`any`",
+        threshold="1",
+        example={"value": [{"path": "$.a[*]", "min": 1}, {"path": "$.b", "exists": True}]},
+        version="3",
+        prepare=_json_field,
+    ),
+)

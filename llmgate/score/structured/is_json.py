@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import yaml
 
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.record.output_features import OutputFeature
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.structured.extract import find_json_objects
 from llmgate.score.structured.parse import output_json, parse_json, same_json
 from llmgate.score.structured.schema import JsonSchema
@@ -18,11 +20,11 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["STRUCTURE_CHECKS"]
+__all__ = ["TYPES"]
 
 
 def _equals(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, _Expected)
+    rule = AssertRule.compile(spec, _Expected)
 
     def evaluate(context: CheckContext) -> Finding:
         same = rule.on(context).equals(context)
@@ -52,63 +54,48 @@ class _Expected:
             return False
 
 
-def _has_schema(spec: AssertSpec) -> bool:
+def _schema_rule(spec: AssertSpec) -> AssertRule[JsonSchema] | None:
     # An empty text is how promptfoo's CSV files say that there is no schema; a template that renders to it is not.
-    return spec.has_value and spec.value != ""
+    if not spec.has_value or spec.value == "":
+        return None
+    return AssertRule.compile(spec, lambda value: _schema(spec, value))
 
 
 def _is_json(spec: AssertSpec) -> Evaluate:
-    if not _has_schema(spec):
-        return _is_any_json
-    rule = Rule.compile(spec, lambda value: _schema(spec, value))
+    rule = _schema_rule(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        schema = rule.on(context)
+        schema = rule.on(context) if rule else None
         try:
             value = output_json(context)
         except ValueError as error:
             return Finding.of(False, f"not JSON: {error}"[:200])
-        problem = schema.problem(value)
-        return Finding.of(problem is None, problem or "valid JSON that fits the schema")
+        problem = schema.problem(value) if schema else None
+        return Finding.of(problem is None, problem or f"valid JSON{' that fits the schema' if schema else ''}")
 
     return evaluate
-
-
-def _is_any_json(context: CheckContext) -> Finding:
-    try:
-        output_json(context)
-    except ValueError as error:
-        return Finding.of(False, f"not JSON: {error}"[:200])
-    return Finding.of(True, "valid JSON")
 
 
 def _contains_json(spec: AssertSpec) -> Evaluate:
-    if not _has_schema(spec):
-        return _contains_any_json
-    rule = Rule.compile(spec, lambda value: _schema(spec, value))
+    rule = _schema_rule(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        schema = rule.on(context)
+        schema = rule.on(context) if rule else None
         problem: str | None = "no JSON object was found"
         for value in find_json_objects(context.text):
-            problem = schema.problem(value)
+            problem = schema.problem(value) if schema else None
             if problem is None:
                 break
-        return Finding.of(problem is None, problem or "found a JSON object that fits the schema")
+        return Finding.of(problem is None, problem or f"found a JSON object{' that fits the schema' if schema else ''}")
 
     return evaluate
-
-
-def _contains_any_json(context: CheckContext) -> Finding:
-    found = next(iter(find_json_objects(context.text)), None) is not None
-    return Finding.of(found, "found a JSON object" if found else "no JSON object was found")
 
 
 def _schema(spec: AssertSpec, value: object) -> JsonSchema:
     if isinstance(value, str):
         value = _schema_from_text(spec, value)
     if not isinstance(value, Mapping):
-        raise broken(spec, f"a schema is a mapping, not {javascript.json_text(value)[:80]}")
+        raise invalid_value(spec, f"a schema is a mapping, not {shown(value)}")
     return JsonSchema.compile(value, name=spec.name, where=spec.where or None)
 
 
@@ -121,7 +108,7 @@ def _schema_from_text(spec: AssertSpec, value: str) -> object:
         return yaml.load(value, Loader=_SchemaLoader)  # noqa: S506 - a safe loader that knows less than SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first_line = str(error).splitlines()[0]
-        raise broken(spec, f"the schema is neither JSON nor YAML ({first_line})") from error
+        raise invalid_value(spec, f"the schema is neither JSON nor YAML ({first_line})") from error
 
 
 class _SchemaLoader(yaml.SafeLoader):
@@ -142,8 +129,29 @@ class _SchemaLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-STRUCTURE_CHECKS: Mapping[str, CheckKind] = {
-    "contains-json": CheckKind(prepare=_contains_json),
-    "equals": CheckKind(prepare=_equals),
-    "is-json": CheckKind(prepare=_is_json),
-}
+EQUALS: Final = CheckKind(
+    id="equals",
+    passes="the answer is the text; for data, the same JSON",
+    value="text, number, list or mapping",
+    example={"value": {"a": [1]}},
+    prepare=_equals,
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="is-json",
+        passes="the answer is JSON",
+        value="JSON schema (optional)",
+        example={"value": {"type": "object", "required": ["a"], "properties": {"a": {"type": "array"}}}},
+        feature=OutputFeature.SCHEMA,
+        prepare=_is_json,
+    ),
+    CheckKind(
+        id="contains-json",
+        passes="it has JSON in it",
+        value="JSON schema (optional)",
+        example={"value": {"type": "object", "required": ["a"]}},
+        feature=OutputFeature.SCHEMA,
+        prepare=_contains_json,
+    ),
+)

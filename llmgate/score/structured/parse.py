@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from llmgate.errors import CannotRunError, did_you_mean
 from llmgate.score.assertion.check import Finding
-from llmgate.score.assertion.rule import broken
+from llmgate.score.assertion.rule import invalid_value
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -172,14 +172,16 @@ def check_json(spec: AssertSpec, value: object) -> Json:
         if isinstance(node, Mapping):
             for key in node:
                 if not isinstance(key, str):
-                    raise broken(spec, f"the key {key!r} is no text, as all keys in JSON are", "Put it in quotes")
+                    raise invalid_value(
+                        spec, f"the key {key!r} is no text, as all keys in JSON are", "Put it in quotes"
+                    )
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
         elif isinstance(node, float) and not math.isfinite(node):
-            raise broken(spec, f"{node} is no number in JSON")
+            raise invalid_value(spec, f"{node} is no number in JSON")
         elif not (node is None or isinstance(node, str | bool | int | float)):
-            raise broken(spec, f"{str(node)[:80]!r} is no value in JSON", "Put it in quotes")
+            raise invalid_value(spec, f"{str(node)[:80]!r} is no value in JSON", "Put it in quotes")
     return cast("Json", value)
 
 
@@ -191,11 +193,17 @@ def check_keys(spec: AssertSpec, value: Mapping[str, object], known: Collection[
     """
     for key in value:
         if key not in known:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), known))
+            raise invalid_value(spec, f"unknown key {key!r}", did_you_mean(str(key), known))
 
 
-def same_json(left: object, right: object) -> bool:
-    """Deep equality in which a boolean never equals a number, and 1 equals 1.0."""
+def same_json(left: object, right: object, *, subset: bool = False) -> bool:
+    """Deep equality in which a boolean never equals a number, and 1 equals 1.0.
+
+    Args:
+        left: A value.
+        right: Another one.
+        subset: Whether mappings on the right may hold more.
+    """
     waiting = [(left, right)]
     while waiting:
         one, other = waiting.pop()
@@ -205,7 +213,7 @@ def same_json(left: object, right: object) -> bool:
             same = len(one) == len(other)
             waiting.extend(zip(one, other, strict=False))
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
-            same = one.keys() == other.keys()
+            same = one.keys() <= other.keys() if subset else one.keys() == other.keys()
             waiting.extend((one[key], other[key]) for key in one if same)
         else:
             same = (

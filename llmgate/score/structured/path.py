@@ -87,10 +87,10 @@ class JsonPath:
         Returns:
             `MISSING` in the place of each value that is not there; nothing for `[*]` of an empty list or object.
         """
-        found: list[Json | Missing] = [document]
+        nodes: list[Json | Missing] = [document]
         for step in self.steps:
-            found = [value for node in found for value in _children(node, step)]
-        return found
+            nodes = [value for node in nodes for value in _children(node, step)]
+        return nodes
 
     def without(self, document: Json) -> Json:
         """The document less what the path leads to; the given one is not changed."""

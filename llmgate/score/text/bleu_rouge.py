@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.assertion.rule import Rule
+from llmgate.score.assertion.definition import CheckKind, Prepare
+from llmgate.score.assertion.rule import AssertRule
 from llmgate.score.assertion.settings import bounded_text, graded, least
 from llmgate.score.text.treebank import treebank_words
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
+    from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["OVERLAP_CHECKS", "Grams", "bleu", "gleu", "rouge_n"]
+__all__ = ["TYPES", "Grams", "bleu", "gleu", "rouge_n"]
 
 T = TypeVar("T")
 
@@ -125,7 +126,7 @@ def _best_of(
 ) -> Prepare:
     def prepare(spec: AssertSpec) -> Evaluate:
         threshold = least(spec, DEFAULT_THRESHOLD, unreachable=True)
-        rule = Rule.compile(spec, lambda value: [reference(text) for text in references.texts(spec, value)])
+        rule = AssertRule.compile(spec, lambda value: [reference(text) for text in references.texts(spec, value)])
 
         def evaluate(context: CheckContext) -> Finding:
             return graded(name, score(Grams.of(words(context.text)), rule.on(context)), threshold)
@@ -137,7 +138,7 @@ def _best_of(
 
 def _rouge_n(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_ROUGE_THRESHOLD, unreachable=True)
-    rule = Rule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
+    rule = AssertRule.compile(spec, lambda value: Counter(treebank_words(references.text(spec, value).lower())))
 
     def evaluate(context: CheckContext) -> Finding:
         return graded(
@@ -147,8 +148,29 @@ def _rouge_n(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-OVERLAP_CHECKS: Mapping[str, CheckKind] = {
-    "bleu": CheckKind(prepare=_best_of("BLEU", bleu, _bleu_words, _bleu_reference)),
-    "gleu": CheckKind(prepare=_best_of("GLEU", gleu, _gleu_words, lambda text: Grams.of(_gleu_words(text)))),
-    "rouge-n": CheckKind(prepare=_rouge_n),
-}
+TYPES: Final = (
+    CheckKind(
+        id="bleu",
+        passes="n-grams of words, as promptfoo computes them",
+        value="text or list",
+        threshold="0.5",
+        example={"value": ["the cat sat", "{{ x }}"]},
+        prepare=_best_of("BLEU", bleu, _bleu_words, _bleu_reference),
+    ),
+    CheckKind(
+        id="gleu",
+        passes="the same, precision or recall, whichever is lower",
+        value="text or list",
+        threshold="0.5",
+        example={"value": "the cat sat"},
+        prepare=_best_of("GLEU", gleu, _gleu_words, lambda text: Grams.of(_gleu_words(text))),
+    ),
+    CheckKind(
+        id="rouge-n",
+        passes="F1 of words, as promptfoo computes it",
+        value="text",
+        threshold="0.75",
+        example={"value": "the cat sat"},
+        prepare=_rouge_n,
+    ),
+)

@@ -6,49 +6,37 @@ expected texts the best counts.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rapidfuzz.distance import LCSseq
 
-from llmgate.errors import SuiteError
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.assertion.settings import bounded_text, flag, graded, least, whole
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value
+from llmgate.score.assertion.settings import bounded_text, flag, graded, least, library, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["PUBLISHED_CHECKS", "rouge_l"]
+__all__ = ["TYPES", "rouge_l"]
 
 DEFAULT_CHRF_THRESHOLD: Final = 0.5
 DEFAULT_ROUGE_THRESHOLD: Final = 0.75
 MAX_ORDER: Final = 10
 
 
-def _library(spec: AssertSpec, name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise SuiteError(
-            f"{spec.name} needs the package {name.partition('.')[0].replace('_', '-')}",
-            where=spec.where or None,
-            fix="pip install 'pytest-llmgate[metrics]'",
-        ) from error
-
-
 def _chrf(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_CHRF_THRESHOLD)
-    metric = _library(spec, "sacrebleu.metrics").CHRF(
+    metric = library(spec, "sacrebleu.metrics").CHRF(
         char_order=whole(spec, "char_order", 6, low=1, high=MAX_ORDER),
         word_order=whole(spec, "word_order", 0, low=0, high=MAX_ORDER),
         beta=whole(spec, "beta", 2, low=1, high=MAX_ORDER),
         lowercase=flag(spec, "lowercase", default=False),
     )
-    rule = Rule.compile(spec, lambda value: references.answers(spec, value))
+    rule = AssertRule.compile(spec, lambda value: references.answers(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         score = metric.sentence_score(bounded_text(context), rule.on(context)).score / 100
@@ -72,16 +60,18 @@ def rouge_l(words: Sequence[str], expected: Sequence[str]) -> float:
 
 def _rouge_l(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_ROUGE_THRESHOLD)
-    tokenizer = _library(spec, "rouge_score.tokenizers").DefaultTokenizer(flag(spec, "stem", default=False))
+    tokenizer = library(spec, "rouge_score.tokenizers").DefaultTokenizer(flag(spec, "stem", default=False))
     split: Callable[[str], list[str]] = tokenizer.tokenize
 
     def build(value: object) -> list[list[str]]:
-        found = [split(answer) for answer in references.answers(spec, value)]
-        if not all(found):
-            raise broken(spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf")
-        return found
+        answers = [split(answer) for answer in references.answers(spec, value)]
+        if not all(answers):
+            raise invalid_value(
+                spec, "rouge-score sees only a to z and digits, and an expected text has none", "Use chrf"
+            )
+        return answers
 
-    rule = Rule.compile(spec, build)
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         words = split(bounded_text(context))
@@ -90,7 +80,30 @@ def _rouge_l(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-PUBLISHED_CHECKS: Mapping[str, CheckKind] = {
-    "chrf": CheckKind(prepare=_chrf, settings=frozenset({"beta", "char_order", "lowercase", "word_order"})),
-    "rouge-l": CheckKind(prepare=_rouge_l, settings=frozenset({"stem"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="rouge-l",
+        passes="longest common subsequence of words, comparable with published numbers",
+        value="text or list",
+        threshold="0.75",
+        settings={"stem": "whether endings are cut off, false"},
+        example={"value": "the cat sat"},
+        extra="metrics",
+        prepare=_rouge_l,
+    ),
+    CheckKind(
+        id="chrf",
+        passes="n-grams of characters, sacrebleu's",
+        value="text or list",
+        threshold="0.5",
+        settings={
+            "char_order": "longest n-gram of characters, 6",
+            "word_order": "longest n-gram of words, 0",
+            "beta": "weight of recall, 2",
+            "lowercase": "whether case does not count, false",
+        },
+        example={"value": "the cat sat"},
+        extra="metrics",
+        prepare=_chrf,
+    ),
+)

@@ -70,12 +70,12 @@ class _Fences:
         return Line(start, content, ends=True) if left else None
 
     def _closes(self, content: str, indent: int) -> bool:
-        found = _MARKER.match(content)
+        marker = _MARKER.match(content)
         return (
-            found is not None
+            marker is not None
             and indent <= self.indent + _MOST_INDENT
-            and found[1].startswith(self.marker)
-            and not content[found.end() :].strip(WHITESPACE)
+            and marker[1].startswith(self.marker)
+            and not content[marker.end() :].strip(WHITESPACE)
         )
 
     def _open(self, content: str, indent: int) -> str | None:
@@ -86,13 +86,13 @@ class _Fences:
             self.items.append(_columns(item[0]))
         self.indent = self.items[-1] if self.items else 0
         rest = content[item.end() :] if item else content
-        found = _MARKER.match(rest)
-        if not found or not (item or indent <= self.indent + _MOST_INDENT):
+        marker = _MARKER.match(rest)
+        if not marker or not (item or indent <= self.indent + _MOST_INDENT):
             return None
-        info = rest[found.end() :]
-        if found[1].startswith("`") and "`" in info:
+        info = rest[marker.end() :]
+        if marker[1].startswith("`") and "`" in info:
             return None
-        self.marker = found[1]
+        self.marker = marker[1]
         return info.strip(WHITESPACE)
 
 

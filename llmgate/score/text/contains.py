@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Prepare
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import bound, bounds
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TEXT_CHECKS"]
+__all__ = ["TYPES"]
 
 
 def _needle(spec: AssertSpec, value: object, *, numbers: bool) -> str:
     if isinstance(value, str):
         if value:
             return value
-        raise broken(spec, "the value is empty, so there is nothing to look for")
+        raise invalid_value(spec, "the value is empty, so there is nothing to look for")
     if numbers and javascript.is_number(value):
         return javascript.number_text(value)
-    raise broken(spec, f"the value must be a text{' or a number' if numbers else ''}, not {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    return javascript.json_text(value)[:80]
+    raise invalid_value(spec, f"the value must be a text{' or a number' if numbers else ''}, not {shown(value)}")
 
 
 def _contains(*, fold: bool) -> Prepare:
@@ -38,12 +34,12 @@ def _contains(*, fold: bool) -> Prepare:
             needle = _needle(spec, value, numbers=True)
             return needle.lower() if fold else needle
 
-        rule = Rule.compile(spec, build)
+        rule = AssertRule.compile(spec, build)
 
         def evaluate(context: CheckContext) -> Finding:
             needle = rule.on(context)
-            found = needle in (context.text.lower() if fold else context.text)
-            return Finding.of(found, f"{'found' if found else 'did not find'} {needle[:80]!r}")
+            is_there = needle in (context.text.lower() if fold else context.text)
+            return Finding.of(is_there, f"{'found' if is_there else 'did not find'} {needle[:80]!r}")
 
         return evaluate
 
@@ -56,14 +52,14 @@ def _contains_several(quantifier: Callable[[list[bool]], bool], *, fold: bool) -
             needles = _needles(spec, value)
             return [needle.lower() for needle in needles] if fold else needles
 
-        rule = Rule.compile(spec, build)
+        rule = AssertRule.compile(spec, build)
 
         def evaluate(context: CheckContext) -> Finding:
             needles = rule.on(context)
             text = context.text.lower() if fold else context.text
-            found = [needle in text for needle in needles]
-            missing = [needle for needle, here in zip(needles, found, strict=True) if not here]
-            return Finding.of(quantifier(found), f"found {sum(found)} of {len(found)}; missing {missing!r}"[:200])
+            hits = [needle in text for needle in needles]
+            missing = [needle for needle, here in zip(needles, hits, strict=True) if not here]
+            return Finding.of(quantifier(hits), f"found {sum(hits)} of {len(hits)}; missing {missing!r}"[:200])
 
         return evaluate
 
@@ -75,20 +71,22 @@ def _needles(spec: AssertSpec, value: object) -> list[str]:
         try:
             needles = split_list(value)
         except ValueError as error:
-            raise broken(spec, f"the value cannot be read as a comma list: {error}", "Write a YAML list") from error
+            raise invalid_value(
+                spec, f"the value cannot be read as a comma list: {error}", "Write a YAML list"
+            ) from error
     elif isinstance(value, list):
         if any(isinstance(item, Mapping) for item in value):
-            raise broken(spec, "an item of the list is a mapping", "List texts to look for")
+            raise invalid_value(spec, "an item of the list is a mapping", "List texts to look for")
         needles = [javascript.text(item) for item in value]
     else:
-        raise broken(spec, f"the value must be a list or a comma-separated text, not {_shown(value)}")
+        raise invalid_value(spec, f"the value must be a list or a comma-separated text, not {shown(value)}")
     if not needles or not all(needles):
-        raise broken(spec, "there is nothing to look for: the list, or an item of it, is empty")
+        raise invalid_value(spec, "there is nothing to look for: the list, or an item of it, is empty")
     return needles
 
 
 def _starts_with(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _needle(spec, value, numbers=False))
+    rule = AssertRule.compile(spec, lambda value: _needle(spec, value, numbers=False))
 
     def evaluate(context: CheckContext) -> Finding:
         start = rule.on(context)
@@ -99,7 +97,10 @@ def _starts_with(spec: AssertSpec) -> Evaluate:
 
 
 def _word_count(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _bounds(spec, value))
+    def build(value: object) -> tuple[float, float]:
+        return bounds(spec, value) if isinstance(value, Mapping) else (bound(spec, value),) * 2
+
+    rule = AssertRule.compile(spec, build)
 
     def evaluate(context: CheckContext) -> Finding:
         least, most = rule.on(context)
@@ -110,41 +111,49 @@ def _word_count(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-_BOUNDS = ("max", "min")
+def _contains_family(*, fold: bool) -> tuple[CheckKind, ...]:
+    """Three types, whose names begin with `i` where case does not count."""
+    name, case = ("icontains", ", in any case") if fold else ("contains", "")
+    return (
+        CheckKind(
+            id=name,
+            passes=f"the text stands in the answer{case}",
+            value="text or number",
+            example={"value": 7},
+            prepare=_contains(fold=fold),
+        ),
+        CheckKind(
+            id=f"{name}-any",
+            passes=f"one of the texts stands in it{case}",
+            value="list, or `a, b`",
+            example={"value": "{{ x }}, b"},
+            prepare=_contains_several(any, fold=fold),
+        ),
+        CheckKind(
+            id=f"{name}-all",
+            passes=f"all of the texts stand in it{case}",
+            value="list, or `a, b`",
+            example={"value": ["{{ x }}", "b"]},
+            prepare=_contains_several(all, fold=fold),
+        ),
+    )
 
 
-def _bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
-    if not isinstance(value, Mapping):
-        count = _bound(spec, value)
-        return count, count
-    for key in value:
-        if key not in _BOUNDS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), _BOUNDS))
-    if not value:
-        raise broken(spec, "the value has neither min nor max")
-    least = _bound(spec, value["min"]) if "min" in value else -math.inf
-    most = _bound(spec, value["max"]) if "max" in value else math.inf
-    if least > most:
-        raise broken(spec, f"min {least:g} is above max {most:g}")
-    return least, most
-
-
-def _bound(spec: AssertSpec, value: object) -> float:
-    number = math.nan
-    if javascript.is_number(value) or (isinstance(value, str) and javascript.trim(value)):
-        number = javascript.to_number(value)
-    if not math.isfinite(number):
-        raise broken(spec, f"a count of words must be a number, not {_shown(value)}")
-    return number
-
-
-TEXT_CHECKS: Mapping[str, CheckKind] = {
-    "contains": CheckKind(prepare=_contains(fold=False)),
-    "contains-all": CheckKind(prepare=_contains_several(all, fold=False)),
-    "contains-any": CheckKind(prepare=_contains_several(any, fold=False)),
-    "icontains": CheckKind(prepare=_contains(fold=True)),
-    "icontains-all": CheckKind(prepare=_contains_several(all, fold=True)),
-    "icontains-any": CheckKind(prepare=_contains_several(any, fold=True)),
-    "starts-with": CheckKind(prepare=_starts_with),
-    "word-count": CheckKind(prepare=_word_count),
-}
+TYPES: Final = (
+    *_contains_family(fold=False),
+    *_contains_family(fold=True),
+    CheckKind(
+        id="starts-with",
+        passes="the answer starts with it",
+        value="text",
+        example={"value": "{{ x }}"},
+        prepare=_starts_with,
+    ),
+    CheckKind(
+        id="word-count",
+        passes="it has so many words",
+        value="`5`, or `{min: 3, max: 20}`",
+        example={"value": {"min": 1, "max": 3}},
+        prepare=_word_count,
+    ),
+)

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.score.assertion import references
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import choice, graded, least
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["SQUAD_CHECKS", "squad_normalised", "word_f1"]
+__all__ = ["TYPES", "squad_normalised", "word_f1"]
 
 DEFAULT_THRESHOLD: Final = 0.5
 
@@ -53,22 +54,22 @@ def word_f1(words: Counter[str], expected: Counter[str]) -> float:
 
 
 def _answers(spec: AssertSpec, value: object, normalised: Callable[[str], str]) -> list[str]:
-    found = references.answers(spec, value)
-    for answer in found:
+    answers = references.answers(spec, value)
+    for answer in answers:
         if not normalised(answer):
             fix = "Write `config: {normalise: casefold}`"
-            raise broken(spec, f"nothing is left of {answer[:60]!r} without punctuation and articles", fix)
-    return [normalised(answer) for answer in found]
+            raise invalid_value(spec, f"nothing is left of {answer[:60]!r} without punctuation and articles", fix)
+    return [normalised(answer) for answer in answers]
 
 
 def _exact_match(spec: AssertSpec) -> Evaluate:
     normalised = _NORMALISE[choice(spec, "normalise", "squad", _NORMALISE)]
-    rule = Rule.compile(spec, lambda value: frozenset(_answers(spec, value, normalised)))
+    rule = AssertRule.compile(spec, lambda value: frozenset(_answers(spec, value, normalised)))
 
     def evaluate(context: CheckContext) -> Finding:
-        found = normalised(context.text)
-        matches = found in rule.on(context)
-        return Finding.of(matches, f"{found[:80]!r} is {'' if matches else 'not '}among the expected answers")
+        answer = normalised(context.text)
+        matches = answer in rule.on(context)
+        return Finding.of(matches, f"{answer[:80]!r} is {'' if matches else 'not '}among the expected answers")
 
     return evaluate
 
@@ -80,18 +81,34 @@ def _f1(spec: AssertSpec) -> Evaluate:
     def words(text: str) -> Counter[str]:
         return Counter(normalised(text).split())
 
-    rule = Rule.compile(spec, lambda value: [Counter(a.split()) for a in _answers(spec, value, normalised)])
+    rule = AssertRule.compile(spec, lambda value: [Counter(a.split()) for a in _answers(spec, value, normalised)])
 
     def evaluate(context: CheckContext) -> Finding:
-        found = words(context.text)
-        return graded("F1", max(word_f1(found, expected) for expected in rule.on(context)), threshold)
+        answer = words(context.text)
+        return graded("F1", max(word_f1(answer, expected) for expected in rule.on(context)), threshold)
 
     return evaluate
 
 
-_SETTINGS: Final = frozenset({"normalise"})
+_SETTINGS: Final = {"normalise": "`squad` (default), `casefold`, `none`"}
 
-SQUAD_CHECKS: Mapping[str, CheckKind] = {
-    "exact-match": CheckKind(prepare=_exact_match, settings=_SETTINGS),
-    "f1": CheckKind(prepare=_f1, settings=_SETTINGS),
-}
+TYPES: Final = (
+    CheckKind(
+        id="exact-match",
+        passes="it is one of the answers, as SQuAD compares: no case, punctuation, articles",
+        value="text or list",
+        settings=_SETTINGS,
+        example={"value": ["cat", 7]},
+        prepare=_exact_match,
+    ),
+    CheckKind(
+        id="f1",
+        passes="it shares words with one of them",
+        score="F1 of words",
+        value="text or list",
+        threshold="0.5",
+        settings=_SETTINGS,
+        example={"value": "the cat sat"},
+        prepare=_f1,
+    ),
+)

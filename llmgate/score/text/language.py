@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import CannotRunError, SuiteError, UndefinedError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.assertion.settings import choice, least
-from llmgate.suite.template import javascript
+from llmgate.errors import CannotRunError, UndefinedError, did_you_mean
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import bounds, choice, least, library
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["LANGUAGE_CHECKS"]
+__all__ = ["TYPES"]
 
 MOST_CHARS: Final = 20_000
 """What is looked at: the language of a text does not change after this many characters, the time would."""
 FEWEST_LETTERS: Final = 12
 """Below this the identifier guesses."""
 DEFAULT_CERTAINTY: Final = 0.5
-
-
-def _missing(spec: AssertSpec, error: ImportError) -> SuiteError:
-    return broken(
-        spec, f"needs a package that is not installed ({error.name})", "pip install 'pytest-llmgate[metrics]'"
-    )
 
 
 @lru_cache(maxsize=1)
@@ -41,11 +36,9 @@ def _identifier() -> Any:
 
 def _language(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, DEFAULT_CERTAINTY)
-    try:
-        known = _known()
-    except ImportError as error:
-        raise _missing(spec, error) from error
-    rule = Rule.compile(spec, lambda value: _codes(spec, value, known))
+    library(spec, "py3langid")
+    known = _known()
+    rule = AssertRule.compile(spec, lambda value: _codes(spec, value, known))
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
@@ -56,8 +49,8 @@ def _language(spec: AssertSpec) -> Evaluate:
         code, certainty = _identifier().classify(text)
         share = sum(float(p) for label, p in _identifier().rank(text) if str(label) in wanted)
         share = min(1.0, max(0.0, share))
-        said = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
-        return Finding(share >= threshold, share, f"the answer is in {said}")
+        verdict = f"{code} ({float(certainty):.0%} sure), wanted {' or '.join(sorted(wanted))}"
+        return Finding(share >= threshold, share, f"the answer is in {verdict}")
 
     return evaluate
 
@@ -70,26 +63,25 @@ def _known() -> frozenset[str]:
 def _codes(spec: AssertSpec, value: object, known: frozenset[str]) -> frozenset[str]:
     names = value if isinstance(value, list) else [value]
     if not names:
-        raise broken(spec, "the list of languages is empty")
+        raise invalid_value(spec, "the list of languages is empty")
     return frozenset(_code(spec, name, known) for name in names)
 
 
 def _code(spec: AssertSpec, name: object, known: frozenset[str]) -> str:
     if not isinstance(name, str) or not name.strip():
-        raise broken(spec, f"a language is written `de` or `German`, not {javascript.json_text(name)[:60]}")
+        raise invalid_value(spec, f"a language is written `de` or `German`, not {shown(name)}")
     text = name.strip()
     if text.lower() in known:
         return text.lower()
+    languages = library(spec, "pycountry").languages
     try:
-        import pycountry  # noqa: PLC0415 - only names in words need it
-    except ImportError as error:
-        raise _missing(spec, error) from error
-    try:
-        code = str(getattr(pycountry.languages.lookup(text), "alpha_2", ""))
+        code = str(getattr(languages.lookup(text), "alpha_2", ""))
     except LookupError:
         code = ""
     if code not in known:
-        raise broken(spec, f"the language {text!r} is not known to the identifier", did_you_mean(text, sorted(known)))
+        raise invalid_value(
+            spec, f"the language {text!r} is not known to the identifier", did_you_mean(text, sorted(known))
+        )
     return code
 
 
@@ -102,46 +94,43 @@ FORMULAS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Formulas that count letters, words and sentences; those that count syllables need a dictionary from the network."""
-BOUNDS: Final = ("max", "min")
 
 
 def _readability(spec: AssertSpec) -> Evaluate:
     formula = choice(spec, "formula", "lix", FORMULAS)
-    try:
-        import textstat  # noqa: PLC0415 - takes two seconds to import
-    except ImportError as error:
-        raise _missing(spec, error) from error
-    grade: Callable[[str], float] = getattr(textstat, FORMULAS[formula])
-    rule = Rule.compile(spec, lambda value: _limits(spec, value))
+    grade: Callable[[str], float] = getattr(library(spec, "textstat"), FORMULAS[formula])
+    rule = AssertRule.compile(spec, lambda value: bounds(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         low, high = rule.on(context)
         text = context.text[:MOST_CHARS]
         if not any(character.isalpha() for character in text):
             raise CannotRunError("an answer without letters has no readability")
-        found = float(grade(text))
-        if not math.isfinite(found):
-            raise UndefinedError(f"{formula} of the answer is {found}")
-        return Finding.of(low <= found <= high, f"{formula} is {found:.1f}, wanted {low:g} to {high:g}")
+        level = float(grade(text))
+        if not math.isfinite(level):
+            raise UndefinedError(f"{formula} of the answer is {level}")
+        return Finding.of(low <= level <= high, f"{formula} is {level:.1f}, wanted {low:g} to {high:g}")
 
     return evaluate
 
 
-def _limits(spec: AssertSpec, value: object) -> tuple[float, float]:
-    if not isinstance(value, Mapping) or not value:
-        raise broken(spec, "the value must give `max` or `min`", "Write {max: 40}")
-    for key, bound in value.items():
-        if key not in BOUNDS:
-            raise broken(spec, f"unknown key {key!r}", did_you_mean(str(key), BOUNDS))
-        if not javascript.is_number(bound) or not abs(bound) < float("inf"):
-            raise broken(spec, f"{key} must be a number, not {javascript.json_text(bound)[:60]}")
-    least, most = float(value.get("min", float("-inf"))), float(value.get("max", float("inf")))
-    if least > most:
-        raise broken(spec, f"min {least:g} is above max {most:g}")
-    return least, most
-
-
-LANGUAGE_CHECKS: Mapping[str, CheckKind] = {
-    "language": CheckKind(prepare=_language),
-    "readability": CheckKind(prepare=_readability, settings=frozenset({"formula"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="language",
+        passes="it is in this language",
+        value="`de`, `German`, or a list",
+        threshold="certainty, 0.5",
+        example={"value": ["en", "German"]},
+        extra="metrics",
+        prepare=_language,
+    ),
+    CheckKind(
+        id="readability",
+        passes="it is as hard to read as wanted",
+        value="`{max: 40}`, `{min: …}`",
+        settings={"formula": "`lix` (default), `rix`, `ari`, `coleman-liau`"},
+        example={"value": {"max": 40}},
+        extra="metrics",
+        prepare=_readability,
+    ),
+)

@@ -15,9 +15,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
-from llmgate.score.assertion.settings import choice
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
+from llmgate.score.assertion.settings import choice, library
 from llmgate.score.text.math_expression import final_answer, is_worked, parse_expression
 from llmgate.suite.template import javascript
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["MATH_CHECKS", "same_value"]
+__all__ = ["TYPES", "same_value"]
 
 DIGITS: Final = 50
 AGREE: Final = 40
@@ -124,18 +125,18 @@ _OPERATIONS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = Map
 
 def _math_equal(spec: AssertSpec) -> Evaluate:
     tolerance, extract = _settings(spec)
-    rule = Rule.compile(spec, lambda value: _reference(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _reference(spec, value))
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
-        said = final_answer(context.text) if extract == "final" else context.text.strip()
+        answer = final_answer(context.text) if extract == "final" else context.text.strip()
         try:
-            same = same_value(said, wanted, tolerance=tolerance)
+            same = same_value(answer, wanted, tolerance=tolerance)
         except (ValueError, RecursionError) as error:
             if spec.negated:
-                raise CannotRunError(f"the answer {said[:60]!r} states nothing that can be computed") from error
-            return Finding.of(False, f"{said[:60]!r} cannot be computed, wanted {wanted[:60]}")
-        return Finding.of(same, f"{said[:60]!r} {'equals' if same else 'is not'} {wanted[:60]}")
+                raise CannotRunError(f"the answer {answer[:60]!r} states nothing that can be computed") from error
+            return Finding.of(False, f"{answer[:60]!r} cannot be computed, wanted {wanted[:60]}")
+        return Finding.of(same, f"{answer[:60]!r} {'equals' if same else 'is not'} {wanted[:60]}")
 
     return evaluate
 
@@ -143,11 +144,10 @@ def _math_equal(spec: AssertSpec) -> Evaluate:
 def _settings(spec: AssertSpec) -> tuple[float, str]:
     tolerance, extract = spec.config.get("tolerance", 0.0), choice(spec, "extract", "final", EXTRACT)
     if not javascript.is_number(tolerance) or not 0 <= tolerance < 1:
-        raise broken(spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %")
-    try:
-        import mpmath  # noqa: F401, PLC0415 - a package of the extra `metrics`
-    except ImportError as error:
-        raise broken(spec, "needs the package mpmath", "pip install 'pytest-llmgate[metrics]'") from error
+        raise invalid_value(
+            spec, f"config.tolerance must be a share from 0 to 1, not {tolerance!r}", "Write 0.01 for 1 %"
+        )
+    library(spec, "mpmath")
     return float(tolerance), extract
 
 
@@ -155,7 +155,7 @@ def _reference(spec: AssertSpec, value: object) -> str:
     if javascript.is_number(value):
         return javascript.number_text(value)
     if not isinstance(value, str) or not value.strip():
-        raise broken(spec, f"the value must be an expression, not {javascript.json_text(value)[:60]}")
+        raise invalid_value(spec, f"the value must be an expression, not {shown(value)}")
     problem: Exception | None = None
     # A worked solution as reference states its answer at the end.
     for reference in (value.strip(), final_answer(value)) if is_worked(value) else (value.strip(),):
@@ -165,9 +165,18 @@ def _reference(spec: AssertSpec, value: object) -> str:
             problem = problem or error
         else:
             return reference
-    raise broken(spec, f"the value {value[:60]!r} cannot be computed: {problem}")
+    raise invalid_value(spec, f"the value {value[:60]!r} cannot be computed: {problem}")
 
 
-MATH_CHECKS: Mapping[str, CheckKind] = {
-    "math-equal": CheckKind(prepare=_math_equal, version="2", settings=frozenset({"extract", "tolerance"}))
-}
+TYPES: Final = (
+    CheckKind(
+        id="math-equal",
+        passes="it ends in the same number or expression",
+        value=r"`\frac{1}{2}`, `0.5`, a worked solution",
+        settings={"tolerance": "how far numbers may differ, a share, 0", "extract": "`final` (default) or `whole`"},
+        example={"value": r"\frac{1}{2}"},
+        extra="metrics",
+        version="2",
+        prepare=_math_equal,
+    ),
+)

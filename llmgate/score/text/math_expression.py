@@ -118,8 +118,8 @@ def _boxed(text: str) -> str | None:
     if start < 0:
         return None
     inner = text[start + len(_BOXED) :].lstrip()
-    found = _group(inner, 0)
-    return None if found is None else found[0]
+    group = _group(inner, 0)
+    return None if group is None else group[0]
 
 
 def _group(text: str, start: int) -> tuple[str, int] | None:

@@ -6,16 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CHOICE_CHECKS", "chosen"]
+__all__ = ["TYPES", "chosen"]
 
 DEFAULT_LETTERS: Final = "ABCDEFGHIJ"
 _STATED = (
@@ -41,13 +40,13 @@ def chosen(text: str, letters: str = DEFAULT_LETTERS) -> frozenset[str]:
         letters: The letters that exist, in upper case.
     """
     for pattern in _patterns(letters, _STATED):
-        found = pattern.findall(text)
-        if found:
-            return frozenset(found[-1].upper())
+        stated = pattern.findall(text)
+        if stated:
+            return frozenset(stated[-1].upper())
     for pattern in _patterns(letters, _ALONE):
-        found = pattern.findall(text)
-        if found:
-            return frozenset(letter.upper() for letter in found)
+        stated = pattern.findall(text)
+        if stated:
+            return frozenset(letter.upper() for letter in stated)
     return frozenset()
 
 
@@ -58,16 +57,16 @@ def _patterns(letters: str, templates: tuple[str, ...]) -> list[re.Pattern[str]]
 def _choice(spec: AssertSpec) -> Evaluate:
     letters = spec.config.get("letters", DEFAULT_LETTERS)
     if not isinstance(letters, str) or not re.fullmatch(r"[A-Z]{2,26}", letters) or len(set(letters)) < len(letters):
-        raise broken(spec, f"config.letters must be different capital letters, not {letters!r}", "Write ABCD")
-    rule = Rule.compile(spec, lambda value: _letter(spec, value, letters))
+        raise invalid_value(spec, f"config.letters must be different capital letters, not {letters!r}", "Write ABCD")
+    rule = AssertRule.compile(spec, lambda value: _letter(spec, value, letters))
 
     def evaluate(context: CheckContext) -> Finding:
         wanted = rule.on(context)
-        found = chosen(context.text, letters)
-        if not found and spec.negated:
+        letters_chosen = chosen(context.text, letters)
+        if not letters_chosen and spec.negated:
             raise CannotRunError("the answer settles on no letter, so it cannot be said to avoid one")
-        said = ", ".join(sorted(found)) or "no letter"
-        return Finding.of(found == {wanted}, f"chose {said}, wanted {wanted}")
+        named = ", ".join(sorted(letters_chosen)) or "no letter"
+        return Finding.of(letters_chosen == {wanted}, f"chose {named}, wanted {wanted}")
 
     return evaluate
 
@@ -81,10 +80,19 @@ def _letter(spec: AssertSpec, value: object, letters: str) -> str:
         return text
     if text.isdecimal() and len(text) <= 2 and int(text) < len(letters):
         return letters[int(text)]
-    raise broken(
+    raise invalid_value(
         spec,
-        f"the value must be one of the letters {letters}, or an index from 0, not {javascript.json_text(value)[:60]}",
+        f"the value must be one of the letters {letters}, or an index from 0, not {shown(value)}",
     )
 
 
-CHOICE_CHECKS: Mapping[str, CheckKind] = {"choice": CheckKind(prepare=_choice, settings=frozenset({"letters"}))}
+TYPES: Final = (
+    CheckKind(
+        id="choice",
+        passes="it settles on this letter of a multiple-choice question",
+        value="`B`, or an index from 0",
+        settings={"letters": "those that exist, `ABCDEFGHIJ`"},
+        example={"value": "B"},
+        prepare=_choice,
+    ),
+)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value
 from llmgate.score.assertion.settings import least
 from llmgate.score.structured.extract import find_json_blocks
 from llmgate.score.structured.parse import parse_json
@@ -15,7 +16,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TOOL_NAME_CHECKS", "called_names", "tool_f1"]
+__all__ = ["TYPES", "called_names", "tool_f1"]
 
 _DEFAULT_THRESHOLD: Final = 1.0
 
@@ -93,7 +94,7 @@ def tool_f1(matched: int, called: int, expected: int) -> float:
 
 
 def _tool_call_f1(spec: AssertSpec) -> Evaluate:
-    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     threshold = least(spec, _DEFAULT_THRESHOLD, unreachable=True)
 
     def evaluate(context: CheckContext) -> Finding:
@@ -110,10 +111,10 @@ def _expected(spec: AssertSpec, value: object) -> frozenset[str]:
     elif isinstance(value, list) and not any(isinstance(item, Mapping) for item in value):
         names = [javascript.text(item) for item in value]
     else:
-        raise broken(spec, "the value must be a list of tool names, or a text with commas between them")
+        raise invalid_value(spec, "the value must be a list of tool names, or a text with commas between them")
     expected = frozenset(filter(None, map(javascript.trim, names)))
     if not expected:
-        raise broken(spec, "the value names no tool")
+        raise invalid_value(spec, "the value names no tool")
     return expected
 
 
@@ -121,4 +122,14 @@ def _shown(names: frozenset[str]) -> str:
     return ", ".join(sorted(names))[:100] or "nothing"
 
 
-TOOL_NAME_CHECKS: Mapping[str, CheckKind] = {"tool-call-f1": CheckKind(prepare=_tool_call_f1)}
+TYPES: Final = (
+    CheckKind(
+        id="tool-call-f1",
+        passes="these tools were called",
+        score="F1 of names",
+        value="list, or `a, b`",
+        threshold="1",
+        example={"value": "{{ x }}, b"},
+        prepare=_tool_call_f1,
+    ),
+)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, did_you_mean
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding
-from llmgate.score.assertion.rule import Rule, broken, refuse_hidden_templates
-from llmgate.score.assertion.settings import least
-from llmgate.score.structured.parse import parse_json
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind
+from llmgate.score.assertion.rule import AssertRule, invalid_value, refuse_hidden_templates
+from llmgate.score.assertion.settings import choice, least
+from llmgate.score.structured.parse import parse_json, same_json
 from llmgate.score.tools.call_f1 import tool_f1
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
@@ -19,23 +19,10 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TOOL_CALL_CHECKS", "Call"]
-
-E = TypeVar("E", bound=StrEnum)
+__all__ = ["TYPES", "Call"]
 
 _MOST_CALLS: Final = 256
 """Of an output or a rule: every call is compared with every other."""
-
-
-class _Arguments(StrEnum):
-    EXACT = "exact"
-    SUBSET = "subset"
-    NAMES_ONLY = "names-only"
-
-
-class _Order(StrEnum):
-    ANY = "any"
-    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +40,10 @@ class Call:
 
 def _tool_calls(spec: AssertSpec) -> Evaluate:
     refuse_hidden_templates(spec)
-    rule = Rule.compile(spec, lambda value: _expected(spec, value))
+    rule = AssertRule.compile(spec, lambda value: _expected(spec, value))
     threshold = least(spec, 1.0)
-    arguments = _choice(spec, "arguments", _Arguments, _Arguments.EXACT)
-    order = _choice(spec, "order", _Order, _Order.ANY)
+    arguments = choice(spec, "arguments", "exact", ("exact", "subset", "names-only"))
+    order = choice(spec, "order", "any", ("any", "strict"))
 
     def evaluate(context: CheckContext) -> Finding:
         expected, made = rule.on(context), _made(context.output)
@@ -65,20 +52,11 @@ def _tool_calls(spec: AssertSpec) -> Evaluate:
         if max(len(expected), len(made)) > _MOST_CALLS:
             raise CannotRunError(f"more than {_MOST_CALLS} tool calls cannot be compared")
         fits = [[_fits(want, call, arguments) for call in made] for want in expected]
-        matched = _longest(fits) if order is _Order.STRICT else _largest(fits)
+        matched = _longest(fits) if order == "strict" else _largest(fits)
         score = tool_f1(matched, len(made), len(expected))
         return Finding(score >= threshold, score, f"F1 {score:.3f}: {matched} of {_named(expected)} in {_named(made)}")
 
     return evaluate
-
-
-def _choice(spec: AssertSpec, key: str, choices: type[E], default: E) -> E:
-    written = spec.config.get(key, default.value)
-    if written not in [choice.value for choice in choices]:
-        raise broken(
-            spec, f"{key}: {javascript.json_text(written)[:60]} is unknown", did_you_mean(str(written), choices)
-        )
-    return choices(str(written))
 
 
 def _largest(fits: Sequence[Sequence[bool]]) -> int:
@@ -102,27 +80,12 @@ def _longest(fits: Sequence[Sequence[bool]]) -> int:
     return before[-1]
 
 
-def _fits(expected: Call, made: Call, mode: _Arguments) -> bool:
-    if expected.name != made.name:
-        return False
-    if mode is _Arguments.NAMES_ONLY:
-        return True
+def _fits(expected: Call, made: Call, mode: str) -> bool:
+    if expected.name != made.name or mode == "names-only":
+        return expected.name == made.name
     if made.arguments is None:
         return False
-    return expected.arguments is None or _same(expected.arguments, made.arguments, subset=mode is _Arguments.SUBSET)
-
-
-def _same(expected: object, found: object, *, subset: bool) -> bool:
-    """Deep equality in which a boolean never equals a number; with `subset`, mappings may hold more than expected."""
-    if isinstance(expected, bool) or isinstance(found, bool):
-        return expected is found
-    if isinstance(expected, list) and isinstance(found, list):
-        pairs = zip(expected, found, strict=False)
-        return len(expected) == len(found) and all(_same(want, value, subset=subset) for want, value in pairs)
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        keys = expected.keys() <= found.keys() if subset else expected.keys() == found.keys()
-        return keys and all(_same(want, found[key], subset=subset) for key, want in expected.items())
-    return expected == found
+    return expected.arguments is None or same_json(expected.arguments, made.arguments, subset=mode == "subset")
 
 
 def _expected(spec: AssertSpec, value: object) -> Sequence[Call]:
@@ -139,9 +102,9 @@ def _from_text(spec: AssertSpec, value: str) -> object:
             return parse_json(text)
         names = split_list(text)
     except ValueError as error:
-        raise broken(spec, f"the value is neither JSON nor a list of names: {error}") from error
+        raise invalid_value(spec, f"the value is neither JSON nor a list of names: {error}") from error
     if not names:
-        raise broken(spec, "the value is empty", "Write `[]` if no tool may be called")
+        raise invalid_value(spec, "the value is empty", "Write `[]` if no tool may be called")
     return names
 
 
@@ -154,14 +117,14 @@ def _expected_call(spec: AssertSpec, item: object) -> Call:
         item = item["function"]
     name = item.get("name") if isinstance(item, Mapping) else None
     if not isinstance(item, Mapping) or not isinstance(name, str) or not name:
-        raise broken(spec, "an expected call is a name, or a mapping with `name` and `arguments`")
+        raise invalid_value(spec, "an expected call is a name, or a mapping with `name` and `arguments`")
     for key in item.keys() - {"name", "arguments"}:
-        raise broken(spec, f"an expected call has no {key!r}", did_you_mean(str(key), ["name", "arguments"]))
+        raise invalid_value(spec, f"an expected call has no {key!r}", did_you_mean(str(key), ["name", "arguments"]))
     if "arguments" not in item:
         return Call(name, None)
     arguments = _arguments(item["arguments"])
     if arguments is None:
-        raise broken(spec, f"the arguments of {name!r} are no mapping", "Leave them out if any will do")
+        raise invalid_value(spec, f"the arguments of {name!r} are no mapping", "Leave them out if any will do")
     return Call(name, arguments)
 
 
@@ -224,6 +187,18 @@ def _named(calls: Sequence[Call]) -> str:
     return f"[{', '.join(call.name for call in calls)[:80]}]"
 
 
-TOOL_CALL_CHECKS: Mapping[str, CheckKind] = {
-    "tool-calls": CheckKind(prepare=_tool_calls, settings=frozenset({"arguments", "order"})),
-}
+TYPES: Final = (
+    CheckKind(
+        id="tool-calls",
+        passes="these calls were made",
+        score="F1",
+        value="list of names, or `{name, arguments}`",
+        threshold="1",
+        settings={
+            "arguments": "`exact` (default), `subset`, `names-only`",
+            "order": "`any` (default), `strict`",
+        },
+        example={"value": ["{{ x }}", {"name": "b", "arguments": {}}]},
+        prepare=_tool_calls,
+    ),
+)

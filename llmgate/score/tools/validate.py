@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
-from llmgate.score.assertion.check import CheckContext, CheckKind, Evaluate, Finding, Prepare
-from llmgate.score.assertion.rule import broken
+from llmgate.record.output_features import OutputFeature
+from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
+from llmgate.score.assertion.definition import CheckKind, Prepare
+from llmgate.score.assertion.rule import invalid_value
+from llmgate.score.assertion.settings import refuse_value
 from llmgate.score.structured.parse import parse_json
 from llmgate.score.structured.schema import JsonSchema
 from llmgate.suite.template import javascript
@@ -16,7 +20,7 @@ from llmgate.suite.template import javascript
 if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["FUNCTION_CHECKS"]
+__all__ = ["TYPES"]
 
 Offered = Mapping[str, JsonSchema | None]
 """Function name to the schema of its parameters; None for a function that has no parameters."""
@@ -30,15 +34,14 @@ def _valid(read: Callable[[CheckContext], tuple[Offered, Sequence[object]]]) -> 
     """
 
     def prepare(spec: AssertSpec) -> Evaluate:
-        if spec.has_value and spec.value is not None and spec.value != "":
-            raise broken(spec, "the check takes no value: calls are compared with the tools that were offered")
+        refuse_value(spec, "Calls are compared with the tools that were offered")
 
         def evaluate(context: CheckContext) -> Finding:
             try:
                 # First of all: a broken list of tools is an error whatever the output.
                 offered, calls = read(context)
             except SuiteError as error:
-                raise broken(spec, error.what, error.fix) from error
+                raise invalid_value(spec, error.what, error.fix) from error
             if not calls:
                 return Finding.of(False, "the output holds no call")
             problem = next(filter(None, (_problem(call, offered) for call in calls)), None)
@@ -119,8 +122,20 @@ def _parameters(name: str, schema: object) -> JsonSchema | None:
     return JsonSchema.compile(schema, name=f"the parameters of the function {name!r}", where=None)
 
 
-FUNCTION_CHECKS: Mapping[str, CheckKind] = {
-    "is-valid-function-call": CheckKind(prepare=_valid(_functions_and_call)),
-    "is-valid-openai-function-call": CheckKind(prepare=_valid(_functions_and_call)),
-    "is-valid-openai-tools-call": CheckKind(prepare=_valid(_tools_and_calls)),
-}
+_FUNCTION_CALL: Final = CheckKind(
+    id="is-valid-openai-function-call",
+    passes="the call fits the `functions` that were offered",
+    feature=OutputFeature.SCHEMA,
+    prepare=_valid(_functions_and_call),
+)
+
+TYPES: Final = (
+    CheckKind(
+        id="is-valid-openai-tools-call",
+        passes="all calls fit the tools that were offered",
+        feature=OutputFeature.SCHEMA,
+        prepare=_valid(_tools_and_calls),
+    ),
+    _FUNCTION_CALL,
+    replace(_FUNCTION_CALL, id="is-valid-function-call"),
+)

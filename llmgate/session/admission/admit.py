@@ -19,7 +19,7 @@ from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord,
 from llmgate.record.judges.admission_file import save_admission, sealed
 from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
 from llmgate.report.visible import one_line
-from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of

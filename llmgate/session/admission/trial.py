@@ -13,7 +13,7 @@ from llmgate.record.judges.verdicts import TrialVerdict
 from llmgate.record.schema import Judgement, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import error_reason, run_consult
-from llmgate.score.judge.criterion import Setting
+from llmgate.score.judge.criterion import text_setting
 from llmgate.score.judge.pairwise import DEFAULT_CRITERION, ask_both_orders
 from llmgate.score.judge_canaries import CANARIES
 from llmgate.score.labels import LabelFile, PairItem
@@ -118,7 +118,7 @@ Asking = Callable[["AnswerItem | PairItem", str], Coroutine[Any, Any, TrialVerdi
 def asker_of(questions: Questions, models: Models) -> Asking:
     """Asks one question about an item, as a task wants it."""
     spec = replace(questions.spec, negated=False, weight=1.0, required=False)
-    criterion = Setting.compile(spec, "criterion")
+    criterion = text_setting(spec, "criterion")
 
     async def ask(item: AnswerItem | PairItem, task: str) -> TrialVerdict:
         canary = CANARIES[task.removeprefix(CANARY)] if task.startswith(CANARY) else None

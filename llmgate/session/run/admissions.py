@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import PolicyError
-from llmgate.gate.judges.admission_status import status_in, status_of
+from llmgate.gate.judges.admission import status_in, status_of
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import Unadmitted

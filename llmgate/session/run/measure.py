@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
+from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
 from llmgate.score.output_features import read_features
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case
 
 __all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
-
-NEED_LOGPROBS: Final = frozenset({"perplexity", "perplexity-score"})
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -85,7 +84,7 @@ async def generate_answers(
             return
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
-        answer = await client.ask({**case.request(key.repeat), **extra_fields(case)})
+        answer = await client.ask({**case.request(key.repeat), **extra_fields(case, plan.vocabulary)})
         result = check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
@@ -118,10 +117,9 @@ def needs_answer(run: RunDir, key: CaseKey) -> bool:
     return result is None or not isinstance(result.answer, Generation)
 
 
-def extra_fields(case: Case) -> dict[str, Json]:
+def extra_fields(case: Case, vocabulary: Checks) -> dict[str, Json]:
     """What a request must ask for beyond the suite's sampling, so that its asserts can be evaluated."""
-    types = {member.type for spec in case.asserts for member in (spec, *spec.asserts)}
-    return {"logprobs": True} if types & NEED_LOGPROBS else {}
+    return {"logprobs": True} if any(Need.LOGPROBS in vocabulary.asks(spec) for spec in case.asserts) else {}
 
 
 def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:

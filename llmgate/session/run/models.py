@@ -10,7 +10,7 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
 from llmgate.generate.endpoint import probe
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
-from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.admissions import check_admissions
@@ -90,7 +90,7 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
 
     Metrics of other libraries do not say what they need: they have one if one is named.
     """
-    if not plan.needs or not settings.embed_endpoint:
+    if not plan.needs - {Need.LOGPROBS} or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
     facts = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)

@@ -9,7 +9,7 @@ from llmgate.errors import SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
-from llmgate.score.assertion.check import Need
+from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite

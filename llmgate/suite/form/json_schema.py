@@ -22,11 +22,11 @@ __all__ = ["policy_schema", "suite_schema"]
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-def suite_schema(types: Mapping[str, Iterable[str]], prefixes: Iterable[str] = ()) -> dict[str, Any]:
+def suite_schema(types: Mapping[str, Mapping[str, str]], prefixes: Iterable[str] = ()) -> dict[str, Any]:
     """The schema of a suite file.
 
     Args:
-        types: Base assert type to the keys that its `config` may have.
+        types: Base assert type to the keys that its `config` may have, with what they mean.
         prefixes: What further types may begin with, such as `ragas:`.
 
     Returns:
@@ -108,7 +108,7 @@ def _allow(schema: dict[str, Any], name: str, short: dict[str, Any]) -> None:
     schema["$defs"][name] = {"description": full.pop("description"), "anyOf": [short, full]}
 
 
-def _name_types(part: dict[str, Any], types: Mapping[str, Iterable[str]], prefixes: Iterable[str]) -> None:
+def _name_types(part: dict[str, Any], types: Mapping[str, Mapping[str, str]], prefixes: Iterable[str]) -> None:
     """Complete the names of assert types, and tie the keys of `config` to the type."""
     names = sorted(types)
     choices: list[dict[str, Any]] = [
@@ -120,13 +120,17 @@ def _name_types(part: dict[str, Any], types: Mapping[str, Iterable[str]], prefix
         "description": part["properties"]["type"]["description"],
         "anyOf": choices,
     }
-    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
     for name in names:
-        alike[tuple(sorted(types[name]))] += [name, f"not-{name}"]
+        alike[tuple(sorted(types[name].items()))] += [name, f"not-{name}"]
     part["allOf"] = [
         {
-            "if": {"properties": {"type": {"enum": alternatives}}, "required": ["type"]},
-            "then": {"properties": {"config": {"propertyNames": {"enum": list(settings)}}}},
+            "if": {"properties": {"type": {"enum": alike_types}}, "required": ["type"]},
+            "then": {"properties": {"config": {"properties": _explained(settings), "additionalProperties": False}}},
         }
-        for settings, alternatives in sorted(alike.items())
+        for settings, alike_types in sorted(alike.items())
     ]
+
+
+def _explained(settings: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    return {key: {"description": meaning} if meaning else {} for key, meaning in settings}

@@ -16,7 +16,7 @@ from llmgate.gate.decide_records import decide_records
 from llmgate.gate.decision.serialize import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, Verdict
-from llmgate.gate.judges.admission_status import status_in
+from llmgate.gate.judges.admission import status_in
 from llmgate.record.judges.admission_file import sealed
 from llmgate.record.judges.identity import JudgedAssert
 from llmgate.record.policy import MetricPolicy, Policy, Role, Unadmitted

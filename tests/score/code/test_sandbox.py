@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from llmgate.errors import CannotRunError
-from llmgate.score.code.sandbox import Ended, Isolation, Limits, run_python
+from llmgate.score.code.sandbox import Ended, Isolation, SandboxLimits, run_python
 
-SMALL = Limits(wall_s=5.0, memory_bytes=128 * 2**20, file_bytes=2**20, disk_bytes=4 * 2**20)
+SMALL = SandboxLimits(wall_s=5.0, memory_bytes=128 * 2**20, file_bytes=2**20, disk_bytes=4 * 2**20)
 
 
 def can_isolate() -> bool:
@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 
-def run(code: str, limits: Limits = SMALL) -> Ended:
+def run(code: str, limits: SandboxLimits = SMALL) -> Ended:
     return run_python([("<code>", code)], limits=limits)
 
 
@@ -59,13 +59,13 @@ def test_an_early_end_is_not_a_finish(code: str) -> None:
 
 
 def test_an_endless_loop_is_killed() -> None:
-    ended = run("while True: pass", Limits(wall_s=1.0))
+    ended = run("while True: pass", SandboxLimits(wall_s=1.0))
     assert not ended.finished
     assert ended.exit_code in {None, -signal.SIGXCPU, -signal.SIGKILL}
 
 
 def test_sleeping_is_killed_by_the_clock() -> None:
-    ended = run("import time\ntime.sleep(60)", Limits(wall_s=0.8))
+    ended = run("import time\ntime.sleep(60)", SandboxLimits(wall_s=0.8))
     assert (ended.finished, ended.exit_code) == (False, None)
 
 
@@ -78,7 +78,7 @@ def test_processor_time_is_limited_for_good() -> None:
 
 def test_a_program_that_ignores_the_signal_is_killed_all_the_same() -> None:
     code = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
-    ended = run(code, Limits(wall_s=1.0))
+    ended = run(code, SandboxLimits(wall_s=1.0))
     assert not ended.finished
     assert ended.exit_code in {None, -signal.SIGKILL}
 
@@ -150,7 +150,7 @@ def descendants() -> set[int]:
 @pytest.mark.parametrize("more", ["", "time.sleep(60)"])
 def test_no_orphan_is_left(more: str) -> None:
     before = descendants()
-    run(ESCAPE + more, Limits(wall_s=0.8))
+    run(ESCAPE + more, SandboxLimits(wall_s=0.8))
     assert descendants() <= before
 
 
@@ -305,7 +305,7 @@ def test_the_caller_may_be_one_of_many_threads() -> None:
 
 def test_python_that_does_not_start_is_an_error() -> None:
     with pytest.raises(CannotRunError, match="did not start"):
-        run("", Limits(memory_bytes=2**20))
+        run("", SandboxLimits(memory_bytes=2**20))
 
 
 def in_a_place_without_network_namespaces(code: str) -> subprocess.CompletedProcess[str]:
@@ -330,7 +330,7 @@ def test_where_the_network_cannot_be_denied_nothing_runs() -> None:
 
 OPEN = """
 from llmgate.score.code.sandbox import *
-limits = Limits(wall_s=2.0, memory_bytes=128 * 2**20)
+limits = SandboxLimits(wall_s=2.0, memory_bytes=128 * 2**20)
 def run(code): return run_python([("<code>", code)], limits=limits, isolation=Isolation.NEVER)
 """
 

@@ -108,7 +108,7 @@ def test_one_order_without_a_verdict_is_an_error(reply: object, place: int, nega
         (["a"], {}, "must be a text"),
         ("a", {"threshold": 0.0}, "cannot fail"),
         ("a", {"threshold": 1.1}, "no score is above 1"),
-        ("a", {"config": {"criterion": " "}}, "must be a text"),
+        ("a", {"config": {"criterion": " "}}, "is empty"),
     ],
 )
 def test_broken_rules_are_refused(value: Json, fields: dict[str, object], message: str) -> None:

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.check import ConsultKind
-from llmgate.score.assertion.gather import all_of
+from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models
+from llmgate.score.assertion.together import all_of
 from llmgate.score.builtin import KINDS
 from llmgate.score.judge.reply import agreed_object, as_flag, as_items, as_text, as_texts, holds
 from llmgate.score.rag.claims import CLAIMS, SUPPORT, find_support
@@ -41,7 +41,7 @@ def test_every_prompt_shows_its_schema_and_is_part_of_the_identity() -> None:
     kinds = {name: kind for name, kind in KINDS.items() if name.startswith(("rag-", "context-", "answer-"))}
     assert len(kinds) == 15
     for name, kind in kinds.items():
-        if isinstance(kind, ConsultKind):
+        if isinstance(kind, ModelGradedKind):
             assert kind.prompts, name
     jsonschema.Draft202012Validator.check_schema(dict(CLAIMS.schema))
 

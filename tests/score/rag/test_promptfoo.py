@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.rag.promptfoo import RAG_CHECKS
+from llmgate.score.rag.promptfoo import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ def test_a_reply_without_a_verdict_is_an_error(kind: str, replies: list[object],
     assert (found.outcome, found.score) == ("error", None), found
 
 
-@pytest.mark.parametrize("kind", sorted(RAG_CHECKS))
+@pytest.mark.parametrize("kind", [kind.id for kind in TYPES])
 def test_parsed_data_of_another_form_is_an_error(kind: str) -> None:
     found = evaluate_assert(
         {"type": kind, **VALUES.get(kind, {})}, ANSWER, vars=ROW, prompt="p", judge=lambda _: {"score": 1}
@@ -150,8 +150,8 @@ def test_settings_and_judges_that_do_not_exist_are_errors() -> None:
     | st.sampled_from(["[Attributed]", "{", '{"classifications": [', "Final verdict for each statement in order: yes"])
 )
 def test_no_reply_raises_or_leaves_the_scale(reply: str) -> None:
-    for kind in RAG_CHECKS:
-        found = ask(kind, reply)
+    for kind in TYPES:
+        found = ask(kind.id, reply)
         assert (found.outcome == "error") == (found.score is None)
         assert found.score is None or -1 <= found.score <= 1
 

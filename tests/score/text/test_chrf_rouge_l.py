@@ -81,7 +81,7 @@ def test_a_missing_package_is_named(type_: str, package: str, monkeypatch: pytes
     def refuse(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr("llmgate.score.text.chrf_rouge_l.import_module", refuse)
+    monkeypatch.setattr("llmgate.score.assertion.settings.import_module", refuse)
     found = evaluate_assert({"type": type_, "value": f"not seen before {type_}"}, "x")
     assert found.outcome == "error"
     assert package in found.reason

@@ -12,7 +12,7 @@ from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 
 from llmgate.cli import main
-from llmgate.gate.judges.admission_status import status_in
+from llmgate.gate.judges.admission import status_in
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.judges.admission_file import save_admission
 from llmgate.record.run.loading import load_record

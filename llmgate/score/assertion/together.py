@@ -1,4 +1,4 @@
-"""What is asked once for many cases: the steps that a judge derives from a criterion, for instance.
+"""What is asked at once, and what is asked once for many cases, as the steps that a judge derives from a criterion.
 
 A memo lives as long as the models that hold it, one run. It is no module's state and no check's: prepared checks are
 remembered across runs, and what one judge said must not be taken for another one's word.
@@ -10,9 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "all_of"]
 
 T = TypeVar("T")
 
@@ -50,3 +50,12 @@ class Memo:
         # Asking for the exception also marks it as seen, where every caller was cancelled.
         if not task.cancelled() and task.exception() is None:
             self._results[key] = task.result()
+
+
+async def all_of(work: Sequence[Awaitable[T]]) -> list[T]:
+    """Awaits everything at once; the first failure is raised only after all have ended, so that none goes on alone."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

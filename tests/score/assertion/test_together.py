@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from llmgate.errors import JudgeError
-from llmgate.score.assertion.memo import Memo
+from llmgate.score.assertion.together import Memo
 
 
 def test_work_is_done_once_for_all_who_ask() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.text.citations import read_sentences
+from llmgate.score.rag.citations import read_sentences
 
 ROW: dict[str, object] = {"context": ["Paris is in France.", "Rome is in Italy.", "Oslo is in Norway."]}
 

@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
-from llmgate.score.assertion.check import CheckContext, CheckKind, ConsultKind, Evaluate, Finding, Need
-from llmgate.score.assertion.gather import all_of
+from llmgate.score.assertion.definition import CheckKind, ModelGradedKind
 from llmgate.score.assertion.settings import least, whole
+from llmgate.score.assertion.together import all_of
 from llmgate.score.rag.claims import SUPPORT, find_support
-from llmgate.score.rag.inputs import Inputs, judged
+from llmgate.score.rag.inputs import PASSAGES, Inputs, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from llmgate.score.assertion.models import Consult, Models
+    from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["CITATION_CHECKS", "Sentence", "read_sentences"]
+__all__ = ["TYPES", "Sentence", "read_sentences"]
 
 FEWEST_WORDS: Final = 4
 """Shorter sentences, such as `Yes.`, need no citation of their own."""
@@ -71,14 +72,14 @@ def read_sentences(answer: str, *, fewest_words: int = FEWEST_WORDS) -> list[Sen
         fewest_words: Sentences with fewer words need no citation.
     """
     prose = _SPAN.sub("code", _FENCE.sub("", answer))
-    found: list[Sentence] = []
-    for one in (_sentence(text, fewest_words) for line in prose.splitlines() for text in _split(line)):
-        if found and one.cites and not _LETTER.search(one.text):
+    sentences: list[Sentence] = []
+    for sentence in (_sentence(text, fewest_words) for line in prose.splitlines() for text in _split(line)):
+        if sentences and sentence.cites and not _LETTER.search(sentence.text):
             # A marker on a line of its own belongs to what stands before it.
-            found[-1] = replace(found[-1], cites=found[-1].cites | one.cites)
+            sentences[-1] = replace(sentences[-1], cites=sentences[-1].cites | sentence.cites)
         else:
-            found.append(one)
-    return found
+            sentences.append(sentence)
+    return sentences
 
 
 def _split(line: str) -> Iterator[str]:
@@ -130,18 +131,22 @@ class _Citations:
     def sentences(self, context: CheckContext) -> list[Sentence]:
         """The sentences that need a citation or have one."""
         answer = self.inputs.answer(context)
-        found = [one for one in read_sentences(answer, fewest_words=self.fewest_words) if one.needs or one.cites]
-        if not found:
+        sentences = [
+            sentence
+            for sentence in read_sentences(answer, fewest_words=self.fewest_words)
+            if sentence.needs or sentence.cites
+        ]
+        if not sentences:
             raise UndefinedError(f"{self.inputs.spec.name}: no sentence of the answer needs a citation")
-        return found
+        return sentences
 
 
 def _right(sentence: Sentence, passages: tuple[str, ...]) -> bool:
-    return bool(sentence.cites) and all(1 <= one <= len(passages) for one in sentence.cites)
+    return bool(sentence.cites) and all(1 <= number <= len(passages) for number in sentence.cites)
 
 
-def _told(sentences: list[Sentence], right: list[bool], what: str) -> str:
-    first = next((one.text for one, fine in zip(sentences, right, strict=True) if not fine), "")
+def _summary(sentences: list[Sentence], right: list[bool], what: str) -> str:
+    first = next((sentence.text for sentence, fine in zip(sentences, right, strict=True) if not fine), "")
     shown = f", not {first[:80]!r}" if first else ""
     return f"{sum(right)} of {len(right)} sentences {what}{shown}; share"
 
@@ -151,9 +156,9 @@ def _citations(spec: AssertSpec) -> Evaluate:
 
     def evaluate(context: CheckContext) -> Finding:
         passages, sentences = rule.inputs.passages(context), rule.sentences(context)
-        right = [_right(one, passages) for one in sentences]
-        told = _told(sentences, right, f"cite one of {len(passages)} passages")
-        return judged(sum(right) / len(right), rule.threshold, told)
+        right = [_right(sentence, passages) for sentence in sentences]
+        summary = _summary(sentences, right, f"cite one of {len(passages)} passages")
+        return judged(sum(right) / len(right), rule.threshold, summary)
 
     return evaluate
 
@@ -172,19 +177,31 @@ def _citation_support(spec: AssertSpec) -> Consult:
 
         if len(sentences) > MOST_SENTENCES:
             raise UndefinedError(f"the answer has {len(sentences)} sentences to judge, more than {MOST_SENTENCES}")
-        right = await all_of([supported(one) for one in sentences])
-        told = _told(sentences, right, "are supported by what they cite")
-        return judged(sum(right) / len(right), rule.threshold, told)
+        right = await all_of([supported(sentence) for sentence in sentences])
+        summary = _summary(sentences, right, "are supported by what they cite")
+        return judged(sum(right) / len(right), rule.threshold, summary)
 
     return consult
 
 
-_SETTINGS = frozenset({"context", "min_words"})
+_SETTINGS: Final = {"context": PASSAGES, "min_words": "shorter sentences need no citation, 4"}
 
-CITATION_CHECKS: Mapping[str, CheckKind | ConsultKind] = {
-    "rag-citation-support": ConsultKind(
-        prepare=_citation_support, needs=frozenset({Need.JUDGE}), prompts=SUPPORT.prompts, settings=_SETTINGS
+TYPES: Final = (
+    CheckKind(
+        id="rag-citations",
+        use="Are sentences cited?",
+        passes="share of sentences that cite a passage that exists",
+        threshold="1",
+        settings=_SETTINGS,
+        prepare=_citations,
     ),
-    "rag-citations": CheckKind(prepare=_citations, settings=_SETTINGS),
-}
-"""Asserts about an answer's citations, by type."""
+    ModelGradedKind(
+        id="rag-citation-support",
+        use="Do the cited passages say so?",
+        passes="share of sentences that the cited passages support",
+        threshold="1",
+        settings=_SETTINGS,
+        prepare=_citation_support,
+        prompts=SUPPORT.prompts,
+    ),
+)
