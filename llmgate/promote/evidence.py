@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision
 from llmgate.promote.target import PromotionEvidence, RecordIdentity
+from llmgate.record.disk import first_problem, read_bytes
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
@@ -79,10 +80,6 @@ def read_decision(path: Path) -> Decision:
         RecordError: If the file is missing or is no decision.
     """
     try:
-        return DECISION.validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+        return DECISION.validate_json(read_bytes(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RecordError(f"is no decision, {field}: {first['msg']}", where=str(path)) from error
+        raise RecordError(f"is no decision, {first_problem(error)}", where=str(path)) from error

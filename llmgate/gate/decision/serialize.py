@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import DECISION_MAJOR, decision_to_json
 from llmgate.gate.decision.types import Decision
+from llmgate.record.disk import first_problem
 
 __all__ = ["decision_from_json", "decision_with_headline", "headline"]
 
@@ -40,9 +41,7 @@ def decision_from_json(text: str) -> Decision:
     try:
         return TypeAdapter(Decision).validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{field}: {first['msg']}", where="decision") from error
+        raise RecordError(first_problem(error), where="decision") from error
 
 
 def _refuse(constant: str) -> NoReturn:
