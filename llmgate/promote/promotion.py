@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ def promote_version(
         UsageError: If the URI names no single version.
         CannotRunError: If the registry cannot be reached.
     """
-    now = clock or utc_now
+    now = clock or partial(datetime.now, UTC)
     name, number = parse_version_uri(uri)
     where = f"{name} v{number} -> {alias}"
     if problem := alias_problem(alias):
@@ -139,8 +140,3 @@ def swap(target: PromotionTarget, permission: Permission, now: Callable[[], date
 def identity(holder: VersionFacts | None) -> tuple[str, datetime] | None:
     """Tells a holder from a recreated one."""
     return None if holder is None else (holder.version, holder.created_at)
-
-
-def utc_now() -> datetime:
-    """The time, with its zone."""
-    return datetime.now(UTC)

@@ -46,7 +46,9 @@ def write_outputs(values: Mapping[str, str], path: Path, *, token: Callable[[], 
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        raise _unwritable(error, path, "GITHUB_OUTPUT") from error
+        raise UsageError(
+            f"cannot write: {error.strerror}", where=str(path), fix="Check what GITHUB_OUTPUT names"
+        ) from error
 
 
 def _output(name: str, value: str, token: Callable[[], str]) -> str:
@@ -95,7 +97,3 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _unwritable(error: OSError, path: Path, variable: str) -> UsageError:
-    return UsageError(f"cannot write: {error.strerror}", where=str(path), fix=f"Check what {variable} names")

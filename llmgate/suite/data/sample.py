@@ -45,7 +45,7 @@ def sample_rows(rows: Sequence[Row], count: int, *, seed: int, stratify: str | N
         strata.setdefault(canonical(row.values[stratify]) if stratify is not None else "", []).append(row)
     drawn: set[str] = set()
     for key, share in _shares({key: len(members) for key, members in strata.items()}, count).items():
-        ranked = sorted(strata[key], key=lambda row: _rank(seed, row.id))
+        ranked = sorted(strata[key], key=lambda row: hashlib.sha256(f"{seed}\n{row.id}".encode()).digest())
         drawn.update(row.id for row in ranked[:share])
     return tuple(row for row in rows if row.id in drawn)
 
@@ -58,7 +58,3 @@ def _shares(sizes: dict[str, int], count: int) -> dict[str, int]:
     for key in by_fraction[: count - sum(shares.values())]:
         shares[key] += 1
     return shares
-
-
-def _rank(seed: int, row_id: str) -> bytes:
-    return hashlib.sha256(f"{seed}\n{row_id}".encode()).digest()
