@@ -124,6 +124,7 @@ def test_length_fails_in_both_directions(characters: int, verdict: Verdict) -> N
     if verdict is Verdict.FAIL:
         assert f"% {'longer' if characters > 100 else 'shorter'}" in found.sentence
         assert "tolerance a factor of 1.2" in found.sentence
+    assert all(metric.reason.endswith(".") and not metric.reason.endswith("..") for metric in found.metrics)
     assert found.flips == ()
 
 

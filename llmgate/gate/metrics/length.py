@@ -118,13 +118,13 @@ def length_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float],
     """As `metric_reason`, of the length of answers."""
     pairs, comparison, margin = test.pairs, test.comparison, test.margin
     if pairs is None or comparison is None or margin is None:
-        return test.problem.what if test.problem else "nothing to compare with"
+        return f"{test.problem.what}." if test.problem else "nothing to compare with."
     reason = _bounds(comparison, margin, test.policy.alpha, verdict)
     if comparison.worse and adjusted and adjusted[0] > test.policy.alpha:
         reason += not_enough(adjusted[0], adjusted_for)
     elif verdict is Verdict.INCONCLUSIVE and not comparison.passed and test.problem is None:
         reason += _more_cases(pairs, comparison, margin, test.policy.alpha)
-    return besides_errors(reason, pairs, verdict)
+    return f"{besides_errors(reason, pairs, verdict)}."
 
 
 def _more_cases(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> str:
