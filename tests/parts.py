@@ -247,5 +247,7 @@ def outcome(code: int | None) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what runs in the background with SIGINT ignored, and the tests would pass that on to what they cancel.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "all"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path
@@ -130,8 +131,9 @@ def test_any_lines_are_imported_and_load_or_are_an_error(lines: list[Any]) -> No
 @pytest.mark.parametrize("tool", sorted(WORDS))
 def test_depth_is_no_crash(tool: str, tmp_path: Path) -> None:
     deep = tmp_path / "deep.json"
-    for depth in (900, 100_000):
+    # How deep a Python reads depends on its version; 3.13 goes below 900.
+    for depth, refusal in ((900, contextlib.suppress(UsageError)), (100_000, pytest.raises(UsageError))):
         text = '{"prompts": ["x"], "tests": [{"vars": {"a": ' + "[" * depth + "]" * depth + "}}]}"
         deep.write_text(text, encoding="utf-8")
-        with pytest.raises(UsageError):
+        with refusal:
             import_suites(tool, deep, tmp_path / "out")
