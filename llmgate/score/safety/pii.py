@@ -136,7 +136,7 @@ _KINDS: Final = frozenset({*_FINDERS, "phone"})
 
 
 def _contains_pii(spec: AssertSpec) -> Evaluate:
-    refuse_value(spec)
+    refuse_value(spec, "Settings stand in `config`")
     kinds = read_kinds(spec, _KINDS, _KINDS)
     allowed = frozenset(map(_plain, read_allowed(spec)))
     finders = _finders(spec, kinds)

@@ -71,7 +71,7 @@ _LONGEST_SEARCH_S: Final = 10.0
 
 
 def _contains_secret(spec: AssertSpec) -> Evaluate:
-    refuse_value(spec)
+    refuse_value(spec, "Settings stand in `config`")
     kinds = read_kinds(spec, _KINDS, _DEFAULT)
     allowed = read_allowed(spec)
     finders = {kind: _finder(spec, kind) for kind in sorted(kinds)}

@@ -6,6 +6,7 @@ that are reserved, constructs of other dialects.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from sqlglot import exp
@@ -108,7 +109,7 @@ def node_problem(tree: exp.Expr, dialect: SqlDialect) -> str | None:
     for node in tree.walk():
         for construct in _constructs(node):
             if construct in CONSTRUCTS and dialect.lacks(CONSTRUCTS[construct]):
-                return f"{dialect.name} has no {construct}"
+                return f"{dialect.name} has no {re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', construct).upper()}"
         problem, is_broken = _RULES.get(type(node), ("", None))
         if is_broken is not None and is_broken(node, dialect):
             return f"{problem}: {node.name[:40]!r}" if node.name else problem

@@ -80,7 +80,7 @@ def read_log(path: Path) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
     try:
         header, samples = log_of(read_source(path), finished=False)
     except RecordError as error:
-        raise SuiteError(error.what, where=error.where, fix=error.fix) from error
+        raise SuiteError(error.what, where=error.where, fix=error.fix or "Check the path") from error
     if "eval" not in header:
         raise SuiteError("this is no eval log", where=str(path), fix="Name a .json or .eval log of Inspect")
     return header, [sample for sample in samples[:MAX_SAMPLES] if isinstance(sample, Mapping)]
