@@ -271,17 +271,31 @@ class FakeServer:
         self._listening.set()
         if self._failure is None:
             self.loop.run_forever()
-            self.loop.run_until_complete(asyncio.sleep(0.01))  # lets aborted transports close their sockets
+            self.loop.run_until_complete(self._drain())
         self.loop.close()
 
+    async def _drain(self) -> None:
+        """End with no socket open: whoever was just accepted is dropped too, before the listening socket closes."""
+        for listening in self._server.sockets if self._server else ():
+            self.loop.remove_reader(listening.fileno())
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        self._close()
+
     def _stop(self) -> None:
-        self._die()
+        self._drop()
         self.loop.stop()
 
     def _die(self) -> None:
-        self.alive = False
+        self._close()
+        self._drop()
+
+    def _close(self) -> None:
         if self._server is not None:
             self._server.close()
+
+    def _drop(self) -> None:
+        self.alive = False
         for connection in list(self.open):
             connection.abort()
 
@@ -367,6 +381,8 @@ class _Connection(asyncio.Protocol):
         self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.server.connections += 1
         self.server.open.add(self)
+        if not self.server.alive:  # it was being accepted while the server ended
+            self.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.transport = None
