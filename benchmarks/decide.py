@@ -35,7 +35,7 @@ def lap(since=[*started]):
     since[:] = wall, cpu
     return spent
 from llmgate.gate.decide import decide
-from llmgate.gate.decision.serialize import decision_with_headline
+from llmgate.gate.decision.statement import decision_to_json, headline
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import load_results
@@ -48,7 +48,7 @@ parts["read"] = lap()
 question = ResultsQuestion(layout=layout, margin=0.03)
 decision = decide(Evidence(tables=mine.tables), Evidence(tables=theirs.tables), policy_for(mine, theirs, question))
 parts["decide"] = lap()
-text = decision_with_headline(decision)
+text = decision_to_json(decision, headline(decision))
 parts["json"] = lap()
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 total = {"wall_s": time.perf_counter() - started[0], "cpu_s": time.process_time() - started[1]}

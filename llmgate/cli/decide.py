@@ -116,7 +116,7 @@ def decide(
             admissions=judge_admission,
         )
     if as_json:
-        click.echo(json_of(decision, headline=candidate is None), nl=False)
+        click.echo(json_of(decision, with_headline=candidate is None), nl=False)
     else:
         show_decision(decision)
     sys.exit(decision.exit_code)
@@ -188,15 +188,11 @@ def pairs_of(given: tuple[str, ...], flag: str) -> tuple[tuple[str, str], ...]:
     return tuple((column, value) for column, _, value in parted)
 
 
-def json_of(decision: Decision, *, headline: bool) -> str:
+def json_of(decision: Decision, *, with_headline: bool) -> str:
     """The decision as JSON, with the figures of a single metric on top."""
-    if headline:
-        from llmgate.gate.decision.serialize import decision_with_headline
+    from llmgate.gate.decision.statement import decision_to_json, headline
 
-        return decision_with_headline(decision)
-    from llmgate.gate.decision.statement import decision_to_json
-
-    return decision_to_json(decision)
+    return decision_to_json(decision, headline(decision)) if with_headline else decision_to_json(decision)
 
 
 def show_decision(decision: Decision) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.records import make_case, make_check, make_manifest, make_record, make_result, make_suite
 
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, OutputDrift, Verdict
 from llmgate.gate.evidence.feature_metrics import LENGTH_SCALE

@@ -15,7 +15,7 @@ import pytest
 from support.shared_data import shared_file, shared_rows
 from support.tables import decide_tables
 
-from llmgate.gate.decision.serialize import headline
+from llmgate.gate.decision.statement import headline
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.pairing import pair_up
 from llmgate.gate.metrics.verdict import standard_errors_of

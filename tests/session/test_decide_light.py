@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,11 +22,12 @@ finally:
 """
 
 
-def test_deciding_loads_neither_a_model_nor_an_http_client(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_deciding_loads_neither_a_model_nor_an_http_client(form: tuple[str, ...], tmp_path: Path) -> None:
     for name in ("a", "b"):
         rows = [{"item_id": str(i), "score": i % 2, "cluster": str(i % 40)} for i in range(500)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    args = ["decide", "--candidate", "a.jsonl", "--baseline", "b.jsonl", "--margin", "0.03"]
+    args = ["decide", "--candidate", "a.jsonl", "--baseline", "b.jsonl", "--margin", "0.03", *form]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *args], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from llmgate.cli import main
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, fields, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from llmgate.errors import RecordError, UndefinedError
 
@@ -24,9 +24,15 @@ __all__ = [
     "PREDICATE_TYPE",
     "STATEMENT_TYPE",
     "decision_to_json",
+    "headline",
     "policy_digest",
     "statement",
 ]
+
+_HEADLINE: Final = (
+    *("metric", "method", "delta", "lower", "upper", "margin", "alpha", "se", "se_clustered", "clusters"),
+    *("better", "worse", "errors", "expected"),
+)
 
 DECISION_MAJOR = 1
 DECISION_MINOR = 2
@@ -196,3 +202,20 @@ def _zoned(field: str, text: str) -> str:
     if moment.tzinfo is None:
         raise RecordError(f"{field} is {text!r}, which has no time zone", where="verdict", fix="Add +00:00 for UTC")
     return text
+
+
+def headline(decision: Decision) -> dict[str, Any]:
+    """The one gating metric's figures; empty where none or several gate.
+
+    Returns:
+        `delta`, `lower`, `upper`, `margin`, `se` and `se_clustered` as fractions, `n` evaluated pairs, `errors` and
+        `expected` ones, `better` and `worse` pairs and their share `discordance`, `clusters`, `alpha`,
+        `metric`, and the `method` of the interval.
+    """
+    gating = [metric for metric in decision.metrics if metric.gates]
+    if len(gating) != 1:
+        return {}
+    metric = gating[0]
+    n = metric.evaluated
+    discordance = (metric.better + metric.worse) / n if n else None
+    return {**{key: getattr(metric, key) for key in _HEADLINE}, "n": n, "discordance": discordance}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.formats.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.markdown_text import fenced

@@ -13,7 +13,7 @@ from support.records import make_decision, make_flip, make_manifest, make_metric
 
 from llmgate.errors import RecordError, UndefinedError
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import PREDICATE_TYPE, STATEMENT_TYPE, decision_to_json, policy_digest, statement
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.record.manifest import JudgeIdentity

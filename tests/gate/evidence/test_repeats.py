@@ -13,7 +13,7 @@ from support.records import make_failed_result, make_policy, make_record, make_r
 
 from llmgate.errors import NotComparableError
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.repeats import FLAKY_LISTED, repeat_scores

@@ -13,7 +13,7 @@ from support.tables import decide_by
 
 from llmgate.errors import PolicyError
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.judges.admission import status_in

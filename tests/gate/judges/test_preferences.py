@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result
 
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.judges.preferences import preferences_of

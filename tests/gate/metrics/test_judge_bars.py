@@ -13,7 +13,7 @@ from scipy import stats
 from support.records import make_record
 
 from llmgate.gate.decide import decide
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.evidence.evidence import Evidence

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import decide_by
 
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, MetricDecision, Verdict
 from llmgate.gate.metrics.label_corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE

@@ -12,7 +12,7 @@ from support.records import make_case, make_check, make_policy, make_record, mak
 
 from llmgate.errors import NotComparableError, PolicyError
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.serialize import decision_from_json
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.sequential.verify_stop import looks_of, reason_to_stop

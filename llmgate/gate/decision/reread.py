@@ -1,24 +1,19 @@
-"""A decision as files hold it: read back whole, and on one metric in a few keys for programs that want no more."""
+"""A decision read back from paper; apart from writing one, which needs no pydantic."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final, NoReturn
+from typing import NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.gate.decision.statement import DECISION_MAJOR, decision_to_json
+from llmgate.gate.decision.statement import DECISION_MAJOR
 from llmgate.gate.decision.types import Decision
 from llmgate.record.disk import first_problem
 
-__all__ = ["decision_from_json", "decision_with_headline", "headline"]
-
-_HEADLINE: Final = (
-    *("metric", "method", "delta", "lower", "upper", "margin", "alpha", "se", "se_clustered", "clusters"),
-    *("better", "worse", "errors", "expected"),
-)
+__all__ = ["decision_from_json"]
 
 
 def decision_from_json(text: str) -> Decision:
@@ -53,25 +48,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         _refuse(text)
     return value
-
-
-def headline(decision: Decision) -> dict[str, Any]:
-    """The one gating metric's figures; empty where none or several gate.
-
-    Returns:
-        `delta`, `lower`, `upper`, `margin`, `se` and `se_clustered` as fractions, `n` evaluated pairs, `errors` and
-        `expected` ones, `better` and `worse` pairs and their share `discordance`, `clusters`, `alpha`,
-        `metric`, and the `method` of the interval.
-    """
-    gating = [metric for metric in decision.metrics if metric.gates]
-    if len(gating) != 1:
-        return {}
-    metric = gating[0]
-    n = metric.evaluated
-    discordance = (metric.better + metric.worse) / n if n else None
-    return {**{key: getattr(metric, key) for key in _HEADLINE}, "n": n, "discordance": discordance}
-
-
-def decision_with_headline(decision: Decision) -> str:
-    """The decision's JSON with the headline's keys beside its own; it reads back as the same decision."""
-    return decision_to_json(decision, headline(decision))
