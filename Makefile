@@ -9,6 +9,9 @@ DEMO_DIR ?= .demo
 # `make fast` and `make check` do with `EXTRAS=mlflow,test`, which spares vLLM's 3.5 GB.
 EXTRAS ?= demo,test
 
+# vLLM, MLflow and the tests start many processes, and without bytecode each compiles again all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test fast room check docs env clean help
 
 help:  ## Show the targets

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from parts import FOLDERS, ROOT, part_of
 from support.conformance import count_lines, load_rows
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ def pytest_report_header(config: pytest.Config) -> str:
     """What repeats the properties of this run; `--hypothesis-profile=nightly` draws twice as many examples."""
     profile = config.getoption("--hypothesis-profile") or "ci"
     return f"to repeat: --hypothesis-profile={profile} --hypothesis-seed={config.getoption('--hypothesis-seed')}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that its part of the whole run would not find."""
+    for item in items:
+        folders = FOLDERS[part_of({mark.name for mark in item.iter_markers()})]
+        if not any(item.path.is_relative_to(ROOT / folder) for folder in folders):
+            raise pytest.UsageError(f"{item.nodeid}: with its marks it has to lie in {' or '.join(folders)}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

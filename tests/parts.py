@@ -22,8 +22,12 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["LANES", "MARKS", "Part", "Run", "closing_line", "main"]
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+__all__ = ["FOLDERS", "LANES", "MARKS", "Part", "Run", "closing_line", "main", "part_of"]
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / ".test-logs"
@@ -43,6 +47,21 @@ MARKS = {
     "timing": "timing and not e2e",
 }
 """Every test belongs to exactly one of these parts; tests/test_parts.py proves it."""
+FOLDERS = {
+    "fast": ("tests",),
+    "vllm": ("tests/e2e",),
+    "services": ("tests/action", "tests/e2e", "tests/promote"),
+    "timing": ("tests/bench",),
+}
+"""Where the tests of a part lie: to collect all 14,000 takes a quarter of a minute. tests/conftest.py refuses a test that
+lies elsewhere."""
+
+
+def part_of(marks: Container[str]) -> str:
+    """The part that runs a test with these marks."""
+    if "e2e" in marks:
+        return "vllm" if "vllm" in marks else "services"
+    return "timing" if "timing" in marks else "fast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +83,7 @@ class Part:
 
 def run_tests(name: str, *more: str, before: tuple[str, ...] = (), gentle: bool = False) -> Part:
     """A part that is a run of pytest."""
-    command = (*before, sys.executable, "-m", "pytest", "-m", MARKS[name], *more)
+    command = (*before, sys.executable, "-m", "pytest", *FOLDERS[name], "-m", MARKS[name], *more)
     return Part(name=name, command=command, tests=True, gentle=gentle)
 
 

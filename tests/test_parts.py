@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import parts
 import pytest
-from parts import LANES, MARKS, Part, closing_line, main
+from parts import LANES, MARKS, ROOT, Part, closing_line, main, part_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,17 @@ def run(monkeypatch: pytest.MonkeyPatch, *stages: tuple[tuple[Part, ...], ...]) 
 @pytest.mark.parametrize("given", list(product([False, True], repeat=len(MARKERS))))
 def test_every_test_belongs_to_one_part(given: tuple[bool, ...]) -> None:
     marks = dict(zip(MARKERS, given, strict=True))
-    assert sum(eval(expression, {}, marks) for expression in MARKS.values()) == 1
+    parts_of = [name for name, expression in MARKS.items() if eval(expression, {}, marks)]
+    assert parts_of == [part_of({name for name, has in marks.items() if has})]
+
+
+def test_a_test_that_its_part_would_not_find_is_refused(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makeini(f"[pytest]\npythonpath = {ROOT / 'tests'}\nmarkers =\n  timing: times something\n")
+    pytester.makepyfile("import pytest\n@pytest.mark.timing\ndef test_one(): pass")
+    done = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*test_one: with its marks it has to lie in tests/bench"])
 
 
 def test_everything_runs_every_part_once() -> None:

@@ -45,7 +45,7 @@ def run_script(folder: Path, **inputs: str) -> tuple[subprocess.CompletedProcess
         env=environment(folder, **inputs),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return done, read_outputs(folder / "outputs")
@@ -255,7 +255,7 @@ def test_a_cancelled_job_lets_llmgate_end_properly(tmp_path: Path, number: signa
                 assert script.poll() is None, "it must wait for the answer"
                 time.sleep(0.05)
             script.send_signal(number)
-            printed, _ = script.communicate(timeout=60)
+            printed, _ = script.communicate(timeout=600)
     assert script.returncode == 0
     assert "llmgate: interrupted" in printed
     assert re.search(r"\n::llmgate-[0-9a-f]{32}::\n$", printed)

@@ -153,7 +153,7 @@ def shell(command: str, places: dict[str, str]) -> str:
         "COLUMNS": "200",
     }
     done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120, check=False
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=600, check=False
     )
     return done.stdout + done.stderr
 

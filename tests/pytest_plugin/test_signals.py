@@ -41,7 +41,7 @@ def test_ctrl_c_keeps_what_was_answered_and_resume_asks_for_the_rest(tmp_path: P
         process = start(tmp_path, suite, server)
         wait_for_answers(tmp_path / "run" / "journal.jsonl", 6)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 2, output
         assert "NO VERDICT: " in output
         assert "\nPASS: " not in output
@@ -50,7 +50,7 @@ def test_ctrl_c_keeps_what_was_answered_and_resume_asks_for_the_rest(tmp_path: P
         asked = len(server.seen)
         server.ttft_s = 0.0
         again = start(tmp_path, suite, server, "--llmgate-resume")
-        output, _ = again.communicate(timeout=60)
+        output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
     assert len(server.seen) - asked == 40 - before
     assert "PASS: " in output
@@ -62,11 +62,11 @@ def test_kill_9_loses_at_most_the_answers_in_flight(tmp_path: Path) -> None:
         process = start(tmp_path, suite, server)
         wait_for_answers(tmp_path / "run" / "journal.jsonl", 6)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         before = len(load_record(tmp_path / "run", unfinished=True).results)
         assert before >= 6
         server.ttft_s = 0.0
         again = start(tmp_path, suite, server, "--llmgate-resume")
-        output, _ = again.communicate(timeout=60)
+        output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
     assert len(load_record(tmp_path / "run").results) == 40

@@ -22,7 +22,7 @@ def run(pytester: pytest.Pytester, server: FakeServer, *args: str | Path) -> pyt
         "--llmgate-concurrency=4",
         "-p",
         "no:cacheprovider",
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(pytester: pytest.Pytester, server: FakeServer, *args: str | Path) -> pytest.RunResult:
     return pytester.runpytest_subprocess(
-        *args, f"--llmgate-endpoint={server.url}", "--llmgate-out=run", "-p", "no:cacheprovider", timeout=120
+        *args, f"--llmgate-endpoint={server.url}", "--llmgate-out=run", "-p", "no:cacheprovider", timeout=600
     )
 
 

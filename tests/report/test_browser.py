@@ -40,7 +40,7 @@ def dump(browser: str, source: str, folder: Path) -> tuple[str, str]:
     command = [
         browser, *QUIET, "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=600, check=True)
     return done.stdout, done.stderr
 
 

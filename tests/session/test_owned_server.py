@@ -34,7 +34,7 @@ def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     return process.returncode, output
 
 
@@ -110,7 +110,7 @@ def test_under_pytest_the_server_ends_with_the_session(tmp_path: Path) -> None:
     }
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "words.yaml", f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
-        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "llmgate: [00:0" in done.stdout
@@ -128,7 +128,7 @@ def test_pytest_that_selects_nothing_ends_the_server_it_had_started(tmp_path: Pa
     }
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "words.yaml", "-k", "nothing", f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
-        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120,
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 5, done.stdout
     assert nothing_left(tmp_path)
