@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 from parts import FOLDERS, ROOT, part_of
+from support.adversary import PROPERTY, summary_lines
 from support.conformance import count_lines, load_rows
 
 if TYPE_CHECKING:
@@ -70,12 +71,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many conformance rows agree, file by file."""
+    """Print how many conformance rows agree, file by file, and what became of attempts to turn the gate green."""
     reports = [r for key in ("passed", "failed") for r in terminalreporter.stats.get(key, []) if r.when == "call"]
     lines = count_lines((r.nodeid, r.outcome == "passed") for r in reports if "test_conformance.py::" in r.nodeid)
     if lines:
         terminalreporter.section("conformance rows that agree, by type")
         for line in lines:
+            terminalreporter.write_line(line)
+    ended = [value for r in reports for name, value in r.user_properties if name == PROPERTY]
+    if ended:
+        terminalreporter.section("attempts to turn the gate green")
+        for line in summary_lines((area, green) for area, green in ended):
             terminalreporter.write_line(line)
 
 
