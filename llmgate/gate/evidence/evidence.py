@@ -12,10 +12,10 @@ from llmgate.gate.decision.types import Problem
 from llmgate.record.scores import ScoreTable
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004
-    from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers  # noqa: TC004
-    from llmgate.gate.judges.admission_status import AdmissionStatus  # noqa: TC004
-    from llmgate.record.labels import AnswerLabels  # noqa: TC004
+    from llmgate.gate.decision.judge_types import JudgeDrift  # noqa: TC004 - nothing reads these annotations
+    from llmgate.gate.evidence.feature_metrics import EmbeddedAnswers  # noqa: TC004 - nothing reads these annotations
+    from llmgate.gate.judges.admission_status import AdmissionStatus  # noqa: TC004 - nothing reads these annotations
+    from llmgate.record.labels import AnswerLabels  # noqa: TC004 - nothing reads these annotations
 
 __all__ = ["Evidence", "Noise", "RepeatScores"]
 
