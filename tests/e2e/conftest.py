@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.servers import start_server
+from support import parent as parent_script
+from support.servers import OwnedServer
 
 from llmgate.demo.models import fetch_champion
-from llmgate.generate.server_command import ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.generate.server import Server
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who uses the server for all comes first, and of these last the test that ends it: it takes 4 GB."""
-    ender = "test_a_server_is_ended_in_order_and_identified"
+    ender = "test_a_killed_owner_leaves_no_engine"
     items.sort(key=lambda item: ("real_server" not in getattr(item, "fixturenames", ()), item.name == ender))
 
 
@@ -35,7 +35,15 @@ def smollm2_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
-def real_server(smollm2_dir: Path) -> Iterator[Server]:
+def real_server(smollm2_dir: Path) -> Iterator[OwnedServer]:
     """SmolLM2, served for all tests that do not say how."""
-    with start_server(ServerSpec(model=str(smollm2_dir), served_name="real")) as server:
-        yield server
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, parent_script.__file__, "real", str(smollm2_dir), "", ""]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as owner:
+        try:
+            assert owner.stdout is not None
+            word, pid, _, url, *flags = owner.stdout.readline().split()
+            assert word == "ready"
+            yield OwnedServer(owner=owner, pid=int(pid), url=url, flags=tuple(flags))
+        finally:
+            owner.kill()

@@ -19,7 +19,8 @@ from llmgate.cli import main
 from llmgate.record.judges.admission_file import load_admission
 
 if TYPE_CHECKING:
-    from llmgate.generate.server import Server
+    from support.servers import OwnedServer
+
     from llmgate.record.judges.admission import AdmissionRecord
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
@@ -32,7 +33,7 @@ FEW = 10
 """Labels of each kind that are judged each time."""
 
 
-def admit(labels: Path, judge: Server, out: Path, *more: str, repeats: int) -> tuple[Result, AdmissionRecord]:
+def admit(labels: Path, judge: OwnedServer, out: Path, *more: str, repeats: int) -> tuple[Result, AdmissionRecord]:
     done = CliRunner().invoke(
         main,
         [
@@ -45,7 +46,7 @@ def admit(labels: Path, judge: Server, out: Path, *more: str, repeats: int) -> t
 
 
 @pytest.mark.skipif(not os.environ.get("LLMGATE_SLOW_TESTS"), reason="takes 7 minutes: set LLMGATE_SLOW_TESTS=1")
-def test_smollm2_is_refused_on_the_pairs_of_pandalm(real_server: Server, tmp_path: Path) -> None:
+def test_smollm2_is_refused_on_the_pairs_of_pandalm(real_server: OwnedServer, tmp_path: Path) -> None:
     rows = [
         row
         for row in shared_rows("judge/pandalm.jsonl")
@@ -71,7 +72,7 @@ def test_smollm2_is_refused_on_the_pairs_of_pandalm(real_server: Server, tmp_pat
     assert any(reason.startswith("κ between judge and people is only known") for reason in record.reasons)
 
 
-def test_smollm2_is_refused_on_capitals(real_server: Server, tmp_path: Path) -> None:
+def test_smollm2_is_refused_on_capitals(real_server: OwnedServer, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in CAPITALS.read_text(encoding="utf-8").splitlines()]
     good, bad = ([row for row in rows if all(row["human"]) is said][:FEW] for said in (True, False))
     labels = tmp_path / "capitals.jsonl"

