@@ -36,7 +36,7 @@ CORES = str(len(os.sched_getaffinity(0)))
 PROGRESS_S = 20.0
 GRACE_S = 60.0
 """How long a part that was interrupted may take to end its servers."""
-GENTLE = 15
+GENTLE = 5
 """Added to the niceness of what runs beside vLLM, whose tests take longest."""
 SUMMARY = re.compile(r"^=* ?((?:\d+ [a-z]+(?:, )?)+) in [\d.]+s", re.MULTILINE)
 
