@@ -8,13 +8,11 @@ import pytest
 
 from llmgate.errors import SuiteError
 from llmgate.record.policy import Direction, OnInconclusive, SlicePolicy
+from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.spec import Suite, load_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-    from llmgate.suite.asserts import AssertSpec
 
 HEAD = """\
 llmgate: 1
@@ -41,23 +39,10 @@ gate:
 """
 
 
-class Vocabulary:
-    names = frozenset({"icontains", "is-refusal"})
-
-    def is_judge(self, name: str) -> bool:
-        return name == "llm-rubric"
-
-    def version(self, name: str) -> str:
-        return "1" if name in self.names else "?"
-
-    def validate(self, spec: AssertSpec, columns: Mapping[str, object]) -> None:
-        pass
-
-
 def load(tmp_path: Path, gate: str) -> Suite:
     path = tmp_path / "facts.yaml"
     path.write_text(HEAD + gate, encoding="utf-8")
-    return load_suite(path, Vocabulary())
+    return load_suite(path, VOCABULARY)
 
 
 def test_the_long_form_says_what_else_the_decision_looks_at(tmp_path: Path) -> None:
