@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmgate.generate.who_answered import said_by
+from llmgate.record.answered_by import AnsweredBy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamedAnswer", "read_answer"]
 
+UNNAMED = AnsweredBy(model="")
 SHOWN = 200
 """Characters of a foreign text that an error message quotes."""
 
@@ -26,12 +30,14 @@ class StreamedAnswer:
         prompt_tokens: From the server's usage.
         completion_tokens: From the server's usage.
         error: Why it is no full answer, None if it is.
+        said: What the stream says of who answered.
     """
 
     token_events_s: tuple[float, ...] = ()
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    said: AnsweredBy = UNNAMED
 
 
 def read_answer(exchange: Exchange) -> StreamedAnswer:
@@ -63,6 +69,7 @@ def read_answer(exchange: Exchange) -> StreamedAnswer:
         prompt_tokens=reading.prompt_tokens,
         completion_tokens=reading.completion_tokens,
         error=error,
+        said=reading.said,
     )
 
 
@@ -73,6 +80,7 @@ class _Reading:
         self.events: list[tuple[float, bool]] = []
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
+        self.said = UNNAMED
         self.ended = False
 
     def take(self, time_s: float, data: bytes) -> str | None:
@@ -88,6 +96,8 @@ class _Reading:
             return f"an event is not a JSON object: {_quote(data)}"
         if event.get("error") is not None:
             return f"the server reported an error: {_quote(data)}"
+        if event.get("model") is not None:
+            self.said = said_by(event)  # The last word: a gateway may fall back in the middle of a stream.
         usage = event.get("usage")
         if isinstance(usage, dict):
             self.prompt_tokens = _count(usage, "prompt_tokens")

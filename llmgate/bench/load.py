@@ -14,9 +14,10 @@ from dataclasses import replace
 
 from llmgate.bench.events import read_answer
 from llmgate.bench.http import Connection, Exchange, HttpOrigin, connect, fetch
-from llmgate.bench.plan import Workload, digest_bodies
+from llmgate.bench.plan import Workload, digest_bodies, model_in
 from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
 from llmgate.errors import BenchError, UsageError
+from llmgate.generate.who_answered import with_headers
 from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
 
 __all__ = ["CLIENT_VERSION", "measure_serving"]
@@ -40,6 +41,7 @@ async def measure_serving(
     requests: int,
     warmup: int | None = None,
     timeout_s: float = 600.0,
+    names: Sequence[str] = (),
     on_progress: Progress | None = None,
 ) -> ServingTrace:
     """Measure a server under a closed loop.
@@ -55,6 +57,7 @@ async def measure_serving(
         requests: How many to measure. At least three times the concurrency, or there is no steady state.
         warmup: How many to send before, in the same way, unmeasured; by default as many as are in flight.
         timeout_s: Longest time for one request.
+        names: Further names by which replies may call the model.
         on_progress: Called with (ended, planned) during the measurement; must return at once.
 
     Raises:
@@ -71,7 +74,7 @@ async def measure_serving(
         if warmup:
             await _Drive(origin, workload.warm_up(warmup), slots, None).run()
         before = await _scrape(origin)
-        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress)
+        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, names)
         with quiet_collector():
             probe.start()
             cpu_s, start_s = time.process_time(), time.perf_counter()
@@ -95,6 +98,7 @@ async def measure_serving(
         client_blocked_s=probe.blocked_s,
         client_version=CLIENT_VERSION,
         server_ttft=growth(before, after),
+        model=drive.model,
     )
 
 
@@ -121,10 +125,17 @@ class _Drive:
     """Sends each body once, `len(slots)` at a time."""
 
     def __init__(
-        self, origin: HttpOrigin, bodies: Sequence[bytes], slots: Sequence[_Slot], on_progress: Progress | None
+        self,
+        origin: HttpOrigin,
+        bodies: Sequence[bytes],
+        slots: Sequence[_Slot],
+        on_progress: Progress | None,
+        names: Sequence[str] = (),
     ) -> None:
         ready: dict[bytes, bytes] = {}
         self._requests = [ready.setdefault(body, origin.post(PATH, body)) for body in bodies]
+        self.model = model_in(bodies[0])
+        self._names = names
         self._origin = origin
         self._slots = slots
         self._on_progress = on_progress
@@ -224,6 +235,7 @@ class _Drive:
 
     def _read(self, index: int, queued_s: float, exchange: Exchange) -> None:
         answer = read_answer(exchange)
+        said = replace(answer.said, model=None) if answer.said.model in self._names else answer.said
         error = answer.error
         if error is not None and self._origin.api_key:
             error = error.replace(self._origin.api_key, "***")
@@ -236,6 +248,7 @@ class _Drive:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             error=error,
+            answered_by=with_headers(said, exchange.headers, asked=self.model),
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import Message
 
-__all__ = ["Workload", "chat_workload", "digest_bodies"]
+__all__ = ["Workload", "chat_workload", "digest_bodies", "model_in"]
 
 NO_SAMPLING: Mapping[str, object] = MappingProxyType({})
 RESERVED = frozenset({"model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "n"})
@@ -129,6 +129,11 @@ def digest_bodies(bodies: Sequence[bytes]) -> str:
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
         digest.update(b"%d:" % len(text) + text)
     return digest.hexdigest()
+
+
+def model_in(body: bytes) -> str:
+    """The model that a request names, "" if it names none."""
+    return str(_load(body, 0).get("model") or "")
 
 
 def _reversed_words(body: bytes) -> bytes:

@@ -19,7 +19,10 @@ __all__ = ["bench"]
 @click.argument("suites", nargs=-1, type=PATH)
 @run_options(
     frozenset(
-        {"model", "endpoint", "served-name", "api-key-env", "server-args", "server-python", "port", "startup-timeout"}
+        {
+            *("model", "endpoint", "served-name", "reply-names", "api-key-env"),
+            *("server-args", "server-python", "port", "startup-timeout"),
+        }
     )
 )
 @click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests to measure.")

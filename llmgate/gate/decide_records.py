@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decide import decide_tests
 from llmgate.gate.decision.types import Decision, Problem
+from llmgate.gate.evidence.answered_by import same_model_asked
 from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
 from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.human_labels import with_labels
@@ -73,10 +74,12 @@ def decide_records(
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
     evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
-    left_out = () if champion is None else _suites_not_run(candidate, champion)
+    between = (
+        () if champion is None else (*same_model_asked(candidate, champion), *_suites_not_run(candidate, champion))
+    )
     evidence = replace(
         evidence,
-        problems=(*evidence.problems, *contradictions, *left_out),
+        problems=(*evidence.problems, *contradictions, *between),
         repeats=repeat_scores(candidate, policy),
     )
     champion_evidence = None

@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from llmgate.generate.replies import (
     read_completion,
     read_vectors,
 )
+from llmgate.generate.who_answered import with_headers
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ class Endpoint:
         url: Base URL including `/v1`.
         model: The name that requests carry.
         api_key: Sent as a bearer token; never written to a record.
+        names: Further names by which its replies may call the model.
     """
 
     url: str
     model: str
     api_key: str | None = None
+    names: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Without the key: representations end up in tracebacks and logs."""
@@ -196,6 +199,13 @@ class ChatClient:
             return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=failure.attempts)
         return failure
 
+    def _signed(self, answer: T | Failure, headers: Mapping[str, str]) -> T | Failure:
+        """The answer with all that is known of who gave it."""
+        if isinstance(answer, Failure) or not answer.answered_by:
+            return answer
+        by = with_headers(answer.answered_by, headers, asked=self.endpoint.model)
+        return replace(answer, answered_by=by)
+
     async def _attempt(
         self, path: str, data: bytes, attempt: int, read: Read[T]
     ) -> tuple[T | Failure, bool, str | None]:
@@ -209,7 +219,7 @@ class ChatClient:
                 content = await read_bounded(response.content)
                 latency_s = time.perf_counter() - started
                 if response.status == 200:
-                    answer = read(content, latency_s, attempt)
+                    answer = self._signed(read(content, latency_s, attempt), response.headers)
                     return answer, isinstance(answer, Failure), None
                 return (
                     http_failure(response.status, content, attempt),

@@ -27,12 +27,14 @@ class EndpointFacts:
         engine: `vllm` if it answers vLLM's `/version`, else `openai-compatible`.
         version: The engine's version, None if it does not say.
         source: The model's origin as the endpoint tells it (vLLM: `root`), None if it does not.
+        names: All names under which it lists that model: the one above, and those of the same origin.
     """
 
     model: str
     engine: str
     version: str | None
     source: str | None
+    names: tuple[str, ...]
 
 
 def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> EndpointFacts:
@@ -59,12 +61,19 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     except (EndpointError, AttributeError):
         version = None  # other servers have no such route; the record then says so
     root = listed[name].get("root")
+    same = [other for other, entry in listed.items() if root and origin(entry) == origin(listed[name])]
     return EndpointFacts(
         model=name,
         engine="vllm" if isinstance(version, str) else "openai-compatible",
         version=version if isinstance(version, str) else None,
         source=root if isinstance(root, str) else None,
+        names=tuple(dict.fromkeys((name, *same))),
     )
+
+
+def origin(entry: Any) -> tuple[object, object]:
+    """Where a listed model comes from: vLLM lists one entry per name, and adapters with the model that they change."""
+    return entry.get("root"), entry.get("parent")
 
 
 def choose(url: str, listed: dict[str, Any], model: str | None) -> str:

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmgate.generate.who_answered import said_by
+from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Embeddings, one per text, in order."""
+    """Embeddings, one per text, in order, and who gave them."""
 
     values: tuple[tuple[float, ...], ...]
+    answered_by: AnsweredBy | None = None
 
 
 async def read_bounded(stream: aiohttp.StreamReader) -> bytes:
@@ -82,6 +85,7 @@ def read_completion(content: bytes, latency_s: float, attempt: int) -> Generatio
         tool_calls=tuple(calls) if calls else None,
         logprobs=read_logprobs(choice.get("logprobs")),
         cached_tokens=count_of(details.get("cached_tokens")) if isinstance(details, dict) else None,
+        answered_by=said_by(reply),
     )
 
 
@@ -122,9 +126,10 @@ def finite(value: object) -> float:
 def read_vectors(content: bytes, _: float, attempt: int) -> Vectors | Failure:
     """Read an embeddings reply; whatever is not one is garbage."""
     try:
-        entries = json.loads(content)["data"]
+        reply = json.loads(content)
+        entries = reply["data"]
         vectors = {int(entry["index"]): tuple(map(finite, entry["embedding"])) for entry in entries}
-        return Vectors(tuple(vectors[index] for index in range(len(entries))))
+        return Vectors(tuple(vectors[index] for index in range(len(entries))), said_by(reply))
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         excerpt = content[:BODY_EXCERPT].decode(errors="replace")
         return Failure(kind=FailureKind.GARBAGE, message=f"not an embeddings reply: {excerpt!r}", attempts=attempt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llmgate.record.answered_by import Names, Said
 from llmgate.record.judges.admission import AdmissionRecord
 from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
@@ -46,13 +47,21 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerIdentity:
-    """What served it. `owned` is whether llmgate started it."""
+    """What served it. `owned` is whether llmgate started it.
+
+    Attributes:
+        model_names: The names by which replies may call the model: the one asked for, others that the endpoint lists
+            for the same model, and those that the user vouched for. Empty in older records.
+        deployment: What the user calls this deployment, "" for nothing.
+    """
 
     engine: str
     version: str | None = None
     owned: bool
     flags: tuple[str, ...] = ()
     url: str = ""
+    model_names: Names = ()
+    deployment: Said = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

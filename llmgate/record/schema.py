@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from llmgate.record.answered_by import MaybeAnsweredBy, MaybeSaid
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
@@ -157,6 +158,7 @@ class Generation:
         tool_calls: The calls that the model made, as the server reported them; None if it made none.
         logprobs: The answer's tokens with their log probabilities, where they were asked for and reported.
         cached_tokens: Prompt tokens that the server had cached, None if it did not say.
+        answered_by: Who answered; None if nothing says that it was not the model asked for, and in older records.
     """
 
     text: str
@@ -168,6 +170,7 @@ class Generation:
     tool_calls: tuple[Mapping[str, Any], ...] | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
     cached_tokens: int | None = None
+    answered_by: MaybeAnsweredBy = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +222,7 @@ class Judgement:
         prompt_tokens: Length of the question as the server counted it, None if it did not say.
         cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
         vote: On the last question to each member of a panel: what that member came to.
+        model: The model that the reply names, None if it is the judge's own name or the reply names none.
     """
 
     judge: str = ""
@@ -228,6 +232,7 @@ class Judgement:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     vote: Vote | None = None
+    model: MaybeSaid = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

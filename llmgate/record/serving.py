@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llmgate.record.answered_by import MaybeAnsweredBy, Said
+
 __all__ = ["RequestTrace", "ServerHistogram", "ServingTrace"]
 
 
@@ -24,6 +26,7 @@ class RequestTrace:
         prompt_tokens: From the server's usage, None if it sent none.
         completion_tokens: From the server's usage, None if it sent none.
         error: Why there is no full answer, None if there is.
+        answered_by: As for `Generation`.
     """
 
     index: int
@@ -34,6 +37,7 @@ class RequestTrace:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    answered_by: MaybeAnsweredBy = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ class ServingTrace:
         client_blocked_s: Sum of all such lateness above 5 ms; None if it was not recorded.
         client_version: Which client measured; other versions are not comparable.
         server_ttft: The server's own view, None if it has no such histogram.
+        model: The name that requests carried, "" in older records.
     """
 
     name: str
@@ -73,3 +78,4 @@ class ServingTrace:
     client_blocked_s: float | None = None
     client_version: str
     server_ttft: ServerHistogram | None = None
+    model: Said = ""

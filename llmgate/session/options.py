@@ -54,6 +54,17 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Model name in requests. Default: the folder's name, or what the endpoint lists.",
     ),
     Option(
+        name="reply-names",
+        metavar="NAME ...",
+        default="",
+        help="Further names by which replies may call the models that are asked, e.g. behind an Azure deployment.",
+    ),
+    Option(
+        name="deployment",
+        metavar="LABEL",
+        help="What --endpoint serves now, in your words, e.g. v7: tells models apart that one address serves in turn.",
+    ),
+    Option(
         name="api-key-env",
         metavar="VAR",
         default="LLMGATE_API_KEY",

@@ -24,6 +24,8 @@ class Settings:
     model: str | None
     endpoint: str | None
     served_name: str | None
+    reply_names: tuple[str, ...]
+    deployment: str | None
     api_key_env: str
     server_args: tuple[str, ...]
     server_python: str | None
@@ -91,6 +93,7 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
             value = from_file.get(option.field, option.default)
         values[option.field] = read_value(option, value)
     values["server_args"] = tuple(shlex.split(values["server_args"] or ""))
+    values["reply_names"] = tuple(shlex.split(values["reply_names"] or ""))
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["judges"] = read_judges(values["judges"] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})

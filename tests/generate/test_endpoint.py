@@ -54,7 +54,22 @@ def test_the_only_model_is_taken() -> None:
 
 def test_a_server_without_a_version_route_is_no_vllm() -> None:
     with answering(200, models("a")) as url:
-        assert probe(url) == EndpointFacts(model="a", engine="openai-compatible", version=None, source="/models/a")
+        facts = probe(url)
+    assert facts == EndpointFacts(model="a", engine="openai-compatible", version=None, source="/models/a", names=("a",))
+
+
+def test_names_of_the_same_origin_are_one_model_and_an_adapter_is_another() -> None:
+    entries = [
+        {"id": "base", "root": "/m", "parent": None},
+        {"id": "prod", "root": "/m"},
+        {"id": "adapter", "root": "/m", "parent": "base"},
+        {"id": "unknown"},
+        {"id": "unknown-too"},
+    ]
+    with answering(200, json.dumps({"data": entries}).encode()) as url:
+        assert probe(url, model="prod").names == ("prod", "base")
+        assert probe(url, model="adapter").names == ("adapter",)
+        assert probe(url, model="unknown").names == ("unknown",)
 
 
 @pytest.mark.parametrize(

@@ -237,10 +237,11 @@ def test_a_baseline_decides_by_pairs(pytester: pytest.Pytester) -> None:
     with FakeServer(answer=answer_right) as server:
         assert run(pytester, server, suite).ret == 0
         (pytester.path / "run").rename(pytester.path / "champion")
-        same = run(pytester, server, suite, "--llmgate-baseline=champion")
+        labelled = ("--llmgate-baseline=champion", "--llmgate-deployment=another")
+        same = run(pytester, server, suite, *labelled)
         (pytester.path / "run").rename(pytester.path / "same")
         server.answer = wrong_for(*(f"word-{i}" for i in range(30)))
-        worse = run(pytester, server, suite, "--llmgate-baseline=champion")
+        worse = run(pytester, server, suite, *labelled)
     assert same.ret == 0
     assert worse.ret == 1
     worse.stdout.fnmatch_lines(["FAIL: *"])
@@ -252,7 +253,8 @@ def test_the_champions_repeats_say_beforehand_what_the_gate_can_do(pytester: pyt
         assert run(pytester, server, suite, "--llmgate-repeat=2").ret == 0
         (pytester.path / "run").rename(pytester.path / "champion")
         told = run(
-            pytester, server, suite, "--llmgate-repeat=2", "--llmgate-baseline=champion", "--llmgate-strict-power"
+            *(pytester, server, suite, "--llmgate-repeat=2", "--llmgate-baseline=champion", "--llmgate-strict-power"),
+            "--llmgate-deployment=another",
         )
     assert told.ret == 0
     told.stdout.fnmatch_lines(

@@ -69,7 +69,8 @@ def test_two_runs_are_compared_and_decided_on_again(tmp_path: Path) -> None:
     with FakeServer(answer=answer_right) as server:
         assert llmgate("run", tmp_path, "--endpoint", server.url, "--out", "champion").exit_code == 0
         server.answer = wrong_for(30)
-        worse = llmgate("run", "words.yaml", "--endpoint", server.url, "--out", "worse", "--baseline", "champion")
+        where = ("--endpoint", server.url, "--deployment", "worse")
+        worse = llmgate("run", "words.yaml", *where, "--out", "worse", "--baseline", "champion")
     assert worse.exit_code == 1, worse.output
     again = llmgate("decide", "worse", "champion")
     assert again.exit_code == 1

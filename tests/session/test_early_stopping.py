@@ -36,7 +36,8 @@ def llmgate(*args: object) -> Result:
 
 
 def run(server: FakeServer, out: str, *args: object) -> Result:
-    return llmgate("run", "words.yaml", "--endpoint", server.url, "--out", out, "--concurrency", "4", *args)
+    where = ("--endpoint", server.url, "--deployment", out)
+    return llmgate("run", "words.yaml", *where, "--out", out, "--concurrency", "4", *args)
 
 
 def champion(server: FakeServer, folder: Path, stopping: str = "looks: 5") -> None:

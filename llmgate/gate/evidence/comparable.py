@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError, did_you_mean
 from llmgate.gate.decision.wording import count, name_some
+from llmgate.gate.evidence.answered_by import judge_models
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.schema import Generation
 
@@ -108,8 +109,18 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         for name in sorted({*candidate.manifest.judges, *champion.manifest.judges}):
             judge, champion_judge = (_judge(record.manifest.judges.get(name)) for record in (candidate, champion))
             _same(f"judge {name!r}", judge, champion_judge, "judges")
+        _same_judge_models(candidate, champion)
     if not (watches_embeddings(policy) and None in (candidate.manifest.embedding, champion.manifest.embedding)):
         _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
+
+
+def _same_judge_models(candidate: Record, champion: Record) -> None:
+    """One name may stand for two dated models, one after the other."""
+    if not (candidate.manifest.server.model_names and champion.manifest.server.model_names):
+        return  # An older record does not say.
+    ours, theirs = judge_models(candidate), judge_models(champion)
+    for name in sorted(ours.keys() & theirs.keys()):
+        _same("the model that replied", sorted(ours[name]), sorted(theirs[name]), f"judge {name}".strip())
 
 
 def watches_embeddings(policy: Policy) -> bool:

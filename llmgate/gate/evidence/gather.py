@@ -11,6 +11,7 @@ import numpy as np
 from llmgate.errors import UndefinedError
 from llmgate.gate.decision.types import ASK_AGAIN, Problem
 from llmgate.gate.decision.wording import count, name_some, verb
+from llmgate.gate.evidence.answered_by import answered_otherwise
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.evidence.feature_metrics import watched
 from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
@@ -33,8 +34,9 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
     """Score every planned case on every metric of a policy, and list what stands in the way.
 
     A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
-    that metric, or has one that ended in error. A case that was not answered and judged, and a required check that
-    ended in error, are problems on their own, so that they bar PASS even where no gated metric looks at them.
+    that metric, or has one that ended in error. A case that was not answered and judged, a required check that ended
+    in error, and answers of another model are problems on their own, so that they bar PASS even where no gated metric
+    looks at them.
 
     Args:
         record: The record.
@@ -54,7 +56,12 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
     return Evidence(
         tables=tuple(tables),
         required_failures=_required_failures(record),
-        problems=(*_missing_cases(record), *_unanswered(record, policy), *_required_errors(record)),
+        problems=(
+            *answered_otherwise(record),
+            *_missing_cases(record),
+            *_unanswered(record, policy),
+            *_required_errors(record),
+        ),
         run=record.manifest.run_id,
         digest=record.seal.journal_digest if record.seal else "",
         rule_versions=rule_versions_of(record),

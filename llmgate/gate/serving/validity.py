@@ -10,6 +10,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.who_answered import who_answered
 from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, requests_needed
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def doubts(trace: ServingTrace, done: Sequence[RequestTrace], steady: Steady | N
         One sentence each, empty if there is none.
     """
     reasons = (
+        *(what for what, _ in who_answered([request.answered_by for request in done], trace.model)),
         *(_failed(trace), _implausible(trace), _uncounted(done), _load(trace, done, steady)),
         *(_lagged(trace, done), _saturated(trace), _disagrees(trace, done)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.gate.evidence.answered_by import same_model_asked, seems_same
 from llmgate.record.policy import OnInconclusive
 from llmgate.record.schema import Outcome
 from llmgate.report.panels.looks import stop_notices
@@ -38,6 +39,10 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
     manifest = candidate.manifest
     if manifest.judge is not None or manifest.judges:
         yield Notice(text="Judged metrics are judge scores, not human quality.", serious=False)
+    if champion is not None and seems_same(candidate, champion) and not same_model_asked(candidate, champion):
+        labels = " and ".join(one_line(side.manifest.server.deployment, 60) or "none" for side in (champion, candidate))
+        text = f"Both runs asked one name at one endpoint; only labels say that two models answered: {labels}."
+        yield Notice(text=text, serious=True)
     yield from stop_notices(candidate, champion, decision)
     if text := _trials(candidate):
         yield Notice(text=text, serious=True)

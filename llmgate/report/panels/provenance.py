@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from llmgate.gate.evidence.answered_by import models_that_answered
 from llmgate.record.schema import Record
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
@@ -94,6 +95,18 @@ def _embedding(record: Record) -> ModelIdentity | None:
     return record.manifest.embedding
 
 
+def _answered(record: Record) -> str:
+    """Which models replies name; empty where it is the one that was asked."""
+    models = models_that_answered(record)
+    if models.keys() <= {record.manifest.model.name}:
+        return ""
+    return ", ".join(f"{one_line(name, 120) or 'not said'} ({count(n)})" for name, n in models.most_common(5))
+
+
+def _further_names(manifest: Manifest) -> list[str]:
+    return [name for name in manifest.server.model_names if name != manifest.model.name]
+
+
 _RUN: Facts = (
     ("Run", lambda record: one_line(record.manifest.run_id)),
     ("Started (UTC)", lambda record: one_line(record.manifest.created_at)),
@@ -112,6 +125,9 @@ _MODEL: Facts = (
     ("Registered as", lambda record: one_line(record.manifest.model.registry_uri or "")),
     ("Source", lambda record: short_path(record.manifest.model.source)),
     ("Weights digest", lambda record: one_line(record.manifest.model.weights_digest or "unknown (endpoint only)")),
+    ("Answers came from", _answered),
+    ("Further names", lambda record: one_line(", ".join(_further_names(record.manifest)))),
+    ("Deployment", lambda record: one_line(record.manifest.server.deployment, 120)),
 )
 
 _SERVER: Facts = (

@@ -146,6 +146,7 @@ class JudgeReply:
         prompt_tokens: Length of the question as the server counted it, None if it did not say.
         cached_tokens: How many of them the server had ready from an earlier question, None if it did not say.
         cut_off: Whether it ended at `max_tokens`, so that it is no verdict whatever it says.
+        model: The model that the reply names, None if it is the one that was asked or the reply names none.
     """
 
     content: object
@@ -153,6 +154,7 @@ class JudgeReply:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     cut_off: bool = False
+    model: str | None = None
 
     @property
     def text(self) -> str:
@@ -271,6 +273,7 @@ async def _asked(models: Models, request: JudgeRequest) -> tuple[JudgeReply, int
         reply=writable(reply.text),
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
+        model=reply.model,
     )
     return reply, entry
 

@@ -62,6 +62,7 @@ def bench_endpoint(
                 workload,
                 url=target.endpoint.url,
                 api_key=target.endpoint.api_key,
+                names=target.server.model_names,
                 concurrency=concurrency,
                 requests=requests,
                 on_progress=lambda done, total: progress.count("requests", done, total),

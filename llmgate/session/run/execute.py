@@ -61,7 +61,7 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
     with ExitStack() as closing:
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
-            for line in preflight(planned, out, strict=settings.strict_power):
+            for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
@@ -195,6 +195,7 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Pro
                 workload,
                 url=target.endpoint.url,
                 api_key=target.endpoint.api_key,
+                names=target.server.model_names,
                 concurrency=spec.concurrency,
                 requests=spec.requests,
                 warmup=spec.warmup,

@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
+from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.definition import Need
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
     from llmgate.generate.client import ChatClient
+    from llmgate.record.answered_by import AnsweredBy
     from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
     from llmgate.session.progress import Progress
@@ -207,6 +209,7 @@ def asker(client: ChatClient) -> Ask:
     async def ask(request: JudgeRequest) -> JudgeReply:
         answer = await client.ask(request.body)
         if isinstance(answer, Generation):
+            check_who_answered(client, answer.answered_by)
             return JudgeReply(
                 content=answer.text,
                 tokens=tuple(
@@ -216,6 +219,7 @@ def asker(client: ChatClient) -> Ask:
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
                 cut_off=answer.finish_reason == "length",
+                model=None if answer.answered_by is None else answer.answered_by.model or None,
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
@@ -229,6 +233,29 @@ def embedder(client: ChatClient) -> Embed:
         answer = await client.embed(texts)
         if isinstance(answer, Failure):
             raise JudgeError(f"the embedding model gave no vectors: {answer.message}", where=client.endpoint.url)
+        if answer.answered_by is not None:
+            # A vector out of a cache is the same vector.
+            check_who_answered(client, replace(answer.answered_by, cached=""))
         return answer.values
 
     return embed
+
+
+def check_who_answered(client: ChatClient, by: AnsweredBy | None) -> None:
+    """Refuse what another model said than the one that was asked, or a cache.
+
+    Raises:
+        JudgeError: With what says so.
+    """
+    if by is None:
+        return
+    asked, where = client.endpoint.model, client.endpoint.url
+    if by.model and not answers_for(by.model, asked, client.endpoint.names):
+        fix = "Ask for it by that name, or name it with --reply-names"
+        raise JudgeError(f"{by.model} replied, and {asked} was asked", where=where, fix=fix)
+    if by.rerouted:
+        fix = "Ask without the gateway, or switch its fallbacks off"
+        raise JudgeError(f"the gateway asked somebody else than {asked} ({by.rerouted})", where=where, fix=fix)
+    if by.cached:
+        fix = "Ask without the gateway, or switch its cache off"
+        raise JudgeError(f"{asked} was not asked: the reply came out of a cache ({by.cached})", where=where, fix=fix)

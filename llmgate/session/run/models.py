@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
@@ -192,5 +192,6 @@ async def open_client(
 ) -> ChatClient:
     """A client of an endpoint, closed with the stack; `death` as for `ChatClient`."""
     retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
-    client = ChatClient(endpoint, concurrency=settings.concurrency, retry=retry, death=death)
+    known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
+    client = ChatClient(known, concurrency=settings.concurrency, retry=retry, death=death)
     return await stack.enter_async_context(client)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import CannotRunError
+from llmgate.gate.evidence.answered_by import asks_same
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_repeats
 from llmgate.gate.power.plan import designs_of, plan_power
@@ -17,15 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.session.run.plan import Plan
+    from llmgate.session.run.target import Target
 
 __all__ = ["preflight"]
 
 
-def preflight(plan: Plan, out: Path, *, strict: bool) -> Iterator[str]:
-    """One line per gating metric of which the champion's repeats tell how much scores change by chance.
+def preflight(plan: Plan, target: Target, out: Path, *, strict: bool) -> Iterator[str]:
+    """What is known of the verdict before anything is asked.
+
+    A line if the champion was asked at the same place, and one per gating metric of which the champion's repeats tell
+    how much scores change by chance.
 
     Args:
         plan: What is going to be asked.
+        target: Who is going to be asked.
         out: The run's folder, in which the baseline is noted.
         strict: Refuse a gate that would pass an unchanged model less than 80 % of the time.
 
@@ -36,6 +42,12 @@ def preflight(plan: Plan, out: Path, *, strict: bool) -> Iterator[str]:
     if baseline is None:
         return
     champion = load_record(Path(baseline.folder))
+    same_label = target.server.deployment == champion.manifest.server.deployment
+    if same_label and asks_same(target.model, target.server, champion.manifest):
+        yield (
+            "warning: the champion's run asked the same model at this endpoint, so this run will not pass unless "
+            "replies name another one; if it serves another one now, say so with --deployment"
+        )
     noise = noise_of_repeats(repeat_scores(champion, plan.policy))
     designs = [
         design

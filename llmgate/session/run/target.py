@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,16 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     progress.stage(f"connecting to {url}")
     facts = probe(url, api_key=settings.api_key, model=settings.served_name)
     return Target(
-        endpoint=Endpoint(url=url, model=facts.model, api_key=settings.api_key),
+        endpoint=Endpoint(url=url, model=facts.model, api_key=settings.api_key, names=facts.names),
         model=ModelIdentity(name=facts.model, source=facts.source or url, registry_uri=settings.registry_uri),
-        server=ServerIdentity(engine=facts.engine, version=facts.version, owned=False, url=url),
+        server=ServerIdentity(
+            engine=facts.engine,
+            version=facts.version,
+            owned=False,
+            url=url,
+            model_names=tuple(dict.fromkeys((*facts.names, *settings.reply_names))),
+            deployment=settings.deployment or "",
+        ),
         death=lambda: None,
     )
 
@@ -110,7 +117,7 @@ def own_server(settings: Settings, model: str, name: str, *, log_path: Path, pro
         yield Target(
             endpoint=Endpoint(url=f"{server.url}/v1", model=name),
             model=identity,
-            server=server.identity(),
+            server=replace(server.identity(), model_names=(name,)),
             death=server.death_reason,
         )
         progress.stage("stopping the server")

@@ -153,7 +153,7 @@ def test_a_judged_metric_gates_by_labels(tmp_path: Path, monkeypatch: pytest.Mon
     with FakeServer(answer=both) as server:
         for name in ("one", "two"):
             more = ("--baseline", "one") if name == "two" else ()
-            place = ("--endpoint", server.url, "--judge-endpoint", server.url)
+            place = ("--endpoint", server.url, "--deployment", name, "--judge-endpoint", server.url)
             done = llmgate("run", "words.yaml", *place, "--out", name, *more)
     assert done.exit_code == 4, done.output
     assert "judge score, not human quality" in done.output

@@ -36,7 +36,7 @@ def flaky(cases: int) -> Any:
 
 
 def ran(server: FakeServer, out: str, *args: object) -> Result:
-    return llmgate("run", "words.yaml", "--endpoint", server.url, "--out", out, *args)
+    return llmgate("run", "words.yaml", "--endpoint", server.url, "--deployment", out, "--out", out, *args)
 
 
 def test_a_size_and_a_discordance_are_enough_to_ask() -> None:

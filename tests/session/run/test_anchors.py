@@ -52,7 +52,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
 
 
 def run(server: FakeServer, out: str, *more: object) -> Result:
-    return llmgate("run", "words.yaml", "--endpoint", server.url, "--judge-endpoint", server.url, "--out", out, *more)
+    where = ("--endpoint", server.url, "--deployment", out, "--judge-endpoint", server.url)
+    return llmgate("run", "words.yaml", *where, "--out", out, *more)
 
 
 def freeze(*more: object) -> Result:
