@@ -9,6 +9,7 @@ import pytest
 from support.endpoint import chat
 
 from llmgate.generate.replies import Vectors, read_completion, read_vectors
+from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -65,7 +66,8 @@ def test_log_probabilities_that_cannot_be_read_are_none_and_cost_no_answer(repor
 
 def test_vectors_come_back_in_the_order_of_the_texts() -> None:
     data = [{"index": 1, "embedding": [0, 1]}, {"index": 0, "embedding": [1, 0.5]}]
-    assert read_vectors(json.dumps({"data": data}).encode(), 0.1, 1) == Vectors(((1.0, 0.5), (0.0, 1.0)))
+    read = read_vectors(json.dumps({"model": "embedder", "data": data}).encode(), 0.1, 1)
+    assert read == Vectors(((1.0, 0.5), (0.0, 1.0)), AnsweredBy(model="embedder"))
 
 
 @pytest.mark.parametrize(

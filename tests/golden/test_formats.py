@@ -173,6 +173,7 @@ def test_the_same_run_writes_the_same_record(suite: str, run: str, args: tuple[s
     manifests = [steady(read_json(folder / "manifest.json")) for folder in (again, before)]
     for manifest in manifests:
         (manifest["judge"] or {}).pop("source", None)
+        manifest["server"].pop("model_names", None)  # older records do not say by which names replies may call it
     if suite in RAISED:
         now, then = ([part.pop("digest") for part in manifest["suites"]] for manifest in manifests)
         assert now != then
