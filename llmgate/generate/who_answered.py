@@ -6,6 +6,7 @@ A gateway may answer out of a cache, or by another model than the one asked for,
 |---|---|---|
 | LiteLLM | `x-litellm-cache-key` | sent only where the answer comes out of its cache |
 | LiteLLM | `x-litellm-attempted-fallbacks` | above 0 where another model group answered |
+| LiteLLM, ngrok | `x-litellm-model-name`, `ngrok-aig-model` | the model behind the name that was asked for |
 | Portkey | `x-portkey-cache-status` | `HIT`, `SEMANTIC HIT` |
 | Portkey | `x-portkey-last-used-option-index` | `config.targets[1]` is the second target of its configuration |
 | Cloudflare | `cf-aig-cache-status`, `cf-cache-status` | `HIT` |
@@ -40,6 +41,7 @@ REROUTED: Final = frozenset(
         "helicone-fallback-index",
     }
 )
+BEHIND: Final = ("x-litellm-model-name", "ngrok-aig-model")
 SHOWN: Final = 60
 """Characters of a header's value that are kept."""
 
@@ -69,10 +71,11 @@ def with_headers(said: AnsweredBy, headers: Mapping[str, str], *, asked: str) ->
     Returns:
         None if nothing says that the answer is not a fresh one of the model that was asked for.
     """
-    lowered = [(name.lower(), value.strip()) for name, value in headers.items()]
+    lowered = [(name.lower(), _text(value.strip())) for name, value in headers.items()]
     whole = replace(
         said,
         model=None if said.model == asked else said.model,
+        provider=said.provider or _first(value for name, value in lowered if name in BEHIND),
         cached=_first(name for name, value in lowered if _is_cached(name, value)),
         rerouted=_first(f"{name}: {value[:SHOWN]}" for name, value in lowered if _is_rerouted(name, value)),
     )

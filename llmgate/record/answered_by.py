@@ -31,7 +31,8 @@ class AnsweredBy:
 
     Attributes:
         model: The model that the reply names; None if it is the one asked for, "" if it names none.
-        provider: Who ran the model, where the reply says so, as OpenRouter's do.
+        provider: Who ran the model, as OpenRouter's replies say, or which model stands behind the name, as LiteLLM's
+            headers do.
         cached: What says that the answer came out of a cache, "" if nothing does.
         rerouted: What says that a gateway sent the request elsewhere than first intended, "" if nothing does.
     """

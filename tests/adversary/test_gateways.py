@@ -140,6 +140,23 @@ def test_a_fallback_says_so(header: str, value: str, attempt: Callable[[Ending],
     assert f"4 of 4 answers came by another route than first intended ({header.lower()}: {value})" in ending.output
 
 
+def test_two_models_behind_one_name(attempt: Callable[[Ending], None]) -> None:
+    turns = itertools.cycle(TWO)
+    with gateway(
+        lambda body: Routed(text=answer_right(body), headers={"x-litellm-model-name": f"openai/{next(turns)}"})
+    ) as url:
+        ending = run(url)
+    attempt(ending)
+    assert "4 answers came from several models or providers behind one name: 2 from openai/mock-a" in ending.output
+
+
+def test_a_header_that_no_file_can_hold(attempt: Callable[[Ending], None]) -> None:
+    with gateway(lambda body: Routed(text=answer_right(body), headers={"cf-aig-step": "1\xff"})) as url:
+        ending = run(url)
+    attempt(ending)
+    assert "4 of 4 answers came by another route" in ending.output
+
+
 @pytest.mark.parametrize(
     ("route", "listed", "asked", "says"),
     [
@@ -159,8 +176,8 @@ def test_a_fallback_says_so(header: str, value: str, attempt: Callable[[Ending],
         (in_turn({"model": "mock-a-2024-05-13"}, {"model": "mock-a-2024-08-06"}), TWO, "mock-a", "from 2 models"),
         (in_turn({}, {"model": "mock-a-2024-08-06"}), TWO, "mock-a", "4 answers came from 2 models"),
         (says(model="base"), ADAPTERS, "adapter", "4 of 4 answers came from base"),
-        (in_turn({"provider": "One"}, {"provider": "Two"}), TWO, "mock-a", "from several providers"),
-        (in_turn({"provider": "One"}, {}), TWO, "mock-a", "from several providers"),
+        (in_turn({"provider": "One"}, {"provider": "Two"}), TWO, "mock-a", "from several models or providers"),
+        (in_turn({"provider": "One"}, {}), TWO, "mock-a", "from several models or providers"),
     ],
 )
 def test_the_reply_names_somebody_else(
@@ -204,6 +221,7 @@ def test_honest_names(
 
 HONEST = {
     "x-litellm-attempted-fallbacks": "0",
+    "x-litellm-model-name": "openai/mock-a",
     "x-portkey-cache-status": "MISS",
     "x-portkey-last-used-option-index": "config.targets[0]",
     "cf-aig-cache-status": "MISS",
@@ -318,17 +336,24 @@ def test_the_champion_asked_again(
         attempt(run(url, "--baseline", "champion", "--registry-uri", "models:/bot/2", out="claimed", asked="base"))
 
 
-@pytest.mark.parametrize("change", ["label", "origin", "snapshot"])
+@pytest.mark.parametrize("change", ["label", "origin", "snapshot", "behind"])
 def test_honest_second_model_at_one_address(change: str, tmp_path: Path) -> None:
     larger_suite(tmp_path, 40, "margin: 0.2, min: 0.2")
     entry: dict[str, Any] = {"id": "base", "root": "/models/v1"}
     fields: dict[str, Any] = {}
-    with gateway(lambda body: Routed(text=answer_right(body), fields=dict(fields)), listed=(entry,)) as url:
+    headers = {"x-litellm-model-name": "openai/one"}
+
+    def route(body: dict[str, Any]) -> Routed:
+        return Routed(text=answer_right(body), fields=dict(fields), headers=dict(headers))
+
+    with gateway(route, listed=(entry,)) as url:
         assert run(url, out="champion", asked="base").green
         if change == "origin":
             entry["root"] = "/models/v2"
         elif change == "snapshot":
             fields["model"] = "base-2024-08-06"
+        elif change == "behind":
+            headers["x-litellm-model-name"] = "openai/two"
         more = ("--deployment", "v2") if change == "label" else ()
         ending = run(url, "--baseline", "champion", *more, asked="base")
     assert ending.green, ending.output

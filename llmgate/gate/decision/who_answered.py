@@ -18,7 +18,7 @@ __all__ = ["names_given", "who_answered"]
 ASK_BY_NAME: Final = "Ask for one model by its own name; --reply-names vouches for a name that replies give it"
 NO_FALLBACK: Final = "Ask without the gateway, or switch its fallbacks off for this run"
 NO_CACHE: Final = "Ask without the gateway, or switch its cache off for this run"
-ONE_PROVIDER: Final = "Pin one provider"
+ONE_PROVIDER: Final = "Pin one of them, or give it a name of its own and ask for that"
 NAMED: Final = 3
 
 
@@ -73,8 +73,8 @@ def who_answered(
         what = f"{cached.total():,} of {total} came out of a cache ({_some(cached)}), and are no fresh evidence"
         wrong.append((what, NO_CACHE))
     if len(providers) > 1 or (providers and providers.total() < len(said)):
-        some = _shares(providers)
-        wrong.append((f"{total} came from several providers: {some}", ONE_PROVIDER))
+        what = f"{total} came from several models or providers behind one name: {_shares(providers)}"
+        wrong.append((what, ONE_PROVIDER))
     return tuple(wrong)
 
 

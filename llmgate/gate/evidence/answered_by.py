@@ -80,8 +80,7 @@ def seems_same(candidate: Record, champion: Record) -> bool:
     ours, theirs = candidate.manifest, champion.manifest
     if not asks_same(ours.model, ours.server, theirs):
         return False
-    otherwise = (models_that_answered(run).keys() - {run.manifest.model.name} for run in (candidate, champion))
-    return not theirs.server.model_names or next(otherwise) == next(otherwise)
+    return not theirs.server.model_names or _named(candidate) == _named(champion)
 
 
 def asks_same(model: ModelIdentity, server: ServerIdentity, theirs: Manifest) -> bool:
@@ -97,6 +96,12 @@ def asks_same(model: ModelIdentity, server: ServerIdentity, theirs: Manifest) ->
     names = {model.name, *server.model_names} & {theirs.model.name, *theirs.server.model_names}
     ours = _place(server.url), _place(model.source)
     return bool(names) and ours == (_place(theirs.server.url), _place(theirs.model.source))
+
+
+def _named(record: Record) -> tuple[set[str], set[str]]:
+    """What answers say of their model and of who ran it, beyond the name that was asked for."""
+    models = models_that_answered(record).keys() - {record.manifest.model.name, ""}
+    return models, {by.provider for by in _said(record) if by is not None and by.provider}
 
 
 def _place(source: str) -> object:
