@@ -31,6 +31,7 @@ class StreamedAnswer:
         completion_tokens: From the server's usage.
         error: Why it is no full answer, None if it is.
         said: What the stream says of who answered.
+        reply_id: The reply's own id, "" if it has none.
     """
 
     token_events_s: tuple[float, ...] = ()
@@ -38,6 +39,7 @@ class StreamedAnswer:
     completion_tokens: int | None = None
     error: str | None = None
     said: AnsweredBy = UNNAMED
+    reply_id: str = ""
 
 
 def read_answer(exchange: Exchange) -> StreamedAnswer:
@@ -70,6 +72,7 @@ def read_answer(exchange: Exchange) -> StreamedAnswer:
         completion_tokens=reading.completion_tokens,
         error=error,
         said=reading.said,
+        reply_id=reading.reply_id,
     )
 
 
@@ -81,6 +84,7 @@ class _Reading:
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
         self.said = UNNAMED
+        self.reply_id = ""
         self.ended = False
 
     def take(self, time_s: float, data: bytes) -> str | None:
@@ -96,6 +100,8 @@ class _Reading:
             return f"an event is not a JSON object: {_quote(data)}"
         if event.get("error") is not None:
             return f"the server reported an error: {_quote(data)}"
+        if isinstance(event.get("id"), str):
+            self.reply_id = event["id"]
         if event.get("model") is not None:
             self.said = said_by(event)  # The last word: a gateway may fall back in the middle of a stream.
         usage = event.get("usage")

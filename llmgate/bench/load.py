@@ -18,6 +18,7 @@ from llmgate.bench.plan import Workload, digest_bodies, model_in
 from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
 from llmgate.errors import BenchError, UsageError
 from llmgate.generate.who_answered import with_headers
+from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
 
 __all__ = ["CLIENT_VERSION", "measure_serving"]
@@ -27,6 +28,9 @@ CLIENT_VERSION = "llmgate-bench 1"
 
 UNREAD_BYTES = 64 * 2**20
 SCRAPE_TIMEOUT_S = 10.0
+OWN_ID_CHARS = 16
+"""Shorter ids of replies may come twice by chance: Ollama draws a number below 1000."""
+REPLAYED = "one reply id came twice"
 PATH = "/v1/chat/completions"
 
 Progress = Callable[[int, int], None]
@@ -140,6 +144,7 @@ class _Drive:
         self._slots = slots
         self._on_progress = on_progress
         self._traces: list[RequestTrace | None] = [None] * len(bodies)
+        self._ids: set[str] = set()
         self._unread: list[tuple[int, float, Exchange]] = []
         self._unread_bytes = 0
         self._next = 0
@@ -236,6 +241,11 @@ class _Drive:
     def _read(self, index: int, queued_s: float, exchange: Exchange) -> None:
         answer = read_answer(exchange)
         said = replace(answer.said, model=None) if answer.said.model in self._names else answer.said
+        by = with_headers(said, exchange.headers, asked=self.model)
+        if answer.reply_id in self._ids:
+            by = replace(by or AnsweredBy(), cached=REPLAYED)
+        elif len(answer.reply_id) >= OWN_ID_CHARS:
+            self._ids.add(answer.reply_id)
         error = answer.error
         if error is not None and self._origin.api_key:
             error = error.replace(self._origin.api_key, "***")
@@ -248,7 +258,7 @@ class _Drive:
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
             error=error,
-            answered_by=with_headers(said, exchange.headers, asked=self.model),
+            answered_by=by,
         )
 
 

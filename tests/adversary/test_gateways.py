@@ -98,6 +98,21 @@ def test_a_serving_measurement_that_reaches_no_backend(attempt: Callable[[Ending
     assert "INVALID: 4 of 4 answers came out of a cache (x-litellm-cache-key)" in second.output
 
 
+def test_a_serving_measurement_out_of_a_silent_cache(attempt: Callable[[Ending], None]) -> None:
+    arguments = ("--served-name", "mock-a", "--requests", "8", "--in-flight", "1", "--max-tokens", "2")
+    with gateway(LiteLLM(answer_right, caches=True, silent=True), listed=TWO) as url:
+        ending = llmgate("bench", "words.yaml", "--endpoint", url, *arguments)
+    attempt(ending)
+    assert "INVALID: 4 of 8 answers came out of a cache (one reply id came twice)" in ending.output
+
+
+def test_honest_serving_measurements() -> None:
+    arguments = ("--served-name", "mock-a", "--requests", "8", "--in-flight", "1", "--max-tokens", "2")
+    with gateway(LiteLLM(answer_right), listed=TWO) as url:
+        ending = llmgate("bench", "words.yaml", "--endpoint", url, *arguments)
+    assert "answers came" not in ending.output
+
+
 # What gateways say besides.
 
 
