@@ -348,6 +348,7 @@ def test_the_champion_asked_again(
         ending = run(f"{second}:{port}", "--baseline", "champion", asked=asked[1])
         attempt(ending)
         assert "nothing shows that another model answered the second time" in ending.output
+        assert "warning: the champion's run asked the same model at this endpoint" in ending.output
         attempt(run(url, "--baseline", "champion", "--registry-uri", "models:/bot/2", out="claimed", asked="base"))
 
 
@@ -372,3 +373,5 @@ def test_honest_second_model_at_one_address(change: str, tmp_path: Path) -> None
         more = ("--deployment", "v2") if change == "label" else ()
         ending = run(url, "--baseline", "champion", *more, asked="base")
     assert ending.green, ending.output
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert ("only labels say that two models answered: none and v2" in report) == (change == "label")
