@@ -131,12 +131,9 @@ class PlannedCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLogprob:
-    """One generated token.
+    """One generated token with the natural logarithm of its probability.
 
-    Attributes:
-        token: As generated.
-        logprob: Natural logarithm of its probability.
-        top: The most probable tokens at its place with their log probabilities, where they were asked for.
+    `top` has the most probable tokens at its place with theirs, where they were asked for.
     """
 
     token: str
