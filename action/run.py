@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_USAGE, UsageError
-from llmgate.record.run.journal import Redactor
+from llmgate.record.redaction import Redactor, environment_secrets
 from llmgate.report.formats.github import write_outputs
 from llmgate.report.visible import visible
 from llmgate.session.decide.github import LOG_NAME, RESULT_NAMES
-from llmgate.session.run.manifest import SECRET_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import BinaryIO, TextIO
 
 PREFIX: Final = "LLMGATE_ACTION_"
@@ -51,6 +50,7 @@ FLAGS: Final = (
 """Inputs that are options of `llmgate run` by the same name."""
 RUNNER_FILES: Final = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 LONGEST_LINE: Final = 64 * 1024
+LONGEST_SECRET: Final = 8 * 1024
 READER_GRACE_S: Final = 10.0
 
 
@@ -132,18 +132,29 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in RUNNER_FILES and not name.startswith(PREFIX)}
 
 
-def shown(line: bytes, redact: Redactor) -> str:
-    """One line for the log: no secret, no control character, no `##[` that the log viewer would take for markup."""
-    return visible(redact(line).decode("utf-8", errors="replace").rstrip("\r\n")).replace("##[", "# #[") + "\n"
+def shown(line: str) -> str:
+    """One line for the log: no control character, no `##[` that the log viewer would take for markup."""
+    return visible(line.rstrip("\r\n")).replace("##[", "# #[") + "\n"
 
 
 def copy_lines(source: BinaryIO, redact: Redactor, *targets: TextIO) -> None:
-    """Copy line by line until the source ends, then close it."""
+    """Copy line by line, without secrets, until the source ends, then close it."""
+    held = ""
     with source:
         while line := source.readline(LONGEST_LINE):
-            for target in targets:
-                target.write(shown(line, redact))
-                target.flush()
+            text = redact.text(held + line.decode("utf-8", errors="replace"))
+            # What a line of many goes on with may be the other half of a secret.
+            held = "" if line.endswith(b"\n") else text[-LONGEST_SECRET:]
+            write(text.removesuffix(held), targets)
+    if held:
+        write(held, targets)
+
+
+def write(text: str, targets: Sequence[TextIO]) -> None:
+    """Write a line to each target."""
+    for target in targets:
+        target.write(shown(text))
+        target.flush()
 
 
 def command(argv: list[str]) -> list[str]:
@@ -163,7 +174,7 @@ def follow(started: list[str], environ: Mapping[str, str], log: TextIO) -> int:
     Returns:
         Its exit code; 4 if a signal ended it.
     """
-    redact = Redactor(tuple(value for name, value in environ.items() if SECRET_NAME.search(name)))
+    redact = Redactor(tuple(environment_secrets(environ)))
     child = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
         started,
         env=child_environment(environ),

@@ -61,7 +61,7 @@ class HttpOrigin:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise UsageError("not an http or https URL", where=url, fix=fix)
         if parts.query or parts.fragment or parts.username or not url.isascii() or " " in url:
-            raise UsageError("a base URL has no query, no user and only plain ASCII characters", where=url, fix=fix)
+            raise UsageError("a base URL has no query, no user and only plain ASCII characters", fix=fix)
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key):
             raise UsageError(
                 "the API key has characters that cannot stand in a header",

@@ -19,6 +19,7 @@ from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft
 from llmgate.errors import BenchError, UsageError
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.answered_by import AnsweredBy
+from llmgate.record.redaction import Redactor
 from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
 
 __all__ = ["CLIENT_VERSION", "measure_serving"]
@@ -141,6 +142,7 @@ class _Drive:
         self.model = model_in(bodies[0])
         self._names = names
         self._origin = origin
+        self._redact = Redactor((origin.api_key or "",))
         self._slots = slots
         self._on_progress = on_progress
         self._traces: list[RequestTrace | None] = [None] * len(bodies)
@@ -247,8 +249,8 @@ class _Drive:
         elif len(answer.reply_id) >= OWN_ID_CHARS:
             self._ids.add(answer.reply_id)
         error = answer.error
-        if error is not None and self._origin.api_key:
-            error = error.replace(self._origin.api_key, "***")
+        if error is not None:
+            error = self._redact.text(error)
         self._traces[index] = RequestTrace(
             index=index,
             queued_s=queued_s,

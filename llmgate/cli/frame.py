@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class Command(click.Command):
             from llmgate.report.visible import visible
 
             # Errors quote what servers and endpoints said.
-            click.secho(f"llmgate: {visible(str(error))}", err=True, fg="red")
+            click.secho(f"llmgate: {visible(without_secrets(ctx, str(error)))}", err=True, fg="red")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.secho(
@@ -50,9 +51,22 @@ class Command(click.Command):
         except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
             import traceback
 
-            click.echo(traceback.format_exc(), err=True)
+            click.echo(without_secrets(ctx, traceback.format_exc()), err=True)
             click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
             ctx.exit(EXIT_CANNOT_RUN)
+
+
+def without_secrets(ctx: click.Context, text: str) -> str:
+    """A text without what the environment, the options of a command and pyproject.toml say that is secret."""
+    from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
+    from llmgate.session.options import file_options
+
+    options = [(name, str(value)) for name, value in ctx.params.items()]
+    with contextlib.suppress(LlmgateError):
+        options += [(name, str(value)) for name, value in file_options(Path.cwd()).items()]
+    names = [value for name, value in options if name.endswith("api_key_env")]
+    found = environment_secrets(names=names) | url_secrets(value for _, value in options)
+    return Redactor(tuple(found)).text(text)
 
 
 class Group(click.Group):

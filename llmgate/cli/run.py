@@ -33,6 +33,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
     from llmgate.session.run.execute import execute
+    from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.run_folder import default_out
@@ -48,7 +49,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
-    with RunLock(out):
+    with RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")

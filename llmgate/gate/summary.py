@@ -172,12 +172,13 @@ def _loss(metric: MetricDecision, margin: float) -> str:
 
 
 def _changes(metric: MetricDecision) -> str:
-    noun = "answer" if metric.method.startswith("Tango") else "score"
-    if metric.judged or metric.labels:
-        noun = "judge's score"
+    noun = "judge's score" if metric.judged or metric.labels else "score"
     changed = metric.better + metric.worse
     if not changed:
+        # Answers may read differently and score alike: of their texts nothing is known here.
         return f"No {noun} changed."
+    if noun == "score" and metric.method.startswith("Tango"):
+        noun = "answer"
     return f"{count(changed, noun)} changed: {metric.better:,} better, {metric.worse:,} worse."
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -26,16 +25,19 @@ from llmgate.generate.replies import (
     read_vectors,
 )
 from llmgate.generate.who_answered import with_headers
+from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors", "normalise_url"]
+__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 GIVE_UP_PER_SLOT: Final = 8
+QUOTABLE_BYTES: Final = 1 << 20
+"""More than any excerpt needs, however many secrets are taken out of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +85,6 @@ class RetryPolicy:
         return float(min(self.base_s * 2 ** (attempt - 1), self.cap_s))
 
 
-def normalise_url(url: str) -> str:
-    """Accept a base URL with or without `/v1` and a final slash.
-
-    Raises:
-        EndpointError: If it is not an http(s) URL.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise EndpointError("this is not an http(s) URL", where=url, fix="Write, for example, http://127.0.0.1:8000/v1")
-    base = url.rstrip("/")
-    return base if base.endswith("/v1") else f"{base}/v1"
-
-
 T = TypeVar("T", Generation, Vectors)
 Read = Callable[[bytes, float, int], T | Failure]
 """Body, latency in seconds and number of the attempt → what the body means."""
@@ -110,6 +99,7 @@ class ChatClient:
         retry: The retry policy.
         death: Returns why the server that is being asked is gone, or None while it lives. A dead server makes
             every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
+        redact: Applied to what is quoted of bodies that are no answers.
     """
 
     def __init__(
@@ -119,10 +109,12 @@ class ChatClient:
         concurrency: int,
         retry: RetryPolicy | None = None,
         death: Callable[[], str | None] = lambda: None,
+        redact: Redactor = NO_SECRETS,
     ) -> None:
         self.endpoint = endpoint
         self.retry = retry or RetryPolicy()
         self._death = death
+        self._redact = redact
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._refused = 0
@@ -220,9 +212,11 @@ class ChatClient:
                 latency_s = time.perf_counter() - started
                 if response.status == 200:
                     answer = self._signed(read(content, latency_s, attempt), response.headers)
+                    if isinstance(answer, Failure):
+                        answer = self._explained(answer, read(self._quotable(content), latency_s, attempt))
                     return answer, isinstance(answer, Failure), None
                 return (
-                    http_failure(response.status, content, attempt),
+                    http_failure(response.status, self._quotable(content), attempt),
                     response.status in RETRIED_STATUS,
                     response.headers.get("Retry-After"),
                 )
@@ -237,9 +231,18 @@ class ChatClient:
             return (
                 Failure(
                     kind=FailureKind.CONNECTION,
-                    message=f"the connection failed: {error or type(error).__name__}"[:BODY_EXCERPT],
+                    message=self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT],
                     attempts=attempt,
                 ),
                 True,
                 None,
             )
+
+    def _quotable(self, content: bytes) -> bytes:
+        """A body without secrets, before anything is cut from it: of half a secret nobody knows that it is one."""
+        return self._redact(content[:QUOTABLE_BYTES])
+
+    def _explained(self, failure: Failure, clean: Generation | Vectors | Failure) -> Failure:
+        """A failure in the words of the body without secrets."""
+        message = clean.message if isinstance(clean, Failure) else failure.message
+        return replace(failure, message=self._redact.text(message))

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from llmgate.errors import EndpointError, did_you_mean
+from llmgate.record.redaction import Redactor
 
 __all__ = ["EndpointFacts", "ask", "probe"]
 
@@ -127,7 +128,8 @@ def ask(method: str, url: str, *, body: Any = None, api_key: str | None, timeout
     with contextlib.closing(kind(parts.hostname or "", parts.port, timeout=timeout_s)) as connection:
         connection.request(method, parts.path, body=None if body is None else json.dumps(body), headers=headers)
         response = connection.getresponse()
-        content = response.read(MAX_BYTES)
+        # A server may repeat the key, and what it says of itself is shown and recorded.
+        content = Redactor((api_key or "",))(response.read(MAX_BYTES))
     try:
         return response.status, json.loads(content)
     except ValueError:

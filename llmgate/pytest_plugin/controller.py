@@ -27,6 +27,7 @@ from llmgate.session.options import OPTIONS
 from llmgate.session.progress import LineProgress
 from llmgate.session.run.custom_checks import with_checks_of
 from llmgate.session.run.execute import check_folder, execute
+from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import check_models
 from llmgate.session.run.plan import make_plan, plan_file
 from llmgate.session.settings import Settings, settings_from
@@ -127,7 +128,7 @@ class PytestRun:
         if self.settings.model or self.settings.endpoint:
             check_folder(self.settings, self.out)
             baseline = resolve_baseline(self.settings, self.out)
-            lock = RunLock(self.out)
+            lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()

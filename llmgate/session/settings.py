@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import UsageError
+from llmgate.generate.base_url import normalise_url
 from llmgate.session.options import OPTIONS, Option, file_options
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Settings:
     out: str | None
     resume: bool
     no_bench: bool
-    mlflow_uri: str | None
+    mlflow_uri: str | None = field(repr=False)
     mlflow_experiment: str
     mlflow_model: str | None
     registry_uri: str | None
@@ -62,17 +63,32 @@ class Settings:
     @property
     def api_key(self) -> str | None:
         """The endpoint's key, read when it is needed so that it is never stored with the settings."""
-        return os.environ.get(self.api_key_env) or os.environ.get("OPENAI_API_KEY") or None
+        return key_in(self.api_key_env) or key_in("OPENAI_API_KEY")
 
     @property
     def judge_api_key(self) -> str | None:
         """The judge endpoint's key."""
-        return os.environ.get(self.judge_api_key_env) or None
+        return key_in(self.judge_api_key_env)
 
     @property
     def embed_api_key(self) -> str | None:
         """The embedding endpoint's key."""
-        return os.environ.get(self.embed_api_key_env) or None
+        return key_in(self.embed_api_key_env)
+
+
+def key_in(name: str) -> str | None:
+    """The key that an environment variable holds, None if it is not set or empty.
+
+    Raises:
+        UsageError: If it cannot be sent.
+    """
+    key = os.environ.get(name)
+    if key and not (key.isascii() and key.isprintable() and key.strip() == key):
+        raise UsageError(
+            f"the key in {name} has a character that no HTTP header can carry",
+            fix="Look for a line break or a space at its end, and for characters that are not ASCII",
+        )
+    return key or None
 
 
 def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
@@ -114,9 +130,13 @@ def read_judges(text: str) -> dict[str, tuple[str, str]]:
     for entry in shlex.split(text):
         name, equals, place = entry.partition("=")
         model, at, url = place.partition("@")
-        if not name or not equals or name in judges:
-            raise UsageError(f"--judges holds {entry!r}", fix="Write NAME=URL or NAME=MODEL@URL, each name once")
-        judges[name] = (model, url) if at else ("", place)
+        if not name or not equals or name in judges or "://" in name:
+            # The entry itself is not repeated: it may hold credentials.
+            raise UsageError(
+                f"entry {len(judges) + 1} of --judges names no judge, or one that was named before",
+                fix="Write NAME=URL or NAME=MODEL@URL, each name once",
+            )
+        judges[name] = (model, url) if at and "://" not in model else ("", place)
     return judges
 
 
@@ -148,6 +168,7 @@ def check(settings: Settings) -> None:
         raise UsageError("both --model and --endpoint are given", fix="Give one of them")
     if settings.judge_model and settings.judge_endpoint:
         raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
+    check_endpoints(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
@@ -157,3 +178,15 @@ def check(settings: Settings) -> None:
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_endpoints(settings: Settings) -> None:
+    """Refuse URLs and keys that cannot be used, before the first of them is shown or sent anywhere."""
+    for urls, key_name in (
+        ([settings.endpoint], settings.api_key_env),
+        ([settings.judge_endpoint, *(url for _, url in settings.judges.values())], settings.judge_api_key_env),
+        ([settings.embed_endpoint], settings.embed_api_key_env),
+    ):
+        for url in filter(None, urls):
+            normalise_url(url)
+            key_in(key_name)

@@ -248,7 +248,7 @@ def test_the_key_does_not_stand_in_the_trace() -> None:
     error = str(trace.requests[0].error)
     assert error.startswith("HTTP 500")
     assert "s3cret" not in error
-    assert "***" in error
+    assert "[redacted]" in error
 
 
 def test_without_usage_the_run_is_invalid() -> None:

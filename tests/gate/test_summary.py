@@ -40,7 +40,7 @@ RATES = " If nothing had changed, this gate would pass {} of the time; it would 
             "PASS: at least 1.5 points better (95 %), tolerance 3. 90 answers changed: 60 better, 30 worse."
             + RATES.format("93 %"),
         ),
-        (0, 0, 100, "PASS: at most 2.6 points worse (95 %), tolerance 3. No answer changed." + RATES.format("100 %")),
+        (0, 0, 100, "PASS: at most 2.6 points worse (95 %), tolerance 3. No score changed." + RATES.format("100 %")),
         (
             1, 0, 60,
             "PASS: at most 2.7 points worse (95 %), tolerance 3. 1 answer changed: 1 better, 0 worse."
@@ -61,7 +61,7 @@ RATES = " If nothing had changed, this gate would pass {} of the time; it would 
             0, 0, 80,
             "INCONCLUSIVE: between 3.3 points worse and 3.3 points better (95 % each), so a loss beyond the tolerance 3 is"
             " neither shown nor excluded; an unchanged model needs about 88 cases to pass 80 % of the time."
-            " No answer changed." + RATES.format("0 %"),
+            " No score changed." + RATES.format("0 %"),
         ),
     ],
 )  # fmt: skip

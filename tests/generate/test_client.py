@@ -9,7 +9,8 @@ import pytest
 from support.fake_server import FakeServer, Fault, every
 
 from llmgate.errors import EndpointError
-from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
+from llmgate.generate.base_url import normalise_url
+from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:

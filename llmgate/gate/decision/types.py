@@ -14,6 +14,7 @@ from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive
 
 __all__ = [
     "ASK_AGAIN",
+    "SCORE_AGAIN",
     "Decision",
     "FlakyCase",
     "Flip",
@@ -27,7 +28,9 @@ __all__ = [
 ]
 
 ASK_AGAIN: Final = "Ask them again: add --resume and --out with the folder of the run"
-"""What to do about cases that could not be evaluated."""
+"""What to do about cases of a run that could not be evaluated."""
+SCORE_AGAIN: Final = "Score them again with the tool that wrote the file, and decide on the new one"
+"""What to do about rows of a table that have no score."""
 
 
 class Verdict(StrEnum):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
-__all__ = ["check_comparable", "check_decidable", "check_policy"]
+__all__ = ["check_comparable", "check_decidable", "check_policy", "same_answers"]
 
 
 def check_decidable(record: Record) -> None:
@@ -100,6 +100,12 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
             f"run_id: candidate and champion are the same run, {candidate.manifest.run_id}",
             fix="Compare with another run; a run always equals itself",
         )
+    if same_answers(candidate, champion):
+        raise NotComparableError(
+            "journal: candidate and champion hold the same answers, so one is a copy of the other",
+            where=candidate.path or candidate.manifest.run_id,
+            fix="Compare with another run; even the same model never takes exactly as long twice",
+        )
     _same("major", candidate.manifest.major, champion.manifest.major, "record format")
     for name in sorted({metric.suite for metric in policy.metrics}):
         _same_suite(name, candidate, champion)
@@ -121,6 +127,21 @@ def _same_judge_models(candidate: Record, champion: Record) -> None:
     ours, theirs = judge_models(candidate), judge_models(champion)
     for name in sorted(ours.keys() & theirs.keys()):
         _same("the model that replied", sorted(ours[name]), sorted(theirs[name]), f"judge {name}".strip())
+
+
+def same_answers(run: Record, other: Record) -> bool:
+    """Whether two records are of one run: their journals are equal, or most answers took as long to the last digit."""
+    if run.seal and other.seal and run.seal.journal_digest == other.seal.journal_digest:
+        return True
+    both = [
+        (result.answer.latency_s, partner.answer.latency_s)
+        for key, result in run.results.items()
+        if isinstance(result.answer, Generation)
+        and (partner := other.results.get(key)) is not None
+        and isinstance(partner.answer, Generation)
+    ]
+    # Times that are all alike were not measured.
+    return len(set(both)) > 1 and 2 * sum(time == again for time, again in both) > len(both)
 
 
 def watches_embeddings(policy: Policy) -> bool:

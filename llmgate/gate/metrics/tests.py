@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decision.types import ASK_AGAIN, Problem
+from llmgate.gate.decision.types import ASK_AGAIN, SCORE_AGAIN, Problem
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.pairing import Matches, pair_up
 from llmgate.gate.metrics.intervals import compare, compare_with_minimum
@@ -70,7 +70,9 @@ def run_test(
         return MetricTest(policy=policy, problem=problem)
     key = (policy.suite, policy.metric)
     sheet = next((sheet for sheet in candidate.labels if (sheet.suite, sheet.metric) == key), None)
-    test = _test(policy, pair_up(scores, champion_scores, match), sheet)
+    test = _test(
+        policy, pair_up(scores, champion_scores, match), sheet, ask_again=ASK_AGAIN if candidate.run else SCORE_AGAIN
+    )
     if champion is None or test.corrected:
         return test
     return replace(test, noise=next((noise for noise in champion.noise if (noise.suite, noise.metric) == key), None))
@@ -112,7 +114,7 @@ def default_margin(cases: int) -> tuple[float, str]:
     return _WIDE_MARGIN, f"No margin was set; {why} the default is {points(_WIDE_MARGIN)} points."
 
 
-def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None) -> MetricTest:
+def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask_again: str) -> MetricTest:
     margin, notes = policy.margin, []
     if pairs.champion is None:
         margin = None
@@ -123,7 +125,7 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None) -> Met
         notes.append(f"{count(len(np.unique(pairs.clusters)), 'cluster')} of cases that belong together.")
     untested = MetricTest(
         policy=policy, pairs=pairs, margin=margin, labels=labelled_cases(pairs),
-        labels_digest=sheet.digest if sheet else "", problem=_unevaluated(policy, pairs),
+        labels_digest=sheet.digest if sheet else "", problem=_unevaluated(policy, pairs, ask_again),
     )  # fmt: skip
     if untested.corrected:
         notes.append(correction_note(pairs))
@@ -148,11 +150,11 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None) -> Met
     )
 
 
-def _unevaluated(policy: MetricPolicy, pairs: Pairs) -> Problem | None:
+def _unevaluated(policy: MetricPolicy, pairs: Pairs, ask_again: str) -> Problem | None:
     if pairs.errors.count:
         noun = "case" if pairs.champion is None else "pair"
         what = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
-        return Problem(where=policy.where, what=f"{what}: {pairs.errors}", fix=ASK_AGAIN)
+        return Problem(where=policy.where, what=f"{what}: {pairs.errors}", fix=ask_again)
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
         fix = "Give a champion run" + ("" if policy.trait is OutputFeature.LENGTH else f", or set {limit}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmgate.errors import NotComparableError, UndefinedError, UsageError
-from llmgate.gate.evidence.comparable import check_comparable
+from llmgate.gate.evidence.comparable import check_comparable, same_answers
 from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.gather import gather
 from llmgate.gate.evidence.pairing import pair_up
@@ -124,6 +124,12 @@ def check_same_model(run: Record, other: Record) -> None:
     Raises:
         NotComparableError: With the field and both values.
     """
+    if run.manifest.run_id == other.manifest.run_id or same_answers(run, other):
+        raise NotComparableError(
+            "both are the same run, between whose answers nothing can change",
+            where=other.path or other.manifest.run_id,
+            fix="Run the same model a second time",
+        )
     model, other_model = run.manifest.model, other.manifest.model
     if model.weights_digest and other_model.weights_digest:
         _same("weights", model.weights_digest, other_model.weights_digest)

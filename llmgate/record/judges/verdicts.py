@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.disk import decoded, first_problem, read_bytes
 from llmgate.record.judges.admission import Instrument
+from llmgate.record.redaction import NO_SECRETS, Redactor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,13 +80,15 @@ class VerdictLog:
         path: The file.
         trial: What is tried.
         resume: Go on with a file that is there.
+        redact: Applied to everything written.
 
     Raises:
         RecordError: If there is a file and it is not to be gone on with, or it is about something else.
     """
 
-    def __init__(self, path: Path, trial: Trial, *, resume: bool) -> None:
+    def __init__(self, path: Path, trial: Trial, *, resume: bool, redact: Redactor = NO_SECRETS) -> None:
         self.path = path
+        self._redact = redact
         self.verdicts: dict[tuple[str, str], TrialVerdict] = {}
         if path.exists():
             if not resume:
@@ -114,12 +117,15 @@ class VerdictLog:
 
     def append(self, verdict: TrialVerdict) -> None:
         """Keep a verdict."""
-        self._line(asdict(verdict))
-        self.verdicts[verdict.task, verdict.item] = verdict
+        line = self._line(asdict(verdict))
+        # As it will be read back: the digest of the verdicts is taken of these.
+        self.verdicts[verdict.task, verdict.item] = _VERDICT.validate_json(line)
 
-    def _line(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values, allow_nan=False) + "\n")
+    def _line(self, values: dict[str, Any]) -> bytes:
+        line = self._redact(json.dumps(values, allow_nan=False).encode())
+        self._file.write(line.decode() + "\n")
         self._file.flush()
+        return line
 
     def __enter__(self) -> Self:
         """The log itself."""

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
-from llmgate.record.run.journal import NO_SECRETS, Redactor
+from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving import ServingTrace
 

@@ -10,7 +10,6 @@ Later entries for the same key replace earlier ones, which is how a resumed run 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 import time
@@ -23,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import first_problem, lines_of, read_bytes
+from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import CaseKey, CaseResult
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JOURNAL_NAME",
-    "NO_SECRETS",
     "Journal",
     "JournalContent",
-    "Redactor",
     "parse_line",
     "read_journal",
     "take_lock",
@@ -49,26 +47,6 @@ SUFFIX: Final = b"}\n"
 ENTRY_AT: Final = len(PREFIX) + 8 + len(MIDDLE)
 
 RESULT: Final[TypeAdapter[CaseResult]] = TypeAdapter(CaseResult)
-
-
-@dataclass(frozen=True, slots=True)
-class Redactor:
-    """Replaces secrets by value before anything is written.
-
-    Values shorter than eight characters are left alone: replacing every `a` would destroy the record.
-    """
-
-    secrets: tuple[str, ...] = ()
-
-    def __call__(self, entry: bytes) -> bytes:
-        """Return the JSON text with every secret replaced by `[redacted]`."""
-        for secret in self.secrets:
-            if len(secret) >= 8:
-                entry = entry.replace(json.dumps(secret, ensure_ascii=False)[1:-1].encode(), b"[redacted]")
-        return entry
-
-
-NO_SECRETS: Final = Redactor()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +146,7 @@ class Journal:
         RecordError: If another process is writing to it, or what is there is damaged.
     """
 
-    def __init__(self, path: Path, *, redact: Redactor = Redactor()) -> None:
+    def __init__(self, path: Path, *, redact: Redactor = NO_SECRETS) -> None:
         self.path = path
         self.redact = redact
         self._mutex = threading.Lock()

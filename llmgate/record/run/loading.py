@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.manifest import RECORD_MAJOR
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CaseKey, CaseResult, PlannedCase, Seal
 
 __all__ = ["load_record", "load_seal"]
+
+PLAIN_NAMES: Final = frozenset({MANIFEST.name, CASES_NAME, TRIALS.name, ANCHORS.name})
+"""What a seal may list besides serving measurements; the journal has a place of its own."""
 
 
 def load_record(path: Path, *, unfinished: bool = False) -> Record:
@@ -93,6 +96,12 @@ def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | Non
     content = read_journal(path / JOURNAL_NAME)
     if seal is not None and content.torn:
         raise RecordError("the sealed journal ends in a damaged line", where=str(path / JOURNAL_NAME), fix="Restore it")
+    if seal is not None and len(content.results) != seal.results:
+        raise RecordError(
+            f"the seal counts {seal.results} results, and the journal holds {len(content.results)}",
+            where=str(path / SEAL.name),
+            fix="Restore it, or run again",
+        )
     unplanned = content.results.keys() - set(planned_keys(cases))
     if unplanned:
         raise RecordError(
@@ -102,11 +111,24 @@ def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | Non
 
 
 def check_seal(path: Path, seal: Seal) -> None:
-    """Refuse a record of which any file changed, vanished or appeared after sealing."""
+    """Refuse a record of which any file changed, vanished or appeared after sealing, or is not under the seal."""
+    for name in (MANIFEST.name, CASES_NAME):
+        if name not in seal.files:
+            raise RecordError(
+                f"{name} is missing from the seal's list, so nothing says that it is unchanged",
+                where=str(path / SEAL.name),
+                fix="Restore the seal, or run again",
+            )
+    for name in seal.files:
+        if name not in PLAIN_NAMES and not (Path(name).match(SERVING_GLOB) and Path(name).name == name):
+            raise RecordError(
+                f"the seal lists {name!r}, which is no file of a record",
+                where=str(path / SEAL.name),
+                fix="Restore the seal, or use the llmgate version that wrote it",
+            )
     files = {JOURNAL_NAME: seal.journal_digest, **seal.files}
     for name, digest in files.items():
-        # The name comes from a file: it must not lead out of the folder.
-        if Path(name).name != name or not (path / name).is_file():
+        if not (path / name).is_file():
             raise RecordError("a file of the sealed record is missing", where=str(path / name), fix="Restore it")
         if file_digest(path / name) != digest:
             raise RecordError("the file changed after the run was sealed", where=str(path / name), fix="Restore it")

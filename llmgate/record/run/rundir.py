@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import write_atomic
+from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
     CASES_NAME,
@@ -20,12 +23,12 @@ from llmgate.record.run.files import (
     planned_keys,
     read_file,
 )
-from llmgate.record.run.journal import JOURNAL_NAME, NO_SECRETS, Journal, Redactor
+from llmgate.record.run.journal import JOURNAL_NAME, Journal
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -50,6 +53,45 @@ def folder_taken(path: Path) -> RecordError:
         where=str(path),
         fix="Add --resume to go on with it, or choose another folder with --out",
     )
+
+
+FREE: Final = frozenset(
+    {"run_id", "created_at", "llmgate_version", "hardware", "packages", "concurrency", "labels", "minor"}
+)
+"""What may differ between the parts of a run: none of it says what is asked of whom, and how it is judged."""
+
+
+def held_to(manifest: Manifest) -> dict[str, object]:
+    """What a resumed run has to share with the run before it, by field."""
+    found = {field.name: getattr(manifest, field.name) for field in fields(manifest) if field.name not in FREE}
+    # A server of ours listens on another port each time.
+    return found | {"admissions": names_of(manifest.admissions), "server": replace(manifest.server, url="")}
+
+
+def changes(before: object, now: object, field: str = "") -> Iterator[str]:
+    """Each value that differs, in words: `model weights digest was ab12 and is now cd34`."""
+    if is_dataclass(before) and type(before) is type(now):
+        before, now = ({part.name: getattr(side, part.name) for part in fields(before)} for side in (before, now))
+    if isinstance(before, tuple) and isinstance(now, tuple) and len(before) == len(now):
+        before, now = (dict(enumerate(side, start=1)) for side in (before, now))
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys((*before, *now)):
+            yield from changes(before.get(name), now.get(name), f"{field} {name}".strip().replace("_", " "))
+    elif before != now:
+        yield f"{field} was {worded(before)} and is now {worded(now)}"
+
+
+def worded(value: object) -> str:
+    """A value of a manifest for a reader."""
+    if value is None or value in ("", ()):
+        return "not there"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(worded(part) for part in value)
+    if is_dataclass(value):
+        return str(getattr(value, "name", None) or getattr(value, "model", "another one"))
+    return str(value)
 
 
 class RunDir:
@@ -105,24 +147,15 @@ class RunDir:
             RecordError: If the record is sealed already or differs; the message names the field.
         """
         before = MANIFEST.read(path)
-        for field, then, now in (
-            ("cases", before.cases_digest, manifest.cases_digest),
-            ("model", before.model, manifest.model),
-            ("suites", before.suites, manifest.suites),
-            ("server engine", before.server.engine, manifest.server.engine),
-            ("server version", before.server.version, manifest.server.version),
-            ("server flags", before.server.flags, manifest.server.flags),
-            ("judge", before.judge, manifest.judge),
-            ("admissions", names_of(before.admissions), names_of(manifest.admissions)),
-            ("seed", before.seed, manifest.seed),
-            ("looks", before.looks, manifest.looks),
-        ):
-            if then != now:
-                raise RecordError(
-                    f"the run cannot be resumed: {field} was {then} and is now {now}",
-                    where=str(path),
-                    fix="Restore it, or start a new run without --resume",
-                )
+        # As it would be read back: what was redacted then is redacted now.
+        now = MANIFEST.holds.validate_json(redact(MANIFEST.holds.dump_json(manifest)))
+        changed = next(changes(held_to(before), held_to(now)), None)
+        if changed:
+            raise RecordError(
+                f"the run cannot be resumed: {changed}",
+                where=str(path),
+                fix="Restore it, or start a new run without --resume",
+            )
         (path / SEAL.name).unlink(missing_ok=True)
         return cls(path, before, cases, Journal(path / JOURNAL_NAME, redact=redact))
 
@@ -161,7 +194,7 @@ class RunDir:
 
     def add_serving(self, trace: ServingTrace) -> None:
         """Record a serving measurement, replacing an earlier one of the same name."""
-        write_atomic(self.path / f"serving-{trace.name}.json", SERVING.dump_json(trace))
+        write_atomic(self.path / f"serving-{trace.name}.json", self._journal.redact(SERVING.dump_json(trace)))
 
     def serving(self) -> tuple[ServingTrace, ...]:
         """The serving measurements recorded so far, by name."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import lines_of
+from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import SEAL
 from llmgate.record.run.journal import JOURNAL_NAME, parse_line, take_lock
 from llmgate.record.schema import Generation
@@ -51,12 +52,17 @@ class RunState:
 class RunLock:
     """Held by the writer of a run. Use as a context manager.
 
+    Args:
+        path: The run's folder.
+        redact: Applied to the reason why a run ended.
+
     Raises:
         RecordError: If another process is writing to the folder, or it cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, redact: Redactor = NO_SECRETS) -> None:
         self.path = path
+        self._redact = redact
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -88,7 +94,7 @@ class RunLock:
         if reason:
             # On a full disk the missing seal says enough.
             with contextlib.suppress(OSError):
-                (self.path / REASON_NAME).write_text(reason, encoding="utf-8")
+                (self.path / REASON_NAME).write_text(self._redact.text(reason), encoding="utf-8")
         os.close(self._fd)
         self._fd = -1
 

@@ -13,7 +13,8 @@ import llmgate
 from llmgate.errors import EndpointError, UndefinedError, UsageError
 from llmgate.gate.judges.admission import at_least_default, refusals
 from llmgate.gate.judges.agreement import measure_judge
-from llmgate.generate.client import Endpoint, normalise_url
+from llmgate.generate.base_url import normalise_url
+from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
 from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
 from llmgate.record.judges.admission_file import save_admission, sealed
@@ -25,6 +26,7 @@ from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.admission.trial import REPEATS, Questions, ask_all, evidence_of
 from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
+from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.models import JUDGE_RETRIES, alive, identify_named, named_judge, open_client
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
@@ -182,7 +184,7 @@ def admit_judge(
     questions = Questions(labels=labels, spec=asked.spec, vocabulary=asked.vocabulary, repeats=repeats)
     trial = Trial(labels=labels.digest, instrument=instrument)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with VerdictLog(verdicts_path(out), trial, resume=resume) as log:
+    with VerdictLog(verdicts_path(out), trial, resume=resume, redact=redactor(settings)) as log:
         progress.stage(f"{len(questions.keys):,} questions about {len(questions.items):,} items of {labels.name}")
         if place is None:
             asyncio.run(try_judges(questions, asked, settings, log, target=None, progress=progress))

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.errors import PolicyError, UsageError, did_you_mean
+from llmgate.errors import NotComparableError, PolicyError, UsageError, did_you_mean
 from llmgate.gate.decide import decide
 from llmgate.gate.evidence.evidence import Evidence
 from llmgate.record.policy import DEFAULT_ALPHA, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.load import SUITE, Results, load_results
+from llmgate.record.results.source import read_source
 from llmgate.session.clock import today
 
 if TYPE_CHECKING:
@@ -57,17 +58,34 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
 
     Raises:
         RecordError: If a file cannot be read.
-        NotComparableError: If the two put the same item into different clusters.
+        NotComparableError: If the two are the same results, or put the same item into different clusters.
         PolicyError: If a margin or alpha is impossible, or a policy names what is not there.
         UsageError: If a metric is asked for that is not there.
     """
     layout = question.layout
     new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
     old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    if question.candidate_only == question.baseline_only and same_lines(candidate, champion):
+        raise NotComparableError(
+            f"holds the same rows as {champion}, so it was compared with itself",
+            where=str(candidate),
+            fix="Name the file of another run. Where two runs scored alike in every row, add a column that says which"
+            " run it is, and name the others: --id COLUMN --score COLUMN",
+        )
     policy = policy_for(new, old, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
     return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())
+
+
+def same_lines(candidate: Path, champion: Path) -> bool:
+    """Whether two files hold the same lines, in whatever order, packed or not.
+
+    Results of tools tell two runs apart by times and ids. A plain table may be equal by honest chance, and then
+    nothing in it says that there were two runs.
+    """
+    new, old = ({line.strip() for line in read_source(path).data.split(b"\n")} for path in (candidate, champion))
+    return new - {b""} == old - {b""}
 
 
 def policy_for(candidate: Results, champion: Results, question: ResultsQuestion) -> Policy:

@@ -18,7 +18,8 @@ from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
-from llmgate.session.run.manifest import make_manifest, redactor
+from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
+from llmgate.session.run.manifest import make_manifest
 from llmgate.session.run.measure import asker, generate_answers, judge_answers
 from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
 from llmgate.session.run.power_check import preflight
@@ -58,7 +59,11 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
     make_folder(out)
     check_folder(settings, out)
     progress.stage(f"the record goes to {out}")
-    with ExitStack() as closing:
+    for line in short_keys(settings):
+        progress.stage(line)
+    redact = redactor(settings)
+    with errors_redacted(redact), ExitStack() as closing:
+        closing.callback(clean_logs, out, redact)
         with open_target(settings, log_path=out / "server.log", progress=progress) as target:
             planned = plan()
             for line in preflight(planned, target, out, strict=settings.strict_power):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +11,6 @@ import llmgate
 from llmgate.generate.identity import hardware, packages
 from llmgate.record.manifest import Manifest
 from llmgate.record.run.files import cases_digest
-from llmgate.record.run.journal import Redactor
 from llmgate.session.clock import timestamp
 from llmgate.session.run.admissions import judged_asserts, read_admissions
 from llmgate.session.run.anchors import named_anchors
@@ -20,22 +18,15 @@ from llmgate.session.run.anchors import named_anchors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmgate.record.redaction import Redactor
     from llmgate.session.run.models import Identities
     from llmgate.session.run.plan import Plan
     from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
 
-__all__ = ["make_manifest", "redactor"]
+__all__ = ["make_manifest"]
 
-SECRET_NAME: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 CI_LABELS: Final = ("GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_REF_NAME", "GITHUB_RUN_ID", "GITHUB_ACTOR")
-
-
-def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
-    """Knows every value that must not be written: the keys in use and whatever the environment calls a secret."""
-    values = {settings.api_key, settings.judge_api_key, settings.embed_api_key}
-    values |= {value for name, value in environ.items() if SECRET_NAME.search(name)}
-    return Redactor(tuple(sorted(value for value in values if value)))
 
 
 def make_manifest(

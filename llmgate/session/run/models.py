@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
-from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy, normalise_url
+from llmgate.generate.base_url import normalise_url
+from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.endpoint import probe
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.score.assertion.definition import Need
@@ -15,6 +16,7 @@ from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
+from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
 from llmgate.session.run.target import judge_identity, judge_place
 
@@ -193,5 +195,5 @@ async def open_client(
     """A client of an endpoint, closed with the stack; `death` as for `ChatClient`."""
     retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
     known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
-    client = ChatClient(known, concurrency=settings.concurrency, retry=retry, death=death)
+    client = ChatClient(known, concurrency=settings.concurrency, retry=retry, death=death, redact=redactor(settings))
     return await stack.enter_async_context(client)

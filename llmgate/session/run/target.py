@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
-from llmgate.generate.client import Endpoint, normalise_url
+from llmgate.generate.base_url import normalise_url
+from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity, weights_digest
 from llmgate.generate.server import ServerSpec, launch

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import RecordError
-from llmgate.record.run.journal import Journal, Redactor, read_journal
+from llmgate.record.redaction import Redactor
+from llmgate.record.run.journal import Journal, read_journal
 from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Failure, FailureKind, Generation, Outcome
 
 if TYPE_CHECKING:

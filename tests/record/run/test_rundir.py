@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,10 @@ import pytest
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import write_atomic
-from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
+from llmgate.record.manifest import Hardware, JudgeIdentity, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
 from llmgate.record.policy import MetricPolicy, Policy
+from llmgate.record.redaction import Redactor
 from llmgate.record.run.files import cases_digest
-from llmgate.record.run.journal import Redactor
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir
 from llmgate.record.schema import (
@@ -146,6 +147,34 @@ def test_a_seal_cannot_name_files_outside_the_folder(tmp_path: Path) -> None:
         load_record(path)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "cases.jsonl"])
+def test_a_seal_lists_what_the_decision_reads(tmp_path: Path, name: str) -> None:
+    path = sealed(tmp_path / "run")
+    seal = json.loads((path / "seal.json").read_bytes())
+    del seal["files"][name]
+    (path / "seal.json").write_text(json.dumps(seal), encoding="utf-8")
+    with pytest.raises(RecordError, match=rf"seal\.json: {name} is missing from the seal's list"):
+        load_record(path)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "journal.jsonl", "seal.json", "../x", "serving-/../x.json", ""])
+def test_a_seal_lists_files_of_a_record_only(tmp_path: Path, name: str) -> None:
+    path = sealed(tmp_path / "run")
+    seal = json.loads((path / "seal.json").read_bytes())
+    seal["files"][name] = "0" * 64
+    (path / "seal.json").write_text(json.dumps(seal), encoding="utf-8")
+    with pytest.raises(RecordError, match="which is no file of a record"):
+        load_record(path)
+
+
+def test_a_seal_counts_the_results(tmp_path: Path) -> None:
+    path = sealed(tmp_path / "run")
+    seal = (path / "seal.json").read_text(encoding="utf-8").replace('"results": 6', '"results": 5')
+    (path / "seal.json").write_text(seal, encoding="utf-8")
+    with pytest.raises(RecordError, match="the seal counts 5 results, and the journal holds 6"):
+        load_record(path)
+
+
 def test_an_unfinished_run_cannot_be_decided_on_but_shown(tmp_path: Path) -> None:
     with RunDir.create(tmp_path / "run", manifest(), CASES) as run:
         run.append(result(CASES[0], 0))
@@ -185,19 +214,59 @@ def test_resuming_goes_on_where_it_stopped_and_retries_what_failed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"cases_digest": "0" * 64}, "cases"),
-        ({"model": ModelIdentity(name="m", source="models/m", weights_digest="cd" * 32)}, "model"),
+        ({"cases_digest": "0" * 64}, "cases digest was .* and is now 0000"),
+        (
+            {"model": ModelIdentity(name="m", source="models/m", weights_digest="cd" * 32)},
+            "model weights digest was abab.* and is now cdcd",
+        ),
+        ({"model": ModelIdentity(name="m", source="models/m")}, "model weights digest was abab.* and is now not there"),
         (
             {"server": ServerIdentity(engine="vllm", version="0.33.0", owned=True, flags=("--seed", "0"))},
-            "server version",
+            r"server version was 0\.32\.0 and is now 0\.33\.0",
         ),
-        ({"seed": 1}, "seed"),
+        (
+            {"server": ServerIdentity(engine="vllm", version="0.32.0", owned=True, flags=("--seed", "1"))},
+            "server flags 2 was 0 and is now 1",
+        ),
+        ({"seed": 1}, "seed was 0 and is now 1"),
+        (
+            {"policy": Policy(metrics=(MetricPolicy(suite="facts", metric="accuracy", margin=0.9),))},
+            r"policy metrics 1 margin was 0\.03 and is now 0\.9",
+        ),
+        (
+            {"judges": {"strict": JudgeIdentity(model="j", prompt_digest="p", sampling={})}},
+            "judges strict was not there and is now j",
+        ),
+        ({"anchors": "ab" * 32}, "anchors was not there and is now abab"),
+        ({"embedding": ModelIdentity(name="e", source="http://e/v1")}, "embedding was not there and is now e"),
     ],
 )
 def test_resuming_with_something_else_is_refused(tmp_path: Path, changes: dict[str, object], field: str) -> None:
     RunDir.create(tmp_path / "run", manifest(), CASES).close()
-    with pytest.raises(RecordError, match=f"cannot be resumed: {field} was"):
+    with pytest.raises(RecordError, match=f"cannot be resumed: {field}"):
         RunDir.resume(tmp_path / "run", manifest(**changes), CASES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"created_at": "later"},
+        {"run_id": "other"},
+        {"packages": {"vllm": "1"}},
+        {"labels": {"a": "b"}},
+        {"concurrency": 1},
+    ],
+)
+def test_resuming_elsewhere_and_later_is_fine(tmp_path: Path, changes: dict[str, object]) -> None:
+    RunDir.create(tmp_path / "run", manifest(), CASES).close()
+    RunDir.resume(tmp_path / "run", manifest(**changes), CASES).close()
+
+
+def test_resuming_compares_what_was_redacted(tmp_path: Path) -> None:
+    secret, redact = "sk-0123456789", Redactor(("sk-0123456789",))
+    told = manifest(model=ModelIdentity(name="m", source=f"http://h/{secret}/v1"))
+    RunDir.create(tmp_path / "run", told, CASES, redact=redact).close()
+    RunDir.resume(tmp_path / "run", told, CASES, redact=redact).close()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
