@@ -126,7 +126,7 @@ def test_problems_and_required_failures_come_first() -> None:
     )
     assert decision.sentence == (
         "INCONCLUSIVE: 1 problem bars a PASS: support::gate::accuracy: 1 of 500 pairs could not be evaluated:"
-        " c0000 (candidate: not there). Ask them again: add --resume and --out with the folder of the run."
+        " c0000 (candidate: not there). Score them again with the tool that wrote the file, and decide on the new one."
     )
     policy = Policy(metrics=(MetricPolicy(suite="support", metric="accuracy", margin=0.03),))
     failed = Evidence(tables=(candidate,), required_failures=("support::a", "support::b"))

@@ -112,8 +112,8 @@ def test_the_report_is_written_again(tmp_path: Path) -> None:
 
 
 def test_score_tables(tmp_path: Path) -> None:
-    for name, score in (("a", 1), ("b", 1)):
-        rows = [{"item_id": str(i), "score": score} for i in range(400)]
+    for name, wrong in (("a", 1), ("b", 0)):
+        rows = [{"item_id": str(i), "score": int(i >= wrong)} for i in range(400)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     args = ("decide", "--candidate", "a.jsonl", "--baseline", "b.jsonl", "--margin", "0.03", "--json")
     done = llmgate(*args)

@@ -24,8 +24,8 @@ finally:
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_deciding_loads_neither_a_model_nor_an_http_client(form: tuple[str, ...], tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        rows = [{"item_id": str(i), "score": i % 2, "cluster": str(i % 40)} for i in range(500)]
+    for name, better in (("a", 1), ("b", 0)):
+        rows = [{"item_id": str(i), "score": 1 if i < better else i % 2, "cluster": str(i % 40)} for i in range(500)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     args = ["decide", "--candidate", "a.jsonl", "--baseline", "b.jsonl", "--margin", "0.03", *form]
     done = subprocess.run(

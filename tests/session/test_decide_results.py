@@ -58,10 +58,10 @@ def test_the_figures_of_a_single_metric_lie_on_top(tmp_path: Path) -> None:
 
 
 def test_an_item_that_one_side_lacks_keeps_the_verdict_from_pass(tmp_path: Path) -> None:
-    args = sides(tmp_path)
+    args = sides(tmp_path, lost=1)
     assert llmgate(*args, "--margin", 0.05).exit_code == 0
     for name in ("a", "b"):
-        args = sides(tmp_path)
+        args = sides(tmp_path, lost=1)
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
         done = llmgate(*args, "--margin", 0.05)
@@ -113,7 +113,7 @@ def test_a_policy_file_says_which_metrics_gate(tmp_path: Path) -> None:
 
 
 def test_a_slice_of_a_policy_needs_its_column(tmp_path: Path) -> None:
-    args = (*sides(tmp_path, topic="x"), "--id", "item_id", "--policy", "p.yaml")
+    args = (*sides(tmp_path, lost=1, topic="x"), "--id", "item_id", "--policy", "p.yaml")
     text = "llmgate-policy: 1\nslices: {scores: {fields: [topic], min-cases: 5}}\nmetrics: {scores/score: {}}\n"
     (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
     lacking = llmgate(*args)

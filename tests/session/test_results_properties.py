@@ -33,8 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decided(folder: Path, candidate: list[dict[str, Any]], champion: list[dict[str, Any]]) -> Decision:
-    for name, rows in (("a", candidate), ("b", champion)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    # Spaced differently: the same lines would be the same file.
+    for name, rows, colon in (("a", candidate, ": "), ("b", champion, ":")):
+        lines = (json.dumps(row, separators=(",", colon)) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     return decide_results(folder / "a.jsonl", folder / "b.jsonl", ResultsQuestion(margin=0.3, alpha=0.2))
 
 

@@ -82,7 +82,7 @@ def write_record(
         for number, case in enumerate(CASES):
             score = 1.0 if (number - shift) % len(CASES) < right else 0.0
             check = CheckResult(type="icontains", outcome=Outcome.PASS if score else Outcome.FAIL, score=score)
-            answer = Generation(text=f"Answer {number}.", latency_s=0.1)
+            answer = Generation(text=f"Answer {number} of {manifest.run_id}.", latency_s=0.1)
             run.append(CaseResult(key=CaseKey(suite=SUITE, case=case.case), answer=answer, checks=(check,)))
         run.seal(sealed_at=(datetime.now(UTC) - age).isoformat())
     return folder

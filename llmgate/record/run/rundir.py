@@ -90,7 +90,9 @@ def worded(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(worded(part) for part in value)
     if is_dataclass(value):
-        return str(getattr(value, "name", None) or getattr(value, "model", "another one"))
+        return next(
+            (str(getattr(value, name)) for name in ("name", "model", "suite") if hasattr(value, name)), "another"
+        )
     return str(value)
 
 

@@ -65,6 +65,7 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
     layout = question.layout
     new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
     old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
+    policy = policy_for(new, old, question)
     if question.candidate_only == question.baseline_only and same_lines(candidate, champion):
         raise NotComparableError(
             f"holds the same rows as {champion}, so it was compared with itself",
@@ -72,7 +73,6 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
             fix="Name the file of another run. Where two runs scored alike in every row, add a column that says which"
             " run it is, and name the others: --id COLUMN --score COLUMN",
         )
-    policy = policy_for(new, old, question)
     if question.allow_inconclusive:
         policy = replace(policy, inconclusive=OnInconclusive.ALLOW)
     return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())

@@ -9,7 +9,7 @@ import pytest
 from support.records import make_case, make_failed_result, make_policy, make_record, make_result, make_suite, seal
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
-from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy
+from llmgate.gate.evidence.comparable import check_comparable, check_decidable, check_policy, same_answers
 from llmgate.record.manifest import JudgeIdentity
 from llmgate.record.policy import MetricPolicy, Role
 
@@ -88,7 +88,29 @@ def test_a_baseline_that_lacks_a_case_is_refused_and_the_case_named() -> None:
     with pytest.raises(NotComparableError, match="the champion's record lacks 1 case: a"):
         check_comparable(CANDIDATE, champion, POLICY)
     with pytest.raises(NotComparableError, match="the candidate's record lacks 1 case: a"):
-        check_comparable(replace(champion, manifest=CANDIDATE.manifest), CHAMPION, POLICY)
+        check_comparable(seal(replace(champion, manifest=CANDIDATE.manifest)), CHAMPION, POLICY)
+
+
+def test_a_copy_under_another_name_is_refused() -> None:
+    copy = replace(CHAMPION, manifest=CANDIDATE.manifest)
+    with pytest.raises(NotComparableError, match="hold the same answers, so one is a copy of the other"):
+        check_comparable(copy, CHAMPION, POLICY)
+
+
+@pytest.mark.parametrize(("again", "same"), [(4, True), (3, True), (2, False), (0, False)])
+def test_a_copy_in_part_is_told_by_how_long_its_answers_took(again: int, same: bool) -> None:
+    one, other = (
+        make_record(
+            run_id=name,
+            results=[make_result(f"c{i}", latency_s=0.1 + i + (late if i >= again else 0)) for i in range(4)],
+        )
+        for name, late in (("a", 0.0), ("b", 0.01))
+    )
+    assert same_answers(one, other) is same
+
+
+def test_times_that_were_not_measured_tell_nothing() -> None:
+    assert not same_answers(CANDIDATE, CHAMPION)
 
 
 def test_a_baseline_that_lacks_a_suite_is_refused() -> None:
