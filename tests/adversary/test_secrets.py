@@ -323,3 +323,16 @@ def test_a_key_that_is_too_short_is_warned_of_once(
     ending = asked((500, b"no"))
     assert ending.output.count("LLMGATE_API_KEY has fewer than 8 characters") == 1
     attempt(ending)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://bob:sup3rs3cret9pw@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?api_key=sup3rs3cret9pw"]
+)
+def test_credentials_in_the_url_under_pytest(
+    attempt: Callable[[Ending], None], url: str, pytester: pytest.Pytester
+) -> None:
+    write_suite(pytester.path, cases=2, gate="min: 0.1")
+    done = pytester.runpytest_inprocess("words.yaml", f"--llmgate-endpoint={url}", "--llmgate-out=run")
+    output = done.stdout.str() + done.stderr.str()
+    assert "LLMGATE_API_KEY" in output
+    attempt(hidden(Ending(exit_code=int(done.ret), output=output), "sup3rs3cret9pw"))

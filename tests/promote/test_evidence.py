@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -70,6 +71,16 @@ def test_a_record_with_a_file_gone_or_changed_is_no_verdict(files: EvidenceFiles
     assert str(files.candidate) not in str(caught.value)
     path.unlink()
     with pytest.raises(PromotionRefusedError, match="cannot be taken again"):
+        read(files)
+
+
+@pytest.mark.parametrize("kept", [(), ("cases.jsonl",), ("manifest.json",)])
+def test_a_manifest_that_is_not_under_the_seal_is_no_verdict(files: EvidenceFiles, kept: tuple[str, ...]) -> None:
+    path = files.candidate / "seal.json"
+    seal = json.loads(path.read_bytes())
+    seal["files"] = {name: digest for name, digest in seal["files"].items() if name in kept}
+    path.write_text(json.dumps(seal), encoding="utf-8")
+    with pytest.raises(PromotionRefusedError, match=r"record/seal\.json: .* is missing from the seal's list"):
         read(files)
 
 
