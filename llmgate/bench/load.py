@@ -19,7 +19,7 @@ from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft
 from llmgate.errors import BenchError, UsageError
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.answered_by import AnsweredBy
-from llmgate.record.redaction import Redactor
+from llmgate.record.redaction import REDACTED, Redactor
 from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
 
 __all__ = ["CLIENT_VERSION", "measure_serving"]
@@ -250,7 +250,8 @@ class _Drive:
             self._ids.add(answer.reply_id)
         error = answer.error
         if error is not None:
-            error = self._redact.text(error)
+            # Nothing but words is lost here, so the key goes however short it is.
+            error = self._redact.text(error).replace(self._origin.api_key or REDACTED, REDACTED)
         self._traces[index] = RequestTrace(
             index=index,
             queued_s=queued_s,
