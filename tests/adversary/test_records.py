@@ -28,7 +28,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FakeServer(answer=lambda body: WRONG if wrong else answer_right(body)) as server:
         for name in ("champion", "good", "bad"):
             wrong = name == "bad"
-            llmgate("run", suite, "--endpoint", server.url, "--retries", "0", out=folder / name)
+            words = ("--endpoint", server.url, "--deployment", name, "--retries", "0")
+            llmgate("run", suite, *words, out=folder / name)
     return folder
 
 
@@ -217,19 +218,11 @@ def test_a_run_against_itself(
 
 def test_a_run_against_its_own_folder(attempt: Callable[[Ending], None], runs: Path) -> None:
     with FakeServer(answer=answer_right) as server:
-        words = (
-            "run",
-            runs / "words.yaml",
-            "--endpoint",
-            server.url,
-            "--resume",
-            "--baseline",
-            "good",
-            "--out",
-            "good",
-        )
+        words = ("--endpoint", server.url, "--deployment", "good", "--resume", "--baseline", "good")
         (Path("good") / "decision.json").unlink()
-        attempt(llmgate(*words, out="good"))
+        ending = llmgate("run", runs / "words.yaml", *words, out="good")
+    assert "the same run" in ending.output
+    attempt(ending)
 
 
 def test_a_policy_edited_before_the_run_is_resumed(
@@ -241,7 +234,9 @@ def test_a_policy_edited_before_the_run_is_resumed(
         for name in ("seal.json", "decision.json"):
             (bad / name).unlink()
         ending = llmgate(
-            "run", runs / "words.yaml", "--endpoint", server.url, "--resume", "--baseline", "champion", out="bad"
+            *("run", runs / "words.yaml", "--endpoint", server.url, "--deployment", "bad", "--resume"),
+            *("--baseline", "champion"),
+            out="bad",
         )
     assert "the run cannot be resumed: policy" in ending.output
     attempt(ending)
