@@ -34,7 +34,8 @@ DECISION_NAME: Final = "decision.json"
 PUBLISHED_NAME: Final = "published.json"
 SUMMARY_NAME: Final = "summary.md"
 REPORT_NAME: Final = "report.html"
-RESULT_NAMES: Final = (DECISION_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME)
+VERDICT_NAME: Final = "verdict.json"
+RESULT_NAMES: Final = (DECISION_NAME, VERDICT_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME)
 """Files by which a folder says how its run ended."""
 
 ERROR: Final = "ERROR"
