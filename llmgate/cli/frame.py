@@ -128,9 +128,11 @@ class LazyGroup(Group):
             signal.signal(signal.SIGTERM, terminated)
         code: object = EXIT_CANNOT_RUN
         try:
-            self.main(*args, **options)
-        except SystemExit as ended:
-            code = ended.code
+            # Not standalone: then it is this that ends the process, and not whatever `sys.exit` has become.
+            code = self.main(*args, **options, standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
         except BaseException:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
             import traceback
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DECIDED", "DOOR", "GATES", "Door"]
 
+PLACES: Final = ("model", "endpoint")
+"""Options that name a model."""
 NO: Final = frozenset({"", "0", "false"})
 """What `CI` says where it does not mean it."""
 
@@ -38,18 +40,19 @@ class Door:
     def __init__(self, config: pytest.Config) -> None:
         self.required = bool(getattr(config.known_args_namespace, "llmgate_require_verdict", False))
         self.strict = self.required or os.environ.get("CI", "").lower() not in NO
+        self._named = any(getattr(config.known_args_namespace, f"llmgate_{name}", None) for name in PLACES)
         self._passed: set[str] = set()
+        self._overruled = False
 
     def concerns(self, config: pytest.Config) -> bool:
         """Whether this run was to measure a model, as far as that can be told before anything is collected."""
         from llmgate.errors import LlmgateError
         from llmgate.session.options import file_options
 
-        places = ("model", "endpoint")
-        if self.required or any(getattr(config.known_args_namespace, f"llmgate_{name}", None) for name in places):
+        if self.required or self._named:
             return True
         try:
-            return any(map(file_options(config.rootpath).get, places))
+            return any(map(file_options(config.rootpath).get, PLACES))
         except LlmgateError:
             return True
 
@@ -70,13 +73,14 @@ class Door:
         if hasattr(config, "workerinput"):
             return code
         ended = self.code(config, code)
-        if code == pytest.ExitCode.OK and (text := self.words(config, failed=ended != code)):
+        if text := self.words(config, ended):
             say(config, text)
         return ended
 
     def code(self, config: pytest.Config, code: int) -> int:
         """The exit code that stands: 1 where pytest would say 0 without a decision that allows it."""
         if code == pytest.ExitCode.OK and self.shortfall(config):
+            self._overruled = True
             return int(pytest.ExitCode.TESTS_FAILED)
         if code == pytest.ExitCode.INTERNAL_ERROR and (RUN in config.stash or self.concerns(config)):
             # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate.
@@ -90,11 +94,12 @@ class Door:
             undecided = self.undecided(config, frozenset())
             if undecided and self.strict:
                 return f"NO VERDICT: nothing was decided, and {undecided}"
-            return "NO VERDICT: no gate was collected, so nothing was decided" if self.required else ""
+            expected = self.required or (self.strict and self._named and run is None)
+            return "NO VERDICT: no gate was collected, so nothing was decided" if expected else ""
         if not run.good:
             return "the decision is not PASS, or was not published"
         if unproven := sorted(run.gates - self._passed):
-            return f"NO VERDICT: {shown(unproven)} did not pass by itself: skipped, or never run"
+            return f"NO VERDICT: {shown(unproven)} was skipped, or never run"
         undecided = self.undecided(config, frozenset(map(file_of, run.gates)))
         return f"NO VERDICT for all: {undecided}" if undecided and self.strict else ""
 
@@ -103,14 +108,12 @@ class Door:
         files = sorted(set(map(file_of, config.stash.get(GATES, ()))) - decided)
         return f"{shown(files)} was left without its gates" if files else ""
 
-    def words(self, config: pytest.Config, *, failed: bool) -> str:
-        """The last line of a session that pytest would end with 0."""
-        if failed:
-            why = "--llmgate-require-verdict is given" if self.required else "CI is set"
-            text = self.shortfall(config)
-            return f"llmgate: {text}. The session fails" + (f": {why}" if "NO VERDICT:" in text and self.strict else "")
+    def words(self, config: pytest.Config, code: int) -> str:
+        """The last line: why the session fails although pytest would not, or that its 0 says nothing; else ""."""
+        if self._overruled:
+            return f"llmgate: {self.shortfall(config)}, so the session fails"
         run = config.stash.get(RUN, None)
-        if run is None or run.gates or config.option.collectonly or not config.stash.get(GATES, ()):
+        if code or run is None or run.gates or config.option.collectonly or not config.stash.get(GATES, ()):
             return ""
         return "llmgate: NO VERDICT: nothing was decided, because no gate was selected"
 
