@@ -15,7 +15,7 @@ import click
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, EXIT_USAGE, CannotRunError, LlmgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
 
 __all__ = [
@@ -129,7 +129,8 @@ class LazyGroup(Group):
         code: object = EXIT_CANNOT_RUN
         try:
             # Not standalone: then it is this that ends the process, and not whatever `sys.exit` has become.
-            code = self.main(*args, **options, standalone_mode=False)
+            carry_out: Callable[..., object] = self.main
+            code = carry_out(*args, **options, standalone_mode=False)
         except click.ClickException as error:
             error.show()
             code = error.exit_code
