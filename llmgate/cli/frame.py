@@ -134,6 +134,8 @@ class LazyGroup(Group):
         except click.ClickException as error:
             error.show()
             code = error.exit_code
+        except click.Abort:
+            click.echo("llmgate: interrupted before the command began", err=True)
         except BaseException:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
             import traceback
 
