@@ -243,9 +243,7 @@ def test_a_skipped_gate_is_no_pass_even_if_it_would_be_one(
     assert GATE in last_line(ending)
 
 
-@pytest.mark.parametrize(
-    "words", [["-k", "not gate"], ["--deselect=words.yaml"], [f"--deselect={GATE}"], ["--dist=each", "-k", "word-1"]]
-)
+@pytest.mark.parametrize("words", [["-k", "not gate"], ["--deselect=words.yaml"]])
 def test_workers_without_gates(
     project: pytest.Pytester,
     wrong: str,
@@ -257,7 +255,7 @@ def test_workers_without_gates(
     attempt(run(project, wrong, "words.yaml", "-n", "1", *words, workers=True))
 
 
-@pytest.mark.parametrize("hook", ["skips gates", "sets the status", "runs no gate", "exits at the top"])
+@pytest.mark.parametrize("hook", ["skips gates", "sets the status"])
 def test_workers_with_a_conftest_that_wants_green(
     project: pytest.Pytester, wrong: str, attempt: Callable[[Ending], None], hook: str
 ) -> None:
