@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from llmgate.cli.frame import PATH, Command
 from llmgate.cli.options import run_options
-from llmgate.errors import EXIT_CANNOT_RUN
+from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS
 
 __all__ = ["bench"]
 
@@ -31,7 +30,7 @@ __all__ = ["bench"]
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
 def bench(
     suites: tuple[Path, ...], *, requests: int, in_flight: int, max_tokens: int, as_json: bool, **options: Any
-) -> None:
+) -> int:
     """Measure serving throughput and latency with the prompts of SUITES.
 
     A closed loop at fixed concurrency. The measurement checks itself and says INVALID where it must not be believed.
@@ -50,5 +49,4 @@ def bench(
     )
     for line in bench_lines(summary, as_json=as_json):
         click.echo(line)
-    if summary.invalid:
-        sys.exit(EXIT_CANNOT_RUN)
+    return EXIT_CANNOT_RUN if summary.invalid else EXIT_PASS

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from llmgate.cli.frame import PATH, Command, visible_text
-from llmgate.errors import EXIT_FAIL
+from llmgate.errors import EXIT_FAIL, EXIT_PASS
 
 __all__ = ["calibrate"]
 
@@ -20,7 +19,7 @@ __all__ = ["calibrate"]
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
 @click.option("--quick", is_flag=True, help="About a tenth of the data sets: for a look, not for a release.")
 @click.option("--jobs", type=int, metavar="N", help="Processes [default: one per core, one with --quick].")
-def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: int | None) -> None:
+def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: int | None) -> int:
     r"""Measure how often the gate errs, on results whose truth is known.
 
     Results are simulated; with FOLDER they are also drawn from real ones, of which it holds NAME.jsonl or
@@ -50,5 +49,4 @@ def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: i
         click.secho(text, fg=colours.get(style), bold=style == "strong")
     for path in files:
         click.echo(path)
-    if not calibration.met:
-        sys.exit(EXIT_FAIL)
+    return EXIT_PASS if calibration.met else EXIT_FAIL

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from llmgate.cli.frame import PATH, Command, Group, show_json, show_lines, visible_text
-from llmgate.errors import EXIT_USAGE, UsageError
+from llmgate.errors import EXIT_PASS, EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +70,7 @@ dataset_group.add_command(lock)
 @click.argument("datasets", nargs=-1, required=True)
 @BESIDE
 @ID_COLUMN
-def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> None:
+def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> int:
     """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
     from llmgate.session.commands.datasets import verify
 
@@ -81,8 +80,7 @@ def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column:
             click.secho(f"refused  {visible_text(str(result.problem))}", fg="red")
         else:
             show_lines([f"matches  {result.name}: version {result.lock.version}, {len(result.lock.rows)} rows"])
-    if any(result.lock is None for result in results):
-        sys.exit(EXIT_USAGE)
+    return EXIT_USAGE if any(result.lock is None for result in results) else EXIT_PASS
 
 
 @dataset_group.command("diff")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmgate.cli.frame import EXIT_CODES, PATH, Command
+from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ cluster, human and error:
 """
 
 
-@click.command(cls=Command, epilog=EXIT_CODES, help=HELP)
+@click.command(cls=DecidingCommand, epilog=EXIT_CODES, help=HELP)
 @click.argument("candidate", required=False, type=PATH)
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--candidate", "candidate_table", type=PATH, metavar="FILE", help="Results of the candidate.")
@@ -81,7 +81,7 @@ def decide(
     allow_inconclusive: bool,
     as_json: bool,
     **options: Any,
-) -> None:
+) -> Decision:
     """Take a decision without a model."""
     click.get_current_context().with_resource(one_shot())
     if candidate_table or baseline_table:
@@ -119,7 +119,7 @@ def decide(
         click.echo(json_of(decision, with_headline=candidate is None), nl=False)
     else:
         show_decision(decision)
-    sys.exit(decision.exit_code)
+    return decision
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ __all__ = ["demo"]
 
 @click.command(cls=Command, epilog=EXIT_CODES)
 @click.option("--folder", type=PATH, default=Path(".demo"), show_default=True, help="Where models and runs go.")
-def demo(folder: Path) -> None:
+def demo(folder: Path) -> int:
     """Show the gate at work on a real small model, without a GPU.
 
     Fetches SmolLM2-135M, makes two candidates from it (re-saved, and one with layers removed), runs the suites on
@@ -22,4 +21,4 @@ def demo(folder: Path) -> None:
     """
     from llmgate.demo.run import run_demo
 
-    sys.exit(run_demo(folder))
+    return run_demo(folder)

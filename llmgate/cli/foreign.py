@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from llmgate.cli.frame import PATH, Command
+from llmgate.errors import EXIT_PASS
 
 __all__ = ["import_"]
 
@@ -19,7 +19,7 @@ EXIT_INCOMPLETE = 3
 @click.argument("tool", type=click.Choice(["deepeval", "inspect", "lm-eval", "openai-evals", "promptfoo"]))
 @click.argument("path", type=PATH)
 @click.option("--out", type=PATH, default=Path("suites"), show_default=True, help="Folder for the suites.")
-def import_(tool: str, path: Path, out: Path) -> None:
+def import_(tool: str, path: Path, out: Path) -> int:
     """Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
 
     Writes a suite per prompt or task, its rows and their lock. Nothing is run. Whatever cannot be carried over is
@@ -32,5 +32,4 @@ def import_(tool: str, path: Path, out: Path) -> None:
     colours = {"good": "green", "warn": "yellow", "plain": None}
     for line, mood in done.lines():
         click.secho(visible(line), fg=colours[mood])
-    if not done.imported.complete:
-        sys.exit(EXIT_INCOMPLETE)
+    return EXIT_PASS if done.imported.complete else EXIT_INCOMPLETE

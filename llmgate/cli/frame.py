@@ -2,58 +2,105 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import signal
+import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from llmgate.errors import EXIT_CANNOT_RUN, LlmgateError
+from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, EXIT_USAGE, CannotRunError, LlmgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from types import FrameType
 
-__all__ = ["EXIT_CODES", "PATH", "Command", "Group", "LazyGroup", "show_json", "show_lines", "visible_text"]
+__all__ = [
+    "EXIT_CODES",
+    "PATH",
+    "Command",
+    "DecidingCommand",
+    "Group",
+    "LazyGroup",
+    "show_json",
+    "show_lines",
+    "visible_text",
+]
 
 EXIT_CODES = """
 \b
 Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
 """
 PATH = click.Path(path_type=Path)
+FAILURES: Final = frozenset({EXIT_FAIL, EXIT_USAGE, EXIT_CANNOT_RUN})
+"""What an error may end with."""
 
 
 class Command(click.Command):
-    """Turns llmgate's errors into one line on standard error and the right exit code."""
+    """Ends the process with the exit code that the command returns, or with that of its error."""
 
     def __init__(self, name: str | None, **options: Any) -> None:
         # Click keeps the lines of a paragraph that begins with a backspace, which a docstring can only spell.
         options["help"] = (options.get("help") or "").replace("\\b\n", "\b\n")
         super().__init__(name, **options)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except LlmgateError as error:
-            from llmgate.report.visible import visible
+    def invoke(self, ctx: click.Context) -> NoReturn:
+        """Run the command and end. Only what the command returns ends with 0, whatever is raised meanwhile."""
+        ctx.exit(self.ended(ctx))
 
+    def ended(self, ctx: click.Context) -> int:
+        """Run the command, say how it ended unless it did so itself, and return the exit code."""
+        try:
+            return self.code_of(super().invoke(ctx))
+        except LlmgateError as error:
             # Errors quote what servers and endpoints said.
-            click.secho(f"llmgate: {visible(without_secrets(ctx, str(error)))}", err=True, fg="red")
-            ctx.exit(error.exit_code)
+            click.secho(f"llmgate: {visible_text(without_secrets(ctx, str(error)))}", err=True, fg="red")
+            # A class of somebody else's could say 0.
+            return error.exit_code if error.exit_code in FAILURES else EXIT_CANNOT_RUN
         except KeyboardInterrupt:
             click.secho(
                 "llmgate: interrupted. What was answered is kept: add --resume --out with the run's folder", err=True
             )
-            ctx.exit(EXIT_CANNOT_RUN)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+        except SystemExit as error:
+            text = f"llmgate: {place_of(error)} called sys.exit({error.code!r}) before the command had ended. Remove it"
+            click.secho(visible_text(without_secrets(ctx, text)), err=True, fg="red")
+        except BaseException:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
             import traceback
 
             click.echo(without_secrets(ctx, traceback.format_exc()), err=True)
             click.secho("llmgate: this is a bug in llmgate; please report the lines above", err=True, fg="red")
-            ctx.exit(EXIT_CANNOT_RUN)
+        return EXIT_CANNOT_RUN
+
+    def code_of(self, returned: object) -> int:
+        """The exit code that a command returned; 0 if it returned nothing."""
+        return returned if isinstance(returned, int) else EXIT_PASS
+
+
+class DecidingCommand(Command):
+    """A command whose exit code is that of the decision that it returns: there is no 0 without one."""
+
+    def code_of(self, returned: object) -> int:
+        """The decision's exit code.
+
+        Raises:
+            CannotRunError: If there is none.
+        """
+        from llmgate.gate.decision.types import Decision
+
+        if not isinstance(returned, Decision):
+            raise CannotRunError("the command ended without a decision", fix="Please report this")
+        return returned.exit_code
+
+
+def place_of(error: BaseException) -> str:
+    """The file and line that raised an error."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 def without_secrets(ctx: click.Context, text: str) -> str:
@@ -62,7 +109,7 @@ def without_secrets(ctx: click.Context, text: str) -> str:
     from llmgate.session.options import file_options
 
     options = [(name, str(value)) for name, value in ctx.params.items()]
-    with contextlib.suppress(LlmgateError):
+    with suppress(LlmgateError):
         options += [(name, str(value)) for name, value in file_options(Path.cwd()).items()]
     names = [value for name, value in options if name.endswith("api_key_env")]
     found = environment_secrets(names=names) | url_secrets(value for _, value in options)
@@ -83,6 +130,31 @@ class LazyGroup(Group):
         super().__init__(*args, **options)
         self.places = dict(places)
 
+    def __call__(self, *args: Any, **options: Any) -> NoReturn:
+        """The process: it ends here, with the code of the command, and nothing can run afterwards.
+
+        A thread that a check left behind, or a function that it registered for the interpreter's end, could keep the
+        process, or end it with another code.
+        """
+        # Only the main thread may; in another one there are no signals to wait for.
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, terminated)
+        code: object = EXIT_CANNOT_RUN
+        try:
+            # Not standalone: then it is this that ends the process, and not whatever `sys.exit` has become.
+            carry_out: Callable[..., object] = self.main
+            code = carry_out(*args, **options, standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except click.Abort:
+            click.echo("llmgate: interrupted before the command began", err=True)
+        except BaseException:  # noqa: BLE001 - Python would exit with 1, and 1 means FAIL
+            import traceback
+
+            click.echo(traceback.format_exc(), err=True)
+        leave(code if isinstance(code, int) else EXIT_CANNOT_RUN)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, sorted."""
         del ctx
@@ -96,6 +168,25 @@ class LazyGroup(Group):
         module, _, attribute = self.places[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    """SIGTERM is Ctrl-C: an event loop ends its work first, servers are stopped, and the command says so."""
+    del number
+    interrupt = signal.getsignal(signal.SIGINT)
+    if not callable(interrupt):  # a shell starts what it runs in the background without it
+        raise KeyboardInterrupt
+    interrupt(signal.SIGINT, frame)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, once all that was said has been written; what cannot be said is no success."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            code = code or EXIT_CANNOT_RUN
+    os._exit(code)
 
 
 def visible_text(text: str) -> str:

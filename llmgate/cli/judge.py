@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from llmgate.cli.frame import PATH, Group, show_lines
 from llmgate.cli.options import run_options
-from llmgate.errors import EXIT_FAIL, UsageError
+from llmgate.errors import EXIT_FAIL, EXIT_PASS, UsageError
 
 __all__ = ["judge_group"]
 
@@ -57,7 +56,7 @@ def admit(
     recorded: Path | None,
     repeats: int,
     **options: Any,
-) -> None:
+) -> int:
     r"""Try a judge on LABELS that people gave, and say whether it may gate.
 
     LABELS has a JSON object per line: an answer, or two of them, and what people said.
@@ -90,5 +89,4 @@ def admit(
         )
     show_lines(admission_lines(record))
     click.secho(f"{'admitted' if record.admitted else 'refused'}: {out}", fg="green" if record.admitted else "red")
-    if not record.admitted:
-        sys.exit(EXIT_FAIL)
+    return EXIT_PASS if record.admitted else EXIT_FAIL

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
-from llmgate.errors import EXIT_INCONCLUSIVE
+from llmgate.errors import EXIT_INCONCLUSIVE, EXIT_PASS
 
 __all__ = ["power"]
 
@@ -57,7 +56,7 @@ def power(
     wanted: float,
     strict: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """Say what the gate of SUITES can decide, before anything is run."""
     from llmgate.report.terminal.power import power_lines, shortfall
     from llmgate.session.commands.power import PowerQuestion, ask_power
@@ -82,5 +81,4 @@ def power(
         show_lines(f"note: {remark}" for remark in answer.remarks)
     if not answer.power.enough:
         click.secho(shortfall(answer.power, strict=strict), err=True, fg="red" if strict else "yellow")
-        if strict:
-            sys.exit(EXIT_INCONCLUSIVE)
+    return EXIT_INCONCLUSIVE if strict and not answer.power.enough else EXIT_PASS

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmgate.cli.decide import show_decision
-from llmgate.cli.frame import EXIT_CODES, PATH, Command, visible_text
+from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, visible_text
 from llmgate.cli.options import run_options
+
+if TYPE_CHECKING:
+    from llmgate.gate.decision.types import Decision
 
 __all__ = ["run"]
 
 
-@click.command(cls=Command, epilog=EXIT_CODES)
+@click.command(cls=DecidingCommand, epilog=EXIT_CODES)
 @click.argument("suites", nargs=-1, type=PATH)
 @run_options()
-def run(suites: tuple[Path, ...], **options: Any) -> None:
+def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     """Run SUITES (files or folders) and decide.
 
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
@@ -29,10 +31,10 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
     from llmgate.record.run.watch import RunLock
-    from llmgate.session.decide.publish import publish
+    from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
-    from llmgate.session.run.execute import execute
+    from llmgate.session.run.execute import check_folder, execute
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
@@ -42,6 +44,8 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     settings = settings_from(options, root=Path.cwd())
     progress = LineProgress()
     out = Path(settings.out) if settings.out else default_out()
+    check_folder(settings, out)
+    withdraw(out)
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
@@ -58,4 +62,4 @@ def run(suites: tuple[Path, ...], **options: Any) -> None:
     show_decision(decision)
     for line in published.lines():
         click.echo(line)
-    sys.exit(decision.exit_code)
+    return taken(out, decision)

@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llmgate.pytest_plugin.door import DOOR, GATES, Door
 from llmgate.pytest_plugin.keys import FATAL, RUN
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer the options of `llmgate run`, each as `--llmgate-NAME`."""
     group = parser.getgroup("llmgate", "llmgate: a release gate for language models (keys of [tool.llmgate], too)")
+    group.addoption(
+        "--llmgate-require-verdict",
+        action="store_true",
+        help="Fail unless the gates of all suites that were collected are decided; so it is wherever CI is set.",
+    )
     for option in OPTIONS:
         if option.kind == "flag":
             group.addoption(
@@ -34,6 +40,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                 default=None,
                 help=f"{option.help} (default: {option.default})" if option.default else option.help,
             )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Let no conftest end a gate's run before it begins, nor have the last word."""
+    door = Door(early_config)
+    try:
+        yield
+    except SystemExit as error:
+        if not door.concerns(early_config):
+            raise
+        raise pytest.UsageError(
+            f"llmgate: a conftest.py called sys.exit({error.code!r}), so nothing was decided"
+        ) from error
+    early_config.stash[DOOR] = door
+    # Without a name, which `-p no:NAME` could block.
+    early_config.pluginmanager.register(door)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -92,9 +115,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
     """Publish a complete run, end an incomplete one; the exit code is the decision's."""
-    run = session.config.stash.get(RUN, None)
-    if run is not None and not run.finish(exitstatus) and exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    config = session.config
+    if run := config.stash.get(RUN, None):
+        run.finish(exitstatus)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["llmgate-gates"] = sorted(config.stash.get(GATES, ()))
+    elif door := config.stash.get(DOOR, None):
+        session.exitstatus = door.code(config, int(exitstatus))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -109,6 +136,15 @@ def pytest_configure_node(node: object) -> None:
     from llmgate.pytest_plugin.payload import send_payload
 
     send_payload(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Learn from an xdist worker which gates it collected."""
+    if getattr(node, "workeroutput", {}).get("llmgate-gates"):
+        from llmgate.pytest_plugin.workers import node_ended
+
+        node_ended(node)
 
 
 @pytest.hookimpl(optionalhook=True)

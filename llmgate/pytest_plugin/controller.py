@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from llmgate.errors import CannotRunError, LlmgateError
+from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.payload import out_of
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
-from llmgate.session.decide.publish import publish
+from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options import OPTIONS
 from llmgate.session.progress import LineProgress
@@ -62,6 +62,10 @@ class PytestRun:
     Args:
         config: pytest's configuration.
 
+    Attributes:
+        gates: Node ids of the gates that were selected.
+        good: Whether the decision is one to end with 0, and lies on disk.
+
     Raises:
         UsageError: If the options are wrong.
     """
@@ -82,7 +86,9 @@ class PytestRun:
         self._error: BaseException | None = None
         self._decision: Decision | None = None
         self._published: Sequence[str] = ()
-        self._gates: frozenset[str] = frozenset()
+        self._gated: frozenset[str] = frozenset()
+        self.gates: frozenset[str] = frozenset()
+        self.good = False
         self._waiting_since = 0.0
         self._vocabulary: tuple[int, Checks] | None = None
 
@@ -114,7 +120,7 @@ class PytestRun:
                 for plugin in plugins
                 if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
             ]
-            self._vocabulary = (len(plugins), with_checks_of(conftests))
+            self._vocabulary = (len(plugins), with_checks_of(conftests, limit_s=self.settings.timeout))
         return self._vocabulary[1]
 
     def prepare(self) -> None:
@@ -127,6 +133,7 @@ class PytestRun:
             return
         if self.settings.model or self.settings.endpoint:
             check_folder(self.settings, self.out)
+            withdraw(self.out)
             baseline = resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
@@ -154,27 +161,29 @@ class PytestRun:
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
         cases: set[tuple[str, str]] = set()
+        gated: set[str] = set()
         gates: set[str] = set()
         for nodeid in nodeids:
             file, _, name = nodeid.partition("::")
             planned = self._suites[file]
             if name.startswith("gate::"):
-                gates.add(planned.suite.name)
+                gates.add(nodeid)
+                gated.add(planned.suite.name)
             else:
                 cases.add((planned.suite.name, name))
         cases |= {
             (p.suite.name, case.planned.case)
             for p in self._suites.values()
-            if p.suite.name in gates
+            if p.suite.name in gated
             for case in p.cases
         }
         suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
         try:
-            self._plan = make_plan(suites, self.settings, selected=cases, gated=gates, vocabulary=self.vocabulary)
+            self._plan = make_plan(suites, self.settings, selected=cases, gated=gated, vocabulary=self.vocabulary)
             check_models(self.settings, self._plan)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
-        self._gates = frozenset(gates)
+        self._gated, self.gates = frozenset(gated), frozenset(gates)
         self._selected.set()
 
     def _work(self, lock: RunLock) -> None:
@@ -267,29 +276,23 @@ class PytestRun:
 
     # Ending.
 
-    def finish(self, exitstatus: int | pytest.ExitCode) -> bool:
-        """Publish a complete run, end an incomplete one.
-
-        Returns:
-            Whether nothing speaks against a good exit code. A problem that no item stands for, such as a suite that
-            only the champion ran, does.
-        """
+    def finish(self, exitstatus: int | pytest.ExitCode) -> None:
+        """Publish a complete run, end an incomplete one; it is good only if its decision is, and lies on disk."""
         if self.is_worker or self._thread is None:
-            return True
+            return
         ended_early = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
         if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)
         self._notices.flush()
-        if self._watch.state().phase is not RunPhase.SEALED or not self._gates:
-            return True
+        if self._watch.state().phase is not RunPhase.SEALED or not self.gates:
+            return
         try:
             decision = self.decision()
             self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+            self.good = taken(self.out, decision).exit_code == EXIT_PASS
         except LlmgateError as error:
             self._published = (f"not published: {error}",)
-            return False
-        return decision.exit_code == 0
 
     def _stopped_short(self) -> bool:
         """Whether pytest stopped at a failure (-x) with answers still to come."""
@@ -307,7 +310,7 @@ class PytestRun:
             error=self._error,
             decision=self._decision,
             # Their gates were not selected, so no verdict covers them.
-            ungated=sorted({p.suite.name for p in self._suites.values()} - self._gates),
+            ungated=sorted({p.suite.name for p in self._suites.values()} - self._gated),
             published=self._published,
             shown=self.settings.show_missed,
         )

@@ -9,6 +9,7 @@ import pytest
 from llmgate.errors import LlmgateError
 from llmgate.gate.decision.types import Verdict
 from llmgate.pytest_plugin.controller import NotAskedError
+from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
@@ -61,15 +62,18 @@ class SuiteFile(pytest.File):
             yield CaseItem.from_parent(self, name=case.planned.case, case=case, watched=watched)
         for metric in self.planned.suite.metrics:
             if metric.gates:
-                yield GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
+                gate = GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
+                self.config.stash.setdefault(GATES, set()).add(gate.nodeid)
+                yield gate
 
 
 class SuiteItem(pytest.Item):
     """What cases and gates have in common."""
 
-    def reportinfo(self) -> tuple[Path, int | None, str]:
+    def reportinfo(self) -> tuple[Path, int, str]:
         """Where a reader finds it."""
-        return self.path, None, self.name
+        # A line, because pytest wants one of what is skipped.
+        return self.path, 0, self.name
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> str:
         """Our own errors are sentences, not tracebacks."""
@@ -123,7 +127,16 @@ class GateItem(SuiteItem):
         self.metric = metric
 
     def runtest(self) -> None:
-        """Wait for the whole run and take the decision."""
+        """Wait for the whole run, take the decision, and say so if it is a good one."""
+        self.decide()
+        self.user_properties.append(DECIDED)
+
+    def decide(self) -> None:
+        """Take the decision.
+
+        Raises:
+            GateClosedError: If it is not PASS, nor what the policy or the caller lets through.
+        """
         decision = pytest_run(self.config).decision()
         name = (self.metric.suite, self.metric.metric)
         metric = next((metric for metric in decision.metrics if (metric.suite, metric.metric) == name), None)

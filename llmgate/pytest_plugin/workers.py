@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import LlmgateError
+from llmgate.pytest_plugin.door import GATES
 from llmgate.pytest_plugin.keys import pytest_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["node_collected"]
+__all__ = ["node_collected", "node_ended"]
 
 YAML: Final = frozenset({".yaml", ".yml"})
 
@@ -37,6 +38,11 @@ def node_collected(node: Any, ids: Sequence[str]) -> None:
     except LlmgateError as error:
         raise pytest.UsageError(f"llmgate: {error}") from error
     run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])
+
+
+def node_ended(node: Any) -> None:
+    """Note which gates a worker collected: those that nobody selected are not among what it said before."""
+    node.config.stash.setdefault(GATES, set()).update(node.workeroutput["llmgate-gates"])
 
 
 def suite_path(config: pytest.Config, file: str) -> Path | None:

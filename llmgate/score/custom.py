@@ -13,17 +13,17 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import JudgeError, LlmgateError, SuiteError, UndefinedError, did_you_mean
+from llmgate.errors import JudgeError, SuiteError, UndefinedError, did_you_mean
 from llmgate.record.schema import Message
 from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Kind, ModelGradedKind
 from llmgate.score.assertion.models import JudgeRequest, Models, ask_judge
 from llmgate.score.assertion.rule import RuleValue, invalid_value
+from llmgate.score.foreign_code import Caller
 from llmgate.score.judge.panel import PANEL_SETTINGS
 from llmgate.suite.form.asserts import ASSERT_SET
 
@@ -50,36 +50,52 @@ class CustomCheck:
         version: Part of the suite's digest: raise it when the check's meaning changes.
         settings: Keys that `config` may have.
         function: What was decorated.
-        kind: The entry of the vocabulary.
+        wanted: What it asks for by keyword.
+        timeout: Seconds that a call may take, None for as many as the run says.
     """
 
     name: str
     version: str
     settings: frozenset[str]
     function: Function
-    kind: Kind
+    wanted: frozenset[str]
+    timeout: float | None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function."""
         return self.function(*args, **kwargs)
 
+    def kind(self, caller: Caller) -> Kind:
+        """The entry of the vocabulary, whose function is called by that caller."""
+        told: dict[str, Any] = {
+            "id": self.name,
+            "version": self.version,
+            "settings": dict.fromkeys(sorted(self.settings), ""),
+        }
+        if "judge" in self.wanted:
+            return ModelGradedKind(prepare=lambda spec: _consult(self, caller, spec), **told)
+        return CheckKind(prepare=lambda spec: _evaluate(self, caller, spec), **told)
 
-def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[[Function], CustomCheck]:
+
+def check(
+    name: str, *, version: str, settings: Iterable[str] = (), timeout: float | None = None
+) -> Callable[[Function], CustomCheck]:
     """Make an assert type of a function.
 
     The function takes the output as text, and by keyword whatever it names of: `value` (templates rendered), `vars`
     (the dataset row), `prompt`, `threshold`, `config`, `context` (everything, a `CheckContext`) and `judge` (an async
     function from prompt to reply). It returns True or False; a score in [0, 1], which passes from the assert's
     `threshold` on; or a `Finding`. It raises where it cannot evaluate, which is an error and never a pass. It may be
-    `async` only if it asks the judge.
+    `async` only if it asks the judge. It is called in a thread of its own; what does not end in time is an error.
 
     Args:
         name: The type, in lower case with hyphens. It cannot start with `not-`: that is made of every type.
         version: Part of the suite's digest: raise it when the same output comes to mean something else.
         settings: Keys that the assert's `config` may have.
+        timeout: Seconds that a call may take, a judge's time apart; None for as many as `--timeout` gives an answer.
 
     Raises:
-        SuiteError: If the name, the version or the function's parameters are of no use.
+        SuiteError: If the name, the time limit, the version or the function's parameters are of no use.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("not-"):
         raise SuiteError(f"a check cannot be called {name!r}", fix="Use lower case letters, digits and hyphens")
@@ -87,6 +103,8 @@ def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[
         raise SuiteError(f"a check cannot be called {name!r}, which means something else", fix="Rename the check")
     if not isinstance(version, str) or not version.strip():
         raise SuiteError(f"the check {name!r} has no version that is a text", fix='Write version="1"')
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise SuiteError(f"the check {name!r} has the timeout {timeout!r}", fix="Give seconds above 0")
     keys = _settings(name, settings)
 
     def decorate(function: Function) -> CustomCheck:
@@ -96,19 +114,17 @@ def check(name: str, *, version: str, settings: Iterable[str] = ()) -> Callable[
             raise SuiteError(
                 f"the check {name!r} has the settings {taken}, which are those of panels", fix="Rename them"
             )
-        told: dict[str, Any] = {"id": name, "version": version, "settings": dict.fromkeys(sorted(keys), "")}
-        kind: Kind = (
-            ModelGradedKind(prepare=lambda spec: _consult(function, wanted, spec), **told)
-            if "judge" in wanted
-            else CheckKind(prepare=lambda spec: _evaluate(function, wanted, spec), **told)
-        )
-        return CustomCheck(name=name, version=version, settings=keys, function=function, kind=kind)
+        return CustomCheck(name=name, version=version, settings=keys, function=function, wanted=wanted, timeout=timeout)
 
     return decorate
 
 
-def find_checks(values: Iterable[object]) -> dict[str, Kind]:
+def find_checks(values: Iterable[object], caller: Caller | None = None) -> dict[str, Kind]:
     """The checks among the values of a module.
+
+    Args:
+        values: Of the module's names.
+        caller: Calls their functions; None for one of their own.
 
     Raises:
         SuiteError: If two different ones share a name.
@@ -119,7 +135,8 @@ def find_checks(values: Iterable[object]) -> dict[str, Kind]:
             other = checks.setdefault(value.name, value)
             if other.function is not value.function:
                 raise SuiteError(f"two checks are called {value.name!r}", fix="Give each check its own name")
-    return {name: custom.kind for name, custom in checks.items()}
+    caller = caller or Caller()
+    return {name: custom.kind(caller) for name, custom in checks.items()}
 
 
 def _settings(name: str, settings: Iterable[str]) -> frozenset[str]:
@@ -175,20 +192,20 @@ def _checked_value(wanted: frozenset[str], spec: AssertSpec) -> RuleValue:
     return RuleValue.compile(spec)
 
 
-def _evaluate(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Evaluate:
-    value = _checked_value(wanted, spec)
+def _evaluate(custom: CustomCheck, caller: Caller, spec: AssertSpec) -> Evaluate:
+    value = _checked_value(custom.wanted, spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        arguments = _arguments(wanted, spec, value, context)
-        with _blamed(spec):
-            result = function(context.text, **arguments)
-        return _finding(spec, result)
+        arguments = _arguments(custom.wanted, spec, value, context)
+        return caller.call(
+            _named(spec), lambda: _finding(spec, custom.function(context.text, **arguments)), custom.timeout
+        )
 
     return evaluate
 
 
-def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Consult:
-    value = _checked_value(wanted, spec)
+def _consult(custom: CustomCheck, caller: Caller, spec: AssertSpec) -> Consult:
+    value = _checked_value(custom.wanted, spec)
 
     async def consult(context: CheckContext, models: Models) -> Finding:
         async def judge(prompt: str) -> str:
@@ -197,23 +214,18 @@ def _consult(function: Function, wanted: frozenset[str], spec: AssertSpec) -> Co
             # Through `ask_judge`, which writes question and reply into the record.
             return await ask_judge(models, request, lambda reply: reply.text)
 
-        arguments: dict[str, Any] = _arguments(wanted, spec, value, context)
-        with _blamed(spec):
-            result = await function(context.text, judge=judge, **arguments)
-        return _finding(spec, result)
+        arguments = _arguments(custom.wanted, spec, value, context)
+
+        async def asking(judge: Callable[[str], Awaitable[str]]) -> Finding:
+            return _finding(spec, await custom.function(context.text, judge=judge, **arguments))
+
+        return await caller.consult(_named(spec), asking, judge, custom.timeout)
 
     return consult
 
 
-@contextmanager
-def _blamed(spec: AssertSpec) -> Iterator[None]:
-    """What a user's function raises is no error inside llmgate, and says whose it is."""
-    try:
-        yield
-    except LlmgateError:
-        raise
-    except Exception as error:
-        raise JudgeError(f"the check {spec.type} raised {type(error).__name__}: {error}") from error
+def _named(spec: AssertSpec) -> str:
+    return f"the check {spec.type}"
 
 
 def _finding(spec: AssertSpec, result: object) -> Finding:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError, JudgeError, LlmgateError, SuiteError, UndefinedError
 from llmgate.record.schema import CheckResult, Judgement, Outcome
 from llmgate.score.assertion.check import CheckContext, Finding
+from llmgate.score.foreign_code import worded
 from llmgate.score.vocabulary import VOCABULARY, Checks, prepare_check
 from llmgate.suite.form.asserts import ASSERT_SET
 
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 _MAX_REASON_CHARS = 300
+ENDING = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit)
+"""What ends the run. `SystemExit` is none of it: it came out of somebody else's code."""
 
 
 def run_check(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCABULARY) -> CheckResult:
@@ -44,7 +47,9 @@ def run_check(spec: AssertSpec, context: CheckContext, vocabulary: Checks = VOCA
     """
     try:
         return finding_result(spec, find(spec, context, vocabulary))
-    except Exception as error:  # noqa: BLE001 - fail closed, and one case must not end the run
+    except ENDING:
+        raise
+    except BaseException as error:  # noqa: BLE001 - fail closed, and one case must not end the run
         return error_result(spec, error)
 
 
@@ -70,7 +75,9 @@ async def run_consult(
     log: list[Judgement] = []
     try:
         result = finding_result(spec, await consult(spec, context, models.logged(log), vocabulary))
-    except Exception as error:  # noqa: BLE001 - fail closed, and one case must not end the run
+    except ENDING:
+        raise
+    except BaseException as error:  # noqa: BLE001 - fail closed, and one case must not end the run
         result = error_result(spec, error)
     return replace(result, judgements=tuple(log))
 
@@ -118,16 +125,16 @@ def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
     )
 
 
-def error_reason(error: Exception) -> str:
+def error_reason(error: BaseException) -> str:
     """Why an assert could not be evaluated, worded for a reader."""
     if isinstance(error, LlmgateError):
         return str(error)
     if isinstance(error, RecursionError):
         return "the output is nested too deeply"
-    return f"internal error: {type(error).__name__}: {error}"
+    return f"internal error: {worded(error)}"
 
 
-def error_result(spec: AssertSpec, error: Exception) -> CheckResult:
+def error_result(spec: AssertSpec, error: BaseException) -> CheckResult:
     """The result of an assert that could not be evaluated, whatever its weight and whether or not it is negated."""
     return CheckResult(
         type=spec.name,

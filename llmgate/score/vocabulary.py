@@ -49,10 +49,12 @@ class Checks:
     Attributes:
         kinds: By base name.
         prefixed: Prefix of a base name → what makes the kind from the rest of the name.
+        custom: The base names whose checks users wrote.
     """
 
     kinds: Mapping[str, Kind]
     prefixed: Mapping[str, Callable[[str], Kind]] = field(default_factory=dict)
+    custom: frozenset[str] = frozenset()
 
     @property
     def names(self) -> TypeNames:
@@ -78,8 +80,12 @@ class Checks:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
         return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))
 
+    def is_custom(self, spec: AssertSpec) -> bool:
+        """Whether a user wrote the check of an assert, or of a member of it."""
+        return spec.type in self.custom or any(map(self.is_custom, spec.asserts))
+
     def also(self, kinds: Mapping[str, Kind]) -> Checks:
-        """The same vocabulary with further types.
+        """The same vocabulary with further types, of users.
 
         Raises:
             SuiteError: If a name is taken.
@@ -87,7 +93,8 @@ class Checks:
         for name in kinds:
             if self.kind(name) is not None:
                 raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
-        return replace(self, kinds=MappingProxyType({**self.kinds, **with_panels(kinds)}))
+        both = MappingProxyType({**self.kinds, **with_panels(kinds)})
+        return replace(self, kinds=both, custom=self.custom | kinds.keys())
 
     def is_judge(self, name: str) -> bool:
         """Whether this type asks a judge model."""

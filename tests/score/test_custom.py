@@ -56,6 +56,12 @@ def test_names_of_the_other_libraries_metrics_are_taken() -> None:
         VOCABULARY.also(find_checks([check("ragas:mine", version="1")(lambda _: True)]))
 
 
+@pytest.mark.parametrize("timeout", [0, -1.0, math.inf, math.nan])
+def test_a_time_limit_is_seconds_above_0(timeout: float) -> None:
+    with pytest.raises(SuiteError, match="timeout"):
+        check("mine", version="1", timeout=timeout)
+
+
 @pytest.mark.parametrize("settings", ["least", [3], [""]])
 def test_settings_are_a_list_of_names(settings: Any) -> None:
     with pytest.raises(SuiteError, match="setting"):

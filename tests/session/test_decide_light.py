@@ -16,7 +16,7 @@ PROGRAM = """
 import sys
 from llmgate.cli import main
 try:
-    main()
+    main.main()  # `main()` ends the process at once
 finally:
     print("LOADED", *sorted(n for n in ("vllm", "torch", "httpx", "aiohttp", "httptools", "mlflow", "openai", "jinja2", "yaml", "pydantic", "rich", "scipy", "llmgate.record.schema") if n in sys.modules))
 """

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from llmgate.errors import JudgeError, LlmgateError
 from llmgate.record.schema import Message
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, Models, ask_judge, embed_texts
+from llmgate.score.foreign_code import worded
 from llmgate.score.judge.prompt import long_reply
 from llmgate.score.judge.reply import find_objects
 
@@ -87,10 +88,11 @@ async def run_foreign(name: str, work: Callable[[Bridge], Awaitable[T]], models:
     async def guarded() -> T:
         try:
             return await work(bridge)
-        except LlmgateError:
+        except (LlmgateError, asyncio.CancelledError):
             raise
-        except Exception as error:
-            raise JudgeError(f"{name} gave no score: {type(error).__name__}: {error}") from error
+        except BaseException as error:
+            # `SystemExit` would end the loop, and whoever waits for it would wait for ever.
+            raise JudgeError(f"{name} gave no score: {worded(error)}") from error
 
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(guarded(), _loop(os.getpid())))
 

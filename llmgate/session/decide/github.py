@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
 from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.run.loading import load_seal
 from llmgate.report.formats.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.markdown_text import fenced
 from llmgate.report.pieces import Piece
@@ -34,7 +35,8 @@ DECISION_NAME: Final = "decision.json"
 PUBLISHED_NAME: Final = "published.json"
 SUMMARY_NAME: Final = "summary.md"
 REPORT_NAME: Final = "report.html"
-RESULT_NAMES: Final = (DECISION_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME)
+VERDICT_NAME: Final = "verdict.json"
+RESULT_NAMES: Final = (DECISION_NAME, VERDICT_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME)
 """Files by which a folder says how its run ended."""
 
 ERROR: Final = "ERROR"
@@ -119,6 +121,8 @@ def read_result(folder: Path, *, exit_code: int) -> GateResult:
     """
     folder = folder.absolute()
     decision, damage = read_decision(folder / DECISION_NAME)
+    if decision is not None and exit_code == EXIT_PASS and not is_of(decision, folder):
+        decision, damage = None, f"{DECISION_NAME} is not of the run that lies here"
     if decision is not None and decision.exit_code == exit_code:
         return GateResult(
             verdict=str(decision.verdict),
@@ -185,6 +189,14 @@ def read_decision(path: Path) -> tuple[Decision | None, str]:
         return None, f"{path.name} cannot be read ({error})"
     except RecordError as error:
         return None, f"{path.name}: {error.what}"
+
+
+def is_of(decision: Decision, folder: Path) -> bool:
+    """Whether a decision was taken on the record that lies beside it."""
+    try:
+        return load_seal(folder).journal_digest == decision.candidate_digest
+    except RecordError:
+        return False
 
 
 def read_version(path: Path) -> str:

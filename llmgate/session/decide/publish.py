@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.summary import summarise
 from llmgate.promote.target import GateRun, NewVersion
 from llmgate.record.disk import write_atomic
 from llmgate.record.run.loading import load_record
+from llmgate.record.run.watch import RunLock
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
 from llmgate.session.clock import timestamp
+from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from llmgate.session.decide.records import Baseline
     from llmgate.session.settings import Settings
 
-__all__ = ["Published", "publish", "view_of", "write_report"]
+__all__ = ["Published", "publish", "taken", "view_of", "withdraw", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,34 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
             mlflow_url=logged.url,
         )
     )
+
+
+def withdraw(out: Path) -> None:
+    """Remove what an earlier decision left in a run's folder: a run that goes on has none until it takes its own.
+
+    Raises:
+        RecordError: If another process is writing to the folder.
+    """
+    if any((out / name).exists() for name in RESULT_NAMES):
+        with RunLock(out):
+            for name in RESULT_NAMES:
+                (out / name).unlink(missing_ok=True)
+
+
+def taken(out: Path, decision: Decision) -> Decision:
+    """The decision, once it is seen to lie in the run's folder: nothing else lets a run end with 0.
+
+    Raises:
+        RecordError: If another one lies there, or none.
+    """
+    path = out / DECISION_NAME
+    try:
+        same = path.read_bytes() == decision_to_json(decision).encode()
+    except OSError:
+        same = False
+    if not same:
+        raise RecordError("the decision that was taken does not lie here", where=str(path), fix="Run `llmgate decide`")
+    return decision
 
 
 def note_published(published: Published) -> Published:

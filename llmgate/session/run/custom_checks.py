@@ -6,14 +6,15 @@ import importlib.util
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import LlmgateError, SuiteError
+from llmgate.errors import CannotRunError, LlmgateError, SuiteError
 from llmgate.score.custom import find_checks
+from llmgate.score.foreign_code import DEFAULT_LIMIT_S, Caller, worded
 from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     from llmgate.score.vocabulary import Checks
@@ -24,36 +25,37 @@ GROUP: Final = "llmgate.checks"
 """The entry-point group: each entry names a check, or a module that holds some."""
 
 
-def with_checks_of(modules: Iterable[object]) -> Checks:
+def with_checks_of(modules: Iterable[object], *, limit_s: float = DEFAULT_LIMIT_S) -> Checks:
     """The vocabulary with the checks of installed packages and of these modules.
+
+    Args:
+        modules: They may hold checks.
+        limit_s: Seconds that a call of a check may take that has no limit of its own.
 
     Raises:
         SuiteError: If a package cannot be imported, or two checks share a name.
+        CannotRunError: If importing one ended the process.
     """
-    return VOCABULARY.also(find_checks([*installed(), *(value for module in modules for value in values_of(module))]))
+    values = [*installed(), *(value for module in modules for value in values_of(module))]
+    return VOCABULARY.also(find_checks(values, Caller(limit_s=limit_s)))
 
 
-def beside_suites(suites: Iterable[Path]) -> Checks:
+def beside_suites(suites: Iterable[Path], *, limit_s: float = DEFAULT_LIMIT_S) -> Checks:
     """The vocabulary of suites that run without pytest: it has what their `conftest.py` files define.
 
     Raises:
         SuiteError: If one cannot be imported, or two checks share a name.
+        CannotRunError: If importing one ended the process.
     """
-    return with_checks_of(conftest_modules(suites))
+    return with_checks_of(conftest_modules(suites), limit_s=limit_s)
 
 
 def installed() -> list[object]:
     """What the entry points of the group name."""
     values: list[object] = []
     for entry in entry_points(group=GROUP):
-        try:
-            loaded = entry.load()
-        except Exception as error:
-            raise SuiteError(
-                f"the checks of the installed package cannot be imported: {type(error).__name__}: {error}",
-                where=f"entry point {entry.name} = {entry.value}",
-                fix="Mend or uninstall the package",
-            ) from error
+        where = f"entry point {entry.name} = {entry.value}"
+        loaded = evaluated(entry.load, "the checks of the installed package", where=where, fix="Mend or uninstall it")
         values += [loaded, *values_of(loaded)]
     return values
 
@@ -89,12 +91,24 @@ def imported(path: Path) -> ModuleType:
         raise SuiteError("cannot be imported", where=str(path), fix="Correct the file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    load = spec.loader.exec_module
+    evaluated(lambda: load(module), "the file", where=str(path), fix="Correct the file")
+    return module
+
+
+def evaluated(load: Callable[[], Any], what: str, *, where: str, fix: str) -> Any:
+    """Import something that is not ours.
+
+    Raises:
+        LlmgateError: What it raises itself, such as a check's name that cannot be.
+        SuiteError: If it raises something else.
+        CannotRunError: If it set out to end the process, as `sys.exit()` does.
+    """
     try:
-        spec.loader.exec_module(module)
-    except LlmgateError:
+        return load()
+    except (LlmgateError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise SuiteError(
-            f"cannot be imported: {type(error).__name__}: {error}", where=str(path), fix="Correct the file"
-        ) from error
-    return module
+        raise SuiteError(f"{what} cannot be imported: {worded(error)}", where=where, fix=fix) from error
+    except BaseException as error:
+        raise CannotRunError(f"importing {what} ended the run: {worded(error)}", where=where, fix=fix) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
+from llmgate.score.foreign_code import in_thread
 from llmgate.score.output_features import read_features
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ async def generate_answers(
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
         answer = await client.ask({**case.request(key.repeat), **extra_fields(case, plan.vocabulary)})
-        result = check_answer(case, key, answer, plan.vocabulary)
+        result = await check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
             keep(await with_judgements(case, result, models, plan.vocabulary))
@@ -124,15 +126,16 @@ def extra_fields(case: Case, vocabulary: Checks) -> dict[str, Json]:
     return {"logprobs": True} if any(Need.LOGPROBS in vocabulary.asks(spec) for spec in case.asserts) else {}
 
 
-def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
-    """Apply the checks that ask no model."""
+async def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, vocabulary: Checks) -> CaseResult:
+    """Apply the checks that ask no model; those of users while other answers are asked for."""
     if not isinstance(answer, Generation):
         return CaseResult(key=key, answer=answer, threshold=case.planned.threshold)
     context = context_of(case, answer)
+    score = partial(score_case, case.asserts, context, vocabulary)
     return CaseResult(
         key=key,
         answer=answer,
-        checks=score_case(case.asserts, context, vocabulary),
+        checks=await in_thread(score) if any(map(vocabulary.is_custom, case.asserts)) else score(),
         judged=not any(map(vocabulary.defers, case.asserts)),
         threshold=case.planned.threshold,
         traits=read_features(context),
@@ -188,7 +191,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = check_answer(case, result.key, result.answer, vocabulary)
+            fresh = await check_answer(case, result.key, result.answer, vocabulary)
             run.append(await with_judgements(case, fresh, models, vocabulary))
         progress.count("judged", next(done), len(todo))
 

@@ -126,7 +126,7 @@ def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
         LlmgateError: As the steps do.
     """
     files = find_suites(paths)
-    vocabulary = beside_suites(files)
+    vocabulary = beside_suites(files, limit_s=settings.timeout)
     suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in files]
     return make_plan(suites, settings, vocabulary=vocabulary)
 

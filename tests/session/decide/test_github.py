@@ -15,6 +15,8 @@ from llmgate.errors import UsageError
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive
+from llmgate.record.run.files import SEAL
+from llmgate.record.schema import Seal
 from llmgate.report.formats.github import SUMMARY_BYTES
 from llmgate.session.decide.github import LOG_NAME, announce, job_summary, read_result
 
@@ -27,8 +29,9 @@ REPORT = "## ✅ the report\n"
 
 
 def decided(folder: Path, decision: Decision, *, version: str | None = None) -> Path:
-    """A folder as `publish` leaves it, without the record."""
+    """A folder as `publish` leaves it; of the record, there is the seal."""
     folder.mkdir(exist_ok=True)
+    SEAL.write(folder, Seal(sealed_at="", journal_digest=decision.candidate_digest, results=1))
     (folder / "decision.json").write_text(decision_to_json(decision), encoding="utf-8")
     (folder / "published.json").write_text(json.dumps({"version": version}), encoding="utf-8")
     (folder / "summary.md").write_text(REPORT, encoding="utf-8")
@@ -92,6 +95,18 @@ def test_a_decision_that_contradicts_the_exit_code_does_not_count(tmp_path: Path
     summary = job_summary(result, max_bytes=SUMMARY_BYTES)
     assert "does not count" in summary
     assert summary.endswith(REPORT)
+
+
+@pytest.mark.parametrize("seal", [None, "another run's"])
+def test_a_decision_on_another_record_is_an_error(tmp_path: Path, seal: str | None) -> None:
+    decided(tmp_path, make_decision(candidate_digest="this run's"))
+    assert read_result(tmp_path, exit_code=0).verdict == "PASS"
+    (tmp_path / "seal.json").unlink()
+    if seal:
+        SEAL.write(tmp_path, Seal(sealed_at="", journal_digest=seal, results=1))
+    result = read_result(tmp_path, exit_code=0)
+    assert (result.verdict, result.exit_code, result.has_decision) == ("ERROR", 4, False)
+    assert result.sentence == "decision.json is not of the run that lies here"
 
 
 @pytest.mark.parametrize(
