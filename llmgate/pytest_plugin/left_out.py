@@ -39,7 +39,12 @@ def note_left_out(config: pytest.Config, collected: Iterable[Path]) -> None:
     for each in found.values():
         if each.sort is Sort.REFUSED:
             raise pytest.UsageError(f"llmgate: {visible(str(each.problem))}")
-    rest = [each for each in found.values() if each.path.resolve() not in run]
+    here = config.invocation_params.dir
+    rest = [
+        replace(each, path=each.path.relative_to(here) if each.path.is_relative_to(here) else each.path)
+        for each in found.values()
+        if each.path.resolve() not in run
+    ]
     config.stash[LEFT_OUT] = tuple(visible(line) for line in left_out(rest))
 
 

@@ -14,8 +14,6 @@ import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.pytest_plugin.keys import pytest_run
-from llmgate.pytest_plugin.left_out import note_left_out
-from llmgate.suite.folder import is_suite_file
 from llmgate.suite.form.signs import SUFFIXES
 
 if TYPE_CHECKING:
@@ -27,7 +25,13 @@ __all__ = ["node_collected"]
 def node_collected(node: Any, ids: Sequence[str]) -> None:
     """Load what the workers collected, start the server, ask for what they selected."""
     files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in ids)
-    suites = {file: path for file in files if (path := suite_path(node.config, file)) and is_suite_file(path)}
+    named = {file: path for file in files if (path := suite_path(node.config, file)) is not None}
+    if not named:
+        return
+    from llmgate.pytest_plugin.left_out import note_left_out
+    from llmgate.suite.folder import is_suite_file
+
+    suites = {file: path for file, path in named.items() if is_suite_file(path)}
     if not suites:
         return
     try:
