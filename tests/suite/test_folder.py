@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -19,6 +19,9 @@ from llmgate.session.run.plan import find_suites
 from llmgate.suite.folder import Sort, is_suite_file, left_out, look_at, look_into, sort_content
 from llmgate.suite.form.document import read_document
 from llmgate.suite.form.signs import MARKER, MAX_BYTES, NEEDED_KEYS, may_be_marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SUITE: dict[str, Any] = {
     "llmgate": 1,
@@ -153,7 +156,7 @@ def test_what_is_listed_is_put_in_few_words(tmp_path: Path) -> None:
         find_suites([tmp_path])
 
 
-STYLES = {
+STYLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "block": block,
     "flow": lambda suite: yaml.safe_dump(suite, default_flow_style=True, sort_keys=False),
     "sorted": yaml.safe_dump,
@@ -235,7 +238,7 @@ def test_every_file_is_run_or_named_or_refused(written: dict[str, tuple[str, byt
         if of_sort[Sort.REFUSED] or not of_sort[Sort.RUN]:
             with pytest.raises(LlmgateError) as refusal:
                 find_suites([root])
-            assert refusal.value.where in map(str, of_sort[Sort.REFUSED] or [root])
+            assert str(refusal.value.where) in map(str, of_sort[Sort.REFUSED] or [root])
             return
         run, lines = find_suites([root])
         assert run == of_sort[Sort.RUN]
