@@ -48,7 +48,7 @@ class Sort(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Sorting:
     """What the content of a file says: what becomes of it, and why, unless it is run."""
 
     sort: Sort
@@ -57,7 +57,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Content):
+class Found(Sorting):
     """A file of a folder, or a folder that cannot be read."""
 
     path: Path
@@ -68,7 +68,7 @@ class Found(Content):
         return SuiteError(self.what, where=str(self.path), fix=self.fix)
 
 
-OTHER: Final = Content(sort=Sort.OTHER)
+OTHER: Final = Sorting(sort=Sort.OTHER)
 
 
 def is_suite_file(path: Path) -> bool:
@@ -76,7 +76,7 @@ def is_suite_file(path: Path) -> bool:
     return look_at(path).sort is Sort.RUN
 
 
-def sort_content(data: bytes) -> Content:
+def sort_content(data: bytes) -> Sorting:
     """Sort a file by its content.
 
     Args:
@@ -104,7 +104,7 @@ def look_at(path: Path) -> Found:
     try:
         data = read_regular(path, at_most=MAX_BYTES + 1)
     except OSError as error:
-        content = Content(
+        content = Sorting(
             sort=Sort.REFUSED,
             what=f"cannot be read ({error.strerror}), so nobody knows whether it is a suite",
             fix="Make it readable, or take it out of the folder",
@@ -222,14 +222,14 @@ def _check_depth(text: str, loader: Any) -> None:
             raise RecursionError
 
 
-def _root(root: yaml.Node) -> Content:
+def _root(root: yaml.Node) -> Sorting:
     """Sort one document."""
     if isinstance(root, yaml.MappingNode):
         return _mapping(root)
     members = root.value if isinstance(root, yaml.SequenceNode) else []
     inside = [_mapping(member) for member in members if isinstance(member, yaml.MappingNode)]
     if any(content.sort in {Sort.RUN, Sort.REFUSED} for content in inside):
-        return Content(
+        return Sorting(
             sort=Sort.REFUSED,
             what=f"the key `{MARKER}` does not stand at the top level, but in a list",
             fix="Write a suite's keys without `-` in front, one suite a file",
@@ -239,23 +239,23 @@ def _root(root: yaml.Node) -> Content:
     return OTHER
 
 
-def _mapping(node: yaml.MappingNode) -> Content:
+def _mapping(node: yaml.MappingNode) -> Sorting:
     """Sort a document with keys."""
     keys = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
     if MARKER in keys:
-        return Content(sort=Sort.RUN)
+        return Sorting(sort=Sort.RUN)
     needed = sorted(NEEDED_KEYS & set(map(plain, keys)))
     marker = next(filter(is_marked, keys), None)
     if marker is not None:
         sure = needed or isinstance(keys[marker], yaml.ScalarNode)
         what = f"the key {marker!r} is not quite `{MARKER}`"
-        return Content(sort=Sort.REFUSED if sure else Sort.LISTED, what=what, fix=MARK_IT)
+        return Sorting(sort=Sort.REFUSED if sure else Sort.LISTED, what=what, fix=MARK_IT)
     if "<<" in keys and any(_has_marker(value) for key, value in node.value if key.value == "<<"):
         what = f"the key `{MARKER}` is merged in by `<<`"
-        return Content(sort=Sort.REFUSED, what=what, fix=MARK_IT)
+        return Sorting(sort=Sort.REFUSED, what=what, fix=MARK_IT)
     if len(needed) > 1:
         what = f"it has the keys {', '.join(f'`{key}`' for key in needed)}, but no key `{MARKER}`"
-        return Content(sort=Sort.LISTED, what=what, fix=MARK_IT)
+        return Sorting(sort=Sort.LISTED, what=what, fix=MARK_IT)
     return OTHER
 
 
@@ -266,15 +266,15 @@ def _has_marker(node: yaml.Node) -> bool:
     return any(isinstance(key, yaml.ScalarNode) and is_marked(key.value) for key, _ in pairs)
 
 
-def _unreadable(data: bytes, what: str, fix: str, *, otherwise: Sort = Sort.OTHER) -> Content:
+def _unreadable(data: bytes, what: str, fix: str, *, otherwise: Sort = Sort.OTHER) -> Sorting:
     """A file that cannot be read as a suite: refused if it looks like one all the same."""
     signs = signs_in(data)
     if MARKER in signs or len(signs & NEEDED_KEYS) > 1:
         looks = ", ".join(f"`{key}`" for key in sorted(signs))
-        return Content(sort=Sort.REFUSED, what=f"{what}, and it looks like a suite ({looks})", fix=fix)
-    return Content(sort=otherwise, what=what, fix=f"{fix} if it is a suite") if otherwise is not Sort.OTHER else OTHER
+        return Sorting(sort=Sort.REFUSED, what=f"{what}, and it looks like a suite ({looks})", fix=fix)
+    return Sorting(sort=otherwise, what=what, fix=f"{fix} if it is a suite") if otherwise is not Sort.OTHER else OTHER
 
 
-def _weight(content: Content) -> int:
+def _weight(content: Sorting) -> int:
     """Of several documents in one file the one that matters most."""
     return [Sort.OTHER, Sort.LISTED, Sort.REFUSED, Sort.RUN].index(content.sort)
