@@ -23,6 +23,9 @@ __all__ = ["run"]
 def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     """Run SUITES (files or folders) and decide.
 
+    Of a folder, YAML and JSON files with the top-level key `llmgate` are run. Files that might be suites and are not
+    run are listed; what looks like a suite and cannot be read as one is an error.
+
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
 
@@ -49,6 +52,8 @@ def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     progress.stage("loading suites")
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
+    for line in plan.left_out:
+        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
     for suite in plan.suites:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")

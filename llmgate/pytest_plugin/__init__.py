@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
-from llmgate.pytest_plugin.keys import FATAL, RUN
+from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -60,22 +60,25 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect YAML files that call themselves a suite."""
-    if file_path.suffix not in {".yaml", ".yml"} or b"llmgate:" not in head(file_path):
+    """Collect YAML and JSON files that call themselves a suite."""
+    from llmgate.record.disk import read_regular
+    from llmgate.suite.form.signs import MAX_BYTES, SUFFIXES, may_be_marked
+
+    if not file_path.name.lower().endswith(SUFFIXES):
         return None
-    from llmgate.pytest_plugin.items import SuiteFile
-    from llmgate.suite.spec import is_suite_file
-
-    return SuiteFile.from_parent(parent, path=file_path) if is_suite_file(file_path) else None
-
-
-def head(path: Path) -> bytes:
-    """The beginning of a file; deciding by it costs no import."""
     try:
-        with path.open("rb") as file:
-            return file.read(8192)
+        if not may_be_marked(read_regular(file_path, at_most=MAX_BYTES)):
+            return None
     except OSError:
-        return b""
+        return None  # if there are suites to be run, `note_left_out` refuses it
+    from llmgate.suite.folder import Sort, look_at
+
+    found = look_at(file_path)
+    if found.sort not in {Sort.RUN, Sort.REFUSED}:
+        return None
+    from llmgate.pytest_plugin.items import suite_file
+
+    return suite_file(found, parent)
 
 
 @pytest.hookimpl(trylast=True)
@@ -90,6 +93,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start asking for what was selected."""
     if run := session.config.stash.get(RUN, None):
+        from llmgate.pytest_plugin.left_out import note_left_out
+
+        if not run.is_worker and not session.testsfailed:
+            note_left_out(session.config, run.paths)
         run.start(session.items)
 
 
@@ -110,6 +117,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say the verdict."""
     if run := terminalreporter.config.stash.get(RUN, None):
         run.summarise(terminalreporter)
+        for line in terminalreporter.config.stash.get(LEFT_OUT, ()):
+            terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.hookimpl(tryfirst=True)

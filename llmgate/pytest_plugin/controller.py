@@ -111,6 +111,11 @@ class PytestRun:
         return self._suites[nodeid]
 
     @property
+    def paths(self) -> list[Path]:
+        """The suite files that were loaded."""
+        return [planned.suite.path for planned in self._suites.values()]
+
+    @property
     def vocabulary(self) -> Checks:
         """The assert types, with those of installed packages and of every `conftest.py` that pytest has read."""
         plugins = list(self.config.pluginmanager.get_plugins())

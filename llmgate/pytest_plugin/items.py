@@ -13,6 +13,7 @@ from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
 from llmgate.report.visible import visible
+from llmgate.suite.folder import Sort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from llmgate.record.policy import MetricPolicy
     from llmgate.record.schema import CaseResult
     from llmgate.suite.cases import Case, PlannedSuite
+    from llmgate.suite.folder import Found
 
-__all__ = ["CaseItem", "GateItem", "SuiteFile"]
+__all__ = ["CaseItem", "GateItem", "SuiteFile", "suite_file"]
 
 SHOWN_CHARS = 2000
 
@@ -65,6 +67,25 @@ class SuiteFile(pytest.File):
                 gate = GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
                 self.config.stash.setdefault(GATES, set()).add(gate.nodeid)
                 yield gate
+
+
+class RefusedFile(pytest.File):
+    """A file that looks like a suite and cannot be read as one."""
+
+    problem: LlmgateError
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Nothing but the error."""
+        raise self.CollectError(visible(str(self.problem)))
+
+
+def suite_file(found: Found, parent: pytest.Collector) -> pytest.File:
+    """The collector of a file that is run, or refused."""
+    if found.sort is Sort.RUN:
+        return SuiteFile.from_parent(parent, path=found.path)
+    refused = RefusedFile.from_parent(parent, path=found.path)
+    refused.problem = found.problem
+    return refused
 
 
 class SuiteItem(pytest.Item):

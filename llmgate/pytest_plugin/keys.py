@@ -9,12 +9,14 @@ import pytest
 if TYPE_CHECKING:
     from llmgate.pytest_plugin.controller import PytestRun
 
-__all__ = ["FATAL", "RUN", "pytest_run"]
+__all__ = ["FATAL", "LEFT_OUT", "RUN", "pytest_run"]
 
 RUN: pytest.StashKey[PytestRun] = pytest.StashKey()
 """Set when the first suite file is met, and never in runs without one."""
 FATAL: pytest.StashKey[str] = pytest.StashKey()
 """Why no suite can be run at all."""
+LEFT_OUT: pytest.StashKey[tuple[str, ...]] = pytest.StashKey()
+"""What lies in the named folders and is not run, in words."""
 
 
 def pytest_run(config: pytest.Config) -> PytestRun:

@@ -8,26 +8,31 @@ that crashes loses no answer.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llmgate.errors import LlmgateError
 from llmgate.pytest_plugin.door import GATES
 from llmgate.pytest_plugin.keys import pytest_run
+from llmgate.suite.form.signs import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["node_collected", "node_ended"]
 
-YAML: Final = frozenset({".yaml", ".yml"})
-
 
 def node_collected(node: Any, ids: Sequence[str]) -> None:
     """Load what the workers collected, start the server, ask for what they selected."""
     files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in ids)
-    suites = {file: path for file in files if (path := suite_path(node.config, file)) is not None}
+    named = {file: path for file in files if (path := suite_path(node.config, file)) is not None}
+    if not named:
+        return
+    from llmgate.pytest_plugin.left_out import note_left_out
+    from llmgate.suite.folder import is_suite_file
+
+    suites = {file: path for file, path in named.items() if is_suite_file(path)}
     if not suites:
         return
     try:
@@ -35,6 +40,7 @@ def node_collected(node: Any, ids: Sequence[str]) -> None:
         run.prepare()
         for file, path in suites.items():
             run.load(path, file)
+        note_left_out(node.config, run.paths)
     except LlmgateError as error:
         raise pytest.UsageError(f"llmgate: {error}") from error
     run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])
@@ -46,17 +52,22 @@ def node_ended(node: Any) -> None:
 
 
 def suite_path(config: pytest.Config, file: str) -> Path | None:
-    """The suite file behind the file part of a node id, None if it is no YAML file.
+    """The file behind the file part of a node id, None if its name is not a suite's.
 
     That part is relative to the root. For files outside of it, it is relative to an argument, and empty where the
     argument is the file itself.
     """
     arguments = [Path(argument.partition("::")[0]) for argument in config.args]
     if file in {"", "."}:
-        return next((path.absolute() for path in arguments if path.suffix in YAML and path.is_file()), None)
-    if Path(file).suffix not in YAML:
+        return next((path.absolute() for path in arguments if is_named(path.name) and path.is_file()), None)
+    if not is_named(file):
         return None
     for base in (config.rootpath, config.invocation_params.dir, *arguments):
         if (base / file).is_file():
             return base / file
     return config.rootpath / file
+
+
+def is_named(file: str) -> bool:
+    """Whether a file's name is one of a suite."""
+    return file.lower().endswith(SUFFIXES)

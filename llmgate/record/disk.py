@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError, RecordError
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "write_atomic"]
+__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "read_regular", "write_atomic"]
 
 
 def write_atomic(path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError) -> None:
@@ -33,6 +35,19 @@ def write_atomic(path: Path, data: bytes, *, error: type[DatasetError | RecordEr
         draft.unlink(missing_ok=True)
         fix = "Free some space, or choose another folder that you may write to"
         raise error(f"cannot be written ({problem.strerror})", where=str(path), fix=fix) from problem
+
+
+def read_regular(path: Path, *, at_most: int = -1) -> bytes:
+    """The bytes of a regular file, or their beginning: a device may never end, and a FIFO may never begin.
+
+    Raises:
+        OSError: If it cannot be read, or is neither a file nor a folder.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is a device, a FIFO or a socket and no regular file", str(path))
+    with path.open("rb") as file:
+        return file.read(at_most)
 
 
 def read_bytes(path: Path, *, fix: str | None = None, what: str = "") -> bytes:

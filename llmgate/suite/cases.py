@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import SuiteError, did_you_mean
+from llmgate.errors import DatasetError, SuiteError, did_you_mean
 from llmgate.record.looks import LookPlan
 from llmgate.record.manifest import SuiteIdentity
 from llmgate.record.order import plan_looks
@@ -114,6 +114,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     """
     dataset = load_dataset(suite.source, id_column=suite.id_column)
     check_columns(suite, dataset)
+    check_clusters(suite, dataset)
     prompt = compile_prompt(
         suite.prompt, suite.tools, dataset.columns, suite_folder=suite.path.parent, source=suite.source
     )
@@ -144,6 +145,21 @@ def check_columns(suite: Suite, dataset: Dataset) -> None:
                 where=str(suite.path),
                 fix=did_you_mean(column, dataset.columns),
             )
+
+
+def check_clusters(suite: Suite, dataset: Dataset) -> None:
+    """Refuse rows of which nobody knows to what they belong: together they would pass for one big cluster."""
+    if suite.cluster_column is None:
+        return
+    values = ((row, row.values[suite.cluster_column]) for row in dataset.rows)
+    blank = [row for row, value in values if value is None or (isinstance(value, str) and not value.strip())]
+    if blank:
+        more = f", and neither have {len(blank) - 1} more" if len(blank) > 1 else ""
+        raise DatasetError(
+            f"row {blank[0].id!r} has no {suite.cluster_column!r}, which is the cluster column{more}",
+            where=f"{suite.source.name}:{blank[0].line}",
+            fix="Name what each row belongs to; a row that stands for itself gets a name of its own, such as its id",
+        )
 
 
 def check_prices(suite: Suite, tests: Sequence[RowTest]) -> None:

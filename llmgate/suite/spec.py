@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import DatasetError, SuiteError
 from llmgate.record.output_features import FeatureWatch
@@ -28,9 +28,7 @@ from llmgate.suite.prompt.tools import read_tools
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Prices", "Suite", "is_suite_file", "load_suite"]
-
-HEAD_BYTES: Final = 8192
+__all__ = ["Prices", "Suite", "load_suite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,19 +116,6 @@ class Suite:
     def judged_metrics(self) -> frozenset[str]:
         """Those that a judge's scores feed."""
         return frozenset(metric.metric for metric in self.metrics if metric.judged)
-
-
-def is_suite_file(path: Path) -> bool:
-    """Whether a YAML file calls itself a suite: its head has a top-level `llmgate:` key.
-
-    Cheap on purpose: pytest asks it of every YAML file that it meets.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError:
-        return False
-    return head.startswith(b"llmgate:") or b"\nllmgate:" in head
 
 
 def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:

@@ -10,7 +10,7 @@ from llmgate.errors import SuiteError
 from llmgate.record.policy import Aggregate, Role
 from llmgate.suite.form.document import read_document
 from llmgate.suite.prompt.entries import PromptMessage
-from llmgate.suite.spec import Suite, is_suite_file, load_suite
+from llmgate.suite.spec import Suite, load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,15 +178,3 @@ def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path) -> None:
     path.write_text("llmgate: " + "[" * 5000, encoding="utf-8")
     with pytest.raises(SuiteError):
         read_document(path)
-
-
-def test_only_files_that_call_themselves_suites_are_suites(tmp_path: Path) -> None:
-    for name, text, expected in (
-        ("a.yaml", "llmgate: 1\n", True),
-        ("b.yaml", "# a comment\nllmgate: 1\n", True),
-        ("c.yaml", "name: ci\nuses: llmgate: x\n", False),
-        ("d.yaml", "", False),
-    ):
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        assert is_suite_file(tmp_path / name) is expected
-    assert not is_suite_file(tmp_path / "absent.yaml")

@@ -19,7 +19,8 @@ from llmgate.suite.data.lock import Lock, parse_lock, read_lock
 from llmgate.suite.data.ngrams import NEAR
 from llmgate.suite.data.sample import sample_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
-from llmgate.suite.spec import is_suite_file, load_suite
+from llmgate.suite.folder import SUFFIXES, Sort, look_at, look_into
+from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,6 @@ __all__ = [
 ]
 
 LOCK_SUFFIX: Final = ".lock.json"
-YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 GIT_TIMEOUT_S: Final = 60.0
 
 
@@ -76,7 +76,10 @@ def find_dataset(name: str, *, beside: Path | None = None, id_column: str | None
         SuiteError, DatasetError: If there is no such thing.
     """
     path = Path(name)
-    if path.suffix.lower() in YAML_SUFFIXES and is_suite_file(path):
+    found = look_at(path) if path.name.lower().endswith(SUFFIXES) and path.exists() else None
+    if found and found.sort is Sort.REFUSED:
+        raise found.problem
+    if found and found.sort is Sort.RUN:
         suite = load_suite(path, VOCABULARY)
         return Named(
             source=suite.source,
@@ -99,10 +102,19 @@ def lock_dataset(
 ) -> Lock:
     """Lock a dataset as it is now.
 
+    A lock that was deleted is looked for in git, so that its version cannot come to mean other rows.
+
     Raises:
         DatasetError: If it is malformed, or changed and the version is not a higher one.
     """
-    return write_lock(named.source, version=version, licence=licence, id_column=named.id_column, types=types)
+    return write_lock(
+        named.source,
+        version=version,
+        licence=licence,
+        id_column=named.id_column,
+        types=types,
+        before=None if named.source.lock.exists() else _deleted_lock(named.source),
+    )
 
 
 def check_dataset(named: Named) -> Lock:
@@ -299,7 +311,7 @@ def _expanded(names: Iterable[str], beside: Path | None) -> list[tuple[str, Path
         if not folder.is_dir():
             expanded.append((name, beside))
             continue
-        suites = (p for p in sorted(folder.rglob("*")) if p.suffix.lower() in YAML_SUFFIXES and is_suite_file(p))
+        suites = [found.path for found in look_into(folder) if found.sort in {Sort.RUN, Sort.REFUSED}]
         expanded += [(str(path), None) for path in suites]
         for lock in sorted(folder.rglob(f"*{LOCK_SUFFIX}")):
             expanded += [(data, lock.parent) for data in _locked_by(lock)]
@@ -318,18 +330,39 @@ def _locked_by(lock: Path) -> list[str]:
     return there or [uri or str(candidates[0])]
 
 
-def _git_blob(path: Path, ref: str) -> bytes:
-    if ref.startswith("-") or ":" in ref or not ref.isprintable():
-        raise DatasetError(f"{ref!r} is no revision", fix="Name a commit, a tag or a branch")
+def _deleted_lock(source: DatasetSource) -> Lock | None:
+    """The lock as git last had it, None if it never did, or there is no git."""
+    path = source.lock
     try:
-        done = subprocess.run(  # noqa: S603 - no shell, and the revision cannot be an option
-            ["git", "-C", str(path.parent), "cat-file", "blob", f"{ref}:./{path.name}"],  # noqa: S607 - the user's git
+        last = (
+            _git(path, "log", "-1", "--format=%H", "--diff-filter=AM", "--", f"./{path.name}").stdout.decode().strip()
+        )
+        # The index first, which may be newer than the last commit.
+        for ref in ("", last):
+            blob = _git(path, "cat-file", "blob", f"{ref}:./{path.name}")
+            if not blob.returncode:
+                return parse_lock(blob.stdout, source)
+    except DatasetError:
+        return None
+    return None
+
+
+def _git(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(  # noqa: S603 - no shell
+            ["git", "-C", str(path.parent), *arguments],  # noqa: S607 - the user's git
             capture_output=True,
             timeout=GIT_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DatasetError(f"git cannot be asked: {error}", where=str(path), fix="Install git") from error
+
+
+def _git_blob(path: Path, ref: str) -> bytes:
+    if ref.startswith("-") or ":" in ref or not ref.isprintable():
+        raise DatasetError(f"{ref!r} is no revision", fix="Name a commit, a tag or a branch")
+    done = _git(path, "cat-file", "blob", f"{ref}:./{path.name}")
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise DatasetError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import SuiteError, UsageError
@@ -13,8 +13,9 @@ from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
+from llmgate.suite.folder import Found, Sort, left_out, look_into
 from llmgate.suite.form.policy import override_policy
-from llmgate.suite.spec import is_suite_file, load_suite
+from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -37,6 +38,7 @@ class Plan:
         gated: Names of the suites that run whole; a part of a suite decides nothing and measures no serving.
         vocabulary: The assert types that exist, those of users included.
         looks: When those of the suites that run whole may stop early.
+        left_out: What lies in the named folders and is not run, in words.
     """
 
     suites: tuple[PlannedSuite, ...]
@@ -45,6 +47,7 @@ class Plan:
     gated: frozenset[str]
     vocabulary: Checks = VOCABULARY
     looks: tuple[LookPlan, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def asserts(self) -> tuple[AssertSpec, ...]:
@@ -88,26 +91,37 @@ class Plan:
         return any(spec.type in self.judged and not spec.judges for spec in self.asserts)
 
 
-def find_suites(paths: Iterable[Path]) -> list[Path]:
+def find_suites(paths: Iterable[Path]) -> tuple[list[Path], tuple[str, ...]]:
     """Expand folders to the suite files below them.
+
+    Returns:
+        The files, and what else lies there, in words.
 
     Raises:
         UsageError: If a path does not exist, is no suite, or nothing was found.
+        SuiteError: If a file looks like a suite and cannot be read as one.
     """
     files: list[Path] = []
+    others: list[Found] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for pattern in ("*.yaml", "*.yml") for p in path.rglob(pattern) if is_suite_file(p))
+            found = look_into(path)
+            for each in found:
+                if each.sort is Sort.REFUSED:
+                    raise each.problem
+            inside = [each.path for each in found if each.sort is Sort.RUN]
             if not inside:
-                raise UsageError("there is no suite here", where=str(path), fix="A suite starts with `llmgate: 1`")
+                fix = "\n".join(["A suite starts with `llmgate: 1`", *left_out(found)])
+                raise UsageError("there is no suite here", where=str(path), fix=fix)
             files += inside
+            others += found
         elif path.exists():
             files.append(path)
         else:
             raise UsageError("there is no such file or folder", where=str(path), fix="Name suite files or a folder")
     if not files:
         raise UsageError("no suite was named", fix="Name suite files or a folder, e.g. `llmgate run suites/`")
-    return list(dict.fromkeys(files))
+    return list(dict.fromkeys(files)), tuple(dict.fromkeys(left_out(others)))
 
 
 def plan_file(path: Path, *, repeat: int | None = None, vocabulary: Checks = VOCABULARY) -> PlannedSuite:
@@ -125,10 +139,10 @@ def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
     Raises:
         LlmgateError: As the steps do.
     """
-    files = find_suites(paths)
+    files, others = find_suites(paths)
     vocabulary = beside_suites(files, limit_s=settings.timeout)
     suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in files]
-    return make_plan(suites, settings, vocabulary=vocabulary)
+    return replace(make_plan(suites, settings, vocabulary=vocabulary), left_out=others)
 
 
 def make_plan(

@@ -92,10 +92,11 @@ def write_lock(
     id_column: str | None = None,
     types: Mapping[str, str] = NO_TYPES,
     origin: str | None = None,
+    before: Lock | None = None,
 ) -> Lock:
     """Lock a dataset as it is now.
 
-    What is not given stays as in the existing lock; a first lock is version 1.0.0 and named after the file.
+    What is not given stays as in the lock before; a first lock is version 1.0.0 and named after the file.
 
     Args:
         path: The data file, or where else the rows come from.
@@ -105,12 +106,13 @@ def write_lock(
         id_column: The column that names rows.
         types: Types of CSV columns that are not text, such as `number` or `null|array`.
         origin: Where rows that were made from others come from.
+        before: The lock that was there, if it is there no more.
 
     Raises:
         DatasetError: If the data is malformed, or the content changed and the version is not a higher one.
     """
     source = as_source(path)
-    old = read_lock(source) if source.lock.exists() else None
+    old = read_lock(source) if source.lock.exists() else before
     content = source.read(missing_fix="Check the path")
     id_column = id_column or (old.id_column if old else "id")
     _check_types(types, content, source)

@@ -123,7 +123,7 @@ def parse_lock(data: bytes, source: DatasetSource) -> Lock:
         DatasetError: If it is malformed, or of an unknown major version.
     """
     where = str(source.lock)
-    relock = f"Restore it from version control, or delete it and run `{source.command}`"
+    relock = f"Restore it from version control, or delete it and run `{source.command} --version` with a new version"
     try:
         head = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmgate.errors import DatasetError
+from llmgate.record.disk import read_regular
 from llmgate.suite.data.formats import Format, format_of
 
 __all__ = ["Content", "DatasetSource", "as_source", "read_bytes", "remote_source"]
@@ -126,7 +127,7 @@ def read_bytes(path: Path, *, missing_fix: str) -> bytes:
         DatasetError: If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except FileNotFoundError as error:
         raise DatasetError("there is no such file", where=str(path), fix=missing_fix) from error
     except OSError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, did_you_mean
+from llmgate.record.disk import read_regular
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.form.asserts import ASSERT_SET, read_assert
 
@@ -76,7 +77,7 @@ def read_anchors(path: Path, vocabulary: Vocabulary) -> AnchorFile:
             twice, and too few anchors, altogether or of one verdict.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise SuiteError(

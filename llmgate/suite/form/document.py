@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,15 +13,16 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from llmgate.errors import SuiteError
+from llmgate.record.disk import read_regular
 from llmgate.suite.asserts import Json
+from llmgate.suite.form.signs import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Document", "Reader", "parse_document", "read_document", "syntax_error"]
+__all__ = ["Document", "Reader", "parse_document", "read_document", "syntax_error", "without_tabs"]
 
-MAX_BYTES: Final = 1_000_000
 MAX_NODES: Final = 100_000
 """Anchors expand on reading; without a bound ten lines of YAML can fill the memory."""
 MAX_DEPTH: Final = 60
@@ -109,7 +112,7 @@ def read_document(path: Path) -> Document:
         SuiteError: With file and line, if it cannot be read, parsed, or is not a mapping.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, at_most=MAX_BYTES + 1)
     except OSError as error:
         raise SuiteError(f"cannot be read ({error.strerror})", where=str(path), fix="Check the path") from error
     return parse_document(data, path)
@@ -127,9 +130,11 @@ def parse_document(data: bytes, path: Path, *, first_line: int = 1) -> Document:
         SuiteError: With file and line, if it cannot be parsed or is not a mapping.
     """
     if len(data) > MAX_BYTES:
-        raise SuiteError(f"the file has {len(data)} bytes", where=str(path), fix="Move the rows into a dataset")
+        raise SuiteError(
+            f"the file has more than {MAX_BYTES} bytes", where=str(path), fix="Move the rows into a dataset"
+        )
     try:
-        node = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+        node = yaml.compose(without_tabs(data.decode()), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
     except RecursionError as error:
@@ -143,6 +148,15 @@ def parse_document(data: bytes, path: Path, *, first_line: int = 1) -> Document:
     if not isinstance(result, dict):  # a mapping node always gives a dict; this tells the type checker
         raise TypeError(type(result))
     return Document(path=path, data=result, lines=reader.lines)
+
+
+def without_tabs(text: str) -> str:
+    """JSON with spaces for its tabs, which our YAML reader does not take between keys; other text as it is."""
+    if "\t" in text:
+        with suppress(ValueError, RecursionError):
+            json.loads(text.removeprefix("\ufeff"))  # refuses a tab inside a string, so that none of them is meant
+            return text.replace("\t", " ")
+    return text
 
 
 def syntax_error(path: Path, error: yaml.YAMLError, first_line: int = 1) -> SuiteError:

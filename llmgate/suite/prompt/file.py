@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError, did_you_mean
+from llmgate.record.disk import read_regular
 from llmgate.suite.data.lock import version_key
 from llmgate.suite.form.document import Document, parse_document
 
@@ -78,15 +79,14 @@ def read_prompt_file(path: Path) -> KeptPrompt:
         SuiteError: With file, line and advice.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_regular(path, at_most=MAX_BYTES + 1)
         text = data.decode("utf-8")
     except FileNotFoundError as error:
         raise SuiteError(
             "there is no such prompt file", where=str(path), fix="Prompt paths are relative to the suite file"
         ) from error
     except (OSError, ValueError) as error:
-        what = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "cannot be read"
+        what = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else "is not UTF-8"
         raise SuiteError(f"the prompt file {what}", where=str(path), fix="Save it as UTF-8 text") from error
     if len(data) > MAX_BYTES:
         raise SuiteError(f"the prompt file has more than {MAX_BYTES} bytes", where=str(path), fix="Move rows out of it")
