@@ -1,0 +1,149 @@
+"""Tables of scores that hide what the candidate got wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.adversary import Ending, llmgate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+CASES = 300
+WRONG = range(0, CASES, 5)
+"""What a bad candidate gets wrong: 60 cases, 20 points."""
+GOOD = [{"item_id": f"q{i}", "score": 1} for i in range(CASES)]
+BAD = [{"item_id": f"q{i}", "score": int(i not in WRONG)} for i in range(CASES)]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """CSV, with the cells as they are."""
+    return "\n".join([",".join(rows[0]), *(",".join(str(cell) for cell in row.values()) for row in rows)]) + "\n"
+
+
+def decide(candidate: str, baseline: str, *options: str, suffix: str = "jsonl") -> Ending:
+    from pathlib import Path
+
+    for name, text in (("new", candidate), ("old", baseline)):
+        Path(f"{name}.{suffix}").write_text(text, encoding="utf-8")
+    return llmgate(
+        *("decide", "--candidate", f"new.{suffix}", "--baseline", f"old.{suffix}", "--margin", "0.05"), *options
+    )
+
+
+def instead(put: Mapping[str, Any], rows: list[dict[str, Any]] = BAD) -> list[dict[str, Any]]:
+    """The rows, with something else wherever the candidate is wrong."""
+    return [{**row, **put} if row["score"] == 0 else row for row in rows]
+
+
+def test_honest_tables_decide() -> None:
+    assert decide(lines(GOOD), lines(GOOD[::-1])).green
+    assert decide(table(GOOD), table(GOOD[::-1]), suffix="csv").green
+    assert decide(table([{**row, "score": "true"} for row in GOOD]), table(GOOD), suffix="csv").green
+    assert decide(lines(BAD), lines(GOOD)).exit_code == 1
+
+
+HIDDEN_IN_CSV: dict[str, str] = {
+    "no rows": table(GOOD)[: len("item_id,score\n")],
+    "nothing": "",
+    "wrong rows left out": table([row for row in BAD if row["score"]]),
+    "wrong rows of other ids": table([{**row, "item_id": f"x{row['item_id']}"} if not row["score"] else row for row in BAD]),
+    "ids in capitals": table([{**row, "item_id": row["item_id"].upper()} for row in GOOD]),
+    "ids with a space": table([{**row, "item_id": f"{row['item_id']} "} for row in GOOD]),
+    "NaN": table(instead({"score": "NaN"})),
+    "empty": table(instead({"score": ""})),
+    "null": table(instead({"score": "null"})),
+    "yes": table(instead({"score": "yes"})),
+    "percent": table(instead({"score": "100%"})),
+    "infinite": table(instead({"score": "inf"})),
+    "0_1": table(instead({"score": "0_1"})),
+    "other digits": table(instead({"score": "\uff11"})),
+    "hexadecimal": table(instead({"score": "0x1"})),
+    "decimal comma": table(instead({"score": '"1,0"'})),
+    "columns swapped": table([{"score": row["item_id"], "item_id": row["score"]} for row in BAD]),
+    "an id twice": table([*GOOD, *BAD]),
+    "an id twice, right last": table([*BAD, *GOOD]),
+    "ids missing": table(instead({"item_id": ""})),
+    "score twice": table(BAD).replace("item_id,score", "item_id,score,score").replace(",1\n", ",1,1\n").replace(",0\n", ",0,1\n"),
+    "score in another case": table([{"item_id": row["item_id"], "Score": 1} for row in BAD]),
+    "semicolons": table(GOOD).replace(",", ";"),
+    "a cell too many": table(GOOD).replace(",1\n", ",0,1\n"),
+    "error beside a score": table([{**row, "error": "" if row["score"] else "timeout"} for row in [{**r, "score": r["score"]} for r in BAD]]),
+    "an open quotation": table(BAD[:1]) + '"q1,1\n' + table(GOOD[2:]).partition("\n")[2],
+    "scores in percent": table([{**row, "score": 100 * row["score"]} for row in BAD]),
+    "nul": table(instead({"score": "0\x00"})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HIDDEN_IN_CSV)
+def test_csv(name: str, attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(HIDDEN_IN_CSV[name], table(GOOD), suffix="csv"))
+
+
+HIDDEN_IN_JSON: dict[str, str] = {
+    "NaN": lines(BAD).replace('"score": 0', '"score": NaN'),
+    "infinite": lines(BAD).replace('"score": 0', '"score": 1e999'),
+    "score twice": lines(BAD).replace('"score": 0', '"score": 0, "score": 1'),
+    "id twice in a row": lines(BAD).replace('"item_id"', '"item_id": "a", "item_id"'),
+    "as a text": lines(BAD).replace('"score": 0', '"score": "1"'),
+    "as truth": lines(BAD).replace('"score": 0', '"score": true'),
+    "null": lines(BAD).replace('"score": 0', '"score": null'),
+    "a list": lines(BAD).replace('"score": 0', '"score": [1]'),
+    "left out": lines([row for row in BAD if row["score"]]),
+    "a row less": lines(BAD[1:]),
+    "escaped key twice": lines(BAD).replace('"score": 0', '"score": 0, "sc\\u006fre": 1'),
+    "cut in the middle": lines(BAD)[:-3],
+    "error as a flag": lines(instead({"error": False})),
+    "an array": json.dumps(GOOD),
+    "nothing": "",
+    "blank lines": "\n\n",
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN_IN_JSON)
+def test_json_lines(name: str, attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(HIDDEN_IN_JSON[name], lines(GOOD)))
+
+
+@pytest.mark.parametrize(
+    "rows", [GOOD[1:], [], GOOD[:5], [{**row, "item_id": f"old-{row['item_id']}"} for row in GOOD]]
+)
+def test_a_champion_that_lacks_cases(rows: list[dict[str, Any]], attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(lines(BAD), lines(rows)))
+    attempt(decide(lines(GOOD), lines(rows)))
+
+
+def test_a_champion_of_errors(attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(lines(GOOD), lines([{"item_id": row["item_id"], "score": None, "error": "down"} for row in GOOD])))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--id", "score", "--score", "score"),
+        ("--score", "cost"),
+        ("--candidate-only", "score=1"),
+        ("--candidate-only", "score=1", "--baseline-only", "score=1"),
+        ("--candidate-only", "side=none"),
+        ("--format", "promptfoo"),
+        ("--format", "csv"),
+        ("--metric", "other"),
+        ("--slice", "topic"),
+        ("--margin", "1"),
+    ],
+)
+def test_options_that_choose_away_what_is_wrong(options: tuple[str, ...], attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(lines(BAD), lines(GOOD), *options))
