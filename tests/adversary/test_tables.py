@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,6 @@ from support.adversary import Ending, llmgate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 CASES = 300
 WRONG = range(0, CASES, 5)
@@ -35,8 +36,6 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def decide(candidate: str, baseline: str, *options: str, suffix: str = "jsonl") -> Ending:
-    from pathlib import Path
-
     for name, text in (("new", candidate), ("old", baseline)):
         Path(f"{name}.{suffix}").write_text(text, encoding="utf-8")
     return llmgate(
@@ -147,3 +146,108 @@ def test_a_champion_of_errors(attempt: Callable[[Ending], None]) -> None:
 )
 def test_options_that_choose_away_what_is_wrong(options: tuple[str, ...], attempt: Callable[[Ending], None]) -> None:
     attempt(decide(lines(BAD), lines(GOOD), *options))
+
+
+DATA = Path(__file__).parents[1] / "record" / "results" / "data"
+
+
+def of_promptfoo(version: str, wrong: int, rows: int = CASES, **more: Any) -> str:
+    """A file as that version wrote it: tests that it wrote of a right and a worse answer, many times over."""
+    data = json.loads(gzip.decompress((DATA / f"promptfoo-{version}.json.gz").read_bytes()))
+    right, worse = (next(r for r in data["results"]["results"] if r["testIdx"] == test and r["provider"]["label"] == "new") for test in (0, 1))  # fmt: skip
+    data["results"]["results"] = [
+        {**(worse if i < wrong else right), "testIdx": i, "vars": {"q": f"question {i}"}, **more} for i in range(rows)
+    ]
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize("version", ["0.120.0", "0.123.1"])
+@pytest.mark.parametrize("against", ["0.120.0", "0.123.1"])
+def test_a_loss_in_a_metric_that_several_assertions_feed(
+    version: str, against: str, attempt: Callable[[Ending], None]
+) -> None:
+    # 25 of 300 tests lose three quarters: 6.25 points.
+    ending = decide(of_promptfoo(version, 25), of_promptfoo(against, 0), "--metric", "safety", suffix="json")
+    attempt(ending)
+    assert ending.exit_code in {1, 3}, ending
+
+
+@pytest.mark.parametrize("version", ["0.120.0", "0.123.1"])
+def test_honest_results_of_promptfoo_pass(version: str) -> None:
+    assert decide(
+        of_promptfoo(version, 0), of_promptfoo(version, 0)[:-1] + " }", "--metric", "safety", suffix="json"
+    ).green
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> str:
+    """A file of 0.123.1 whose worse rows somebody changed."""
+    data = json.loads(of_promptfoo("0.123.1", 60))
+    for row in data["results"]["results"][:60]:
+        change(row)
+    return json.dumps(data)
+
+
+def asserting_nothing(row: dict[str, Any]) -> None:
+    row |= {"success": True, "score": 1, "gradingResult": {"pass": True, "score": 1, "reason": "No assertions"}}
+
+
+def said_to_be_right(row: dict[str, Any]) -> None:
+    row["success"] = True
+
+
+def named_right(row: dict[str, Any]) -> None:
+    row["gradingResult"]["namedScores"]["safety"] = 1
+
+
+def named_without_weights(row: dict[str, Any]) -> None:
+    row["gradingResult"]["namedScores"]["safety"] = 3
+    del row["gradingResult"]["namedScoreWeights"]
+
+
+def weighed_nothing(row: dict[str, Any]) -> None:
+    row["gradingResult"]["namedScoreWeights"]["safety"] = 0
+
+
+def not_graded(row: dict[str, Any]) -> None:
+    row["gradingResult"] = None
+
+
+def named_no_more(row: dict[str, Any]) -> None:
+    del row["gradingResult"]["namedScores"]["safety"]
+
+
+@pytest.mark.parametrize(
+    ("change", "metric"),
+    [
+        (asserting_nothing, "pass"),
+        (said_to_be_right, "pass"),
+        (not_graded, "pass"),
+        (named_right, "safety"),
+        (named_without_weights, "safety"),
+        (weighed_nothing, "safety"),
+        (named_no_more, "safety"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_rows_of_promptfoo_that_prove_nothing(
+    change: Callable[[dict[str, Any]], object], metric: str, attempt: Callable[[Ending], None]
+) -> None:
+    attempt(decide(edited(change), of_promptfoo("0.123.1", 0), "--metric", metric, suffix="json"))
+
+
+def test_a_metric_without_weight_is_no_evidence(attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(of_promptfoo("0.123.1", 60), of_promptfoo("0.123.1", 0), "--metric", "unweighed", suffix="json"))
+
+
+def test_repeats_are_not_cases(attempt: Callable[[Ending], None]) -> None:
+    def repeated(wrong: int) -> str:
+        data = json.loads(of_promptfoo("0.123.1", 0))
+        rows = data["results"]["results"]
+        for i, row in enumerate(rows):
+            row["vars"] = {"q": f"question {i // 100}"}
+            row["success"] = row["gradingResult"]["pass"] = i >= wrong
+        data["runtimeOptions"]["repeat"] = 100
+        return json.dumps(data)
+
+    # Three questions, a hundred times each, are three cases.
+    attempt(decide(repeated(3), repeated(0), "--metric", "pass", suffix="json"))

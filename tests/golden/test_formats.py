@@ -52,10 +52,7 @@ DECISIONS: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
 VOLATILE: Final = frozenset({"run_id", "created_at", "llmgate_version", "hardware", "packages", "url", "latency_s"})
 """What differs from run to run. A judge's `source` is its address."""
 
-RAISED: Final = {
-    "towns": "regex has version 2, as an emoji is one character in a pattern",
-    "tones": "llm-rubric has version 4, as a verdict that contradicts itself is none",
-}
+RAISED: Final = {"towns": "regex has version 2, as an emoji is one character in a pattern"}
 """Suites with a type whose meaning has changed since, on purpose: their digest is another one, and nothing else is."""
 
 

@@ -47,14 +47,21 @@ def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[
     Raises:
         RecordError: If it is no such file, or holds several providers or prompts and none is chosen.
     """
-    rows = rows_in(json_of(source))
+    data = json_of(source)
+    rows, repeats = rows_in(data), repeats_in(data)
     if rows is None:
         raise RecordError("not results of promptfoo", where=source.path, fix="Write them with: promptfoo eval -o FILE")
-    read = [row_of(mapping(row), f"{source.path}: results[{i}]") for i, row in enumerate(rows)]
-    return tables_of(read, layout, source, suite=suite)
+    read = [row_of(mapping(row), repeats, f"{source.path}: results[{i}]") for i, row in enumerate(rows)]
+    return tables_of(read, layout, source, suite=suite, repeats=repeats)
 
 
-def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
+def repeats_in(data: object) -> int:
+    """How often each test was run: `--repeat`, of which every run has a number of its own among the tests."""
+    repeats = mapping(mapping(data).get("runtimeOptions")).get("repeat")
+    return repeats if isinstance(repeats, int) and repeats > 0 else 1
+
+
+def row_of(row: Mapping[str, Any], repeats: int, where: str) -> ForeignRow:
     """One test with one prompt and one provider."""
     test = mapping(row.get("testCase"))
     variables = mapping(row.get("vars")) or mapping(test.get("vars"))
@@ -67,9 +74,12 @@ def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
         "prompt": prompt.get("label") or prompt.get("raw"),
     }
     error = error_of(row)
+    number, repeat = row.get("testIdx", ""), row.get("repeatIndex") or mapping(row.get("metadata")).get("repeatIndex")
+    if isinstance(number, int) and repeats > 1:
+        number, repeat = divmod(number, repeats)
     return ForeignRow(
-        item=f"{row.get('testIdx', '')}-{digest_of(variables)}",
-        repeat=str(row.get("repeatIndex") or mapping(row.get("metadata")).get("repeatIndex") or ""),
+        item=f"{number}-{digest_of(variables)}",
+        repeat=str(repeat or ""),
         scores={} if error else scores_of(row, test),
         error=error,
         fields=about,
@@ -113,10 +123,10 @@ def scores_of(row: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, floa
 def named_score(
     name: str, value: object, weights: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
 ) -> float | str:
-    """The mean of the assertions that feed a metric.
+    """The weighted mean of the assertions that feed a metric.
 
-    Up to 0.121.3 promptfoo adds their scores up; from 0.121.4 on it writes their mean, and what their weights add up
-    to. A score that does not come out of the assertions in either way is an error.
+    Up to 0.121.3 promptfoo adds their scores up, without weights; from 0.121.4 on it writes the mean, and what the
+    weights add up to. A score that does not come out of the assertions in either way is an error.
 
     Args:
         name: The metric's.
@@ -127,21 +137,21 @@ def named_score(
     if isinstance(value, bool) or not isinstance(value, int | float):
         return score_of(value)
     mine = [part for part in parts if metric_of(part) == name]
-    if name not in weights:
-        mine = mine or [part for part in parts if name in mapping(part.get("namedScores"))]
-        added = math.fsum(share_in(part, name) for part in mine)
-        if not mine or not math.isclose(value, added, abs_tol=ROUNDING):
-            return f"its score {value:g} is not what its {len(mine)} assertions add up to"
-        return score_of(value / len(mine))
-    total, given = weights[name], [weight_of(part) for part in mine]
+    if not mine and name not in weights:
+        mine = [part for part in parts if name in mapping(part.get("namedScores"))]
+    shares, given = [share_in(part, name) for part in mine], [weight_of(part) for part in mine]
+    total = weights.get(name, math.fsum(given))
+    if name not in weights and not (mine and math.isclose(value, math.fsum(shares), abs_tol=ROUNDING)):
+        return f"its score {value:g} is not what its {len(mine)} assertions add up to"
     if isinstance(total, bool) or not isinstance(total, int | float) or not total > 0:
-        return f"its weights add up to {total}"
-    # Scripts and sets may feed a metric besides; then the weights say so.
-    if math.isclose(math.fsum(given), total):
-        mean = math.fsum(weight * share_in(part, name) for weight, part in zip(given, mine, strict=True)) / total
-        if not math.isclose(value, mean, abs_tol=ROUNDING):
-            return f"its score {value:g} is not the mean of its {len(mine)} assertions, {mean:g}"
-    return score_of(value)
+        return f"its weights add up to {total:g}" if isinstance(total, float) else f"its weights add up to {total}"
+    if not math.isclose(math.fsum(given), total):
+        # Scripts and sets feed it besides.
+        return score_of(value)
+    mean = math.fsum(weight * share for weight, share in zip(given, shares, strict=True)) / total
+    if name in weights and not math.isclose(value, mean, abs_tol=ROUNDING):
+        return f"its score {value:g} is not the mean of its {len(mine)} assertions, {mean:g}"
+    return score_of(mean)
 
 
 def metric_of(part: Mapping[str, Any]) -> object:

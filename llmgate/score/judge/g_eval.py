@@ -159,7 +159,6 @@ TYPES: Final = (
         threshold="0.7",
         settings={"steps": "list, instead of the judge's own", "logprobs": "whether the judge reports them, true"},
         example={"value": ["Is kind to {{ x }}", "Is short"]},
-        version="2",
         prepare=_g_eval,
         prompts=(*_STEPS.prompts, *_SCORE.prompts),
     ),

@@ -177,7 +177,7 @@ TYPES: Final = (
         threshold="none: the judge's yes; with one also the score",
         settings={"reference": "a right answer to measure by"},
         example={"value": "Is kind to {{ x }}"},
-        version="4",
+        version="3",
         prepare=_llm_rubric,
         prompts=_QUESTION.prompts,
     ),
