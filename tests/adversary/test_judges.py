@@ -184,7 +184,7 @@ def test_honest_a_clean_no_is_one(name: str) -> None:
     assert judged({**spec, "type": f"not-{spec['type']}"}, reply).green
 
 
-HALF_MEANT = {
+HALF_MEANT: dict[str, tuple[dict[str, Any], object]] = {
     "a yes with a low score": (RUBRIC, '{"pass": true, "score": 0.1}'),
     "a no with a high score": ({**RUBRIC, "type": "not-llm-rubric"}, '{"pass": false, "score": 0.9}'),
     "a no above the threshold": ({**RUBRIC, "type": "not-llm-rubric", "threshold": 0.3}, '{"pass": false, "score": 0.4}'),

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 CASES = 300
 WRONG = range(0, CASES, 5)
 """What a bad candidate gets wrong: 60 cases, 20 points."""
-GOOD = [{"item_id": f"q{i}", "score": 1} for i in range(CASES)]
-BAD = [{"item_id": f"q{i}", "score": int(i not in WRONG)} for i in range(CASES)]
+GOOD: list[dict[str, Any]] = [{"item_id": f"q{i}", "score": 1} for i in range(CASES)]
+BAD: list[dict[str, Any]] = [{"item_id": f"q{i}", "score": int(i not in WRONG)} for i in range(CASES)]
 
 
 @pytest.fixture(autouse=True)

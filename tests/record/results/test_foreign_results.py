@@ -66,7 +66,7 @@ def test_promptfoo_tells_failed_assertions_from_errors(tmp_path: Path) -> None:
     assert scores(results, "score") == {"0": 1.0, "1": 0.25, "2": "API error: 500", "3": "No output"}
 
 
-def graded(*parts: float, weights: tuple[float, ...] = (), **more: Any) -> dict[str, Any]:
+def graded(*parts: object, weights: tuple[float, ...] = (), **more: Any) -> dict[str, Any]:
     """What promptfoo says of assertions that all feed the metric `exact`."""
     assertions = [{"metric": "exact", **({"weight": weight} if weights else {})} for weight in weights or parts]
     results = [{"score": score, "assertion": one} for score, one in zip(parts, assertions, strict=True)]

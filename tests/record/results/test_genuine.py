@@ -34,7 +34,7 @@ TRUTH: dict[tuple[str, Layout | None], dict[str, list[float | str]]] = {
         "pass": [1, 0, DOWN, 1, NOTHING],
         "safety": [1, 1, DOWN, 1, NOTHING],
     },
-    # This version knows no `disableDefaultAsserts`: its last test has the same assertions as the others.
+    # Up to 0.121.3 it knows no `disableDefaultAsserts`: its last test has the same assertions as the others.
     ("promptfoo-0.120.0.json.gz", NEW): {
         "pass": [1, 0, 0, BROKE, 0],
         "safety": [1, 0.25, 0, BROKE, 0.5],
@@ -45,12 +45,17 @@ TRUTH: dict[tuple[str, Layout | None], dict[str, list[float | str]]] = {
         "unweighed": [ZERO, ZERO, ZERO, BROKE, ZERO],
     },
     ("promptfoo-0.120.0.json.gz", OLD): {"safety": [1, 1, DOWN, 1, 0.5]},
+    ("promptfoo-0.121.3.json.gz", NEW): {"pass": [1, 0, 0, BROKE, 0], "safety": [1, 0.25, 0, BROKE, 0.5]},
+    ("promptfoo-0.121.4.json.gz", NEW): {"pass": [1, 0, 0, BROKE, NOTHING], "safety": [1, 0.25, 0, BROKE, NOTHING]},
+    ("promptfoo-0.121.4.json.gz", OLD): {"safety": [1, 1, DOWN, 1, NOTHING]},
+    ("promptfoo-0.121.3.json.gz", OLD): {"safety": [1, 1, DOWN, 1, 0.5]},
     ("promptfoo-0.123.1-repeats.json.gz", NEW): {"pass": [1, 0], "safety": [1, 0.25]},
     ("inspect-0.3.285-epochs.json.gz", None): {
         "includes": ["RuntimeError('the server broke')", "it ended at the token limit", 0.5, 1, 0],
         "parts/graded": ["RuntimeError('the server broke')", "it ended at the token limit", 0.25, 0.25, 0.25],
         "parts/letter": ["RuntimeError('the server broke')", "it ended at the token limit", 0.5, 1, 0],
     },
+    ("lm-eval-0.4.13.jsonl.gz", None): {"exact_match,plain": [1, 0, 1, 0], "exact_match,none": [0, 0, 0, 0]},
     ("deepeval-4.3.1.json.gz", None): {
         "Exact Match": [1, 0, 0, 0, "MissingTestCaseParamsError: 'actual_outp"],
         "Share of x": [1, 0, 0.5, 0.75, "ZeroDivisionError: division by zero"],
@@ -66,7 +71,10 @@ TRUTH: dict[tuple[str, Layout | None], dict[str, list[float | str]]] = {
     ("name", "layout"), TRUTH, ids=[f"{name}-{layout.only[0][1] if layout else ''}" for name, layout in TRUTH]
 )
 def test_what_a_tool_wrote_reads_as_what_is_true(name: str, layout: Layout | None) -> None:
-    found = {table.metric: list(table.rows()) for table in load_results(DATA / name, layout).tables}
+    found = {
+        table.metric: sorted(table.rows(), key=lambda row: row.item_id)
+        for table in load_results(DATA / name, layout).tables
+    }
     for metric, scores in TRUTH[name, layout].items():
         read = [row.score if row.error is None else row.error for row in found[metric]]
         assert len(read) == len(scores)
@@ -79,12 +87,12 @@ def test_what_a_tool_wrote_reads_as_what_is_true(name: str, layout: Layout | Non
 
 def test_a_file_of_an_older_and_one_of_a_newer_promptfoo_say_the_same_of_weights() -> None:
     by_version = [
-        [row.score for row in table.rows()][:3]
-        for version in ("0.120.0", "0.123.1")
+        [row.score for row in sorted(table.rows(), key=lambda row: row.item_id)][:3]
+        for version in ("0.120.0", "0.121.3", "0.121.4", "0.123.1")
         for table in load_results(DATA / f"promptfoo-{version}.json.gz", NEW).tables
         if table.metric == "safety"
     ]
-    assert by_version[0] == by_version[1]
+    assert by_version == [[1, 0.25, 0]] * 4
 
 
 @pytest.mark.parametrize(
