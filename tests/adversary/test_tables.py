@@ -251,3 +251,91 @@ def test_repeats_are_not_cases(attempt: Callable[[Ending], None]) -> None:
 
     # Three questions, a hundred times each, are three cases.
     attempt(decide(repeated(3), repeated(0), "--metric", "pass", suffix="json"))
+
+
+def inspect_log(rows: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    samples = [
+        {"id": row["item_id"], "epoch": 1, "scores": {"match": {"value": "C" if row["score"] else "I"}}} for row in rows
+    ]
+    return {"version": 2, "status": "success", "eval": {"task": "t"}, "samples": samples} | more
+
+
+def lm_eval(rows: list[dict[str, Any]]) -> str:
+    return lines(
+        [
+            {
+                "doc_id": row["item_id"],
+                "doc": {"q": row["item_id"]},
+                "resps": [],
+                "metrics": ["acc"],
+                "acc": row["score"],
+            }
+            for row in rows
+        ]
+    )
+
+
+def deepeval(rows: list[dict[str, Any]], *, bias: bool = False) -> str:
+    metric = {"name": "Bias" if bias else "Exact", "threshold": 0.5, "evaluationModel": None}
+    cases = [
+        {
+            "name": row["item_id"],
+            "input": row["item_id"],
+            "metricsData": [{**metric, "score": row["score"], "success": (row["score"] <= 0.5) is bias}],
+        }
+        for row in rows
+    ]
+    return json.dumps({"testCases": cases})
+
+
+def mlflow(rows: list[dict[str, Any]], name: str = "exact") -> str:
+    return json.dumps({"columns": ["inputs", f"{name}/value"], "data": [[r["item_id"], r["score"]] for r in rows]})
+
+
+def inspect(rows: list[dict[str, Any]], **more: Any) -> str:
+    return json.dumps(inspect_log(rows, **more))
+
+
+ASKED = {"task": "t", "dataset": {"sample_ids": [row["item_id"] for row in GOOD]}}
+RIGHT = [row for row in BAD if row["score"]]
+OF_TOOLS: dict[str, tuple[str, str]] = {
+    "inspect: samples left out": (inspect(RIGHT), inspect(GOOD)),
+    "inspect: left out on both sides": (inspect(RIGHT, eval=ASKED), inspect(RIGHT, eval=ASKED)),
+    "inspect: a limit": (inspect(RIGHT, eval={**ASKED, "config": {"limit": 240}}), inspect(GOOD, eval=ASKED)),
+    "inspect: not finished": (inspect(GOOD, status="started"), inspect(GOOD)),
+    "inspect: cancelled": (inspect(GOOD, status="cancelled"), inspect(GOOD)),
+    "inspect: status twice": (inspect(GOOD).replace('"status"', '"status": "error", "status"'), inspect(GOOD)),
+    "inspect: a value twice": (inspect(BAD).replace('"I"', '"I", "value": "C"'), inspect(GOOD)),
+    "inspect: epochs missing": (inspect(GOOD, eval={"task": "t", "config": {"epochs": 2}}), inspect(GOOD)),
+    "inspect: samples twice": (inspect([*GOOD, *BAD]), inspect(GOOD)),
+    "lm-eval: a limit": (lm_eval(RIGHT), lm_eval(GOOD)),
+    "lm-eval: documents of another text": (lm_eval(GOOD).replace('"q": "q', '"q": "easy q'), lm_eval(GOOD)),
+    "lm-eval: a metric twice": (lm_eval(BAD).replace('"acc": 0', '"acc": 0, "acc": 1'), lm_eval(GOOD)),
+    "lm-eval: NaN": (lm_eval(BAD).replace('"acc": 0', '"acc": NaN'), lm_eval(GOOD)),
+    "lm-eval: a document twice": (lm_eval([*GOOD, *BAD]), lm_eval(GOOD)),
+    "deepeval: more bias": (deepeval(GOOD, bias=True), deepeval(BAD, bias=True)),
+    "deepeval: left out": (deepeval(RIGHT), deepeval(GOOD)),
+    "deepeval: no score": (deepeval(BAD).replace('"score": 0', '"score": null'), deepeval(GOOD)),
+    "deepeval: a score as a text": (deepeval(BAD).replace('"score": 0', '"score": "1"'), deepeval(GOOD)),
+    "deepeval: an error beside a score": (
+        deepeval(BAD).replace('"score": 0', '"error": "x", "score": 1'),
+        deepeval(GOOD),
+    ),
+    "mlflow: more toxic": (mlflow(GOOD, "toxicity"), mlflow(BAD, "toxicity")),
+    "mlflow: slower": (mlflow(GOOD, "latency"), mlflow(BAD, "latency")),
+    "mlflow: left out": (mlflow(RIGHT), mlflow(GOOD)),
+    "mlflow: null": (mlflow(BAD).replace(", 0]", ", null]"), mlflow(GOOD)),
+    "mlflow: yes": (mlflow(BAD).replace(", 0]", ', "yes"]'), mlflow(GOOD)),
+    "two tools": (deepeval(GOOD), mlflow(GOOD)),
+}
+
+
+@pytest.mark.parametrize("name", OF_TOOLS)
+def test_results_of_tools(name: str, attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(*OF_TOOLS[name], suffix="json"))
+
+
+@pytest.mark.parametrize("write", [inspect, lm_eval, deepeval, mlflow])
+def test_honest_results_of_tools_pass(write: Callable[[list[dict[str, Any]]], str]) -> None:
+    assert decide(write(GOOD), write(GOOD[::-1]), suffix="json").green
+    assert decide(write(BAD), write(GOOD), suffix="json").exit_code == 1
