@@ -45,8 +45,27 @@ def read_deepeval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[S
     if cases is None:
         raise RecordError("not a test run of DeepEval", where=source.path, fix="Set DEEPEVAL_RESULTS_FOLDER")
     names = {str(metric.get("name")) for metric in metrics_in(cases)}
+    for name in layout.scores or sorted(names):
+        if lower_is_better([metric for metric in metrics_in(cases) if str(metric.get("name")) == name]):
+            raise RecordError(
+                f"of {name!r} the lower score is better, and here the higher one is",
+                where=source.path,
+                fix="Name the other metrics: --score NAME; or give a table with 1 - score",
+            )
     rows = [row_of(case, names, f"{source.path}: testCases[{i}]") for i, case in enumerate(cases)]
     return tables_of(rows, layout, source, suite=suite)
+
+
+def lower_is_better(measured: list[Mapping[str, Any]]) -> bool:
+    """Whether DeepEval calls the low scores of a metric a success, such as those of a bias."""
+    said = [
+        (metric["success"], metric["score"], metric["threshold"])
+        for metric in measured
+        if isinstance(metric.get("success"), bool)
+        and all(isinstance(metric.get(key), int | float) for key in ("score", "threshold"))
+    ]
+    upwards = all(success is (score >= threshold) for success, score, threshold in said)
+    return not upwards and all(success is (score <= threshold) for success, score, threshold in said)
 
 
 def row_of(case: Mapping[str, Any], names: set[str], where: str) -> ForeignRow:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
 
-__all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "score_of", "tables_of"]
+__all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "parsed", "score_of", "tables_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +177,25 @@ def json_of(source: ResultsFile) -> Any:
         RecordError: If it is none.
     """
     try:
-        return json.loads(text_of(source))
+        return parsed(text_of(source))
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}", where=source.path, fix="Write it again") from error
+
+
+def parsed(text: str | bytes) -> Any:
+    """JSON as other tools write it, NaN and all, in which no key stands twice.
+
+    Raises:
+        ValueError: If it is none.
+        RecursionError: If it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=unique)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return found

@@ -7,14 +7,13 @@ names and does not hold. Epochs are repeats.
 from __future__ import annotations
 
 import io
-import json
 import math
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import ForeignRow, json_of, mapping, score_of, tables_of
+from llmgate.record.results.foreign import ForeignRow, json_of, mapping, parsed, score_of, tables_of
 from llmgate.record.results.source import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -76,15 +75,18 @@ def log_of(source: ResultsFile, *, finished: bool = True) -> tuple[Mapping[str, 
         return data, samples if isinstance(samples, list) else []
     try:
         with zipfile.ZipFile(io.BytesIO(source.data)) as archive:
+            names = archive.namelist()
+            if len(set(names)) < len(names):
+                raise ValueError("it holds a file twice")
             if sum(file.file_size for file in archive.infolist()) > MAX_BYTES:
                 raise RecordError(f"unpacks to more than {MAX_BYTES >> 30} GiB", where=source.path, fix="Split it")
             heads = ("header.json",) if finished else ("header.json", "_journal/start.json")
-            head = next((name for name in heads if name in archive.namelist()), None)
+            head = next((name for name in heads if name in names), None)
             if head is None:
                 raise RecordError(
                     "the log was not finished", where=source.path, fix="Finish it: inspect eval-retry LOG"
                 )
-            return mapping(json.loads(member(archive, source, head))), list(members(archive, source))
+            return mapping(parsed(member(archive, source, head))), list(members(archive, source))
     except (zipfile.BadZipFile, RuntimeError, zlib.error, ValueError, EOFError) as error:
         fix = "Write it as JSON: inspect log convert LOG --to json --output-dir DIR"
         raise RecordError(f"cannot be unpacked: {error}", where=source.path, fix=fix) from error
@@ -94,7 +96,7 @@ def members(archive: zipfile.ZipFile, source: ResultsFile) -> Iterator[Any]:
     """The samples, each in a file of its own."""
     for name in sorted(archive.namelist()):
         if name.startswith("samples/") and name.endswith(".json"):
-            yield json.loads(member(archive, source, name))
+            yield parsed(member(archive, source, name))
 
 
 def member(archive: zipfile.ZipFile, source: ResultsFile, name: str) -> bytes:

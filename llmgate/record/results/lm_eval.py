@@ -6,11 +6,10 @@ cannot be paired and are left out.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import ForeignRow, digest_of, mapping, score_of, tables_of
+from llmgate.record.results.foreign import ForeignRow, digest_of, mapping, parsed, score_of, tables_of
 from llmgate.record.results.source import text_of
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def metrics_in(row: Mapping[str, Any]) -> list[str]:
 def line_of(line: str, where: str) -> Mapping[str, Any]:
     """One line."""
     try:
-        row = json.loads(line)
+        row = parsed(line)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}", where=where, fix="Write it again") from error
     if "doc_id" not in mapping(row):

@@ -6,13 +6,14 @@ is also the reason of a failed assertion, which is an ordinary 0.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, score_of, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
@@ -24,6 +25,9 @@ PASS: Final = "pass"  # noqa: S105 - a metric
 """1 where all assertions held."""
 FAILED_TO_RUN: Final = 2
 """promptfoo's `failureReason` of a row that could not be evaluated; 1 is a failed assertion."""
+ROUNDING: Final = 1e-9
+NOTHING_ASSERTED: Final = "No assertions"
+"""promptfoo's reason for passing a test that asserts nothing."""
 
 
 def rows_in(data: object) -> list[Any] | None:
@@ -43,14 +47,21 @@ def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[
     Raises:
         RecordError: If it is no such file, or holds several providers or prompts and none is chosen.
     """
-    rows = rows_in(json_of(source))
+    data = json_of(source)
+    rows, repeats = rows_in(data), repeats_in(data)
     if rows is None:
         raise RecordError("not results of promptfoo", where=source.path, fix="Write them with: promptfoo eval -o FILE")
-    read = [row_of(mapping(row), f"{source.path}: results[{i}]") for i, row in enumerate(rows)]
-    return tables_of(read, layout, source, suite=suite)
+    read = [row_of(mapping(row), repeats, f"{source.path}: results[{i}]") for i, row in enumerate(rows)]
+    return tables_of(read, layout, source, suite=suite, repeats=repeats)
 
 
-def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
+def repeats_in(data: object) -> int:
+    """How often each test was run: `--repeat`, of which every run has a number of its own among the tests."""
+    repeats = mapping(mapping(data).get("runtimeOptions")).get("repeat")
+    return repeats if isinstance(repeats, int) and repeats > 0 else 1
+
+
+def row_of(row: Mapping[str, Any], repeats: int, where: str) -> ForeignRow:
     """One test with one prompt and one provider."""
     test = mapping(row.get("testCase"))
     variables = mapping(row.get("vars")) or mapping(test.get("vars"))
@@ -63,9 +74,12 @@ def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
         "prompt": prompt.get("label") or prompt.get("raw"),
     }
     error = error_of(row)
+    number, repeat = row.get("testIdx", ""), row.get("repeatIndex") or mapping(row.get("metadata")).get("repeatIndex")
+    if isinstance(number, int) and repeats > 1:
+        number, repeat = divmod(number, repeats)
     return ForeignRow(
-        item=f"{row.get('testIdx', '')}-{digest_of(variables)}",
-        repeat=str(row.get("repeatIndex") or mapping(row.get("metadata")).get("repeatIndex") or ""),
+        item=f"{number}-{digest_of(variables)}",
+        repeat=str(repeat or ""),
         scores={} if error else scores_of(row, test),
         error=error,
         fields=about,
@@ -76,36 +90,83 @@ def row_of(row: Mapping[str, Any], where: str) -> ForeignRow:
 def error_of(row: Mapping[str, Any]) -> str:
     """Why a row could not be evaluated, "" if it was."""
     error = str(row.get("error") or "")[:200]
+    grading = mapping(row.get("gradingResult"))
     if row.get("failureReason") == FAILED_TO_RUN:
         return error or "it could not be run"
-    if not mapping(row.get("gradingResult")):
+    if not grading:
         return error or "it was not graded"
+    if grading.get("reason") == NOTHING_ASSERTED:
+        return "nothing was asserted of it"
+    if isinstance(grading.get("pass"), bool) and grading["pass"] is not row.get("success"):
+        return "`success` and `gradingResult.pass` disagree"
     return ""
 
 
 def scores_of(row: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, float | str]:
-    """The scores of a row that was graded.
-
-    promptfoo adds up the scores of the assertions that share a metric, times their weights where it also writes what
-    these add up to; here they are means.
-    """
+    """The scores of a row that was graded."""
     grading = mapping(row.get("gradingResult"))
     scores = {
         PASS: score_of(row["success"]) if isinstance(row.get("success"), bool) else "no score",
         "score": score_of(row.get("score")),
     }
-    weights = mapping(grading.get("namedScoreWeights"))
-    asserted = [
-        mapping(mapping(result).get("assertion")).get("metric") for result in grading.get("componentResults") or []
-    ]
+    parts = [mapping(part) for part in grading.get("componentResults") or []]
+    for name, value in (mapping(grading.get("namedScores")) or mapping(row.get("namedScores"))).items():
+        scores[name] = named_score(name, value, mapping(grading.get("namedScoreWeights")), parts)
     wanted = [mapping(given).get("metric") for given in test.get("assert") or []]
-    named = mapping(grading.get("namedScores")) or mapping(row.get("namedScores"))
-    for name, value in named.items():
-        weight = weights.get(name) or asserted.count(name) or 1
-        plain = isinstance(value, int | float) and isinstance(weight, int | float)
-        scores[name] = score_of(value / weight if plain else value)
-    for metric in (*asserted, *wanted):
+    for metric in (*map(metric_of, parts), *wanted):
         # A template stands for a name that is not known here.
         if isinstance(metric, str) and metric and "{" not in metric:
             scores.setdefault(metric, "no score")
     return scores
+
+
+def named_score(
+    name: str, value: object, weights: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]
+) -> float | str:
+    """The weighted mean of the assertions that feed a metric.
+
+    Up to 0.121.3 promptfoo adds their scores up, without weights; from 0.121.4 on it writes the mean, and what the
+    weights add up to. A score that does not come out of the assertions in either way is an error.
+
+    Args:
+        name: The metric's.
+        value: What promptfoo writes.
+        weights: What it says that the weights add up to.
+        parts: Its assertions.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return score_of(value)
+    mine = [part for part in parts if metric_of(part) == name]
+    if not mine and name not in weights:
+        mine = [part for part in parts if name in mapping(part.get("namedScores"))]
+    shares, given = [share_in(part, name) for part in mine], [weight_of(part) for part in mine]
+    total = weights.get(name, math.fsum(given))
+    if name not in weights and not (mine and math.isclose(value, math.fsum(shares), abs_tol=ROUNDING)):
+        return f"its score {value:g} is not what its {len(mine)} assertions add up to"
+    if isinstance(total, bool) or not isinstance(total, int | float) or not total > 0:
+        return f"its weights add up to {total:g}" if isinstance(total, float) else f"its weights add up to {total}"
+    if not math.isclose(math.fsum(given), total):
+        # Scripts and sets feed it besides.
+        return score_of(value)
+    mean = math.fsum(weight * share for weight, share in zip(given, shares, strict=True)) / total
+    if name in weights and not math.isclose(value, mean, abs_tol=ROUNDING):
+        return f"its score {value:g} is not the mean of its {len(mine)} assertions, {mean:g}"
+    return score_of(mean)
+
+
+def metric_of(part: Mapping[str, Any]) -> object:
+    """The metric that an assertion feeds."""
+    return mapping(part.get("metadata")).get("renderedMetric") or mapping(part.get("assertion")).get("metric")
+
+
+def share_in(part: Mapping[str, Any], name: str) -> float:
+    """What an assertion adds to a metric, NaN if it does not say."""
+    score = part.get("score") if metric_of(part) == name else mapping(part.get("namedScores")).get(name)
+    return float(score) if isinstance(score, int | float) else math.nan
+
+
+def weight_of(part: Mapping[str, Any]) -> float:
+    """What an assertion weighs in its metric, NaN if it does not say."""
+    assertion = mapping(part.get("assertion"))
+    weight = 1 if assertion.get("metricOnly") else assertion.get("weight", 1)
+    return float(weight) if isinstance(weight, int | float) else math.nan

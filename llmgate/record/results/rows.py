@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_SCORE", "Rows", "check_range"]
 
 NO_SCORE = "no score"
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?")
 
 
 class Rows:
@@ -175,10 +177,8 @@ def number_of(cell: str) -> float | str | None:
     folded = cell.strip().casefold()
     if folded in words:
         return words[folded]
-    try:
-        return float(folded)
-    except ValueError:
-        return cell
+    # Python also takes 0_1 and digits of other scripts for numbers.
+    return float(folded) if NUMBER.fullmatch(folded) else cell
 
 
 def check_range(score: float, column: str, where: str) -> None:

@@ -97,11 +97,10 @@ def read_category(reply: JudgeReply) -> tuple[str, str]:
     Raises:
         JudgeError: If there is no category, or two that disagree.
     """
-    objects = objects_with(reply)
-    verdicts = [verdict for verdict in objects if "category" in verdict]
+    verdicts = [verdict for verdict in objects_with(reply, "category") if "category" in verdict]
     letters = [_category(verdict["category"]) for verdict in verdicts]
     # A letter inside an object is part of its reason, so an object without a category says nothing.
-    if not objects:
+    if not verdicts and not objects_with(reply):
         letters = [letter.upper() for pair in _LETTER.findall(reply.text) for letter in pair if letter]
     if not letters:
         raise JudgeError(f"the judge's reply holds no category: {reply.text[:100]!r}")

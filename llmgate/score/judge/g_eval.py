@@ -122,9 +122,9 @@ def read_score(reply: JudgeReply) -> tuple[float, str]:
     written, reason = verdict.get("score"), verdict.get("reason")
     if not isinstance(reason, str) or not javascript.trim(reason):
         raise JudgeError("the judge gave no reason for its score")
-    if not (javascript.is_number(written) or (isinstance(written, str) and javascript.trim(written))):
+    if not javascript.is_number(written):
         raise JudgeError(f"the judge's score is {shown(written)}, which is no number")
-    score = javascript.to_number(written)
+    score = float(written)
     if not 0 <= score <= BEST:
         raise JudgeError(f"the judge's score {shown(written)} is not between 0 and {BEST}")
     return expected_score(reply.tokens, score) / BEST, read_reason(verdict)

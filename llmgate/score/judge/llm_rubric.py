@@ -5,7 +5,6 @@ With `config: {reference: …}` the judge is also shown a reference answer to me
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
 from llmgate.score.assertion.models import JudgeReply, JudgeRequest, JudgeSampling, Models, ask_judge
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import read_number
 from llmgate.score.judge.criterion import text_setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import objects_with, read_reason
@@ -40,8 +38,8 @@ _QUESTION: Final = Question(
     read=lambda reply: read_verdict(reply, None),
 )
 
-_YES = frozenset({"true", "yes", "pass", "y"})
-_NO = frozenset({"false", "no", "fail", "n"})
+MIDDLE: Final = 0.5
+"""Where no threshold says from which score on the criterion is met."""
 
 
 def rubric_rule(spec: AssertSpec) -> AssertRule[str]:
@@ -78,7 +76,7 @@ def _llm_rubric(spec: AssertSpec) -> Consult:
         request = rubric_request(
             rule.on(context), context, models.sampling, reference=reference.on(context) if reference else None
         )
-        return await ask_judge(models, request, lambda reply: read_verdict(reply, spec.threshold))
+        return await ask_judge(models, request, lambda reply: read_verdict(reply, spec.threshold, spec.negated))
 
     return consult
 
@@ -102,54 +100,71 @@ def rubric_request(
     )
 
 
-def read_verdict(reply: JudgeReply, threshold: float | None) -> Finding:
+def read_verdict(reply: JudgeReply, threshold: float | None, negated: bool = False) -> Finding:
     """Reads a judge's reply.
 
     Args:
         reply: Text, or a mapping from a judge that returns parsed data.
         threshold: The least score that passes, or None to let the judge's yes or no decide alone.
+        negated: Whether the check passes if the judge says no.
 
     Raises:
-        JudgeError: If it holds no verdict, two verdicts that disagree, or one that means nothing.
+        JudgeError: If it holds no verdict, verdicts that disagree, or one that means nothing or contradicts itself.
     """
     verdicts = objects_with(reply, "pass", "score")
     if not verdicts:
         raise JudgeError(f"the judge's reply holds no verdict: {reply.text[:100]!r}")
-    findings = [_finding(verdict, threshold) for verdict in verdicts]
+    findings = [_finding(verdict, threshold, negated) for verdict in verdicts]
     if any((other.passed, other.score) != (findings[0].passed, findings[0].score) for other in findings):
         raise JudgeError("the judge's reply holds verdicts that disagree")
     return findings[0]
 
 
-def _finding(verdict: Mapping[str, object], threshold: float | None) -> Finding:
-    passed, score = _passed(verdict.get("pass")), _score(verdict.get("score"))
-    if passed is None and (score is None or threshold is None):
+def _finding(verdict: Mapping[str, object], threshold: float | None, negated: bool) -> Finding:
+    said, score = _passed(verdict), _score(verdict)
+    if said is None and (score is None or threshold is None):
         raise JudgeError("the judge said neither pass nor fail")
-    if passed is not False and threshold is not None:
+    if said is not None and score is not None and _contradict(said, score, threshold, negated):
+        raise JudgeError(f"the judge says {'pass' if said else 'fail'}, but its score is {score:g}")
+    passed = bool(said)
+    if said is not False and threshold is not None:
         if score is None:
             raise JudgeError(f"the judge gave no score to compare with the threshold {threshold:g}")
         passed = score >= threshold
     reason = read_reason(verdict)
     worded = f"judge: {reason}" if score is None else f"judge ({score:g}): {reason}"
-    return Finding(bool(passed), float(bool(passed)) if score is None else score, worded)
+    return Finding(passed, float(passed) if score is None else score, worded)
 
 
-def _passed(word: object) -> bool | None:
-    if word is None or isinstance(word, bool):
-        return word
-    if isinstance(word, str) and word.lower() in _YES | _NO:
-        return word.lower() in _YES
-    raise JudgeError(f"the judge's `pass` is {shown(word)}, which is neither yes nor no")
+def _contradict(said: bool, score: float, threshold: float | None, negated: bool) -> bool:
+    """Whether a judge's yes or no, and its score, cannot both be meant.
+
+    A no with 0.7 may mean "mostly, but no"; so the ends alone contradict, and whatever would turn the check green.
+    """
+    if score == (0.0 if said else 1.0):
+        return True
+    if negated:
+        return not said and score >= (threshold or MIDDLE)
+    return said and threshold is None and score < MIDDLE
 
 
-def _score(score: object) -> float | None:
-    """The score as a number, None if the judge gave none. A text counts if it is a number, as in promptfoo."""
-    number = read_number(score)
-    if math.isnan(number) and not javascript.is_number(score):
+def _passed(verdict: Mapping[str, object]) -> bool | None:
+    word = verdict.get("pass")
+    if "pass" in verdict and not isinstance(word, bool):
+        raise JudgeError(f"the judge's `pass` is {shown(word)}, which is neither true nor false")
+    return word if isinstance(word, bool) else None
+
+
+def _score(verdict: Mapping[str, object]) -> float | None:
+    """The score as a number, None if the judge gave none."""
+    if "score" not in verdict:
         return None
-    if not 0 <= number <= 1:
-        raise JudgeError(f"the judge's score {javascript.number_text(number)} is not between 0 and 1")
-    return number
+    score = verdict["score"]
+    if not javascript.is_number(score):
+        raise JudgeError(f"the judge's score is {shown(score)}, which is no number")
+    if not 0 <= score <= 1:
+        raise JudgeError(f"the judge's score {javascript.number_text(score)} is not between 0 and 1")
+    return float(score)
 
 
 TYPES: Final = (

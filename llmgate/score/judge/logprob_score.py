@@ -24,6 +24,8 @@ __all__ = ["BEST", "expected_score"]
 
 BEST: Final = 10
 """Scores are the whole numbers from 0 to this one."""
+ROUNDING: Final = 1e-3
+"""Of probabilities that servers report: a little above 1 happens, 2 does not."""
 
 _WHOLE: Final = frozenset(map(str, range(BEST + 1)))
 
@@ -90,11 +92,11 @@ def _probabilities(token: Token) -> dict[int, float]:
         match = _ONE.fullmatch(text)
         if match is None:
             continue
-        # A rounding error above 0 happens; a probability of 2 does not.
-        if math.isnan(logprob) or logprob > 1e-3:
+        if math.isnan(logprob) or logprob > ROUNDING:
             raise JudgeError(f"the judge reports {logprob} as a log probability")
         score = int(match["digits"])
         weights[score] = weights.get(score, 0.0) + math.exp(logprob)
-    if not math.fsum(weights.values()) > 0:
-        raise JudgeError("the judge reports no probability for its score")
+    total = math.fsum(weights.values())
+    if not 0 < total <= 1 + ROUNDING:
+        raise JudgeError(f"the judge reports {total:g} as the probability of all scores")
     return weights

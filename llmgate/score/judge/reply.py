@@ -1,14 +1,18 @@
-"""What a judge answered: read leniently in form and strictly in content."""
+"""What a judge answered: read leniently in form and strictly in content.
+
+Text around an object, fences, single quotes and a comma too many change no meaning. What two readers could understand
+differently is no verdict: a key that stands twice, a verdict inside a verdict, objects that disagree, NaN.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llmgate.errors import JudgeError
 from llmgate.score.assertion.rule import shown
+from llmgate.suite.data.strict_json import json_at
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -48,8 +52,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 def find_objects(reply: str, *, strict: bool = False) -> list[dict[str, Json]]:
     """All outermost JSON objects in a text, in order.
 
-    An object may have single quotes, bare keys, bare words, comments and trailing commas. The last of equal keys wins.
-    A brace that begins no object is passed over; one that does begin an object must end it, or else a verdict that is
+    An object may have single quotes, bare keys, bare words, comments and trailing commas; a key stands in it once. A
+    brace that begins no object is passed over; one that does begin an object must end it, or else a verdict that is
     only quoted inside, say in a comment, would be taken for the judge's own.
 
     Args:
@@ -75,13 +79,13 @@ def find_objects(reply: str, *, strict: bool = False) -> list[dict[str, Json]]:
 
 def _object_at(reply: str, start: int, *, strict: bool) -> tuple[dict[str, Json] | None, int]:
     try:
-        value, end = json.JSONDecoder().raw_decode(reply, start)
+        value, end = json_at(reply, start)
     except RecursionError as error:
         raise JudgeError("the judge's reply is nested too deeply") from error
     except ValueError:
         pass
     else:
-        return value, end
+        return (value, end) if isinstance(value, dict) else (None, end)
     reader = _Reader(reply, start)
     try:
         value = reader.mapping()
@@ -127,6 +131,8 @@ class _Reader:
             key = self.key()
             self.take(":")
             self.began = True
+            if key in result:
+                raise ValueError(f"the key {key!r} stands twice")
             result[key] = self.value()
             if self.skip() != "}":
                 self.take(",")
@@ -207,18 +213,45 @@ def objects_with(reply: JudgeReply, *keys: str, strict: bool = False) -> list[Ma
         strict: Whether objects must be strict JSON.
 
     Raises:
-        JudgeError: If the reply is neither text nor a mapping, or holds an object that cannot be read.
+        JudgeError: If the reply is neither text nor a mapping, or holds an object that cannot be read, or one that
+            has a key once more.
     """
     content = reply.content
+    objects: list[Mapping[str, object]]
     if isinstance(content, Mapping):
-        return [content]
-    if not isinstance(content, str):
+        objects = [content]
+    elif isinstance(content, str):
+        objects = [
+            candidate
+            for candidate in find_objects(content, strict=strict)
+            if not keys or any(key in candidate for key in keys)
+        ]
+    else:
         raise JudgeError(f"the judge's reply is no verdict but a {type(content).__name__}")
-    return [
-        candidate
-        for candidate in find_objects(content, strict=strict)
-        if not keys or any(key in candidate for key in keys)
-    ]
+    for candidate in objects:
+        _refuse_second(candidate, keys)
+    return objects
+
+
+def _refuse_second(verdict: Mapping[str, object], keys: tuple[str, ...]) -> None:
+    """Refuse an object that has one of the keys once more: in another spelling, or inside."""
+    known = {_folded(key): key for key in keys}
+    others: list[object] = [key for key in verdict if key not in keys]
+    stack: list[object] = list(verdict.values())
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Mapping):
+            others += part
+            stack += part.values()
+        elif isinstance(part, list):
+            stack += part
+    for other in others:
+        if _folded(other) in known:
+            raise JudgeError(f"the judge's reply holds a second {known[_folded(other)]!r}, inside or in other letters")
+
+
+def _folded(key: object) -> str:
+    return str(key).strip().casefold()
 
 
 def the_object(reply: JudgeReply, key: str) -> Mapping[str, object]:

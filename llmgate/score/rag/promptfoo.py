@@ -46,6 +46,7 @@ _NOT_ATTRIBUTED = "[not attributed]"
 _INSUFFICIENT = "Insufficient Information"
 _FINAL_VERDICT = "final verdict for each statement in order:"
 _YES_OR_NO = re.compile(r"\b(?:yes|no)\b", re.ASCII)
+_VERDICT = re.compile(r"verdict:\W{0,9}(\w*+)", re.ASCII)
 _SENTENCE_END = re.compile(rf"(?<=[.!?])[{re.escape(javascript.WHITESPACE)}]++")
 _NUMBER_ONLY = re.compile(r"[0-9]+[.)]")
 _LIST_MARK = re.compile(r"\s*+(?:[0-9]++[.)]|[-*])\s*+")
@@ -82,44 +83,44 @@ STATEMENTS: Final = CLAIMS.reading(_read_statements)
 
 
 def read_faithfulness(reply: JudgeReply, statements: int) -> float:
-    """The share of statements that are supported; in promptfoo's form of reply, one without a verdict is not.
+    """The share of statements that are supported.
 
     Args:
         reply: The verdicts.
         statements: How many statements there are.
 
     Raises:
-        JudgeError: If there are no verdicts, or in JSON not one for each statement.
+        JudgeError: If there is not one verdict for each statement, or one that is neither yes nor no.
     """
-    if holds(reply, "statements"):
-        verdicts = SUPPORT.read(reply)
-        if len(verdicts) != statements:
-            raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {statements} statements")
-        return sum(verdicts) / statements
-    text = javascript.trim(_text_reply(reply).lower())
+    verdicts = SUPPORT.read(reply) if holds(reply, "statements") else _worded_verdicts(_text_reply(reply))
+    if len(verdicts) != statements:
+        raise JudgeError(f"the judge gave {len(verdicts)} verdicts on {statements} statements")
+    return sum(verdicts) / statements
+
+
+def _worded_verdicts(text: str) -> list[bool]:
+    """The verdicts of promptfoo's form of reply: all at its end, or one after each statement."""
+    text = javascript.trim(text.lower())
     _, marker, final = text.partition(_FINAL_VERDICT)
     if marker:
-        answers = [answer for answer in final.split(".") if javascript.trim(answer)]
-        if not answers or not all(_YES_OR_NO.search(answer) for answer in answers):
-            raise JudgeError("the judge's final verdicts are not all yes or no")
-        given, unsupported = len(answers), sum("yes" not in answer for answer in answers)
+        said = [set(_YES_OR_NO.findall(answer)) for answer in final.split(".") if javascript.trim(answer)]
     else:
-        unsupported = text.count("verdict: no")
-        given = unsupported + text.count("verdict: yes")
-        if not given:
-            raise JudgeError(f"the judge's reply holds no verdicts: {reply.text[:100]!r}")
-    missing = max(0, statements - given)
-    return min(1.0, max(0.0, 1 - (unsupported + missing) / statements))
+        said = [{word} for word in _VERDICT.findall(text)]
+    if not said or any(words not in ({"yes"}, {"no"}) for words in said):
+        raise JudgeError(f"the judge's verdicts are not all yes or no: {text[-100:]!r}")
+    return [words == {"yes"} for words in said]
 
 
 def _read_recall(reply: JudgeReply) -> list[bool]:
     if holds(reply, "classifications"):
         return ATTRIBUTION.read(reply)
-    marked = [line.lower() for line in _text_reply(reply).split("\n")]
-    flags = [_NOT_ATTRIBUTED not in line for line in marked if _ATTRIBUTED in line or _NOT_ATTRIBUTED in line]
-    if not flags:
+    lowered = [line.lower() for line in _text_reply(reply).split("\n")]
+    marks = [(_ATTRIBUTED in line, _NOT_ATTRIBUTED in line) for line in lowered]
+    if not any(map(any, marks)):
         raise JudgeError(f"the judge's reply holds no marked lines: {reply.text[:100]!r}")
-    return flags
+    if any(map(all, marks)):
+        raise JudgeError("a line of the judge's reply is marked as attributed and as not attributed")
+    return [attributed for attributed, not_attributed in marks if attributed or not_attributed]
 
 
 RECALL: Final = ATTRIBUTION.reading(_read_recall)
@@ -146,13 +147,14 @@ def read_quotes(reply: JudgeReply, context: str, *, by_sentence: bool) -> set[st
             raise JudgeError(f"the judge quotes what is not in the context: {strays[0][:100]!r}")
         return {unit for quote in quoted for unit in split(quote)}
     text = _text_reply(reply)
-    if _INSUFFICIENT in text:
-        return set()
     quotes = set(split(text))
     _refuse_many(quotes)
-    if not any(_is_quote(quote, folded) for quote in quotes):
+    found, insufficient = any(_is_quote(quote, folded) for quote in quotes), _INSUFFICIENT in text
+    if found and insufficient:
+        raise JudgeError("the judge quotes the context and says that it is of no use")
+    if not found and not insufficient:
         raise JudgeError(f"the judge quotes nothing of the context: {reply.text[:100]!r}")
-    return quotes
+    return quotes if found else set()
 
 
 QUOTES: Final = Question(

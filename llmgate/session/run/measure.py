@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
 from llmgate.record.answered_by import answers_for
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case
 
 __all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
+
+CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
+"""What servers call an end that the limit of tokens made."""
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -213,6 +216,8 @@ def asker(client: ChatClient) -> Ask:
         answer = await client.ask(request.body)
         if isinstance(answer, Generation):
             check_who_answered(client, answer.answered_by)
+            if answer.tool_calls:
+                raise JudgeError("the judge called a tool", where=client.endpoint.url, fix="Serve it without tools")
             return JudgeReply(
                 content=answer.text,
                 tokens=tuple(
@@ -221,7 +226,7 @@ def asker(client: ChatClient) -> Ask:
                 ),
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
-                cut_off=answer.finish_reason == "length",
+                cut_off=(answer.finish_reason or "").lower() in CUT_OFF,
                 model=None if answer.answered_by is None else answer.answered_by.model or None,
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["canonical", "json_type", "parse_json", "texts_in", "value_text"]
+__all__ = ["canonical", "json_at", "json_type", "parse_json", "texts_in", "value_text"]
 
 
 class _NotStrictJsonError(ValueError):
@@ -50,6 +50,24 @@ def parse_json(text: str, *, where: str, fix: str) -> Json:
             fix="Write long numbers as text",
         ) from error
     return value
+
+
+def json_at(text: str, start: int) -> tuple[Json, int]:
+    """Read the JSON value that begins at a place of a text.
+
+    Returns:
+        The value, and where it ends.
+
+    Raises:
+        ValueError: If there is none, or one that two readers could understand differently.
+        RecursionError: If values are nested too deeply.
+    """
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_float=_finite
+    )
+    value: Json
+    value, end = decoder.raw_decode(text, start)
+    return value, end
 
 
 def json_type(value: Json) -> str:

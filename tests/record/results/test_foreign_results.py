@@ -53,6 +53,7 @@ def promptfoo(*rows: dict[str, Any]) -> dict[str, Any]:
 
 def test_promptfoo_tells_failed_assertions_from_errors(tmp_path: Path) -> None:
     failed = {"success": False, "score": 0.25, "failureReason": 1, "error": "Expected x"}
+    failed |= {"gradingResult": {"pass": False, "score": 0.25}}
     rows = [
         promptfoo_row(0),
         promptfoo_row(1, **failed),
@@ -65,24 +66,61 @@ def test_promptfoo_tells_failed_assertions_from_errors(tmp_path: Path) -> None:
     assert scores(results, "score") == {"0": 1.0, "1": 0.25, "2": "API error: 500", "3": "No output"}
 
 
-def test_promptfoo_adds_named_scores_up_and_they_are_means_here(tmp_path: Path) -> None:
-    parts = [{"pass": True, "score": 1, "assertion": {"type": "equals", "metric": "exact"}} for _ in range(2)]
-    grading = {"pass": True, "score": 1, "namedScores": {"exact": 1.5}, "componentResults": parts}
-    weighed = grading | {"namedScores": {"exact": 3.0}, "namedScoreWeights": {"exact": 4}}
-    outside = grading | {"namedScores": {"exact": 9.0}}
-    rows = [promptfoo_row(i, gradingResult=one) for i, one in enumerate((grading, weighed, outside))]
-    rows.append(promptfoo_row(3, testCase={"assert": [{"metric": "exact"}]}))
-    found = load_results(saved(tmp_path, promptfoo(*rows)))
-    assert scores(found, "exact") == {
-        "0": 0.75,
-        "1": 0.75,
-        "2": "the score 4.5 lies outside [0, 1]",
-        "3": "no score",
-    }
+def graded(*parts: object, weights: tuple[float, ...] = (), **more: Any) -> dict[str, Any]:
+    """What promptfoo says of assertions that all feed the metric `exact`."""
+    assertions = [{"metric": "exact", **({"weight": weight} if weights else {})} for weight in weights or parts]
+    results = [{"score": score, "assertion": one} for score, one in zip(parts, assertions, strict=True)]
+    return {"pass": True, "score": 1, "componentResults": results, **more}
+
+
+@pytest.mark.parametrize(
+    ("grading", "score"),
+    [
+        # Up to 0.121.3: sums, without weights.
+        (graded(1, 0.5, namedScores={"exact": 1.5}), 0.75),
+        (graded(1, namedScores={"exact": 1}), 1.0),
+        # From 0.121.4 on: means, and what the weights add up to.
+        (graded(1, 0.5, namedScores={"exact": 0.75}, namedScoreWeights={"exact": 2}), 0.75),
+        (graded(1, 0, weights=(1, 3), namedScores={"exact": 0.25}, namedScoreWeights={"exact": 4}), 0.25),
+        # A script or a set feeds it besides.
+        (graded(1, namedScores={"exact": 0.75}, namedScoreWeights={"exact": 2}), 0.75),
+        (graded(namedScores={"exact": 0.5}, namedScoreWeights={"exact": 3}), 0.5),
+        # Neither.
+        (graded(1, 0.5, namedScores={"exact": 0.75}), "its score 0.75 is not what its 2 assertions add up to"),
+        (graded(namedScores={"exact": 0.75}), "its score 0.75 is not what its 0 assertions add up to"),
+        (
+            graded(1, 0.5, namedScores={"exact": 1.5}, namedScoreWeights={"exact": 2}),
+            "its score 1.5 is not the mean of its 2 assertions, 0.75",
+        ),
+        (graded(1, weights=(0,), namedScores={"exact": 0}, namedScoreWeights={"exact": 0}), "its weights add up to 0"),
+        (graded(1, namedScores={"exact": 1}, namedScoreWeights={"exact": "1"}), "its weights add up to 1"),
+        (graded(9, namedScores={"exact": 9}), "the score 9 lies outside [0, 1]"),
+        (graded("1", namedScores={"exact": 1}), "its score 1 is not what its 1 assertions add up to"),
+        (graded(1, namedScores={"exact": None}), "no score"),
+        (graded(1, namedScores={}), "no score"),
+    ],
+)
+def test_named_scores_of_promptfoo_are_sums_or_means_as_its_assertions_say(
+    grading: dict[str, Any], score: float | str, tmp_path: Path
+) -> None:
+    found = load_results(saved(tmp_path, promptfoo(promptfoo_row(0, gradingResult=grading))))
+    assert scores(found, "exact") == {"0": score}
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"gradingResult": {"pass": False, "score": 1}}, "`success` and `gradingResult.pass` disagree"),
+        ({"gradingResult": {"pass": True, "score": 1, "reason": "No assertions"}}, "nothing was asserted of it"),
+    ],
+)
+def test_promptfoo_rows_that_prove_nothing_are_errors(row: dict[str, Any], says: str, tmp_path: Path) -> None:
+    found = load_results(saved(tmp_path, promptfoo(promptfoo_row(0, **row), promptfoo_row(1))))
+    assert scores(found, "pass") == {"0": says, "1": 1.0}
 
 
 def test_promptfoo_rows_of_several_providers_have_to_be_chosen(tmp_path: Path) -> None:
-    other = {"provider": {"id": "openai:other"}}
+    other = {"provider": {"id": "openai:other"}, "gradingResult": {"pass": False, "score": 0}}
     path = saved(tmp_path, promptfoo(promptfoo_row(0), promptfoo_row(0, success=False, **other)))
     with pytest.raises(RecordError, match="occurs twice. Choose one model or prompt"):
         load_results(path)
@@ -186,6 +224,10 @@ def test_inspect_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("header.json", json.dumps(log))
     assert scores(load_results(path), "match") == {"a": 1.0, "b": 0.0}
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("samples/b_epoch_1.json", json.dumps(sample("b", "C")))
+    with pytest.raises(RecordError, match="it holds a file twice"):
+        load_results(path)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(RecordError, match="cannot be unpacked"):
         load_results(path)
@@ -286,14 +328,45 @@ def test_deepeval_metrics_in_error_or_absent_are_errors(tmp_path: Path) -> None:
         load_results(saved(tmp_path, twice))
 
 
+def test_a_deepeval_metric_of_which_less_is_better_is_refused(tmp_path: Path) -> None:
+    measured = [deepeval_metric(0.1), deepeval_metric(0.5), deepeval_metric(0.9, success=False)]
+    bias = {"testCases": [deepeval_case(i, metric) for i, metric in enumerate(measured)]}
+    with pytest.raises(RecordError, match="of 'Answer Relevancy' the lower score is better"):
+        load_results(saved(tmp_path, bias))
+    # A verdict of its own, which has to do with the threshold in neither way, says nothing about the scores.
+    bias["testCases"].append(deepeval_case(3, deepeval_metric(0.1, success=False)))
+    assert load_results(saved(tmp_path, bias)).main == ("Answer Relevancy",)
+
+
+def test_mlflow_metrics_of_which_less_is_better_are_refused(tmp_path: Path) -> None:
+    table = {"columns": ["inputs", "toxicity/v1/score", "exact_match/v1/score"], "data": [["q0", 0.5, 1]]}
+    with pytest.raises(RecordError, match="of 'toxicity/v1/score' the lower score is better"):
+        load_results(saved(tmp_path, table))
+    assert load_results(saved(tmp_path, table), Layout(scores=("exact_match/v1/score",))).main
+
+
+def test_an_mlflow_scorer_that_broke_gave_no_score(tmp_path: Path) -> None:
+    table = {"columns": ["request", "exact/value", "exact/error_message"], "data": [["q0", 1, "boom"], ["q1", 1, None]]}
+    assert scores(load_results(saved(tmp_path, table)), "exact/value") == {"q0": "boom", "q1": 1.0}
+
+
+def test_a_key_stands_once_in_what_other_tools_write(tmp_path: Path) -> None:
+    twice = json.dumps(inspect_log(sample("a", "I"))).replace('"value": "I"', '"value": "I", "value": "C"')
+    with pytest.raises(RecordError, match="the key 'value' stands twice"):
+        load_results(saved(tmp_path, twice), kind="inspect")
+    twice = lm_eval(document(0, acc=0.0)).replace('"acc": 0.0', '"acc": 0.0, "acc": 1.0')
+    with pytest.raises(RecordError, match="s.jsonl:1: not JSON: the key 'acc' stands twice"):
+        load_results(saved(tmp_path, twice, "s.jsonl"), kind="lm-eval")
+
+
 def test_mlflow_tables(tmp_path: Path) -> None:
     table = {
-        "columns": ["inputs", "outputs", "toxicity/v1/score", "exact_match/v1/score", "lang"],
+        "columns": ["inputs", "outputs", "faithfulness/v1/score", "exact_match/v1/score", "lang"],
         "data": [["q0", "a", 0.5, 1, "en"], ["q1", "b", None, 0, "en"]],
     }
     results = load_results(saved(tmp_path, table), Layout(slices=("lang",)))
-    assert (results.format, results.main) == ("mlflow", ("exact_match/v1/score", "toxicity/v1/score"))
-    assert scores(results, "toxicity/v1/score") == {"q0": 0.5, "q1": "no score"}
+    assert (results.format, results.main) == ("mlflow", ("exact_match/v1/score", "faithfulness/v1/score"))
+    assert scores(results, "faithfulness/v1/score") == {"q0": 0.5, "q1": "no score"}
     chosen = load_results(saved(tmp_path, table), Layout(item="outputs", scores=("exact_match/v1/score",)))
     assert scores(chosen, "exact_match/v1/score") == {"a": 1.0, "b": 0.0}
     for broken, says in (

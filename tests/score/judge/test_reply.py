@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import JudgeError
-from llmgate.score.judge.reply import find_objects
+from llmgate.score.assertion.models import JudgeReply
+from llmgate.score.judge.reply import find_objects, objects_with
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,6 @@ from llmgate.score.judge.reply import find_objects
         ("{'a': 'it\\'s \\u00e9\\n'}", [{"a": "it's é\n"}]),
         ("{a: -1.5e1, b: ~, c: .5, d: yes}", [{"a": -15.0, "b": None, "c": 0.5, "d": "yes"}]),
         ("{a: 1, /* {b: 2} */ c: 3 // {d: 4}\n}", [{"a": 1.0, "c": 3.0}]),
-        ("{a: 1, 'a': 2}", [{"a": 2.0}]),
         ('[{"a": {"b": 1}}, {"c": 2}]', [{"a": {"b": 1}}, {"c": 2}]),
         ('{"a" 1} {"b": 2}', [{"b": 2}]),
         ("{1: 2}{[: 1}{a b: c}{}", [{}]),
@@ -54,6 +54,40 @@ def test_what_is_cut_off_is_an_error(reply: str) -> None:
 def test_an_object_that_cannot_be_read_hides_nothing(reply: str) -> None:
     with pytest.raises(JudgeError, match="cannot be read"):
         find_objects(reply)
+
+
+@pytest.mark.parametrize(
+    "reply", ['{"a": 1, "a": 1}', "{a: 1, 'a': 2}", '{"b": {"a": 1, "a": 2}}', "{b: [{a: 1, a: 2}]}"]
+)
+def test_a_key_stands_in_an_object_once(reply: str) -> None:
+    with pytest.raises(JudgeError, match="the key 'a' stands twice"):
+        find_objects(reply)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_a_number_that_is_none_is_no_strict_json(number: str) -> None:
+    with pytest.raises(JudgeError, match="not JSON"):
+        find_objects(f'{{"a": {number}}}', strict=True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"pass": true, "Pass": false}',
+        '{"pass": true, " pass ": false}',
+        '{"pass": true, "why": {"PASS": false}}',
+        '{"pass": true, "why": [1, [{"pass": true}]]}',
+        {"pass": True, "why": {"pass": True}},
+    ],
+)
+def test_an_object_names_what_it_is_known_by_once(content: object) -> None:
+    with pytest.raises(JudgeError, match="a second 'pass'"):
+        objects_with(JudgeReply(content=content), "pass")
+
+
+def test_other_keys_may_stand_anywhere() -> None:
+    content = '{"pass": true, "reason": "says {\\"pass\\": false}", "why": {"reason": "r"}}'
+    assert len(objects_with(JudgeReply(content=content), "pass", strict=True)) == 1
 
 
 def test_a_verdict_in_a_comment_is_none() -> None:
