@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
+from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
@@ -19,6 +21,7 @@ from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
 from llmgate.score.execute import judge_case, score_case
 from llmgate.score.output_features import read_features
+from llmgate.score.usage import expects_finish_reason, misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -86,7 +89,10 @@ async def generate_answers(
             return
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
-        answer = await client.ask({**case.request(key.repeat), **extra_fields(case, plan.vocabulary)})
+        answer = await client.ask(
+            {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
+            expected=partial(expects_finish_reason, case.asserts, case.variables),
+        )
         result = check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
@@ -152,6 +158,7 @@ def context_of(case: Case, answer: Generation) -> CheckContext:
         latency_ms=answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
+        misspelt=misspelt(answer, stops=case.body.get("stop")),
         finish_reason=answer.finish_reason,
         tokens={name: count for name, count in counts.items() if count is not None},
         tools=case.body.get("tools"),
@@ -218,7 +225,7 @@ def asker(client: ChatClient) -> Ask:
                 ),
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
-                cut_off=answer.finish_reason == "length",
+                cut_off=(answer.finish_reason or "").lower() in CUT,
                 model=None if answer.answered_by is None else answer.answered_by.model or None,
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
