@@ -362,9 +362,9 @@ PRICES = "prices: {prompt: 1, completion: 1}\n"
 @pytest.mark.parametrize(
     ("asserts", "count"),
     [
-        ("{type: cost, threshold: 1}", 10**400),
+        pytest.param("{type: cost, threshold: 1}", 10**400, id="cost of 400 digits"),
         ("{type: cost, threshold: 1}", -1),
-        ("{type: token-budget, threshold: 100}", 10**400),
+        pytest.param("{type: token-budget, threshold: 100}", 10**400, id="budget of 400 digits"),
         ("{type: token-budget, threshold: 100}", -1000),
         ("{type: token-budget, threshold: 100}", True),
         ("{type: token-budget, threshold: 100}", "8"),
