@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.adversary import Ending, llmgate
 from support.endpoint import chat, scripted_endpoint, vectors
+from support.fake_server import FakeServer, Fault, every
 from support.project import answer_right, write_suite
 
 if TYPE_CHECKING:
@@ -209,6 +210,14 @@ def test_what_is_withheld_is_not_asked_for_until_it_gets_through(attempt: Callab
     with scripted_endpoint(reply) as (url, _):
         attempt(llmgate("run", "words.yaml", "--endpoint", url))
     assert set(tries.values()) == {1}
+
+
+@pytest.mark.parametrize("retry_after", ["\u00b2", "-1", "soon", "9" * 400 + "x", "Thu, 99 Foo 0000"])
+def test_pauses_that_are_none(retry_after: str, attempt: Callable[[Ending], None]) -> None:
+    with FakeServer(faults=every(1, Fault.RATE_LIMITED), retry_after=retry_after) as server:
+        ending = llmgate("run", "words.yaml", "--endpoint", server.url, "--retries", "1")
+    fails_closed(ending)
+    attempt(ending)
 
 
 # Finish reasons that a suite expects, or an endpoint has
