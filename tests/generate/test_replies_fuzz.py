@@ -12,6 +12,7 @@ import copy
 import json
 import math
 import random
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class Damage:
         content = json.dumps(reply, ensure_ascii=self.random.random() < 0.9).encode(errors="surrogatepass")
         if self.random.random() < 0.2:
             at = self.random.randrange(len(content))
-            return self.random.choice((self.cut, self.flip, self.twice, self.put))(content, at)
+            return self.random.choice((self.cut, self.flip, self.twice, self.put, self.no_number))(content, at)
         return content
 
     def junk(self) -> Any:
@@ -115,6 +116,9 @@ class Damage:
 
     def put(self, content: bytes, at: int) -> bytes:
         return content[:at] + self.random.choice((b"NaN", b"\\ud800", b"\xff", b" ", b"}", b",", b'"')) + content[at:]
+
+    def no_number(self, content: bytes, _: int) -> bytes:
+        return re.sub(rb": [0-9.]+", b": NaN", content, count=1)
 
     def twice(self, content: bytes, _: int) -> bytes:
         key, value = self.random.choice(KEYS[:-1]), json.dumps(self.junk()).encode()
