@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmgate.generate.finish import FinishRule
 from llmgate.generate.who_answered import said_by
 from llmgate.record.answered_by import AnsweredBy
 
@@ -42,18 +43,21 @@ class StreamedAnswer:
     reply_id: str = ""
 
 
-def read_answer(exchange: Exchange) -> StreamedAnswer:
+def read_answer(exchange: Exchange, finish: FinishRule | None = None) -> StreamedAnswer:
     """Read a chat or text completion stream.
 
     Every event with a choice bears a token, also one whose text is empty (an incomplete character, the end token),
     with two exceptions: a first event that only names the role; and, where there would be more events than the
     completion tokens that the server counted, events without text, the last ones first (a closing event of its own).
     An event arrived when the bytes did that end its last line.
+
+    It is an answer under the same conditions as one that is not streamed: no error is reported, a finish reason says
+    that it is complete, and it has text or tool calls.
     """
     refusal = _refusal(exchange)
     if refusal is not None:
         return StreamedAnswer(error=refusal)
-    reading = _Reading()
+    reading = _Reading(finish or FinishRule())
     error: str | None = None
     for time_s, data in _events(exchange.pieces):
         error = reading.take(time_s, data)
@@ -62,10 +66,8 @@ def read_answer(exchange: Exchange) -> StreamedAnswer:
     times = reading.token_times()
     if error is None and exchange.error is not None:
         error = exchange.error
-    if error is None and not reading.ended:
-        error = "the stream ended without finish_reason and without [DONE]"
-    if error is None and not times:
-        error = "the answer has no token"
+    if error is None:
+        error = reading.shortcoming()
     return StreamedAnswer(
         token_events_s=times,
         prompt_tokens=reading.prompt_tokens,
@@ -79,7 +81,9 @@ def read_answer(exchange: Exchange) -> StreamedAnswer:
 class _Reading:
     """The state between two events of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, finish: FinishRule) -> None:
+        self.finish = finish
+        self.reason: str | None = None
         self.events: list[tuple[float, bool]] = []
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
@@ -94,7 +98,7 @@ class _Reading:
             return None
         try:
             event = json.loads(data.decode())  # bytes would first be searched for their encoding
-        except ValueError:
+        except (ValueError, RecursionError):
             return f"an event is not JSON: {_quote(data)}"
         if not isinstance(event, dict):
             return f"an event is not a JSON object: {_quote(data)}"
@@ -110,14 +114,21 @@ class _Reading:
             self.completion_tokens = _count(usage, "completion_tokens")
         choices = event.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            self._choice(time_s, choices[0])
+            return self._choice(time_s, choices[0], data)
         return None
 
-    def _choice(self, time_s: float, choice: Mapping[str, object]) -> None:
+    def _choice(self, time_s: float, choice: Mapping[str, object], data: bytes) -> str | None:
+        if choice.get("error") is not None:
+            return f"the server reported an error: {_quote(data)}"
         delta = choice.get("delta")
         fields: Mapping[str, object] = delta if isinstance(delta, dict) else choice
-        finished = choice.get("finish_reason") is not None
-        self.ended = self.ended or finished
+        reason = choice.get("finish_reason")
+        finished = reason is not None and reason != ""
+        if finished:
+            fault = self.finish.fault(reason)
+            if fault is not None:
+                return f"{fault[1]}: {_quote(data)}"
+            self.ended, self.reason = True, str(reason)
         get = fields.get
         has_text = bool(
             get("content") or get("text") or get("reasoning") or get("reasoning_content") or get("tool_calls")
@@ -125,6 +136,18 @@ class _Reading:
         only_role = not self.events and not has_text and not finished and "role" in fields
         if not only_role:
             self.events.append((time_s, has_text))
+        return None
+
+    def shortcoming(self) -> str | None:
+        """Why the stream, now that it is over, is no answer; None if it is one."""
+        if not self.ended:
+            return "the stream ended without finish_reason and without [DONE]"
+        if not self.events:
+            return "the answer has no token"
+        if not any(has_text for _, has_text in self.events):
+            return "the answer has no text"
+        fault = self.finish.fault(self.reason)
+        return None if fault is None else fault[1]
 
     def token_times(self) -> tuple[float, ...]:
         """Arrival of the events that bear a token."""

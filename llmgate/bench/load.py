@@ -17,6 +17,7 @@ from llmgate.bench.http import Connection, Exchange, HttpOrigin, connect, fetch
 from llmgate.bench.plan import Workload, digest_bodies, model_in
 from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
 from llmgate.errors import BenchError, UsageError
+from llmgate.generate.finish import FinishRule
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.redaction import REDACTED, Redactor
@@ -42,6 +43,7 @@ async def measure_serving(
     *,
     url: str,
     api_key: str | None = None,
+    finish_reasons: frozenset[str] = frozenset(),
     concurrency: int,
     requests: int,
     warmup: int | None = None,
@@ -58,6 +60,7 @@ async def measure_serving(
         workload: What to send; begun again when `requests` is larger.
         url: Base URL of an OpenAI-compatible server, with or without `/v1`.
         api_key: Bearer token.
+        finish_reasons: Further ones by which the server says that an answer is complete.
         concurrency: Requests in flight.
         requests: How many to measure. At least three times the concurrency, or there is no steady state.
         warmup: How many to send before, in the same way, unmeasured; by default as many as are in flight.
@@ -74,12 +77,13 @@ async def measure_serving(
     origin = HttpOrigin.parse(url, api_key=api_key)
     bodies = workload.take(requests)
     digest = digest_bodies(bodies)
+    rule = FinishRule(further=finish_reasons)
     slots = [_Slot(origin, timeout_s, await connect(origin)) for _ in range(min(concurrency, requests))]
     try:
         if warmup:
-            await _Drive(origin, workload.warm_up(warmup), slots, None).run()
+            await _Drive(origin, workload.warm_up(warmup), slots, None, finish=rule).run()
         before = await _scrape(origin)
-        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, names)
+        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, finish=rule, names=names)
         with quiet_collector():
             probe.start()
             cpu_s, start_s = time.process_time(), time.perf_counter()
@@ -135,6 +139,8 @@ class _Drive:
         bodies: Sequence[bytes],
         slots: Sequence[_Slot],
         on_progress: Progress | None,
+        *,
+        finish: FinishRule,
         names: Sequence[str] = (),
     ) -> None:
         ready: dict[bytes, bytes] = {}
@@ -144,6 +150,7 @@ class _Drive:
         self._origin = origin
         self._redact = Redactor((origin.api_key or "",))
         self._slots = slots
+        self._finish = finish
         self._on_progress = on_progress
         self._traces: list[RequestTrace | None] = [None] * len(bodies)
         self._ids: set[str] = set()
@@ -241,7 +248,7 @@ class _Drive:
             self._all_ended.set_result(None)
 
     def _read(self, index: int, queued_s: float, exchange: Exchange) -> None:
-        answer = read_answer(exchange)
+        answer = read_answer(exchange, self._finish)
         said = replace(answer.said, model=None) if answer.said.model in self._names else answer.said
         by = with_headers(said, exchange.headers, asked=self.model)
         if answer.reply_id in self._ids:

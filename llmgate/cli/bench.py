@@ -19,11 +19,11 @@ __all__ = ["bench"]
 @run_options(
     frozenset(
         {
-            *("model", "endpoint", "served-name", "reply-names", "api-key-env"),
+            *("model", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
             *("server-args", "server-python", "port", "startup-timeout"),
         }
     )
-)
+)  # fmt: skip
 @click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests to measure.")
 @click.option("--in-flight", type=click.IntRange(1), default=8, show_default=True, help="Requests in flight at once.")
 @click.option("--max-tokens", type=click.IntRange(2), default=64, show_default=True, help="Tokens per answer.")

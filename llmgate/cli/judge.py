@@ -15,9 +15,9 @@ __all__ = ["judge_group"]
 
 JUDGE_OPTIONS = frozenset(
     {
-        "judge-model", "judge-endpoint", "judge-name", "judge-api-key-env", "judges", "embed-endpoint", "embed-name",
-        "embed-api-key-env", "server-args", "server-python", "port", "startup-timeout", "concurrency", "timeout",
-        "retries", "resume",
+        "judge-model", "judge-endpoint", "judge-name", "judge-api-key-env", "judge-finish-reasons", "judges",
+        "embed-endpoint", "embed-name", "embed-api-key-env", "server-args", "server-python", "port", "startup-timeout",
+        "concurrency", "timeout", "retries", "resume",
     }
 )  # fmt: skip
 

@@ -7,15 +7,18 @@ One client holds the concurrency limit and the retry policy. What cannot be had 
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import aiohttp
 
 from llmgate.errors import EndpointError
+from llmgate.generate.finish import FinishRule, nothing_expected
 from llmgate.generate.replies import (
     BODY_EXCERPT,
     Vectors,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+RETRIED_REPLY: Final = frozenset({FailureKind.GARBAGE, FailureKind.ERROR_REPLY})
+"""Asking again for what was withheld or cut until something else comes would choose among the model's answers."""
 GIVE_UP_PER_SLOT: Final = 8
 QUOTABLE_BYTES: Final = 1 << 20
 """More than any excerpt needs, however many secrets are taken out of it."""
@@ -49,12 +54,14 @@ class Endpoint:
         model: The name that requests carry.
         api_key: Sent as a bearer token; never written to a record.
         names: Further names by which its replies may call the model.
+        finish_reasons: Further ones, in lower case, by which it says that an answer is complete (see `FinishRule`).
     """
 
     url: str
     model: str
     api_key: str | None = None
     names: tuple[str, ...] = ()
+    finish_reasons: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         """Without the key: representations end up in tracebacks and logs."""
@@ -78,11 +85,28 @@ class RetryPolicy:
     timeout_s: float = 600.0
     connect_s: float = 20.0
 
-    def pause_s(self, attempt: int, retry_after: str | None) -> float:
-        """Pause before the next attempt, in seconds."""
-        if retry_after and retry_after.isdigit():
+    def pause_s(self, attempt: int, retry_after: str | None, *, now_s: float = 0.0) -> float:
+        """Pause before the next attempt, in seconds.
+
+        Args:
+            attempt: The number of the one that failed, from 1.
+            retry_after: The header, seconds or a date. What is neither, or lies in the past, is ignored.
+            now_s: The time now, in seconds since 1970, which a date is compared with.
+        """
+        if retry_after and retry_after.isascii() and retry_after.isdecimal():
             return min(float(retry_after), self.cap_s)
-        return float(min(self.base_s * 2 ** (attempt - 1), self.cap_s))
+        wait_s = date_s(retry_after) - now_s if retry_after else 0.0
+        if wait_s > 0:
+            return min(wait_s, self.cap_s)
+        return float(min(self.base_s * 2 ** min(attempt - 1, 64), self.cap_s))
+
+
+def date_s(text: str) -> float:
+    """A date of HTTP in seconds since 1970, 0 if it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return 0.0
 
 
 T = TypeVar("T", Generation, Vectors)
@@ -139,18 +163,22 @@ class ChatClient:
         if self._http:
             await self._http.close()
 
-    async def ask(self, body: Mapping[str, Any]) -> Generation | Failure:
+    async def ask(
+        self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = nothing_expected
+    ) -> Generation | Failure:
         """Send one chat completion request.
 
         Args:
             body: The request without `model`.
+            expected: Whether an answer may end for this reason although it does not mean completion.
 
         Returns:
             The answer, or why there is none after all retries.
         """
         data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
+        rule = FinishRule(further=self.endpoint.finish_reasons, expected=expected)
         async with self._slots:
-            return await self._ask("chat/completions", data, read_completion)
+            return await self._ask("chat/completions", data, partial(read_completion, finish=rule))
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
         """Send one embeddings request.
@@ -163,7 +191,7 @@ class ChatClient:
         """
         body = {"model": self.endpoint.model, "input": list(texts), "encoding_format": "float"}
         async with self._slots:
-            return await self._ask("embeddings", json.dumps(body).encode(), read_vectors)
+            return await self._ask("embeddings", json.dumps(body).encode(), partial(read_vectors, texts=len(texts)))
 
     @property
     def gave_up(self) -> bool:
@@ -186,7 +214,7 @@ class ChatClient:
             failure = answer
             if not again or attempt == self.retry.attempts:
                 break
-            await asyncio.sleep(self.retry.pause_s(attempt, retry_after))
+            await asyncio.sleep(self.retry.pause_s(attempt, retry_after, now_s=time.time()))
         if reason := self._death():
             return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=failure.attempts)
         return failure
@@ -212,9 +240,10 @@ class ChatClient:
                 latency_s = time.perf_counter() - started
                 if response.status == 200:
                     answer = self._signed(read(content, latency_s, attempt), response.headers)
-                    if isinstance(answer, Failure):
-                        answer = self._explained(answer, read(self._quotable(content), latency_s, attempt))
-                    return answer, isinstance(answer, Failure), None
+                    if not isinstance(answer, Failure):
+                        return answer, False, None
+                    explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
+                    return explained, answer.kind in RETRIED_REPLY, None
                 return (
                     http_failure(response.status, self._quotable(content), attempt),
                     response.status in RETRIED_STATUS,

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from llmgate.errors import EndpointError, did_you_mean
+from llmgate.generate.replies import read_json
 from llmgate.record.redaction import Redactor
 
 __all__ = ["EndpointFacts", "ask", "probe"]
@@ -51,7 +52,7 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     """
     reply = fetch(f"{url}/models", api_key)
     try:
-        listed = {str(entry["id"]): entry for entry in reply["data"]}
+        listed = {named(entry["id"]): entry for entry in reply["data"]}
     except (KeyError, TypeError) as error:
         raise EndpointError(
             "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"
@@ -75,6 +76,17 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
 def origin(entry: Any) -> tuple[object, object]:
     """Where a listed model comes from: vLLM lists one entry per name, and adapters with the model that they change."""
     return entry.get("root"), entry.get("parent")
+
+
+def named(name: object) -> str:
+    """A model's name.
+
+    Raises:
+        TypeError: If it is no text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"{name!r} is no name")
+    return name
 
 
 def choose(url: str, listed: dict[str, Any], model: str | None) -> str:
@@ -106,7 +118,7 @@ def fetch(url: str, api_key: str | None) -> Any:
         fix = "Set the environment variable named by --api-key-env" if denied else "Check the URL"
         raise EndpointError(f"the endpoint answers HTTP {status}", where=url, fix=fix)
     if document is None:
-        raise EndpointError("the endpoint does not answer JSON", where=url, fix="Check the URL")
+        raise EndpointError("the endpoint does not answer JSON in valid Unicode", where=url, fix="Check the URL")
     return document
 
 
@@ -114,7 +126,7 @@ def ask(method: str, url: str, *, body: Any = None, api_key: str | None, timeout
     """One request, its body sent as JSON; without proxies, as generations are asked, and following no redirects.
 
     Returns:
-        Status and decoded body; the body is None if it is not JSON.
+        Status and decoded body; the body is None if it is no JSON that could be kept (see `read_json`).
 
     Raises:
         OSError: If there is no connection, or no answer in time.
@@ -131,6 +143,6 @@ def ask(method: str, url: str, *, body: Any = None, api_key: str | None, timeout
         # A server may repeat the key, and what it says of itself is shown and recorded.
         content = Redactor((api_key or "",))(response.read(MAX_BYTES))
     try:
-        return response.status, json.loads(content)
+        return response.status, read_json(content)
     except ValueError:
         return response.status, None

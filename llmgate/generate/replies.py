@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from llmgate.generate.finish import CALLING, CUT, FinishRule
 from llmgate.generate.who_answered import said_by
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
@@ -14,11 +16,15 @@ from llmgate.record.schema import Failure, FailureKind, Generation, TokenLogprob
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["BODY_EXCERPT", "Vectors", "http_failure", "read_bounded", "read_completion", "read_vectors"]
+__all__ = ["BODY_EXCERPT", "Vectors", "http_failure", "read_bounded", "read_completion", "read_json", "read_vectors"]
 
 BODY_EXCERPT: Final = 300
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """An answer larger than this is garbage, and holding 32 of them must not end the process."""
+MAX_CALL_DEPTH: Final = 64
+"""Deeper calls could be read here, and would end the process where they are written or compared."""
+MAX_COUNT: Final = 2**53
+"""Larger counts are not exact as floats, and no number of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +56,75 @@ def http_failure(status: int, content: bytes, attempt: int) -> Failure:
     return Failure(kind=FailureKind.HTTP, message=f"HTTP {status}{hint}: {excerpt}", attempts=attempt)
 
 
-def read_completion(content: bytes, latency_s: float, attempt: int) -> Generation | Failure:
-    """Read a chat completion; whatever is not one is garbage, and said to be."""
+def read_json(content: bytes) -> Any:
+    """The document in a body.
 
-    def garbage(what: str) -> Failure:
-        excerpt = content[:BODY_EXCERPT].decode(errors="replace")
-        return Failure(kind=FailureKind.GARBAGE, message=f"{what}: {excerpt!r}", attempts=attempt)
-
+    Raises:
+        ValueError: If it is no JSON that says one thing and can be kept, worded as what the body is or does.
+    """
     try:
-        reply = json.loads(content)
-        choice = reply["choices"][0]
-        message = choice["message"]
-        text = message["content"]
-        calls = message.get("tool_calls") or None
-    except (ValueError, RecursionError):
-        return garbage("the answer is not JSON")
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return garbage("the answer holds no choices[0].message.content")
-    if calls is not None and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
-        return garbage("the answer's tool_calls are no list of calls")
-    if not isinstance(text, str) and not (text is None and calls):
-        return garbage("the answer's content is not text")
+        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number)
+        json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("holds half of a surrogate pair, which is no text") from error
+    except _UnfitError:
+        raise
+    except ValueError as error:
+        raise ValueError("is not JSON") from error
+    return document
+
+
+class _UnfitError(ValueError):
+    """JSON of Python that is none of the standard, or of nobody."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _UnfitError("names a key twice in one object")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise _UnfitError(f"is not JSON, it holds {name}")
+
+
+def unusable(content: bytes, attempt: int, what: str, kind: FailureKind = FailureKind.GARBAGE) -> Failure:
+    """Word what is wrong with a body, with its beginning."""
+    excerpt = content[:BODY_EXCERPT].decode(errors="replace")
+    return Failure(kind=kind, message=f"{what}: {excerpt!r}", attempts=attempt)
+
+
+def read_completion(
+    content: bytes, latency_s: float, attempt: int, *, finish: FinishRule | None = None
+) -> Generation | Failure:
+    """Read a chat completion; whatever does not count as an answer is a failure that says why.
+
+    Args:
+        content: The body.
+        latency_s: How long it took, in seconds.
+        attempt: The number of the attempt.
+        finish: Which finish reasons an answer may have.
+    """
+    try:
+        reply = read_json(content)
+    except ValueError as error:
+        return unusable(content, attempt, f"the answer {error}")
+    fault = fault_of(reply, finish or FinishRule())
+    if fault is not None:
+        kind, what = fault
+        return unusable(content, attempt, what, kind)
+    choice = reply["choices"][0]
+    message = choice["message"]
+    calls = message.get("tool_calls")
     usage = reply.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details")
-    finish = choice.get("finish_reason")
     return Generation(
-        text=writable(text or ""),
-        finish_reason=finish if isinstance(finish, str) else None,
+        text=message.get("content") or "",
+        finish_reason=choice.get("finish_reason") or None,
         prompt_tokens=count_of(usage.get("prompt_tokens")),
         completion_tokens=count_of(usage.get("completion_tokens")),
         latency_s=latency_s,
@@ -89,22 +136,78 @@ def read_completion(content: bytes, latency_s: float, attempt: int) -> Generatio
     )
 
 
-def writable(text: str) -> str:
-    """The text with U+FFFD for halves of surrogate pairs, which no file can hold."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def fault_of(reply: object, finish: FinishRule) -> tuple[FailureKind, str] | None:
+    """Why a reply does not count as an answer, None if it does: the one place that decides it.
+
+    It counts if it reports no error, holds one choice, with text or tool calls, and a finish reason says that it is
+    complete. What was cut before its first word is no answer.
+    """
+    choices = reply.get("choices") if isinstance(reply, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if any(map(reports_error, (reply, choice, message))):
+        return FailureKind.ERROR_REPLY, "the server reported an error"
+    if not isinstance(choices, list) or not isinstance(choice, dict) or not isinstance(message, dict):
+        return FailureKind.GARBAGE, "the answer holds no choices[0].message.content"
+    if len(choices) > 1:
+        return FailureKind.INCOMPLETE, f"the reply holds {len(choices)} answers, and one was asked for"
+    reason, text, calls = choice.get("finish_reason"), message.get("content"), message.get("tool_calls")
+    return finish.fault(reason) or fault_of_content(text, calls, reason, withheld=finish.withheld(reason))
+
+
+def fault_of_content(
+    text: object, calls: object, reason: str | None, *, withheld: bool
+) -> tuple[FailureKind, str] | None:
+    """Why text and tool calls are no answer that may end for this reason; a withheld one may be empty."""
+    if calls is not None and not (isinstance(calls, list) and all(map(is_call, calls))):
+        return FailureKind.GARBAGE, "the answer's tool_calls are no list of calls with names"
+    if not isinstance(text, str):
+        there = text is None and (calls or withheld)
+        return None if there else (FailureKind.GARBAGE, "the answer's content is not text")
+    if calls or withheld or not reason:
+        return None
+    if reason.lower() in CALLING:
+        return FailureKind.GARBAGE, f"the answer ends with the finish reason {reason!r}, and holds no tool_calls"
+    if reason.lower() in CUT and not text.strip():
+        return FailureKind.INCOMPLETE, "the answer was cut before its first word; raise max_tokens"
+    return None
+
+
+def reports_error(part: object) -> bool:
+    """Whether a part of a reply says that something went wrong."""
+    return isinstance(part, dict) and (part.get("error") is not None or part.get("object") == "error")
+
+
+def is_call(call: object) -> bool:
+    """Whether it names what is called, a function or a tool of the caller's own kind, and can be kept."""
+    if not isinstance(call, dict) or depth_beyond(call, MAX_CALL_DEPTH):
+        return False
+    called = call.get("function") or call.get("custom")
+    return isinstance(called, dict) and isinstance(called.get("name"), str) and bool(called["name"])
+
+
+def depth_beyond(value: object, most: int) -> bool:
+    """Whether lists and objects are nested deeper than that."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (most == 0 or any(depth_beyond(part, most - 1) for part in inside))
 
 
 def read_logprobs(reported: object) -> tuple[TokenLogprob, ...] | None:
-    """The answer's tokens with their log probabilities; None where the server reported none that can be read."""
+    """The answer's tokens with their log probabilities; None where the server reported none that can be read.
+
+    Where a token's `bytes` are not those of its text, they spell it: a character of several tokens then stands in the
+    last of them, and what servers write for its parts does not.
+    """
     entries = reported.get("content") if isinstance(reported, dict) else None
     if not isinstance(entries, list) or not entries:
         return None
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     try:
         return tuple(
             TokenLogprob(
-                token=writable(str(entry["token"])),
+                token=spelled(entry["token"], entry.get("bytes"), decoder),
                 logprob=finite(entry["logprob"]),
-                top={writable(str(top["token"])): finite(top["logprob"]) for top in entry.get("top_logprobs") or ()},
+                top={str(top["token"]): finite(top["logprob"]) for top in entry.get("top_logprobs") or ()},
             )
             for entry in entries
         )
@@ -112,29 +215,52 @@ def read_logprobs(reported: object) -> tuple[TokenLogprob, ...] | None:
         return None
 
 
+def spelled(token: object, reported: object, decoder: codecs.IncrementalDecoder) -> str:
+    """The text that a token adds.
+
+    Raises:
+        ValueError: If it has none, or its bytes are none.
+    """
+    if not isinstance(token, str):
+        raise ValueError(f"{token!r} is not text")
+    return decoder.decode(bytes(reported)) if isinstance(reported, list) else token
+
+
 def finite(value: object) -> float:
     """A finite number.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is none, or an integer that no float can hold.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a finite number")
-    return float(value)
-
-
-def read_vectors(content: bytes, _: float, attempt: int) -> Vectors | Failure:
-    """Read an embeddings reply; whatever is not one is garbage."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
     try:
-        reply = json.loads(content)
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("an integer is too large") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def read_vectors(content: bytes, _: float, attempt: int, *, texts: int) -> Vectors | Failure:
+    """Read an embeddings reply; whatever is not one vector for each text, all of one length, is a failure."""
+    try:
+        reply = read_json(content)
         entries = reply["data"]
-        vectors = {int(entry["index"]): tuple(map(finite, entry["embedding"])) for entry in entries}
-        return Vectors(tuple(vectors[index] for index in range(len(entries))), said_by(reply))
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        excerpt = content[:BODY_EXCERPT].decode(errors="replace")
-        return Failure(kind=FailureKind.GARBAGE, message=f"not an embeddings reply: {excerpt!r}", attempts=attempt)
+        vectors = {entry["index"]: tuple(map(finite, entry["embedding"])) for entry in entries}
+        indexes = [entry["index"] for entry in entries]
+    except (ValueError, KeyError, TypeError):
+        return unusable(content, attempt, "not an embeddings reply")
+    if any(map(reports_error, (reply, *entries))):
+        return unusable(content, attempt, "the server reported an error", FailureKind.ERROR_REPLY)
+    if any(type(index) is not int for index in indexes) or sorted(indexes) != list(range(texts)):
+        return unusable(content, attempt, f"the reply does not hold one vector for each of {texts} texts")
+    if not all(map(any, vectors.values())) or len(set(map(len, vectors.values()))) > 1:
+        return unusable(content, attempt, "the vectors are not of one length, or one has no direction")
+    return Vectors(tuple(vectors[index] for index in range(texts)), said_by(reply))
 
 
 def count_of(value: object) -> int | None:
     """A token count, or None if the server did not say one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None

@@ -60,6 +60,8 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     HTTP = "http"
     GARBAGE = "garbage"
+    ERROR_REPLY = "error-reply"
+    INCOMPLETE = "incomplete"
     SERVER_DIED = "server-died"
     INTERRUPTED = "interrupted"
     REQUEST = "request"

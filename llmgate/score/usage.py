@@ -6,26 +6,31 @@ A measurement that is absent, or is none, is an error: it meets no limit and mis
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import UndefinedError
+from llmgate.errors import LlmgateError, UndefinedError
 from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Need, Prepare
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import graded, least, most
+from llmgate.suite.asserts import with_members
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from llmgate.record.schema import Generation
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TYPES", "perplexity"]
+__all__ = ["TYPES", "expects_finish_reason", "misspelt", "perplexity"]
 
 ROUNDING: Final = 1e-3
 """What the logarithm of a probability of 1 may be above 0, in the number formats of engines."""
+_SPECIAL: Final = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
+"""How special tokens are written: `<|im_end|>`, `</s>`, `<end_of_turn>`, `[EOS]`."""
 
 
 def _measured(value: object, name: str) -> float:
@@ -51,6 +56,35 @@ def _at_most(name: str, unit: str, read: Callable[[CheckContext], object]) -> Pr
     return prepare
 
 
+def misspelt(answer: Generation, *, stops: object = None) -> str | None:
+    """The text that an answer's tokens spell, if it is another one than the answer's; else None, also without tokens.
+
+    What tokens spell besides an answer that was not cut: the special token that ended it, or the stop sequence, whose
+    last token may go on; and before it the space with which words begin in SentencePiece.
+
+    Args:
+        answer: The answer with its tokens.
+        stops: The request's stop sequences, one or a list.
+    """
+    tokens = [token.token for token in answer.logprobs or ()]
+    spelt, text = "".join(tokens), answer.text
+    if not tokens or text in {spelt, spelt.removeprefix(" ")}:
+        return None
+    start = 0 if spelt.startswith(text) else 1
+    if not spelt.removeprefix(" " * start).startswith(text):
+        return spelt
+    rest = spelt[start + len(text) :]
+    ended = [rest] if _SPECIAL.fullmatch(rest) and rest == tokens[-1] else stops if isinstance(stops, list) else [stops]
+    if any(isinstance(stop, str) and stop and _ends_with(rest, stop, tokens[-1]) for stop in ended):
+        return None
+    return spelt
+
+
+def _ends_with(rest: str, stop: str, last: str) -> bool:
+    """Whether what follows the text is the stop sequence, completed by the last token."""
+    return rest.startswith(stop) and len(rest) - len(last) < len(stop)
+
+
 def perplexity(logprobs: object) -> float:
     """exp(−mean of the tokens' log probabilities); infinite if the tokens are too improbable for a float.
 
@@ -72,11 +106,20 @@ def perplexity(logprobs: object) -> float:
         return math.inf
 
 
+def _perplexity_of(context: CheckContext) -> float:
+    if context.misspelt is not None:
+        raise UndefinedError(
+            f"the log probabilities are those of another text, {context.misspelt[:60]!r}",
+            fix="Ask an endpoint that reports the tokens of its answer, without a parser of reasoning or tool calls",
+        )
+    return perplexity(context.logprobs)
+
+
 def _perplexity(spec: AssertSpec) -> Evaluate:
     limit = most(spec)
 
     def evaluate(context: CheckContext) -> Finding:
-        measured = perplexity(context.logprobs)
+        measured = _perplexity_of(context)
         return Finding.of(measured <= limit, f"perplexity {measured:.4g}, at most {limit:g} wanted")
 
     return evaluate
@@ -87,9 +130,22 @@ def _perplexity_score(spec: AssertSpec) -> Evaluate:
     threshold = least(spec, 0.0, unreachable=True)
 
     def evaluate(context: CheckContext) -> Finding:
-        return graded("perplexity score", 1 / (1 + perplexity(context.logprobs)), threshold)
+        return graded("perplexity score", 1 / (1 + _perplexity_of(context)), threshold)
 
     return evaluate
+
+
+def expects_finish_reason(asserts: Iterable[AssertSpec], variables: Mapping[str, object], reason: str) -> bool:
+    """Whether an assert `finish-reason`, also a member of a set, passes answers that end for this reason.
+
+    A `not-finish-reason` expects nothing: the other asserts of its case would be measured on what was withheld.
+    """
+    context = CheckContext(output="", variables=variables, finish_reason=reason)
+    naming = (spec for spec in with_members(asserts) if spec.type == "finish-reason" and not spec.negated)
+    try:
+        return any(_finish_reason(spec)(context).passed for spec in naming)
+    except LlmgateError:
+        return False  # its own evaluation says what is wrong with it
 
 
 def _finish_reason(spec: AssertSpec) -> Evaluate:

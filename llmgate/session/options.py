@@ -71,6 +71,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="Environment variable that holds the endpoint's key.",
     ),
     Option(
+        name="finish-reasons",
+        metavar="NAME ...",
+        default="",
+        help="Further finish reasons by which --endpoint says that an answer is complete; `null` if it names none.",
+    ),
+    Option(
         name="server-args",
         metavar="ARGS",
         default="",
@@ -125,6 +131,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="VAR",
         default="LLMGATE_JUDGE_API_KEY",
         help="Environment variable with the judge endpoint's key.",
+    ),
+    Option(
+        name="judge-finish-reasons",
+        metavar="NAME ...",
+        default="",
+        help="The same for the endpoints of judges.",
     ),
     Option(
         name="judges",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
+from llmgate.generate.finish import NOT_COMPLETE
 from llmgate.session.options import OPTIONS, Option, file_options
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Settings:
     reply_names: tuple[str, ...]
     deployment: str | None
     api_key_env: str
+    finish_reasons: frozenset[str]
     server_args: tuple[str, ...]
     server_python: str | None
     port: int | None
@@ -45,6 +47,7 @@ class Settings:
     judge_endpoint: str | None
     judge_name: str | None
     judge_api_key_env: str
+    judge_finish_reasons: frozenset[str]
     judges: Mapping[str, tuple[str, str]]
     judge_anchors: str | None
     judge_admission: tuple[str, ...]
@@ -112,6 +115,8 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["reply_names"] = tuple(shlex.split(values["reply_names"] or ""))
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["judges"] = read_judges(values["judges"] or "")
+    for field in ("finish_reasons", "judge_finish_reasons"):
+        values[field] = read_finish_reasons(field.replace("_", "-"), values[field] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
     check(settings)
     return settings
@@ -138,6 +143,21 @@ def read_judges(text: str) -> dict[str, tuple[str, str]]:
             )
         judges[name] = (model, url) if at and "://" not in model else ("", place)
     return judges
+
+
+def read_finish_reasons(name: str, text: str) -> frozenset[str]:
+    """Read finish reasons, in lower case.
+
+    Raises:
+        UsageError: If one says that an answer is not complete.
+    """
+    reasons = frozenset(reason.lower() for reason in shlex.split(text))
+    for reason in sorted(reasons & NOT_COMPLETE):
+        raise UsageError(
+            f"--{name} holds {reason!r}, by which no endpoint says that an answer is complete",
+            fix="Leave it out, and give the cases that should end so an assert `finish-reason` that names it",
+        )
+    return reasons
 
 
 def read_value(option: Option, value: object) -> object:

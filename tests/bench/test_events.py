@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from llmgate.bench.events import read_answer
 from llmgate.bench.http import Exchange
+from llmgate.generate.finish import FinishRule
 
 DONE = b"data: [DONE]\n\n"
 STREAM = {"content-type": "text/event-stream; charset=utf-8"}
@@ -127,6 +128,20 @@ def test_text_with_line_separators_of_unicode_is_one_line() -> None:
         (exchange(ROLE, DONE), "has no token"),
         (exchange(DONE), "has no token"),
         (exchange(event({"content": "a"})), "without finish_reason and without"),
+        (exchange(event({"content": "a"}), DONE), "names no finish reason"),
+        (exchange(event({"content": "a"}, finish=""), DONE), "names no finish reason"),
+        (exchange(event({"content": "a"}, finish="content_filter"), DONE), "withheld"),
+        (exchange(event({"content": "a"}, finish="abort"), DONE), "broke the answer off"),
+        (exchange(event({"content": "a"}, finish="banana"), DONE), "'banana' is not known"),
+        (exchange(event({"content": "a"}, finish="\ud800"), DONE), r"'\\ud800' is not known"),
+        (exchange(event({"content": "a"}, finish="stop"), event({"content": ""}, finish="error"), DONE), "broke"),
+        (exchange(event({"content": "a"}, finish="stop"), DONE, event(None, error="late")), "reported an error"),
+        (
+            exchange(b'data: {"choices":[{"delta":{"content":"a"},"error":{"code":502}}]}\n\n', DONE),
+            "reported an error",
+        ),
+        (exchange(b"data: " + b"[" * 100_000 + b"\n\n", DONE), "not JSON"),
+        (exchange(ROLE, *[event({"content": ""})] * 9, event({"content": ""}, finish="length"), DONE), "has no text"),
         (exchange(event({"content": "a"}), error="no complete answer within 3 s"), "within 3 s"),
         (exchange(), "without finish_reason"),
     ],
@@ -135,6 +150,20 @@ def test_what_is_no_answer(bad: Exchange, message: str) -> None:
     answer = read_answer(bad)
     assert answer.error is not None
     assert re.search(message, answer.error), answer.error
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "eos_token", "STOP"])
+def test_a_reason_that_means_completion_ends_an_answer(reason: str) -> None:
+    assert read_answer(exchange(event({"content": "a"}, finish=reason), DONE)).error is None
+
+
+def test_an_endpoint_may_end_for_further_reasons_or_for_none() -> None:
+    rule = FinishRule(further=frozenset({"done", "null"}))
+    assert read_answer(exchange(event({"content": "a"}, finish="done"), DONE), rule).error is None
+    assert read_answer(exchange(event({"content": "a"}), DONE), rule).error is None
+    assert read_answer(exchange(event({"content": "a"}, finish=""), DONE), rule).error is None
+    assert read_answer(exchange(event({"content": "a"}, finish="banana"), DONE), rule).error is not None
+    assert read_answer(exchange(event({"content": "a"})), rule).error is not None
 
 
 def test_a_broken_stream_keeps_the_tokens_that_came() -> None:
@@ -159,7 +188,8 @@ def test_any_bytes_are_an_answer_or_an_error(body: bytes) -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(min_value=1, max_value=40), max_size=30))
 def test_where_the_stream_is_cut_into_reads_changes_times_only(lengths: list[int]) -> None:
-    stream = ROLE + b"".join(event({"content": f"w{k}é"}) for k in range(5)) + usage(3, 5) + DONE
+    tokens = (event({"content": f"w{k}é"}, finish="stop" if k == 4 else None) for k in range(5))
+    stream = ROLE + b"".join(tokens) + usage(3, 5) + DONE
     pieces, at = [], 0
     for length in lengths:
         pieces.append(stream[at : at + length])

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.endpoint import chat, scripted_endpoint
 from support.fake_server import FakeServer, Fault, every
 
 from llmgate.errors import EndpointError
@@ -154,7 +155,29 @@ def test_urls_are_normalised(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("attempt", "retry_after", "pause"),
-    [(1, None, 0.5), (2, None, 1.0), (9, None, 20.0), (1, "3", 3.0), (1, "900", 20.0), (1, "soon", 0.5)],
-)
+    [
+        (1, None, 0.5), (2, None, 1.0), (9, None, 20.0), (5000, None, 20.0), (1, "3", 3.0), (1, "900", 20.0),
+        (1, "9" * 5000, 20.0), (1, "soon", 0.5), (1, "\u00b2", 0.5), (1, "\u0663", 0.5), (1, "-3", 0.5), (1, "1e3", 0.5),
+        (1, "", 0.5), (1, "\udcb2", 0.5), (1, "NaN", 0.5), (1, "inf", 0.5),
+        (1, "Thu, 01 Jan 1970 00:16:47 GMT", 7.0), (1, "Thu, 01 Jan 1970 00:16:39 GMT", 0.5),
+        (1, "Fri, 31 Dec 9999 23:59:59 GMT", 20.0), (1, "Thu, 01 Jan 99999 00:00:00 GMT", 0.5), (1, "Thu, 99 Foo", 0.5),
+    ],
+)  # fmt: skip
 def test_pauses_grow_and_honour_the_server(attempt: int, retry_after: str | None, pause: float) -> None:
-    assert RetryPolicy().pause_s(attempt, retry_after) == pause
+    assert RetryPolicy().pause_s(attempt, retry_after, now_s=1000.0) == pause
+
+
+@pytest.mark.parametrize(
+    ("extra", "kind", "attempts"),
+    [
+        ({"finish_reason": "content_filter"}, FailureKind.INCOMPLETE, 1),
+        ({"finish_reason": "banana"}, FailureKind.INCOMPLETE, 1),
+        ({"finish_reason": "abort"}, FailureKind.ERROR_REPLY, 3),
+        ({"error": "overloaded"}, FailureKind.ERROR_REPLY, 3),
+    ],
+)
+def test_only_what_may_pass_is_asked_for_again(extra: dict[str, Any], kind: FailureKind, attempts: int) -> None:
+    with scripted_endpoint(lambda *_: chat("x", **extra)) as (url, seen):
+        (answer,) = ask_all(url, [body()])
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.attempts, len(seen)) == (kind, attempts, attempts)

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.usage import perplexity
+from llmgate.record.schema import Generation, TokenLogprob
+from llmgate.score.usage import expects_finish_reason, misspelt, perplexity
+from llmgate.suite.asserts import AssertSpec
 
 GARBAGE: list[Any] = [None, math.nan, math.inf, -math.inf, "12", True, [], {}, 10**400, -1]
 PREFIXES = pytest.mark.parametrize("prefix", ["", "not-"])
@@ -99,3 +101,80 @@ def test_a_total_limit_is_written_once() -> None:
 def test_a_finish_reason_that_is_none_is_an_error(prefix: str, reported: object) -> None:
     spec = {"type": f"{prefix}finish-reason", "value": "stop"}
     assert evaluate_assert(spec, "x", finish_reason=reported).outcome == "error"
+
+
+def answer(text: str, *tokens: str) -> Generation:
+    return Generation(text=text, latency_s=0.1, logprobs=tuple(TokenLogprob(token=t, logprob=-0.1) for t in tokens))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "stops"),
+    [
+        ("Paris", ("Par", "is"), None),
+        ("Paris", ("Par", "", "is"), None),
+        ("Paris", ("Par", "is", "<|im_end|>"), None),
+        ("Paris", ("Par", "is", "</s>"), None),
+        ("Paris", ("Par", "is", "<\uff5cend\u2581of\u2581sentence\uff5c>"), None),
+        ("Paris", ("Par", "is", "[EOS]"), None),
+        ("Paris", (" Par", "is"), None),  # SentencePiece
+        ("Paris", (" Par", "is", "</s>"), None),
+        (" Paris", (" Par", "is"), None),
+        ("", ("<|im_end|>",), None),
+        ("Paris", ("Par", "is", "\n"), "\n"),
+        ("Paris", ("Par", "is", ".\n\nQ"), [".\n"]),
+        ("Paris", ("Par", "is.\n"), ["x", ".\n"]),
+        ("Paris", ("Par", "is", "EN", "D"), "END"),
+        ("Paris", (), None),
+    ],
+)
+def test_tokens_that_spell_the_text(text: str, tokens: tuple[str, ...], stops: object) -> None:
+    assert misspelt(answer(text, *tokens), stops=stops) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "stops"),
+    [
+        ("Paris", ("London",), None),
+        ("Paris", ("Par",), None),
+        ("Paris", ("Par", "is", "!"), None),
+        ("Paris", ("Par", "is", "<|im_end|>", "<|im_end|>"), None),
+        ("Paris", ("Par", "is<end>"), None),
+        ("Paris", ("Par", "is", "< end >"), None),
+        ("Paris", ("<think>", "Paris"), None),
+        ("Paris", ("  Paris",), None),
+        ("Paris", ("\nParis",), None),
+        (" Paris", ("Paris",), None),
+        ("Paris", ("Par", "is", "\n", "No"), "\n"),
+        ("Paris", ("Par", "is", "!"), ""),
+        ("Paris", ("Par", "is", "!"), [None, 3]),
+        ("", ("f()",), None),
+    ],
+)
+def test_tokens_that_spell_another_text(text: str, tokens: tuple[str, ...], stops: object) -> None:
+    assert misspelt(answer(text, *tokens), stops=stops) == "".join(tokens)
+
+
+def spec(type_: str, value: Any, **extra: Any) -> AssertSpec:
+    return AssertSpec(type=type_, value=value, **extra)
+
+
+@pytest.mark.parametrize(
+    ("asserts", "expected"),
+    [
+        ([], False),
+        ([spec("finish-reason", "content_filter")], True),
+        ([spec("equals", "x"), spec("finish-reason", "Content_Filter", weight=0)], True),
+        ([spec("finish-reason", "{{ end }}")], True),
+        ([AssertSpec(type="assert-set", asserts=(spec("equals", "x"), spec("finish-reason", "content_filter")))], True),
+        ([spec("finish-reason", "content_filter", negated=True)], False),
+        ([spec("finish-reason", "stop", negated=True)], False),
+        ([spec("finish-reason", "stop")], False),
+        ([spec("finish-reason", "")], False),
+        ([spec("finish-reason", 7)], False),
+        ([spec("finish-reason", "{{ nowhere }}")], False),
+        ([spec("finish-reason", "{% broken")], False),
+        ([spec("icontains", "content_filter")], False),
+    ],
+)
+def test_which_cases_expect_a_finish_reason(asserts: list[AssertSpec], expected: bool) -> None:
+    assert expects_finish_reason(asserts, {"end": "content_filter"}, "content_filter") is expected

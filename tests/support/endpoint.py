@@ -28,9 +28,9 @@ def vectors(body: dict[str, Any], of: Callable[[str], list[float]]) -> dict[str,
 
 @contextmanager
 def scripted_endpoint(
-    reply: Callable[[str, dict[str, Any]], dict[str, Any]], *, model: str = "scripted"
+    reply: Callable[[str, dict[str, Any]], dict[str, Any] | bytes], *, model: Any = "scripted"
 ) -> Iterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """Serve `reply(path, body)`.
+    """Serve `reply(path, body)`, which is sent as JSON unless it is bytes.
 
     Yields:
         The base URL, and what was asked: (path, body) in order of arrival.
@@ -42,8 +42,8 @@ def scripted_endpoint(
         # Head and body in one packet: in two, the second waits 40 ms for the first one's acknowledgement.
         wbufsize = -1
 
-        def answer(self, content: dict[str, Any]) -> None:
-            data = json.dumps(content).encode()
+        def answer(self, content: dict[str, Any] | bytes) -> None:
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

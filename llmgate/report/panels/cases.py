@@ -38,6 +38,8 @@ FAILURE_WORDS = {
     FailureKind.TIMEOUT: "timeout",
     FailureKind.HTTP: "HTTP error",
     FailureKind.GARBAGE: "unreadable reply",
+    FailureKind.ERROR_REPLY: "error instead of an answer",
+    FailureKind.INCOMPLETE: "no complete answer",
     FailureKind.SERVER_DIED: "the server died",
     FailureKind.INTERRUPTED: "interrupted",
     FailureKind.REQUEST: "request refused",

@@ -34,7 +34,7 @@ def given_context(
     prompt: object,
     tokens: Mapping[str, object] | None,
     options: Mapping[str, object] | None,
-    **reported: object,
+    **reported: Any,
 ) -> CheckContext:
     """The output and what belongs to it.
 

@@ -25,6 +25,7 @@ class CheckContext:
         latency_ms: How long the answer took, in milliseconds.
         cost: What the answer cost, in the provider's currency.
         logprobs: Log probabilities of the answer's tokens, a list of numbers.
+        misspelt: The text that these tokens spell, where it is not the answer's; None where it is, or nobody knows.
         finish_reason: Why the answer ended.
         tokens: Counts by name: `prompt`, `completion`, `total`.
         tools: The tools that the model was offered, as in the request.
@@ -38,6 +39,7 @@ class CheckContext:
     latency_ms: object = None
     cost: object = None
     logprobs: object = None
+    misspelt: str | None = None
     finish_reason: object = None
     tokens: Mapping[str, object] = field(default_factory=dict)
     tools: object = None

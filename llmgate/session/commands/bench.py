@@ -63,6 +63,7 @@ def bench_endpoint(
                 url=target.endpoint.url,
                 api_key=target.endpoint.api_key,
                 names=target.server.model_names,
+                finish_reasons=target.endpoint.finish_reasons,
                 concurrency=concurrency,
                 requests=requests,
                 on_progress=lambda done, total: progress.count("requests", done, total),

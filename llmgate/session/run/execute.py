@@ -201,6 +201,7 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Pro
                 url=target.endpoint.url,
                 api_key=target.endpoint.api_key,
                 names=target.server.model_names,
+                finish_reasons=target.endpoint.finish_reasons,
                 concurrency=spec.concurrency,
                 requests=spec.requests,
                 warmup=spec.warmup,

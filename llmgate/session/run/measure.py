@@ -10,9 +10,10 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
+from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
@@ -21,6 +22,7 @@ from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest,
 from llmgate.score.execute import judge_case, score_case
 from llmgate.score.foreign_code import in_thread
 from llmgate.score.output_features import read_features
+from llmgate.score.usage import expects_finish_reason, misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case
 
 __all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
-
-CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
-"""What servers call an end that the limit of tokens made."""
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -91,7 +90,10 @@ async def generate_answers(
             return
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
-        answer = await client.ask({**case.request(key.repeat), **extra_fields(case, plan.vocabulary)})
+        answer = await client.ask(
+            {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
+            expected=partial(expects_finish_reason, case.asserts, case.variables),
+        )
         result = await check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
@@ -158,6 +160,7 @@ def context_of(case: Case, answer: Generation) -> CheckContext:
         latency_ms=answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
+        misspelt=misspelt(answer, stops=case.body.get("stop")),
         finish_reason=answer.finish_reason,
         tokens={name: count for name, count in counts.items() if count is not None},
         tools=case.body.get("tools"),
@@ -226,7 +229,7 @@ def asker(client: ChatClient) -> Ask:
                 ),
                 prompt_tokens=answer.prompt_tokens,
                 cached_tokens=answer.cached_tokens,
-                cut_off=(answer.finish_reason or "").lower() in CUT_OFF,
+                cut_off=(answer.finish_reason or "").lower() in CUT,
                 model=None if answer.answered_by is None else answer.answered_by.model or None,
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)

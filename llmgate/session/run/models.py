@@ -18,7 +18,7 @@ from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
 from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.target import judge_identity, judge_place
+from llmgate.session.run.target import judge_endpoint, judge_identity, judge_place
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -111,7 +111,7 @@ def named_judge(settings: Settings, name: str) -> Endpoint:
             fix=f'Give --judges "{name}=URL"' if not settings.judges else did_you_mean(name, settings.judges),
         )
     model, url = settings.judges[name]
-    return Endpoint(url=normalise_url(url), model=model, api_key=settings.judge_api_key)
+    return judge_endpoint(settings, normalise_url(url), model)
 
 
 def identify_named(settings: Settings, name: str, types: Collection[str], sampling: JudgeSampling) -> JudgeIdentity:
@@ -161,7 +161,7 @@ async def models_beside(
         if place.url is None:
             default = asker(client)
         else:
-            endpoint = Endpoint(url=place.url, model=manifest.judge.model, api_key=settings.judge_api_key)
+            endpoint = judge_endpoint(settings, place.url, manifest.judge.model)
             default = asker(await open_client(endpoint, settings, stack))
     return await open_models(settings, plan, manifest, default, stack)
 
@@ -172,8 +172,7 @@ async def open_models(
     """The models: a default judge, the ones that asserts name, and the embedding model; closed with the stack."""
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
-        endpoint = named_judge(settings, name)
-        named = Endpoint(url=endpoint.url, model=identity.model, api_key=endpoint.api_key)
+        named = replace(named_judge(settings, name), model=identity.model)
         judges[name] = asker(await open_client(named, settings, stack))
     embed = None
     if manifest.embedding is not None:

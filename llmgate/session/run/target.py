@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 
-__all__ = ["JudgePlace", "Target", "judge_identity", "judge_place", "open_judge", "open_target"]
+__all__ = ["JudgePlace", "Target", "judge_endpoint", "judge_identity", "judge_place", "open_judge", "open_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,13 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     progress.stage(f"connecting to {url}")
     facts = probe(url, api_key=settings.api_key, model=settings.served_name)
     return Target(
-        endpoint=Endpoint(url=url, model=facts.model, api_key=settings.api_key, names=facts.names),
+        endpoint=Endpoint(
+            url=url,
+            model=facts.model,
+            api_key=settings.api_key,
+            names=facts.names,
+            finish_reasons=settings.finish_reasons,
+        ),
         model=ModelIdentity(name=facts.model, source=facts.source or url, registry_uri=settings.registry_uri),
         server=ServerIdentity(
             engine=facts.engine,
@@ -134,6 +140,11 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     return None
 
 
+def judge_endpoint(settings: Settings, url: str, model: str) -> Endpoint:
+    """A judge that somebody else runs."""
+    return Endpoint(url=url, model=model, api_key=settings.judge_api_key, finish_reasons=settings.judge_finish_reasons)
+
+
 def judge_identity(
     settings: Settings, place: JudgePlace, types: Collection[str], sampling: JudgeSampling
 ) -> JudgeIdentity:
@@ -160,7 +171,7 @@ def open_judge(
             yield target
         return
     yield Target(
-        endpoint=Endpoint(url=place.url or "", model=identity.model, api_key=settings.judge_api_key),
+        endpoint=judge_endpoint(settings, place.url or "", identity.model),
         model=ModelIdentity(name=identity.model, source=place.url or ""),
         server=ServerIdentity(engine="openai-compatible", owned=False, url=place.url or ""),
         death=lambda: None,

@@ -64,6 +64,19 @@ def test_judges_may_name_their_model(tmp_path: Path) -> None:
     assert settings.judges == {"a": ("", "http://x:1"), "b": ("some-model", "http://y:2/v1")}
 
 
+def test_finish_reasons_are_read_in_lower_case(tmp_path: Path) -> None:
+    settings = settings_from({"finish_reasons": "Done null", "judge_finish_reasons": "ok"}, root=tmp_path)
+    assert settings.finish_reasons == {"done", "null"}
+    assert settings.judge_finish_reasons == {"ok"}
+
+
+@pytest.mark.parametrize("field", ["finish_reasons", "judge_finish_reasons"])
+@pytest.mark.parametrize("reason", ["content_filter", "Error", "abort", "refusal"])
+def test_reasons_by_which_nothing_is_complete_cannot_be_named(field: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=reason.lower()):
+        settings_from({field: f"done {reason}"}, root=tmp_path)
+
+
 def test_a_named_judge_is_asked_and_recorded(project: Path) -> None:
     write_suite(project, cases=12, extra=RUBRIC)
     with scripted_endpoint(answer) as (url, _), scripted_endpoint(answer, model="judge-7") as (judge, seen):
