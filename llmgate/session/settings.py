@@ -115,8 +115,8 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["reply_names"] = tuple(shlex.split(values["reply_names"] or ""))
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["judges"] = read_judges(values["judges"] or "")
-    for field in ("finish_reasons", "judge_finish_reasons"):
-        values[field] = read_finish_reasons(field.replace("_", "-"), values[field] or "")
+    for key in ("finish_reasons", "judge_finish_reasons"):
+        values[key] = read_finish_reasons(key.replace("_", "-"), values[key] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
     check(settings)
     return settings
