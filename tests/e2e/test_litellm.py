@@ -77,7 +77,13 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        command = [python.with_name("litellm"), "--config", folder / "config.yaml", "--host", "127.0.0.1"]
+        command: list[str | Path] = [
+            python.with_name("litellm"),
+            "--config",
+            folder / "config.yaml",
+            "--host",
+            "127.0.0.1",
+        ]
         with running([*command, "--port", str(port)], answers=f"{url}/health/liveliness", log=folder / "log", env=ENV):
             yield Proxy(url=url, a=a, b=b)
 
