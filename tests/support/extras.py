@@ -1,4 +1,4 @@
-"""Environments of their own for Ragas and DeepEval, made once and kept."""
+"""Environments of their own for Ragas, DeepEval and other people's servers, made once and kept."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import json
 import os
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 import venv
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
-__all__ = ["ROOT", "extra_python"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["ROOT", "extra_python", "pinned_python", "running"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,18 +28,32 @@ ROOT = Path(__file__).parents[2]
 def extra_python(extra: str) -> Path:
     """The Python of an environment with this checkout and one extra.
 
-    It is kept in the folder that LLMGATE_EXTRA_VENVS names, else in the user's cache. Ragas takes 825 MB, DeepEval
-    185 MB, besides llmgate's own dependencies. The repository's constraints are not used: they are those of vLLM and
-    MLflow, and the extras have their own.
+    Ragas takes 825 MB, DeepEval 185 MB, besides llmgate's own dependencies. The repository's constraints are not used:
+    they are those of vLLM and MLflow, and the extras have their own.
+    """
+    needs = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return environment(extra, ["-e", f"{ROOT}[{extra}]"], made_of=[str(ROOT), needs])
+
+
+def pinned_python(name: str, *arguments: str) -> Path:
+    """The Python of an environment without llmgate; `arguments` are those of `uv pip install`."""
+    return environment(name, arguments, made_of=arguments)
+
+
+def environment(name: str, arguments: Sequence[str], *, made_of: Sequence[str]) -> Path:
+    """The Python of an environment.
+
+    It is kept in the folder that LLMGATE_EXTRA_VENVS names, else in the user's cache, and made again when `made_of`
+    has changed.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmgate" / "extra-venvs"
     folder = (
         Path(os.environ.get("LLMGATE_EXTRA_VENVS") or cache)
-        / f"{extra}-py{sys.version_info.major}{sys.version_info.minor}"
+        / f"{name}-py{sys.version_info.major}{sys.version_info.minor}"
     )
     folder.mkdir(parents=True, exist_ok=True)
     python, ready = folder / "bin" / "python", folder / "installed.json"
-    wanted = json.dumps([str(ROOT), (ROOT / "pyproject.toml").read_text(encoding="utf-8")])
+    wanted = json.dumps(list(made_of))
     with (folder / "lock").open("w", encoding="utf-8") as lock:
         # Workers of one run share it.
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -39,9 +61,48 @@ def extra_python(extra: str) -> Path:
             if not python.exists():
                 venv.create(folder)
             # uv takes 6 s of processor time for Ragas, pip more than a minute.
-            command: list[str | Path] = [
-                find_uv_bin(), "pip", "install", "-q", "--python", python, "-e", f"{ROOT}[{extra}]",
-            ]  # fmt: skip
+            command: list[str | Path] = [find_uv_bin(), "pip", "install", "-q", "--python", python, *arguments]
             subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=1800)
             ready.write_text(wanted, encoding="utf-8")
     return python
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], *, answers: str, log: Path, env: Mapping[str, str], timeout_s: float = 300.0
+) -> Iterator[None]:
+    """Run a server until the block ends.
+
+    Args:
+        command: Program and arguments. Its standard input ends with this process.
+        answers: URL that answers once it is ready, whatever the status.
+        log: Gets what it prints.
+        env: Beside this process's own; without PYTHONDONTWRITEBYTECODE, as half of a start is compiling.
+        timeout_s: Longest time until it answers.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, env={**inherited, **env}) as process,
+    ):
+        try:
+            deadline = time.monotonic() + timeout_s
+            while not reachable(answers):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    said = log.read_text(encoding="utf-8", errors="replace")[-3000:]
+                    raise RuntimeError(f"{command[0]} is not ready:\n{said}")
+                time.sleep(0.2)
+            yield
+        finally:
+            process.kill()
+
+
+def reachable(url: str) -> bool:
+    """Whether something answers there."""
+    try:
+        urllib.request.urlopen(url, timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
