@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from support.registry import Registry
+
 CPU_SECONDS = 60
 """Processor time that a test may use. Whatever is quadratic in a megabyte would use hours."""
 
@@ -83,6 +85,40 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("attempts to turn the gate green")
         for line in summary_lines((area, green) for area, green in ended):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A SQLite store whose default artifact folder lies beside it."""
+    from llmgate.mlflow_quiet import quiet
+
+    folder = tmp_path_factory.mktemp("mlflow-database")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    with quiet():
+        from mlflow import MlflowClient
+
+        MlflowClient(tracking_uri=uri).create_experiment("llmgate", artifact_location=(folder / "artifacts").as_uri())
+    return uri
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A model name of one's own in a live registry, in a SQLite file unless the parameter names another one."""
+    from support.promotions import digest_of
+    from support.registry import Registry
+
+    from llmgate.mlflow_quiet import quiet
+
+    # MLflow puts the artifacts of a new experiment in a SQLite store below the working directory.
+    monkeypatch.chdir(tmp_path)
+    uri: str = request.getfixturevalue(f"mlflow_{getattr(request, 'param', 'database')}")
+    with quiet():
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri)
+    folder = tmp_path / "records"
+    folder.mkdir()
+    return Registry(uri=uri, name=f"bot-{digest_of(str(tmp_path))[:12]}", folder=folder, client=client)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ __all__ = ["CHAMPION", "alias_problem"]
 CHAMPION = "champion"
 """The alias of the model in production."""
 
-ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,255}")
-"""What MLflow allows, less the letters outside ASCII."""
+ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""What MLflow allows, less the letters outside ASCII, and short enough for the tag that bears an alias in its name."""
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)
 """Names that MLflow resolves by itself, whatever alias is set."""
 CONFUSABLE = str.maketrans(

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from llmgate.errors import LlmgateError, PromotionRefusedError, RecordError
+from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.types import Decision
 from llmgate.promote.target import PromotionEvidence, RecordIdentity
-from llmgate.record.disk import first_problem, read_bytes
+from llmgate.record.disk import decoded, read_bytes
+from llmgate.record.run.files import file_digest
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
     from llmgate.promote.target import EvidenceFiles
 
-__all__ = ["Redecide", "SourceDigest", "read_evidence", "read_identity"]
+__all__ = ["Redecide", "SourceDigest", "evidence_digest", "read_decision", "read_evidence", "read_identity"]
 
 Redecide = Callable[[Path, Path | None], Decision]
 """Takes the decision from two record folders, with the policy in the candidate's manifest."""
 SourceDigest = Callable[[str], str | None]
 """SHA-256 over the files at a version's source, None where they cannot be reached from here."""
 
-DECISION: Final[TypeAdapter[Decision]] = TypeAdapter(Decision)
+
+def evidence_digest(files: EvidenceFiles) -> str:
+    """SHA-256 over the paths and bytes of all files of both records and the decision."""
+    root = files.decision.parent
+    folders = [folder for folder in (files.candidate, files.baseline) if folder is not None]
+    paths = [files.decision, *(path for folder in folders for path in folder.rglob("*") if path.is_file())]
+    listed = sorted((path.relative_to(root).as_posix(), file_digest(path)) for path in paths)
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def read_identity(folder: Path) -> RecordIdentity:
@@ -55,6 +64,7 @@ def read_evidence(
     """
     try:
         return PromotionEvidence(
+            run=files.run,
             where=files.where,
             subject=files.subject,
             ended_at=files.ended_at,
@@ -77,9 +87,10 @@ def read_decision(path: Path) -> Decision:
     """The decision as it was stored.
 
     Raises:
-        RecordError: If the file is missing or is no decision.
+        RecordError: If the file is missing, is no decision, or is of an unknown major version.
     """
+    text = decoded(read_bytes(path), str(path), fix="Run the gate again")
     try:
-        return DECISION.validate_json(read_bytes(path))
-    except ValidationError as error:
-        raise RecordError(f"is no decision, {first_problem(error)}", where=str(path)) from error
+        return decision_from_json(text)
+    except RecordError as error:
+        raise RecordError(f"is no decision, {error.what}", where=str(path), fix=error.fix) from error

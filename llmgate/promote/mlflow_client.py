@@ -20,12 +20,38 @@ if TYPE_CHECKING:
 
 __all__ = ["calls", "is_absent", "open_client", "resolve_uris", "without_credentials"]
 
-FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""The first call only asks whether somebody is there."""
+FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""The first call only asks whether somebody is there; once more, as the server may have closed a kept connection."""
 DATABASE_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 CONNECT_TIMEOUT_S = 5.0
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+CODE = re.compile(r"^(?:[A-Z][A-Z_]+: )+")
+CHECK = "Check the server, your rights on it, and MLFLOW_TRACKING_URI"
+MEANINGS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), what, fix)
+    for pattern, what, fix in (
+        (r"timed ?out|timeout", "the MLflow server does not answer in time", CHECK),
+        (
+            r"connection refused|failed to establish|name or service not known|getaddrinfo|max retries exceeded",
+            "no MLflow server answers there",
+            "Start it, or correct MLFLOW_TRACKING_URI",
+        ),
+        (
+            r"error code 401|unauthorized|unauthenticated",
+            "the MLflow server does not know you",
+            "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+        ),
+        (
+            r"out-of-date database schema|can't locate revision|no such table",
+            "the database was made by another version of MLflow",
+            "Copy it and run `mlflow db upgrade`, or install the version that made it",
+        ),
+        (r"file is not a database", "this file is no MLflow database", "Correct MLFLOW_TRACKING_URI"),
+        (r"error code 404|<!doctype|<html", "no MLflow server answers there, but another one", CHECK),
+    )
+)
+"""What MLflow's commonest failures mean, by a pattern in their text; the first one that fits."""
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 INSTALL = "Install it with pip install 'pytest-llmgate[mlflow]'"
 
@@ -49,11 +75,8 @@ def calls(where: str, overrides: Mapping[str, str] | None = None) -> Iterator[No
         except Exception as error:
             if not is_mlflows(error):
                 raise
-            raise CannotRunError(
-                f"MLflow says: {first_line(error)}",
-                where=without_credentials(where),
-                fix="Check the server, your rights on it, and MLFLOW_TRACKING_URI",
-            ) from error
+            what, fix = worded(error)
+            raise CannotRunError(what, where=without_credentials(where), fix=fix) from error
 
 
 def is_mlflows(error: Exception) -> bool:
@@ -73,6 +96,14 @@ def is_absent(error: Exception) -> bool:
 def is_forbidden(error: Exception) -> bool:
     """Whether the server refused on purpose."""
     return getattr(error, "error_code", None) == "PERMISSION_DENIED"
+
+
+def worded(error: Exception) -> tuple[str, str]:
+    """What went wrong in plain words, and what to do about it."""
+    for pattern, what, fix in MEANINGS:
+        if pattern.search(str(error)):
+            return what, fix
+    return f"MLflow says: {CODE.sub('', first_line(error))}", CHECK
 
 
 def first_line(error: Exception) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import urllib.parse
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.errors import LlmgateError, UsageError
+from llmgate.errors import UsageError
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, is_absent, without_credentials
-from llmgate.promote.mlflow_target import BASELINE_FOLDER, DECISION_FILE, RECORD_FOLDER, MlflowTarget
+from llmgate.promote.mlflow_target import (
+    BASELINE_FOLDER,
+    DECISION_FILE,
+    RECORD_FOLDER,
+    MlflowTarget,
+    failing,
+    instant,
+    noted_verdicts,
+)
 from llmgate.promote.mlflow_values import (
     dataset_facts,
     description,
@@ -22,14 +30,14 @@ from llmgate.promote.mlflow_values import (
     version_tags,
 )
 from llmgate.promote.target import LoggedRun, VersionFacts, parse_version_uri
+from llmgate.record.policy import Binding
 from llmgate.record.run.loading import load_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import DatasetInput, Experiment, Run
 
-    from llmgate.gate.decision.types import Decision
     from llmgate.promote.target import GateRun, NewVersion
     from llmgate.record.schema import Record
 
@@ -39,6 +47,8 @@ MODEL_FOLDER = "model"
 BATCH = 100
 """MLflow takes at most this many params and tags in one request."""
 CREATION_TIMEOUT_S = 60
+CLOCKS_APART = timedelta(days=1)
+"""A verdict that is said to be further in the future was not given by a clock that is merely wrong."""
 OUR_NOTE = "**llmgate: "
 
 
@@ -56,12 +66,18 @@ class MlflowRegistry(MlflowTarget):
         super().__init__(tracking_uri, registry_uri, create=create)
         self.experiment = experiment
 
+    def check(self, new: NewVersion | None) -> None:
+        """Refuse what `log` would refuse, before anything is asked."""
+        with calls(self.tracking_uri):
+            check_experiment(self.client.get_experiment_by_name(self.experiment), self.experiment)
+        if new is not None:
+            check_source(self, new)
+
     def log(self, run: GateRun, *, subject: str | None, new: NewVersion | None) -> LoggedRun:
         """Write everything, close the run, and only then write the version's tags."""
         record = load_record(run.folder)
         version = judged_version(self, record, subject, new)
-        if new is not None:
-            check_source(self, new)
+        self.check(new)
         with calls(self.tracking_uri):
             name = f"{record.manifest.model.name} {record.manifest.run_id}"
             opened = self.client.create_run(
@@ -81,9 +97,13 @@ class MlflowRegistry(MlflowTarget):
                 log_files(self, opened.info.run_id, run, record)
             if new is not None:
                 version = create(self, opened, run, new)
-            finish(self, opened.info.run_id, version)
+            ended_at = finish(self, opened.info.run_id, version)
         if version is not None:
-            link(self, opened.info.run_id, record, run.decision, version)
+            values = version_tags(record.manifest, run.decision, opened.info.run_id, ended_at=ended_at)
+            if new is None and record.manifest.model.binding is not Binding.WEIGHTS:
+                # Nothing showed that these weights are the version's, and a digest on a version says that they are.
+                del values[tags.WEIGHTS_DIGEST]
+            link(self, version, values, description(run.decision))
         return LoggedRun(run_id=opened.info.run_id, url=run_url(self, opened), version=version)
 
 
@@ -137,9 +157,14 @@ def experiment_id(target: MlflowTarget, name: str) -> str:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
             experiment = target.client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage != "active":
+        check_experiment(experiment, name)
+    return str(experiment.experiment_id)
+
+
+def check_experiment(experiment: Experiment | None, name: str) -> None:
+    """Refuse an experiment that was deleted; one that does not exist is made."""
+    if experiment is not None and experiment.lifecycle_stage != "active":
         raise UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
-    return experiment.experiment_id
 
 
 def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:
@@ -228,33 +253,31 @@ def create(target: MlflowTarget, opened: Run, run: GateRun, new: NewVersion) -> 
     return target.version(new.name, str(made.version))
 
 
-def finish(target: MlflowTarget, run_id: str, version: VersionFacts | None) -> None:
-    """Close the run, not before the version that it judged existed: the registry's clock may be ahead of ours."""
-    created = int(version.created_at.timestamp() * 1000) if version is not None else 0
+def finish(target: MlflowTarget, run_id: str, version: VersionFacts | None) -> datetime:
+    """Close the run: after the version that it judged was created, and after all other verdicts of that version.
+
+    The clocks of the registry and of other machines may be ahead of ours, and the order of verdicts must not depend on
+    whose is right.
+    """
+    ended_at = datetime.now(UTC)
+    if version is not None:
+        version = target.version(version.name, version.version)
+        noted = [past.ended_at + timedelta(milliseconds=1) for past in noted_verdicts(version)]
+        ended_at = max(ended_at, version.created_at, *(then for then in noted if then - ended_at < CLOCKS_APART))
     with calls(target.tracking_uri):
-        target.client.set_terminated(run_id, "FINISHED", max(int(time.time() * 1000), created))
+        milliseconds = int(ended_at.timestamp() * 1000)
+        target.client.set_terminated(run_id, "FINISHED", milliseconds)
+    return instant(milliseconds)
 
 
-def link(target: MlflowTarget, run_id: str, record: Record, decision: Decision, version: VersionFacts) -> None:
+def link(target: MlflowTarget, version: VersionFacts, values: Mapping[str, str | None], note: str) -> None:
     """Point from the version to its gate run; a description that somebody else wrote stays."""
-    values = version_tags(record.manifest, decision, run_id)
     target.annotate(
         version.name, version.version, {k: v for k, v in values.items() if v is not None or k in version.tags}
     )
     with calls(version.uri):
         if not version.description or version.description.startswith(OUR_NOTE):
-            target.client.update_model_version(version.name, version.version, description(decision))
-
-
-@contextlib.contextmanager
-def failing(target: MlflowTarget, run_id: str) -> Iterator[None]:
-    """Mark the run FAILED if it cannot be written to its end."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(LlmgateError), calls(target.tracking_uri):
-            target.client.set_terminated(run_id, "FAILED")
-        raise
+            target.client.update_model_version(version.name, version.version, note)
 
 
 def run_url(target: MlflowTarget, opened: Run) -> str | None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from llmgate.errors import CannotRunError, PromotionRefusedError
+from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, first_line, is_absent, is_forbidden, open_client
-from llmgate.promote.target import EvidenceFiles, VersionFacts
+from llmgate.promote.target import EvidenceFiles, PastVerdict, VersionFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-__all__ = ["BASELINE_FOLDER", "DECISION_FILE", "RECORD_FOLDER", "MlflowTarget"]
+__all__ = ["BASELINE_FOLDER", "DECISION_FILE", "RECORD_FOLDER", "MlflowTarget", "failing", "instant", "noted_verdicts"]
 
 RECORD_FOLDER = "record"
 BASELINE_FOLDER = "baseline"
@@ -26,7 +28,10 @@ DECISION_FILE = "decision.json"
 """Where a gate run keeps its evidence, below the run's artifacts."""
 
 LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
+ALL_RUNS = 3
+"""MLflow's `ViewType.ALL`, which cannot be imported before MLflow is."""
 AGAIN = "run the gate again on this version"
+ANEW = "restore it, or take the alias away and promote a version anew, judged by thresholds (min:)"
 
 
 class MlflowTarget:
@@ -74,30 +79,34 @@ class MlflowTarget:
         with calls(f"models:/{name}"):
             return frozenset(self.client.get_registered_model(name).aliases)
 
-    def evidence(self, version: VersionFacts, into: Path) -> EvidenceFiles | None:
+    def evidence(self, version: VersionFacts, into: Path, *, kept: str | None = None) -> EvidenceFiles | None:
         """Download what proves this version's verdict; None if the version names no gate run."""
-        run_id = version.tags.get(tags.EVIDENCE)
+        run_id = kept or version.tags.get(tags.EVIDENCE)
         if run_id is None:
             return None
-        where = f"MLflow run {run_id}"
+        into.mkdir(parents=True, exist_ok=True)
+        where, again = f"MLflow run {run_id}", ANEW if kept else AGAIN
         with calls(where):
             try:
                 run = self.client.get_run(run_id)
             except Exception as error:
                 if not is_absent(error):
                     raise
-                raise PromotionRefusedError(f"the verdict names {where}, which does not exist, {AGAIN}") from error
+                raise PromotionRefusedError(f"the verdict names {where}, which does not exist, {again}") from error
             if run.info.lifecycle_stage != "active":
-                raise PromotionRefusedError(f"{where}, which holds the verdict, was deleted; restore it or {AGAIN}")
+                raise PromotionRefusedError(
+                    f"{where}, which holds the verdict, was deleted; {again if kept else f'restore it or {again}'}"
+                )
             if run.info.status != "FINISHED" or run.info.end_time is None:
-                raise PromotionRefusedError(f"{where} is {run.info.status} and not FINISHED, {AGAIN}")
+                raise PromotionRefusedError(f"{where} is {run.info.status} and not FINISHED, {again}")
             artifacts = {entry.path for entry in self.client.list_artifacts(run_id)}
             for needed in (RECORD_FOLDER, DECISION_FILE):
                 if needed not in artifacts:
-                    raise PromotionRefusedError(f"{where} lacks the artifact {needed}, {AGAIN}")
+                    raise PromotionRefusedError(f"{where} lacks the artifact {needed}, {again}")
             for name in artifacts & {RECORD_FOLDER, BASELINE_FOLDER, DECISION_FILE}:
                 self.client.download_artifacts(run_id, name, str(into))
         return EvidenceFiles(
+            run=run_id,
             where=where,
             subject=run.data.tags.get(tags.SUBJECT),
             ended_at=instant(run.info.end_time),
@@ -105,6 +114,60 @@ class MlflowTarget:
             baseline=into / BASELINE_FOLDER if BASELINE_FOLDER in artifacts else None,
             decision=into / DECISION_FILE,
         )
+
+    def verdicts(self, version: VersionFacts) -> tuple[PastVerdict, ...]:
+        """Every gate run of this version that its tags name, or that lies beside the one with the evidence."""
+        found = {past.run: past for past in noted_verdicts(version)}
+        with calls(version.uri):
+            for run in self.beside(version):
+                told = run.data.tags
+                if told.get(tags.KEPT_FROM) is None and run.info.end_time is not None:
+                    past = PastVerdict(
+                        run=run.info.run_id, verdict=told.get(tags.VERDICT, "?"), ended_at=instant(run.info.end_time)
+                    )
+                    # A version of this name that was deleted had runs too.
+                    if past.ended_at >= version.created_at:
+                        found[past.run] = past
+        return tuple(sorted(found.values(), key=lambda past: past.ended_at))
+
+    def beside(self, version: VersionFacts) -> list[Run]:
+        """The runs about this version in the experiment of its evidence, deleted ones included: tags can be edited."""
+        evidence = version.tags.get(tags.EVIDENCE)
+        if evidence is None:
+            return []
+        quote = '"' if "'" in version.uri else "'"
+        wanted = f"tags.`{tags.SUBJECT}` = {quote}{version.uri}{quote} and attributes.status = 'FINISHED'"
+        try:
+            experiment = self.client.get_run(evidence).info.experiment_id
+        except Exception as error:
+            if not is_absent(error):
+                raise
+            return []
+        runs, token = [], None
+        while True:
+            page = self.client.search_runs([experiment], wanted, run_view_type=ALL_RUNS, page_token=token)
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def keep(self, version: VersionFacts, alias: str, files: EvidenceFiles) -> str:
+        """Copy evidence into a run of its own, beside the gate run and with its times."""
+        with calls(version.uri):
+            gate_run = self.client.get_run(files.run)
+            kept = self.client.create_run(
+                gate_run.info.experiment_id,
+                start_time=gate_run.info.start_time,
+                run_name=f"{version.name} v{version.version} earned {alias}",
+                tags={tags.KEPT_FROM: files.run, tags.SUBJECT: files.subject or ""},
+            ).info.run_id
+        with failing(self, kept), calls(version.uri):
+            self.client.log_artifacts(kept, str(files.candidate), RECORD_FOLDER)
+            if files.baseline is not None:
+                self.client.log_artifacts(kept, str(files.baseline), BASELINE_FOLDER)
+            self.client.log_artifact(kept, str(files.decision))
+            self.client.set_terminated(kept, "FINISHED", gate_run.info.end_time)
+        return kept
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give the alias to the version; a server that refuses is quoted."""
@@ -124,6 +187,32 @@ class MlflowTarget:
                     self.client.delete_model_version_tag(name, version, key)
                 else:
                     self.client.set_model_version_tag(name, version, key, value)
+
+
+@contextlib.contextmanager
+def failing(target: MlflowTarget, run_id: str) -> Iterator[None]:
+    """Mark the run FAILED if it cannot be written to its end."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(LlmgateError), calls(target.tracking_uri):
+            target.client.set_terminated(run_id, "FAILED")
+        raise
+
+
+def noted_verdicts(version: VersionFacts) -> list[PastVerdict]:
+    """The gate runs that a version's tags name; a note that cannot be read counts as one that never ends."""
+    past = []
+    for key, value in version.tags.items():
+        name, slash, run = key.partition("/")
+        if name == tags.VERDICTS and slash:
+            verdict, _, when = value.partition(" ")
+            try:
+                ended_at = datetime.fromisoformat(when).astimezone(UTC)
+            except ValueError:
+                ended_at = datetime.max.replace(tzinfo=UTC)
+            past.append(PastVerdict(run=run, verdict=verdict, ended_at=ended_at))
+    return past
 
 
 def facts(version: ModelVersion) -> VersionFacts:

@@ -12,6 +12,7 @@ from llmgate.promote import tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.manifest import Manifest, SuiteIdentity
@@ -102,6 +103,7 @@ def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, bas
         tags.SUITE: suites(manifest),
         tags.RUN_ID: manifest.run_id,
         tags.WEIGHTS_DIGEST: manifest.model.weights_digest,
+        tags.BINDING: manifest.model.binding,
         tags.SUBJECT: subject,
         tags.BASELINE: baseline,
         "mlflow.note.content": description(decision),
@@ -110,7 +112,9 @@ def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, bas
     return {name: cut(value, MAX_TAG) for name, value in values.items() if value}
 
 
-def version_tags(manifest: Manifest, decision: Decision, mlflow_run: str) -> dict[str, str | None]:
+def version_tags(
+    manifest: Manifest, decision: Decision, mlflow_run: str, *, ended_at: datetime
+) -> dict[str, str | None]:
     """The tags of the version that was judged; None means that an older tag of that name no longer holds."""
     return {
         tags.VERDICT: str(decision.verdict),
@@ -119,6 +123,8 @@ def version_tags(manifest: Manifest, decision: Decision, mlflow_run: str) -> dic
         tags.WEIGHTS_DIGEST: manifest.model.weights_digest,
         tags.EVIDENCE: mlflow_run,
         tags.REPORT: f"runs:/{mlflow_run}/report.html",
+        tags.BINDING: manifest.model.binding,
+        f"{tags.VERDICTS}/{mlflow_run}": f"{decision.verdict} {ended_at.isoformat(timespec='milliseconds')}",
     }
 
 

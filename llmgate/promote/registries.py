@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.errors import CannotRunError, LlmgateError
+from llmgate.errors import CannotRunError, PromotionRefusedError
 from llmgate.promote.alias import CHAMPION
-from llmgate.promote.evidence import read_identity
+from llmgate.promote.earned import read_earned
 from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_log import MlflowRegistry
-from llmgate.promote.permission import DEFAULT_MAX_AGE, binding_problem
+from llmgate.promote.permission import DEFAULT_MAX_AGE
 from llmgate.promote.promotion import Promotion, promote_version
 from llmgate.promote.target import VersionFacts, parse_version_uri
 
@@ -30,6 +30,7 @@ __all__ = [
     "ChampionRecord",
     "find_baseline",
     "log_run",
+    "open_registry",
     "promote",
 ]
 
@@ -112,23 +113,23 @@ def find_baseline(
             where=where,
             fix="Judge the first version by absolute thresholds (min:), without a baseline",
         )
-    fix = f"Run the gate on {holder.uri} once, or name a record with --baseline"
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
-            files = registry.evidence(holder, Path(scratch))
-            if files is None:
-                raise CannotRunError("this version has no gate run, so there is no baseline", where=holder.uri, fix=fix)
-            problem = binding_problem(holder, files.subject, read_identity(files.candidate))
-            if problem is not None:
-                raise CannotRunError(problem, where=holder.uri, fix=fix)
-            return ChampionRecord(folder=files.candidate.rename(into / "record"), version=holder)
+            earned = read_earned(registry, holder, alias, Path(scratch))
+            if earned is None:
+                raise CannotRunError(
+                    f"version {holder.version} holds the alias {alias!r}, but what earned it was not kept: an older "
+                    "llmgate set the alias, or something else did",
+                    where=holder.uri,
+                    fix=f"Run `llmgate promote {holder.uri} --alias {alias}`, which leaves the alias and keeps its "
+                    "evidence, or name a record with --baseline",
+                )
+            return ChampionRecord(folder=earned.files.candidate.rename(into / "record"), version=holder)
     except OSError as error:
         raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
-    except LlmgateError as error:
-        if error.where is not None and error.fix is not None:
-            raise
-        raise CannotRunError(error.what, where=error.where or holder.uri, fix=fix) from error
+    except PromotionRefusedError as error:
+        raise CannotRunError(error.what, where=holder.uri, fix="Or name a record with --baseline") from error
 
 
 def promote(
@@ -138,6 +139,7 @@ def promote(
     redecide: Redecide,
     source_digest: SourceDigest,
     max_age: timedelta = DEFAULT_MAX_AGE,
+    accept: str | None = None,
     tracking_uri: str | None = None,
 ) -> Promotion:
     """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
@@ -148,6 +150,7 @@ def promote(
         redecide: Takes the decision from two record folders.
         source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
         max_age: How long a verdict counts.
+        accept: As for `promote_version`.
         tracking_uri: As for `open_registry`.
 
     Raises:
@@ -157,4 +160,12 @@ def promote(
     """
     parse_version_uri(uri)
     registry = open_registry(tracking_uri)
-    return promote_version(registry, uri, alias=alias, redecide=redecide, source_digest=source_digest, max_age=max_age)
+    return promote_version(
+        registry,
+        uri,
+        alias=alias,
+        redecide=redecide,
+        source_digest=source_digest,
+        max_age=max_age,
+        accept=accept,
+    )

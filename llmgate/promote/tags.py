@@ -4,7 +4,11 @@ from __future__ import annotations
 
 __all__ = [
     "BASELINE",
+    "BINDING",
+    "EARNED",
     "EVIDENCE",
+    "KEPT_FROM",
+    "POLICY_CHANGE",
     "PROMOTED_ALIAS",
     "PROMOTED_AT",
     "PROMOTED_OVER",
@@ -13,6 +17,7 @@ __all__ = [
     "SUBJECT",
     "SUITE",
     "VERDICT",
+    "VERDICTS",
     "WEIGHTS_DIGEST",
 ]
 
@@ -38,3 +43,14 @@ PROMOTED_ALIAS = "llmgate.promoted_alias"
 """On a version: which alias it got."""
 PROMOTED_OVER = "llmgate.promoted_over"
 """On a version: the version that held the alias before, `none` for the first."""
+BINDING = "llmgate.binding"
+"""On a run and a version: `weights` or `claimed`, what ties the run that was judged to the version."""
+VERDICTS = "llmgate.verdicts"
+"""On a version, with the registry's id of a run behind a slash: that run's verdict and when it ended."""
+EARNED = "llmgate.earned"
+"""On a version, with an alias behind a slash: the registry's id of the run that keeps the evidence which earned the
+alias, and the digest of that evidence. Gate runs leave it alone."""
+KEPT_FROM = "llmgate.kept_from"
+"""On a run that keeps evidence: the registry's id of the gate run that it was copied from."""
+POLICY_CHANGE = "llmgate.policy_change"
+"""On a version: why a policy that asks for less than the champion's was accepted, and what it asks less for."""

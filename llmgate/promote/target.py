@@ -20,6 +20,7 @@ __all__ = [
     "GateRun",
     "LoggedRun",
     "NewVersion",
+    "PastVerdict",
     "PromotionEvidence",
     "PromotionTarget",
     "RecordIdentity",
@@ -70,6 +71,7 @@ class EvidenceFiles:
     """What the registry keeps of the gate run of a version, downloaded.
 
     Attributes:
+        run: The registry's id of the run.
         where: The run, worded for a reader.
         subject: The version that the run says it judged, None if it names none.
         ended_at: When the run was closed, by the clock of whoever closed it.
@@ -78,12 +80,32 @@ class EvidenceFiles:
         decision: The decision as it was stored.
     """
 
+    run: str
     where: str
     subject: str | None
     ended_at: datetime
     candidate: Path
     baseline: Path | None
     decision: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastVerdict:
+    """One gate run of a version, as the registry lists it.
+
+    Attributes:
+        run: The registry's id of the run.
+        verdict: PASS, FAIL or INCONCLUSIVE.
+        ended_at: When the run was closed.
+    """
+
+    run: str
+    verdict: str
+    ended_at: datetime
+
+    def __str__(self) -> str:
+        """For a reader: the verdict and its time."""
+        return f"{self.verdict} of {self.ended_at.isoformat(sep=' ', timespec='seconds')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +121,7 @@ class PromotionEvidence:
     """The proof for one version: what its gate run left, and the decision taken again from it.
 
     Attributes:
+        run: The registry's id of the run.
         where: The run, worded for a reader.
         subject: The version that the run says it judged.
         ended_at: When the run was closed.
@@ -109,6 +132,7 @@ class PromotionEvidence:
         source_digest: SHA-256 over the files at the version's source, computed now; None where they cannot be reached.
     """
 
+    run: str
     where: str
     subject: str | None
     ended_at: datetime
@@ -186,18 +210,29 @@ class PromotionTarget(Protocol):
     def aliases(self, name: str) -> frozenset[str]:
         """All aliases of the model, spelt as the registry keeps them."""
 
-    def evidence(self, version: VersionFacts, into: Path) -> EvidenceFiles | None:
+    def evidence(self, version: VersionFacts, into: Path, *, kept: str | None = None) -> EvidenceFiles | None:
         """Download what proves this version's verdict.
 
         Args:
             version: The version.
             into: An empty folder.
+            kept: The run that `keep` made; None for the gate run that the version names.
 
         Returns:
             The files, or None if the version names no gate run.
 
         Raises:
             PromotionRefusedError: If it names one, but a link on the way to its files is missing.
+        """
+
+    def verdicts(self, version: VersionFacts) -> tuple[PastVerdict, ...]:
+        """Every gate run of this version, in the order of time."""
+
+    def keep(self, version: VersionFacts, alias: str, files: EvidenceFiles) -> str:
+        """Copy evidence to where no gate run touches it.
+
+        Returns:
+            The registry's id of the copy.
         """
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
@@ -213,6 +248,13 @@ class PromotionTarget(Protocol):
 
 class Registry(PromotionTarget, Protocol):
     """A registry: what promotion needs, and where gate runs are kept."""
+
+    def check(self, new: NewVersion | None) -> None:
+        """Refuse what `log` would refuse, before anything is asked.
+
+        Raises:
+            UsageError: If this version cannot be registered, or the runs cannot be logged where they should be.
+        """
 
     def log(self, run: GateRun, *, subject: str | None, new: NewVersion | None) -> LoggedRun:
         """Keep a gate run, and link the version that it judged.

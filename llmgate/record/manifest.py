@@ -9,7 +9,7 @@ from llmgate.record.answered_by import Names, Said
 from llmgate.record.judges.admission import AdmissionRecord
 from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
-from llmgate.record.policy import Policy
+from llmgate.record.policy import Binding, Policy
 
 __all__ = [
     "RECORD_MAJOR",
@@ -37,12 +37,14 @@ class ModelIdentity:
         source: Model folder or endpoint URL, as given.
         weights_digest: SHA-256 over the model folder's file manifest; None when only an endpoint is known.
         registry_uri: For example `models:/support-bot/7`, where the run was started for a registered version.
+        binding: What tied the run to that version when it started; None where there is none, or nobody looked.
     """
 
     name: str
     source: str
     weights_digest: str | None = None
     registry_uri: str | None = None
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.output_features import FeatureWatch, OutputFeature
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_SLICE_ALPHA",
     "Aggregate",
+    "Binding",
     "Direction",
     "MetricPolicy",
     "OnInconclusive",
@@ -21,12 +23,16 @@ __all__ = [
     "Role",
     "SlicePolicy",
     "Unadmitted",
+    "written_policy",
 ]
 
 DEFAULT_ALPHA = 0.05
 DEFAULT_SLICE_ALPHA = 0.01
 """Family-wise over all slices: looking into them blocks an unchanged model in at most 1 of 100 further runs."""
 DEFAULT_SLICE_CASES = 20
+MOST_ALPHA = 0.2
+MOST_MARGIN = 0.5
+"""Beyond these a gate lets nearly everything pass, so that somebody has to say why."""
 
 
 class Role(StrEnum):
@@ -64,6 +70,15 @@ class OnInconclusive(StrEnum):
     ALLOW = "allow"
 
 
+class Binding(StrEnum):
+    """What ties a run to the registered version that it names."""
+
+    WEIGHTS = "weights"
+    """llmgate served the folder, and its digest is the version's."""
+    CLAIMED = "claimed"
+    """Whoever started the run says so: an endpoint answered, or the version's digest is not known."""
+
+
 class Unadmitted(StrEnum):
     """What becomes of a gating metric whose judge was never admitted."""
 
@@ -95,6 +110,7 @@ class MetricPolicy:
         unadmitted: What becomes of it where its judge was not.
         trait: The output feature that is the score, None for a metric that asserts feed. For `length`, the margin is
             a relative change in either direction.
+        reason: Why it is as lax as it is, where `unexplained` asks for that.
 
     Raises:
         PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a feature is gated
@@ -113,6 +129,7 @@ class MetricPolicy:
     judged: bool = False
     unadmitted: Unadmitted = Unadmitted.REFUSE
     trait: OutputFeature | None = None
+    reason: str = ""
 
     def __post_init__(self) -> None:
         where = self.where
@@ -179,6 +196,30 @@ class MetricPolicy:
         return self.role is not Role.WATCH
 
     @property
+    def unexplained(self) -> str | None:
+        """What is so lax that it needs a reason and has none; None if nothing is.
+
+        No error of the type: records from before reasons were asked for are still read and decided on.
+        """
+        if not self.gates or self.reason.strip():
+            return None
+        if self.alpha > MOST_ALPHA:
+            return f"alpha is {self.alpha:g}, which is above {MOST_ALPHA:g} and needs a reason"
+        if self.margin is not None and self.margin > MOST_MARGIN and self.trait is not OutputFeature.LENGTH:
+            return f"margin is {self.margin:g}, which is above {MOST_MARGIN:g} and needs a reason"
+        return None
+
+    def explained(self) -> MetricPolicy:
+        """Itself.
+
+        Raises:
+            PolicyError: If it needs a reason and has none.
+        """
+        if problem := self.unexplained:
+            raise PolicyError(problem, where=self.where, fix="Add `reason: …` beside it, or write a smaller one")
+        return self
+
+    @property
     def floor(self) -> float | None:
         """The threshold on scores that are turned so that more is better; None without one."""
         return self.min if self.max is None else 1.0 - self.max
@@ -210,6 +251,7 @@ class Policy:
         slice_alpha: Family-wise error rate of all slices together, one-sided; it adds to that of the metrics.
         waivers: Findings that somebody accepted until a date.
         watched: Output features that are shown and do not gate.
+        binding: `claimed` allows the promotion of a version by a run that nothing but its own word ties to it.
 
     Raises:
         PolicyError: If `slice_alpha` is none, or a waiver names a metric or slice that is not gated.
@@ -221,6 +263,7 @@ class Policy:
     slice_alpha: float = DEFAULT_SLICE_ALPHA
     waivers: tuple[Waiver, ...] = ()
     watched: tuple[FeatureWatch, ...] = ()
+    binding: Binding = Binding.WEIGHTS
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):
@@ -243,3 +286,14 @@ class Policy:
                     where=waiver.target,
                     fix=did_you_mean(waiver.field, [field for suite, field in looked_into if suite == waiver.suite]),
                 )
+
+
+def written_policy(policy: Policy) -> dict[str, Any]:
+    """A policy as digests cover it: what was added later is left out where it says nothing, so older digests hold."""
+    values = asdict(policy)
+    if policy.binding is Binding.WEIGHTS:
+        del values["binding"]
+    for metric in values["metrics"]:
+        if not metric["reason"]:
+            del metric["reason"]
+    return values

@@ -1,4 +1,4 @@
-"""A live registry, once over SQLite in this process and once over HTTP from a real `mlflow server`."""
+"""Live registries: tests use SQLite in this process, and those marked `over_http` a real `mlflow server` as well."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from support.promotions import digest_of
-from support.registry import Registry
-
-from llmgate.mlflow_quiet import quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 STARTUP_S = 120
+SERVER = pytest.param("server", marks=[pytest.mark.e2e, pytest.mark.mlflow_server])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each kind of call goes over HTTP once; what is decided from the answers is the same on every transport."""
+    if "registry" in metafunc.fixturenames:
+        over_http = metafunc.definition.get_closest_marker("over_http") is not None
+        metafunc.parametrize("registry", ["database", *([SERVER] if over_http else [])], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +38,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"),
-        # The client asks again on a connection that it kept; on a slow machine the server has closed it after 5 s.
-        *("--workers", "1", "--uvicorn-opts", "--timeout-keep-alive 300"),
+        *("--workers", "1"),
     ]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     with (folder / "log").open("wb") as log:
@@ -59,30 +62,3 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes], log: Path) -> 
         except OSError:
             time.sleep(0.2)
     pytest.fail(f"mlflow server did not start:\n{log.read_text(encoding='utf-8')[-4000:]}")
-
-
-@pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A SQLite store whose default artifact folder lies beside it."""
-    folder = tmp_path_factory.mktemp("mlflow-database")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    with quiet():
-        from mlflow import MlflowClient
-
-        MlflowClient(tracking_uri=uri).create_experiment("llmgate", artifact_location=(folder / "artifacts").as_uri())
-    return uri
-
-
-@pytest.fixture(params=["database", pytest.param("server", marks=[pytest.mark.e2e, pytest.mark.mlflow_server])])
-def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    """A model name of one's own in a live registry."""
-    # MLflow puts the artifacts of a new experiment in a SQLite store below the working directory.
-    monkeypatch.chdir(tmp_path)
-    uri: str = request.getfixturevalue(f"mlflow_{request.param}")
-    with quiet():
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=uri)
-    folder = tmp_path / "records"
-    folder.mkdir()
-    return Registry(uri=uri, name=f"bot-{digest_of(str(tmp_path))[:12]}", folder=folder, client=client)

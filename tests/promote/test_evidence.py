@@ -9,7 +9,7 @@ import pytest
 from support.promotions import digest_of, make_manifest, redecide, store_decision, write_record
 
 from llmgate.errors import EndpointError, PromotionRefusedError
-from llmgate.promote.evidence import read_evidence
+from llmgate.promote.evidence import evidence_digest, read_evidence
 from llmgate.promote.target import EvidenceFiles
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def files(tmp_path: Path) -> EvidenceFiles:
     record = write_record(tmp_path / "record", make_manifest("run-1", registry_uri="models:/bot/1"))
     return EvidenceFiles(
+        run="abc",
         where="MLflow run abc",
         subject="models:/bot/1",
         ended_at=datetime.now(UTC),
@@ -46,10 +47,12 @@ def test_what_lies_there_is_read_and_decided_again(files: EvidenceFiles) -> None
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is no decision"),
-        (b"{}", "is no decision, verdict"),
-        (b'{"verdict": "pass"}', "is no decision, verdict"),
-        (b"\xff\xfe", "is no decision"),
+        (b"", "is no decision, not JSON"),
+        (b"{}", "is no decision, major version None"),
+        (b'{"verdict": "PASS"}', "is no decision, major version None"),
+        (b'{"major": 2, "verdict": "PASS"}', "is no decision, major version 2"),
+        (b'{"major": 1, "verdict": "pass"}', "is no decision, verdict"),
+        (b"\xff\xfe", "not UTF-8"),
         (None, "cannot be read"),
     ],
 )
@@ -95,3 +98,17 @@ def test_files_that_cannot_be_hashed_are_no_proof(files: EvidenceFiles) -> None:
 
     with pytest.raises(PromotionRefusedError, match="s3://bucket/1: the bucket does not answer"):
         read_evidence(files, redecide=redecide, source="s3://bucket/1", source_digest=broken)
+
+
+def test_the_digest_covers_every_byte_and_every_name(files: EvidenceFiles) -> None:
+    before = evidence_digest(files)
+    assert evidence_digest(files) == before
+    seen = {before}
+    for path in (files.decision, files.candidate / "manifest.json", files.candidate / "journal.jsonl"):
+        path.write_bytes(path.read_bytes() + b" ")
+        seen.add(evidence_digest(files))
+    (files.candidate / "further").touch()
+    seen.add(evidence_digest(files))
+    (files.candidate / "further").rename(files.candidate / "renamed")
+    seen.add(evidence_digest(files))
+    assert len(seen) == 6

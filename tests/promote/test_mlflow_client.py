@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from support.registry import find_holder
 
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.mlflow_quiet import quiet
+from llmgate.promote import mlflow_client
 from llmgate.promote.mlflow_client import calls, resolve_uris, without_credentials
 
 if TYPE_CHECKING:
@@ -84,12 +87,15 @@ def test_servers_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_is_not_there(closed_port: int) -> None:
-    with pytest.raises(CannotRunError, match=f"http://127.0.0.1:{closed_port}: MLflow says: .*refused"):
+    with pytest.raises(CannotRunError, match=f"http://127.0.0.1:{closed_port}: no MLflow server answers there. Start it"):
         find_holder("bot", tracking_uri=f"http://127.0.0.1:{closed_port}")
 
 
-def test_a_server_that_never_answers(silent_port: int) -> None:
-    with pytest.raises(CannotRunError, match="MLflow says: .*timed? ?out"):
+def test_a_server_that_never_answers(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        mlflow_client, "FIRST_CALL", {**mlflow_client.FIRST_CALL, "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
+    )
+    with pytest.raises(CannotRunError, match="the MLflow server does not answer in time"):
         find_holder("bot", tracking_uri=f"http://127.0.0.1:{silent_port}")
 
 
@@ -105,8 +111,57 @@ def test_a_database_that_is_not_there(closed_port: int, tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, whatever the name says", encoding="utf-8")
-    with pytest.raises(CannotRunError, match="MLflow says: "):
+    with pytest.raises(CannotRunError, match="this file is no MLflow database"):
         find_holder("bot", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_server_that_closes_kept_connections_is_asked_once_more() -> None:
+    with impatient_server() as url:
+        for _ in range(2):
+            with pytest.raises(CannotRunError, match="no MLflow server answers there, but another one"):
+                find_holder("bot", tracking_uri=url)
+
+
+@contextlib.contextmanager
+def impatient_server() -> Iterator[str]:
+    """Answers one request on each connection with 404, says that it keeps it, and ends it at the next request."""
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            if connection.recv(65536):
+                connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n")
+            connection.recv(65536)
+
+    def accept(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        threading.Thread(target=accept, args=(server,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("said", "worded"),
+    [
+        ("INVALID_PARAMETER_VALUE: Invalid model name: 'a/b'.", "MLflow says: Invalid model name: 'a/b'"),
+        ("API request to endpoint /x failed with error code 401 != 200", "the MLflow server does not know you"),
+        ("Detected out-of-date database schema (found version a, but expected b)", "made by another version of MLflow"),
+        ("(sqlite3.OperationalError) no such table: runs\n[SQL: SELECT 1]", "made by another version of MLflow"),
+        ("HTTPSConnectionPool(host='x'): Read timed out. (read timeout=5)", "does not answer in time"),
+        ("failed with exception HTTPConnectionPool(host='x'): Max retries exceeded with url: /y", "no MLflow server"),
+        ("<!DOCTYPE html><title>Sign in</title>", "no MLflow server answers there, but another one"),
+    ],
+)
+def test_what_mlflow_says_is_worded(said: str, worded: str) -> None:
+    with pytest.raises(CannotRunError) as caught, calls("here"):
+        raise OSError(said)
+    assert worded in caught.value.what
+    assert caught.value.fix
 
 
 def test_without_mlflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from support.registry import Registry
 
 
+@pytest.mark.over_http
 def test_a_run_holds_everything(registry: Registry) -> None:
     _, record = registry.crown()
     uri, logged = registry.challenge(record, right=98)
@@ -91,6 +92,7 @@ def test_the_version_points_to_its_run(registry: Registry) -> None:
     assert registry.holder() is None
 
 
+@pytest.mark.over_http
 def test_the_logged_model_behind_a_version_is_an_input_of_the_run(registry: Registry) -> None:
     experiment = registry.raw("create_experiment", f"{registry.name}-training")
     model = registry.raw("create_logged_model", experiment, name="support-bot")
@@ -145,6 +147,7 @@ def test_a_run_that_cannot_be_written_to_its_end_is_failed(registry: Registry, t
     assert left.info.status == "FAILED"
 
 
+@pytest.mark.over_http
 def test_a_deleted_experiment(registry: Registry) -> None:
     registry.raw("delete_experiment", registry.raw("create_experiment", registry.name))
     run = registry.gate_run(registry.measure("v1", None))
@@ -174,6 +177,7 @@ def test_a_missing_model_folder_is_said_before_anything_is_written(registry: Reg
     assert find_holder(registry.name, tracking_uri=registry.uri) is None
 
 
+@pytest.mark.over_http
 def test_a_local_folder_is_registered_in_place_or_the_server_says_how(registry: Registry, tmp_path: Path) -> None:
     record = registry.measure("v1", None)
     new = NewVersion(name=registry.name, source=str(tmp_path))
@@ -186,6 +190,7 @@ def test_a_local_folder_is_registered_in_place_or_the_server_says_how(registry: 
         assert logged.version.source == tmp_path.as_uri()
 
 
+@pytest.mark.over_http
 def test_a_browser_finds_the_run(registry: Registry) -> None:
     logged = registry.log(registry.measure("v1", None))
     if registry.uri.startswith("http"):
@@ -196,6 +201,7 @@ def test_a_browser_finds_the_run(registry: Registry) -> None:
         assert logged.url is None
 
 
+@pytest.mark.over_http
 def test_the_baseline_is_the_champions_record(registry: Registry, tmp_path: Path) -> None:
     uri, record = registry.crown()
     found = find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
@@ -216,26 +222,34 @@ def test_no_champion_no_baseline(registry: Registry, tmp_path: Path) -> None:
 def test_champion_without_a_gate_run(registry: Registry, tmp_path: Path) -> None:
     uri = registry.create("v1")
     registry.raw("set_registered_model_alias", registry.name, "champion", "1")
-    with pytest.raises(CannotRunError, match=f"{uri}: this version has no gate run"):
+    with pytest.raises(CannotRunError, match=f"{uri}: version 1 holds the alias 'champion', but what earned it was not"):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
 
 
-def test_champion_whose_gate_run_is_gone(registry: Registry, tmp_path: Path) -> None:
+def test_champion_whose_gate_run_is_gone_keeps_what_earned_it(registry: Registry, tmp_path: Path) -> None:
+    _, record = registry.crown()
+    registry.raw("delete_run", registry.raw("get_model_version", registry.name, "1").tags[tags.EVIDENCE])
+    found = find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
+    assert load_record(found.folder) == load_record(record)
+
+
+def test_champion_whose_evidence_is_gone(registry: Registry, tmp_path: Path) -> None:
     uri, _ = registry.crown()
-    run = registry.raw("get_model_version", registry.name, "1").tags[tags.EVIDENCE]
+    run, _, _ = registry.raw("get_model_version", registry.name, "1").tags[f"{tags.EARNED}/champion"].partition(" ")
     registry.raw("delete_run", run)
-    with pytest.raises(CannotRunError, match=f"{uri}: MLflow run {run}, which holds the verdict, was deleted"):
+    with pytest.raises(CannotRunError, match=f"{uri}: MLflow run {run}, .* was deleted; restore it, or take the alias"):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
 
 
-def test_champion_with_the_record_of_another(registry: Registry, tmp_path: Path) -> None:
-    first, _ = registry.crown()
-    uri = registry.create("v2")
-    stolen = registry.raw("get_model_version", registry.name, "1").tags[tags.EVIDENCE]
-    registry.raw("set_model_version_tag", registry.name, "2", tags.EVIDENCE, stolen)
-    registry.raw("set_registered_model_alias", registry.name, "champion", "2")
-    with pytest.raises(CannotRunError, match=f"about {first} and not about {uri}"):
+def test_champion_of_an_older_llmgate(registry: Registry, tmp_path: Path) -> None:
+    uri, record = registry.crown()
+    registry.forget_what_earned_it(uri)
+    with pytest.raises(CannotRunError, match=f"what earned it was not kept.*Run `llmgate promote {uri} --alias champio"):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
+    mended = registry.promote(uri)
+    assert (mended.changed, mended.kept) == (False, True)
+    found = find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
+    assert load_record(found.folder) == load_record(record)
 
 
 def test_a_folder_that_holds_a_baseline_already(registry: Registry, tmp_path: Path) -> None:

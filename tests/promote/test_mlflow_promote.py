@@ -27,6 +27,7 @@ def version_of(uri: str) -> str:
     return uri.rsplit("/", 1)[1]
 
 
+@pytest.mark.over_http
 def test_first_champion_and_its_successor(registry: Registry, capfd: pytest.CaptureFixture[str]) -> None:
     first, record = registry.crown()
     assert registry.holder() == version_of(first)
@@ -160,6 +161,7 @@ def test_tampered_decision(registry: Registry, tmp_path: Path) -> None:
     refused(registry, uri, "says PASS but its records give FAIL")
 
 
+@pytest.mark.over_http
 def test_tampered_record(registry: Registry, tmp_path: Path) -> None:
     _, record = registry.crown()
     uri, logged = registry.challenge(record, right=60)
@@ -201,6 +203,7 @@ def test_missing_artifacts(registry: Registry, missing: str) -> None:
     refused(registry, uri, f"lacks the artifact {missing}, run the gate again")
 
 
+@pytest.mark.over_http
 def test_deleted_run(registry: Registry) -> None:
     uri = registry.create("v1")
     logged = registry.log(registry.measure("v1", uri))
@@ -213,7 +216,7 @@ def test_champion_moved_since_the_comparison(registry: Registry) -> None:
     second, _ = registry.challenge(record, "v2")
     third, _ = registry.challenge(record, "v3")
     registry.promote(second)
-    refused(registry, third, f"so the verdict is stale; run the gate with {second} as baseline")
+    refused(registry, third, f"so the verdict is stale; run the gate with models:/{registry.name}@champion as baseline")
 
 
 def test_champion_that_nobody_compared_with(registry: Registry) -> None:
@@ -252,6 +255,7 @@ def test_a_uri_that_names_no_single_version(registry: Registry, uri: str) -> Non
         registry.promote(uri)
 
 
+@pytest.mark.over_http
 def test_a_version_that_does_not_exist(registry: Registry) -> None:
     registry.create("v1")
     with pytest.raises(CannotRunError, match=r"models:/bot-.*/9: there is no such model version"):
@@ -323,6 +327,7 @@ def test_a_note_that_cannot_be_written_does_not_hide_the_promotion(
     assert registry.holder() == "1"
 
 
+@pytest.mark.over_http
 def test_a_version_registered_with_its_run(registry: Registry, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()

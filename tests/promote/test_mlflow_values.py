@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,10 @@ def test_absent_facts_leave_no_tag(decision: Decision) -> None:
     manifest = make_manifest("run-1", weights=None)
     told = run_tags(manifest, decision, subject=None, baseline=None)
     assert not {"llmgate.weights_digest", "llmgate.model_version", "llmgate.baseline"} & told.keys()
-    assert version_tags(manifest, decision, "abc")["llmgate.weights_digest"] is None
+    ended_at = datetime(2026, 11, 28, 13, 0, 0, 5000, tzinfo=UTC)
+    told_of_version = version_tags(manifest, decision, "abc", ended_at=ended_at)
+    assert told_of_version["llmgate.weights_digest"] is None
+    assert told_of_version["llmgate.verdicts/abc"] == "PASS 2026-11-28T13:00:00.005+00:00"
 
 
 def test_a_dataset_digest_with_its_algorithm() -> None:

@@ -11,9 +11,9 @@ from support.promotions import digest_of, make_manifest
 from llmgate.gate.decision.types import Decision, MetricDecision, Problem, Verdict
 from llmgate.promote import tags
 from llmgate.promote.permission import Permission, Refusal, may_promote
-from llmgate.promote.target import PromotionEvidence, RecordIdentity, VersionFacts
-from llmgate.record.manifest import ModelIdentity
-from llmgate.record.policy import Role
+from llmgate.promote.target import PastVerdict, PromotionEvidence, RecordIdentity, VersionFacts
+from llmgate.record.manifest import ModelIdentity, ServerIdentity
+from llmgate.record.policy import Binding, Policy, Role
 from llmgate.record.schema import Seal
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def decision(
 
 def evidence(**changes: object) -> PromotionEvidence:
     plain = PromotionEvidence(
+        run="abc",
         where="MLflow run abc",
         subject="models:/support-bot/7",
         ended_at=SEALED + timedelta(minutes=1),
@@ -96,10 +97,20 @@ class Case:
     evidence: PromotionEvidence | None = field(default_factory=evidence)
     alias: str = "champion"
     now: datetime = NOW
+    earned: RecordIdentity | None = field(default_factory=lambda: identity(6))
+    past: tuple[PastVerdict, ...] = ()
+    accepted: bool = False
 
     def ask(self) -> Permission | Refusal:
         return may_promote(
-            version=self.version, holder=self.holder, evidence=self.evidence, alias=self.alias, now=self.now
+            version=self.version,
+            holder=self.holder,
+            evidence=self.evidence,
+            alias=self.alias,
+            now=self.now,
+            earned=self.earned if self.holder is not None else None,
+            past=self.past,
+            accepted=self.accepted,
         )
 
 
@@ -112,6 +123,33 @@ def with_model(number: int, **changes: object) -> RecordIdentity:
     model = replace(plain.manifest.model, **changes)  # type: ignore[arg-type]  # as above
     assert isinstance(model, ModelIdentity)
     return replace(plain, manifest=replace(plain.manifest, model=model))
+
+
+def judged_by(number: int, **changes: object) -> RecordIdentity:
+    """The record with a policy that is its own but for these changes of the metric."""
+    plain = identity(number)
+    (gate,) = plain.manifest.policy.metrics
+    policy = Policy(metrics=(replace(gate, **changes),))  # type: ignore[arg-type]  # as above
+    return replace(plain, manifest=replace(plain.manifest, policy=policy))
+
+
+def at(url: str, number: int, *, name: str = "served", binding: Binding = Binding.CLAIMED) -> RecordIdentity:
+    """The record of a run at an endpoint, whose policy takes a claim unless told otherwise."""
+    plain = with_model(number, weights_digest=None, binding=Binding.CLAIMED, name=name)
+    server = ServerIdentity(engine="vllm", owned=False, url=url)
+    policy = replace(plain.manifest.policy, binding=binding)
+    return replace(plain, manifest=replace(plain.manifest, server=server, policy=policy))
+
+
+def past(verdict: str, *, minutes: int, run: str = "other") -> PastVerdict:
+    return PastVerdict(run=run, verdict=verdict, ended_at=SEALED + timedelta(minutes=minutes))
+
+
+def promoted(number: int, *, minutes: int) -> VersionFacts:
+    """A champion as an llmgate that kept no evidence left it."""
+    told = {tags.PROMOTED_ALIAS: "champion", tags.PROMOTED_AT: (SEALED + timedelta(minutes=minutes)).isoformat()}
+    plain = version(number)
+    return replace(plain, tags={**plain.tags, **told})
 
 
 def first(**changes: object) -> PromotionEvidence:
@@ -222,27 +260,80 @@ REFUSED: dict[str, tuple[Callable[[], Case], str]] = {
         ),
         "unreadable",
     ),
-    "champion moved": (lambda: Case(holder=version(8)), "is stale; run the gate with models:/support-bot/8"),
+    "champion moved": (
+        lambda: Case(holder=version(8), earned=identity(8)),
+        "is stale; run the gate with models:/support-bot@champion",
+    ),
     "champion gone": (lambda: Case(holder=None), "nobody holds the alias any more"),
-    "champion recreated": (
-        lambda: Case(holder=version(6, created_at=SEALED + timedelta(seconds=1))),
-        "before the creation of version 6",
+    "baseline of other weights": (
+        lambda: Case(evidence=evidence(baseline=with_model(6, weights_digest=digest_of("other")))),
+        "the baseline is run 'run-6' and not the one that earned version 6 the alias, so the verdict is stale",
     ),
-    "champion's weights differ": (
-        lambda: Case(holder=version(6, weights="other")),
-        "baseline's weights are not those of version 6",
+    "baseline of the champion at an endpoint": (
+        lambda: Case(evidence=evidence(baseline=at("http://bad", 6))),
+        "not the one that earned version 6",
     ),
-    "baseline named by alias": (
-        lambda: Case(evidence=evidence(baseline=with_model(6, registry_uri="models:/support-bot@champion"))),
-        "may by now be another",
+    "champion served with other flags": (
+        lambda: Case(
+            evidence=evidence(
+                baseline=replace(
+                    identity(6),
+                    manifest=replace(
+                        identity(6).manifest,
+                        server=ServerIdentity(engine="vllm", owned=True, flags=("--max-model-len", "16")),
+                    ),
+                )
+            )
+        ),
+        "not the one that earned version 6",
     ),
-    "baseline of another model": (
-        lambda: Case(evidence=evidence(baseline=with_model(6, registry_uri="models:/other/6"))),
-        "compared with models:/other/6",
+    "what earned the alias was not kept": (
+        lambda: Case(earned=None),
+        "run `llmgate promote models:/support-bot/6 --alias champion` first",
     ),
-    "baseline that nothing ties to the champion": (
-        lambda: Case(holder=version(6, run="another"), evidence=evidence(baseline=identity(6, bound=False))),
-        "nothing shows",
+    "a champion that was judged again after its promotion, and nothing kept": (
+        lambda: Case(version=promoted(7, minutes=0), holder=promoted(7, minutes=0), earned=None),
+        "judged this version after it got the alias",
+    ),
+    "an alias that was set by other means, and nothing kept": (
+        lambda: Case(holder=version(7), earned=None),
+        "nothing shows what earned this version the alias",
+    ),
+    "a later verdict": (lambda: Case(past=(past("FAIL", minutes=2),)), "not the latest gate run .* with FAIL of"),
+    "a verdict at the same moment": (lambda: Case(past=(past("FAIL", minutes=1),)), "not the latest gate run"),
+    "claimed, and the policy wants weights": (
+        lambda: Case(
+            version=replace(version(7), tags={}),
+            evidence=evidence(candidate=at("http://a", 7, binding=Binding.WEIGHTS), source_digest=None),
+        ),
+        "claimed and not shown .an endpoint answered.*binding: claimed",
+    ),
+    "a folder that nothing holds against the version": (
+        lambda: Case(version=replace(version(7), tags={}), evidence=evidence(source_digest=None)),
+        "claimed and not shown .its digest is not known",
+    ),
+    "a digest that a run wrote which nobody held against the version": (
+        lambda: Case(evidence=evidence(candidate=with_model(7, binding=Binding.CLAIMED), source_digest=None)),
+        "claimed and not shown",
+    ),
+    "both sides from one server": (
+        lambda: Case(
+            earned=at("http://a/v1", 6),
+            evidence=evidence(candidate=at("http://a/v1/", 7), baseline=at("http://a/v1", 6), source_digest=None),
+        ),
+        "both answered by 'served' at http://a/v1",
+    ),
+    "a margin that nobody explains": (
+        lambda: Case(evidence=evidence(candidate=judged_by(7, margin=0.999))),
+        "support::gate::accuracy: margin is 0.999, which is above 0.5 and needs a reason",
+    ),
+    "an error rate that nobody explains": (
+        lambda: Case(evidence=evidence(candidate=judged_by(7, alpha=0.49))),
+        "alpha is 0.49, which is above 0.2 and needs a reason",
+    ),
+    "a policy that asks for less": (
+        lambda: Case(evidence=evidence(candidate=judged_by(7, margin=0.2, min=0.6))),
+        r"asks for less .*margin 0.1 → 0.2; .*min 0.7 → 0.6\).*--accept-policy-change",
     ),
     "champion exists, no comparison": (lambda: Case(evidence=first()), "version 6 holds the alias but"),
     "first promotion without a threshold": (
@@ -292,9 +383,46 @@ def test_a_version_registered_after_its_gate_run_is_bound_by_its_digest() -> Non
     assert isinstance(answer, Permission)
 
 
-def test_an_unreachable_source_leaves_the_recorded_name() -> None:
-    answer = Case(version=replace(version(7), tags={}), evidence=evidence(source_digest=None)).ask()
+def test_a_digest_that_was_checked_when_the_run_began_binds_where_the_source_is_out_of_reach() -> None:
+    answer = Case(evidence=evidence(source_digest=None)).ask()
     assert isinstance(answer, Permission)
+    assert answer.binding is Binding.WEIGHTS
+
+
+def test_a_claim_is_enough_where_the_policy_says_so() -> None:
+    champion = at("http://a", 6)
+    answer = Case(earned=champion, evidence=evidence(candidate=at("http://b", 7), baseline=champion)).ask()
+    assert isinstance(answer, Permission)
+    assert answer.binding is Binding.CLAIMED
+
+
+def test_a_policy_that_asks_for_less_needs_somebody_who_says_why() -> None:
+    answer = Case(evidence=evidence(candidate=judged_by(7, margin=0.2)), accepted=True).ask()
+    assert isinstance(answer, Permission)
+    assert answer.weaker == ("support::gate::accuracy: margin 0.1 → 0.2",)
+
+
+def test_earlier_verdicts_do_not_bar_the_latest() -> None:
+    answer = Case(past=(past("FAIL", minutes=-5), past("PASS", minutes=1, run="abc"))).ask()
+    assert isinstance(answer, Permission)
+
+
+def test_a_champion_of_an_older_llmgate_keeps_what_earned_it_however_old_it_is() -> None:
+    held = promoted(7, minutes=5)
+    answer = Case(version=held, holder=held, earned=None, now=NOW + timedelta(days=400)).ask()
+    assert isinstance(answer, Permission)
+    assert (answer.held, answer.keep) == (True, True)
+
+
+def test_a_champions_later_evidence_replaces_what_earned_it_only_for_a_reason() -> None:
+    held = promoted(7, minutes=-60)
+    proof = first(candidate=replace(identity(7), seal=replace(identity(7).seal, results=9)))
+    quiet = Case(version=held, holder=held, earned=identity(7), evidence=proof).ask()
+    assert isinstance(quiet, Permission)
+    assert not quiet.keep
+    told = Case(version=held, holder=held, earned=identity(7), evidence=proof, accepted=True).ask()
+    assert isinstance(told, Permission)
+    assert (told.held, told.keep) == (True, True)
 
 
 def test_the_champions_own_gate_run_is_a_baseline() -> None:
@@ -302,9 +430,9 @@ def test_the_champions_own_gate_run_is_a_baseline() -> None:
 
 
 def test_asking_again_for_what_is_held_changes_nothing() -> None:
-    answer = Case(holder=version(7)).ask()
+    answer = Case(holder=version(7), earned=identity(7)).ask()
     assert isinstance(answer, Permission)
-    assert answer.held
+    assert (answer.held, answer.keep) == (True, False)
 
 
 def without(proof: PromotionEvidence, gone: str) -> PromotionEvidence:

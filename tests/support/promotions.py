@@ -6,12 +6,10 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
 from llmgate.gate.decide_records import decide_records
-from llmgate.gate.decision.types import Decision
+from llmgate.gate.decision.statement import decision_to_json
 from llmgate.record.manifest import Hardware, Manifest, ModelIdentity, ServerIdentity, SuiteIdentity
-from llmgate.record.policy import MetricPolicy, Policy
+from llmgate.record.policy import Binding, MetricPolicy, Policy
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir
@@ -20,11 +18,13 @@ from llmgate.record.schema import CaseKey, CaseResult, CheckResult, Generation, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["digest_of", "make_manifest", "redecide", "store_decision", "write_record"]
+    from llmgate.gate.decision.types import Decision
+
+__all__ = ["POLICY", "SUITE", "digest_of", "make_manifest", "redecide", "store_decision", "write_record"]
 
 SUITE = "support"
 CASES = tuple(PlannedCase(suite=SUITE, case=f"case-{i}", request_digest=f"{i:064d}") for i in range(100))
-MARGIN, MIN = 0.1, 0.7
+POLICY = Policy(metrics=(MetricPolicy(suite=SUITE, metric="accuracy", margin=0.1, min=0.7),))
 
 
 def digest_of(text: str) -> str:
@@ -33,9 +33,25 @@ def digest_of(text: str) -> str:
 
 
 def make_manifest(
-    run_id: str, *, registry_uri: str | None = None, weights: str | None = "weights", source: str = "models/candidate"
+    run_id: str,
+    *,
+    registry_uri: str | None = None,
+    weights: str | None = "weights",
+    source: str = "models/candidate",
+    policy: Policy = POLICY,
+    endpoint: str | None = None,
 ) -> Manifest:
-    """A manifest of a hundred cases in one suite."""
+    """A manifest of a hundred cases in one suite.
+
+    Args:
+        run_id: Its run.
+        registry_uri: The version that the run names.
+        weights: Text that stands for the weights that llmgate served, None if it served none.
+        source: As the model was given.
+        policy: What is gated.
+        endpoint: Who answered, where llmgate served nothing.
+    """
+    bound = Binding.CLAIMED if weights is None else Binding.WEIGHTS
     return Manifest(
         run_id=run_id,
         created_at=datetime.now(UTC).isoformat(),
@@ -45,8 +61,11 @@ def make_manifest(
             source=source,
             weights_digest=None if weights is None else digest_of(weights),
             registry_uri=registry_uri,
+            binding=None if registry_uri is None else bound,
         ),
-        server=ServerIdentity(engine="vllm", version="0.25.1", owned=True, flags=("--seed", "0")),
+        server=ServerIdentity(engine="vllm", version="0.25.1", owned=True, flags=("--seed", "0"))
+        if endpoint is None
+        else ServerIdentity(engine="vllm", owned=False, url=endpoint),
         suites=(
             SuiteIdentity(
                 name=SUITE,
@@ -59,7 +78,7 @@ def make_manifest(
             ),
         ),
         cases_digest=cases_digest(CASES),
-        policy=Policy(metrics=(MetricPolicy(suite=SUITE, metric="accuracy", margin=MARGIN, min=MIN),)),
+        policy=policy,
         hardware=Hardware(cpu="AMD EPYC 9654", cores=16, memory_gib=128.0),
         concurrency=64,
         labels={"git.commit": "0123abcd"},
@@ -97,5 +116,5 @@ def store_decision(folder: Path, decision: Decision) -> Path:
     """The decision as a file named as MLflow keeps it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "decision.json"
-    path.write_bytes(TypeAdapter(Decision).dump_json(decision))
+    path.write_text(decision_to_json(decision), encoding="utf-8")
     return path

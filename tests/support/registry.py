@@ -13,11 +13,12 @@ from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.registries import log_run, promote
 from llmgate.promote.target import GateRun, LoggedRun, NewVersion
-from support.promotions import digest_of, make_manifest, redecide, store_decision, write_record
+from support.promotions import POLICY, digest_of, make_manifest, redecide, store_decision, write_record
 
 if TYPE_CHECKING:
     from llmgate.promote.promotion import Promotion
     from llmgate.promote.target import VersionFacts
+    from llmgate.record.policy import Policy
 
 __all__ = ["Registry", "find_holder"]
 
@@ -57,11 +58,21 @@ class Registry:
         return f"models:/{name}/{made.version}"
 
     def measure(
-        self, weights: str, uri: str | None, *, right: int = 100, shift: int = 0, age: timedelta = timedelta()
+        self,
+        weights: str,
+        uri: str | None,
+        *,
+        right: int = 100,
+        shift: int = 0,
+        age: timedelta = timedelta(),
+        policy: Policy = POLICY,
+        endpoint: str | None = None,
     ) -> Path:
-        """A sealed record of a run on these weights."""
+        """A sealed record of a run on these weights, or at an endpoint that is said to have them."""
         run_id = f"run-{len(list(self.folder.iterdir()))}-{weights}"
-        manifest = make_manifest(run_id, registry_uri=uri, weights=weights)
+        manifest = make_manifest(
+            run_id, registry_uri=uri, weights=None if endpoint else weights, policy=policy, endpoint=endpoint
+        )
         return write_record(self.folder / run_id, manifest, right=right, shift=shift, age=age)
 
     def log(
@@ -96,20 +107,26 @@ class Registry:
         """The call under test."""
         return promote(uri, alias, redecide=redecide, source_digest=self.contents.get, tracking_uri=self.uri, **kwargs)
 
-    def crown(self, weights: str = "v1", *, right: int = 100) -> tuple[str, Path]:
+    def crown(self, weights: str = "v1", **measured: Any) -> tuple[str, Path]:
         """A first champion by threshold: its URI and its record."""
         uri = self.create(weights)
-        record = self.measure(weights, uri, right=right)
+        record = self.measure(weights, uri, **measured)
         self.log(record)
         self.promote(uri)
         return uri, record
 
-    def challenge(
-        self, baseline: Path, weights: str = "v2", *, right: int = 100, shift: int = 0
-    ) -> tuple[str, LoggedRun]:
+    def challenge(self, baseline: Path, weights: str = "v2", **measured: Any) -> tuple[str, LoggedRun]:
         """A version that was compared with the champion's record: its URI and its run."""
         uri = self.create(weights)
-        return uri, self.log(self.measure(weights, uri, right=right, shift=shift), baseline=baseline)
+        return uri, self.log(self.measure(weights, uri, **measured), baseline=baseline)
+
+    def forget_what_earned_it(self, uri: str) -> None:
+        """Leave the registry as an llmgate from before evidence was kept left it."""
+        name, _, number = uri.removeprefix("models:/").rpartition("/")
+        told = self.raw("get_model_version", name, number).tags
+        for key in told:
+            if key.startswith(("llmgate.earned/", "llmgate.verdicts/", "llmgate.binding")):
+                self.raw("delete_model_version_tag", name, number, key)
 
     def holder(self, alias: str = "champion") -> str | None:
         """The version number that holds an alias."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from llmgate.errors import RecordError, UndefinedError
+from llmgate.record.policy import written_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.judges.identity import JudgeIdentity
-    from llmgate.record.manifest import Manifest
+    from llmgate.record.manifest import Manifest, ModelIdentity
     from llmgate.record.policy import Policy
 
 __all__ = [
@@ -67,7 +68,7 @@ def _fields(value: Any) -> dict[str, object]:
 
 def policy_digest(policy: Policy) -> str:
     """SHA-256 over the policy's canonical JSON."""
-    return _digest(asdict(policy))
+    return _digest(written_policy(policy))
 
 
 def statement(
@@ -103,10 +104,10 @@ def statement(
         "verdict": decision.verdict.value,
         "sentence": decision.sentence,
         "subjectIs": "weights" if weights else "journal",
-        "model": asdict(candidate.model),
+        "model": _model(candidate.model),
         "run": candidate.run_id,
         "championRun": decision.champion_run,
-        "championModel": asdict(champion.model) if champion else None,
+        "championModel": _model(champion.model) if champion else None,
         "suites": [
             {"name": s.name, "version": s.version, "digest": s.digest, "dataset": s.dataset_digest}
             for s in candidate.suites
@@ -156,6 +157,13 @@ def _refuse_pair(field: str, decided: object, given: object) -> NoReturn:
         where="verdict",
         fix="Give what the decision was taken on",
     )
+
+
+def _model(model: ModelIdentity) -> dict[str, object]:
+    values = asdict(model)
+    if model.binding is None:
+        del values["binding"]
+    return values
 
 
 def _metric(metric: MetricDecision) -> dict[str, object]:

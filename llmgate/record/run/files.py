@@ -12,6 +12,7 @@ seal.json           digests of all of these; written last
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -20,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from llmgate.errors import RecordError
 from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
+from llmgate.record.policy import Binding
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving import ServingTrace
@@ -57,10 +59,12 @@ class RecordFile(Generic[T]):
     Attributes:
         name: Within the run's folder.
         holds: What is in it.
+        unsaid: What a value leaves out, as pydantic's `exclude` has it.
     """
 
     name: str
     holds: TypeAdapter[T]
+    unsaid: Callable[[T], dict[str, Any] | None] = lambda _: None
 
     def exists(self, run: Path) -> bool:
         """Whether a run's folder has it."""
@@ -80,7 +84,20 @@ class RecordFile(Generic[T]):
         Raises:
             RecordError: If it cannot be written.
         """
-        write_atomic(run / self.name, redact(self.holds.dump_json(value, indent=indent)))
+        write_atomic(run / self.name, redact(self.holds.dump_json(value, indent=indent, exclude=self.unsaid(value))))
+
+
+def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
+    """What was added to manifests later, where it says nothing."""
+    identities = {name: getattr(manifest, name) for name in ("model", "embedding")}
+    policy: dict[str, Any] = {
+        "metrics": {index: {"reason"} for index, metric in enumerate(manifest.policy.metrics) if not metric.reason}
+    }
+    if manifest.policy.binding is Binding.WEIGHTS:
+        policy["binding"] = True
+    return {"policy": policy} | {
+        name: {"binding"} for name, model in identities.items() if model is not None and model.binding is None
+    }
 
 
 CASES_NAME: Final = "cases.jsonl"
@@ -88,7 +105,9 @@ SERVING_GLOB: Final = "serving-*.json"
 
 CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
 SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
-MANIFEST: Final[RecordFile[Manifest]] = RecordFile(name="manifest.json", holds=TypeAdapter(Manifest))
+MANIFEST: Final[RecordFile[Manifest]] = RecordFile(
+    name="manifest.json", holds=TypeAdapter(Manifest), unsaid=_unsaid_of_run
+)
 TRIALS: Final[RecordFile[tuple[JudgeTrial, ...]]] = RecordFile(
     name="canaries.json", holds=TypeAdapter(tuple[JudgeTrial, ...])
 )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.evidence.answered_by import same_model_asked, seems_same
-from llmgate.record.policy import OnInconclusive
+from llmgate.gate.metrics.policy_changes import weaker_than
+from llmgate.record.policy import Binding, OnInconclusive
 from llmgate.record.schema import Outcome
 from llmgate.report.panels.looks import stop_notices
 from llmgate.report.rows import Notice
@@ -37,6 +38,18 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
         text = "The policy does not let an INCONCLUSIVE verdict stop the build; it still never allows a promotion."
         yield Notice(text=text, serious=False)
     manifest = candidate.manifest
+    model = manifest.model
+    # Records of before bindings were noted say at least who served.
+    claimed = model.binding is Binding.CLAIMED or (model.binding is None and not manifest.server.owned)
+    if model.registry_uri is not None and claimed:
+        text = (
+            f"That {one_line(model.registry_uri, 120)} answered is claimed, not shown: llmgate did not serve weights "
+            "whose digest the registry has."
+        )
+        yield Notice(text=text, serious=True)
+    if champion is not None and (weaker := weaker_than(champion.manifest, manifest)):
+        text = f"The policy asks less than the champion's did: {one_line('; '.join(weaker), 1000)}."
+        yield Notice(text=text, serious=True)
     if manifest.judge is not None or manifest.judges:
         yield Notice(text="Judged metrics are judge scores, not human quality.", serious=False)
     if champion is not None and seems_same(candidate, champion) and not same_model_asked(candidate, champion):

@@ -123,6 +123,7 @@ _RUN: Facts = (
 _MODEL: Facts = (
     ("Name", lambda record: one_line(record.manifest.model.name)),
     ("Registered as", lambda record: one_line(record.manifest.model.registry_uri or "")),
+    ("Bound to it by", lambda record: record.manifest.model.binding or ""),
     ("Source", lambda record: short_path(record.manifest.model.source)),
     ("Weights digest", lambda record: one_line(record.manifest.model.weights_digest or "unknown (endpoint only)")),
     ("Answers came from", _answered),
@@ -204,10 +205,11 @@ def _gate(name: str) -> Reading:
 def _rule(metric: MetricPolicy) -> str:
     margin = f"margin {points(metric.margin)} points" if metric.margin is not None else "default margin"
     minimum = f", min {percent(metric.min)}" if metric.min is not None else ""
+    reason = f" ({one_line(metric.reason)})" if metric.reason else ""
     if metric.trait is not None:
         unit = "margin" if metric.margin is None else f"margin {percent(metric.margin)}"
-        return f"{metric.role}, {metric.trait} of answers, {unit}{minimum}, α = {metric.alpha:g}"
-    return f"{metric.role}, {metric.aggregate} asserts, {margin}{minimum}, α = {metric.alpha:g}"
+        return f"{metric.role}, {metric.trait} of answers, {unit}{minimum}, α = {metric.alpha:g}{reason}"
+    return f"{metric.role}, {metric.aggregate} asserts, {margin}{minimum}, α = {metric.alpha:g}{reason}"
 
 
 def _package(name: str) -> Reading:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from llmgate.errors import UsageError
 from llmgate.generate.identity import weights_digest
 from llmgate.promote.registries import promote
 from llmgate.session.decide.records import decide_folders
@@ -13,26 +14,31 @@ from llmgate.session.decide.records import decide_folders
 if TYPE_CHECKING:
     from llmgate.promote.promotion import Promotion
 
-__all__ = ["promote_version"]
+__all__ = ["promote_version", "source_digest"]
 
 
-def promote_version(uri: str, alias: str, *, mlflow_uri: str | None = None) -> Promotion:
+def promote_version(uri: str, alias: str, *, accept: str | None = None, mlflow_uri: str | None = None) -> Promotion:
     """Set an alias, if a PASS verdict for exactly this version allows it.
 
     Args:
         uri: `models:/NAME/VERSION`.
         alias: The alias.
+        accept: Why a weaker policy than the champion's will do.
         mlflow_uri: Tracking server or store; None for MLFLOW_TRACKING_URI.
 
     Raises:
+        UsageError: If the reason is empty.
         PromotionRefusedError: With one sentence: why, and what to do.
         CannotRunError: If MLflow cannot be reached.
     """
+    if accept is not None and not accept.strip():
+        raise UsageError("the reason is empty", where="--accept-policy-change", fix="Say why this policy will do")
     return promote(
         uri,
         alias,
         redecide=decide_folders,
         source_digest=source_digest,
+        accept=accept,
         tracking_uri=mlflow_uri,
     )
 

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.manifest import ModelIdentity
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
     from llmgate.session.decide.records import Baseline
     from llmgate.session.settings import Settings
 
-__all__ = ["Published", "publish", "taken", "view_of", "withdraw", "write_report"]
+__all__ = ["Published", "new_version", "publish", "taken", "view_of", "withdraw", "write_report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
     from llmgate.promote.registries import log_run  # noqa: PLC0415
 
     record = load_record(out)
-    new = new_version(settings, record) if settings.mlflow_model else None
+    new = new_version(settings, record.manifest.model) if settings.mlflow_model else None
     logged = log_run(
         GateRun(
             folder=out,
@@ -162,9 +163,9 @@ def note_published(published: Published) -> Published:
     return published
 
 
-def new_version(settings: Settings, record: Record) -> NewVersion:
+def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
     """The version to register: the model folder, or what the endpoint says it serves."""
-    source = str(Path(settings.model).resolve()) if settings.model else record.manifest.model.source
+    source = str(Path(settings.model).resolve()) if settings.model else model.source
     # An MLflow server takes a local folder only as an artifact of the run.
     remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))
     return NewVersion(name=settings.mlflow_model or "", source=source, upload=bool(settings.model) and remote)

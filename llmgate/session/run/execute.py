@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.load import measure_serving
@@ -23,6 +24,7 @@ from llmgate.session.run.manifest import make_manifest
 from llmgate.session.run.measure import asker, generate_answers, judge_answers
 from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
 from llmgate.session.run.power_check import preflight
+from llmgate.session.run.registered import look_up
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
 
@@ -63,8 +65,10 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
         progress.stage(line)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
+        registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
-        with open_target(settings, log_path=out / "server.log", progress=progress) as target:
+        with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
+            target = replace(opened, model=registered.bind(settings, opened.model))
             planned = plan()
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
-from llmgate.record.policy import DEFAULT_SLICE_ALPHA, OnInconclusive, Policy
+from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
@@ -194,6 +194,7 @@ def make_plan(
         ),
         waivers=tuple(waiver for planned in suites for waiver in planned.suite.waivers),
         watched=tuple(watch for planned in suites for watch in planned.suite.watched),
+        binding=binding(suites),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)
@@ -213,3 +214,9 @@ def on_inconclusive(suites: Sequence[PlannedSuite], settings: Settings) -> OnInc
     """It is allowed by the options, or if every suite allows it."""
     allowed = all(planned.suite.gates.block.inconclusive is OnInconclusive.ALLOW for planned in suites)
     return OnInconclusive.ALLOW if settings.allow_inconclusive or (suites and allowed) else OnInconclusive.FAIL
+
+
+def binding(suites: Sequence[PlannedSuite]) -> Binding:
+    """A claim is enough only if every suite says so."""
+    claimed = all(planned.suite.gates.block.binding is Binding.CLAIMED for planned in suites)
+    return Binding.CLAIMED if claimed else Binding.WEIGHTS

@@ -69,6 +69,8 @@ class TraitPart(Part):
     """What the upper confidence bound of the share of refusals must not exceed."""
     alpha: Finite = DEFAULT_ALPHA
     """One-sided error rate."""
+    reason: str = ""
+    """Why, where alpha is above 0.2 or the margin above 0.5; a margin of length needs none."""
 
 
 WATCHED: Final = TraitPart(role=TraitRole.WATCH)
@@ -166,7 +168,8 @@ def feature_policy(suite: str, trait: OutputFeature, part: TraitPart, where: str
             direction=Direction.LOWER if trait is OutputFeature.REFUSALS else Direction.HIGHER,
             alpha=part.alpha,
             trait=trait,
-        )
+            reason=part.reason,
+        ).explained()
 
 
 def case_features(asserts: Iterable[AssertSpec]) -> tuple[OutputFeature, ...]:

@@ -16,6 +16,7 @@ from llmgate.record.policy import (
     DEFAULT_ALPHA,
     DEFAULT_SLICE_CASES,
     Aggregate,
+    Binding,
     Direction,
     MetricPolicy,
     OnInconclusive,
@@ -56,6 +57,8 @@ class GatePart(Part):
     """One-sided error rate."""
     unadmitted: Annotated[Unadmitted, Field(strict=False)] = Unadmitted.REFUSE
     """labels: a judged metric gates by people's labels; allow: by what a judge says that was never admitted."""
+    reason: str = ""
+    """Why, where alpha is above 0.2 or the margin above 0.5."""
 
 
 class SlicesPart(Part):
@@ -159,6 +162,8 @@ class GateBlock(Part):
     """Findings that somebody accepts until a date."""
     stopping: StoppingPart | None = None
     """When the suite may end before all its cases are asked."""
+    binding: Annotated[Binding, Field(strict=False)] = Binding.WEIGHTS
+    """claimed: a version may be promoted by a run at an endpoint, which nothing but the run's word ties to it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -277,4 +282,4 @@ class Gates:
         if gate is None:
             gate = GatePart(role=Role.WATCH if self.parts or judged else Role.PRIMARY)
         with placed(self.where("metrics", name)):
-            return MetricPolicy(suite=self.suite, metric=name, judged=judged, **gate.model_dump())
+            return MetricPolicy(suite=self.suite, metric=name, judged=judged, **gate.model_dump()).explained()

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.policy import (
     Aggregate,
+    Binding,
     Direction,
     MetricPolicy,
     OnInconclusive,
@@ -67,6 +68,8 @@ class MetricPart(BaseModel):
     """One-sided error rate."""
     unadmitted: Unadmitted | None = None
     """allow: a judged metric gates though its judge was never admitted; reports say so."""
+    reason: str | None = None
+    """Why, where alpha is above 0.2 or the margin above 0.5."""
 
 
 class PolicyPart(BaseModel):
@@ -88,6 +91,8 @@ class PolicyPart(BaseModel):
     """Suite to the traits of answers that gate, are watched, or are left out."""
     waivers: list[WaiverPart] = []
     """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
+    binding: Binding | None = None
+    """claimed: a version may be promoted by a run at an endpoint, which nothing but the run's word ties to it."""
 
 
 def named_metrics(path: str) -> frozenset[str]:
@@ -129,6 +134,7 @@ def override_policy(policy: Policy, path: str) -> Policy:
             slice_alpha=policy.slice_alpha if part.slice_alpha is None else part.slice_alpha,
             # Those who gate own the file: what it accepts comes on top of what the suites say.
             waivers=(*policy.waivers, *file_waivers(part, document)),
+            binding=part.binding or policy.binding,
         )
     except PolicyError as error:
         raise PolicyError(error.what, where=error.where or document.where("slice-alpha"), fix=error.fix) from error
@@ -193,4 +199,4 @@ def validated(document: Document) -> PolicyPart:
 def overridden(metric: MetricPolicy, change: MetricPart, where: str) -> MetricPolicy:
     """One metric's policy with what the file says about it."""
     with placed(where, PolicyError):
-        return replace(metric, **change.model_dump(exclude_none=True))
+        return replace(metric, **change.model_dump(exclude_none=True)).explained()

@@ -1,0 +1,89 @@
+"""The registry's side of a run, before anything is asked: can it be logged, and does it judge the version it names?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import CannotRunError, UsageError
+from llmgate.promote import tags
+from llmgate.promote.registries import open_registry
+from llmgate.promote.target import Registry, VersionFacts, parse_version_uri
+from llmgate.record.policy import Binding
+from llmgate.session.decide.promote import source_digest
+from llmgate.session.decide.publish import new_version
+
+if TYPE_CHECKING:
+    from llmgate.record.manifest import ModelIdentity
+    from llmgate.session.settings import Settings
+
+__all__ = ["Registered", "look_up"]
+
+MODEL_NAME: Final = re.compile(r"[^/@:]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What the registry says before a run.
+
+    Attributes:
+        registry: Where the run will be logged, None if nowhere.
+        version: The version that it names, None if it names none or there is no registry to ask.
+    """
+
+    registry: Registry | None = None
+    version: VersionFacts | None = None
+
+    def bind(self, settings: Settings, model: ModelIdentity) -> ModelIdentity:
+        """The model that was opened, with what ties it to the version that the run names.
+
+        Raises:
+            UsageError: If its weights are others than the version's, or it cannot be registered.
+        """
+        if self.registry is not None:
+            self.registry.check(new_version(settings, model) if settings.mlflow_model else None)
+        if model.registry_uri is None:
+            return model
+        known = self.version and (source_digest(self.version.source) or self.version.tags.get(tags.WEIGHTS_DIGEST))
+        if model.weights_digest is None or known is None:
+            return replace(model, binding=Binding.CLAIMED)
+        if known != model.weights_digest:
+            raise UsageError(
+                f"the weights in {model.source} are not those of {model.registry_uri}",
+                where="--registry-uri",
+                fix="Name the version that was made of them, or register them: --mlflow-model NAME",
+            )
+        return replace(model, binding=Binding.WEIGHTS)
+
+
+def look_up(settings: Settings) -> Registered:
+    """Refuse a registry, version or name that cannot be, before a server is started for nothing.
+
+    Raises:
+        UsageError: If they contradict each other or cannot be.
+        CannotRunError: If the registry cannot be reached, or there is no such version.
+    """
+    if settings.registry_uri is not None:
+        parse_version_uri(settings.registry_uri)
+        if settings.mlflow_model is not None:
+            raise UsageError(
+                f"the run judges {settings.registry_uri} and cannot stand for a new version of {settings.mlflow_model}",
+                where="--mlflow-model",
+                fix="Leave one of --registry-uri and --mlflow-model away",
+            )
+    if settings.mlflow_model is not None and not MODEL_NAME.fullmatch(settings.mlflow_model):
+        raise UsageError(
+            f"{settings.mlflow_model!r} cannot be the name of a model",
+            where="--mlflow-model",
+            fix="Leave out '/', ':' and '@', for example support-bot",
+        )
+    if not settings.mlflow_uri:
+        if settings.mlflow_model is not None:
+            raise UsageError("no server is named to register it at", where="--mlflow-model", fix="Add --mlflow-uri")
+        return Registered()
+    registry = open_registry(settings.mlflow_uri, experiment=settings.mlflow_experiment, create=True)
+    version = registry.version(*parse_version_uri(settings.registry_uri)) if settings.registry_uri else None
+    if version is not None and not version.ready:
+        raise CannotRunError("the registry has not finished creating this version", where=version.uri, fix="Wait")
+    return Registered(registry=registry, version=version)
