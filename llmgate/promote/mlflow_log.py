@@ -36,7 +36,7 @@ from llmgate.record.run.loading import load_record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlflow.entities import DatasetInput, Experiment, Run
+    from mlflow.entities import DatasetInput, Run
 
     from llmgate.promote.target import GateRun, NewVersion
     from llmgate.record.schema import Record
@@ -69,7 +69,9 @@ class MlflowRegistry(MlflowTarget):
     def check(self, new: NewVersion | None) -> None:
         """Refuse what `log` would refuse, before anything is asked."""
         with calls(self.tracking_uri):
-            check_experiment(self.client.get_experiment_by_name(self.experiment), self.experiment)
+            experiment = self.client.get_experiment_by_name(self.experiment)
+        if experiment is not None and experiment.lifecycle_stage != "active":
+            raise deleted_experiment(self.experiment)
         if new is not None:
             check_source(self, new)
 
@@ -157,14 +159,14 @@ def experiment_id(target: MlflowTarget, name: str) -> str:
             if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                 raise
             experiment = target.client.get_experiment_by_name(name)
-        check_experiment(experiment, name)
-    return str(experiment.experiment_id)
+    if experiment is None or experiment.lifecycle_stage != "active":
+        raise deleted_experiment(name)
+    return experiment.experiment_id
 
 
-def check_experiment(experiment: Experiment | None, name: str) -> None:
-    """Refuse an experiment that was deleted; one that does not exist is made."""
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        raise UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
+def deleted_experiment(name: str) -> UsageError:
+    """There is one, and nothing can be logged to it."""
+    return UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
 
 
 def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:

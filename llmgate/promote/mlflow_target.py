@@ -143,7 +143,8 @@ class MlflowTarget:
             if not is_absent(error):
                 raise
             return []
-        runs, token = [], None
+        runs: list[Run] = []
+        token: str | None = None
         while True:
             page = self.client.search_runs([experiment], wanted, run_view_type=ALL_RUNS, page_token=token)
             runs += page
@@ -160,14 +161,15 @@ class MlflowTarget:
                 start_time=gate_run.info.start_time,
                 run_name=f"{version.name} v{version.version} earned {alias}",
                 tags={tags.KEPT_FROM: files.run, tags.SUBJECT: files.subject or ""},
-            ).info.run_id
-        with failing(self, kept), calls(version.uri):
-            self.client.log_artifacts(kept, str(files.candidate), RECORD_FOLDER)
+            )
+        run_id: str = kept.info.run_id
+        with failing(self, run_id), calls(version.uri):
+            self.client.log_artifacts(run_id, str(files.candidate), RECORD_FOLDER)
             if files.baseline is not None:
-                self.client.log_artifacts(kept, str(files.baseline), BASELINE_FOLDER)
-            self.client.log_artifact(kept, str(files.decision))
-            self.client.set_terminated(kept, "FINISHED", gate_run.info.end_time)
-        return kept
+                self.client.log_artifacts(run_id, str(files.baseline), BASELINE_FOLDER)
+            self.client.log_artifact(run_id, str(files.decision))
+            self.client.set_terminated(run_id, "FINISHED", gate_run.info.end_time)
+        return run_id
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give the alias to the version; a server that refuses is quoted."""

@@ -5,6 +5,7 @@
     run.models                 is every judge named, and may it gate (run.admissions)? before anything is started
     decide.records             finds the champion's record and notes it beside the run (resolve_baseline)
     run.execute                measures, from opening a model to sealing the record:
+      run.registered             can it be logged, and does it judge the registered version that it names?
       run.target                 a model folder or an endpoint → something that can be asked
       run.power_check            what the gate will be able to decide
       run.manifest               who, what and where, written down before the first request

@@ -87,14 +87,14 @@ def test_servers_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_is_not_there(closed_port: int) -> None:
-    with pytest.raises(CannotRunError, match=f"http://127.0.0.1:{closed_port}: no MLflow server answers there. Start it"):
+    with pytest.raises(
+        CannotRunError, match=f"http://127.0.0.1:{closed_port}: no MLflow server answers there. Start it"
+    ):
         find_holder("bot", tracking_uri=f"http://127.0.0.1:{closed_port}")
 
 
 def test_a_server_that_never_answers(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        mlflow_client, "FIRST_CALL", {**mlflow_client.FIRST_CALL, "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"}
-    )
+    monkeypatch.setattr(mlflow_client, "FIRST_CALL", {**mlflow_client.FIRST_CALL, "MLFLOW_HTTP_REQUEST_TIMEOUT": "1"})
     with pytest.raises(CannotRunError, match="the MLflow server does not answer in time"):
         find_holder("bot", tracking_uri=f"http://127.0.0.1:{silent_port}")
 

@@ -222,7 +222,9 @@ def test_no_champion_no_baseline(registry: Registry, tmp_path: Path) -> None:
 def test_champion_without_a_gate_run(registry: Registry, tmp_path: Path) -> None:
     uri = registry.create("v1")
     registry.raw("set_registered_model_alias", registry.name, "champion", "1")
-    with pytest.raises(CannotRunError, match=f"{uri}: version 1 holds the alias 'champion', but what earned it was not"):
+    with pytest.raises(
+        CannotRunError, match=f"{uri}: version 1 holds the alias 'champion', but what earned it was not"
+    ):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
 
 
@@ -244,7 +246,9 @@ def test_champion_whose_evidence_is_gone(registry: Registry, tmp_path: Path) -> 
 def test_champion_of_an_older_llmgate(registry: Registry, tmp_path: Path) -> None:
     uri, record = registry.crown()
     registry.forget_what_earned_it(uri)
-    with pytest.raises(CannotRunError, match=f"what earned it was not kept.*Run `llmgate promote {uri} --alias champio"):
+    with pytest.raises(
+        CannotRunError, match=f"what earned it was not kept.*Run `llmgate promote {uri} --alias champio"
+    ):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
     mended = registry.promote(uri)
     assert (mended.changed, mended.kept) == (False, True)

@@ -78,9 +78,9 @@ def test_two_runs_are_compared_and_decided_on_again(tmp_path: Path) -> None:
     first, second = (llmgate("decide", "worse", "champion", "--json").output for _ in range(2))
     assert first == second == (tmp_path / "worse" / "decision.json").read_text(encoding="utf-8")
     policy = tmp_path / "policy.yaml"
-    policy.write_text("llmgate-policy: 1\nmetrics:\n  words/accuracy: {margin: 0.6}\n", encoding="utf-8")
+    policy.write_text("llmgate-policy: 1\nmetrics:\n  words/accuracy: {margin: 0.45}\n", encoding="utf-8")
     assert llmgate("decide", "worse", "champion", "--policy", policy).exit_code == 0
-    policy.write_text("llmgate-policy: 1\nmetrics:\n  words/acuracy: {margin: 0.6}\n", encoding="utf-8")
+    policy.write_text("llmgate-policy: 1\nmetrics:\n  words/acuracy: {margin: 0.45}\n", encoding="utf-8")
     misspelt = llmgate("decide", "worse", "champion", "--policy", policy)
     assert misspelt.exit_code == 2
     assert "policy.yaml:3: there is no metric 'words/acuracy'. Did you mean words/accuracy?" in misspelt.output

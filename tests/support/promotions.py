@@ -40,6 +40,7 @@ def make_manifest(
     source: str = "models/candidate",
     policy: Policy = POLICY,
     endpoint: str | None = None,
+    binding: Binding = Binding.WEIGHTS,
 ) -> Manifest:
     """A manifest of a hundred cases in one suite.
 
@@ -50,8 +51,9 @@ def make_manifest(
         source: As the model was given.
         policy: What is gated.
         endpoint: Who answered, where llmgate served nothing.
+        binding: What was found when the run began; where no weights were served, it is claimed.
     """
-    bound = Binding.CLAIMED if weights is None else Binding.WEIGHTS
+    bound = Binding.CLAIMED if weights is None else binding
     return Manifest(
         run_id=run_id,
         created_at=datetime.now(UTC).isoformat(),

@@ -13,6 +13,7 @@ from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.registries import log_run, promote
 from llmgate.promote.target import GateRun, LoggedRun, NewVersion
+from llmgate.record.policy import Binding
 from support.promotions import POLICY, digest_of, make_manifest, redecide, store_decision, write_record
 
 if TYPE_CHECKING:
@@ -67,11 +68,17 @@ class Registry:
         age: timedelta = timedelta(),
         policy: Policy = POLICY,
         endpoint: str | None = None,
+        binding: Binding = Binding.WEIGHTS,
     ) -> Path:
         """A sealed record of a run on these weights, or at an endpoint that is said to have them."""
         run_id = f"run-{len(list(self.folder.iterdir()))}-{weights}"
         manifest = make_manifest(
-            run_id, registry_uri=uri, weights=None if endpoint else weights, policy=policy, endpoint=endpoint
+            run_id,
+            registry_uri=uri,
+            weights=None if endpoint else weights,
+            policy=policy,
+            endpoint=endpoint,
+            binding=binding,
         )
         return write_record(self.folder / run_id, manifest, right=right, shift=shift, age=age)
 

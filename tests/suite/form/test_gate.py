@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import SuiteError
-from llmgate.record.policy import Direction, OnInconclusive, SlicePolicy
+from llmgate.record.policy import Binding, Direction, OnInconclusive, SlicePolicy
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.spec import Suite, load_suite
 
@@ -72,6 +72,17 @@ def test_all_slices_of_the_suite_are_looked_into_unless_it_says_otherwise(
     assert [one.field for one in load(tmp_path, gate).slices] == fields
 
 
+def test_what_is_lax_stands_with_its_reason_and_a_claim_is_enough_where_it_is_said(tmp_path: Path) -> None:
+    lax = "margin: 0.6, alpha: 0.4, reason: a first look"
+    suite = load(tmp_path, LONG.replace("margin: 0.03", lax).replace("inconclusive: allow", "binding: claimed"))
+    accuracy, _ = suite.metrics
+    assert (accuracy.margin, accuracy.alpha, accuracy.reason) == (0.6, 0.4, "a first look")
+    assert suite.gates.block.binding is Binding.CLAIMED
+    assert load(tmp_path, LONG).gates.block.binding is Binding.WEIGHTS
+    watched = load(tmp_path, LONG.replace("margin: 0.03", "role: watch, margin: 0.9").split("  waivers")[0])
+    assert watched.metrics[0].margin == 0.9
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
@@ -79,6 +90,9 @@ def test_all_slices_of_the_suite_are_looked_into_unless_it_says_otherwise(
         ("    accuracy: {", "    acuracy: {", 12, "no assert feeds the metric 'acuracy'. Did you mean accuracy?"),
         ("max: 0.02", "min: 0.9", 13, "less is better here, so there is no min. Write `max:`"),
         ("direction: lower", "direction: down", 13, "gate.metrics.refusals.direction: input should be 'higher' or 'lower'"),
+        ("margin: 0.03", "margin: 0.51", 12, "margin is 0.51, which is above 0.5 and needs a reason"),
+        ("max: 0.02", "max: 0.02, alpha: 0.3, reason: ' '", 13, "alpha is 0.3, which is above 0.2 and needs a reason"),
+        ("inconclusive: allow", "binding: claim", 14, "gate.binding: input should be 'weights' or 'claimed'"),
         ("inconclusive: allow", "inconclusive: maybe", 14, "gate.inconclusive: input should be 'fail' or 'allow'"),
         ("inconclusive: allow", "inconclusvie: allow", 14, "unknown key 'inconclusvie'. Did you mean inconclusive?"),
         ("[topic]", "[tpoic]", 15, "'tpoic' is no slice of the suite. Did you mean topic?"),

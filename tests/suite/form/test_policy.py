@@ -49,6 +49,9 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {magrin: 0.1}\n", 3, "Did you mean margin"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 3}\n", 3, "margin is 3.0, but must lie between"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.9}\n", 3, "alpha is 0.9"),
+        ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.3}\n", 3, "above 0.2 and needs a reason"),
+        ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 0.6}\n", 3, "above 0.5 and needs a reason"),
+        ("llmgate-policy: 1\ndrift:\n  facts: {refusals: {margin: 0.6}}\n", 3, "above 0.5 and needs a reason"),
         (
             "llmgate-policy: 1\nmetrics:\n  facts/accuracy: {unadmitted: allow}\n",
             3,
