@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.adversary import Ending, llmgate
 from support.endpoint import chat, scripted_endpoint
 from support.project import answer_right, write_suite
-from support.promotions import POLICY, SUITE
+from support.promotions import POLICY, SUITE, digest_of, make_manifest, redecide, store_decision, write_record
 
 from llmgate.errors import LlmgateError
 from llmgate.promote import tags
+from llmgate.promote.evidence import read_evidence, read_identity
+from llmgate.promote.permission import Refusal, may_promote
 from llmgate.promote.registries import find_baseline
-from llmgate.record.policy import Binding, MetricPolicy, Policy, Role
+from llmgate.promote.target import EvidenceFiles, VersionFacts
+from llmgate.record.policy import Aggregate, Binding, MetricPolicy, OnInconclusive, Policy, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,16 +86,6 @@ def measured_again_and_promoted_again(registry: Registry) -> Ending:
     registry.log(registry.measure("v1", uri, right=72, endpoint=HERE))
     promote(registry, uri)
     return challenge(registry, right=74)
-
-
-def measured_again_into_a_folder(registry: Registry) -> Ending:
-    uri, _ = registry.crown()
-    return promote(registry, registry.challenge(registry.measure("v1", uri, right=72, endpoint=HERE), right=74)[0])
-
-
-def measured_again_with_other_weights(registry: Registry) -> Ending:
-    uri, _ = registry.crown()
-    return promote(registry, registry.challenge(registry.measure("bad", uri, right=72), right=74)[0])
 
 
 def pointer_to_a_later_run(registry: Registry) -> Ending:
@@ -170,19 +165,10 @@ def older_champion_measured_again(registry: Registry) -> Ending:
     return promote(registry, uri)
 
 
-def champion_of_nobody_knows_when(registry: Registry) -> Ending:
-    """Set by hand, and judged at an endpoint by a policy that wants weights."""
-    uri = registry.create("v1")
-    registry.contents.clear()
-    registry.log(registry.measure("v1", uri, endpoint=HERE))
-    registry.raw("set_registered_model_alias", registry.name, "champion", "1")
-    return promote(registry, uri)
-
-
 # Who answered.
 
 
-def the_champions_endpoint(registry: Registry, policy: Policy = POLICY, url: str = HERE) -> Ending:
+def the_champions_endpoint(registry: Registry) -> Ending:
     """Row 4: version 2 was never asked."""
     first = registry.create("v1")
     registry.contents.clear()
@@ -190,39 +176,8 @@ def the_champions_endpoint(registry: Registry, policy: Policy = POLICY, url: str
     registry.promote(first)
     second = registry.create("v2")
     registry.contents.clear()
-    registry.log(registry.measure("v2", second, policy=policy, endpoint=url), baseline=baseline(registry))
+    registry.log(registry.measure("v2", second, endpoint=HERE), baseline=baseline(registry))
     return promote(registry, second)
-
-
-def the_champions_endpoint_by_claim(registry: Registry) -> Ending:
-    return the_champions_endpoint(registry, CLAIMED)
-
-
-def the_champions_endpoint_with_a_slash(registry: Registry) -> Ending:
-    return the_champions_endpoint(registry, CLAIMED, f"{HERE}/")
-
-
-def any_endpoint_for_a_first_version(registry: Registry) -> Ending:
-    uri = registry.create("v1")
-    registry.log(registry.measure("v1", uri, endpoint=THERE))
-    return promote(registry, uri)
-
-
-def a_claim_where_the_champion_was_served(registry: Registry) -> Ending:
-    """The candidate's suite takes a claim; the champion's did not."""
-    registry.crown()
-    second = registry.create("v2")
-    registry.log(registry.measure("v2", second, policy=CLAIMED, endpoint=THERE), baseline=baseline(registry))
-    return promote(registry, second)
-
-
-def other_weights_than_the_version_has(registry: Registry) -> Ending:
-    """The digest on the version is not written by a run that nobody held against it."""
-    uri = registry.create("v1")
-    registry.contents.clear()
-    record = registry.measure("other", uri, binding=Binding.CLAIMED)
-    registry.log(record)
-    return promote(registry, uri)
 
 
 # Verdicts that came before, and after.
@@ -234,15 +189,6 @@ def pointer_back_to_a_pass(registry: Registry) -> Ending:
     passed = registry.log(registry.measure("v1", uri))
     registry.log(registry.measure("v1", uri, right=30))
     tell(registry, "1", tags.EVIDENCE, passed.run_id)
-    return promote(registry, uri)
-
-
-def pointer_back_and_the_note_taken_away(registry: Registry) -> Ending:
-    uri = registry.create("v1")
-    passed = registry.log(registry.measure("v1", uri))
-    failed = registry.log(registry.measure("v1", uri, right=30))
-    tell(registry, "1", tags.EVIDENCE, passed.run_id)
-    registry.raw("delete_model_version_tag", registry.name, "1", f"{tags.VERDICTS}/{failed.run_id}")
     return promote(registry, uri)
 
 
@@ -276,8 +222,6 @@ def decision_of_another_major(registry: Registry) -> Ending:
 ATTEMPTS: tuple[Callable[[Registry], Ending], ...] = (
     measured_again_at_a_bad_endpoint,
     measured_again_and_promoted_again,
-    measured_again_into_a_folder,
-    measured_again_with_other_weights,
     pointer_to_a_later_run,
     pointer_that_is_none,
     kept_files_changed,
@@ -287,15 +231,8 @@ ATTEMPTS: tuple[Callable[[Registry], Ending], ...] = (
     earned_under_another_alias,
     champion_deleted_and_made_again,
     older_champion_measured_again,
-    champion_of_nobody_knows_when,
     the_champions_endpoint,
-    the_champions_endpoint_by_claim,
-    the_champions_endpoint_with_a_slash,
-    any_endpoint_for_a_first_version,
-    a_claim_where_the_champion_was_served,
-    other_weights_than_the_version_has,
     pointer_back_to_a_pass,
-    pointer_back_and_the_note_taken_away,
     pointer_back_and_the_run_deleted,
     note_that_cannot_be_read,
     decision_of_another_major,
@@ -309,28 +246,126 @@ def test_ways_around_a_verdict(
     attempt(way(registry))
 
 
-WEAKER = {
-    "margin and alpha that let all pass": gated(margin=0.999, alpha=0.49),
-    "a blank reason": gated(margin=0.999, reason=" "),
-    "a wider margin": gated(margin=0.4),
-    "a wider margin with a reason": gated(margin=0.6, reason="it is late"),
-    "a larger alpha": gated(alpha=0.2),
-    "a lower min": gated(min=0.1),
-    "no min": gated(min=None),
-    "the metric renamed": Policy(metrics=(MetricPolicy(suite=SUITE, metric="exactness", min=0.1),)),
-    "the metric only watched": Policy(metrics=(replace(GATE, role=Role.WATCH),)),
+@dataclass(frozen=True, kw_only=True)
+class OnPaper:
+    """A candidate that is no worse than the champion, and what is wrong with it; no registry is needed to see that.
+
+    Attributes:
+        candidate: What differs in the manifest of the candidate's run.
+        champion: The same of the champion's.
+        baseline: The same of the run that the candidate was compared with, None for the champion's own.
+        first: Whether nobody holds the alias.
+    """
+
+    candidate: Mapping[str, Any] = field(default_factory=dict)
+    champion: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Mapping[str, Any] | None = None
+    first: bool = False
+
+    def ask(self, folder: Path) -> Ending:
+        """Whether the alias may be set."""
+        champion = record(folder / "champion", {"registry_uri": "models:/bot/1", "weights": "v1"} | self.champion)
+        own = record(folder / "record", {"registry_uri": "models:/bot/2", "weights": "v2"} | self.candidate)
+        other = None if self.first else champion
+        if self.baseline is not None:
+            other = record(folder / "baseline", {"registry_uri": "models:/bot/1", "weights": "v1"} | self.baseline)
+        try:
+            files = EvidenceFiles(
+                run="2",
+                where="run 2",
+                subject="models:/bot/2",
+                ended_at=datetime.now(UTC),
+                candidate=own,
+                baseline=other,
+                decision=store_decision(folder, redecide(own, other)),
+            )
+            answer = may_promote(
+                version=facts("2"),
+                holder=None if self.first else facts("1"),
+                evidence=read_evidence(files, redecide=redecide, source="s3://2", source_digest=lambda _: None),
+                alias="champion",
+                now=datetime.now(UTC),
+                earned=None if self.first else read_identity(champion),
+            )
+        except LlmgateError as refusal:  # there may be nothing to decide on
+            return Ending(exit_code=refusal.exit_code, output=str(refusal))
+        if isinstance(answer, Refusal):
+            return Ending(exit_code=1, output=answer.reason)
+        return Ending(exit_code=0, promoted=True)
+
+
+def record(folder: Path, facts: Mapping[str, Any]) -> Path:
+    """A run that got ninety of a hundred right; an endpoint has no weights to show."""
+    facts = {**facts, "weights": None if "endpoint" in facts else facts["weights"]}
+    return write_record(folder, make_manifest(folder.name, **facts), right=90)
+
+
+def facts(number: str) -> VersionFacts:
+    """A version whose digest was known before it was judged, and whose source is out of reach."""
+    digest = {tags.WEIGHTS_DIGEST: digest_of(f"v{number}")}
+    return VersionFacts(
+        name="bot", version=number, source="s3://", created_at=datetime(2026, 1, 1, tzinfo=UTC), tags=digest
+    )
+
+
+ON_PAPER = {
+    "margin and alpha that let all pass": OnPaper(candidate={"policy": gated(margin=0.999, alpha=0.49)}),
+    "the same for the first": OnPaper(candidate={"policy": gated(alpha=0.49)}, first=True),
+    "a blank reason": OnPaper(candidate={"policy": gated(margin=0.999, reason=" ")}),
+    "a wider margin": OnPaper(candidate={"policy": gated(margin=0.4)}),
+    "a wider margin with a reason": OnPaper(candidate={"policy": gated(margin=0.6, reason="it is late")}),
+    "a larger alpha": OnPaper(candidate={"policy": gated(alpha=0.2)}),
+    "a lower min": OnPaper(candidate={"policy": gated(min=0.1)}),
+    "no min": OnPaper(candidate={"policy": gated(min=None)}),
+    "means of scores": OnPaper(candidate={"policy": gated(aggregate=Aggregate.MEAN)}),
+    "the metric renamed": OnPaper(candidate={"policy": Policy(metrics=(MetricPolicy(suite=SUITE, metric="exact"),))}),
+    "the metric only watched": OnPaper(candidate={"policy": gated(role=Role.WATCH)}),
+    "inconclusive allowed": OnPaper(candidate={"policy": replace(POLICY, inconclusive=OnInconclusive.ALLOW)}),
+    "a claim where the champion showed weights": OnPaper(candidate={"policy": CLAIMED, "endpoint": THERE}),
+    "an endpoint where weights are wanted": OnPaper(candidate={"endpoint": THERE}),
+    "an endpoint for the first version": OnPaper(candidate={"endpoint": THERE}, first=True),
+    "the champion's endpoint, claimed": OnPaper(
+        candidate={"policy": CLAIMED, "endpoint": HERE}, champion={"policy": CLAIMED, "endpoint": HERE}
+    ),
+    "the champion's endpoint with a slash": OnPaper(
+        candidate={"policy": CLAIMED, "endpoint": f"{HERE}/"}, champion={"policy": CLAIMED, "endpoint": HERE}
+    ),
+    "a folder that nobody held against the version": OnPaper(candidate={"binding": Binding.CLAIMED}),
+    "other weights": OnPaper(candidate={"weights": "v3"}),
+    "another version": OnPaper(candidate={"registry_uri": "models:/bot/3"}),
+    "the champion measured again at an endpoint": OnPaper(baseline={"endpoint": HERE}),
+    "the champion measured again by a claim": OnPaper(
+        champion={"policy": CLAIMED, "endpoint": HERE},
+        baseline={"policy": CLAIMED, "endpoint": THERE},
+        candidate={"policy": CLAIMED, "endpoint": "http://127.0.0.1:8003/v1"},
+    ),
+    "other weights by the champion's name": OnPaper(baseline={"weights": "bad"}),
+    "nothing compared": OnPaper(first=False, baseline={"registry_uri": "models:/other/1", "weights": "v9"}),
 }
 
 
-@pytest.mark.parametrize("weaker", WEAKER)
-def test_weaker_policies(weaker: str, registry: Registry, attempt: Callable[[Ending], None]) -> None:
-    """Row 7: a candidate that is no worse than the champion, but was not asked what the champion was asked."""
-    registry.crown(right=90)
-    try:
-        ending = challenge(registry, right=90, policy=WEAKER[weaker])
-    except LlmgateError as refusal:  # there may be nothing to decide on
-        ending = Ending(exit_code=refusal.exit_code, output=str(refusal))
-    attempt(ending)
+@pytest.mark.parametrize("name", ON_PAPER)
+def test_candidates_that_are_no_worse_but_prove_less(
+    name: str, tmp_path: Path, attempt: Callable[[Ending], None]
+) -> None:
+    """Rows 4 and 7, and what stands beside them."""
+    attempt(ON_PAPER[name].ask(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        OnPaper(),
+        OnPaper(first=True),
+        OnPaper(baseline={}),
+        OnPaper(candidate={"policy": gated(margin=0.05, min=0.75, alpha=0.01)}),
+        OnPaper(candidate={"policy": CLAIMED, "endpoint": THERE}, champion={"policy": CLAIMED, "endpoint": HERE}),
+    ],
+    ids=["a successor", "a first", "the same weights served again", "a stricter policy", "a claim where it is enough"],
+)
+def test_honest_candidates_may_have_the_alias(case: OnPaper, tmp_path: Path) -> None:
+    ending = case.ask(tmp_path)
+    assert ending.green, ending
 
 
 def test_honest_successor_is_promoted_and_its_history_told(registry: Registry) -> None:
@@ -360,12 +395,6 @@ def test_honest_claims_are_promoted_and_named(registry: Registry) -> None:
     assert ending.promoted
     assert "binding: claimed, nothing but the run's word" in ending.output
     assert told(registry)[tags.BINDING] == "claimed"
-
-
-def test_honest_champion_served_again_is_a_baseline_for_a_changed_suite(registry: Registry) -> None:
-    uri, _ = registry.crown()
-    again = registry.measure("v1", uri)
-    assert promote(registry, registry.challenge(again)[0]).promoted
 
 
 # Before anything is asked.
