@@ -264,11 +264,11 @@ class OnPaper:
 
     def ask(self, folder: Path) -> Ending:
         """Whether the alias may be set."""
-        champion = record(folder / "champion", {"registry_uri": "models:/bot/1", "weights": "v1"} | self.champion)
-        own = record(folder / "record", {"registry_uri": "models:/bot/2", "weights": "v2"} | self.candidate)
+        champion = record(folder / "champion", {"registry_uri": "models:/bot/1", "weights": "v1", **self.champion})
+        own = record(folder / "record", {"registry_uri": "models:/bot/2", "weights": "v2", **self.candidate})
         other = None if self.first else champion
         if self.baseline is not None:
-            other = record(folder / "baseline", {"registry_uri": "models:/bot/1", "weights": "v1"} | self.baseline)
+            other = record(folder / "baseline", {"registry_uri": "models:/bot/1", "weights": "v1", **self.baseline})
         try:
             files = EvidenceFiles(
                 run="2",
@@ -358,7 +358,7 @@ def test_candidates_that_are_no_worse_but_prove_less(
         OnPaper(),
         OnPaper(first=True),
         OnPaper(baseline={}),
-        OnPaper(candidate={"policy": gated(margin=0.05, min=0.75, alpha=0.01)}),
+        OnPaper(candidate={"policy": gated(margin=0.09, min=0.72, alpha=0.04)}),
         OnPaper(candidate={"policy": CLAIMED, "endpoint": THERE}, champion={"policy": CLAIMED, "endpoint": HERE}),
     ],
     ids=["a successor", "a first", "the same weights served again", "a stricter policy", "a claim where it is enough"],
