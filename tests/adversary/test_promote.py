@@ -397,6 +397,29 @@ def test_honest_claims_are_promoted_and_named(registry: Registry) -> None:
     assert told(registry)[tags.BINDING] == "claimed"
 
 
+def test_honest_claim_by_the_command_line_is_named_everywhere(registry: Registry, tmp_path: Path) -> None:
+    gate = "metrics: {accuracy: {min: 0.2, margin: 0.1}}\n  binding: claimed"
+    suite = write_suite(tmp_path, cases=40)
+    head, _, _ = suite.read_text(encoding="utf-8").rpartition("gate:\n")
+    suite.write_text(f"{head}gate:\n  {gate}\n", encoding="utf-8")
+    at = ("--mlflow-uri", registry.uri)
+    for number, more in ((1, ()), (2, ("--baseline", f"models:/{registry.name}@champion"))):
+        uri = registry.create(f"v{number}")
+        with scripted_endpoint(lambda _, body: chat(answer_right(body))) as (url, _):
+            judged = llmgate(
+                "run", suite, "--endpoint", url, "--registry-uri", uri, *at, *more, out=tmp_path / f"run-{number}"
+            )
+        assert judged.green, judged.output
+        assert f"That {uri} answered is claimed, not shown" in (tmp_path / f"run-{number}/summary.md").read_text(
+            "utf-8"
+        )
+        assert told(registry, str(number))[tags.BINDING] == "claimed"
+        promoted = llmgate("promote", uri, *at)
+        assert promoted.exit_code == 0, promoted.output
+        assert "binding: claimed, nothing but the run's word says that this version answered" in promoted.output
+        assert registry.holder() == str(number)
+
+
 # Before anything is asked.
 
 IMPOSSIBLE = {
