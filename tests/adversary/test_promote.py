@@ -77,24 +77,24 @@ def gated(**changes: Any) -> Policy:
 def measured_again_at_a_bad_endpoint(registry: Registry) -> Ending:
     """Row 5: the champion's evidence is what it was, and the bad candidate is compared with that."""
     uri, _ = registry.crown()
-    registry.log(registry.measure("v1", uri, right=72, endpoint=HERE))
-    return challenge(registry, right=74)
+    registry.log(registry.measure("v1", uri, right=82, endpoint=HERE))
+    return challenge(registry, right=84)
 
 
 def measured_again_and_promoted_again(registry: Registry) -> Ending:
     uri, _ = registry.crown()
-    registry.log(registry.measure("v1", uri, right=72, endpoint=HERE))
+    registry.log(registry.measure("v1", uri, right=82, endpoint=HERE))
     promote(registry, uri)
-    return challenge(registry, right=74)
+    return challenge(registry, right=84)
 
 
 def pointer_to_a_later_run(registry: Registry) -> Ending:
     """What earned the alias is said to be a later run of the same version that passed by a weaker policy."""
     uri, _ = registry.crown()
-    later = registry.log(registry.measure("v1", uri, right=72, policy=gated(min=0.5)))
+    later = registry.log(registry.measure("v1", uri, right=82, policy=gated(min=0.5)))
     _, _, digest = told(registry)[EARNED].partition(" ")
     tell(registry, "1", EARNED, f"{later.run_id} {digest}")
-    return challenge(registry, right=74)
+    return challenge(registry, right=84)
 
 
 def pointer_that_is_none(registry: Registry) -> Ending:
@@ -124,7 +124,7 @@ def alias_moved_by_hand(registry: Registry) -> Ending:
     _, record = registry.crown()
     registry.challenge(record, "bad", right=30)
     registry.raw("set_registered_model_alias", registry.name, "champion", "2")
-    return challenge(registry, weights="v3", right=30)
+    return challenge(registry, weights="v3")
 
 
 def alias_moved_by_hand_with_the_tags(registry: Registry) -> Ending:
@@ -133,7 +133,7 @@ def alias_moved_by_hand_with_the_tags(registry: Registry) -> Ending:
     for key, value in told(registry).items():
         tell(registry, "2", key, value)
     registry.raw("set_registered_model_alias", registry.name, "champion", "2")
-    return challenge(registry, weights="v3", right=30)
+    return challenge(registry, weights="v3")
 
 
 def earned_under_another_alias(registry: Registry) -> Ending:
@@ -153,7 +153,7 @@ def champion_deleted_and_made_again(registry: Registry) -> Ending:
     for key, value in old.items():
         tell(registry, "1", key, value)
     registry.raw("set_registered_model_alias", registry.name, "champion", "1")
-    return challenge(registry, right=30)
+    return challenge(registry)
 
 
 def older_champion_measured_again(registry: Registry) -> Ending:
@@ -161,7 +161,7 @@ def older_champion_measured_again(registry: Registry) -> Ending:
     uri, _ = registry.crown()
     registry.forget_what_earned_it(uri)
     tell(registry, "1", tags.PROMOTED_AT, "2026-01-01T00:00:00+00:00")
-    registry.log(registry.measure("v1", uri, right=72))
+    registry.log(registry.measure("v1", uri, right=82))
     return promote(registry, uri)
 
 
