@@ -25,11 +25,12 @@ def two_models(facts: PromotionFacts) -> str | None:
     if baseline is None or facts.held:
         return None
     here, there = (record.manifest for record in (facts.evidence.candidate, baseline))
-    places = {(side.server.url.rstrip("/"), side.model.name) for side in (here, there)}
+    places = {(side.server.url.rstrip("/"), side.model.name, side.server.deployment) for side in (here, there)}
     if not (here.server.owned or there.server.owned) and len(places) == 1:
         return (
             f"candidate and baseline were both answered by {here.model.name!r} at {here.server.url}, so nothing shows "
-            f"that they are two models; serve this version under a name of its own and {AGAIN}"
+            "that they are two models; serve this version under a name of its own, or name each with --deployment, "
+            f"and {AGAIN}"
         )
     return None
 

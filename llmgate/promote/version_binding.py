@@ -85,7 +85,9 @@ def recreated_problem(version: VersionFacts, record: RecordIdentity, ended_at: d
     judged_at = instant(record.seal.sealed_at) if named else ended_at
     if judged_at is None:
         return "the time at which the record was sealed is unreadable"
-    if version.created_at > judged_at:
+    # A seal tells whole seconds, and a small suite is done within the second in which its version was made.
+    created_at = version.created_at.replace(microsecond=0) if not judged_at.microsecond else version.created_at
+    if created_at > judged_at:
         return (
             f"this version was created at {utc(version.created_at)}, after the run that judged it "
             f"({utc(judged_at)}), so the verdict is about a version that was deleted"

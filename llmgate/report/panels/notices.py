@@ -38,18 +38,7 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
         text = "The policy does not let an INCONCLUSIVE verdict stop the build; it still never allows a promotion."
         yield Notice(text=text, serious=False)
     manifest = candidate.manifest
-    model = manifest.model
-    # Records of before bindings were noted say at least who served.
-    claimed = model.binding is Binding.CLAIMED or (model.binding is None and not manifest.server.owned)
-    if model.registry_uri is not None and claimed:
-        text = (
-            f"That {one_line(model.registry_uri, 120)} answered is claimed, not shown: llmgate did not serve weights "
-            "whose digest the registry has."
-        )
-        yield Notice(text=text, serious=True)
-    if champion is not None and (weaker := weaker_than(champion.manifest, manifest)):
-        text = f"The policy asks less than the champion's did: {one_line('; '.join(weaker), 1000)}."
-        yield Notice(text=text, serious=True)
+    yield from _promises(candidate, champion)
     if manifest.judge is not None or manifest.judges:
         yield Notice(text="Judged metrics are judge scores, not human quality.", serious=False)
     if champion is not None and seems_same(candidate, champion) and not same_model_asked(candidate, champion):
@@ -61,6 +50,23 @@ def notices(candidate: Record, champion: Record | None, decision: Decision) -> I
         yield Notice(text=text, serious=True)
     if manifest.self_judges:
         text = f"The model judged its own answers (judge {one_line(', '.join(manifest.self_judges), 120)})."
+        yield Notice(text=text, serious=True)
+
+
+def _promises(candidate: Record, champion: Record | None) -> Iterator[Notice]:
+    """Where the run shows less than it seems to: a version that is only claimed, a policy that asks for less."""
+    manifest = candidate.manifest
+    model = manifest.model
+    # Records of before bindings were noted say at least who served.
+    claimed = model.binding is Binding.CLAIMED or (model.binding is None and not manifest.server.owned)
+    if model.registry_uri is not None and claimed:
+        text = (
+            f"That {one_line(model.registry_uri, 120)} answered is claimed, not shown: llmgate did not serve weights "
+            "whose digest the registry has."
+        )
+        yield Notice(text=text, serious=True)
+    if champion is not None and (weaker := weaker_than(champion.manifest, manifest)):
+        text = f"The policy asks less than the champion's did: {one_line('; '.join(weaker), 1000)}."
         yield Notice(text=text, serious=True)
 
 
