@@ -116,9 +116,11 @@ def test_embeddings_are_kept_and_their_distance_is_shown(folder: Path) -> None:
         done = two(plain, timid, "--embed-endpoint", embed)
         assert done.exit_code == 0, done.output
         assert {path for path, _ in asked} == {"/v1/embeddings"} or all("embeddings" in path for path, _ in asked)
-        before = len(asked)
         with scripted_endpoint(timid) as (url, _):
-            run("candidate", url, "--baseline", "champion", "--embed-endpoint", embed, "--resume")
+            options = (url, "--baseline", "champion", "--embed-endpoint", embed)
+            assert run("again", *options).exit_code == 0
+            before = len(asked)
+            assert run("again", *options, "--resume").exit_code == 0
         assert len(asked) == before
     summary = (folder / "candidate" / "summary.md").read_text(encoding="utf-8")
     assert "energy distance" in summary
