@@ -116,6 +116,8 @@ def fetch(url: str, api_key: str | None) -> Any:
     if status != HTTPStatus.OK:
         denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         fix = "Set the environment variable named by --api-key-env" if denied else "Check the URL"
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            fix = "Wait until the server has loaded its model, or check the URL"
         if status == HTTPStatus.BAD_REQUEST:  # So LiteLLM answers a wrong key, if it has no database of keys.
             fix += ", and the key in the environment variable named by --api-key-env"
         raise EndpointError(f"the endpoint answers HTTP {status}", where=url, fix=fix)

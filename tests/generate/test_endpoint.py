@@ -90,6 +90,7 @@ def test_names_of_the_same_origin_are_one_model_and_an_adapter_is_another() -> N
         (200, b"[" * 100_000, None, "does not answer JSON"),
         (401, b"", None, "HTTP 401.*--api-key-env"),
         (400, b"", None, "HTTP 400.*the URL, and the key.*--api-key-env"),
+        (503, b"", None, "HTTP 503.*Wait until the server has loaded its model"),
         (500, b"", None, "HTTP 500"),
         (302, b"", None, "HTTP 302"),
     ],

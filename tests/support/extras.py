@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 import venv
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def running(
 
     Args:
         command: Program and arguments. Its standard input ends with this process.
-        answers: URL that answers once it is ready, whatever the status.
+        answers: URL that answers once it is ready, with any status but 503.
         log: Gets what it prints.
         env: Beside this process's own; without PYTHONDONTWRITEBYTECODE, as half of a start is compiling.
         timeout_s: Longest time until it answers.
@@ -98,11 +99,11 @@ def running(
 
 
 def reachable(url: str) -> bool:
-    """Whether something answers there."""
+    """Whether something answers there that is not still loading its model."""
     try:
         urllib.request.urlopen(url, timeout=10).close()
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        return error.code != HTTPStatus.SERVICE_UNAVAILABLE
     except OSError:
         return False
     return True
