@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ItemScore", "Items", "Labels", "ScoreTable"]
+__all__ = ["NO_LABEL", "ItemScore", "Items", "Labels", "ScoreTable"]
 
 NO_LABEL = -1
+"""Code of an item that carries none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

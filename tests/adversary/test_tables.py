@@ -93,6 +93,20 @@ def test_csv(name: str, attempt: Callable[[Ending], None]) -> None:
     attempt(decide(HIDDEN_IN_CSV[name], table(GOOD), suffix="csv"))
 
 
+def clustered(rows: list[dict[str, Any]], *, lost: int) -> str:
+    return lines([{**row, "cluster": None if i < lost else row["item_id"]} for i, row in enumerate(rows)])
+
+
+@pytest.mark.parametrize("lost", [1, CASES - 1])
+def test_some_items_without_a_cluster(lost: int, attempt: Callable[[Ending], None]) -> None:
+    attempt(decide(clustered(GOOD, lost=lost), clustered(NEARLY[::-1], lost=0)))
+    attempt(decide(clustered(GOOD, lost=0), clustered(NEARLY[::-1], lost=lost)))
+
+
+def test_honest_clusters_pass() -> None:
+    assert decide(clustered(GOOD, lost=0), clustered(NEARLY[::-1], lost=0)).green
+
+
 HIDDEN_IN_JSON: dict[str, str] = {
     "NaN": lines(BAD).replace('"score": 0', '"score": NaN'),
     "infinite": lines(BAD).replace('"score": 0', '"score": 1e999'),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.results.layout import Layout
 from llmgate.record.results.source import ResultsFile, read_source
-from llmgate.record.scores import ScoreTable
+from llmgate.record.scores import NO_LABEL, Labels, ScoreTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,7 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
         raise RecordError(f"there is no format {kind!r}", where=str(path), fix=did_you_mean(kind, FORMATS))
     layout = layout or Layout()
     tables = read_plain(source, layout, kind) if kind in {"csv", "jsonl", "parquet"} else read(source, layout, kind)
+    check_clusters(tables[0].items.clusters if tables else None, str(path))
     names = tuple(table.metric for table in tables)
     return Results(
         source=str(path),
@@ -68,6 +69,21 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
         main=("pass",) if kind == "promptfoo" and "pass" in names else names,
         judged=judged_in(source) if kind == "deepeval" else frozenset(),
     )
+
+
+def check_clusters(clusters: Labels | None, where: str) -> None:
+    """Refuse items without a cluster beside items that have one: counted as independent, they would narrow bounds.
+
+    Raises:
+        RecordError: With their number.
+    """
+    lost = 0 if clusters is None else int((clusters.codes == NO_LABEL).sum())
+    if clusters is not None and lost:
+        raise RecordError(
+            f"{lost:,} of {len(clusters.codes):,} items have no cluster, and the others have one",
+            where=where,
+            fix="Give each its own where it stands alone, or name another column with --cluster",
+        )
 
 
 def detect(source: ResultsFile) -> str:

@@ -86,18 +86,15 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
 
 
 def test_rows_are_read_in_order_with_and_without_clusters(tmp_path: Path) -> None:
-    path = write(
-        tmp_path,
-        GOOD,
-        "",
-        '{"item_id": "b", "score": 0.25, "cluster": "doc-1"}',
-        '{"item_id":"c","score":0.0,"cluster":null}',
-    )
-    assert list(load(path).rows()) == [
-        ItemScore(item_id="a", score=1.0),
-        ItemScore(item_id="b", score=0.25, cluster="doc-1"),
-        ItemScore(item_id="c", score=0.0),
-    ]
+    path = write(tmp_path, GOOD, "", '{"item_id":"c","score":0.0,"cluster":null}')
+    assert list(load(path).rows()) == [ItemScore(item_id="a", score=1.0), ItemScore(item_id="c", score=0.0)]
+    path = write(tmp_path, '{"item_id": "b", "score": 0.25, "cluster": "doc-1"}')
+    assert list(load(path).rows()) == [ItemScore(item_id="b", score=0.25, cluster="doc-1")]
+
+
+def test_clusters_of_some_items_only_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="1 of 2 items have no cluster, and the others have one"):
+        load(write(tmp_path, GOOD, '{"item_id": "b", "score": 0.25, "cluster": "doc-1"}'))
 
 
 @given(st.dictionaries(st.text(min_size=1), st.floats(0, 1), min_size=1, max_size=20))

@@ -22,7 +22,7 @@ FORMATS = ("jsonl", "csv", "parquet")
 ROWS = [
     {"item_id": "b", "score": 1.0, "cluster": "x"},
     {"item_id": "a", "score": 0.25, "cluster": "x"},
-    {"item_id": "c", "score": 0.0, "cluster": None},
+    {"item_id": "c", "score": 0.0, "cluster": "y"},
 ]
 
 
@@ -51,7 +51,7 @@ def plain(results: Results) -> list[tuple[str, float | None, str | None, str | N
 @pytest.mark.parametrize("name", ["s.jsonl", "s.jsonl.gz", "s.csv", "s.csv.gz", "s.parquet"])
 def test_all_formats_say_the_same(name: str, tmp_path: Path) -> None:
     results = load_results(write(tmp_path / name, ROWS))
-    assert plain(results) == [("b", 1.0, "x", None), ("a", 0.25, "x", None), ("c", 0.0, None, None)]
+    assert plain(results) == [("b", 1.0, "x", None), ("a", 0.25, "x", None), ("c", 0.0, "y", None)]
     assert (results.format, results.main) == (name.split(".")[1], ("score",))
 
 
@@ -161,13 +161,13 @@ def test_parquet_reads_booleans_numbers_and_dictionaries(tmp_path: Path) -> None
     columns = {
         "item_id": pa.array(["a", "b", "c"]).dictionary_encode(),
         "score": pa.array([True, False, None]),
-        "cluster": pa.array([1, 1, None], type=pa.int64()),
+        "cluster": pa.array([1, 1, 2], type=pa.int64()),
     }
     parquet.write_table(pa.table(columns), tmp_path / "s.parquet")
     assert plain(load_results(tmp_path / "s.parquet")) == [
         ("a", 1.0, "1", None),
         ("b", 0.0, "1", None),
-        ("c", None, None, "no score"),
+        ("c", None, "2", "no score"),
     ]
 
 
