@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, EXIT_USAGE, CannotRunError, LlmgateError
+from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import FrameType
 
 __all__ = [
     "EXIT_CODES",
@@ -136,9 +135,7 @@ class LazyGroup(Group):
         A thread that a check left behind, or a function that it registered for the interpreter's end, could keep the
         process, or end it with another code.
         """
-        # Only the main thread may; in another one there are no signals to wait for.
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, terminated)
+        end_as_ctrl_c()
         code: object = EXIT_CANNOT_RUN
         try:
             # Not standalone: then it is this that ends the process, and not whatever `sys.exit` has become.
@@ -168,15 +165,6 @@ class LazyGroup(Group):
         module, _, attribute = self.places[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
-
-
-def terminated(number: int, frame: FrameType | None) -> None:
-    """SIGTERM is Ctrl-C: an event loop ends its work first, servers are stopped, and the command says so."""
-    del number
-    interrupt = signal.getsignal(signal.SIGINT)
-    if not callable(interrupt):  # a shell starts what it runs in the background without it
-        raise KeyboardInterrupt
-    interrupt(signal.SIGINT, frame)
 
 
 def leave(code: int) -> NoReturn:

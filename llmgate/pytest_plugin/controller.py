@@ -31,6 +31,7 @@ from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import check_models
 from llmgate.session.run.plan import make_plan, plan_file
 from llmgate.session.settings import Settings, settings_from
+from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +143,7 @@ class PytestRun:
             baseline = resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
+            end_as_ctrl_c()
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
 

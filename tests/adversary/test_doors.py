@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import signal
 import subprocess
 import sys
@@ -95,7 +97,7 @@ def started(url: str, *more: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> Ending:
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=600)
     return Ending(exit_code=process.returncode, verdict=verdict_in(Path("run")), output=output)
 
 
@@ -177,6 +179,16 @@ def test_a_process_that_is_left_by_a_check_leaves_no_decision(
     assert code == 0
     result = read_result(project / "run", exit_code=code)
     attempt(Ending(exit_code=result.exit_code, verdict=result.verdict, output=result.sentence))
+
+
+def test_bytecode_of_another_text(project: Path, right: str, attempt: Callable[[Ending], None]) -> None:
+    conftest(project, body="return True ")
+    written = project / "conftest.py"
+    before = written.stat()
+    py_compile.compile(str(written))
+    conftest(project, body="return False")
+    os.utime(written, ns=(before.st_atime_ns, before.st_mtime_ns))
+    attempt(run(right))
 
 
 def test_sigterm_ends_with_a_word(project: Path, attempt: Callable[[Ending], None]) -> None:

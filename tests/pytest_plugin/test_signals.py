@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 
@@ -35,12 +36,13 @@ def wait_for_answers(path: Path, count: int) -> None:
     raise AssertionError("no answers came")
 
 
-def test_ctrl_c_keeps_what_was_answered_and_resume_asks_for_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_was_answered_and_resume_asks_for_the_rest(number: signal.Signals, tmp_path: Path) -> None:
     suite = write_suite(tmp_path, cases=40)
     with FakeServer(answer=answer_right, ttft_s=0.15) as server:
         process = start(tmp_path, suite, server)
         wait_for_answers(tmp_path / "run" / "journal.jsonl", 6)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 2, output
         assert "NO VERDICT: " in output

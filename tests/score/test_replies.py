@@ -123,7 +123,8 @@ def test_a_damaged_reply_is_an_error_or_a_verdict_that_not_turns_round(case: Cas
     inverse = judge(replace(case.spec, negated=True), models(*replies))
     assert not result.reason.startswith("internal error")
     if result.score is None or inverse.score is None:
-        assert (result.outcome, inverse.outcome) == (Outcome.ERROR, Outcome.ERROR)
+        # A score may deny a yes and not a no: then the form that it would turn green is the error.
+        assert {result.outcome, inverse.outcome} <= {Outcome.ERROR, Outcome.FAIL}
     else:
         assert 0 <= result.score <= 1
         assert result.score + inverse.score == pytest.approx(1)

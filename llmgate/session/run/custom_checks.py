@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ from llmgate.score.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
     from llmgate.score.vocabulary import Checks
 
@@ -83,10 +84,18 @@ def conftest_modules(suites: Iterable[Path]) -> list[ModuleType]:
     return [imported(folder / "conftest.py") for folder in folders if (folder / "conftest.py").is_file()]
 
 
+class _AsWritten(SourceFileLoader):
+    """Compiles what stands in the file. Bytecode beside it may be of another text with the same size and second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def imported(path: Path) -> ModuleType:
     """Execute one `conftest.py`."""
     name = f"llmgate_conftest_{abs(hash(path)):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_AsWritten(name, str(path)))
     if spec is None or spec.loader is None:
         raise SuiteError("cannot be imported", where=str(path), fix="Correct the file")
     module = importlib.util.module_from_spec(spec)
