@@ -178,7 +178,8 @@ def become_program(settings: Settings, uid: int) -> NoReturn:
         give_up_rights(uid)
         limit(settings, tasks)
         os.set_inheritable(settings["report_fd"], False)
-        os.set_inheritable(settings["done_fd"], True)
+        for fd in settings["program_fds"]:
+            os.set_inheritable(fd, True)
         command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", settings["runner"]]
         os.execve(sys.executable, command, {})  # noqa: S606 - what this is for, and no shell is wanted
     except Exception as error:  # noqa: BLE001 - whatever it is, the program must not run

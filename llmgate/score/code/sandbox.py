@@ -161,7 +161,7 @@ def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Iso
 
 
 def _settings(folder: str, limits: SandboxLimits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
-    places = {"folder": folder, "isolation": isolation.value, "done_fd": done_in, "report_fd": report_in}
+    places = {"folder": folder, "isolation": isolation.value, "program_fds": [done_in], "report_fd": report_in}
     return {**asdict(limits), **places, "runner": _RUNNER, "cpu_s": math.ceil(limits.wall_s)}
 
 
