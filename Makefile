@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= .demo
 # `make fast` and `make check` do with `EXTRAS=mlflow,test`, which spares vLLM's 3.5 GB.
 EXTRAS ?= demo,test
+SBOM ?= build/sbom.json
 PIP := $(BIN)/python -m pip install --no-compile --progress-bar off --disable-pip-version-check
 
 SHELL := /bin/bash
@@ -64,9 +65,9 @@ lock: env  ## Write locks/ from constraints.txt: the SHA-256 of every file of ev
 	@echo 'cyclonedx-bom==7.5.0' | $(LOCK) - -o locks/sbom.txt
 
 sbom: env  ## Write build/sbom.json: what the environment is made of, in CycloneDX
-	@mkdir -p build
+	@mkdir -p $(dir $(SBOM))
 	@$(BIN)/uv run -q --no-project --with-requirements locks/sbom.txt \
-	  cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file build/sbom.json $(BIN)/python
+	  cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-file $(SBOM) $(BIN)/python
 
 clean:  ## Remove what the demo and the tests made, not the environment
 	rm -rf $(DEMO_DIR) .llmgate .pytest_cache .mypy_cache .ruff_cache .hypothesis .test-logs build dist
