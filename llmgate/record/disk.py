@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError, RecordError
+from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic import ValidationError
+
+    from llmgate.record.reach import Reach
 
 __all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "read_regular", "write_atomic"]
 
@@ -37,17 +39,23 @@ def write_atomic(path: Path, data: bytes, *, error: type[DatasetError | RecordEr
         raise error(f"cannot be written ({problem.strerror})", where=str(path), fix=fix) from problem
 
 
-def read_regular(path: Path, *, at_most: int = -1) -> bytes:
+def read_regular(path: Path, *, at_most: int = -1, limit: int | None = None, within: Reach | None = None) -> bytes:
     """The bytes of a regular file, or their beginning: a device may never end, and a FIFO may never begin.
 
+    Args:
+        path: The file.
+        at_most: Bytes to read; -1 for all.
+        limit: The most bytes that the file may have.
+        within: Where it has to lie; None for a file that the user named.
+
     Raises:
-        OSError: If it cannot be read, or is neither a file nor a folder.
+        OSError: If it cannot be read, is no regular file, lies elsewhere, or is too large.
     """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise OSError(errno.EINVAL, "it is a device, a FIFO or a socket and no regular file", str(path))
-    with path.open("rb") as file:
-        return file.read(at_most)
+    with open_regular(path, within=within, limit=limit) as file:
+        data = file.read(at_most if limit is None else limit + 1)
+    if limit is not None and len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", str(path))
+    return data
 
 
 def read_bytes(path: Path, *, fix: str | None = None, what: str = "") -> bytes:
