@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from llmgate.cli.frame import PATH, Group, show_lines
+from llmgate.cli.options import run_options
 
 __all__ = ["anchors_group"]
 
@@ -23,7 +25,10 @@ def anchors_group() -> None:
 @click.option("--number", type=click.IntRange(1), default=200, show_default=True, help="How many anchors.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice.")
 @click.option("--out", type=PATH, default=Path("anchors.jsonl"), show_default=True, help="The file.")
-def freeze(run_folder: Path, suites: tuple[Path, ...], *, metric: str, number: int, seed: int, out: Path) -> None:
+@run_options(frozenset({"allow-outside"}))
+def freeze(
+    run_folder: Path, suites: tuple[Path, ...], *, metric: str, number: int, seed: int, out: Path, **options: Any
+) -> None:
     """Take answers of RUN with what the judge said of them, half of each verdict where possible.
 
     SUITES are those of the run. Name the file with --judge-anchors in later runs: a judge whose verdicts on it changed
@@ -33,6 +38,6 @@ def freeze(run_folder: Path, suites: tuple[Path, ...], *, metric: str, number: i
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.settings import settings_from
 
-    settings = settings_from({}, root=Path.cwd())
+    settings = settings_from(options, root=Path.cwd())
     done = freeze_anchors(plan_paths(suites, settings), run_folder, metric=metric, number=number, seed=seed, out=out)
     show_lines([f"{done.path}: {done.passed:,} anchors that pass and {done.failed:,} that fail"])

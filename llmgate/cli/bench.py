@@ -20,7 +20,7 @@ __all__ = ["bench"]
     frozenset(
         {
             *("model", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
-            *("server-args", "server-python", "port", "startup-timeout"),
+            *("server-args", "server-python", "port", "startup-timeout", "allow-outside"),
         }
     )
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llmgate.cli.frame import PATH, Command, Group, show_json, show_lines, visible_text
+from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_PASS, EXIT_USAGE, UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["dataset_group", "lock"]
 BESIDE = click.option(
     "--beside", type=PATH, metavar="SUITE", help="Suite or folder beside which the lock of a URI lies [default: .]."
 )
+ALLOW = run_options(frozenset({"allow-outside"}))
 ID_COLUMN = click.option("--id-column", help="Column that names the rows [default: as locked, else id].")
 
 
@@ -37,6 +39,7 @@ def dataset_group() -> None:
 @click.option("--version", "version", help="The new version. Needed when locked content changed.")
 @click.option("--licence", help="SPDX name of the licence.")
 @BESIDE
+@ALLOW
 @ID_COLUMN
 @click.option(
     "--type", "types", multiple=True, metavar="COLUMN=TYPE", help="JSON type of a CSV column that is not text."
@@ -49,13 +52,15 @@ def lock(
     licence: str | None,
     beside: Path | None,
     id_column: str | None,
+    allow_outside: str | None,
     types: tuple[str, ...],
     check: bool,
 ) -> None:
     """Write or check the lock of a DATASET: digests of its bytes and of every row. As `llmgate dataset lock`."""
     from llmgate.session.commands.datasets import check_dataset, find_dataset, lock_dataset, read_types
+    from llmgate.session.settings import read_folders
 
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     if check:
         locked = check_dataset(named)
     else:
@@ -69,12 +74,16 @@ dataset_group.add_command(lock)
 @dataset_group.command("verify")
 @click.argument("datasets", nargs=-1, required=True)
 @BESIDE
+@ALLOW
 @ID_COLUMN
-def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None) -> int:
+def dataset_verify(
+    datasets: tuple[str, ...], *, beside: Path | None, id_column: str | None, allow_outside: str | None
+) -> int:
     """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
     from llmgate.session.commands.datasets import verify
+    from llmgate.session.settings import read_folders
 
-    results = verify(datasets, beside=beside, id_column=id_column)
+    results = verify(datasets, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     for result in results:
         if result.lock is None:
             click.secho(f"refused  {visible_text(str(result.problem))}", fg="red")
@@ -88,10 +97,18 @@ def dataset_verify(datasets: tuple[str, ...], *, beside: Path | None, id_column:
 @click.argument("second", required=False)
 @click.option("--against", metavar="REF", help="Compare the file with this git revision of it.")
 @BESIDE
+@ALLOW
 @ID_COLUMN
 @click.option("--json", "as_json", is_flag=True, help="Print the difference as JSON.")
 def dataset_diff(
-    first: str, second: str | None, *, against: str | None, beside: Path | None, id_column: str | None, as_json: bool
+    first: str,
+    second: str | None,
+    *,
+    against: str | None,
+    beside: Path | None,
+    id_column: str | None,
+    allow_outside: str | None,
+    as_json: bool,
 ) -> None:
     """List rows added, removed and changed from FIRST to SECOND, by id and field.
 
@@ -99,13 +116,16 @@ def dataset_diff(
     whether or not they differ.
     """
     from llmgate.session.commands.datasets import compare, compare_with_git, compare_with_lock, find_dataset
+    from llmgate.session.settings import read_folders
     from llmgate.suite.data.diff import diff_lines
 
     if second and against:
         raise UsageError("a dataset is compared with one other", fix="Give SECOND or --against")
-    named = find_dataset(first, beside=beside, id_column=id_column)
+    named = find_dataset(first, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     if second:
-        diff = compare(named, find_dataset(second, beside=beside, id_column=id_column))
+        diff = compare(
+            named, find_dataset(second, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
+        )
     else:
         diff = compare_with_git(named, against) if against else compare_with_lock(named)
     if as_json:
@@ -123,6 +143,7 @@ def dataset_diff(
     "--near", type=click.FloatRange(0, 1, min_open=True), default=0.8, show_default=True, help="Least resemblance."
 )
 @BESIDE
+@ALLOW
 @ID_COLUMN
 @click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
 def dataset_stats_command(
@@ -134,13 +155,15 @@ def dataset_stats_command(
     near: float,
     beside: Path | None,
     id_column: str | None,
+    allow_outside: str | None,
     as_json: bool,
 ) -> None:
     """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
     from llmgate.session.commands.datasets import describe, find_dataset
+    from llmgate.session.settings import read_folders
     from llmgate.suite.data.describe import stats_lines
 
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     described = describe(named, slices=slices, cluster=cluster, texts=texts, near=near)
     if as_json:
         show_json({"dataset": described.name, "lock": described.lock_note, **described.stats.to_json()})
@@ -155,6 +178,7 @@ def dataset_stats_command(
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which rows.")
 @click.option("--stratify", metavar="COLUMN", help="Column whose values keep their shares.")
 @BESIDE
+@ALLOW
 @ID_COLUMN
 def dataset_sample(
     dataset: str,
@@ -165,10 +189,12 @@ def dataset_sample(
     stratify: str | None,
     beside: Path | None,
     id_column: str | None,
+    allow_outside: str | None,
 ) -> None:
     """Write COUNT rows of a DATASET as a dataset of its own, with its lock; the same rows for the same seed."""
     from llmgate.session.commands.datasets import find_dataset, sample_dataset
+    from llmgate.session.settings import read_folders
 
-    named = find_dataset(dataset, beside=beside, id_column=id_column)
+    named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     locked = sample_dataset(named, out, count, seed=seed, stratify=stratify)
     click.echo(f"{out}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")

@@ -17,7 +17,7 @@ JUDGE_OPTIONS = frozenset(
     {
         "judge-model", "judge-endpoint", "judge-name", "judge-api-key-env", "judge-finish-reasons", "judges",
         "embed-endpoint", "embed-name", "embed-api-key-env", "server-args", "server-python", "port", "startup-timeout",
-        "concurrency", "timeout", "retries", "resume",
+        "concurrency", "timeout", "retries", "resume", "allow-outside",
     }
 )  # fmt: skip
 
@@ -78,7 +78,15 @@ def admit(
     # --resume of a run needs to know which; here --out says it.
     settings = settings_from(options | {"out": str(out)}, root=Path.cwd())
     read = read_labels(labels)
-    asked = asked_in(suite, metric=metric, rubric=rubric, max_tokens=max_tokens, seed=seed, labels=read)
+    asked = asked_in(
+        suite,
+        metric=metric,
+        rubric=rubric,
+        max_tokens=max_tokens,
+        seed=seed,
+        labels=read,
+        allowed=settings.allow_outside,
+    )
     if recorded is not None:
         if settings.resume:
             raise UsageError("--recorded asks nothing that could be resumed", fix="Remove --resume")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
+from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_INCONCLUSIVE, EXIT_PASS
 
 __all__ = ["power"]
@@ -42,6 +44,7 @@ gated.
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 if the gate passes an unchanged model more rarely.")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@run_options(frozenset({"allow-outside"}))
 def power(
     suites: tuple[Path, ...],
     *,
@@ -56,6 +59,7 @@ def power(
     wanted: float,
     strict: bool,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Say what the gate of SUITES can decide, before anything is run."""
     from llmgate.report.terminal.power import power_lines, shortfall
@@ -72,6 +76,7 @@ def power(
         repeat=repeat,
         policy=policy,
         power=wanted,
+        options=options,
     )
     answer = ask_power(question, root=Path.cwd())
     if as_json:

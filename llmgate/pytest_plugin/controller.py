@@ -106,7 +106,12 @@ class PytestRun:
             SuiteError, DatasetError: With file, line and advice.
         """
         if nodeid not in self._suites:
-            planned = self._suites[nodeid] = plan_file(path, repeat=self.settings.repeat, vocabulary=self.vocabulary)
+            planned = self._suites[nodeid] = plan_file(
+                path,
+                repeat=self.settings.repeat,
+                vocabulary=self.vocabulary,
+                allowed=self.settings.allow_outside,
+            )
             for warning in planned.warnings:
                 warnings.warn(pytest.PytestCollectionWarning(warning), stacklevel=1)
         return self._suites[nodeid]

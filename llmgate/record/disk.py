@@ -58,14 +58,20 @@ def read_regular(path: Path, *, at_most: int = -1, limit: int | None = None, wit
     return data
 
 
-def read_bytes(path: Path, *, fix: str | None = None, what: str = "") -> bytes:
-    """The bytes of a file.
+def read_bytes(path: Path, *, fix: str | None = None, what: str = "", within: Reach | None = None) -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: The file.
+        fix: What to advise if it cannot be read.
+        what: The beginning of the message.
+        within: Where it has to lie; None for a file that the user named.
 
     Raises:
-        RecordError: If it cannot be read; the message begins with `what` it is.
+        RecordError: If it cannot be read.
     """
     try:
-        return path.read_bytes()
+        return read_regular(path, within=within)
     except OSError as error:
         raise RecordError(f"{what} cannot be read ({error.strerror})".strip(), where=str(path), fix=fix) from error
 

@@ -46,10 +46,12 @@ class Reach:
     Attributes:
         folders: Their real paths.
         beside: One of which only the files directly in it may be named.
+        allowed: Those that the user named by hand.
     """
 
     folders: tuple[Path, ...]
     beside: Path | None = None
+    allowed: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, file: Path, allowed: Iterable[str | Path] = ()) -> Self:
@@ -60,19 +62,18 @@ class Reach:
             allowed: Further folders, named by the user.
         """
         folder = file.parent.resolve()
-        further = [Path(each).expanduser().resolve() for each in allowed]
+        further = tuple(Path(each).expanduser().resolve() for each in allowed)
         if _is_home(folder):
-            return cls(folders=tuple(further), beside=folder)
-        return cls(folders=tuple(dict.fromkeys([folder, project_of(folder), *further])))
+            return cls(folders=(), beside=folder, allowed=further)
+        return cls(folders=tuple(dict.fromkeys([folder, project_of(folder)])), allowed=further)
 
-    @classmethod
-    def below(cls, folder: Path) -> Self:
-        """One folder, and nothing else."""
-        return cls(folders=(folder.resolve(),))
+    def below(self, folder: Path) -> Reach:
+        """Nothing but one folder, and what the user named by hand."""
+        return Reach(folders=(folder.resolve(),), allowed=self.allowed)
 
     def holder(self, real: Path) -> Path | None:
         """The folder from which a real path can be reached, None if there is none."""
-        for folder in self.folders:
+        for folder in (*self.folders, *self.allowed):
             if real.is_relative_to(folder) and not any(name.startswith(".") for name in real.relative_to(folder).parts):
                 return folder
         return self.beside if real.parent == self.beside and not real.name.startswith(".") else None
@@ -175,8 +176,8 @@ def _open_within(path: Path, reach: Reach) -> int:
 
 def _outside(path: Path, real: Path, reach: Reach) -> str:
     leads = "" if path == real else f", which is {real},"
-    folders = [*reach.folders, *filter(None, [reach.beside])]
-    if any(map(real.is_relative_to, reach.folders)):
+    folders = [*reach.folders, *filter(None, [reach.beside]), *reach.allowed]
+    if any(map(real.is_relative_to, (*reach.folders, *reach.allowed))):
         return f"{path}{leads} is hidden: a name begins with a dot"
     return f"{path}{leads} lies outside {' and '.join(map(str, folders))}"
 

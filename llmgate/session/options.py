@@ -28,6 +28,7 @@ class Option:
         help: One line that teaches.
         kind: How its text is read. A flag takes no value on the command line.
         default: Applied when neither command line nor file sets it.
+        by_hand: Whether pyproject.toml may not set it, because whoever changes the repository would.
         metavar: Placeholder in the help.
     """
 
@@ -36,6 +37,7 @@ class Option:
     kind: Kind = "text"
     default: str | int | float | bool | None = None
     metavar: str | None = None
+    by_hand: bool = False
 
     @property
     def field(self) -> str:
@@ -174,6 +176,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="mlflow-model", metavar="NAME", help="Register the model under this name as a new version, the candidate."
     ),
     Option(name="registry-uri", metavar="URI", help="The registered version under test, e.g. models:/support-bot/7."),
+    Option(
+        name="allow-outside",
+        metavar="DIR ...",
+        default="",
+        by_hand=True,
+        help="Folders outside the project whose files suites and datasets may name; not in pyproject.toml.",
+    ),
     Option(name="show-missed", kind="int", default=5, metavar="N", help="How many missed cases the summary shows."),
 )
 
@@ -185,7 +194,7 @@ def file_options(root: Path) -> dict[str, Any]:
         Option fields and their values; empty if there is no such file or table.
 
     Raises:
-        UsageError: If the file is no TOML or names an unknown option.
+        UsageError: If the file is no TOML, or names an option that is unknown or given by hand only.
     """
     import tomllib
 
@@ -206,5 +215,7 @@ def file_options(root: Path) -> dict[str, Any]:
                 where=str(path),
                 fix=did_you_mean(key, (option.name for option in OPTIONS)),
             )
+        if option.by_hand:
+            raise UsageError(f"{key!r} is given by hand only", where=str(path), fix=f"Write --{option.name} instead")
         result[option.field] = value
     return result

@@ -16,7 +16,7 @@ from llmgate.session.options import OPTIONS, Option, file_options
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Settings", "settings_from"]
+__all__ = ["Settings", "read_folders", "settings_from"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,7 @@ class Settings:
     mlflow_experiment: str
     mlflow_model: str | None
     registry_uri: str | None
+    allow_outside: tuple[str, ...]
     show_missed: int
 
     @property
@@ -114,12 +115,18 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["server_args"] = tuple(shlex.split(values["server_args"] or ""))
     values["reply_names"] = tuple(shlex.split(values["reply_names"] or ""))
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
+    values["allow_outside"] = read_folders(values["allow_outside"])
     values["judges"] = read_judges(values["judges"] or "")
     for key in ("finish_reasons", "judge_finish_reasons"):
         values[key] = read_finish_reasons(key.replace("_", "-"), values[key] or "")
     settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
     check(settings)
     return settings
+
+
+def read_folders(text: str | None) -> tuple[str, ...]:
+    """The folders that an option names."""
+    return tuple(shlex.split(text or ""))
 
 
 def read_judges(text: str) -> dict[str, tuple[str, str]]:

@@ -116,7 +116,12 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     check_columns(suite, dataset)
     check_clusters(suite, dataset)
     prompt = compile_prompt(
-        suite.prompt, suite.tools, dataset.columns, suite_folder=suite.path.parent, source=suite.source
+        suite.prompt,
+        suite.tools,
+        dataset.columns,
+        suite_folder=suite.path.parent,
+        source=suite.source,
+        reach=suite.reach,
     )
     tests = read_row_tests(suite, dataset, vocabulary)
     suite = tests.suite

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmgate.errors import DatasetError, SuiteError
 from llmgate.record.output_features import FeatureWatch
 from llmgate.record.policy import MetricPolicy, SlicePolicy
+from llmgate.record.reach import Reach, contained
 from llmgate.record.waiver import Waiver
 from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.locate import locate
@@ -26,6 +27,8 @@ from llmgate.suite.prompt.file import KeptPrompt
 from llmgate.suite.prompt.tools import read_tools
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmgate.suite.asserts import Vocabulary
 
 __all__ = ["Prices", "Suite", "load_suite"]
@@ -79,6 +82,7 @@ class Suite:
         waivers: Findings that somebody accepted until a date.
         watched: Traits of the answers that are shown and do not gate.
         admissions: Files that say which judges may gate.
+        reach: Where the files lie that it may name.
     """
 
     name: str
@@ -111,6 +115,7 @@ class Suite:
     waivers: tuple[Waiver, ...] = ()
     watched: tuple[FeatureWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
+    reach: Reach
 
     @property
     def judged_metrics(self) -> frozenset[str]:
@@ -118,12 +123,13 @@ class Suite:
         return frozenset(metric.metric for metric in self.metrics if metric.judged)
 
 
-def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
+def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = ()) -> Suite:
     """Read and check a suite file.
 
     Args:
         path: The YAML file.
         vocabulary: The assert types that exist.
+        allowed: Folders outside the project whose files it may name.
 
     Raises:
         SuiteError: With file, line, what is wrong and how to fix it.
@@ -131,7 +137,8 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     document = read_document(path)
     part = validate(document)
     asserts = read_asserts(document, part, vocabulary)
-    prompt = read_prompt(part.prompt, path.parent, partial(document.where, "prompt"))
+    reach = Reach.of(path, allowed)
+    prompt = read_prompt(part.prompt, path.parent, reach, partial(document.where, "prompt"))
     tools = read_tools_key(document, part)
     gates = Gates(
         suite=part.suite,
@@ -140,7 +147,7 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         drift=part.drift,
         where_drift=partial(document.where, "drift"),
     )
-    source = find_dataset(document, part)
+    source = find_dataset(document, part, reach)
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
     metrics = () if own else gates.policies(asserts, vocabulary)
@@ -171,7 +178,8 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),
         watched=part.drift.watched(part.suite),
-        admissions=admission_files(part.judge, path.parent),
+        admissions=admission_files(part.judge, document, reach),
+        reach=reach,
         serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
@@ -180,16 +188,19 @@ def load_suite(path: Path, vocabulary: Vocabulary) -> Suite:
     )
 
 
-def admission_files(part: JudgePart, folder: Path) -> tuple[Path, ...]:
+def admission_files(part: JudgePart, document: Document, reach: Reach) -> tuple[Path, ...]:
     """The files that `judge: {admission: …}` names, beside the suite."""
     named = [part.admission] if isinstance(part.admission, str) else part.admission
-    return tuple(folder / name for name in named)
+    paths = tuple(document.path.parent / name for name in named)
+    for path in paths:
+        contained(path, reach, where=document.where("judge", "admission"))
+    return paths
 
 
-def find_dataset(document: Document, part: SuitePart) -> DatasetSource:
+def find_dataset(document: Document, part: SuitePart, reach: Reach) -> DatasetSource:
     """Where the rows come from; a bad URI is a mistake of the suite."""
     try:
-        return locate(part.dataset, document.path.parent)
+        return locate(part.dataset, document.path.parent, reach)
     except DatasetError as error:
         what = f"{error.where}: {error.what}" if error.where else error.what
         raise SuiteError(what, where=document.where("dataset"), fix=error.fix) from error

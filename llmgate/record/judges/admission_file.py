@@ -17,6 +17,8 @@ from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.record.reach import Reach
+
 __all__ = ["admission_from_json", "admission_to_json", "load_admission", "save_admission", "sealed"]
 
 RECORD: Final[TypeAdapter[AdmissionRecord]] = TypeAdapter(AdmissionRecord)
@@ -72,13 +74,17 @@ def admission_from_json(text: str, *, where: str = "admission") -> AdmissionReco
         raise RecordError(f"cannot be understood: {first_problem(error)}", where=where, fix=AGAIN) from error
 
 
-def load_admission(path: Path) -> AdmissionRecord:
+def load_admission(path: Path, within: Reach | None = None) -> AdmissionRecord:
     """Read an admission record.
+
+    Args:
+        path: The file.
+        within: Where it has to lie; None for a file that the user named.
 
     Raises:
         RecordError: If it cannot be read or understood.
     """
-    data = read_bytes(path, what="the admission record", fix=MADE)
+    data = read_bytes(path, what="the admission record", fix=MADE, within=within)
     return admission_from_json(decoded(data, str(path), fix=AGAIN), where=str(path))
 
 

@@ -35,6 +35,7 @@ from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from llmgate.generate.client import ChatClient
@@ -66,7 +67,14 @@ class Asked:
 
 
 def asked_in(
-    suite: Path | None, *, metric: str | None, rubric: str | None, max_tokens: int, seed: int, labels: LabelFile
+    suite: Path | None,
+    *,
+    metric: str | None,
+    rubric: str | None,
+    max_tokens: int,
+    seed: int,
+    labels: LabelFile,
+    allowed: Sequence[str] = (),
 ) -> Asked:
     """The assert that is tried: of a suite, or an `llm-rubric` (for pairs `prefer`) in a few words.
 
@@ -77,6 +85,7 @@ def asked_in(
         max_tokens: Limit of a reply, without a suite.
         seed: Of the judge, without a suite.
         labels: Answers or pairs.
+        allowed: Folders outside the project whose files the suite may name.
 
     Raises:
         UsageError: If it is not clear what is meant, or it does not fit the labels.
@@ -86,7 +95,7 @@ def asked_in(
         if rubric is not None:
             raise UsageError("both --suite and --rubric are given", fix="Give one of them")
         vocabulary = beside_suites([suite])
-        loaded = load_suite(suite, vocabulary)
+        loaded = load_suite(suite, vocabulary, allowed=allowed)
         specs = [
             member
             for spec in loaded.asserts

@@ -64,13 +64,16 @@ class Named:
     cluster: str | None = None
 
 
-def find_dataset(name: str, *, beside: Path | None = None, id_column: str | None = None) -> Named:
+def find_dataset(
+    name: str, *, beside: Path | None = None, id_column: str | None = None, allowed: Sequence[str] = ()
+) -> Named:
     """Find what a name on the command line means.
 
     Args:
         name: A data file, a URI, or a suite, which stands for its dataset.
         beside: The suite, or its folder, beside which the lock of a URI lies; the current folder without one.
         id_column: The column that names rows.
+        allowed: Folders outside its project whose files a suite may name.
 
     Raises:
         SuiteError, DatasetError: If there is no such thing.
@@ -80,7 +83,7 @@ def find_dataset(name: str, *, beside: Path | None = None, id_column: str | None
     if found and found.sort is Sort.REFUSED:
         raise found.problem
     if found and found.sort is Sort.RUN:
-        suite = load_suite(path, VOCABULARY)
+        suite = load_suite(path, VOCABULARY, allowed=allowed)
         return Named(
             source=suite.source,
             id_column=id_column or suite.id_column,
@@ -152,13 +155,16 @@ class Verified:
     problem: LlmgateError | None = None
 
 
-def verify(names: Sequence[str], *, beside: Path | None = None, id_column: str | None = None) -> list[Verified]:
+def verify(
+    names: Sequence[str], *, beside: Path | None = None, id_column: str | None = None, allowed: Sequence[str] = ()
+) -> list[Verified]:
     """Hold datasets against their locks, all of them, whatever the first one says.
 
     Args:
         names: Data files, URIs, suites, or folders, which stand for every suite and every lock below them.
         beside: As in `find_dataset`.
         id_column: As in `find_dataset`.
+        allowed: As in `find_dataset`.
 
     Raises:
         UsageError: If there is nothing to verify.
@@ -166,7 +172,7 @@ def verify(names: Sequence[str], *, beside: Path | None = None, id_column: str |
     results: dict[Path, Verified] = {}
     for name, folder in dict.fromkeys(_expanded(names, beside)):
         try:
-            named = find_dataset(name, beside=folder, id_column=id_column)
+            named = find_dataset(name, beside=folder, id_column=id_column, allowed=allowed)
             if named.source.lock.resolve() in results:
                 continue
             results[named.source.lock.resolve()] = Verified(name=named.source.name, lock=check_dataset(named))

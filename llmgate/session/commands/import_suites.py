@@ -18,15 +18,17 @@ from llmgate.suite.importers.result import Imported
 from llmgate.suite.importers.write import write_imported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmgate.suite.asserts import Vocabulary
 
 __all__ = ["ImportedFiles", "import_suites"]
 
-_IMPORTERS: Final[Mapping[str, Callable[[Path, Vocabulary], Imported]]] = {
+_OF_ONE_FILE: Final[Mapping[str, Callable[[Path, Vocabulary], Imported]]] = {
     "deepeval": import_deepeval,
     "inspect": import_inspect,
+}
+_OF_SEVERAL: Final[Mapping[str, Callable[[Path, Vocabulary, Sequence[str]], Imported]]] = {
     "lm-eval": import_lm_eval,
     "openai-evals": import_openai_evals,
     "promptfoo": import_promptfoo,
@@ -45,22 +47,25 @@ class ImportedFiles:
         return report_lines(self.imported, list(self.paths))
 
 
-def import_suites(tool: str, path: Path, out: Path) -> ImportedFiles:
+def import_suites(tool: str, path: Path, out: Path, *, allowed: Sequence[str] = ()) -> ImportedFiles:
     """Import the files of another tool.
 
     Args:
         tool: Which one.
         path: Its configuration, data set, log or folder.
         out: Where suites go.
+        allowed: Folders outside its project whose files the configuration may name.
 
     Raises:
         UsageError: If the tool is unknown, nothing can be read, or files would be overwritten.
     """
-    importer = _IMPORTERS.get(tool)
-    if importer is None:
-        raise UsageError(f"llmgate does not import {tool!r}", fix=did_you_mean(tool, _IMPORTERS))
+    if tool not in {*_OF_ONE_FILE, *_OF_SEVERAL}:
+        raise UsageError(f"llmgate does not import {tool!r}", fix=did_you_mean(tool, (*_OF_ONE_FILE, *_OF_SEVERAL)))
     try:
-        imported = importer(path, VOCABULARY)
+        if tool in _OF_SEVERAL:
+            imported = _OF_SEVERAL[tool](path, VOCABULARY, allowed)
+        else:
+            imported = _OF_ONE_FILE[tool](path, VOCABULARY)
         paths = write_imported(imported, out, source=f"{path} ({tool})")
     except RecursionError as error:
         raise UsageError("the files are nested too deeply", where=str(path), fix="Flatten them") from error

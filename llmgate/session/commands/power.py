@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class PowerQuestion:
         repeat: In place of the suite's.
         policy: Policy file.
         power: The wanted probability.
+        options: Those that it shares with `llmgate run`.
     """
 
     suites: tuple[Path, ...] = ()
@@ -52,6 +54,7 @@ class PowerQuestion:
     repeat: int | None = None
     policy: Path | None = None
     power: float = 0.8
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,11 @@ def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> 
         # Suites and YAML are read only where a suite is named.
         from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
 
-        given = {"policy": str(question.policy) if question.policy else None, "repeat": question.repeat}
+        given = {
+            **question.options,
+            "policy": str(question.policy) if question.policy else None,
+            "repeat": question.repeat,
+        }
         plan = plan_paths(question.suites, settings_from(given, root=root))
         return designs_of((case.planned for case in plan.cases), plan.policy)
     if records:

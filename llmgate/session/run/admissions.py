@@ -37,9 +37,9 @@ def read_admissions(settings: Settings, plan: Plan) -> tuple[AdmissionRecord, ..
     Raises:
         RecordError: If one cannot be read.
     """
-    paths = [path for planned in plan.suites for path in planned.suite.admissions]
-    paths += [Path(name) for name in settings.judge_admission]
-    records = [load_admission(path) for path in dict.fromkeys(paths)]
+    named = {path: planned.suite.reach for planned in plan.suites for path in planned.suite.admissions}
+    records = [load_admission(path, reach) for path, reach in named.items()]
+    records += [load_admission(Path(name)) for name in settings.judge_admission]
     return tuple({record.digest: record for record in records}.values())
 
 

@@ -124,13 +124,15 @@ def find_suites(paths: Iterable[Path]) -> tuple[list[Path], tuple[str, ...]]:
     return list(dict.fromkeys(files)), tuple(dict.fromkeys(left_out(others)))
 
 
-def plan_file(path: Path, *, repeat: int | None = None, vocabulary: Checks = VOCABULARY) -> PlannedSuite:
+def plan_file(
+    path: Path, *, repeat: int | None = None, vocabulary: Checks = VOCABULARY, allowed: Sequence[str] = ()
+) -> PlannedSuite:
     """Load and plan one suite file.
 
     Raises:
         SuiteError, DatasetError: With file, line and advice.
     """
-    return plan_suite(load_suite(path, vocabulary), vocabulary, repeat=repeat)
+    return plan_suite(load_suite(path, vocabulary, allowed=allowed), vocabulary, repeat=repeat)
 
 
 def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
@@ -141,7 +143,9 @@ def plan_paths(paths: Iterable[Path], settings: Settings) -> Plan:
     """
     files, others = find_suites(paths)
     vocabulary = beside_suites(files, limit_s=settings.timeout)
-    suites = [plan_file(path, repeat=settings.repeat, vocabulary=vocabulary) for path in files]
+    suites = [
+        plan_file(path, repeat=settings.repeat, vocabulary=vocabulary, allowed=settings.allow_outside) for path in files
+    ]
     return replace(make_plan(suites, settings, vocabulary=vocabulary), left_out=others)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from llmgate.errors import DatasetError
+from llmgate.record.reach import Reach, contained
 from llmgate.suite.data import huggingface
 from llmgate.suite.data.mlflow import SCHEME, mlflow_source
 from llmgate.suite.data.source import DatasetSource, as_source
@@ -21,15 +22,16 @@ def is_uri(written: str) -> bool:
     return URI.match(written) is not None and not Path(written).exists()
 
 
-def locate(written: str, folder: Path) -> DatasetSource:
+def locate(written: str, folder: Path, reach: Reach | None = None) -> DatasetSource:
     """Find a dataset.
 
     Args:
         written: A path, `hf://…` or `mlflow:…`.
         folder: What paths are relative to, and where locks of other data lie.
+        reach: Where files have to lie that a suite names; None for what the user named.
 
     Raises:
-        DatasetError: If it is a URI that is malformed, not pinned, or of an unknown scheme.
+        DatasetError: If it is a URI that is malformed, not pinned, or of an unknown scheme, or a file lies elsewhere.
     """
     if written.startswith(huggingface.SCHEME):
         return huggingface.hub_source(written, folder)
@@ -42,6 +44,9 @@ def locate(written: str, folder: Path) -> DatasetSource:
             fix="Name a file, hf://datasets/OWNER/NAME/FILE@COMMIT, or mlflow:datasets/NAME",
         )
     try:
-        return as_source((folder / written).resolve())
-    except (ValueError, OSError) as error:
+        path = (folder / written).resolve()
+    except (ValueError, OSError, RuntimeError) as error:
         raise DatasetError(f"{written!r} is no path of a file", fix="Check the path") from error
+    if reach is not None:
+        contained(folder / written, reach, where="", error=DatasetError)
+    return as_source(path, reach)

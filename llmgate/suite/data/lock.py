@@ -112,7 +112,12 @@ def read_lock(path: Path | DatasetSource) -> Lock:
     """
     source = as_source(path)
     return parse_lock(
-        read_bytes(source.lock, missing_fix=f"Run `{source.command}` and commit the lock with the data"), source
+        read_bytes(
+            source.lock,
+            missing_fix=f"Run `{source.command}` and commit the lock with the data",
+            within=source.reach,
+        ),
+        source,
     )
 
 

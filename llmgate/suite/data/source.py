@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llmgate.errors import DatasetError
 from llmgate.record.disk import read_regular
+from llmgate.record.reach import Reach
 from llmgate.suite.data.formats import Format, format_of
 
 __all__ = ["Content", "DatasetSource", "as_source", "read_bytes", "remote_source"]
@@ -47,6 +48,7 @@ class DatasetSource:
         folder: Where relative paths in its rows start.
         uri: The pinned URI; empty for a file.
         path: The file, None for a URI.
+        reach: Where the file has to lie; None for one that the user named.
         command: What locks it.
         fetch: Gets the content of a URI.
     """
@@ -58,6 +60,7 @@ class DatasetSource:
     command: str
     uri: str = ""
     path: Path | None = None
+    reach: Reach | None = None
     fetch: Callable[[], Content] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -75,13 +78,14 @@ class DatasetSource:
             DatasetError: If they cannot be had.
         """
         if self.path is not None:
-            return Content(data=read_bytes(self.path, missing_fix=missing_fix), kind=format_of(self.path))
+            data = read_bytes(self.path, missing_fix=missing_fix, within=self.reach)
+            return Content(data=data, kind=format_of(self.path))
         if self.fetch is None:
             raise DatasetError("there is neither a file nor a way to get one", where=self.name)
         return self.fetch()
 
 
-def as_source(path: Path | DatasetSource) -> DatasetSource:
+def as_source(path: Path | DatasetSource, reach: Reach | None = None) -> DatasetSource:
     """A file on disk as a source; a source stays as it is."""
     if isinstance(path, DatasetSource):
         return path
@@ -92,6 +96,7 @@ def as_source(path: Path | DatasetSource) -> DatasetSource:
         folder=path.parent,
         command=f"llmgate lock {path}",
         path=path,
+        reach=reach,
     )
 
 
@@ -116,18 +121,19 @@ def remote_source(uri: str, *, stable: str, title: str, folder: Path, fetch: Cal
     )
 
 
-def read_bytes(path: Path, *, missing_fix: str) -> bytes:
+def read_bytes(path: Path, *, missing_fix: str, within: Reach | None = None) -> bytes:
     """Read a file.
 
     Args:
         path: The file.
         missing_fix: What to advise if it does not exist.
+        within: Where it has to lie; None for one that the user named.
 
     Raises:
         DatasetError: If it cannot be read.
     """
     try:
-        return read_regular(path)
+        return read_regular(path, within=within)
     except FileNotFoundError as error:
         raise DatasetError("there is no such file", where=str(path), fix=missing_fix) from error
     except OSError as error:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from llmgate.errors import SuiteError
+from llmgate.record.disk import read_regular
+from llmgate.record.reach import Reach, contained
 from llmgate.suite.form.document import Reader, syntax_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from llmgate.suite.asserts import Json
 
@@ -27,7 +29,6 @@ __all__ = [
     "listing",
     "mapping",
     "read_csv",
-    "read_json",
     "read_jsonl",
     "read_source",
     "read_text",
@@ -50,11 +51,23 @@ class ForeignFile:
         path: Where it was read from.
         data: Its content.
         lines: Path of keys and indices → line number, from 1; empty for JSON.
+        reach: Where the files lie that it may name.
     """
 
     path: Path
     data: Any
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
+    reach: Reach
+
+    def named(self, name: str | Path, where: str) -> Path:
+        """A file that it names.
+
+        Raises:
+            SuiteError: If it lies where it may not name any.
+        """
+        path = self.path.parent / name
+        contained(path, self.reach, where=where)
+        return path
 
     def where(self, *location: str | int) -> str:
         """`file:line` of the deepest known part of a location."""
@@ -65,47 +78,55 @@ class ForeignFile:
         return str(self.path)
 
 
-def read_source(path: Path) -> ForeignFile:
+def read_source(path: Path, reach: Reach | None = None, *, allowed: Sequence[str] = ()) -> ForeignFile:
     """Read a YAML, JSON or JSONL file.
+
+    Args:
+        path: The file.
+        reach: Of the file that names it; None for a file that the user named.
+        allowed: Folders outside its project whose files it may name.
 
     Raises:
         SuiteError: With file and line, if it cannot be read.
     """
+    own = reach or Reach.of(path, allowed)
     if path.suffix == ".json":
-        return ForeignFile(path=path, data=read_json(path))
+        return ForeignFile(path=path, data=parse(read_text(path, reach), str(path)), reach=own)
     if path.suffix == ".jsonl":
-        rows = list(read_jsonl(path))
-        return ForeignFile(
-            path=path, data=[row for _, row in rows], lines={(i,): line for i, (line, _) in enumerate(rows)}
-        )
-    return read_yaml(path)
+        rows = list(read_jsonl(path, reach))
+        lines: dict[tuple[str | int, ...], int] = {(i,): line for i, (line, _) in enumerate(rows)}
+        return ForeignFile(path=path, data=[row for _, row in rows], lines=lines, reach=own)
+    data, lines = read_yaml(path, reach)
+    return ForeignFile(path=path, data=data, lines=lines, reach=own)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, within: Reach | None = None) -> str:
     """Read a text file, without a byte order mark.
+
+    Args:
+        path: The file.
+        within: Where it has to lie; None for a file that the user named.
 
     Raises:
         SuiteError: If it cannot be read or is not UTF-8.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SuiteError("the file is too large", where=str(path), fix="Split it")
-        return path.read_bytes().decode("utf-8-sig")
+        return read_regular(path, limit=MAX_BYTES, within=within).decode("utf-8-sig")
     except OSError as error:
         raise SuiteError(f"cannot be read ({error.strerror})", where=str(path), fix="Check the path") from error
     except UnicodeDecodeError as error:
         raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
 
 
-def read_yaml(path: Path) -> ForeignFile:
+def read_yaml(path: Path, within: Reach | None) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     """Read a YAML file: anchors and merge keys are followed, tags that name code become texts."""
     try:
-        node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+        node = yaml.compose(read_text(path, within), Loader=yaml.SafeLoader)
         if node is None:
-            return ForeignFile(path=path, data=None)
+            return None, {}
         plain(node, set())
         reader = Reader(path)
-        return ForeignFile(path=path, data=reader.read(node, ()), lines=reader.lines)
+        return reader.read(node, ()), reader.lines
     except yaml.YAMLError as error:
         raise syntax_error(path, error) from error
     except RecursionError as error:
@@ -144,28 +165,19 @@ def merged(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
                     yield inner, value
 
 
-def read_json(path: Path) -> Json:
-    """Read a JSON file; NaN and infinities, which other tools write, become null.
-
-    Raises:
-        SuiteError: If it is not JSON.
-    """
-    return parse(read_text(path), str(path))
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, Json]]:
+def read_jsonl(path: Path, within: Reach | None = None) -> Iterator[tuple[int, Json]]:
     """Line numbers and values of a JSONL file; blank lines are skipped.
 
     Raises:
         SuiteError: If a line is not JSON.
     """
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, within).split("\n"), start=1):
         if line.strip():
             yield number, parse(line, f"{path}:{number}")
 
 
 def parse(text: str, where: str) -> Json:
-    """JSON text as data."""
+    """JSON text as data; NaN and infinities, which other tools write, become null."""
     try:
         value: Json = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
     except (ValueError, RecursionError) as error:
@@ -179,13 +191,13 @@ def finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_csv(path: Path) -> list[tuple[int, dict[str, str]]]:
+def read_csv(path: Path, within: Reach | None = None) -> list[tuple[int, dict[str, str]]]:
     """Line numbers and rows of a CSV file with a header; missing cells are empty.
 
     Raises:
         SuiteError: If there is no header, a column stands twice, or a row has more cells than the header.
     """
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True, restval="")
+    reader = csv.DictReader(io.StringIO(read_text(path, within), newline=""), strict=True, restval="")
     try:
         columns = list(reader.fieldnames or ())
         if not columns or len(set(columns)) < len(columns):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
+from llmgate.record.reach import contained
 from llmgate.suite.importers.files import FUNCTION, ForeignFile, listing, mapping, read_csv, read_source
 from llmgate.suite.importers.lm_eval_docs import Task, document_record, sample_record
 from llmgate.suite.importers.promptfoo_sampling import sampling_of
@@ -19,6 +20,8 @@ from llmgate.suite.importers.result import Imported, Notebook
 from llmgate.suite.importers.table import choice, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmgate.suite.asserts import Json, Vocabulary
 
 __all__ = ["import_lm_eval", "transforms"]
@@ -38,18 +41,19 @@ _TRANSFORMS: Final = {"lowercase": "lower", "uppercase": "upper", "remove_whites
 MAX_INCLUDES: Final = 10
 
 
-def import_lm_eval(path: Path, vocabulary: Vocabulary) -> Imported:
+def import_lm_eval(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] = ()) -> Imported:
     """Read a task file, or logged samples.
 
     Args:
         path: A task's `.yaml`, or a `samples_*.jsonl`.
         vocabulary: The assert types that exist.
+        allowed: Folders outside its project whose files it may name.
 
     Raises:
         SuiteError: If it cannot be read, or no document of it can be carried over.
     """
     notes = Notebook(vocabulary)
-    source = read_source(path)
+    source = read_source(path, allowed=allowed)
     if path.suffix == ".jsonl":
         task = Task(name=(_SAMPLES.fullmatch(path.stem) or re.match("(.*)", path.stem))[1], config={}, where=str(path))  # type: ignore[index]
         samples = [(sample, source.where(i)) for i, sample in enumerate(source.data)]
@@ -107,7 +111,8 @@ def task_config(source: ForeignFile, notes: Notebook, depth: int) -> dict[str, A
     config = dict(source.data)
     include = config.pop("include", None)
     if isinstance(include, str):
-        config = {**task_config(read_source(source.path.parent / include), notes, depth + 1), **config}
+        inner = read_source(source.named(include, source.where("include")), source.reach)
+        config = {**task_config(inner, notes, depth + 1), **config}
     return config
 
 
@@ -131,13 +136,15 @@ def local_documents(source: ForeignFile, config: Mapping[str, Any]) -> list[tupl
         files = next((files[split] for split in splits if split in files), None)
     documents: list[tuple[Any, str]] = []
     for name in files if isinstance(files, list) else [files]:
+        where = source.where("dataset_kwargs")
         path = next((p for p in (source.path.parent / str(name), Path(str(name))) if p.exists()), None)
         if path is None:
-            raise SuiteError(f"there is no file {name}", where=source.where("dataset_kwargs"), fix="Check data_files")
+            raise SuiteError(f"there is no file {name}", where=where, fix="Check data_files")
+        contained(path, source.reach, where=where)
         if path.suffix == ".csv":
-            documents += [(row, f"{path}:{line}") for line, row in read_csv(path)]
+            documents += [(row, f"{path}:{line}") for line, row in read_csv(path, source.reach)]
             continue
-        inner = read_source(path)
+        inner = read_source(path, source.reach)
         data = inner.data
         field = kwargs.get("field")
         if isinstance(data, Mapping):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError
+from llmgate.record.reach import contained
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import mapping, read_jsonl, read_source
 from llmgate.suite.importers.messages import as_messages, common_prompt
@@ -19,6 +20,7 @@ from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from llmgate.suite.asserts import Vocabulary
@@ -31,17 +33,18 @@ _KNOWN_ARGS: Final = frozenset(
 )
 
 
-def import_openai_evals(path: Path, vocabulary: Vocabulary) -> Imported:
+def import_openai_evals(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] = ()) -> Imported:
     """Read a registry file.
 
     Args:
         path: A YAML file of `registry/evals`, its samples in `registry/data` or beside it.
         vocabulary: The assert types that exist.
+        allowed: Folders outside its project whose files it may name.
 
     Raises:
         SuiteError: If a file cannot be read, or no eval in it can be carried over.
     """
-    source = read_source(path)
+    source = read_source(path, allowed=allowed)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no registry file", where=str(path), fix="Name a YAML file of registry/evals")
     notes = Notebook(vocabulary)
@@ -110,8 +113,11 @@ def read_samples(source: ForeignFile, args: Mapping[str, Any], where: str, notes
     path = next((folder / name for folder in folders if (folder / name).exists()), None)
     if path is None:
         raise SuiteError(f"there are no samples {name}", where=where, fix=f"Looked below {folders[0]} and {folders[1]}")
+    # The registry's own layout has data beside evals, whether or not both are in a project.
+    reach = replace(source.reach, folders=(*source.reach.folders, folders[1].resolve()))
+    contained(path, reach, where=where)
     samples: list[Mapping[str, Any]] = []
-    for line, sample in read_jsonl(path):
+    for line, sample in read_jsonl(path, reach):
         if not isinstance(sample, dict) or as_messages(sample.get("input")) is None:
             notes.lost("a sample whose `input` is no conversation", f"{path}:{line}")
         elif "ideal" in sample and not any(texts(sample["ideal"])):

@@ -44,17 +44,18 @@ MAX_REFERENCES: Final = 20
 MAX_NODES: Final = 500_000
 
 
-def import_promptfoo(path: Path, vocabulary: Vocabulary) -> Imported:
+def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] = ()) -> Imported:
     """Read a promptfoo configuration.
 
     Args:
         path: The file, or the folder with a `promptfooconfig.yaml`.
         vocabulary: The assert types that exist.
+        allowed: Folders outside its project whose files it may name.
 
     Raises:
         SuiteError: If a file cannot be read, or no prompt or no test can be carried over.
     """
-    source = config_at(path)
+    source = config_at(path, allowed)
     notes = Notebook(vocabulary)
     for key in sorted(set(source.data) - _IGNORED):
         notes.lost(f"`{key}`", source.where(key))
@@ -95,14 +96,14 @@ def combinations(test: PromptfooTest, notes: Notebook) -> Iterator[dict[str, Any
     return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
 
 
-def config_at(path: Path) -> ForeignFile:
+def config_at(path: Path, allowed: Sequence[str]) -> ForeignFile:
     """The configuration at a path, references resolved."""
     if path.is_dir():
         path = next((path / name for name in _NAMES if (path / name).exists()), path / _NAMES[0])
-    source = read_source(path)
+    source = read_source(path, allowed=allowed)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
-    return ForeignFile(path=path, data=resolved(source.data, source.data, 0, [MAX_NODES]), lines=source.lines)
+    return replace(source, data=resolved(source.data, source.data, 0, [MAX_NODES]))
 
 
 def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -17,8 +19,8 @@ from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from llmgate.record.reach import Reach
     from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
@@ -65,14 +67,14 @@ def read_prompts(source: ForeignFile, notes: Notebook) -> list[PromptfooPrompt]:
     prompts = []
     for entry, location in entries:
         where = source.where(*location)
-        for text, label in texts_of(entry, source.path.parent, where, notes):
+        for text, label in texts_of(entry, source, where, notes):
             prompt = read_prompt(text, label, where, notes)
             if prompt:
                 prompts.append(prompt)
     return prompts
 
 
-def texts_of(entry: Any, folder: Path, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:
+def texts_of(entry: Any, source: ForeignFile, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:
     """The prompts that one entry stands for, with their labels."""
     label = ""
     if isinstance(entry, Mapping):
@@ -87,56 +89,62 @@ def texts_of(entry: Any, folder: Path, where: str, notes: Notebook) -> Iterator[
         notes.lost(f"the prompt {entry[:80]}, which is kept or computed elsewhere", where)
         return
     name = entry.removeprefix("file://")
-    if entry.startswith("file://") or names_file(entry, folder):
-        for path in matching(folder, name):
-            for text, own in texts_in(path, where, notes):
+    if entry.startswith("file://") or names_file(entry, source, where):
+        for path in matching(source, name, where):
+            for text, own in texts_in(path, source.reach, where, notes):
                 yield text, label or own
     else:
         yield entry, label or entry
 
 
-def names_file(text: str, folder: Path) -> bool:
+def names_file(text: str, source: ForeignFile, where: str) -> bool:
     """Whether a prompt without `file://` names a file."""
     if "\n" in text or "{{" in text or len(text) > 300:
         return False
     suffixes = _TEXT_FILES | _CODE_FILES
     if not any(text.partition(":")[0].endswith(suffix) for suffix in suffixes):
         return False
-    return any(path.exists() for path in matching(folder, text, strict=False))
+    return any(path.exists() for path in matching(source, text, where, strict=False))
 
 
-def matching(folder: Path, name: str, *, strict: bool = True) -> list[Path]:
-    """The files that a name or pattern stands for.
+def matching(source: ForeignFile, name: str, where: str, *, strict: bool = True) -> list[Path]:
+    """The files that a name or pattern of a file stands for.
 
     Raises:
-        SuiteError: If there is none.
+        SuiteError: If there is none, or one that it may not name.
     """
-    if not any(sign in name for sign in "*?["):
-        return [folder / name]
-    paths = sorted(folder.glob(name)) if not name.startswith("/") else []
+    parts = Path(name).parts
+    fixed = list(takewhile(lambda part: not any(sign in part for sign in "*?["), parts))
+    # A pattern is not followed to where none of its files may be named.
+    start = source.named(Path(*fixed), where)
+    if len(fixed) == len(parts):
+        return [start]
+    if ".." in parts[len(fixed) :]:
+        raise SuiteError(f"the pattern {name[:80]!r} leads upwards", where=where, fix="Write `..` before the first `*`")
+    paths = sorted(start.glob("/".join(parts[len(fixed) :])))
     if strict and not paths:
-        raise SuiteError("no file matches", where=str(folder / name), fix="Check the pattern")
-    return paths
+        raise SuiteError("no file matches", where=str(source.path.parent / name), fix="Check the pattern")
+    return [source.named(path.absolute(), where) and path for path in paths]
 
 
-def texts_in(path: Path, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:
+def texts_in(path: Path, reach: Reach, where: str, notes: Notebook) -> Iterator[tuple[str, str]]:
     """The prompts of one file."""
     suffix = path.suffix.partition(":")[0]
     if suffix in _CODE_FILES:
         notes.lost(f"the prompt {path.name}: code is not run", where)
     elif suffix == ".csv":
-        for _, row in read_csv(path):
+        for _, row in read_csv(path, reach):
             text = row.get("prompt") or next(iter(row.values()))
             yield text, row.get("label") or text
     elif suffix == ".jsonl":
-        for number, value in read_jsonl(path):
+        for number, value in read_jsonl(path, reach):
             yield json.dumps(value, ensure_ascii=False), f"{path.stem} {number}"
     elif suffix == ".txt":
-        pieces = [piece.strip() for piece in _DELIMITER.split(read_text(path)) if piece.strip()]
+        pieces = [piece.strip() for piece in _DELIMITER.split(read_text(path, reach)) if piece.strip()]
         for number, piece in enumerate(pieces, start=1):
             yield piece, path.stem if len(pieces) == 1 else f"{path.stem} {number}"
     else:
-        yield read_text(path).strip(), path.stem
+        yield read_text(path, reach).strip(), path.stem
 
 
 def read_prompt(text: str, label: str, where: str, notes: Notebook) -> PromptfooPrompt | None:

@@ -13,7 +13,6 @@ from llmgate.suite.importers.promptfoo_vars import Place, load_vars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
@@ -95,11 +94,11 @@ def default_test(source: ForeignFile, notes: Notebook) -> Entry:
     written = source.data.get("defaultTest")
     if not isinstance(written, str):
         return mapping(written), Place("", source, ("defaultTest",))
-    path = source.path.parent / written.removeprefix("file://")
+    path = source.named(written.removeprefix("file://"), source.where("defaultTest"))
     if path.suffix not in _DATA_FILES - {".csv", ".jsonl"}:
         notes.lost(f"defaultTest {written}: code is not run", source.where("defaultTest"))
         return {}, Place(str(path))
-    inner = read_source(path)
+    inner = read_source(path, source.reach)
     return mapping(inner.data), Place("", inner)
 
 
@@ -110,7 +109,7 @@ def entries(source: ForeignFile, written: Any, location: tuple[str | int, ...], 
         at = (*location, i) if isinstance(written, list) else location
         where = source.where(*at)
         if isinstance(item, str):
-            yield from from_name(item, source.path.parent, where, notes)
+            yield from from_name(item, source, where, notes)
         elif isinstance(item, Mapping) and set(item) <= {"path", "config"} and "path" in item:
             notes.lost(f"the tests of {item['path']}: code is not run", where)
         elif isinstance(item, Mapping):
@@ -119,19 +118,19 @@ def entries(source: ForeignFile, written: Any, location: tuple[str | int, ...], 
             notes.lost(f"a test that is no mapping: {item!r}"[:120], where)
 
 
-def from_name(name: str, folder: Path, where: str, notes: Notebook) -> Iterator[Entry]:
+def from_name(name: str, source: ForeignFile, where: str, notes: Notebook) -> Iterator[Entry]:
     """The tests of a file."""
     if "://" in name and not name.startswith("file://"):
         notes.lost(f"the tests of {name}, which are kept elsewhere", where)
         return
-    for path in matching(folder, name.removeprefix("file://")):
+    for path in matching(source, name.removeprefix("file://"), where):
         if path.suffix not in _DATA_FILES:
             notes.lost(f"the tests of {path.name}: code and spreadsheets are not read", where)
         elif path.suffix == ".csv":
-            for line, cells in read_csv(path):
+            for line, cells in read_csv(path, source.reach):
                 yield from_cells(cells, f"{path}:{line}", notes)
         else:
-            inner = read_source(path)
+            inner = read_source(path, source.reach)
             yield from entries(inner, inner.data, (), notes)
 
 

@@ -34,19 +34,20 @@ class Place:
 
 def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | None:
     """Variables with the files that they name; None if one cannot be read, which is noted."""
-    folder = where.source.path.parent if where.source else None
+    source = where.source
     names = [written] if isinstance(written, str) else listing(written)
     loaded: dict[str, Any] = dict(mapping(written))
     for name in names:
-        for path in matching(folder, str(name).removeprefix("file://")) if folder else []:
-            loaded |= mapping(read_source(path).data)
+        if source is not None:
+            for path in matching(source, str(name).removeprefix("file://"), where("vars")):
+                loaded |= mapping(read_source(path, source.reach).data)
     for key, value in loaded.items():
         if isinstance(value, str) and value.startswith("file://"):
-            file = folder / value.removeprefix("file://") if folder else None
-            if file is None or file.suffix not in {".txt", ".md"}:
+            name = value.removeprefix("file://")
+            if source is None or not name.endswith((".txt", ".md")):
                 notes.lost(f"the test, because its variable {key!r} comes from {value}", where("vars", key))
                 return None
-            loaded[key] = read_text(file).strip()
+            loaded[key] = read_text(source.named(name, where("vars", key)), source.reach).strip()
     return loaded
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from llmgate.errors import SuiteError
+from llmgate.record.reach import Reach, contained
 from llmgate.record.schema import ChatRole
 from llmgate.suite.prompt.file import KeptPrompt, read_prompt_file
 from llmgate.suite.prompt.mlflow import SCHEME, read_registered_prompt
@@ -77,12 +78,13 @@ class Prompt:
     facts: tuple[Any, ...]
 
 
-def read_prompt(parts: list[EntryPart], folder: Path, where: Callable[..., str]) -> Prompt:
+def read_prompt(parts: list[EntryPart], folder: Path, reach: Reach, where: Callable[..., str]) -> Prompt:
     """Read every entry, and the prompts that they name.
 
     Args:
         parts: As written.
         folder: The folder of the suite.
+        reach: Where the files lie that it may name.
         where: Words a place, from its path below `prompt:`.
 
     Raises:
@@ -99,7 +101,7 @@ def read_prompt(parts: list[EntryPart], folder: Path, where: Callable[..., str])
             entries.append(conversation)
             facts.append({"messages": ".".join(conversation.path)})
         elif part.file is not None or part.uri is not None:
-            prompt = _kept(part, folder, place)
+            prompt = _kept(part, folder, reach, place)
             kept.append(prompt)
             entries += [PromptMessage(role=m.role, content=m.content, where=m.where) for m in prompt.messages]  # type: ignore[arg-type]
             facts.append({"version": prompt.version, "sha256": prompt.digest})
@@ -139,13 +141,15 @@ def _check_shape(part: EntryPart, where: str) -> None:
         raise SuiteError("only prompts in files have a version", where=where, fix="Take it out")
 
 
-def _kept(part: EntryPart, folder: Path, where: str) -> KeptPrompt:
+def _kept(part: EntryPart, folder: Path, reach: Reach, where: str) -> KeptPrompt:
     if part.uri is not None:
         if not part.uri.startswith(SCHEME):
             raise SuiteError(f"{part.uri!r} is no prompt", where=where, fix="Write prompts:/NAME/VERSION")
         prompt = read_registered_prompt(part.uri, where=where)
     else:
-        prompt = read_prompt_file(folder / str(part.file))
+        path = folder / str(part.file)
+        contained(path, reach, where=where)
+        prompt = read_prompt_file(path, reach)
     if part.version is not None and part.version != prompt.version:
         raise SuiteError(
             f"the suite asks for version {part.version} of {prompt.name}, which "

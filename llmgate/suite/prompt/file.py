@@ -32,6 +32,7 @@ from llmgate.suite.form.document import Document, parse_document
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.record.reach import Reach
     from llmgate.suite.asserts import Json
 
 __all__ = ["KeptMessage", "KeptPrompt", "read_prompt_file", "written_role"]
@@ -72,14 +73,18 @@ class KeptPrompt:
     messages: tuple[KeptMessage, ...]
 
 
-def read_prompt_file(path: Path) -> KeptPrompt:
+def read_prompt_file(path: Path, reach: Reach) -> KeptPrompt:
     """Read a prompt file.
+
+    Args:
+        path: The file.
+        reach: Where it has to lie.
 
     Raises:
         SuiteError: With file, line and advice.
     """
     try:
-        data = read_regular(path, at_most=MAX_BYTES + 1)
+        data = read_regular(path, at_most=MAX_BYTES + 1, within=reach)
         text = data.decode("utf-8")
     except FileNotFoundError as error:
         raise SuiteError(

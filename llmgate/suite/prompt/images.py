@@ -1,7 +1,7 @@
 """Pictures in a prompt: an address that the model's server fetches itself, or a local file sent along.
 
 A dataset is hostile input, and what a prompt holds is sent away. So a path stays inside the folder that it starts in,
-symbolic links included, and a file is sent only if its first bytes are those of a picture.
+symbolic links included (`llmgate.record.reach`), and a file is sent only if its first bytes are those of a picture.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError
+from llmgate.record.disk import read_regular
+from llmgate.record.reach import contained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmgate.record.reach import Reach
 
 __all__ = ["MAX_IMAGE_BYTES", "MAX_INLINED_BYTES", "Images"]
 
@@ -28,9 +34,14 @@ KINDS: Final = "PNG, JPEG, GIF and WebP"
 
 
 class Images:
-    """The pictures of one suite, each read once."""
+    """The pictures of one suite, each read once.
 
-    def __init__(self) -> None:
+    Args:
+        reach: Of the suite; of it, only the folders count that the user named by hand.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._urls: dict[Path, str] = {}
         self._bytes = 0
 
@@ -54,43 +65,27 @@ class Images:
             raise DatasetError(
                 f"{written[:80]!r} names no picture", where=where, fix="Write a relative path or an https address"
             )
-        path = _inside(written, folder, where)
+        reach = self._reach.below(folder)
+        path = contained(folder / written, reach, where=where, error=DatasetError)
         if path not in self._urls:
-            self._urls[path] = self._read(path, where)
+            self._urls[path] = self._read(path, reach, where)
         return self._urls[path]
 
-    def _read(self, path: Path, where: str) -> str:
+    def _read(self, path: Path, reach: Reach, where: str) -> str:
         try:
-            if not path.is_file():
-                raise DatasetError(f"there is no picture {path}", where=where, fix="Check the path")
-            size = path.stat().st_size
-            _check_size(size, where)
-            self._bytes += size
-            if self._bytes > MAX_INLINED_BYTES:
-                raise DatasetError(
-                    f"the pictures of this suite have more than {MAX_INLINED_BYTES} bytes",
-                    where=where,
-                    fix="Make them smaller, or give addresses that the server can fetch",
-                )
-            data = path.read_bytes()
+            data = read_regular(path, within=reach, limit=MAX_IMAGE_BYTES)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise DatasetError(f"there is no picture {path}", where=where, fix="Check the path") from error
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror}", where=where, fix="Check the file") from error
+        self._bytes += len(data)
+        if self._bytes > MAX_INLINED_BYTES:
+            raise DatasetError(
+                f"the pictures of this suite have more than {MAX_INLINED_BYTES} bytes",
+                where=where,
+                fix="Make them smaller, or give addresses that the server can fetch",
+            )
         return f"data:{_kind(data, where)};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _inside(written: str, folder: Path, where: str) -> Path:
-    root = folder.resolve()
-    try:
-        path = (root / written).resolve()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DatasetError(f"{written[:80]!r} is no path", where=where, fix="Check the path") from error
-    if Path(written).is_absolute() or not path.is_relative_to(root):
-        raise DatasetError(
-            f"the picture {written[:80]!r} lies outside {root}",
-            where=where,
-            fix="Put it beside the dataset or below, and write a relative path",
-        )
-    return path
 
 
 def _checked_data_url(kind: str, text: str, where: str) -> str:

@@ -19,6 +19,7 @@ from llmgate.suite.template.nunjucks import Template
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llmgate.record.reach import Reach
     from llmgate.suite.data.rows import Row
     from llmgate.suite.data.source import DatasetSource
 
@@ -127,6 +128,7 @@ def compile_prompt(
     *,
     suite_folder: Path,
     source: DatasetSource,
+    reach: Reach,
 ) -> CompiledPrompt:
     """Compile the prompt of a suite.
 
@@ -136,6 +138,7 @@ def compile_prompt(
         columns: Those of the dataset.
         suite_folder: Where paths that the suite writes start.
         source: Where the rows come from, and paths that they hold start.
+        reach: Where the files lie that the suite may name.
 
     Raises:
         TemplateError: If a template does not parse.
@@ -150,7 +153,7 @@ def compile_prompt(
     return CompiledPrompt(
         entries=compiled,
         tools=tools,
-        images=Images(),
+        images=Images(reach),
         suite_folder=suite_folder,
         data_folder=source.folder,
         data_name=source.name,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.project import write_suite
 
 from llmgate.errors import SuiteError, TemplateError
+from llmgate.record.reach import Reach
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.cases import PlannedSuite, plan_suite
 from llmgate.suite.prompt.file import read_prompt_file
@@ -178,7 +179,7 @@ def test_hostile_files_are_refused_as_ours(tmp_path: Path, lines: list[str]) -> 
     path = tmp_path / "p.md"
     path.write_bytes("\n".join(lines).encode())
     with contextlib.suppress(SuiteError):
-        assert all(message.content for message in read_prompt_file(path).messages)
+        assert all(message.content for message in read_prompt_file(path, Reach.of(path)).messages)
 
 
 @pytest.mark.parametrize(

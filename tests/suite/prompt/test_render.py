@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError
+from llmgate.record.reach import Reach
 from llmgate.record.run.files import CASE, cases_digest, encode_cases
 from llmgate.record.schema import Message
 from llmgate.score.vocabulary import VOCABULARY
@@ -233,7 +234,7 @@ def test_what_may_not_be_sent_as_a_picture(
     (folder / "text.png").write_text("root:x:0:0", encoding="utf-8")
     (folder / "big.png").write_bytes(PNG + b"0" * 100)
     with pytest.raises(DatasetError, match=what) as caught:
-        Images().url(written, folder, where="d:1")
+        Images(Reach.of(folder / "suite.yaml")).url(written, folder, where="d:1")
     assert caught.value.where == "d:1"
 
 
@@ -241,7 +242,7 @@ def test_a_picture_is_read_once_and_all_are_bounded(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(images, "MAX_INLINED_BYTES", len(PNG) + 5)
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(PNG)
-    one = Images()
+    one = Images(Reach.of(tmp_path / "suite.yaml"))
     assert one.url("a.png", tmp_path, where="d:1") is one.url("./a.png", tmp_path, where="d:2")
     with pytest.raises(DatasetError, match="the pictures of this suite have more than"):
         one.url("b.png", tmp_path, where="d:3")
