@@ -11,6 +11,7 @@ from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, first_line, is_absent, is_forbidden, open_client
 from llmgate.promote.target import EvidenceFiles, PastVerdict, VersionFacts
+from llmgate.record.artifact_store import is_artifact_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,6 +97,10 @@ class MlflowTarget:
             if run.info.lifecycle_stage != "active":
                 raise PromotionRefusedError(
                     f"{where}, which holds the verdict, was deleted; {again if kept else f'restore it or {again}'}"
+                )
+            if not is_artifact_store(run.info.artifact_uri):
+                raise PromotionRefusedError(
+                    f"{where} keeps its files at {run.info.artifact_uri!r}, from where llmgate takes none; {again}"
                 )
             if run.info.status != "FINISHED" or run.info.end_time is None:
                 raise PromotionRefusedError(f"{where} is {run.info.status} and not FINISHED, {again}")

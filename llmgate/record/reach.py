@@ -71,6 +71,11 @@ class Reach:
         """Nothing but one folder, and what the user named by hand."""
         return Reach(folders=(folder.resolve(),), allowed=self.allowed)
 
+    @staticmethod
+    def apart(folders: Iterable[Path]) -> list[Path]:
+        """Folders without the home directory and what lies above it."""
+        return [folder for folder in folders if not _is_home(folder)]
+
     def holder(self, real: Path) -> Path | None:
         """The folder from which a real path can be reached, None if there is none."""
         for folder in (*self.folders, *self.allowed):

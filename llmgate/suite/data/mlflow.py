@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, LlmgateError, SuiteError, did_you_mean
 from llmgate.mlflow_quiet import quiet
+from llmgate.record.artifact_store import lies_below, local_path, local_reach
+from llmgate.record.reach import Reach
 from llmgate.suite.data.formats import Format, format_of
 from llmgate.suite.data.source import Content, DatasetSource, read_bytes, remote_source
 
@@ -22,6 +24,7 @@ SCHEME: Final = "mlflow:"
 FORM: Final = "Write mlflow:datasets/NAME or mlflow:runs/RUN_ID/NAME"
 KEPT: Final = "mlflow_evaluation_dataset"
 IN_MEMORY: Final = "code"
+LOG_IT: Final = "Log the file as an artifact, and the dataset with `mlflow.get_artifact_uri(…)` as its source"
 COLUMNS: Final = ("inputs", "expectations", "tags")
 EXTRA: Final = "pip install 'pytest-llmgate[mlflow]'"
 
@@ -74,9 +77,9 @@ def _own(part: object) -> dict[str, object]:
 
 def _logged(run_id: str, name: str, uri: str) -> Content:
     import mlflow  # noqa: PLC0415 - an extra, seconds to import
-    from mlflow import data  # noqa: PLC0415 - see above
 
-    inputs = mlflow.get_run(run_id).inputs
+    run = mlflow.get_run(run_id)
+    inputs = run.inputs
     entries = [entry.dataset for entry in inputs.dataset_inputs] if inputs else []
     wanted = [entry for entry in entries if not name or entry.name == name]
     if len({(entry.name, entry.digest) for entry in wanted}) != 1:
@@ -89,17 +92,40 @@ def _logged(run_id: str, name: str, uri: str) -> Content:
     entry = wanted[0]
     if entry.source_type == KEPT:
         return _kept(str(json.loads(entry.source)["dataset_id"]), uri)
-    load = getattr(data.get_source(entry), "load", None)
-    if load is None or entry.source_type == IN_MEMORY:
+    named = json.loads(entry.source)
+    location = named.get("uri", named.get("url")) if isinstance(named, dict) else None
+    if not isinstance(location, str) or entry.source_type == IN_MEMORY:
         raise DatasetError(
             f"the run only noted this dataset; its source is {entry.source_type!r}, where no rows lie",
             where=uri,
-            fix="Log it with a source: mlflow.data.from_pandas(df, source='rows.jsonl', name=…)",
+            fix=LOG_IT,
         )
-    with tempfile.TemporaryDirectory(prefix="llmgate-mlflow-") as folder:
-        path = Path(str(load(dst_path=folder)))
-        content = read_bytes(path, missing_fix="Its source is gone; log the dataset again")
+    experiment = mlflow.get_experiment(run.info.experiment_id)
+    path, content = _artifact(location, [experiment.artifact_location, run.info.artifact_uri], uri)
     return Content(data=content, kind=format_of(path), upstream=_note(entry.digest))
+
+
+def _artifact(location: str, folders: Sequence[str], uri: str) -> tuple[Path, bytes]:
+    """A file of a run, and nothing else that the run may name."""
+    import mlflow  # noqa: PLC0415 - an extra, seconds to import
+
+    gone = "Its source is gone; log the dataset again"
+    path = local_path(location)
+    if path is not None:
+        reach = local_reach(mlflow.get_tracking_uri(), folders)
+        if reach.holder(path.resolve()) is None:
+            raise _elsewhere(location, uri)
+        return path, read_bytes(path, missing_fix=gone, within=reach)
+    if not lies_below(location, folders):
+        raise _elsewhere(location, uri)
+    with tempfile.TemporaryDirectory(prefix="llmgate-mlflow-") as folder:
+        path = Path(mlflow.artifacts.download_artifacts(artifact_uri=location, dst_path=folder))
+        return path, read_bytes(path, missing_fix=gone, within=Reach(folders=(Path(folder).resolve(),)))
+
+
+def _elsewhere(location: str, uri: str) -> DatasetError:
+    what = f"the source of this dataset, {location[:200]!r}, lies outside MLflow's artifact store"
+    return DatasetError(what, where=uri, fix=f"{LOG_IT}. Or download it yourself, and name the file")
 
 
 def _lines(rows: Sequence[dict[str, Any]], uri: str) -> bytes:

@@ -52,9 +52,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         dataset = create_dataset(name="support", experiment_id=[experiment])
         dataset.merge_records(RECORDS)
         create_dataset(name="empty", experiment_id=[experiment])
-        (folder / "rows.jsonl").write_text('{"id": "a", "q": "x"}\n', encoding="utf-8")
+        rows = folder / "artifacts" / "rows.jsonl"
+        rows.parent.mkdir()
+        rows.write_text('{"id": "a", "q": "x"}\n', encoding="utf-8")
         frame = pd.DataFrame({"q": ["x"]})
-        kept = data.from_pandas(frame, source=str(folder / "rows.jsonl"), name="rows")
+        kept = data.from_pandas(frame, source=str(rows), name="rows")
         with mlflow.start_run(experiment_id=experiment) as run:
             mlflow.log_input(kept)
             mlflow.log_input(data.from_pandas(frame, name="memory"))
@@ -96,12 +98,12 @@ def test_a_logged_dataset_is_read_from_its_source(store: Store, tmp_path: Path) 
     lock = write_lock(only)
     assert lock.source == f"mlflow:runs/{store.lonely}"
     assert len(lock.upstream.removeprefix("mlflow digest ")) == 8
-    (store.folder / "rows.jsonl").write_text('{"id": "a", "q": "y"}\n', encoding="utf-8")
+    (store.folder / "artifacts" / "rows.jsonl").write_text('{"id": "a", "q": "y"}\n', encoding="utf-8")
     try:
         with pytest.raises(DatasetError, match="row 'a' changed since version 1.0.0"):
             check_lock(only)
     finally:
-        (store.folder / "rows.jsonl").write_text('{"id": "a", "q": "x"}\n', encoding="utf-8")
+        (store.folder / "artifacts" / "rows.jsonl").write_text('{"id": "a", "q": "x"}\n', encoding="utf-8")
 
 
 def test_what_cannot_be_read_is_refused(store: Store, tmp_path: Path) -> None:
