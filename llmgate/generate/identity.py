@@ -19,6 +19,7 @@ from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
 from llmgate.generate.server_machine import core_count
 from llmgate.record.manifest import Hardware, ModelIdentity
+from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,7 +95,7 @@ def _relevant(folder: Path) -> Iterator[str]:
 
 
 def _entry(folder: Path, name: str) -> dict[str, str | int]:
-    with (folder / name).open("rb") as file:
+    with open_regular(folder / name) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     return {"path": name, "size": size, "sha256": digest}

@@ -23,6 +23,7 @@ from llmgate.generate.server_log import ServerPhase, phase_of, silent
 from llmgate.generate.server_machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
 from llmgate.generate.server_probe import Probe
 from llmgate.generate.server_process import ServerProcess
+from llmgate.record.disk import open_own, private_folder
 from llmgate.record.manifest import ServerIdentity
 
 if TYPE_CHECKING:
@@ -293,9 +294,10 @@ def _open_log(spec: ServerSpec) -> tuple[int, Path]:
         fd, name = tempfile.mkstemp(prefix=f"llmgate-vllm-{os.getpid()}-", suffix=".log")
         return fd, Path(name)
     try:
-        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        return os.open(spec.log_path, flags, 0o600), spec.log_path
+        private_folder(spec.log_path.parent)
+        fd = open_own(spec.log_path, os.O_WRONLY | os.O_APPEND)
+        os.ftruncate(fd, 0)
+        return fd, spec.log_path
     except OSError as error:
         raise ServerError(
             f"the server's log cannot be written: {error}", where=str(spec.log_path), fix="Choose another log path"

@@ -12,6 +12,7 @@ from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, first_line, is_absent, is_forbidden, open_client
 from llmgate.promote.target import EvidenceFiles, PastVerdict, VersionFacts
 from llmgate.record.artifact_store import is_artifact_store
+from llmgate.record.disk import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,7 @@ class MlflowTarget:
         run_id = kept or version.tags.get(tags.EVIDENCE)
         if run_id is None:
             return None
-        into.mkdir(parents=True, exist_ok=True)
+        private_folder(into)
         where, again = f"MLflow run {run_id}", ANEW if kept else AGAIN
         with calls(where):
             try:

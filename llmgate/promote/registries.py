@@ -19,6 +19,7 @@ from llmgate.promote.mlflow_log import MlflowRegistry
 from llmgate.promote.permission import DEFAULT_MAX_AGE
 from llmgate.promote.promotion import Promotion, promote_version
 from llmgate.promote.target import VersionFacts, parse_version_uri
+from llmgate.record.disk import private_folder
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -114,7 +115,7 @@ def find_baseline(
             fix="Judge the first version by absolute thresholds (min:), without a baseline",
         )
     try:
-        into.mkdir(parents=True, exist_ok=True)
+        private_folder(into)
         with tempfile.TemporaryDirectory(prefix=".llmgate-", dir=into) as scratch:
             earned = read_earned(registry, holder, alias, Path(scratch))
             if earned is None:

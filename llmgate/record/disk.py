@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING
+import secrets
+import stat
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, RecordError
 from llmgate.record.reach import open_regular
@@ -17,26 +20,121 @@ if TYPE_CHECKING:
 
     from llmgate.record.reach import Reach
 
-__all__ = ["decoded", "first_problem", "lines_of", "read_bytes", "read_regular", "write_atomic"]
+__all__ = [
+    "decoded",
+    "first_problem",
+    "lines_of",
+    "open_own",
+    "private_folder",
+    "read_bytes",
+    "read_regular",
+    "write_atomic",
+]
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+DRAFT: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+LONGEST_NAME: Final = 40
+"""Characters of a file's name that its draft has too."""
 
 
-def write_atomic(path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError) -> None:
+def write_atomic(
+    path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError, private: bool = True
+) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new one.
+
+    What lies at the path is replaced and never followed, and neither is what somebody put where a draft might lie.
+
+    Args:
+        path: The file.
+        data: Its content.
+        error: What a failure is.
+        private: Whether the owner alone may read it, as what holds prompts and answers; otherwise the umask decides.
 
     Raises:
         RecordError, DatasetError: As `error` says, if it cannot be written; nothing is left behind then.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    draft = path.with_name(f".{path.name[:LONGEST_NAME]}.{secrets.token_hex(8)}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        try:
+            with os.fdopen(os.open(draft, DRAFT, FILE_MODE if private else 0o666), "wb") as file:
+                if private:
+                    os.fchmod(file.fileno(), FILE_MODE)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     except OSError as problem:
-        draft.unlink(missing_ok=True)
         fix = "Free some space, or choose another folder that you may write to"
         raise error(f"cannot be written ({problem.strerror})", where=str(path), fix=fix) from problem
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file to go on with it, or make it. Afterwards the owner alone may read it.
+
+    Args:
+        path: The file.
+        flags: Of `os.open`; it is made if it is not there, and never emptied.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        OSError: If it cannot be opened, or somebody else put it there: a symbolic or hard link, no regular file,
+            a file of another user in a folder that is not theirs. `strerror` says so.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, FILE_MODE)
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", str(path)) from problem
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if why := _planted(status, path.parent.stat().st_uid):
+            raise OSError(errno.EPERM, why, str(path))
+        if stat.S_IMODE(status.st_mode) != FILE_MODE:
+            # Of an older llmgate; some file systems have no modes.
+            with contextlib.suppress(OSError):
+                os.fchmod(descriptor, FILE_MODE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _planted(status: os.stat_result, owner_of_folder: int) -> str:
+    """Why a file is not ours to write to, "" if it is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "it is no regular file"
+    if status.st_nlink > 1:
+        return "it has a second name, a hard link"
+    if status.st_uid not in {os.geteuid(), owner_of_folder}:
+        return "it belongs to another user"
+    return ""
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that the owner alone may enter, with what is missing above it; one that is there stays as it is.
+
+    Raises:
+        OSError: If it cannot be made, or something else is there.
+    """
+    try:
+        path.mkdir(mode=FOLDER_MODE)
+    except FileNotFoundError:
+        private_folder(path.parent)
+        private_folder(path)
+        return
+    except OSError:
+        if not path.is_dir():
+            raise
+        return
+    if path.stat().st_mode & 0o777 != FOLDER_MODE:
+        path.chmod(FOLDER_MODE)
 
 
 def read_regular(path: Path, *, at_most: int = -1, limit: int | None = None, within: Reach | None = None) -> bytes:

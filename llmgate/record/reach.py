@@ -22,12 +22,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from io import BufferedReader
     from typing import Self
 
 __all__ = ["Reach", "contained", "open_regular"]
@@ -135,7 +136,7 @@ def contained(path: Path, reach: Reach, *, where: str, error: type[SuiteError | 
     return real
 
 
-def open_regular(path: Path, *, within: Reach | None = None, limit: int | None = None) -> BinaryIO:
+def open_regular(path: Path, *, within: Reach | None = None, limit: int | None = None) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Args:

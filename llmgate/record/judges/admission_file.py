@@ -94,7 +94,7 @@ def save_admission(path: Path, record: AdmissionRecord) -> None:
     Raises:
         RecordError: If the file cannot be written.
     """
-    write_atomic(path, admission_to_json(record).encode())
+    write_atomic(path, admission_to_json(record).encode(), private=False)
 
 
 def _digest(values: dict[str, Any]) -> str:

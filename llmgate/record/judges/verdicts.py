@@ -7,6 +7,7 @@ until an answer suits would be no trial; only where no reply came at all a resum
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, first_problem, read_bytes
+from llmgate.record.disk import decoded, first_problem, open_own, read_bytes
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.redaction import NO_SECRETS, Redactor
 
@@ -105,9 +106,9 @@ class VerdictLog:
                     fix="Restore them, or choose another --out",
                 )
             self.verdicts.update(verdicts)
-            drop_torn_line(path)
         try:
-            self._file = path.open("a", encoding="utf-8")
+            drop_torn_line(path)
+            self._file = os.fdopen(open_own(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
         except OSError as error:
             raise RecordError(
                 f"cannot be written ({error.strerror})", where=str(path), fix="Choose another --out"
@@ -146,7 +147,7 @@ def unplaced(trial: Trial) -> Trial:
 
 def drop_torn_line(path: Path) -> None:
     """Cut off a last line without an end: what is written next must not be glued to it."""
-    with path.open("r+b") as file:
+    with os.fdopen(open_own(path, os.O_RDWR), "r+b") as file:
         data = file.read()
         file.truncate(data.rfind(b"\n") + 1)
 

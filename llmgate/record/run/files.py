@@ -22,6 +22,7 @@ from llmgate.errors import RecordError
 from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
+from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving import ServingTrace
@@ -150,7 +151,7 @@ def optional_files(path: Path) -> list[Path]:
 
 def file_digest(path: Path) -> str:
     """Full SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import first_problem, lines_of, read_bytes
+from llmgate.record.disk import first_problem, lines_of, open_own, read_bytes
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import CaseKey, CaseResult
 
@@ -153,7 +153,7 @@ class Journal:
         self._synced = time.monotonic()
         self._broken: str | None = None
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = open_own(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise RecordError(
                 f"the journal cannot be written ({error.strerror})",

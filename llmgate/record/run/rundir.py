@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import private_folder, write_atomic
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
@@ -124,7 +124,7 @@ class RunDir:
         if MANIFEST.exists(path):
             raise folder_taken(path)
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            private_folder(path)
         except OSError as error:
             raise RecordError(
                 f"the folder cannot be made ({error.strerror})", where=str(path), fix="Choose another one with --out"

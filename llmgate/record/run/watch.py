@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import lines_of
+from llmgate.record.disk import lines_of, open_own, private_folder, read_regular, write_atomic
+from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import SEAL
 from llmgate.record.run.journal import JOURNAL_NAME, parse_line, take_lock
@@ -64,8 +65,8 @@ class RunLock:
         self.path = path
         self._redact = redact
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            private_folder(path)
+            self._fd = open_own(path / LOCK_NAME, os.O_RDWR)
         except OSError as error:
             raise RecordError(
                 f"the folder cannot be used ({error.strerror})", where=str(path), fix="Choose another one with --out"
@@ -93,8 +94,8 @@ class RunLock:
             return
         if reason:
             # On a full disk the missing seal says enough.
-            with contextlib.suppress(OSError):
-                (self.path / REASON_NAME).write_text(self._redact.text(reason), encoding="utf-8")
+            with contextlib.suppress(RecordError):
+                write_atomic(self.path / REASON_NAME, self._redact.text(reason).encode())
         os.close(self._fd)
         self._fd = -1
 
@@ -139,7 +140,7 @@ class RunWatch:
             RecordError: If the journal is damaged.
         """
         try:
-            with (self.path / JOURNAL_NAME).open("rb") as file:
+            with open_regular(self.path / JOURNAL_NAME) as file:
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
@@ -159,7 +160,7 @@ class RunWatch:
     def _start(self) -> int:
         """Size of the journal when the run began, 0 if it is not known."""
         try:
-            return int((self.path / LOCK_NAME).read_text(encoding="ascii") or 0)
+            return int(read_regular(self.path / LOCK_NAME) or 0)
         except (OSError, ValueError):
             return 0
 
@@ -170,7 +171,7 @@ class RunWatch:
     def state(self) -> RunState:
         """Whether the writer still works, and how it ended if not."""
         try:
-            fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return RunState(phase=RunPhase.RUNNING)
         try:
@@ -181,7 +182,7 @@ class RunWatch:
             os.close(fd)
         # The reason counts first: a resumed run that failed early leaves the seal of the run before it.
         try:
-            reason = (self.path / REASON_NAME).read_text(encoding="utf-8")
+            reason = read_regular(self.path / REASON_NAME).decode(errors="replace")
         except OSError:
             if SEAL.exists(self.path):
                 return RunState(phase=RunPhase.SEALED)

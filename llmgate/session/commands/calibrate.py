@@ -189,7 +189,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
         "calibration.json": calibration_json(calibration, origin),
     }
     for name, content in contents.items():
-        write_atomic(out / name, content.encode())
+        write_atomic(out / name, content.encode(), private=False)
     return tuple(out / name for name in contents)
 
 

@@ -283,7 +283,7 @@ def sample_dataset(named: Named, out: Path, count: int, *, seed: int, stratify: 
     id_column = named.id_column or _locked_id_column(named.source)
     dataset = load_dataset(named.source, id_column=id_column)
     rows = sample_rows(dataset.rows, count, seed=seed, stratify=stratify)
-    write_atomic(out, as_jsonl(row.values for row in rows), error=DatasetError)
+    write_atomic(out, as_jsonl(row.values for row in rows), error=DatasetError, private=False)
     by = f", stratified by {stratify}" if stratify else ""
     return write_lock(
         target,

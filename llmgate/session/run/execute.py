@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
 from llmgate.errors import RecordError
+from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.report.visible import one_line
@@ -107,7 +108,7 @@ def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
 def make_folder(out: Path) -> None:
     """Make the run's folder before anything expensive starts."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        private_folder(out)
     except OSError as error:
         raise RecordError(
             f"the folder cannot be made ({error.strerror})", where=str(out), fix="Choose another one with --out"

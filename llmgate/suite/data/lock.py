@@ -159,7 +159,7 @@ def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
     """
     fields = {"major": lock.major, **LOCK.dump_python(lock, exclude_defaults=True)}
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
-    write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError)
+    write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError, private=False)
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from llmgate.errors import UsageError
+from llmgate.errors import DatasetError, UsageError
+from llmgate.record.disk import write_atomic
 from llmgate.suite.data.dataset import write_lock
 from llmgate.suite.data.formats import as_jsonl
 from llmgate.suite.data.lock import lock_path
@@ -72,10 +73,11 @@ def write_imported(imported: Imported, folder: Path, *, source: str) -> list[Pat
     try:
         for suite, path, dataset in plans:
             dataset.parent.mkdir(parents=True, exist_ok=True)
-            dataset.write_bytes(as_jsonl(suite.rows))
+            write_atomic(dataset, as_jsonl(suite.rows), error=DatasetError, private=False)
             write_lock(dataset, id_column=str(suite.case.get("id", "id")))
             relative = dataset.relative_to(folder).as_posix()
-            path.write_text(suite_text(suite, dataset=relative, source=source), encoding="utf-8", newline="\n")
+            text = suite_text(suite, dataset=relative, source=source)
+            write_atomic(path, text.encode(), error=DatasetError, private=False)
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(folder), fix="Check --out") from error
     return [path for _, path, _ in plans]
