@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError, did_you_mean
+from llmgate.record.disk import read_regular
 from llmgate.score.assertion.rule import shown
 from llmgate.suite.data.strict_json import json_type, parse_json
 
@@ -97,7 +98,7 @@ def read_labels(path: Path) -> LabelFile:
             none, or answers and pairs in one file.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         text = data.decode()
     except OSError as error:
         raise DatasetError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import read_regular, write_atomic
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
@@ -330,7 +330,7 @@ def _locked_by(lock: Path) -> list[str]:
     candidates = [lock.with_name(stem + suffix) for kind in Format for suffix in suffixes(kind)]
     there = [str(path) for path in candidates if path.exists()]
     try:
-        uri = parse_lock(lock.read_bytes(), as_source(candidates[0])).source
+        uri = parse_lock(read_regular(lock), as_source(candidates[0])).source
     except (OSError, DatasetError):
         uri = ""  # reading it again says what is wrong with it
     return there or [uri or str(candidates[0])]

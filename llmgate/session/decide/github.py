@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, EXIT_USAGE, RecordError, UsageError
 from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.disk import read_regular
 from llmgate.record.run.loading import load_seal
 from llmgate.report.formats.github import SUMMARY_BYTES, annotation, write_outputs
 from llmgate.report.markdown_text import fenced
@@ -182,7 +183,7 @@ def fence(text: str) -> str:
 def read_decision(path: Path) -> tuple[Decision | None, str]:
     """The decision, or None and what is wrong with the file; a file that is missing is not wrong."""
     try:
-        return decision_from_json(path.read_text(encoding="utf-8")), ""
+        return decision_from_json(read_regular(path).decode()), ""
     except FileNotFoundError:
         return None, ""
     except (OSError, UnicodeDecodeError) as error:
@@ -202,7 +203,7 @@ def is_of(decision: Decision, folder: Path) -> bool:
 def read_version(path: Path) -> str:
     """The registered version that `publish` noted, "" without one."""
     try:
-        published = json.loads(path.read_bytes())
+        published = json.loads(read_regular(path))
         return str(published["version"] or "")
     except (OSError, ValueError, TypeError, KeyError):
         return ""  # a convenience for later steps; promotion looks it up itself
@@ -211,7 +212,7 @@ def read_version(path: Path) -> str:
 def read_text(path: Path) -> str:
     """A file's text, "" if there is none."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_regular(path).decode(errors="replace").replace("\r\n", "\n")
     except OSError:
         return ""
 

@@ -11,7 +11,7 @@ from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.summary import summarise
 from llmgate.promote.target import GateRun, NewVersion
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.report.formats.html import render_html
@@ -148,7 +148,7 @@ def taken(out: Path, decision: Decision) -> Decision:
     """
     path = out / DECISION_NAME
     try:
-        same = path.read_bytes() == decision_to_json(decision).encode()
+        same = read_regular(path) == decision_to_json(decision).encode()
     except OSError:
         same = False
     if not same:

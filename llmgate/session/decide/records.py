@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide_records import decide_records
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
 from llmgate.record.policy import OnInconclusive
@@ -101,7 +101,7 @@ def noted_baseline(out: Path) -> Baseline | None:
     """
     path = out / BASELINE_NAME
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
+        noted = json.loads(read_regular(path))
         return Baseline(folder=str(noted["folder"]), uri=noted["uri"]) if noted is not None else None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RecordError(

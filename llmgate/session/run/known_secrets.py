@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
-from llmgate.record.disk import write_atomic
+from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.redaction import SHORTEST, Redactor, environment_secrets, url_secrets
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def clean_logs(out: Path, redact: Redactor) -> None:
     """Take secrets out of the logs that servers wrote into a run's folder, once they have ended."""
     for path in (out / name for name in SERVER_LOGS):
         if path.is_file():
-            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            text = read_regular(path).decode("utf-8", "surrogateescape")
             clean = redact.text(text)
             if clean != text:
                 write_atomic(path, clean.encode("utf-8", "surrogateescape"))
