@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
+from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError, UsageError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.payload import out_of
 from llmgate.record.run.loading import load_seal
@@ -34,7 +34,7 @@ from llmgate.session.settings import Settings, settings_from
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import CaseResult
@@ -57,6 +57,22 @@ class StoppedError(CannotRunError):
     """pytest ended before the run did."""
 
 
+def check_by_hand(words: Sequence[object], given: Mapping[str, object]) -> None:
+    """Refuse options that are given by hand only and came out of `addopts` or PYTEST_ADDOPTS.
+
+    Args:
+        words: What stood on the command line.
+        given: Option fields and what pytest made of them.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for option in OPTIONS:
+        flag = f"--llmgate-{option.name}"
+        if option.by_hand and given[option.field] and not any(str(w).partition("=")[0] == flag for w in words):
+            raise UsageError(f"{flag} is given by hand only", where="addopts", fix="Write it on the command line")
+
+
 class PytestRun:
     """See the module's text.
 
@@ -74,8 +90,10 @@ class PytestRun:
     def __init__(self, config: pytest.Config) -> None:
         given = {option.field: config.getoption(f"llmgate_{option.field}") for option in OPTIONS}
         self.config = config
-        self.settings: Settings = settings_from(given, root=config.rootpath)
         self.is_worker = hasattr(config, "workerinput")
+        if not self.is_worker:
+            check_by_hand(config.invocation_params.args, given)
+        self.settings: Settings = settings_from(given, root=config.rootpath)
         self.out = out_of(config)
         self._watch = RunWatch(self.out)
         self._notices = terminal.Notices(config)

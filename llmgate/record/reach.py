@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,14 +63,14 @@ class Reach:
             allowed: Further folders, named by the user.
         """
         folder = file.parent.resolve()
-        further = tuple(Path(each).expanduser().resolve() for each in allowed)
-        if _is_home(folder):
-            return cls(folders=(), beside=folder, allowed=further)
-        return cls(folders=tuple(dict.fromkeys([folder, project_of(folder)])), allowed=further)
+        own = cls(folders=(), allowed=tuple(Path(each).expanduser().resolve() for each in allowed)).below(folder)
+        return own if own.beside else replace(own, folders=tuple(dict.fromkeys([folder, project_of(folder)])))
 
-    def below(self, folder: Path) -> Reach:
+    def below(self, folder: Path) -> Self:
         """Nothing but one folder, and what the user named by hand."""
-        return Reach(folders=(folder.resolve(),), allowed=self.allowed)
+        folder = folder.resolve()
+        home = _is_home(folder)
+        return replace(self, folders=() if home else (folder,), beside=folder if home else None)
 
     @staticmethod
     def apart(folders: Iterable[Path]) -> list[Path]:
@@ -189,4 +189,4 @@ def _outside(path: Path, real: Path, reach: Reach) -> str:
 
 
 def _advice(real: Path) -> str:
-    return f"Move it into the project, or allow its folder by hand: --allow-outside {real.parent}"
+    return f"Put it into the project, not hidden, or allow its folder by hand: --allow-outside {real.parent}"

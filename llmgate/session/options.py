@@ -181,7 +181,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DIR ...",
         default="",
         by_hand=True,
-        help="Folders outside the project whose files suites and datasets may name; not in pyproject.toml.",
+        help="Folders outside the project whose files suites and datasets may name; by hand only, in no file.",
     ),
     Option(name="show-missed", kind="int", default=5, metavar="N", help="How many missed cases the summary shows."),
 )

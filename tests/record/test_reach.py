@@ -65,8 +65,9 @@ def test_a_suite_in_the_home_directory_names_what_lies_beside_it_and_nothing_bel
     reach = Reach.of(home / "x.yaml")
     assert contained(home / "rows.jsonl", reach, where="x:1") == home / "rows.jsonl"
     for name in ("a/key", ".netrc", "../x"):
-        with pytest.raises(SuiteError, match="lies outside|is hidden"):
-            contained(home / name, reach, where="x:1")
+        for each in (reach, reach.below(home), Reach.of(home / "a" / "x.yaml").below(home)):
+            with pytest.raises(SuiteError, match="lies outside|is hidden"):
+                contained(home / name, each, where="x:1")
 
 
 def test_without_a_home_directory_nothing_is_forbidden_but_the_root(

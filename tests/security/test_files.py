@@ -14,6 +14,8 @@ from support.adversary import llmgate
 from support.reach import NAMERS, TESTS, WAYS, Box, attempt, foo
 
 from llmgate.errors import LlmgateError, UsageError
+from llmgate.pytest_plugin.controller import check_by_hand
+from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
@@ -103,6 +105,19 @@ def test_so_it_is_in_pytest_and_never_in_pyproject(box: Box, tmp_path: Path, mon
     )
     words = ["-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q"]
     words += ["suites/in_pytest.yaml", "--llmgate-endpoint", "http://127.0.0.1:9"]
-    words += ["--llmgate-allow-outside", f"'{folder}'"]
-    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False).stdout
+    by_hand = ["--llmgate-allow-outside", f"'{folder}'"]
+    ended = subprocess.run([sys.executable, *words, *by_hand], capture_output=True, text=True, check=False).stdout
     assert "in_pytest.yaml::a" in ended
+
+
+@pytest.mark.parametrize(
+    ("words", "by_hand"),
+    [(["-q"], False), (["--llmgate-allow-outside", "/"], True), (["--llmgate-allow-outside=/"], True)],
+)
+def test_what_stands_in_addopts_was_not_given_by_hand(words: list[str], by_hand: bool) -> None:
+    given = {option.field: None for option in OPTIONS} | {"allow_outside": "/"}
+    if by_hand:
+        check_by_hand(words, given)
+    else:
+        with pytest.raises(UsageError, match="given by hand only"):
+            check_by_hand(words, given)
