@@ -115,7 +115,12 @@ def fetch(url: str, api_key: str | None) -> Any:
         ) from error
     if status != HTTPStatus.OK:
         denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-        fix = "Set the environment variable named by --api-key-env" if denied else "Check the URL"
+        fix = "Check the URL"
+        if denied:
+            fix = (
+                "Set the environment variable named by --api-key-env (LLMGATE_API_KEY; for judges"
+                " LLMGATE_JUDGE_API_KEY); OPENAI_API_KEY goes to https://api.openai.com only"
+            )
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             fix = "Wait until the server has loaded its model, or check the URL"
         if status == HTTPStatus.BAD_REQUEST:  # So LiteLLM answers a wrong key, if it has no database of keys.
