@@ -136,7 +136,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="judge-api-key-env",
         metavar="VAR",
         default="LLMGATE_JUDGE_API_KEY",
-        help="Environment variable with the judge endpoint's key.",
+        help="Environment variable with the judges' key; that of judge `strict` alone has _STRICT at its end.",
     ),
     Option(
         name="judge-finish-reasons",

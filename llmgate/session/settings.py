@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
@@ -21,7 +22,7 @@ from llmgate.session.options import OPTIONS, Option, file_options
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["OPENAI_KEY", "Settings", "settings_from"]
+__all__ = ["OPENAI_KEY", "Settings", "own_key_name", "settings_from"]
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -93,9 +94,14 @@ class Settings:
             fix=f"Set {self.api_key_env} to the key of this endpoint, or to nothing if it needs none",
         )
 
-    def judge_api_key(self, url: str) -> str | None:
-        """The key for a judge at a URL; UsageError if it may not go there."""
-        return self.key_for(url, self.judge_api_key_env)
+    def judge_api_key(self, url: str, judge: str = "") -> str | None:
+        """The key for a judge at a URL, by its name if it has one; UsageError if it may not go there."""
+        return self.key_for(url, self.judge_key_name(judge))
+
+    def judge_key_name(self, judge: str) -> str:
+        """The variable with a judge's key: that of all judges, unless there is one for it alone."""
+        own = own_key_name(self.judge_api_key_env, judge)
+        return own if judge and own in os.environ else self.judge_api_key_env
 
     def embed_api_key(self, url: str) -> str | None:
         """The key for the embedding model at a URL; UsageError if it may not go there."""
@@ -111,6 +117,11 @@ class Settings:
         if key:
             check_key(url, name, over_http=self.allow_key_over_http)
         return key
+
+
+def own_key_name(shared: str, judge: str) -> str:
+    """The variable that holds one judge's key."""
+    return f"{shared}_{re.sub(r'[^A-Z0-9]', '_', judge.upper())}"
 
 
 def key_in(name: str) -> str | None:
@@ -239,13 +250,26 @@ def check(settings: Settings) -> None:
 
 def check_endpoints(settings: Settings) -> None:
     """Refuse URLs and keys that cannot be used, before the first of them is shown or sent anywhere."""
-    judges = [settings.judge_endpoint, *(url for _, url in settings.judges.values())]
-    for url in filter(None, [settings.endpoint, *judges, settings.embed_endpoint]):
+    judges = {name: url for name, (_, url) in settings.judges.items()}
+    if settings.judge_endpoint:
+        judges[""] = settings.judge_endpoint
+    for url in filter(None, [settings.endpoint, *judges.values(), settings.embed_endpoint]):
         normalise_url(url)
     if settings.endpoint:
         _ = settings.api_key
-    for url in filter(None, judges):
-        settings.judge_api_key(url)
+    sharing = {
+        urlsplit(url).netloc.lower(): name
+        for name, url in sorted(judges.items())
+        if settings.judge_api_key(url, name)
+        and settings.judge_key_name(name) == settings.judge_api_key_env
+        and not is_loopback(url)
+    }
+    if len(sharing) > 1:
+        shared, judge = settings.judge_api_key_env, max(sharing.values())
+        raise UsageError(
+            f"the key in {shared} would go to the judges of {len(sharing)} hosts ({', '.join(sorted(sharing))})",
+            fix=f"Give judges keys of their own, e.g. in {own_key_name(shared, judge)}; or an empty one, for none",
+        )
     if settings.embed_endpoint:
         settings.embed_api_key(settings.embed_endpoint)
 

@@ -159,8 +159,21 @@ def test_a_message_cannot_leave_its_fence(tmp_path: Path) -> None:
 
 
 def test_what_is_installed_sees_no_key(tmp_path: Path) -> None:
-    keys = ("LLMGATE_API_KEY", "LLMGATE_JUDGE_API_KEY", "OPENAI_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-    others = ("HF_TOKEN", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "my_secret", "GOOGLE_APPLICATION_CREDENTIALS", "GH_PAT")
+    keys = (
+        "LLMGATE_API_KEY",
+        "LLMGATE_JUDGE_API_KEY",
+        "OPENAI_API_KEY",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    )
+    others = (
+        "HF_TOKEN",
+        "GITHUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "my_secret",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GH_PAT",
+    )
     index = {"PIP_INDEX_URL": "https://me:password@index.example/simple", "PIP_PROXY_TOKEN": "kept"}
     prepared = Prepared(tmp_path, **dict.fromkeys((*keys, *others), "a-secret value\nof two lines"), **index)
     assert prepared.code == 0, prepared.log

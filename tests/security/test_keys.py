@@ -11,6 +11,7 @@ from support.project import write_suite
 from support.wire import listener
 
 from llmgate.errors import EndpointError, UsageError
+from llmgate.session.run.known_secrets import key_names, redactor
 from llmgate.session.settings import Settings, settings_from
 
 KEY = "sk-Zq8Lw3Vt7Rb2Ny5Kd9Hx4Mc6Pf1Gj0Ts"
@@ -235,6 +236,61 @@ def test_the_flag_stands_in_pyproject_as_well(project: Path, monkeypatch: pytest
     with listener(host=own_address()) as heard:
         assert run(heard.url).verdict == "INCONCLUSIVE"
     assert {*heard.keys} == {f"Bearer {KEY}"}
+
+
+# Several judges.
+
+A, B = "https://a.example", "https://b.example"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"judges": f"strict={A} kind={B}"},
+        {"judges": f"strict={A} kind=m@{B}"},
+        {"judges": f"strict={B}", "judge_endpoint": A},
+        {"judges": f"strict={A}:8443", "judge_endpoint": A},
+        {"judges": f"strict={A}.evil.example", "judge_endpoint": A},
+    ],
+)
+def test_one_key_does_not_go_to_judges_of_several_hosts(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    settings(**given)
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY", KEY)
+    with pytest.raises(UsageError, match=r"LLMGATE_JUDGE_API_KEY.*2 hosts.*LLMGATE_JUDGE_API_KEY_STRICT") as error:
+        settings(**given)
+    assert KEY not in str(error.value)
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY_STRICT", "the-one-of-strict")
+    named = settings(**given)
+    assert named.judge_api_key(A, "strict") == "the-one-of-strict"
+    assert named.judge_api_key(B, "kind") == KEY
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"judges": f"strict={A} kind={A}/v1/ third={A.upper()}"},
+        {"judges": f"strict={A} kind=http://127.0.0.1:8001 third=http://localhost:8002"},
+        {"judges": f"strict={A}", "judge_endpoint": f"{A}/v1"},
+    ],
+)
+def test_judges_behind_one_host_share_their_key(given: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY", KEY)
+    given = {name: value.replace("HTTPS", "https") for name, value in given.items()}
+    assert settings(**given).judge_api_key(A, "strict") == KEY
+
+
+def test_a_judge_may_have_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY", KEY)
+    monkeypatch.setenv("LLMGATE_JUDGE_API_KEY_IN_HOUSE_2", "")
+    named = settings(judges=f"strict={A} in-house.2=http://vllm:8000")
+    assert named.judge_api_key("http://vllm:8000", "in-house.2") is None
+
+
+def test_the_key_of_a_judge_is_known_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_STRICT", KEY)
+    named = settings(judges=f"strict={A}", judge_api_key_env="GATEWAY")
+    assert redactor(named).text(f"x {KEY} y") == "x [redacted] y"
+    assert "GATEWAY_STRICT" in key_names(named)
 
 
 # Redirects.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import LlmgateError
 from llmgate.record.disk import write_atomic
 from llmgate.record.redaction import SHORTEST, Redactor, environment_secrets, url_secrets
-from llmgate.session.settings import OPENAI_KEY
+from llmgate.session.settings import OPENAI_KEY, own_key_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +33,8 @@ def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Red
 
 def key_names(settings: Settings) -> tuple[str, ...]:
     """The environment variables that hold the keys of endpoints."""
-    return (settings.api_key_env, settings.judge_api_key_env, settings.embed_api_key_env, OPENAI_KEY)
+    of_judges = (own_key_name(settings.judge_api_key_env, judge) for judge in settings.judges)
+    return (settings.api_key_env, settings.judge_api_key_env, *of_judges, settings.embed_api_key_env, OPENAI_KEY)
 
 
 def short_keys(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -111,7 +111,7 @@ def named_judge(settings: Settings, name: str) -> Endpoint:
             fix=f'Give --judges "{name}=URL"' if not settings.judges else did_you_mean(name, settings.judges),
         )
     model, url = settings.judges[name]
-    return judge_endpoint(settings, normalise_url(url), model)
+    return judge_endpoint(settings, normalise_url(url), model, name=name)
 
 
 def identify_named(settings: Settings, name: str, types: Collection[str], sampling: JudgeSampling) -> JudgeIdentity:

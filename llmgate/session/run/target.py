@@ -142,11 +142,10 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     return None
 
 
-def judge_endpoint(settings: Settings, url: str, model: str) -> Endpoint:
-    """A judge that somebody else runs."""
-    return Endpoint(
-        url=url, model=model, api_key=settings.judge_api_key(url), finish_reasons=settings.judge_finish_reasons
-    )
+def judge_endpoint(settings: Settings, url: str, model: str, *, name: str = "") -> Endpoint:
+    """A judge that somebody else runs, by its name if suites name it."""
+    key = settings.judge_api_key(url, name)
+    return Endpoint(url=url, model=model, api_key=key, finish_reasons=settings.judge_finish_reasons)
 
 
 def judge_identity(
