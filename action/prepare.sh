@@ -5,6 +5,14 @@
 # Writes: `python` to GITHUB_OUTPUT; on failure an annotation and a line in the job summary.
 set -euo pipefail
 
+# What pip and its packages run needs none of the step's keys, only those of its index.
+while IFS= read -r name; do
+  case ${name^^} in
+    PIP_*) ;;
+    OPENAI_* | MLFLOW_* | *KEY* | *TOKEN* | *SECRET* | *PASSW* | *CREDENTIAL* | *_PAT | *_PWD | *_AUTH) unset "$name" ;;
+  esac
+done < <(compgen -e)
+
 # A message is one command however it is worded: a line feed in it would begin another.
 escaped() {
   local text=${1//'%'/'%25'}

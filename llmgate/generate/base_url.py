@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from llmgate.errors import EndpointError
 
 __all__ = ["normalise_url"]
 
+AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+"""A host and a port of which all readers of URLs say the same; of backslashes and stray brackets they do not."""
 EXAMPLE: Final = "Write, for example, http://127.0.0.1:8000/v1"
 
 
@@ -28,7 +31,7 @@ def normalise_url(url: str) -> str:
         )
     try:
         parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        good = parts.scheme in {"http", "https"} and bool(AUTHORITY.fullmatch(parts.netloc)) and (parts.port or 1) > 0
     except ValueError:
         good = False
     if not good or not url.isascii() or not url.isprintable() or " " in url:

@@ -153,6 +153,8 @@ class ChatClient:
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             timeout=aiohttp.ClientTimeout(total=self.retry.timeout_s, sock_connect=self.retry.connect_s),
             headers=headers,
+            # No proxy and no .netrc of the environment: see `endpoint.ask`.
+            trust_env=False,
         )
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import urllib.parse
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +19,7 @@ __all__ = ["EndpointFacts", "ask", "probe"]
 
 TIMEOUT_S: Final = 20.0
 MAX_BYTES: Final = 4_000_000
+PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +112,19 @@ def fetch(url: str, api_key: str | None) -> Any:
     try:
         status, document = ask("GET", url, api_key=api_key, timeout_s=TIMEOUT_S)
     except (OSError, http.client.HTTPException) as error:
+        proxies = sorted(name for name in os.environ if name.lower() in PROXIES)
+        unasked = f"; {proxies[0]} is set, but endpoints are asked directly, without proxies" if proxies else ""
         raise EndpointError(
-            f"the endpoint cannot be reached ({error})", where=url, fix="Start the server, or check the URL"
+            f"the endpoint cannot be reached ({error})", where=url, fix=f"Start the server, or check the URL{unasked}"
         ) from error
     if status != HTTPStatus.OK:
         denied = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-        fix = "Set the environment variable named by --api-key-env" if denied else "Check the URL"
+        fix = "Check the URL"
+        if denied:
+            fix = (
+                "Set the environment variable named by --api-key-env (LLMGATE_API_KEY; for judges"
+                " LLMGATE_JUDGE_API_KEY); OPENAI_API_KEY goes to https://api.openai.com only"
+            )
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             fix = "Wait until the server has loaded its model, or check the URL"
         if status == HTTPStatus.BAD_REQUEST:  # So LiteLLM answers a wrong key, if it has no database of keys.
@@ -127,7 +136,9 @@ def fetch(url: str, api_key: str | None) -> Any:
 
 
 def ask(method: str, url: str, *, body: Any = None, api_key: str | None, timeout_s: float) -> tuple[int, Any]:
-    """One request, its body sent as JSON; without proxies, as generations are asked, and following no redirects.
+    """One request, its body sent as JSON; following no redirects, and without proxies, as every request to an endpoint.
+
+    A proxy would see the key of what is not encrypted, and be measured and counted on instead of the server.
 
     Returns:
         Status and decoded body; the body is None if it is no JSON that could be kept (see `read_json`).

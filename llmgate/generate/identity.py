@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
 from llmgate.generate.server_machine import core_count
+from llmgate.record.environment import for_programs
 from llmgate.record.manifest import Hardware, ModelIdentity
 from llmgate.record.reach import open_regular
 
@@ -166,7 +167,9 @@ def _gpus() -> tuple[tuple[str, ...], str | None]:
         return (), None
     query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
-        output = subprocess.check_output(query, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20)  # noqa: S603 - fixed arguments
+        output = subprocess.check_output(  # noqa: S603 - fixed arguments
+            query, env=for_programs(), stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=20
+        )
     except (OSError, subprocess.SubprocessError):
         return (), None
     rows = [[cell.strip() for cell in line.split(",")] for line in output.decode(errors="replace").splitlines()]

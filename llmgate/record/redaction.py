@@ -15,7 +15,16 @@ from urllib.parse import quote, quote_plus, unquote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["NO_SECRETS", "REDACTED", "SECRET_NAME", "SHORTEST", "Redactor", "environment_secrets", "url_secrets"]
+__all__ = [
+    "NO_SECRETS",
+    "REDACTED",
+    "SECRET_NAME",
+    "SHORTEST",
+    "TOKEN",
+    "Redactor",
+    "environment_secrets",
+    "url_secrets",
+]
 
 SECRET_NAME: Final = re.compile(r"(?i)KEY|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|BEARER|_(?:PAT|PWD|AUTH)$")
 """What an environment calls a secret."""

@@ -70,7 +70,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="api-key-env",
         metavar="VAR",
         default="LLMGATE_API_KEY",
-        help="Environment variable that holds the endpoint's key.",
+        help="Environment variable that holds the endpoint's key; api.openai.com alone also gets OPENAI_API_KEY.",
+    ),
+    Option(
+        name="allow-key-over-http",
+        kind="flag",
+        default=False,
+        help="Send keys over plain http to other hosts too, which everyone on the way can read.",
     ),
     Option(
         name="finish-reasons",
@@ -132,7 +138,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="judge-api-key-env",
         metavar="VAR",
         default="LLMGATE_JUDGE_API_KEY",
-        help="Environment variable with the judge endpoint's key.",
+        help="Environment variable with the judges' key; that of judge `strict` alone has _STRICT at its end.",
     ),
     Option(
         name="judge-finish-reasons",

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.finish import NOT_COMPLETE
+from llmgate.generate.key_travel import check_key, is_loopback, is_openai
+from llmgate.generate.server_command import check_flags
+from llmgate.record.redaction import TOKEN
+from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options import OPTIONS, Option, file_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Settings", "read_folders", "settings_from"]
+__all__ = ["OPENAI_KEY", "Settings", "own_key_name", "read_folders", "settings_from"]
+
+OPENAI_KEY: Final = "OPENAI_API_KEY"
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,7 @@ class Settings:
     reply_names: tuple[str, ...]
     deployment: str | None
     api_key_env: str
+    allow_key_over_http: bool
     finish_reasons: frozenset[str]
     server_args: tuple[str, ...]
     server_python: str | None
@@ -66,18 +76,53 @@ class Settings:
 
     @property
     def api_key(self) -> str | None:
-        """The endpoint's key, read when it is needed so that it is never stored with the settings."""
-        return key_in(self.api_key_env) or key_in("OPENAI_API_KEY")
+        """The endpoint's key, read when it is needed so that it is never stored with the settings.
 
-    @property
-    def judge_api_key(self) -> str | None:
-        """The judge endpoint's key."""
-        return key_in(self.judge_api_key_env)
+        Raises:
+            UsageError: If it may not go there.
+        """
+        url = self.endpoint or ""
+        key = self.key_for(url, self.api_key_env)
+        if key or not key_in(OPENAI_KEY):
+            return key
+        if is_openai(url):
+            return key_in(OPENAI_KEY)
+        if self.api_key_env in os.environ or is_loopback(url):
+            return None
+        raise UsageError(
+            f"{OPENAI_KEY} goes to https://api.openai.com only, and {self.api_key_env} is not set",
+            where=url,
+            fix=f"Set {self.api_key_env} to the key of this endpoint, or to nothing if it needs none",
+        )
 
-    @property
-    def embed_api_key(self) -> str | None:
-        """The embedding endpoint's key."""
-        return key_in(self.embed_api_key_env)
+    def judge_api_key(self, url: str, judge: str = "") -> str | None:
+        """The key for a judge at a URL, by its name if it has one; UsageError if it may not go there."""
+        return self.key_for(url, self.judge_key_name(judge))
+
+    def judge_key_name(self, judge: str) -> str:
+        """The variable with a judge's key: that of all judges, unless there is one for it alone."""
+        own = own_key_name(self.judge_api_key_env, judge)
+        return own if judge and own in os.environ else self.judge_api_key_env
+
+    def embed_api_key(self, url: str) -> str | None:
+        """The key for the embedding model at a URL; UsageError if it may not go there."""
+        return self.key_for(url, self.embed_api_key_env)
+
+    def key_for(self, url: str, name: str) -> str | None:
+        """The key in a variable, if it may go to a URL.
+
+        Raises:
+            UsageError: If it may not, or cannot be sent.
+        """
+        key = key_in(name)
+        if key:
+            check_key(url, name, over_http=self.allow_key_over_http)
+        return key
+
+
+def own_key_name(shared: str, judge: str) -> str:
+    """The variable that holds one judge's key."""
+    return f"{shared}_{re.sub(r'[^A-Z0-9]', '_', judge.upper())}"
 
 
 def key_in(name: str) -> str | None:
@@ -107,6 +152,7 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     """
     from_file = file_options(root)
     values: dict[str, Any] = {}
+    refuse_secrets(given)
     for option in OPTIONS:
         value = given.get(option.field)
         if value is None or value is False:
@@ -195,7 +241,9 @@ def check(settings: Settings) -> None:
         raise UsageError("both --model and --endpoint are given", fix="Give one of them")
     if settings.judge_model and settings.judge_endpoint:
         raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
+    check_key_names(settings)
     check_endpoints(settings)
+    check_flags(settings.server_args)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
@@ -209,11 +257,37 @@ def check(settings: Settings) -> None:
 
 def check_endpoints(settings: Settings) -> None:
     """Refuse URLs and keys that cannot be used, before the first of them is shown or sent anywhere."""
-    for urls, key_name in (
-        ([settings.endpoint], settings.api_key_env),
-        ([settings.judge_endpoint, *(url for _, url in settings.judges.values())], settings.judge_api_key_env),
-        ([settings.embed_endpoint], settings.embed_api_key_env),
-    ):
-        for url in filter(None, urls):
-            normalise_url(url)
-            key_in(key_name)
+    judges = {name: url for name, (_, url) in settings.judges.items()}
+    if settings.judge_endpoint:
+        judges[""] = settings.judge_endpoint
+    for url in filter(None, [settings.endpoint, *judges.values(), settings.embed_endpoint]):
+        normalise_url(url)
+    if settings.endpoint:
+        _ = settings.api_key
+    sharing = {
+        urlsplit(url).netloc.lower(): name
+        for name, url in sorted(judges.items())
+        if settings.judge_api_key(url, name)
+        and settings.judge_key_name(name) == settings.judge_api_key_env
+        and not is_loopback(url)
+    }
+    if len(sharing) > 1:
+        shared, judge = settings.judge_api_key_env, max(sharing.values())
+        raise UsageError(
+            f"the key in {shared} would go to the judges of {len(sharing)} hosts ({', '.join(sorted(sharing))})",
+            fix=f"Give judges keys of their own, e.g. in {own_key_name(shared, judge)}; or an empty one, for none",
+        )
+    if settings.embed_endpoint:
+        settings.embed_api_key(settings.embed_endpoint)
+
+
+def check_key_names(settings: Settings) -> None:
+    """Refuse a key where the name of its variable should stand, without repeating it."""
+    for option in ("api_key_env", "judge_api_key_env", "embed_api_key_env"):
+        name = getattr(settings, option)
+        random = TOKEN.fullmatch(name) and name != name.upper() and name not in os.environ
+        if random or not VARIABLE.fullmatch(name):
+            raise UsageError(
+                f"--{option.replace('_', '-')} names an environment variable, and this is no name of one",
+                fix="Put the key into a variable, and write its name here; if this was the key, make a new one",
+            )

@@ -102,6 +102,14 @@ def test_no_input_asks_for_a_key() -> None:
     assert not [name for name in load(ACTION)["inputs"] if re.search("key|token|secret|password", name)]
 
 
+def test_the_action_of_others_that_uploads_sees_no_key() -> None:
+    """What a caller sets for this action's step is inherited by every step in it."""
+    (upload,) = [step for step in steps_of(ACTION) if step.get("uses") == UPLOAD]
+    keys = ("LLMGATE_API_KEY", "LLMGATE_JUDGE_API_KEY", "LLMGATE_EMBED_API_KEY", "OPENAI_API_KEY", "HF_TOKEN")
+    mlflow = [f"MLFLOW_TRACKING_{name}" for name in ("URI", "USERNAME", "PASSWORD", "TOKEN")]
+    assert upload["env"] == dict.fromkeys((*keys, *mlflow), "")
+
+
 def test_no_workflow_has_permissions_it_did_not_ask_for() -> None:
     for path in WORKFLOWS:
         workflow = load(path)

@@ -15,6 +15,7 @@ SCRIPT = Path(__file__).parents[2] / "action" / "prepare.sh"
 FAKE_PYTHON = """\
 #!/bin/bash
 echo "$0 $*" >> "$CALLS"
+env >> "$CALLS.env"
 case "$*" in
   *version_info*) exit "${OLD:-0}" ;;
   "-I -m venv "*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && echo "::error::from venv" ;;
@@ -155,3 +156,28 @@ def test_a_message_cannot_leave_its_fence(tmp_path: Path) -> None:
     ran = Prepared(tmp_path, python="```\n# PASS")
     assert ran.code == 2
     assert ran.summary.count("```") == 2
+
+
+def test_what_is_installed_sees_no_key(tmp_path: Path) -> None:
+    keys = (
+        "LLMGATE_API_KEY",
+        "LLMGATE_JUDGE_API_KEY",
+        "OPENAI_API_KEY",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+    )
+    others = (
+        "HF_TOKEN",
+        "GITHUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "my_secret",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GH_PAT",
+    )
+    index = {"PIP_INDEX_URL": "https://me:password@index.example/simple", "PIP_PROXY_TOKEN": "kept"}
+    prepared = Prepared(tmp_path, **dict.fromkeys((*keys, *others), "a-secret value\nof two lines"), **index)
+    assert prepared.code == 0, prepared.log
+    seen = (tmp_path / "CALLS.env").read_text(encoding="utf-8")
+    assert "a-secret" not in seen
+    assert all(f"{name}={value}" in seen for name, value in index.items())
+    assert "RUNNER_TEMP=" in seen

@@ -209,8 +209,8 @@ def test_a_conversion_that_fails_tells_why(tools: Tools, tmp_path: Path) -> None
 
 def test_a_step_that_takes_too_long_is_named() -> None:
     with pytest.raises(CannotRunError, match="the download took more than"):
-        models._run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.2, what="the download")
-    done = models._run([sys.executable, "-c", "import sys; sys.exit('no')"], timeout_s=60, what="the download")
+        models._run([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.2, what="the download", env={})
+    done = models._run([sys.executable, "-c", "import sys; sys.exit('no')"], timeout_s=60, what="the download", env={})
     assert (done.returncode, done.stderr.strip()) == (1, "no")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["FAKE_VLLM", "OwnedServer", "marked", "model_folder", "spec", "start_server", "wait_until"]
 
 FAKE_VLLM = Path(__file__).parent / "fakevllm"
-MARK = "LLMGATE_TEST_MARK"
+MARK = "FAKE_VLLM_MARK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,8 +281,9 @@ async def try_judges(
             if not settings.embed_endpoint:
                 raise UsageError("the assert needs embeddings, and no model is named", fix="Give --embed-endpoint URL")
             url = normalise_url(settings.embed_endpoint)
-            model = probe(url, api_key=settings.embed_api_key, model=settings.embed_name).model
-            embed = embedder(await opened(Endpoint(url=url, model=model, api_key=settings.embed_api_key)))
+            key = settings.embed_api_key(url)
+            model = probe(url, api_key=key, model=settings.embed_name).model
+            embed = embedder(await opened(Endpoint(url=url, model=model, api_key=key)))
         models = Models(judges=judges, embed=embed, sampling=asked.sampling, retries=JUDGE_RETRIES)
         if asked.spec.type in PAIRED and asked.spec.judges:
             models = models.asking(asked.spec.judges[0])

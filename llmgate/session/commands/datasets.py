@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
 from llmgate.record.disk import read_regular, write_atomic
+from llmgate.record.environment import for_programs
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
@@ -357,6 +358,7 @@ def _git(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(  # noqa: S603 - no shell
             ["git", "-C", str(path.parent), *arguments],  # noqa: S607 - the user's git
+            env=for_programs(),
             capture_output=True,
             timeout=GIT_TIMEOUT_S,
             check=False,

@@ -44,7 +44,8 @@ async def embed_answers(settings: Settings, plan: Plan, run: RunDir, *, progress
     identity = run.manifest.embedding
     progress.stage(f"embedding {len(todo)} answers")
     async with AsyncExitStack() as stack:
-        endpoint = Endpoint(url=identity.source, model=identity.name, api_key=settings.embed_api_key)
+        key = settings.embed_api_key(identity.source)
+        endpoint = Endpoint(url=identity.source, model=identity.name, api_key=key)
         embed = embedder(await open_client(endpoint, settings, stack))
         models = Models(judges={}, embed=embed, sampling=judge_sampling(plan))
         await gather_all(_embed(run, todo[at : at + BATCH], models) for at in range(0, len(todo), BATCH))

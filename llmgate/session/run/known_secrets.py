@@ -4,48 +4,37 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.redaction import SHORTEST, Redactor, environment_secrets, url_secrets
+from llmgate.session.settings import OPENAI_KEY, own_key_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from llmgate.session.settings import Settings
 
-__all__ = ["clean_logs", "errors_redacted", "redactor", "short_keys"]
+__all__ = ["clean_logs", "errors_redacted", "key_names", "redactor", "short_keys"]
 
-SECRET_FLAG: Final = frozenset({"key", "token", "secret", "password"})
 SERVER_LOGS: Final = ("server.log", "judge.log")
 
 
 def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:
     """Knows every value that must not be written.
 
-    These are the keys in use, whatever the environment calls a secret, passwords in URLs, and secrets among the flags
-    of the server.
+    These are the keys in use, whatever the environment calls a secret, and passwords in URLs.
     """
     values = environment_secrets(environ, names=key_names(settings)) | url_secrets((settings.mlflow_uri or "",))
-    return Redactor(tuple(sorted(values | flag_secrets(settings.server_args))))
+    return Redactor(tuple(sorted(values)))
 
 
 def key_names(settings: Settings) -> tuple[str, ...]:
     """The environment variables that hold the keys of endpoints."""
-    return (settings.api_key_env, settings.judge_api_key_env, settings.embed_api_key_env, "OPENAI_API_KEY")
-
-
-def flag_secrets(flags: Sequence[str]) -> set[str]:
-    """The values of flags such as `--hf-token`."""
-    found = set()
-    for flag, following in pairwise((*flags, "")):
-        name, equals, value = flag.partition("=")
-        if name.startswith("-") and name.replace("_", "-").rpartition("-")[2].lower() in SECRET_FLAG:
-            found.add(value if equals else following)
-    return found - {""}
+    of_judges = (own_key_name(settings.judge_api_key_env, judge) for judge in settings.judges)
+    return (settings.api_key_env, settings.judge_api_key_env, *of_judges, settings.embed_api_key_env, OPENAI_KEY)
 
 
 def short_keys(settings: Settings, environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import llmgate
 from llmgate.generate.identity import hardware, packages
+from llmgate.record.environment import for_programs
 from llmgate.record.manifest import Manifest
 from llmgate.record.run.files import cases_digest
 from llmgate.session.clock import timestamp
@@ -79,6 +80,7 @@ def labels(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - whichever git is first
+            env=for_programs(),
             capture_output=True,
             text=True,
             timeout=10,

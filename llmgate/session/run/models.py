@@ -95,7 +95,7 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs - {Need.LOGPROBS} or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    facts = probe(url, api_key=settings.embed_api_key, model=settings.embed_name)
+    facts = probe(url, api_key=settings.embed_api_key(url), model=settings.embed_name)
     return ModelIdentity(name=facts.model, source=url)
 
 
@@ -111,7 +111,7 @@ def named_judge(settings: Settings, name: str) -> Endpoint:
             fix=f'Give --judges "{name}=URL"' if not settings.judges else did_you_mean(name, settings.judges),
         )
     model, url = settings.judges[name]
-    return judge_endpoint(settings, normalise_url(url), model)
+    return judge_endpoint(settings, normalise_url(url), model, name=name)
 
 
 def identify_named(settings: Settings, name: str, types: Collection[str], sampling: JudgeSampling) -> JudgeIdentity:
@@ -176,9 +176,8 @@ async def open_models(
         judges[name] = asker(await open_client(named, settings, stack))
     embed = None
     if manifest.embedding is not None:
-        endpoint = Endpoint(
-            url=manifest.embedding.source, model=manifest.embedding.name, api_key=settings.embed_api_key
-        )
+        url = manifest.embedding.source
+        endpoint = Endpoint(url=url, model=manifest.embedding.name, api_key=settings.embed_api_key(url))
         embed = embedder(await open_client(endpoint, settings, stack))
     return Models(judges=judges, embed=embed, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
 

@@ -17,6 +17,7 @@ from llmgate.generate.identity import model_identity, weights_digest
 from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.score.judge_identity import identify
+from llmgate.session.run.known_secrets import key_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -118,6 +119,7 @@ def own_server(settings: Settings, model: str, name: str, *, log_path: Path, pro
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
         python=settings.server_python or sys.executable,
+        withheld=key_names(settings),
     )
     with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
@@ -140,9 +142,10 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     return None
 
 
-def judge_endpoint(settings: Settings, url: str, model: str) -> Endpoint:
-    """A judge that somebody else runs."""
-    return Endpoint(url=url, model=model, api_key=settings.judge_api_key, finish_reasons=settings.judge_finish_reasons)
+def judge_endpoint(settings: Settings, url: str, model: str, *, name: str = "") -> Endpoint:
+    """A judge that somebody else runs, by its name if suites name it."""
+    key = settings.judge_api_key(url, name)
+    return Endpoint(url=url, model=model, api_key=key, finish_reasons=settings.judge_finish_reasons)
 
 
 def judge_identity(
@@ -156,7 +159,8 @@ def judge_identity(
         model = settings.judge_name or Path(place.folder).resolve().name
         digest = weights_digest(Path(place.folder))
     else:
-        facts = probe(place.url or "", api_key=settings.judge_api_key, model=settings.judge_name)
+        url = place.url or ""
+        facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name)
         model, digest = facts.model, None
     return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
 

@@ -31,9 +31,6 @@ def settings(tmp_path: Path, **given: str) -> Settings:
         ({"embed_api_key_env": "GATEWAY"}, {"GATEWAY": SECRET}),
         ({}, {"MLFLOW_TRACKING_TOKEN": SECRET}),
         ({}, {"HTTPS_PROXY": f"http://me:{SECRET}@proxy:3128"}),
-        ({"mlflow_uri": f"https://me:{SECRET}@mlflow"}, {}),
-        ({"server_args": f"--hf-token {SECRET} --enforce-eager"}, {}),
-        ({"server_args": f"--hf_token={SECRET}"}, {}),
     ],
 )
 def test_where_secrets_are_known_from(tmp_path: Path, given: dict[str, str], environ: dict[str, str]) -> None:
@@ -45,8 +42,11 @@ def test_ordinary_flags_are_no_secrets(tmp_path: Path) -> None:
     assert redact.text("models/mine 16384000") == "models/mine 16384000"
 
 
-def test_settings_do_not_show_a_password(tmp_path: Path) -> None:
-    assert SECRET not in repr(settings(tmp_path, mlflow_uri=f"https://me:{SECRET}@mlflow"))
+def test_a_password_in_pyproject_is_known_and_not_shown(tmp_path: Path) -> None:
+    text = f'[tool.llmgate]\nmlflow-uri = "https://me:{SECRET}@mlflow"\n'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    assert redactor(settings(tmp_path), {}).text(f"x{SECRET}y") == "x[redacted]y"
+    assert SECRET not in repr(settings(tmp_path))
 
 
 def test_keys_that_are_too_short(tmp_path: Path) -> None:
