@@ -156,7 +156,7 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
     metadata: dict[str, Any] = {}
     asserts: list[tuple[Any, str]] = []
     last, place = parts[-1]
-    notes.growth.spend(VISIT + sum(map(notes.weight, listing(parts[0][0].get("assert")))), place())
+    notes.growth.spend(VISIT + 2 * sum(map(notes.weight, listing(parts[0][0].get("assert")))), place())
     for written, where in parts:
         loaded = load_vars(written.get("vars"), where, notes)
         if loaded is None:
