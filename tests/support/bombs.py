@@ -503,7 +503,7 @@ BOMBS: Final[dict[str, Bomb]] = {
         says="too large or too deep",
     ),
     "merge keys: promptfoo": Bomb(
-        make=text("promptfooconfig.yaml", lambda: merges(400)),
+        make=text("promptfooconfig.yaml", lambda: merges(1_000)),
         light=promptfoo,
         says="too large or too deep",
     ),
