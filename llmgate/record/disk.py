@@ -27,6 +27,7 @@ __all__ = [
     "open_own",
     "private_folder",
     "read_bytes",
+    "read_lined",
     "read_regular",
     "write_atomic",
 ]
@@ -36,6 +37,8 @@ FOLDER_MODE: Final = 0o700
 DRAFT: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 LONGEST_NAME: Final = 40
 """Characters of a file's name that its draft has too."""
+MAX_LINE_BYTES: Final = 64_000_000
+PIECE_BYTES: Final = 1 << 20
 
 
 def write_atomic(
@@ -156,7 +159,26 @@ def read_regular(path: Path, *, at_most: int = -1, limit: int | None = None, wit
     return data
 
 
-def read_bytes(path: Path, *, fix: str | None = None, what: str = "", within: Reach | None = None) -> bytes:
+def read_lined(path: Path, *, within: Reach | None = None) -> bytes:
+    """The bytes of a regular file of lines; one that has none is not read whole to see that.
+
+    Raises:
+        OSError: As `read_regular`, or if a line is too long.
+    """
+    data, length = bytearray(), 0
+    with open_regular(path, within=within) as file:
+        while piece := file.read(PIECE_BYTES):
+            end = piece.rfind(b"\n")
+            length = length + len(piece) if end < 0 else len(piece) - end - 1
+            if length > MAX_LINE_BYTES:
+                raise OSError(errno.EFBIG, f"a line has more than {MAX_LINE_BYTES} bytes", str(path))
+            data += piece
+    return bytes(data)
+
+
+def read_bytes(
+    path: Path, *, fix: str | None = None, what: str = "", within: Reach | None = None, lined: bool = False
+) -> bytes:
     """The bytes of a regular file.
 
     Args:
@@ -164,12 +186,13 @@ def read_bytes(path: Path, *, fix: str | None = None, what: str = "", within: Re
         fix: What to advise if it cannot be read.
         what: The beginning of the message.
         within: Where it has to lie; None for a file that the user named.
+        lined: Whether it has lines, and no endless one.
 
     Raises:
         RecordError: If it cannot be read.
     """
     try:
-        return read_regular(path, within=within)
+        return read_lined(path, within=within) if lined else read_regular(path, within=within)
     except OSError as error:
         raise RecordError(f"{what} cannot be read ({error.strerror})".strip(), where=str(path), fix=fix) from error
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
+from llmgate.record.growth import CELL, RESULT
 from llmgate.record.results.rows import Rows
-from llmgate.record.results.source import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,10 @@ def read_csv(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreT
             of cells, and what `Rows` refuses.
     """
     delimiter = "\t" if source.suffix == ".tsv" else ","
-    reader = csv.reader(io.StringIO(text_of(source), newline=""), strict=True, delimiter=delimiter)
+    # Text is made of the bytes as it is read: as a whole it could be four times as large.
+    text = io.TextIOWrapper(io.BytesIO(source.data), encoding="utf-8-sig", newline="")
+    source.growth.afford(CELL * source.data.count(b"\n"))
+    reader = csv.reader(text, strict=True, delimiter=delimiter)
     rows = Rows(layout, suite=suite, text=True)
     try:
         header = next(reader, [])
@@ -43,7 +47,10 @@ def read_csv(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreT
                     where=where,
                     fix='Quote cells that hold commas: "a, b"',
                 )
+            source.growth.spend(RESULT, where)
             rows.add(dict(zip(header, cells, strict=True)), where)
+    except UnicodeDecodeError as error:
+        raise RecordError("not UTF-8", where=f"{source.path}:{reader.line_num + 1}", fix="Save it as UTF-8") from error
     except csv.Error as error:
         raise RecordError(
             f"this is not CSV ({error})", where=f"{source.path}:{reader.line_num}", fix="Close quotes"
@@ -52,7 +59,7 @@ def read_csv(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreT
 
 
 def _check_header(header: Sequence[str], layout: Layout, where: str) -> None:
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise RecordError(f"the column {twice!r} is named twice", where=where, fix="Rename one of them")
+    for name, times in Counter(header).items():
+        if times > 1:
+            raise RecordError(f"the column {name!r} is named twice", where=where, fix="Rename one of them")
     layout.check(header, where)

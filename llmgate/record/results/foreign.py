@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from llmgate.errors import RecordError, did_you_mean
+from llmgate.record.results.rows import shown_number
 from llmgate.record.results.source import text_of
 from llmgate.record.scores import Items, ScoreTable
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from llmgate.record.results.source import ResultsFile
 
 __all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "parsed", "score_of", "tables_of"]
+
+
+MAX_DIGITS: Final = 300
+"""Those of the largest float are a few more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +162,7 @@ def score_of(value: object) -> float | str:
         return "no score" if value is None else f"the score is {str(value)[:40]!r}, which is no number"
     if math.isnan(value):
         return "the score is NaN"
-    return float(value) if 0.0 <= value <= 1.0 else f"the score {value:g} lies outside [0, 1]"
+    return float(value) if 0.0 <= value <= 1.0 else f"the score {shown_number(value)} lies outside [0, 1]"
 
 
 def digest_of(value: object) -> str:
@@ -189,13 +195,18 @@ def parsed(text: str | bytes) -> Any:
         ValueError: If it is none.
         RecursionError: If it is nested too deeply.
     """
-    return json.loads(text, object_pairs_hook=unique)
+    return json.loads(text, object_pairs_hook=unique, parse_int=whole)
+
+
+def whole(digits: str) -> int | float:
+    """A whole number, or infinity, as other readers of JSON have it, where it is too large for arithmetic."""
+    return int(digits) if len(digits) < MAX_DIGITS else float(digits)
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys differ."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the key {twice!r} stands twice in one object")
     return found

@@ -13,8 +13,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
+from llmgate.record.growth import json_cost
 from llmgate.record.results.foreign import ForeignRow, json_of, mapping, parsed, score_of, tables_of
-from llmgate.record.results.source import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,8 +78,7 @@ def log_of(source: ResultsFile, *, finished: bool = True) -> tuple[Mapping[str, 
             names = archive.namelist()
             if len(set(names)) < len(names):
                 raise ValueError("it holds a file twice")
-            if sum(file.file_size for file in archive.infolist()) > MAX_BYTES:
-                raise RecordError(f"unpacks to more than {MAX_BYTES >> 30} GiB", where=source.path, fix="Split it")
+            source.growth.afford(sum(file.file_size for file in archive.infolist()))
             heads = ("header.json",) if finished else ("header.json", "_journal/start.json")
             head = next((name for name in heads if name in names), None)
             if head is None:
@@ -96,7 +95,9 @@ def members(archive: zipfile.ZipFile, source: ResultsFile) -> Iterator[Any]:
     """The samples, each in a file of its own."""
     for name in sorted(archive.namelist()):
         if name.startswith("samples/") and name.endswith(".json"):
-            yield parsed(member(archive, source, name))
+            data = member(archive, source, name)
+            source.growth.spend(json_cost(data))
+            yield parsed(data)
 
 
 def member(archive: zipfile.ZipFile, source: ResultsFile, name: str) -> bytes:

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, NoReturn
 
 from llmgate.errors import RecordError
+from llmgate.record.growth import RESULT
 from llmgate.record.results.rows import Rows
-from llmgate.record.results.source import text_of
+from llmgate.record.results.source import lines_in
 
 if TYPE_CHECKING:
     from llmgate.record.results.layout import Layout
@@ -26,15 +27,13 @@ def read_jsonl(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Scor
     rows = Rows(layout, suite=suite)
     decoder = json.JSONDecoder(object_pairs_hook=unique, parse_constant=refuse)
     checked: set[tuple[str, ...]] = set()
-    for number, line in enumerate(text_of(source).split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{source.path}:{number}"
+    for where, line in lines_in(source):
         row = row_of(decoder, line, where)
         keys = tuple(row)
         if keys not in checked:
             layout.check(keys, where)
             checked.add(keys)
+        source.growth.spend(RESULT, where)
         rows.add(row, where)
     return rows.tables(source.path)
 
@@ -62,7 +61,7 @@ def row_of(decoder: json.JSONDecoder, line: str, where: str) -> dict[str, object
         row = decoder.decode(line)
     except RecordError as error:
         raise RecordError(error.what, where=where, fix=error.fix) from error
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"not JSON: {error}", where=where, fix="Write one JSON object per line") from error
     if not isinstance(row, dict):
         raise RecordError(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
+from llmgate.record.growth import RESULT, json_cost
 from llmgate.record.results.foreign import ForeignRow, digest_of, mapping, parsed, score_of, tables_of
-from llmgate.record.results.source import text_of
+from llmgate.record.results.source import lines_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,10 +39,9 @@ def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
         RecordError: With file and line, if it is no such file.
     """
     lines: list[tuple[str, Mapping[str, Any]]] = []
-    for number, line in enumerate(text_of(source).split("\n"), start=1):
-        if line.strip():
-            where = f"{source.path}:{number}"
-            lines.append((where, line_of(line, where)))
+    for where, line in lines_in(source):
+        source.growth.spend(RESULT + json_cost(line), where)
+        lines.append((where, line_of(line, where)))
     filters = {str(row.get("filter", "none")) for _, row in lines}
     names = sorted({name for _, row in lines for name in metrics_in(row)})
     numeric = [name for name in names if any(isinstance(row.get(name), bool | int | float) for _, row in lines)]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, did_you_mean
+from llmgate.record.growth import json_cost
 from llmgate.record.results.layout import Layout
-from llmgate.record.results.source import ResultsFile, read_source
+from llmgate.record.results.source import ResultsFile, read_source, text_of
 from llmgate.record.scores import NO_LABEL, Labels, ScoreTable
 
 if TYPE_CHECKING:
@@ -95,21 +96,22 @@ def detect(source: ResultsFile) -> str:
     if not start.startswith((b"{", b"[")):
         return "csv" if source.suffix in {".csv", ".tsv"} or b"," in start.partition(b"\n")[0] else "jsonl"
     first = start.partition(b"\n")[0].rstrip()
+    source.growth.afford(json_cost(first))
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):
-        return detect_whole(data)
+        return detect_whole(source)
     if isinstance(row, dict) and "doc_id" in row and ("resps" in row or "filtered_resps" in row):
         return "lm-eval"
-    return "jsonl" if isinstance(row, dict) and "item_id" in row else detect_whole(data)
+    return "jsonl" if isinstance(row, dict) and "item_id" in row else detect_whole(source)
 
 
-def detect_whole(data: bytes) -> str:
+def detect_whole(source: ResultsFile) -> str:
     """The format of a file that may be one JSON value."""
     from llmgate.record.results import deepeval, mlflow_table, promptfoo  # noqa: PLC0415 - only for files of others
 
     try:
-        value = json.loads(data)
+        value = json.loads(text_of(source))
     except (ValueError, RecursionError):
         return "jsonl"
     if promptfoo.rows_in(value) is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import math
 import re
@@ -14,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, read_bytes
+from llmgate.record.growth import RESULT
 from llmgate.record.results.jsonl import row_of, unique
-from llmgate.record.results.source import unpacked
+from llmgate.record.results.source import lines_in, read_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +59,8 @@ def is_paired(path: Path) -> bool:
     Raises:
         RecordError: If the file cannot be read or begins with no JSON object.
     """
-    first = next((line for line in _lines(read_bytes(path), path) if line.strip()), "")
-    return bool(first) and "system" in row_of(_decoder(), first, f"{path}:1")
+    where, first = next(lines_in(read_source(path)), ("", ""))
+    return bool(first) and "system" in row_of(_decoder(), first, where)
 
 
 def load_paired(path: Path) -> PairedResults:
@@ -75,13 +73,11 @@ def load_paired(path: Path) -> PairedResults:
             no number in [0, 1], a second row of the same item and system, an item with two cluster keys, fewer than two
             systems.
     """
-    content, decoder = read_bytes(path), _decoder()
+    source, decoder = read_source(path), _decoder()
     scores: dict[tuple[str, str], float] = {}
     keys: dict[str, str | None] = {}
-    for number, line in enumerate(_lines(content, path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
+    for where, line in lines_in(source):
+        source.growth.spend(RESULT, where)
         row = row_of(decoder, line, where)
         item, system = _named(row, "item_id", where), _named(row, "system", where)
         if (item, system) in scores:
@@ -98,12 +94,13 @@ def load_paired(path: Path) -> PairedResults:
             f"results of {len(systems)} system cannot be compared", where=str(path), fix="Add those of another one"
         )
     line_of, column_of = ({name: i for i, name in enumerate(names)} for names in (systems, items))
+    source.growth.spend(8 * len(systems) * len(items))
     table = np.full((len(systems), len(items)), math.nan)
     for (item, system), score in scores.items():
         table[line_of[system], column_of[item]] = score
     return PairedResults(
         name=paired_name(path) or path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=source.digest,
         systems=tuple(systems),
         items=tuple(items),
         clusters=_codes([keys[item] for item in items]),
@@ -117,12 +114,6 @@ def _codes(keys: list[str | None]) -> NDArray[np.int64] | None:
     index: dict[str, int] = {}
     named = [None if key is None else index.setdefault(key, len(index)) for key in keys]
     return np.array([len(index) + i if code is None else code for i, code in enumerate(named)], dtype=np.int64)
-
-
-def _lines(content: bytes, path: Path) -> list[str]:
-    """Of a file that is gzip if its name says so."""
-    plain = unpacked(io.BytesIO(content), str(path)) if path.suffix == ".gz" else content
-    return decoded(plain, str(path), fix="Save it as UTF-8").split("\n")
 
 
 def _decoder() -> json.JSONDecoder:

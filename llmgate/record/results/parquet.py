@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from llmgate.errors import DatasetError, RecordError
+from llmgate.record.growth import CELL
 from llmgate.record.results.rows import NO_SCORE
 from llmgate.record.scores import NO_LABEL, Items, Labels, ScoreTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from llmgate.record.growth import Growth
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
 
-__all__ = ["open_parquet", "read_parquet"]
+__all__ = ["check_pages", "open_parquet", "read_parquet", "text_bytes"]
 
 EXTRA: Final = "pip install 'pytest-llmgate[data]'"
+MAGIC: Final = b"PAR1"
+MAX_FOOTER_BYTES: Final = 20_000_000
+"""What it says of columns and row groups becomes ten times as large."""
+MAX_COLUMNS: Final = 10_000
+FEWER: Final = "Write it with fewer columns and larger row groups"
 
 
 def read_parquet(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
@@ -32,31 +39,73 @@ def read_parquet(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
         RecordError: If pyarrow is missing, the file is damaged, a column is missing or has a type that it cannot have,
             an id is null, empty or occurs twice, or a score lies outside [0, 1].
     """
-    with open_parquet(source.data, source.path) as file:
+    with open_parquet(source.data, source.growth) as file:
         names = file.schema_arrow.names
         _check_names(names, layout, source.path)
-        table = file.read(columns=[name for name in layout.known if name in names])
+        columns = [name for name in layout.known if name in names]
+        check_pages(file, source.growth, columns)
+        table = file.read(columns=columns)
+        source.growth.spend(sum(text_bytes(chunk) for column in table.columns for chunk in column.chunks))
         return _tables(_Columns(_chosen(table, layout), source.path), layout, suite=suite)
 
 
 @contextmanager
-def open_parquet(data: bytes, where: str, error: type[DatasetError | RecordError] = RecordError) -> Iterator[Any]:
-    """A `pyarrow.parquet.ParquetFile` over bytes.
+def open_parquet(data: bytes, growth: Growth, error: type[DatasetError | RecordError] = RecordError) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile` over bytes, whose texts stay as they are stored: each once, and where it stands.
 
     Raises:
         RecordError, DatasetError: As `error` says, if pyarrow is missing or what is read within the block is damaged.
     """
+    where = growth.where
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, 0.3 s to import
         from pyarrow import parquet  # noqa: PLC0415 - see above
     except ImportError as missing:
         raise error("Parquet files need pyarrow", where=where, fix=EXTRA) from missing
 
+    if data.endswith(MAGIC) and int.from_bytes(data[-8:-4], "little") > MAX_FOOTER_BYTES:
+        raise error(f"its footer has more than {MAX_FOOTER_BYTES} bytes", where=where, fix=FEWER)
     try:
-        yield parquet.ParquetFile(pa.BufferReader(data))
+        known = parquet.read_metadata(pa.BufferReader(data))
+        if known.num_columns > MAX_COLUMNS:
+            raise error(f"has {known.num_columns} columns, more than {MAX_COLUMNS}", where=where, fix=FEWER)
+        columns = [known.schema.column(i) for i in range(known.num_columns)]
+        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        yield parquet.ParquetFile(pa.BufferReader(data), metadata=known, read_dictionary=texts)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as damage:
         first = (str(damage).strip() or type(damage).__name__).splitlines()[0]
         raise error(f"is not Parquet that can be read: {first[:300]}", where=where, fix="Write it again") from damage
+
+
+def check_pages(file: Any, growth: Growth, columns: Sequence[str] | None = None) -> None:
+    """Pay for the values and the unpacked pages of some columns, before they are read.
+
+    Raises:
+        DatasetError, RecordError: If they grow too large.
+    """
+    for group in range(file.metadata.num_row_groups):
+        about = file.metadata.row_group(group)
+        chunks = [about.column(i) for i in range(about.num_columns)]
+        read = [chunk for chunk in chunks if columns is None or chunk.path_in_schema.partition(".")[0] in columns]
+        growth.spend(sum(chunk.total_uncompressed_size + CELL * chunk.num_values for chunk in read))
+
+
+def text_bytes(array: Any) -> int:
+    """What the texts of an array come to when each is written out wherever it stands."""
+    from pyarrow import compute, types  # noqa: PLC0415 - an extra, imported by the caller
+
+    kind = array.type
+    if types.is_struct(kind):
+        return sum(text_bytes(part) for part in array.flatten())
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        return text_bytes(array.flatten())
+    if types.is_dictionary(kind):
+        lengths = compute.binary_length(array.dictionary).take(array.indices)
+    elif types.is_string(kind) or types.is_large_string(kind):
+        lengths = compute.binary_length(array)
+    else:
+        return 0
+    return compute.sum(lengths.cast("int64")).as_py() or 0
 
 
 def _check_names(names: list[str], layout: Layout, where: str) -> None:
@@ -134,7 +183,8 @@ class _Columns:
         if types.is_boolean(column.type):
             column = column.cast("int8")
         if not (types.is_floating(column.type) or types.is_integer(column.type) or types.is_null(column.type)):
-            raise self.refuse(name, f"holds {column.type}, but must hold numbers")
+            kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+            raise self.refuse(name, f"holds {kind}, but must hold numbers")
         numbers: NDArray[np.float64] = column.cast("float64").to_numpy()
         outside = ~(np.isnan(numbers) | ((numbers >= 0.0) & (numbers <= 1.0)))
         if bool(outside.any()):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, score_of, tables_of
+from llmgate.record.results.rows import shown_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +143,7 @@ def named_score(
     shares, given = [share_in(part, name) for part in mine], [weight_of(part) for part in mine]
     total = weights.get(name, math.fsum(given))
     if name not in weights and not (mine and math.isclose(value, math.fsum(shares), abs_tol=ROUNDING)):
-        return f"its score {value:g} is not what its {len(mine)} assertions add up to"
+        return f"its score {shown_number(value)} is not what its {len(mine)} assertions add up to"
     if isinstance(total, bool) or not isinstance(total, int | float) or not total > 0:
         return f"its weights add up to {total:g}" if isinstance(total, float) else f"its weights add up to {total}"
     if not math.isclose(math.fsum(given), total):
@@ -150,7 +151,7 @@ def named_score(
         return score_of(value)
     mean = math.fsum(weight * share for weight, share in zip(given, shares, strict=True)) / total
     if name in weights and not math.isclose(value, mean, abs_tol=ROUNDING):
-        return f"its score {value:g} is not the mean of its {len(mine)} assertions, {mean:g}"
+        return f"its score {shown_number(value)} is not the mean of its {len(mine)} assertions, {shown_number(mean)}"
     return score_of(mean)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.results.layout import Layout
 
-__all__ = ["NO_SCORE", "Rows", "check_range"]
+__all__ = ["NO_SCORE", "Rows", "check_range", "shown_number"]
 
 NO_SCORE = "no score"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?")
@@ -167,7 +167,7 @@ class Rows:
             raise RecordError(
                 f"{column} is {value!r}, but must be a number", where=where, fix="Write 1 for right, 0 for wrong"
             )
-        check_range(float(number), column, where)
+        check_range(number, column, where)
         return float(number)
 
 
@@ -189,5 +189,15 @@ def check_range(score: float, column: str, where: str) -> None:
     """
     if not 0.0 <= score <= 1.0:
         raise RecordError(
-            f"{column} is {score:g}, but must lie in [0, 1]", where=where, fix="Divide by the largest possible score"
+            f"{column} is {shown_number(score)}, but must lie in [0, 1]",
+            where=where,
+            fix="Divide by the largest possible score",
         )
+
+
+def shown_number(number: float) -> str:
+    """A number for messages; whole ones may be too large for anything else."""
+    try:
+        return f"{number:g}"
+    except OverflowError:
+        return "a number of more than 308 digits"

@@ -15,6 +15,7 @@ from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.structured.extract import find_json_objects
 from llmgate.score.structured.parse import output_json, parse_json, same_json
 from llmgate.score.structured.schema import JsonSchema
+from llmgate.suite.form.document import PlainLoader
 from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _schema_from_text(spec: AssertSpec, value: str) -> object:
         raise invalid_value(spec, f"the schema is neither JSON nor YAML ({first_line})") from error
 
 
-class _SchemaLoader(yaml.SafeLoader):
+class _SchemaLoader(PlainLoader):
     """No aliases, which can stand for billions of nodes, and only YAML 1.2's words: `yes` and dates are texts."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the base class is not annotated either

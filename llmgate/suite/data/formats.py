@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from llmgate.errors import DatasetError
+from llmgate.record.disk import lines_of
+from llmgate.record.growth import CELL, ROW, Growth, check_rows, json_cost
 from llmgate.suite.data.csv import read_csv
 from llmgate.suite.data.parquet import read_parquet
 from llmgate.suite.data.strict_json import json_type, parse_json
@@ -70,13 +72,16 @@ def read_records(
     Raises:
         DatasetError: With file, line and advice.
     """
+    growth = Growth(len(data), source, error=DatasetError)
     if kind is Format.PARQUET:
-        return read_parquet(data, source=source)
+        return read_parquet(data, growth=growth)
     if data.startswith(BOM):
         raise DatasetError("starts with a byte order mark", where=source, fix="Save it as UTF-8 without BOM")
+    if kind is Format.JSONL or b'"' not in data:  # only quotes can keep lines of CSV from being rows
+        check_rows(data.count(b"\n"), source)
     if kind is Format.CSV:
-        return read_csv(data, source=source, types=types)
-    return _read_jsonl(data, source=source)
+        return _counted(read_csv(data, source=source, types=types), growth)
+    return _read_jsonl(data, growth)
 
 
 def as_jsonl(rows: Iterable[Mapping[str, Json]]) -> bytes:
@@ -84,12 +89,19 @@ def as_jsonl(rows: Iterable[Mapping[str, Json]]) -> bytes:
     return b"".join(json.dumps(dict(row), ensure_ascii=False, allow_nan=False).encode() + b"\n" for row in rows)
 
 
-def _read_jsonl(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, Json]]]:
-    lines = data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    for number, raw in enumerate(lines, start=1):
-        yield number, _parse_object(raw, where=f"{source}:{number}")
+def _counted(rows: Iterable[tuple[int, dict[str, Json]]], growth: Growth) -> Iterator[tuple[int, dict[str, Json]]]:
+    """Rows of CSV, each paid for."""
+    for count, (line, row) in enumerate(rows, start=1):
+        check_rows(count, growth.where)
+        growth.spend(ROW + CELL * len(row), f"{growth.where}:{line}")
+        yield line, row
+
+
+def _read_jsonl(data: bytes, growth: Growth) -> Iterator[tuple[int, dict[str, Json]]]:
+    for number, line in enumerate(lines_of(data), start=1):
+        where = f"{growth.where}:{number}"
+        growth.spend(ROW + json_cost(line), where)
+        yield number, _parse_object(line.removesuffix(b"\n"), where=where)
 
 
 def _parse_object(raw: bytes, *, where: str) -> dict[str, Json]:

@@ -6,26 +6,26 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import DatasetError
-from llmgate.record.results.parquet import open_parquet
+from llmgate.record.growth import ROW, check_rows
+from llmgate.record.results.parquet import check_pages, open_parquet, text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.record.growth import Growth
     from llmgate.suite.asserts import Json
 
-__all__ = ["MAX_ROWS", "read_parquet"]
+__all__ = ["read_parquet"]
 
-MAX_ROWS: Final = 1_000_000
-"""A file of some kilobytes can claim billions of rows."""
 BATCH_ROWS: Final = 4096
 
 
-def read_parquet(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, Json]]]:
+def read_parquet(data: bytes, *, growth: Growth) -> Iterator[tuple[int, dict[str, Json]]]:
     """Read a Parquet file.
 
     Args:
         data: The file.
-        source: Its name, for messages.
+        growth: What reading it may cost.
 
     Yields:
         The number of a row, from 1, and its columns.
@@ -33,14 +33,14 @@ def read_parquet(data: bytes, *, source: str) -> Iterator[tuple[int, dict[str, J
     Raises:
         DatasetError: If pyarrow is missing, the file is damaged, or a column holds what JSON cannot.
     """
-    number = 0
-    with open_parquet(data, source, DatasetError) as file:
-        if file.metadata.num_rows > MAX_ROWS:
-            raise DatasetError(
-                f"has {file.metadata.num_rows} rows, more than {MAX_ROWS}", where=source, fix="Take a sample of it"
-            )
+    number, source = 0, growth.where
+    with open_parquet(data, growth, DatasetError) as file:
+        check_rows(file.metadata.num_rows, source)
         _check_schema(file.schema_arrow, source)
+        check_pages(file, growth)
+        growth.spend(ROW * file.metadata.num_rows)
         for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
+            growth.spend(sum(map(text_bytes, batch.columns)))
             for values in batch.to_pylist():
                 number += 1
                 yield number, _finite(values, f"{source}:{number}")

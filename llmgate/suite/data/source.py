@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llmgate.errors import DatasetError
-from llmgate.record.disk import read_regular
+from llmgate.record.disk import read_lined, read_regular
 from llmgate.record.reach import Reach
 from llmgate.suite.data.formats import Format, format_of
 
@@ -133,7 +133,8 @@ def read_bytes(path: Path, *, missing_fix: str, within: Reach | None = None) -> 
         DatasetError: If it cannot be read.
     """
     try:
-        return read_regular(path, within=within)
+        read = read_regular if format_of(path) is Format.PARQUET else read_lined
+        return read(path, within=within)
     except FileNotFoundError as error:
         raise DatasetError("there is no such file", where=str(path), fix=missing_fix) from error
     except OSError as error:

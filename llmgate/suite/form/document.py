@@ -21,13 +21,75 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-__all__ = ["Document", "Reader", "parse_document", "read_document", "syntax_error", "without_tabs"]
+__all__ = [
+    "Document",
+    "PlainLoader",
+    "Reader",
+    "compose",
+    "parse_document",
+    "read_document",
+    "syntax_error",
+    "without_tabs",
+]
 
 MAX_NODES: Final = 100_000
 """Anchors expand on reading; without a bound ten lines of YAML can fill the memory."""
 MAX_DEPTH: Final = 60
 
-SCALARS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null"))
+MAX_DIGITS: Final = 400
+"""Characters of a number: the largest float has 309 digits."""
+TOO_LARGE: Final = "the file grows too large or too deep"
+CORE: Final = "tag:yaml.org,2002:"
+SCALARS: Final = frozenset(f"{CORE}{name}" for name in ("str", "int", "float", "bool", "null"))
+
+
+class PlainLoader(yaml.SafeLoader):
+    """The safe loader with bounds: numbers of a length that people write, and parts counted while they are read.
+
+    Numbers in base 60 take a time that grows with the square of their length.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node and what is below it."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=TOO_LARGE, problem_mark=self.get_mark())
+        return super().compose_node(parent, index)
+
+    def number(self, node: yaml.ScalarNode) -> int | float:
+        """Read a number.
+
+        Raises:
+            ValueError: If it is none, or too long.
+        """
+        if len(node.value) > MAX_DIGITS:
+            raise ValueError("too long")
+        whole = node.tag == f"{CORE}int"
+        value: int | float = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+        return value
+
+
+PlainLoader.add_constructor(f"{CORE}int", PlainLoader.number)
+PlainLoader.add_constructor(f"{CORE}float", PlainLoader.number)
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, within bounds.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, or has too many parts.
+        RecursionError: If it is nested too deeply.
+    """
+    loader = PlainLoader(text)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    finally:
+        loader.dispose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +123,7 @@ class Reader:
         self.first_line = first_line
         self.nodes = 0
         self.lines: dict[tuple[str | int, ...], int] = {}
-        self.scalars = yaml.SafeLoader("")
+        self.scalars = PlainLoader("")
 
     def fail(self, node: yaml.Node, what: str, fix: str) -> SuiteError:
         """The error for what stands at a node."""
@@ -71,7 +133,7 @@ class Reader:
         """Convert one node and what is below it."""
         self.nodes += 1
         if self.nodes > MAX_NODES or len(location) > MAX_DEPTH:
-            raise self.fail(node, "the file grows too large or too deep", "Move the content into a dataset")
+            raise self.fail(node, TOO_LARGE, "Move the content into a dataset")
         self.lines.setdefault(location, node.start_mark.line + self.first_line)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, location)
@@ -82,7 +144,12 @@ class Reader:
             if node.tag == "tag:yaml.org,2002:timestamp":
                 return str(node.value)
             raise self.fail(node, f"the YAML tag {node.tag} is not allowed", "Write plain values")
-        value: Json = self.scalars.construct_object(node)
+        try:
+            value: Json = self.scalars.construct_object(node)
+        except (ValueError, KeyError, OverflowError, IndexError) as error:  # `!!int x`, `!!bool x`
+            raise self.fail(
+                node, f"{node.value[:40]!r} is no {node.tag[len(CORE) :]}", "Write a plain value"
+            ) from error
         if isinstance(value, float) and not math.isfinite(value):
             raise self.fail(node, f"{node.value} is not a finite number", "Write a number")
         return value
@@ -134,7 +201,7 @@ def parse_document(data: bytes, path: Path, *, first_line: int = 1) -> Document:
             f"the file has more than {MAX_BYTES} bytes", where=str(path), fix="Move the rows into a dataset"
         )
     try:
-        node = yaml.compose(without_tabs(data.decode()), Loader=yaml.SafeLoader)
+        node = compose(without_tabs(data.decode()))
     except UnicodeDecodeError as error:
         raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
     except RecursionError as error:
@@ -164,4 +231,6 @@ def syntax_error(path: Path, error: yaml.YAMLError, first_line: int = 1) -> Suit
     mark = getattr(error, "problem_mark", None)
     problem: str | Sequence[str] = getattr(error, "problem", None) or "invalid YAML"
     where = f"{path}:{mark.line + first_line}" if mark else str(path)
+    if problem == TOO_LARGE:
+        return SuiteError(TOO_LARGE, where=where, fix="Move the content into a dataset")
     return SuiteError(f"this is not valid YAML ({problem})", where=where, fix="Check indentation and quotes")

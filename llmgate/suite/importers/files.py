@@ -15,8 +15,9 @@ import yaml
 
 from llmgate.errors import SuiteError
 from llmgate.record.disk import read_regular
+from llmgate.record.growth import Growth, json_cost
 from llmgate.record.reach import Reach, contained
-from llmgate.suite.form.document import Reader, syntax_error
+from llmgate.suite.form.document import Reader, compose, syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,6 +40,8 @@ FUNCTION: Final = "!function "
 """What a YAML value tagged as code starts with, once read: it names code, which is never run."""
 
 MAX_BYTES: Final = 500_000_000
+MAX_YAML_CHARS: Final = 20_000_000
+"""YAML takes a second per megabyte or two."""
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _CORE: Final = "tag:yaml.org,2002:"
 
@@ -121,7 +124,12 @@ def read_text(path: Path, within: Reach | None = None) -> str:
 def read_yaml(path: Path, within: Reach | None) -> tuple[Any, dict[tuple[str | int, ...], int]]:
     """Read a YAML file: anchors and merge keys are followed, tags that name code become texts."""
     try:
-        node = yaml.compose(read_text(path, within), Loader=yaml.SafeLoader)
+        text = read_text(path, within)
+        if len(text) > MAX_YAML_CHARS:
+            raise SuiteError(
+                f"the YAML has more than {MAX_YAML_CHARS} characters", where=str(path), fix="Keep tests as JSONL or CSV"
+            )
+        node = compose(text)
         if node is None:
             return None, {}
         plain(node, set())
@@ -178,6 +186,7 @@ def read_jsonl(path: Path, within: Reach | None = None) -> Iterator[tuple[int, J
 
 def parse(text: str, where: str) -> Json:
     """JSON text as data; NaN and infinities, which other tools write, become null."""
+    Growth(len(text), where, error=SuiteError).spend(json_cost(text))
     try:
         value: Json = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
     except (ValueError, RecursionError) as error:
@@ -231,7 +240,7 @@ def strict(value: Json) -> Json:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [strict(item) for item in value]
     if isinstance(value, dict):

@@ -71,7 +71,7 @@ def eval_suite(source: ForeignFile, name: str, spec: Mapping[str, Any], notes: N
     if scorer is None:
         notes.lost(f"the eval {name}: the class {kind} is code, which is not run", where)
         return None
-    own = Notebook(notes.vocabulary)
+    own = notes.another()
     for key in sorted(set(args) - _KNOWN_ARGS):
         own.lost(f"the argument {key!r} of {name}", where)
     samples = read_samples(source, args, where, own)

@@ -6,6 +6,7 @@ Format: https://www.promptfoo.dev/docs/configuration/reference/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -13,12 +14,13 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
+from llmgate.record.growth import Growth
 from llmgate.suite.importers.files import ForeignFile, mapping, read_source
 from llmgate.suite.importers.promptfoo_asserts import carried
 from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
 from llmgate.suite.importers.promptfoo_sampling import read_sampling
 from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
-from llmgate.suite.importers.promptfoo_vars import expanded, filled
+from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, filled, lists_in
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import slug, table
 
@@ -56,7 +58,7 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
         SuiteError: If a file cannot be read, or no prompt or no test can be carried over.
     """
     source = config_at(path, allowed)
-    notes = Notebook(vocabulary)
+    notes = Notebook(vocabulary, Growth(source.path.stat().st_size, str(source.path), error=SuiteError))
     for key in sorted(set(source.data) - _IGNORED):
         notes.lost(f"`{key}`", source.where(key))
     sampling = read_sampling(source, notes)
@@ -75,9 +77,13 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
         sampling=sampling,
         repeat=repeat if isinstance(repeat, int) and 1 <= repeat <= 1000 else 1,
     )
+    asked = 0
+    for prompt in prompts:
+        asked += sum(combined(test) for test in tests if selects(test, prompt))
+        check_cases(asked, prompt.where)
     suites = []
     for number, prompt in enumerate(prompts, start=1):
-        own = Notebook(vocabulary)
+        own = notes.another()
         cases = [(test, row) for test in tests if selects(test, prompt) for row in combinations(test, own)]
         if not cases:
             notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
@@ -91,9 +97,22 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
     return Imported(suites=tuple(suites), notes=tuple(every))
 
 
+def keeps(test: PromptfooTest) -> bool:
+    """Whether lists of variables stay lists."""
+    return bool(test.options.get("disableVarExpansion"))
+
+
+def combined(test: PromptfooTest) -> int:
+    """How many cases a test makes."""
+    return math.prod(map(len, lists_in(test.vars, keep=keeps(test)).values()))
+
+
 def combinations(test: PromptfooTest, notes: Notebook) -> Iterator[dict[str, Any]]:
-    """The cases of one test."""
-    return expanded(test.vars, test.where, notes, keep=bool(test.options.get("disableVarExpansion")))
+    """The cases of one test, each paid for."""
+    for row in expanded(test.vars, test.where, notes, keep=keeps(test)):
+        notes.growth.value((row, test.metadata), test.where)
+        notes.growth.spend(sum(notes.weight(written) for written, _ in test.asserts), test.where)
+        yield row
 
 
 def config_at(path: Path, allowed: Sequence[str]) -> ForeignFile:
@@ -142,7 +161,8 @@ def built(base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], notes
     needed = prompt.names | {name for test, _ in cases for written, _ in test.asserts for name in assert_names(written)}
     for name in sorted(needed - {key for columns in records for key in columns}):
         notes.remark(f"no test sets the variable {name!r}, so it renders to nothing", prompt.where)
-    rows, case = table(records, [test.description for test, _ in cases], also=sorted(needed), prefix="test")
+    names = [test.description for test, _ in cases]
+    rows, case = table(records, names, growth=notes.growth, also=sorted(needed), prefix="test")
     asserts = [
         [kept for raw, where in test.asserts if (kept := carried(raw, where, row, notes)) is not None]
         for (test, _), row in zip(cases, rows, strict=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from llmgate.errors import SuiteError, TemplateError
+from llmgate.suite.form.document import PlainLoader
 from llmgate.suite.importers.files import read_csv, read_jsonl, read_text
 from llmgate.suite.importers.messages import chat_messages
 from llmgate.suite.template.nunjucks import Template
@@ -181,7 +182,7 @@ def chat_data(text: str) -> Any:
             raise ValueError("its JSON does not parse before variables are filled in") from error
     if re.match(r"-\s+(role|content):", start):
         try:
-            return yaml.safe_load(text)
+            return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a safe loader
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise ValueError("its YAML does not parse before variables are filled in") from error
     return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.promptfoo_csv import read_row
 from llmgate.suite.importers.files import listing, mapping, read_csv, read_source
 from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.importers.promptfoo_vars import Place, load_vars
+from llmgate.suite.importers.promptfoo_vars import Place, check_cases, load_vars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["PromptfooTest", "read_tests"]
 
 _DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
+VISIT: Final = 1000
+"""Bytes, as a test costs them, or time, as naming a file again does: files may name files."""
 _LEFT_OUT: Final = {
     "provider": "its own `provider` (the model under test is named when the suite is run)",
     "providers": "its selection of `providers`",
@@ -80,6 +83,7 @@ def read_tests(source: ForeignFile, notes: Notebook) -> list[PromptfooTest]:
         base = ("scenarios", i)
         arms = list(entries(source, scenario.get("config"), (*base, "config"), notes))
         inner = list(entries(source, scenario.get("tests"), (*base, "tests"), notes)) or [({}, Place(where))]
+        check_cases(len(tests) + len(arms) * len(inner), where)
         tests += [merged([(default, place), arm, entry], notes) for arm in arms for entry in inner]
     if config.get("tests") is None and not config.get("scenarios"):
         tests = [merged([(default, place)], notes)]
@@ -124,13 +128,14 @@ def from_name(name: str, source: ForeignFile, where: str, notes: Notebook) -> It
         notes.lost(f"the tests of {name}, which are kept elsewhere", where)
         return
     for path in matching(source, name.removeprefix("file://"), where):
+        notes.growth.spend(VISIT, where)
         if path.suffix not in _DATA_FILES:
             notes.lost(f"the tests of {path.name}: code and spreadsheets are not read", where)
         elif path.suffix == ".csv":
-            for line, cells in read_csv(path, source.reach):
+            for line, cells in notes.once(path, partial(read_csv, path, source.reach)):
                 yield from_cells(cells, f"{path}:{line}", notes)
         else:
-            inner = read_source(path, source.reach)
+            inner = notes.once(path, partial(read_source, path, source.reach))
             yield from entries(inner, inner.data, (), notes)
 
 
@@ -151,6 +156,7 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
     metadata: dict[str, Any] = {}
     asserts: list[tuple[Any, str]] = []
     last, place = parts[-1]
+    notes.growth.spend(VISIT + 2 * sum(map(notes.weight, listing(parts[0][0].get("assert")))), place())
     for written, where in parts:
         loaded = load_vars(written.get("vars"), where, notes)
         if loaded is None:

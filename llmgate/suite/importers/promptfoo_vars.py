@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Place", "expanded", "filled", "load_vars"]
+__all__ = ["Place", "check_cases", "expanded", "filled", "lists_in", "load_vars"]
 
-MAX_COMBINATIONS: Final = 100_000
+MAX_CASES: Final = 150_000
+"""Of an import."""
 
 
 class Place:
@@ -40,15 +42,26 @@ def load_vars(written: Any, where: Place, notes: Notebook) -> dict[str, Any] | N
     for name in names:
         if source is not None:
             for path in matching(source, str(name).removeprefix("file://"), where("vars")):
-                loaded |= mapping(read_source(path, source.reach).data)
+                inner = notes.once(path, partial(read_source, path, source.reach))
+                loaded |= mapping(inner.data)
     for key, value in loaded.items():
         if isinstance(value, str) and value.startswith("file://"):
             name = value.removeprefix("file://")
             if source is None or not name.endswith((".txt", ".md")):
                 notes.lost(f"the test, because its variable {key!r} comes from {value}", where("vars", key))
                 return None
-            loaded[key] = read_text(source.named(name, where("vars", key)), source.reach).strip()
+            path = source.named(name, where("vars", key))
+            loaded[key] = notes.once(path, partial(read_text, path, source.reach)).strip()
     return loaded
+
+
+def lists_in(variables: Mapping[str, Any], *, keep: bool) -> dict[str, list[Any]]:
+    """The variables that stand for one case per text; none if lists stay as they are."""
+    return {
+        key: value
+        for key, value in variables.items()
+        if isinstance(value, list) and value and isinstance(value[0], str) and not keep
+    }
 
 
 def expanded(variables: Mapping[str, Any], where: str, notes: Notebook, *, keep: bool) -> Iterator[dict[str, Any]]:
@@ -61,22 +74,24 @@ def expanded(variables: Mapping[str, Any], where: str, notes: Notebook, *, keep:
         where: Place of the test.
         notes: What cannot be filled in.
         keep: Whether lists stay as they are.
-
-    Raises:
-        SuiteError: If there are too many.
     """
-    lists = {
-        key: value
-        for key, value in variables.items()
-        if isinstance(value, list) and value and isinstance(value[0], str) and not keep
-    }
-    count = 1
-    for value in lists.values():
-        count *= len(value)
-    if count > MAX_COMBINATIONS:
-        raise SuiteError(f"the lists of variables make {count} cases", where=where, fix="Shorten them")
+    lists = lists_in(variables, keep=keep)
     for chosen in itertools.product(*lists.values()):
         yield filled({**variables, **dict(zip(lists, chosen, strict=True))}, where, notes)
+
+
+def check_cases(count: int, where: str) -> None:
+    """Refuse an import that multiplies.
+
+    Raises:
+        SuiteError: With the limit.
+    """
+    if count > MAX_CASES:
+        raise SuiteError(
+            f"prompts, scenarios and lists of variables make {count} cases, more than {MAX_CASES}",
+            where=where,
+            fix="Shorten the lists, or import a part of the tests at a time",
+        )
 
 
 def filled(variables: dict[str, Any], where: str, notes: Notebook) -> dict[str, Any]:

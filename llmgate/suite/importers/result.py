@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmgate.errors import LlmgateError
+from llmgate.errors import LlmgateError, SuiteError
+from llmgate.record.growth import Growth
 from llmgate.suite.asserts import Json
 from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from llmgate.suite.asserts import Vocabulary
 
 __all__ = ["Imported", "ImportedSuite", "Note", "Notebook"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +84,20 @@ class Imported:
 
 
 class Notebook:
-    """Collects notes, each once, and decides whether an assert can be carried over."""
+    """Collects notes, each once, and decides whether an assert can be carried over.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    Args:
+        vocabulary: The assert types that exist.
+        growth: What the import may cost; shared by the notebooks of one import.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, growth: Growth | None = None) -> None:
         self.vocabulary = vocabulary
+        self.growth = growth or Growth(0, "the import", error=SuiteError)
+        self._read: dict[Path, Any] = {}
         self._notes: dict[Note, None] = {}
         self._accepted: set[str] = set()
+        self._weights: dict[int, tuple[int, Any]] = {}
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -97,6 +111,27 @@ class Notebook:
     def remark(self, what: str, where: str | None = None) -> None:
         """Note something that a reader should know, though nothing is missing."""
         self._notes[Note(what=what, where=where, lost=False)] = None
+
+    def another(self) -> Notebook:
+        """An empty notebook of the same import."""
+        other = Notebook(self.vocabulary, self.growth)
+        other._read = self._read
+        return other
+
+    def once(self, path: Path, read: Callable[[], T]) -> T:
+        """What a file holds, read once however many tests name it; its size adds to what they may grow to."""
+        if path not in self._read:
+            self._read[path] = read()
+            self.growth.size += path.stat().st_size
+        found: T = self._read[path]
+        return found
+
+    def weight(self, written: Any) -> int:
+        """What one more row with an assert costs, in bytes of JSON; measured once however many tests share it."""
+        if id(written) not in self._weights:
+            # Kept with what was measured, so that its id is not used again.
+            self._weights[id(written)] = (max(100, len(json.dumps(written, default=str))), written)
+        return self._weights[id(written)][0]
 
     def take(self, other: Notebook) -> None:
         """Note what another notebook has."""

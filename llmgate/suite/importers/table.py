@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from llmgate.errors import SuiteError
+from llmgate.record.growth import CELL, Growth
 from llmgate.suite.importers.files import strict
 from llmgate.suite.importers.result import ImportedSuite, Notebook
 
@@ -44,6 +46,7 @@ def table(
     records: Sequence[Mapping[str, Json]],
     names: Sequence[str | None],
     *,
+    growth: Growth,
     also: Iterable[str] = (),
     prefix: str = "case",
 ) -> tuple[tuple[dict[str, Json], ...], dict[str, Json]]:
@@ -52,6 +55,7 @@ def table(
     Args:
         records: Column to value.
         names: What to call each row; made a unique id. None: its number.
+        growth: What it may cost.
         also: Columns that have to exist.
         prefix: Starts ids that are numbers.
 
@@ -59,6 +63,7 @@ def table(
         The rows, and the entries of `case:` that name their id column.
     """
     columns = list(dict.fromkeys([*(key for record in records for key in record), *also]))
+    growth.spend(CELL * (len(records) * len(columns) - sum(map(len, records))))
     column = next(
         name for name in ("id", "case_id", "llmgate_id", *(f"id_{i}" for i in range(1000))) if name not in columns
     )
@@ -109,7 +114,9 @@ def suite_of(
         sampling: Entries of `sampling:`.
         repeat: How often each case is asked.
     """
-    rows, case = table(records, names or [None] * len(records), also=also, prefix=prefix)
+    for record in records:
+        notes.growth.value(record)
+    rows, case = table(records, names or [None] * len(records), growth=notes.growth, also=also, prefix=prefix)
     kept: list[Mapping[str, Json]] = []
     for written, where in asserts:
         if written not in kept and notes.accepts(written, rows[0], where):
@@ -138,6 +145,7 @@ def several(name: str, lists: Sequence[Sequence[str]]) -> tuple[list[dict[str, J
     longest = max((len(items) for items in lists), default=1)
     if longest <= 1:
         return [{name: items[0] if items else ""} for items in lists], f"{{{{ {name} }}}}"
+    Growth(0, f"the column {name!r}", error=SuiteError).spend(CELL * longest * len(lists))
     columns: list[dict[str, Json]] = [
         {name: [*items, *[items[-1] if items else ""] * (longest - len(items))]} for items in lists
     ]

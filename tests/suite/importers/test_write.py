@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.errors import SuiteError
+from llmgate.record.growth import Growth
 from llmgate.suite.data.rows import MAX_ID_LENGTH
 from llmgate.suite.form.document import read_document
 from llmgate.suite.importers.files import read_csv, read_source, strict
@@ -80,7 +81,7 @@ def test_several_texts_are_read_by_one_value(lists: list[list[str]]) -> None:
 
 @given(st.lists(st.tuples(st.dictionaries(TEXTS, JSON, max_size=3), st.none() | TEXTS), min_size=1, max_size=6))
 def test_rows_have_the_same_columns_and_ids_of_their_own(records: list[tuple[Mapping[str, Any], str | None]]) -> None:
-    rows, case = table([record for record, _ in records], [name for _, name in records])
+    rows, case = table([record for record, _ in records], [name for _, name in records], growth=Growth(0, "here"))
     column = str(case.get("id", "id"))
     assert all(column not in record for record, _ in records)
     assert len({row[column] for row in rows}) == len(records)
