@@ -100,6 +100,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(name="retries", kind="int", default=3, metavar="N", help="Further attempts after a failed request."),
     Option(name="baseline", metavar="RUN", help="The champion's run: a folder, or models:/NAME@champion in MLflow."),
+    Option(
+        name="as-baseline",
+        kind="flag",
+        default=False,
+        help="Record what later runs are compared with: ends with 0 though nothing is compared. `min:` still decides.",
+    ),
     Option(name="policy", metavar="FILE", help="Policy file that overrides the margins and roles in the suites."),
     Option(
         name="allow-inconclusive",
@@ -206,5 +212,8 @@ def file_options(root: Path) -> dict[str, Any]:
                 where=str(path),
                 fix=did_you_mean(key, (option.name for option in OPTIONS)),
             )
+        if option.name == "as-baseline":
+            # There, it would let every run through that forgets its --baseline.
+            raise UsageError("as-baseline is for one run", where=str(path), fix="Give it on the command line")
         result[option.field] = value
     return result
