@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.decide import show_decision
-from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, visible_text
+from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
 from llmgate.cli.options import run_options
 
 if TYPE_CHECKING:
@@ -19,8 +19,9 @@ __all__ = ["run"]
 
 @click.command(cls=DecidingCommand, epilog=EXIT_CODES)
 @click.argument("suites", nargs=-1, type=PATH)
+@click.option("--lock", is_flag=True, help="Lock datasets that have no lock yet, after showing what is locked.")
 @run_options()
-def run(suites: tuple[Path, ...], **options: Any) -> Decision:
+def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     """Run SUITES (files or folders) and decide.
 
     Of a folder, YAML and JSON files with the top-level key `llmgate` are run. Files that might be suites and are not
@@ -41,7 +42,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run_folder import default_out
+    from llmgate.session.run_folder import default_out, nothing_left_behind
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -50,6 +51,10 @@ def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     check_folder(settings, out)
     withdraw(out)
     progress.stage("loading suites")
+    if lock:
+        from llmgate.session.commands.datasets import lock_missing
+
+        show_lines(lock_missing(suites))
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
     for line in plan.left_out:
@@ -58,7 +63,7 @@ def run(suites: tuple[Path, ...], **options: Any) -> Decision:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
-    with RunLock(out, redact=redactor(settings)):
+    with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
@@ -67,4 +72,6 @@ def run(suites: tuple[Path, ...], **options: Any) -> Decision:
     show_decision(decision)
     for line in published.lines():
         click.echo(line)
+    if decision.is_baseline:
+        click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)

@@ -176,6 +176,9 @@ class GateItem(SuiteItem):
         if metric.waived:
             self.user_properties.append(("llmgate", "waived"))
             return
+        if decision.is_baseline and metric.reference == "none":
+            self.user_properties.append(("llmgate", "baseline"))
+            return
         problems = [str(problem) for problem in decision.problems]
         allowed = pytest_run(self.config).settings.allow_inconclusive
         if metric.verdict is Verdict.INCONCLUSIVE and allowed and not problems:

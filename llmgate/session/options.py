@@ -108,6 +108,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(name="retries", kind="int", default=3, metavar="N", help="Further attempts after a failed request."),
     Option(name="baseline", metavar="RUN", help="The champion's run: a folder, or models:/NAME@champion in MLflow."),
+    Option(
+        name="as-baseline",
+        kind="flag",
+        default=False,
+        # In a file, it would let every run through that forgets its --baseline.
+        by_hand=True,
+        help="Record what later runs are compared with: ends with 0 though nothing is compared. `min:` still decides.",
+    ),
     Option(name="policy", metavar="FILE", help="Policy file that overrides the margins and roles in the suites."),
     Option(
         name="allow-inconclusive",

@@ -7,7 +7,8 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llmgate.errors import UsageError
@@ -18,9 +19,6 @@ from llmgate.generate.server_command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options import OPTIONS, Option, file_options
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["OPENAI_KEY", "Settings", "own_key_name", "read_folders", "settings_from"]
 
@@ -51,6 +49,7 @@ class Settings:
     baseline: str | None
     policy: str | None
     allow_inconclusive: bool
+    as_baseline: bool
     no_stopping: bool
     strict_power: bool
     judge_model: str | None
@@ -235,6 +234,22 @@ def read_value(option: Option, value: object) -> object:
     return value
 
 
+def check_model(option: str, model: str | None) -> None:
+    """Refuse a folder that is not there before anything starts; only OWNER/NAME can be meant for the hub.
+
+    Raises:
+        UsageError: If there is no such folder.
+    """
+    if model is None:
+        return
+    folder = Path(model).expanduser()
+    if folder.exists():
+        return
+    owner, slash, name = model.partition("/")
+    if not (slash and owner.strip(".~") and name and "/" not in name) or folder.parent.is_dir():
+        raise UsageError(f"there is no folder {model}", where=option, fix="Give one with config.json and weights")
+
+
 def check(settings: Settings) -> None:
     """Refuse contradictions before any work is done."""
     if settings.model and settings.endpoint:
@@ -242,6 +257,10 @@ def check(settings: Settings) -> None:
     if settings.judge_model and settings.judge_endpoint:
         raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
     check_key_names(settings)
+    check_model("--model", settings.model)
+    check_model("--judge-model", settings.judge_model)
+    if settings.as_baseline and settings.baseline:
+        raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
     check_endpoints(settings)
     check_flags(settings.server_args)
     if settings.resume and not settings.out:

@@ -126,7 +126,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     tests = read_row_tests(suite, dataset, vocabulary)
     suite = tests.suite
     prompts = [prompt.render(row) for row in dataset.rows]
-    warnings = check_leaks(suite, find_leaks(prompt, dataset.rows, [rendered.wire for rendered in prompts]))
+    leaks = check_leaks(suite, find_leaks(prompt, dataset.rows, [rendered.wire for rendered in prompts]))
     check_prices(suite, tests.rows)
     template_of = ValueTemplates()
     cases = tuple(
@@ -137,7 +137,14 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
     check_formats(suite.metrics, [case.planned for case in cases], suite.gates.where_drift("schema"))
     looks = planned_looks(suite, cases)
-    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=warnings, looks=looks)
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=(*unversioned(suite), *leaks), looks=looks)
+
+
+def unversioned(suite: Suite) -> tuple[str, ...]:
+    """That a suite says no version, which its first one need not."""
+    if suite.version_given:
+        return ()
+    return (f"{suite.path}: no version is given, so it is {suite.version}. Raise it when questions or asserts change",)
 
 
 def check_columns(suite: Suite, dataset: Dataset) -> None:

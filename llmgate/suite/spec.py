@@ -70,6 +70,7 @@ class Suite:
         kept_prompts: The prompts that came from files and registries, for readers.
         tools: The tools that requests offer, or the column that has them, or None.
         allow_leakage: Whether examples in the prompt may be among the rows.
+        version_given: Whether the file says its version.
         sampling: Request fields, ready to be sent.
         threshold: The least weighted mean with which a case passes; None if all its asserts have to pass.
         metrics: One policy per metric that an assert feeds; empty until the rows are known, if rows bring asserts.
@@ -87,6 +88,7 @@ class Suite:
 
     name: str
     version: str
+    version_given: bool = True
     description: str
     path: Path
     source: DatasetSource
@@ -156,6 +158,7 @@ def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = (
     return Suite(
         name=part.suite,
         version=part.version,
+        version_given="version" in part.model_fields_set,
         description=part.description,
         path=path,
         source=source,

@@ -206,7 +206,7 @@ def test_with_nothing_to_compare_with_there_is_no_pass() -> None:
     decision = decide(bring(table([1.0] * 1000)), None, only(GATE))
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert "nothing to compare with" in decision.problems[0].what
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
 
 
 # What could not be evaluated.
@@ -218,7 +218,7 @@ def test_a_pair_without_a_score_bars_a_pass_and_is_named() -> None:
     broken = ScoreTable.of(rows, suite="support", metric="accuracy")
     decision = decide_tables(broken, champion, margin=0.03)
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
     assert decision.problems[0].what == "1 of 2,000 pairs could not be evaluated: c1999 (candidate: timeout)"
     assert (decision.metrics[0].expected, decision.metrics[0].evaluated, decision.metrics[0].errors) == (2000, 1999, 1)
     assert decide_tables(champion, broken, margin=0.03).problems[0].what.endswith("c1999 (champion: timeout)")

@@ -23,4 +23,4 @@ def test_a_suite_that_only_the_champion_ran_bars_pass() -> None:
     decision = decide_records(candidate, champion, POLICY)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert [problem.where for problem in decision.problems] == ["safety"]
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3

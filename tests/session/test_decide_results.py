@@ -65,7 +65,7 @@ def test_an_item_that_one_side_lacks_keeps_the_verdict_from_pass(tmp_path: Path)
         path = tmp_path / f"{name}.jsonl"
         path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
         done = llmgate(*args, "--margin", 0.05)
-        assert done.exit_code == 4
+        assert done.exit_code == 3
         assert "1 of 400 pairs could not be evaluated: c0" in done.output
 
 

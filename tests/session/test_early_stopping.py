@@ -100,7 +100,7 @@ def test_errors_keep_the_run_going_and_bar_a_pass(tmp_path: Path, server: FakeSe
     champion(server, tmp_path)
     server.faults = lambda _, body: Fault.HTTP_400 if answer_right(body)[-1] == "7" else None
     done = run(server, "candidate", "--baseline", "champion")
-    assert done.exit_code == 4, done.output
+    assert done.exit_code == 3, done.output
     assert len(load_record(tmp_path / "candidate").results) == N
 
 
@@ -164,7 +164,7 @@ def test_a_champion_that_was_not_asked_everything_is_named(tmp_path: Path, serve
     champion(server, tmp_path)
     assert run(server, "first", "--baseline", "champion").exit_code == 0
     done = run(server, "second", "--baseline", "first", "--no-stopping")
-    assert done.exit_code == 4
+    assert done.exit_code == 3
     summary = (tmp_path / "second" / "summary.md").read_text(encoding="utf-8")
     assert "The champion's run of words stopped early; run it with --no-stopping." in summary
 

@@ -54,6 +54,8 @@ def decision_to_json(decision: Decision, headline: Mapping[str, object] | None =
         UndefinedError: If a number is not finite.
     """
     values = {"major": DECISION_MAJOR, "minor": DECISION_MINOR, **_fields(decision), **(headline or {})}
+    if not decision.as_baseline:
+        del values["as_baseline"]
     try:
         # As `asdict` would have it, without its deep copies.
         text = json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False, default=_fields)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
+from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS
 from llmgate.gate.decision.judge_types import JudgeDrift, PreferenceDecision
 from llmgate.gate.decision.look_types import LookDecision
 from llmgate.record.output_features import OutputFeature
@@ -14,6 +14,7 @@ from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Direction, OnInconclusive
 
 __all__ = [
     "ASK_AGAIN",
+    "NOTHING_TO_COMPARE",
     "SCORE_AGAIN",
     "Decision",
     "FlakyCase",
@@ -29,6 +30,8 @@ __all__ = [
 
 ASK_AGAIN: Final = "Ask them again: add --resume and --out with the folder of the run"
 """What to do about cases of a run that could not be evaluated."""
+NOTHING_TO_COMPARE: Final = "there is nothing to compare with"
+"""What is wrong with a metric that has no champion and no limit of its own."""
 SCORE_AGAIN: Final = "Score them again with the tool that wrote the file, and decide on the new one"
 """What to do about rows of a table that have no score."""
 
@@ -319,6 +322,8 @@ class Decision:
         outputs: How the output features compare with the champion's.
         drifts: What became of judges' anchors, on each side that had them.
         preferences: Wins, ties and losses of the candidate's answers, on each metric that `prefer` asserts feed.
+        as_baseline: The run was made to be compared with, so a metric that has nothing to compare with yet does not
+            stand in its way. The verdict is the same, and allows no promotion.
     """
 
     verdict: Verdict
@@ -340,14 +345,25 @@ class Decision:
     champion_run: str | None = None
     candidate_digest: str = ""
     champion_digest: str | None = None
+    as_baseline: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 PASS, 1 FAIL, 3 INCONCLUSIVE, 4 INCONCLUSIVE because something could not be evaluated."""
+        """0 PASS, 1 FAIL, 3 INCONCLUSIVE; 0 as well where the caller or `as_baseline` lets an INCONCLUSIVE through."""
         if self.verdict is Verdict.PASS:
             return EXIT_PASS
         if self.verdict is Verdict.FAIL:
             return EXIT_FAIL
-        if self.problems:
-            return EXIT_CANNOT_RUN
-        return EXIT_PASS if self.on_inconclusive is OnInconclusive.ALLOW else EXIT_INCONCLUSIVE
+        allowed = self.on_inconclusive is OnInconclusive.ALLOW and not self.problems
+        return EXIT_PASS if allowed or self.is_baseline else EXIT_INCONCLUSIVE
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it was recorded as a baseline, and lacks nothing but something to compare with."""
+        held = all(m.verdict is Verdict.PASS or m.waived or m.reference == "none" for m in self.metrics if m.gates)
+        return (
+            self.as_baseline
+            and self.verdict is not Verdict.FAIL
+            and held
+            and all(problem.what == NOTHING_TO_COMPARE for problem in self.problems)
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.decision.types import ASK_AGAIN, SCORE_AGAIN, Problem
+from llmgate.gate.decision.types import ASK_AGAIN, NOTHING_TO_COMPARE, SCORE_AGAIN, Problem
 from llmgate.gate.decision.wording import count, points
 from llmgate.gate.evidence.pairing import Matches, pair_up
 from llmgate.gate.metrics.intervals import compare, compare_with_minimum
@@ -157,6 +157,7 @@ def _unevaluated(policy: MetricPolicy, pairs: Pairs, ask_again: str) -> Problem 
         return Problem(where=policy.where, what=f"{what}: {pairs.errors}", fix=ask_again)
     if pairs.champion is None and policy.floor is None:
         limit = "max:" if policy.direction is Direction.LOWER else "min:"
-        fix = "Give a champion run" + ("" if policy.trait is OutputFeature.LENGTH else f", or set {limit}")
-        return Problem(where=policy.where, what="there is nothing to compare with", fix=fix)
+        fix = "Name the champion's run with --baseline, or record the first one with --as-baseline"
+        fix += "" if policy.trait is OutputFeature.LENGTH else f", or set {limit}"
+        return Problem(where=policy.where, what=NOTHING_TO_COMPARE, fix=fix)
     return None

@@ -115,9 +115,10 @@ def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Deci
     Raises:
         RecordError, NotComparableError, UndefinedError: See `decide_records`.
     """
-    return decide_folders(
+    decision = decide_folders(
         out, Path(baseline.folder) if baseline else None, allow_inconclusive=settings.allow_inconclusive
     )
+    return replace(decision, as_baseline=settings.as_baseline)
 
 
 def decide_folders(

@@ -1,5 +1,6 @@
-"""The form of `prompt:`, which is a list of entries, one entry, or only a name.
+"""The form of `prompt:`, which is a list of entries, one entry, or only a text or a name.
 
+prompt: "Answer in one word: {{ question }}"        # what the user says
 prompt: prompts/support.md                          # a file; or prompts:/support/3 from MLflow's registry
 prompt: {file: prompts/support.md, version: 1.2.0}  # refused if the file says another version
 prompt: {messages: conversation}                    # a column that holds a list of messages
@@ -11,13 +12,16 @@ prompt:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from llmgate.suite.form.part import Part
 
 __all__ = ["ContentPart", "Entries", "EntryPart"]
+
+
+FILES: Final = (".md", ".txt", ".j2", ".json", ".yaml", ".yml")
 
 
 class ContentPart(Part):
@@ -51,10 +55,17 @@ class EntryPart(Part):
 
 
 def as_entries(written: Any) -> Any:
-    """A prompt that is only a name or one entry, as a list of one."""
+    """A prompt that is only a text, a name or one entry, as a list of one."""
     if isinstance(written, str):
+        if says_something(written):
+            return [{"role": "user", "content": written}]
         return [{"uri" if written.startswith("prompts:") else "file": written}]
     return [written] if isinstance(written, dict) else written
+
+
+def says_something(written: str) -> bool:
+    """Whether a string is a prompt, and not the name of one: it has a blank or a column, and no file's ending."""
+    return "{{" in written or (len(written.split()) > 1 and not written.endswith(FILES))
 
 
 Entries = Annotated[

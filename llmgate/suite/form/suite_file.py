@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["SUITE_MAJOR", "CasePart", "JudgePart", "SamplingPart", "SuitePart", "validate", "where_written"]
 
 SUITE_MAJOR: Final = 1
+FIRST_VERSION: Final = "0.1.0"
+"""Of a suite that says none."""
 
 
 class CasePart(Part):
@@ -96,7 +98,7 @@ class SuitePart(Part):
     """Format of the file: 1."""
     suite: Name
     """The suite's name."""
-    version: str
+    version: str = FIRST_VERSION
     """The suite's version: raise it when questions or asserts change."""
     description: str = ""
     """For readers."""

@@ -101,7 +101,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str]] = {
 def test_whatever_is_not_the_judge_that_was_admitted_cannot_gate(changes: dict[str, Any], why: str) -> None:
     decision = decided(run(**changes))
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
     (problem,) = decision.problems
     assert problem.where == "support::gate::tone"
     assert problem.what.startswith("the judge behind 'tone' was never admitted, so it cannot gate (")

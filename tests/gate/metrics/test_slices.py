@@ -128,7 +128,7 @@ def test_cases_without_a_score_are_not_in_a_slice_and_bar_the_pass() -> None:
     decision = decide_by(table_of(np.ones(1000), topics, errors=(3,)), table_of(np.ones(1000), topics), policy())
     assert decision.slices[0].cases == 999
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.001, 0.01, 0.1]))

@@ -71,7 +71,7 @@ def test_a_waiver_that_nothing_needs_says_so() -> None:
 def test_what_could_not_be_evaluated_cannot_be_waived() -> None:
     decision = decided(TONE, tone=990, errors=10)
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
 
 
 def test_with_every_metric_waived_nothing_passes() -> None:

@@ -125,7 +125,7 @@ def test_a_stop_that_the_data_do_not_confirm_leaves_cases_missing() -> None:
     narrow = make_policy(margin=0.03)
     decision = decide_records(record(asked=first(1), stops=stop(1), policy=narrow), CHAMPION)
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert decision.exit_code == 4
+    assert decision.exit_code == 3
     (problem,) = decision.problems
     assert "400 of 500 cases are missing" in problem.what
     assert decision.looks[0].reason == ""

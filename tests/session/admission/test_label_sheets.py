@@ -155,7 +155,7 @@ def test_a_judged_metric_gates_by_labels(tmp_path: Path, monkeypatch: pytest.Mon
             more = ("--baseline", "one") if name == "two" else ()
             place = ("--endpoint", server.url, "--deployment", name, "--judge-endpoint", server.url)
             done = llmgate("run", "words.yaml", *place, "--out", name, *more)
-    assert done.exit_code == 4, done.output
+    assert done.exit_code == 3, done.output
     assert "judge score, not human quality" in done.output
     sampled = llmgate("labels", "sample", "two", "one", "--metric", "words/tone", "--cases", 80)
     assert sampled.exit_code == 0, sampled.output

@@ -126,7 +126,7 @@ def test_a_policy_file_cannot_slip_an_unadmitted_judge_in(project: Path, server:
         "llmgate-policy: 1\nmetrics:\n  words/tone: {role: primary, min: 0.5}\n", encoding="utf-8"
     )
     decided = llmgate("decide", "watched", "--policy", "policy.yaml")
-    assert decided.exit_code == 4
+    assert decided.exit_code == 3
     assert "the judge behind 'tone' was never admitted" in decided.output
     started = llmgate(
         "run", "words.yaml", "--endpoint", NOWHERE, "--judge-endpoint", NOWHERE, "--policy", "policy.yaml"
