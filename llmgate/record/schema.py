@@ -249,6 +249,8 @@ class CheckResult:
         judgements: What judges were asked for it, in order; empty for deterministic asserts.
         part: Whether it is a member of an `assert-set` that feeds a metric of its own. It counts there; whether the
             case passed is the set's business.
+        forgeable: Whether the answer could have brought this about without being right, as code that ran in one
+            interpreter with its tests. A metric with such checks cannot gate alone.
 
     Raises:
         ValueError: If score and outcome contradict each other or a number is not finite.
@@ -263,6 +265,7 @@ class CheckResult:
     required: bool = False
     judgements: tuple[Judgement, ...] = ()
     part: bool = False
+    forgeable: bool = False
 
     def __post_init__(self) -> None:
         _check_score(self.outcome, self.score)

@@ -150,7 +150,8 @@ class Checks:
         prepared = self.prepare(spec)
         if not spec.has_value:
             return
-        value = RuleValue.compile(spec)
+        kind = self.kind(spec.type)
+        value = RuleValue.compile(spec, deep=kind is not None and kind.deep)
         for name in sorted(value.names - columns.keys()):
             raise invalid_value(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
         if value.constant or prepared.evaluate is None:

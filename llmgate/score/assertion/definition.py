@@ -42,6 +42,7 @@ class AssertType:
         use: What it is for, where several types compete.
         example: The rest of a sound assert.
         extra: The extra of our distribution that holds what it needs.
+        deep: Whether every text in its value is a template, wherever it stands.
         feature: What an answer shows that passes, where that is a feature of outputs by which models are compared.
         asks: What is asked for.
         version: Raised when the same output comes to mean something else; part of the suite's digest.
@@ -56,6 +57,7 @@ class AssertType:
     use: str = ""
     example: Mapping[str, Json] = field(default_factory=dict)
     extra: str = ""
+    deep: bool = False
     feature: OutputFeature | None = None
     asks: frozenset[Need] = frozenset()
     version: str = "1"
