@@ -214,7 +214,7 @@ class _Running:
         report_out, report_in = _pipe(stack)
         job = _file(stack, marshal.dumps((program.modules, program.entry, dict(program.job))))
         stdin = _file(stack, program.stdin) if program.stdin else None
-        stdout = stack.enter_context(tempfile.TemporaryFile()) if program.apart else None
+        stdout = _file(stack, b"") if program.apart else None
         keeps = (*program.keeps, started_in, job.fileno())
         boot = _BOOT.format(job_fd=job.fileno(), started_fd=started_in)
         settings = _settings(folder, limits, isolation, keeps, report_in) | {"runner": boot}
@@ -277,7 +277,7 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
 
 
 def _file(stack: contextlib.ExitStack, content: bytes) -> IO[bytes]:
-    file = stack.enter_context(tempfile.TemporaryFile())
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     file.write(content)
     file.flush()
     file.seek(0)

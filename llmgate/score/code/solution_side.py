@@ -17,7 +17,7 @@ from typing import Any
 
 from llmgate.score.code.wire import Link, LinkError, Reader, Writer
 
-__all__ = ["serve"]
+__all__ = ["load", "serve"]
 
 MOST_OBJECTS = 100_000
 _MODULE = "solution"
@@ -36,8 +36,13 @@ def serve(job: dict[str, Any]) -> None:
     os._exit(0)
 
 
-def _load(before: str, code: str) -> types.ModuleType:
-    """The code as a module, after what stands before it: whole, or the rest of what was begun there."""
+def load(before: str, code: str) -> types.ModuleType:
+    """The code as a module, after what stands before it: whole, or the rest of what was begun there.
+
+    Raises:
+        SyntaxError: If it is neither.
+        BaseException: What the code raised.
+    """
     module = types.ModuleType(_MODULE)
     sys.modules[_MODULE] = module
     begun = before.rstrip("\n") + "\n"
@@ -97,7 +102,7 @@ class _Server:
         said: dict[str, Any] = {}
         try:
             if message["op"] == "load":
-                self._module = _load(job["before"], job["code"])
+                self._module = load(job["before"], job["code"])
                 result: Any = None
             elif message["op"] == "name":
                 said["found"] = hasattr(self._module, args[0])
@@ -112,7 +117,10 @@ class _Server:
             said["value"] = writer.write(result)
         except (LinkError, RecursionError) as error:
             said = {"refused": str(error)[:200], "back": []}
-        self.link.send({"n": message["n"], "out": self._output.taken(), **said})
+        try:
+            self.link.send({"n": message["n"], "out": self._output.taken(), **said})
+        except LinkError as error:
+            self.link.send({"n": message["n"], "out": "", "refused": str(error)})
 
     def _left(self, value: Any) -> Any:
         """What stands for an object of the code's own."""
@@ -197,7 +205,7 @@ def _raised(error: BaseException, left: Any) -> dict[str, Any]:
 
 
 def _finish(awaitable: Any) -> Any:
-    import asyncio
+    import asyncio  # noqa: PLC0415 - it costs 40 ms, and few need it
 
     async def wait() -> Any:
         return await awaitable

@@ -30,7 +30,7 @@ class ProgramCase:
     stdout: str
 
     def difference(self, printed: str) -> str | None:
-        """The first line that is not as wanted; None if there is none. Blanks at the ends of lines and of all do not count."""
+        """The first line that is not as wanted, None if there is none; blanks at the ends do not count."""
         wanted, found = _lines(self.stdout), _lines(printed)
         for number in range(max(len(wanted), len(found))):
             want, got = ((lines[number] if number < len(lines) else None) for lines in (wanted, found))
@@ -68,8 +68,9 @@ def read_task(spec: AssertSpec, value: object, *, inside: bool) -> TestsText | P
     if "programs" in value:
         return _programs(spec, value["programs"])
     texts = value.get("tests")
-    lines = texts if isinstance(texts, list) else [texts]
-    if not all(isinstance(line, str) for line in lines) or not any(line.strip() for line in lines):
+    given = texts if isinstance(texts, list) else [texts]
+    lines = [line for line in given if isinstance(line, str)]
+    if lines != given or not any(line.strip() for line in lines):
         raise invalid_value(spec, f"`tests` must be test code, not {shown(texts)}", _FORMS)
     rest = {key: value.get(key, "") for key in ("entry_point", "before")}
     for key, text in rest.items():

@@ -6,7 +6,6 @@ or true: none of that may be the word of the code under test. Run in the sandbox
 
 from __future__ import annotations
 
-import builtins
 import collections.abc
 import importlib
 import json
@@ -15,9 +14,9 @@ import marshal
 import os
 import sys
 import types
-from typing import Any, NoReturn
+from typing import Any
 
-from llmgate.score.code.stand_ins import Client, Refused
+from llmgate.score.code.client import Client, Refused
 from llmgate.score.code.wire import Link
 
 __all__ = ["judge"]
@@ -25,11 +24,11 @@ __all__ = ["judge"]
 MOST_RESULT = 4_000
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """A test did not pass, in words."""
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """The tests cannot be executed, in words."""
 
 
@@ -50,7 +49,11 @@ class _Run:
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = job
         self._inside = job["inside"]
-        self._client = None if self._inside else Client(Link(job["replies_fd"], job["calls_fd"]), job["classes"])
+        self._client = (
+            None
+            if self._inside
+            else Client(Link(job["replies_fd"], job["calls_fd"]), job["classes"], job["exceptions"])
+        )
         self._assertions = 0
         self._executed: list[str] = []
         self._module = types.ModuleType("__main__")
@@ -64,9 +67,9 @@ class _Run:
         outcome, reason = "pass", ""
         try:
             self._execute()
-        except _Failed as error:
+        except _FailedError as error:
             outcome, reason = "fail", str(error)
-        except _Broken as error:
+        except _BrokenError as error:
             outcome, reason = "error", str(error)
         except Refused:
             pass
@@ -104,12 +107,12 @@ class _Run:
             self._doctest(text)
 
     def _load_inside(self) -> None:
-        from llmgate.score.code.solution_side import _load
+        from llmgate.score.code.solution_side import load  # noqa: PLC0415 - it is there only where it is needed
 
         try:
-            module = _load(self._job["before"], self._job["code"])
-        except BaseException as error:  # noqa: BLE001 - whatever the code raises
-            raise _Failed(f"the code failed: {worded(error)}") from error
+            module = load(self._job["before"], self._job["code"])
+        except BaseException as error:
+            raise _FailedError(f"the code failed: {worded(error)}") from error
         self._names.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
 
     def _functions(self) -> None:
@@ -122,7 +125,7 @@ class _Run:
                 self._guarded(name, lambda function=function: _finished(function()))
 
     def _test_cases(self) -> None:
-        import unittest
+        import unittest  # noqa: PLC0415 - it costs 20 ms, and few need it
 
         for value in list(self._names.values()):
             if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == "__main__":
@@ -134,12 +137,12 @@ class _Run:
                 problems = [*result.failures, *result.errors]
                 if problems:
                     case, text = problems[0]
-                    raise _Failed(f"{case.id().removeprefix('__main__.')}: {_last_line(text)}")
+                    raise _FailedError(f"{case.id().removeprefix('__main__.')}: {_last_line(text)}")
                 if result.unexpectedSuccesses or result.expectedFailures:
-                    raise _Broken(f"{value.__name__} expects a failure, which is no way to test code")
+                    raise _BrokenError(f"{value.__name__} expects a failure, which is no way to test code")
 
     def _doctest(self, text: str) -> None:
-        import doctest
+        import doctest  # noqa: PLC0415 - it costs 30 ms, and few need it
 
         said: list[str] = []
         test = doctest.DocTestParser().get_doctest(text, self._names, "doctest", "<tests>", 0)
@@ -147,7 +150,7 @@ class _Run:
         self._stop_at_a_fault()
         self._executed.append("doctest")
         if results.failed:
-            raise _Failed(" ".join("".join(said).split())[:300].replace("*" * 70, "").strip())
+            raise _FailedError(" ".join("".join(said).split())[:300].replace("*" * 70, "").strip())
         self._assertions += sum(1 for example in test.examples if example.want)
 
     def _guarded(self, name: str, action: Any) -> None:
@@ -155,14 +158,14 @@ class _Run:
             action()
         except Refused:
             raise
-        except BaseException as error:  # noqa: BLE001 - a test may end in any way
+        except BaseException as error:
             self._stop_at_a_fault()
             ours = self._client is None or error is not self._client.raised
             if isinstance(error, ImportError) and ours and error.name != "solution":
-                raise _Broken(f"{name} cannot be executed: {worded(error)}") from error
+                raise _BrokenError(f"{name} cannot be executed: {worded(error)}") from error
             if isinstance(error, SystemExit) and ours and not error.code:
                 return
-            raise _Failed(f"{worded(error)}{_place(error)}") from error
+            raise _FailedError(f"{worded(error)}{_place(error)}") from error
         self._stop_at_a_fault()
         self._executed.append(name)
 
@@ -185,14 +188,14 @@ class _Run:
 def _finished(value: Any) -> None:
     """What a test function returns is of no interest, unless it is still to be awaited."""
     if isinstance(value, collections.abc.Coroutine):
-        import asyncio
+        import asyncio  # noqa: PLC0415 - it costs 40 ms, and few need it
 
         asyncio.run(value)
 
 
 def _disarm_main() -> None:
     """Test cases are executed here, whether or not the tests would do it themselves."""
-    import unittest
+    import unittest  # noqa: PLC0415 - it costs 20 ms, and few need it
 
     def main(*_: Any, **__: Any) -> None:
         return None

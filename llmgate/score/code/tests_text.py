@@ -7,21 +7,30 @@ those are is decided here, by the tests alone: code under test cannot lend them 
 from __future__ import annotations
 
 import ast
-import builtins
 import doctest
 import marshal
-import re
-import symtable
-import sys
-import unittest
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError
+from llmgate.score.code.tests_names import (
+    ASSERTS,
+    SOLUTION,
+    Scope,
+    bound_names,
+    classes_called,
+    exceptions_named,
+    is_solution,
+    last_name,
+    modules_read,
+    root,
+    roots,
+    used_names,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from types import CodeType
 
 __all__ = ["INSIDE", "TestsText", "read_tests"]
@@ -29,12 +38,8 @@ __all__ = ["INSIDE", "TestsText", "read_tests"]
 INSIDE: Final = (
     "Let the tests call the code and compare plain values, or set `judged: inside` (forgeable, cannot gate alone)"
 )
-_ASSERTS: Final = frozenset(name for name in dir(unittest.TestCase) if name.startswith("assert"))
-_CLASS: Final = re.compile(r"_*[A-Z]\w*[a-z]\w*|_*[A-Z]")
 _INSPECTS: Final = frozenset({"getsource", "getsourcelines", "signature", "getfullargspec", "getmembers", "getdoc"})
 _PATCHES: Final = frozenset({"mock", "monkeypatch"})
-_BUILTINS: Final = frozenset(dir(builtins))
-_SOLUTION: Final = "solution"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class TestsText:
         before_code: The same, compiled.
         names: What the tests need of the model's code.
         classes: Names that they use as classes.
+        exceptions: Names that they use as exceptions.
         modules: Modules of the standard library that they use without importing them.
         functions: Test functions, to be called.
         doctests: Texts with examples.
@@ -64,6 +70,7 @@ class TestsText:
     before_code: bytes
     names: tuple[str, ...]
     classes: tuple[str, ...]
+    exceptions: tuple[str, ...]
     modules: tuple[str, ...]
     functions: tuple[str, ...]
     doctests: tuple[str, ...]
@@ -93,12 +100,13 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
     doctests = (text,) if session else tuple(_docstrings(tree))
     examples = [example for one in doctests for example in _examples(one)]
     sources = [tree, *(_parsed(example.source, "doctest") for example in examples)]
-    scope = _Scope.of([text] if not session else [], [example.source for example in examples])
-    bound = scope.bound | (_bound(prelude) - {entry_point})
+    scope = Scope.of([text] if not session else [], [example.source for example in examples])
+    bound = scope.bound | (bound_names(prelude) - {entry_point})
     check = "check" in scope.bound and not _called(tree, "check")
-    used = _used(scope, bound, entry_point, sources)
+    used = used_names(scope, bound, entry_point, sources)
+    exceptions = set(exceptions_named(sources))
     if not inside:
-        _refuse_what_cannot_be_split(sources, used)
+        _refuse_what_cannot_be_split(sources, used - exceptions)
     if entry_point in scope.bound:
         raise SuiteError(f"the tests define {entry_point!r} themselves, which the code is to define")
     if check and not entry_point:
@@ -106,10 +114,10 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
             "the tests define `check(candidate)`, and nobody calls it", fix="Name the function: `entry_point:`"
         )
     _refuse_what_tests_nothing(tree, examples, entry_point)
-    imports_solution = any(_is_solution(node) for one in sources for node in ast.walk(one))
+    imports_solution = any(is_solution(node) for one in sources for node in ast.walk(one))
     if not (used or imports_solution or (check and entry_point)):
         raise SuiteError("the tests use nothing of the code", fix="Call what the answer defines")
-    modules = scope.free & sys.stdlib_module_names - bound - {entry_point}
+    modules = modules_read(sources, scope.free - bound - {entry_point})
     names = used | ({entry_point} if entry_point else set())
     return TestsText(
         text=text,
@@ -117,7 +125,8 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
         before=before,
         before_code=_compiled(prelude, "<before>") if prelude.body else b"",
         names=tuple(sorted(names - modules)),
-        classes=tuple(sorted(name for name in names if _CLASS.fullmatch(name))),
+        classes=tuple(sorted(names & classes_called(sources))),
+        exceptions=tuple(sorted(exceptions)),
         modules=tuple(sorted(modules)),
         functions=tuple(_functions(tree)),
         doctests=doctests,
@@ -149,92 +158,25 @@ def _compiled(tree: ast.Module, name: str) -> bytes:
     return marshal.dumps(code)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """Names that a text binds at its top, and those that it takes from there without binding them."""
-
-    bound: set[str]
-    free: set[str]
-
-    @classmethod
-    def of(cls, texts: Iterable[str], examples: Iterable[str]) -> _Scope:
-        bound, taken = set[str](), set[str]()
-        for text in (*texts, *examples):
-            tables = [symtable.symtable(text, "<tests>", "exec")]
-            for symbol in tables[0].get_symbols():
-                if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-                    bound.add(symbol.get_name())
-            while tables:
-                table = tables.pop()
-                tables += table.get_children()
-                top = table.get_type() == "module"
-                taken |= {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
-        return cls(bound, {name for name in taken - bound if not (name.startswith("__") and name.endswith("__"))})
-
-
-def _bound(tree: ast.Module) -> set[str]:
-    return _Scope.of([ast.unparse(tree)], []).bound
-
-
-def _used(scope: _Scope, bound: set[str], entry_point: str, sources: list[ast.Module]) -> set[str]:
-    """Names that only the model's code can bring."""
-    free = scope.free - bound
-    named = free - _BUILTINS - (sys.stdlib_module_names - {entry_point})
-    if named or entry_point or any(_is_solution(node) for one in sources for node in ast.walk(one)):
-        return named
-    # `assert sum(10, 15) == 6`: where nothing else is called, it is the code's own.
-    called = {
-        n.func.id for one in sources for n in ast.walk(one) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
-    }
-    called &= free & _BUILTINS
-    if len(called) > 1:
-        raise SuiteError(
-            f"the tests call only names that Python has as well: {', '.join(sorted(called))}",
-            fix="Say which of them the answer defines: `entry_point:`",
-        )
-    return called
-
-
-def _is_solution(node: ast.AST) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return node.module == _SOLUTION
-    return isinstance(node, ast.Import) and any(alias.name == _SOLUTION for alias in node.names)
-
-
 def _refuse_what_cannot_be_split(sources: list[ast.Module], used: set[str]) -> None:
     for node in (node for one in sources for node in ast.walk(one)):
         what = ""
         if isinstance(node, ast.ClassDef):
-            what = next((f"make a class from {ast.unparse(b)}" for b in node.bases if _root(b) in used), "")
+            what = next((f"make a class from {ast.unparse(b)}" for b in node.bases if root(b) in used), "")
         elif isinstance(node, ast.Call):
-            called = _last(node.func)
+            called = last_name(node.func)
             if called in _INSPECTS:
                 what = f"call {called}"
-            elif called in {"isinstance", "issubclass"} and len(node.args) > 1 and _roots(node.args[1]) & used:
+            elif called in {"isinstance", "issubclass"} and len(node.args) > 1 and roots(node.args[1]) & used:
                 what = f"call {called} with a class of the code"
-            elif called in {"setattr", "delattr"} and node.args and _root(node.args[0]) in {*used, _SOLUTION}:
+            elif called in {"setattr", "delattr"} and node.args and root(node.args[0]) in {*used, SOLUTION}:
                 what = f"call {called} on the code"
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names = {alias.name for alias in node.names} | {(getattr(node, "module", None) or "").rpartition(".")[2]}
             what = f"use {min(names & _PATCHES)}" if names & _PATCHES else ""
         if what:
-            raise SuiteError(
-                f"the tests {what} (line {node.lineno}), for which they must be inside the code", fix=INSIDE
-            )  # type: ignore[attr-defined]
-
-
-def _root(node: ast.AST) -> str:
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _roots(node: ast.expr) -> set[str]:
-    return {_root(part) for part in (node.elts if isinstance(node, ast.Tuple) else [node])}
-
-
-def _last(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            line = getattr(node, "lineno", 0)
+            raise SuiteError(f"the tests {what} (line {line}), for which they must be inside the code", fix=INSIDE)
 
 
 def _called(tree: ast.Module, name: str) -> bool:
@@ -293,7 +235,7 @@ def _is_run(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, tree: a
     """Whether it is executed without being named anywhere."""
     if not isinstance(node, ast.ClassDef):
         return node.name.startswith("test") or (node.name == "check" and bool(entry_point))
-    bases = {_root(base) for base in node.bases}
+    bases = {root(base) for base in node.bases}
     others = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name in bases]
     methods = [
         part.name
@@ -308,7 +250,7 @@ def _asserts(node: ast.AST) -> bool:
     """Whether it asserts something that is not settled already."""
     if isinstance(node, ast.Assert):
         return not _constant(node.test)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _ASSERTS:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASSERTS:
         return not all(map(_constant, [*node.args, *(keyword.value for keyword in node.keywords)]))
     return False
 
@@ -320,14 +262,14 @@ def _constant(node: ast.expr) -> bool:
 class _Counting(ast.NodeTransformer):
     """Makes tests count what they assert, and leaves `from solution import *` to the names that they use."""
 
-    def visit_Assert(self, node: ast.Assert) -> object:  # noqa: N802 - named by `ast`
+    def visit_Assert(self, node: ast.Assert) -> object:
         self.generic_visit(node)
         if not _asserts(node):
             return node
         count = ast.Expr(ast.Call(ast.Name("__llmgate_counted__", ast.Load()), [], []))
         return [node, ast.copy_location(count, node)]
 
-    def visit_Call(self, node: ast.Call) -> object:  # noqa: N802 - named by `ast`
+    def visit_Call(self, node: ast.Call) -> object:
         if _asserts(node):
             counted = ast.Call(ast.Name("__llmgate_method__", ast.Load()), [node.func], [])
             node.func = ast.copy_location(counted, node.func)
@@ -337,8 +279,8 @@ class _Counting(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> object:  # noqa: N802 - named by `ast`
-        star = node.module == _SOLUTION and any(alias.name == "*" for alias in node.names)
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> object:
+        star = node.module == SOLUTION and any(alias.name == "*" for alias in node.names)
         return ast.copy_location(ast.Pass(), node) if star else node
 
 

@@ -101,6 +101,7 @@ def _tests_job(tests: TestsText, *, inside: bool) -> dict[str, Any]:
         "before_code": tests.before_code,
         "names": list(tests.names),
         "classes": list(tests.classes),
+        "exceptions": list(tests.exceptions),
         "modules": list(tests.modules),
         "functions": list(tests.functions),
         "doctests": list(tests.doctests),
@@ -113,7 +114,7 @@ def _tests_job(tests: TestsText, *, inside: bool) -> dict[str, Any]:
 @lru_cache
 def _modules(*names: str) -> tuple[tuple[str, CodeType], ...]:
     """Modules of this folder, compiled, with those that they import before them."""
-    needed = ["wire", *(["stand_ins"] if "tests_side" in names else []), *names]
+    needed = ["wire", *(["stand_ins", "client"] if "tests_side" in names else []), *names]
     folder = Path(__file__).parent
     return tuple(
         (

@@ -11,13 +11,16 @@ numbered in the order in which they begin, so that a later `{"r": number}` is th
 from __future__ import annotations
 
 import collections
+import importlib
 import json
 import math
 import os
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Link", "LinkError", "Reader", "Writer"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PLAIN", "Link", "LinkError", "Reader", "Writer"]
 
 MOST_BYTES = 8 * 2**20
 MOST_BYTES_TOGETHER = 64 * 2**20
@@ -26,10 +29,20 @@ MOST_NODES = 1_000_000
 DEEPEST = 150
 _SMALL = 2**63
 _MUTABLE = (list, dict, set, bytearray, collections.deque)
-_NAMED: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, object)
-} | {"NoneType": type(None)}
+_TYPES: tuple[type, ...] = (
+    *(bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, object),
+    type(None),
+)
+_NAMED = {kind.__name__: kind for kind in _TYPES}
+
+
+PLAIN = frozenset(
+    name
+    for kind in (str, bytes, bytearray, int, float, complex, list, tuple, dict, set, frozenset, range)
+    for name in dir(kind)
+    if not name.startswith("_")
+)
+"""What can be read of plain values. Nothing that is none may answer to it."""
 
 
 class LinkError(Exception):
@@ -129,25 +142,25 @@ class Writer:
         if isinstance(value, (int, float, complex, str, bytes, range)):
             return _scalar(value)
         if isinstance(value, _MUTABLE):
-            if id(value) in self._numbers:
-                return {"r": self._numbers[id(value)]}
-            self._numbers[id(value)] = len(self.numbered)
-            self.numbered.append(value)
-            content = self.content(value, depth)
-            return content if isinstance(value, list) else {_mutable_name(value): content}
+            return self._mutable(value, depth)
         if isinstance(value, (tuple, frozenset)):
-            items = [self.write(item, depth + 1) for item in value]
-            fields = getattr(type(value), "_fields", None)
-            if isinstance(value, frozenset):
-                return {"frozenset": items}
-            return {"tuple": items} if fields is None else {"named": [type(value).__name__, list(fields), items]}
-        if isinstance(value, type) and _NAMED.get(value.__name__) is value:
-            return {"type": value.__name__}
-        if type(value).__module__ in {"decimal", "fractions", "datetime"}:
-            exact = _exact(value)
-            if exact is not None:
-                return {"exact": [type(value).__name__, exact]}
-        return self._other(value)
+            return self._fixed(value, depth)
+        return _rare(value) or self._other(value)
+
+    def _mutable(self, value: Any, depth: int) -> Any:
+        if id(value) in self._numbers:
+            return {"r": self._numbers[id(value)]}
+        self._numbers[id(value)] = len(self.numbered)
+        self.numbered.append(value)
+        content = self.content(value, depth)
+        return content if isinstance(value, list) else {_mutable_name(value): content}
+
+    def _fixed(self, value: Any, depth: int) -> Any:
+        items = [self.write(item, depth + 1) for item in value]
+        if isinstance(value, frozenset):
+            return {"frozenset": items}
+        fields = getattr(type(value), "_fields", None)
+        return {"tuple": items} if fields is None else {"named": [type(value).__name__, list(fields), items]}
 
     def content(self, value: Any, depth: int = 0) -> Any:
         """What is in a list, dict, set, bytearray or deque."""
@@ -177,6 +190,16 @@ def _mutable_name(value: Any) -> str:
         if isinstance(value, kind):
             return kind.__name__
     raise LinkError("no such type")
+
+
+def _rare(value: Any) -> Any:
+    """A built-in type, a number or a time of the standard library; None for anything else."""
+    if isinstance(value, type) and _NAMED.get(value.__name__) is value:
+        return {"type": value.__name__}
+    if type(value).__module__ in {"decimal", "fractions", "datetime"}:
+        exact = _exact(value)
+        return None if exact is None else {"exact": [type(value).__name__, exact]}
+    return None
 
 
 def _exact(value: Any) -> list[Any] | None:
@@ -230,33 +253,22 @@ class Reader:
             raise LinkError(f"no {name[:20]}") from error
 
     def _tagged(self, name: str, content: Any, depth: int) -> Any:
-        if name in {"dict", "set", "bytearray", "deque", "Counter", "OrderedDict"}:
-            kinds: dict[str, type] = {"dict": dict, "set": set, "bytearray": bytearray}
-            return self._filled((kinds.get(name) or getattr(collections, name))(), content, depth)
-        if name in {"tuple", "frozenset"}:
-            items = [self.read(item, depth + 1) for item in _list(content)]
-            return tuple(items) if name == "tuple" else frozenset(items)
-        if name == "named":
-            return self._named(content, depth)
+        if name in _EMPTY:
+            return self._filled(_EMPTY[name](), content, depth)
+        if name in _LEAVES:
+            return _LEAVES[name](content)
         if name == "r":
             if type(content) is not int or content < 0:
                 raise LinkError("no reference")
             return self.numbered[content]
-        if name == "int":
-            return int(_text(content), 16)
-        if name == "float":
-            return {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[_text(content)]
-        if name == "complex":
-            return complex(*(float(self.read(part, depth + 1)) for part in _list(content)))
-        if name == "bytes":
-            return bytes.fromhex(_text(content))
-        if name == "range":
-            return range(*(self.read(part, depth + 1) for part in _list(content)))
-        if name == "type":
-            return _NAMED[_text(content)]
-        if name == "exact":
-            return self._exact(content, depth)
-        return self._other(name, content)
+        if name == "named":
+            return self._named(content, depth)
+        return self._fixed(name, content, depth) if name in _FIXED else self._other(name, content)
+
+    def _fixed(self, name: str, content: Any, depth: int) -> Any:
+        kind, parts = content if name == "exact" else (name, content)
+        items = [self.read(item, depth + 1) for item in _list(parts)]
+        return _exactly(_text(kind), items) if name == "exact" else _FIXED[name](items)
 
     def _filled(self, value: Any, content: Any, depth: int) -> Any:
         self.numbered.append(value)
@@ -291,27 +303,8 @@ class Reader:
         if not all(isinstance(field, str) and field.isidentifier() and field[0] != "_" for field in _list(fields)):
             raise LinkError("no fields")
         places: dict[str, Any] = {field: property(_Place(place)) for place, field in enumerate(fields)}
-        clash = places.keys() & set(dir(tuple))
-        kind = type(_text(name), (tuple,), {key: places[key] for key in places.keys() - clash})
+        kind = type(_text(name), (tuple,), {key: places[key] for key in places.keys() - PLAIN})
         return kind(self.read(item, depth + 1) for item in _list(items))
-
-    def _exact(self, content: Any, depth: int) -> Any:
-        name, parts = content
-        parts = [self.read(part, depth + 1) for part in _list(parts)]
-        if name == "Decimal":
-            from decimal import Decimal
-
-            return Decimal(_text(parts[0]))
-        if name == "Fraction":
-            from fractions import Fraction
-
-            return Fraction(*parts)
-        import datetime
-
-        if name == "timedelta":
-            return datetime.timedelta(*parts)
-        kinds: dict[str, Any] = {"date": datetime.date, "time": datetime.time, "datetime": datetime.datetime}
-        return kinds[name].fromisoformat(_text(parts[0]))
 
 
 class _Place:
@@ -332,3 +325,38 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise LinkError("no text")
     return value
+
+
+def _exactly(name: str, parts: list[Any]) -> Any:
+    """A number or a time. Their modules are imported by few, and late, as each costs milliseconds."""
+    if name in {"Decimal", "Fraction"}:
+        kind = getattr(importlib.import_module("decimal" if name == "Decimal" else "fractions"), name)
+        return kind(*parts)
+    datetime = importlib.import_module("datetime")
+    if name == "timedelta":
+        return datetime.timedelta(*parts)
+    kinds = {"date": datetime.date, "time": datetime.time, "datetime": datetime.datetime}
+    return kinds[name].fromisoformat(_text(parts[0]))
+
+
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "dict": dict,
+    "set": set,
+    "bytearray": bytearray,
+    "deque": collections.deque,
+    "Counter": collections.Counter,
+    "OrderedDict": collections.OrderedDict,
+}
+_LEAVES: dict[str, Callable[[Any], Any]] = {
+    "int": lambda content: int(_text(content), 16),
+    "float": lambda content: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[_text(content)],
+    "bytes": lambda content: bytes.fromhex(_text(content)),
+    "type": lambda content: _NAMED[_text(content)],
+}
+_FIXED: dict[str, Callable[[list[Any]], Any]] = {
+    "tuple": tuple,
+    "frozenset": frozenset,
+    "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+    "range": lambda parts: range(*parts),
+    "exact": list,
+}
