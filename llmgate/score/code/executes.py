@@ -179,6 +179,7 @@ TYPES: Final = (
         },
         example={"value": "assert add(1, 2) == 3"},
         deep=True,
+        forgeable=lambda spec: spec.config.get("judged") == "inside",
         version="2",
         prepare=_code_executes,
     ),
