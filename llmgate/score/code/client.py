@@ -10,7 +10,7 @@ from _thread import RLock
 from typing import Any, NoReturn
 
 from llmgate.score.code.stand_ins import SPLIT, Iterating, StandIn
-from llmgate.score.code.wire import Link, LinkError, Reader, Writer
+from llmgate.score.code.wire import Link, LinkError, ValueReader, ValueWriter
 
 __all__ = ["Client", "Refused"]
 
@@ -112,7 +112,7 @@ class Client:
         if self.fault is not None:
             raise Refused
         self.uses += operation not in {"load", "name", "repr", "str"}
-        writer = Writer(self._sent)
+        writer = ValueWriter(self._sent)
         try:
             asked = {
                 "a": [writer.write(a) for a in args],
@@ -144,7 +144,7 @@ class Client:
             sys.stdout.write(reply["out"])
         except ValueError as error:
             raise LinkError("a text that cannot be written") from error
-        reader = Reader(lambda name, content: self._received(name, content, role), list(given))
+        reader = ValueReader(lambda name, content: self._received(name, content, role), list(given))
         back = reply.get("back")
         if not isinstance(back, list) or len(back) != len(given):
             raise LinkError("what was not asked")
@@ -197,7 +197,7 @@ class Client:
         if issubclass(kind, _NEVER_RAISED) and not (operation == "next" and kind is StopIteration):
             # Raised here, it would end a loop of the tests as if all were well.
             self.refuse("fail", f"the code raised {kind.__name__}")
-        reader = Reader(lambda name, content: self._received(name, content, "value"))
+        reader = ValueReader(lambda name, content: self._received(name, content, "value"))
         args = [reader.read(part) for part in raised["args"]]
         error = _made(kind, args, text)
         if kind.__name__ in self._exceptions:
@@ -218,7 +218,7 @@ class Client:
         return self.refuse("error", f"the tests hand a {type(value).__name__} of their own to the code{SPLIT}")
 
     def _taken(self, values: Any) -> list[Any]:
-        writer, taken = Writer(self._sent), []
+        writer, taken = ValueWriter(self._sent), []
         for value in values:
             taken.append(writer.write(value))
             if len(taken) > _MOST_YIELDED:
@@ -231,7 +231,7 @@ class Client:
         number = asked["call"]
         if type(number) is not int or not 0 <= number < len(self._callbacks):
             raise LinkError("what was not asked")
-        reader = Reader(lambda name, content: self._received(name, content, "value"))
+        reader = ValueReader(lambda name, content: self._received(name, content, "value"))
         args, keywords = asked.get("a"), asked.get("k")
         if not isinstance(args, list) or not isinstance(keywords, dict):
             raise LinkError("what was not asked")
@@ -242,7 +242,7 @@ class Client:
         except Exception as error:  # noqa: BLE001 - the code may catch it
             self._link.send({"raised": [type(error).__name__, str(error)[:2000]]})
             return
-        self._link.send({"value": Writer(self._sent).write(result)})
+        self._link.send({"value": ValueWriter(self._sent).write(result)})
 
 
 def _made(kind: type[BaseException], args: list[Any], text: str) -> BaseException:

@@ -19,7 +19,7 @@ from llmgate.score.assertion.settings import choice
 from llmgate.score.code.sandbox import Ended, Isolation, SandboxLimits, run_python
 from llmgate.score.code.task import Programs, read_task
 from llmgate.score.code.tests_text import TestsText
-from llmgate.score.code.trial import Trial, try_code
+from llmgate.score.code.trial import CodeTrial, try_code
 from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
@@ -98,7 +98,7 @@ def _tested(code: str, tests: TestsText, settings: _Settings) -> Finding:
     return replace(finding, reason=f"{finding.reason} (forgeable: judged inside)", forgeable=True)
 
 
-def _verdict(trial: Trial, settings: _Settings) -> str | None:
+def _verdict(trial: CodeTrial, settings: _Settings) -> str | None:
     """Why the code failed, None if it passed.
 
     Raises:

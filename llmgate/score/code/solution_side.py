@@ -15,7 +15,7 @@ import textwrap
 import types
 from typing import Any
 
-from llmgate.score.code.wire import Link, LinkError, Reader, Writer
+from llmgate.score.code.wire import Link, LinkError, ValueReader, ValueWriter
 
 __all__ = ["load", "serve"]
 
@@ -95,7 +95,7 @@ class _Server:
 
     def answer(self, message: dict[str, Any], job: dict[str, Any]) -> None:
         """Does what a message asks, and says what came of it."""
-        reader = Reader(self._arrived)
+        reader = ValueReader(self._arrived)
         args = [reader.read(item) for item in message["a"]]
         keywords = {name: reader.read(item) for name, item in message["k"].items()}
         given = list(reader.numbered)
@@ -111,7 +111,7 @@ class _Server:
                 result = _OPERATIONS[message["op"]](*args, **keywords)
         except BaseException as error:  # noqa: BLE001 - whatever the code raises is what came of it
             said["raise"], result = _raised(error, self._left), None
-        writer = Writer(self._left, given)
+        writer = ValueWriter(self._left, given)
         try:
             said["back"] = [writer.content(one) for one in given[:]]
             said["value"] = writer.write(result)
@@ -146,7 +146,7 @@ class _Server:
         if name == "k":
             return self._callback(content)
         if name == "iterator":
-            reader = Reader(self._arrived)
+            reader = ValueReader(self._arrived)
             return iter([reader.read(item) for item in content])
         if name == "builtin":
             return getattr(builtins, content)
@@ -154,7 +154,7 @@ class _Server:
 
     def _callback(self, number: int) -> Any:
         def call(*args: Any, **keywords: Any) -> Any:
-            writer = Writer(self._left)
+            writer = ValueWriter(self._left)
             asked = {"a": [writer.write(one) for one in args], "k": {k: writer.write(v) for k, v in keywords.items()}}
             self.link.send({"call": number, **asked})
             while True:
@@ -165,7 +165,7 @@ class _Server:
                     kind = getattr(builtins, message["raised"][0], Exception)
                     raise kind(message["raised"][1])
                 else:
-                    return Reader(self._arrived).read(message["value"])
+                    return ValueReader(self._arrived).read(message["value"])
 
         return call
 
@@ -194,7 +194,7 @@ def _tree(kind: type) -> Any:
 
 def _raised(error: BaseException, left: Any) -> dict[str, Any]:
     try:
-        args = [Writer(left).write(one) for one in error.args[:8]]
+        args = [ValueWriter(left).write(one) for one in error.args[:8]]
     except Exception:  # noqa: BLE001 - an argument that cannot be written is told as text
         args = []
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSERTS",
     "SOLUTION",
-    "Scope",
+    "NameScope",
     "bound_names",
     "classes_called",
     "exceptions_named",
@@ -40,14 +40,14 @@ _BUILTINS: Final = frozenset(dir(builtins))
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class NameScope:
     """Names that a text binds at its top, and those that it takes from there without binding them."""
 
     bound: set[str]
     free: set[str]
 
     @classmethod
-    def of(cls, texts: Iterable[str], examples: Iterable[str]) -> Scope:
+    def of(cls, texts: Iterable[str], examples: Iterable[str]) -> NameScope:
         """From texts that run in one module, one after another."""
         bound, taken = set[str](), set[str]()
         for text in (*texts, *examples):
@@ -65,10 +65,10 @@ class Scope:
 
 def bound_names(tree: ast.Module) -> set[str]:
     """Names that code binds at its top."""
-    return Scope.of([ast.unparse(tree)], []).bound
+    return NameScope.of([ast.unparse(tree)], []).bound
 
 
-def used_names(scope: Scope, bound: set[str], entry_point: str, sources: list[ast.Module]) -> set[str]:
+def used_names(scope: NameScope, bound: set[str], entry_point: str, sources: list[ast.Module]) -> set[str]:
     """Names that only the model's code can bring."""
     free = scope.free - bound
     named = free - _BUILTINS - modules_read(sources, free - {entry_point})

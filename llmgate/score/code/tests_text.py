@@ -17,7 +17,7 @@ from llmgate.errors import SuiteError
 from llmgate.score.code.tests_names import (
     ASSERTS,
     SOLUTION,
-    Scope,
+    NameScope,
     bound_names,
     classes_called,
     exceptions_named,
@@ -100,7 +100,7 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
     doctests = (text,) if session else tuple(_docstrings(tree))
     examples = [example for one in doctests for example in _examples(one)]
     sources = [tree, *(_parsed(example.source, "doctest") for example in examples)]
-    scope = Scope.of([text] if not session else [], [example.source for example in examples])
+    scope = NameScope.of([text] if not session else [], [example.source for example in examples])
     bound = scope.bound | (bound_names(prelude) - {entry_point})
     check = "check" in scope.bound and not _called(tree, "check")
     used = used_names(scope, bound, entry_point, sources)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from llmgate.score.code.tests_text import TestsText
 
-__all__ = ["Trial", "try_code"]
+__all__ = ["CodeTrial", "try_code"]
 
 _MOST_RESULT: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class CodeTrial:
     """What came of tests.
 
     Attributes:
@@ -44,7 +44,7 @@ class Trial:
     code: Ended
 
 
-def try_code(code: str, tests: TestsText, *, limits: SandboxLimits, isolation: Isolation, inside: bool) -> Trial:
+def try_code(code: str, tests: TestsText, *, limits: SandboxLimits, isolation: Isolation, inside: bool) -> CodeTrial:
     """Executes tests on code.
 
     Args:
@@ -133,9 +133,9 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _trial(line: bytes, judge: Ended, code: Ended) -> Trial:
+def _trial(line: bytes, judge: Ended, code: Ended) -> CodeTrial:
     if not line:
-        return Trial(outcome=None, reason="", assertions=0, judge=judge, code=code)
+        return CodeTrial(outcome=None, reason="", assertions=0, judge=judge, code=code)
     try:
         found = json.loads(line)
         outcome, reason, assertions = str(found["outcome"]), str(found["reason"]), int(found["assertions"])
@@ -143,4 +143,4 @@ def _trial(line: bytes, judge: Ended, code: Ended) -> Trial:
         raise CannotRunError("the tests left a result that cannot be read") from error
     if outcome not in {"pass", "fail", "ended"}:
         raise CannotRunError(reason)
-    return Trial(outcome=outcome, reason=reason, assertions=assertions, judge=judge, code=code)
+    return CodeTrial(outcome=outcome, reason=reason, assertions=assertions, judge=judge, code=code)

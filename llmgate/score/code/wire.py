@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PLAIN", "Link", "LinkError", "Reader", "Writer"]
+__all__ = ["PLAIN", "Link", "LinkError", "ValueReader", "ValueWriter"]
 
 MOST_BYTES = 8 * 2**20
 MOST_BYTES_TOGETHER = 64 * 2**20
@@ -114,7 +114,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-class Writer:
+class ValueWriter:
     """Values as JSON.
 
     Args:
@@ -216,7 +216,7 @@ def _exact(value: Any) -> list[Any] | None:
     return None
 
 
-class Reader:
+class ValueReader:
     """JSON as values of ours.
 
     Args:

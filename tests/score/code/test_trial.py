@@ -10,7 +10,7 @@ import pytest
 from llmgate.errors import CannotRunError
 from llmgate.score.code.sandbox import Isolation, SandboxLimits, run_python
 from llmgate.score.code.tests_text import read_tests
-from llmgate.score.code.trial import Trial, try_code
+from llmgate.score.code.trial import CodeTrial, try_code
 
 
 def can_isolate() -> bool:
@@ -23,7 +23,7 @@ def can_isolate() -> bool:
 isolated = pytest.mark.skipif(not can_isolate(), reason="the kernel grants no namespaces")
 
 
-def tried(code: str, tests: str, **more: Any) -> Trial:
+def tried(code: str, tests: str, **more: Any) -> CodeTrial:
     inside = more.pop("inside", False)
     read = read_tests(tests, inside=inside, **more)
     return try_code(code, read, limits=SandboxLimits(wall_s=5.0), isolation=Isolation.REQUIRED, inside=inside)
