@@ -75,6 +75,7 @@ def Diff(a, b): return [x for x in a if x not in b]
 """
 
 CARRIED = [
+    "root = Pair(1, 2)\nroot.a = Pair(3, 4)\nassert root.a.b == 4\nassert longest([root.a]) == 1",
     "assert LIMIT == 12",
     "assert TABLE['a'] == [1, 2]",
     "assert longest([Pair(5, 24), Pair(1, 3)]) == 19",
