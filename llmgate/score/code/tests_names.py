@@ -71,7 +71,7 @@ def bound_names(tree: ast.Module) -> set[str]:
 def used_names(scope: NameScope, bound: set[str], entry_point: str, sources: list[ast.Module]) -> set[str]:
     """Names that only the model's code can bring."""
     free = scope.free - bound
-    named = free - _BUILTINS - modules_read(sources, free - {entry_point})
+    named = free - (_BUILTINS - {entry_point}) - modules_read(sources, free - {entry_point})
     if named or entry_point or any(is_solution(node) for one in sources for node in ast.walk(one)):
         return named
     # `assert sum(10, 15) == 6`: where nothing else is called, it is the code's own.
