@@ -162,6 +162,12 @@ def test_an_object_that_says_yes_to_everything_passes_nothing(tests: str) -> Non
     assert found.outcome != "pass", found.reason
 
 
+def test_a_solution_does_not_lend_the_tests_what_they_compare_with() -> None:
+    code = f"{WRONG}\nclass Counter:\n    __eq__ = lambda *a: True\ndef isclose(*a): return True\nmath = Counter()"
+    for tests in ("assert isclose(add(1, 2), 3)", "assert Counter([add(1, 2)]) == Counter([3])"):
+        assert check(code, tests).outcome == "fail"
+
+
 @pytest.mark.parametrize("name", ["abs", "all", "len", "sorted", "set", "isinstance", "AssertionError", "check", "any"])
 def test_a_solution_does_not_lend_the_tests_its_own_builtins(name: str) -> None:
     code = f"{WRONG}\ndef {name}(*a, **k):\n    return True"

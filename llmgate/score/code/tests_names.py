@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASSERTS",
+    "COMPARING",
     "SOLUTION",
     "NameScope",
     "bound_names",
@@ -33,6 +34,8 @@ __all__ = [
 
 ASSERTS: Final = frozenset(name for name in dir(unittest.TestCase) if name.startswith("assert"))
 """Methods of a test case that assert something."""
+COMPARING: Final = {"isclose": "math", "deepcopy": "copy", "Counter": "collections"}
+"""What tests compare with, by the modules where it is ours: never what the code calls so."""
 SOLUTION: Final = "solution"
 """The model's code as a module."""
 _CLASS: Final = re.compile(r"_*[A-Z]\w*[a-z]\w*|_*[A-Z]")

@@ -86,8 +86,10 @@ class _Run:
         job = self._job
         sys.argv = ["program"]
         sys.modules["__main__"] = self._module
-        for name in job["modules"]:
-            self._names[name] = importlib.import_module(name)
+        for path in job["modules"]:
+            module, _, name = path.partition(".")
+            found = importlib.import_module(module)
+            self._names[name or module] = getattr(found, name) if name else found
         if job["unittest"]:
             _disarm_main()
         self._names |= {"__llmgate_counted__": self._count, "__llmgate_method__": self._counting}

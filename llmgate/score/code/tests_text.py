@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import SuiteError
 from llmgate.score.code.tests_names import (
     ASSERTS,
+    COMPARING,
     SOLUTION,
     NameScope,
     bound_names,
@@ -54,7 +55,7 @@ class TestsText:
         names: What the tests need of the model's code.
         classes: Names that they use as classes.
         exceptions: Names that they use as exceptions.
-        modules: Modules of the standard library that they use without importing them.
+        modules: Modules of the standard library that they use without importing them, or `math.isclose` of one.
         functions: Test functions, to be called.
         doctests: Texts with examples.
         entry_point: What `check` is handed, "" where there is none.
@@ -104,6 +105,8 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
     bound = scope.bound | (bound_names(prelude) - {entry_point})
     check = "check" in scope.bound and not _called(tree, "check")
     used = used_names(scope, bound, entry_point, sources)
+    helpers = used & COMPARING.keys() - {entry_point}
+    used -= helpers if entry_point or used != helpers else set()
     exceptions = set(exceptions_named(sources))
     if not inside:
         _refuse_what_cannot_be_split(sources, used - exceptions)
@@ -127,7 +130,7 @@ def read_tests(text: str, *, before: str = "", entry_point: str = "", inside: bo
         names=tuple(sorted(names - modules)),
         classes=tuple(sorted(names & classes_called(sources))),
         exceptions=tuple(sorted(exceptions)),
-        modules=tuple(sorted(modules)),
+        modules=tuple(sorted(modules | {f"{COMPARING[name]}.{name}" for name in helpers - used})),
         functions=tuple(_functions(tree)),
         doctests=doctests,
         entry_point=entry_point,
