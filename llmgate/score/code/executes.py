@@ -29,7 +29,7 @@ __all__ = ["OPT_IN", "TYPES", "find_code"]
 OPT_IN: Final = "LLMGATE_ALLOW_CODE"
 
 _LANGUAGES: Final[Mapping[str, frozenset[str]]] = {"python": frozenset({"py", "python", "python3"})}
-_NETWORK: Final = {"deny": Isolation.REQUIRED, "best-effort": Isolation.IF_POSSIBLE}
+_NETWORK: Final = {"deny": Isolation.REQUIRED, "unsandboxed": Isolation.UNSANDBOXED}
 _LONGEST_TIMEOUT_S: Final = 60
 _LEAST_MEMORY_MB: Final = 64
 _MOST_MEMORY_MB: Final = 8192
@@ -106,6 +106,9 @@ def _tests(spec: AssertSpec, value: object) -> str:
 
 def _settings(spec: AssertSpec) -> _Settings:
     language = choice(spec, "language", "python", _LANGUAGES)
+    if spec.config.get("network") == "best-effort":
+        fix = "Read in docs/sandbox.md what it means before you write the new name"
+        raise invalid_value(spec, "network: best-effort is called unsandboxed now", fix)
     network = choice(spec, "network", "deny", _NETWORK)
     timeout = spec.config.get("timeout", SandboxLimits().wall_s)
     if not javascript.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
@@ -124,8 +127,8 @@ TYPES: Final = (
         value="Python tests (optional)",
         settings={
             "timeout": "10 s",
-            "memory_mb": "512, of each process",
-            "network": "`deny` or `best-effort`",
+            "memory_mb": "512, of all its processes together",
+            "network": "`deny` or `unsandboxed`",
             "language": "`python`",
         },
         example={"value": "assert True"},

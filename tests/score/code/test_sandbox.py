@@ -286,9 +286,8 @@ def test_a_program_that_writes_to_every_descriptor_is_no_finish() -> None:
     assert not run(code).finished
 
 
-def test_a_death_that_nobody_explains_is_an_error() -> None:
-    with pytest.raises(CannotRunError, match="killed"):
-        run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+def test_a_program_that_was_killed_has_ended_badly() -> None:
+    assert run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)").exit_code == -signal.SIGKILL
 
 
 def test_a_crash_is_the_programs_own() -> None:
