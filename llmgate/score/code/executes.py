@@ -90,7 +90,8 @@ def _finding(ended: Ended, settings: _Settings, *, tested: bool) -> Finding:
     if ended.flooded:
         return Finding.of(False, f"the code printed more than {settings.limits.output_bytes} bytes{isolated}")
     if ended.exit_code < 0:
-        return Finding.of(False, f"the code was killed by signal {-ended.exit_code}{isolated}")
+        memory = f" with more than {settings.limits.memory_bytes // 2**20} MB" if ended.out_of_memory else ""
+        return Finding.of(False, f"the code was killed by signal {-ended.exit_code}{memory}{isolated}")
     if ended.exit_code:
         return Finding.of(False, f"the code failed: {last}{isolated}")
     if tested and not ended.finished:

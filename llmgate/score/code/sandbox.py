@@ -19,12 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError
+from llmgate.score.code.mechanisms import NONE_KNOWN, Mechanisms
+from llmgate.score.code.start import jail_command
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Ended", "Isolation", "SandboxLimits", "run_python"]
 
@@ -68,7 +72,7 @@ class SandboxLimits:
 
     Attributes:
         wall_s: Time on the clock, in seconds; also the processor time of each process.
-        memory_bytes: Address space of each process.
+        memory_bytes: Memory of all processes together, and address space of each.
         file_bytes: Size of each file.
         disk_bytes: Size of all files together, where the program is isolated.
         processes: Processes and threads at a time.
@@ -96,6 +100,8 @@ class Ended:
         output: The end of what it printed, standard output and error together.
         flooded: Whether it printed more than it may.
         open_because: Why it was not isolated, None if it was.
+        out_of_memory: Whether all its processes together needed more memory than they may.
+        mechanisms: What held it.
     """
 
     finished: bool
@@ -103,6 +109,8 @@ class Ended:
     output: str
     flooded: bool
     open_because: str | None
+    out_of_memory: bool = False
+    mechanisms: Mechanisms = field(default=NONE_KNOWN, compare=False)
 
 
 def run_python(
@@ -111,6 +119,7 @@ def run_python(
     name: str = "__main__",
     limits: SandboxLimits | None = None,
     isolation: Isolation = Isolation.REQUIRED,
+    without: Collection[str] = (),
 ) -> Ended:
     """Runs Python code in one module, part after part. Blocks until it has ended, and nothing of it is left then.
 
@@ -119,6 +128,7 @@ def run_python(
         name: The module's `__name__`.
         limits: What it may use.
         isolation: Whether it may run without namespaces of its own.
+        without: Mechanisms that are left out, to see what becomes of that.
 
     Raises:
         CannotRunError: If the program could not be run, so that nothing is known about it.
@@ -129,22 +139,18 @@ def run_python(
     token = secrets.token_hex(16)
     job = {"name": name, "parts": parts, "token": token}
     with tempfile.TemporaryDirectory(prefix="llmgate-", ignore_cleanup_errors=True) as folder:
-        return _run(job, folder, limits, isolation)
+        return _run(job, folder, limits, {"isolation": isolation.value, "without": list(without)})
 
 
-def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Isolation) -> Ended:
+def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, how: dict[str, Any]) -> Ended:
     done_out, done_in = os.pipe()
     report_out, report_in = os.pipe()
     try:
         with tempfile.TemporaryFile() as stdin:
             stdin.write(json.dumps({**job, "done_fd": done_in}).encode())
             stdin.seek(0)
-            settings = _settings(folder, limits, isolation, done_in, report_in)
-            jail = str(Path(__file__).with_name("jail.py"))
-            # The very interpreter: one of a virtual environment would look for its home inside the sandbox.
-            python = getattr(sys, "_base_executable", sys.executable)
-            process = subprocess.Popen(  # noqa: S603 - our own script
-                [python, "-I", "-S", "-B", jail, json.dumps(settings)],
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                jail_command({**_settings(folder, limits, done_in, report_in), **how}),
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -161,8 +167,8 @@ def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Iso
             os.close(fd)
 
 
-def _settings(folder: str, limits: SandboxLimits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
-    places = {"folder": folder, "isolation": isolation.value, "program_fds": [done_in], "report_fd": report_in}
+def _settings(folder: str, limits: SandboxLimits, done_in: int, report_in: int) -> dict[str, Any]:
+    places = {"folder": folder, "program_fds": [done_in], "report_fd": report_in}
     return {**asdict(limits), **places, "runner": _RUNNER, "cpu_s": math.ceil(limits.wall_s)}
 
 
@@ -211,7 +217,8 @@ def _ended(job: dict[str, Any], done: bytes, reported: bytes, output: bytes, *, 
     if not done.startswith(b"+"):
         raise CannotRunError(f"Python did not start in the sandbox: {printed[-200:]}")
     # From here on the program runs, and whatever ends it or the sandbox around it counts as its own doing.
-    status = facts.get("status", signal.SIGKILL.value)
+    killed = facts.get("out_of_memory") or "status" not in facts
+    status = signal.SIGKILL.value if killed else facts["status"]
     exit_code = None if facts.get("timeout") else os.waitstatus_to_exitcode(status)
     return Ended(
         finished=exit_code == 0 and done == b"+" + job["token"].encode(),
@@ -219,4 +226,6 @@ def _ended(job: dict[str, Any], done: bytes, reported: bytes, output: bytes, *, 
         output=printed,
         flooded=flooded,
         open_because=facts.get("open_because"),
+        out_of_memory=facts.get("out_of_memory", False),
+        mechanisms=Mechanisms(in_force=facts.get("in_force", {}), missing=facts.get("missing", {})),
     )
