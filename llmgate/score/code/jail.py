@@ -26,6 +26,7 @@ __all__ = ["main"]
 PR_SET_CHILD_SUBREAPER: Final = 36
 FIRST_UNUSED_UID: Final = 1_879_048_192
 """Unused according to https://systemd.io/UIDS-GIDS/: a limit on processes counts those of one id."""
+_HEARD: Final = {signal.SIGCHLD, signal.SIGTERM}
 _LOOK_S: Final = 0.05
 """Between two looks at the memory."""
 
@@ -56,7 +57,6 @@ def first_process(settings: Settings, uid: int) -> NoReturn:
 def keep_time(settings: Settings, uid: int, group: ControlGroup | None) -> None:
     """Starts the rest and ends it when the time is up or the memory used up."""
     deadline = time.monotonic() + settings["wall_s"]
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     if not settings["isolated"]:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
     pid = os.fork()
@@ -70,7 +70,8 @@ def keep_time(settings: Settings, uid: int, group: ControlGroup | None) -> None:
 
 
 def wait_or_end(settings: Settings, group: ControlGroup | None, pid: int, deadline: float) -> None:
-    """Waits for the child, and kills it when the time is up or the memory used up."""
+    """Waits for the child, and kills it when the time is up, the memory used up, or somebody outside says so."""
+    told_to_end = False
     while True:
         ended, status, usage = os.wait4(pid, os.WNOHANG)
         if ended and not settings["isolated"]:
@@ -82,11 +83,12 @@ def wait_or_end(settings: Settings, group: ControlGroup | None, pid: int, deadli
             report(settings, timeout=True)
         if ended:
             return
-        if over or left <= 0:
+        if over or left <= 0 or told_to_end:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return
-        signal.sigtimedwait({signal.SIGCHLD}, min(left, _LOOK_S))
+        heard = signal.sigtimedwait(_HEARD, min(left, _LOOK_S))
+        told_to_end = heard is not None and heard.si_signo == signal.SIGTERM
 
 
 def is_over(settings: Settings, group: ControlGroup | None, pid: int) -> bool:
@@ -148,6 +150,8 @@ def shut_in(settings: Settings, uid: int) -> None:
 def main() -> None:
     """Reads the settings, shuts itself in and runs the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever ends a jail early sends SIGTERM, so that it can take its control group away.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     settings: Settings = {"in_force": {}, "missing": {}, **json.loads(sys.argv[1])}
     os.set_inheritable(settings["report_fd"], False)
     uid = FIRST_UNUSED_UID + os.getpid()
