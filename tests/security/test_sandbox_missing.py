@@ -152,6 +152,13 @@ def test_the_table_has_every_mechanism_and_says_what_is_missing() -> None:
     assert "| missing: Function not implemented |" in rows[NAMES.index("landlock")]
 
 
+def test_the_docs_have_the_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    for one in MECHANISMS:
+        assert f"| {one.name} | {one.stops} | " in text
+        assert f" | {one.without} |\n" in text
+
+
 def test_a_jail_ends_with_the_one_who_started_it(identity: Identity) -> None:
     code = (
         "import os, threading, time\n"

@@ -122,15 +122,18 @@ def refuse_secrets(settings: Settings, uid: int) -> None:
     # Late, as only a program without namespaces needs it.
     from llmgate.record.redaction import SECRET_NAME  # noqa: PLC0415
 
-    users = {uid, NOBODY} if os.geteuid() == 0 else {os.geteuid()}
-    found = set() if os.geteuid() == 0 else set(settings["environment"])
+    is_root = os.geteuid() == 0
+    users = {uid, NOBODY} if is_root else {os.geteuid()}
+    found = set() if is_root else set(settings["secrets"])
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if folder.name.isdigit() and folder.stat().st_uid in users:
                 environment = (folder / "environ").read_text(encoding="utf-8", errors="replace").split("\0")
                 found |= {name for name, _, value in (line.partition("=") for line in environment) if value}
-    if secrets := sorted(name for name in found if SECRET_NAME.search(name)):
-        raise JailError(f"unsandboxed code could read what this user's processes keep in {', '.join(secrets)}")
+    if secrets := ", ".join(sorted(name for name in found if SECRET_NAME.search(name))):
+        raise JailError(
+            f"unsandboxed code could read {secrets} of this user's processes; take that out of their environments"
+        )
 
 
 def shut_in(settings: Settings, uid: int) -> None:

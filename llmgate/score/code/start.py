@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from llmgate.record.redaction import SECRET_NAME
 from llmgate.score.code import jail
 from llmgate.score.code.visible import base_python, visible_files
 
@@ -28,5 +29,6 @@ def jail_command(settings: dict[str, Any]) -> list[str]:
         CannotRunError: If it cannot be found out which files the interpreter needs.
     """
     python = base_python()
-    known = {"visible": visible_files(python), "environment": list(os.environ), "without": []}
+    secrets = [name for name, value in os.environ.items() if value and SECRET_NAME.search(name)]
+    known = {"visible": visible_files(python), "secrets": secrets, "without": []}
     return [python, "-I", "-S", "-B", "-c", _START, json.dumps({**known, **settings})]
