@@ -33,7 +33,7 @@ __all__ = ["OPT_IN", "TYPES", "find_code"]
 OPT_IN: Final = "LLMGATE_ALLOW_CODE"
 
 _LANGUAGES: Final[Mapping[str, frozenset[str]]] = {"python": frozenset({"py", "python", "python3"})}
-_NETWORK: Final = {"deny": Isolation.REQUIRED, "best-effort": Isolation.IF_POSSIBLE}
+_NETWORK: Final = {"deny": Isolation.REQUIRED, "unsandboxed": Isolation.UNSANDBOXED}
 _JUDGED: Final = ("outside", "inside")
 _LONGEST_TIMEOUT_S: Final = 60
 _LEAST_MEMORY_MB: Final = 64
@@ -137,7 +137,8 @@ def _failed(ended: Ended, settings: _Settings) -> str | None:
     if ended.exit_code is None:
         return f"the code ran longer than {settings.limits.wall_s:g} s"
     if ended.exit_code < 0:
-        return f"the code was killed by signal {-ended.exit_code}"
+        memory = f" with more than {settings.limits.memory_bytes // 2**20} MB" if ended.out_of_memory else ""
+        return f"the code was killed by signal {-ended.exit_code}{memory}"
     return f"the code failed: {last}" if ended.exit_code else None
 
 
@@ -150,6 +151,9 @@ def _finding(passed: bool, reason: str, *ended: Ended) -> Finding:
 
 def _settings(spec: AssertSpec) -> _Settings:
     language = choice(spec, "language", "python", _LANGUAGES)
+    if spec.config.get("network") == "best-effort":
+        fix = "Read in docs/sandbox.md what it means before you write the new name"
+        raise invalid_value(spec, "network: best-effort is called unsandboxed now", fix)
     network = choice(spec, "network", "deny", _NETWORK)
     timeout = spec.config.get("timeout", SandboxLimits().wall_s)
     if not javascript.is_number(timeout) or not 0 < timeout <= _LONGEST_TIMEOUT_S:
@@ -172,8 +176,8 @@ TYPES: Final = (
         ),
         settings={
             "timeout": "10 s",
-            "memory_mb": "512, of each process",
-            "network": "`deny` or `best-effort`",
+            "memory_mb": "512, of all its processes together",
+            "network": "`deny` or `unsandboxed`",
             "language": "`python`",
             "judged": "`outside`, or `inside` the code's interpreter: forgeable, cannot gate alone",
         },

@@ -20,14 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from types import CodeType
 from typing import IO, Any, Final
 
 from llmgate.errors import CannotRunError
+from llmgate.score.code.mechanisms import NONE_KNOWN, Mechanisms
+from llmgate.score.code.start import jail_command
 
 __all__ = ["Ended", "Isolation", "Program", "SandboxLimits", "run_programs", "run_python"]
 
@@ -64,7 +65,7 @@ class Isolation(StrEnum):
     """Whether the program may run where namespaces are not to be had; NEVER is there to try that out."""
 
     REQUIRED = "required"
-    IF_POSSIBLE = "if-possible"
+    UNSANDBOXED = "unsandboxed"
     NEVER = "never"
 
 
@@ -74,7 +75,7 @@ class SandboxLimits:
 
     Attributes:
         wall_s: Time on the clock, in seconds; also the processor time of each process.
-        memory_bytes: Address space of each process.
+        memory_bytes: Memory of all processes together, and address space of each.
         file_bytes: Size of each file.
         disk_bytes: Size of all files together, where the program is isolated.
         processes: Processes and threads at a time.
@@ -118,11 +119,14 @@ class Ended:
 
     Attributes:
         finished: Whether it ran to its end and the process ended without an error, as far as it can be believed.
-        exit_code: Of the process; minus the signal that killed it; None if its time was up.
+        exit_code: Of the process; minus the signal that killed it, SIGKILL too where the sandbox died around it; None
+            if its time was up.
         output: The end of what it printed, standard output and error together.
         flooded: Whether it printed more than it may.
         open_because: Why it was not isolated, None if it was.
         stdout: All that it printed to standard output, where that was kept apart.
+        out_of_memory: Whether all its processes together needed more memory than they may.
+        mechanisms: What held it.
     """
 
     finished: bool
@@ -131,6 +135,8 @@ class Ended:
     flooded: bool
     open_because: str | None
     stdout: str = ""
+    out_of_memory: bool = False
+    mechanisms: Mechanisms = field(default=NONE_KNOWN, compare=False)
 
 
 def run_python(
@@ -140,6 +146,7 @@ def run_python(
     limits: SandboxLimits | None = None,
     isolation: Isolation = Isolation.REQUIRED,
     stdin: bytes | None = None,
+    without: Collection[str] = (),
 ) -> Ended:
     """Runs Python code in one module, part after part. Blocks until it has ended, and nothing of it is left then.
 
@@ -149,6 +156,7 @@ def run_python(
         limits: What it may use.
         isolation: Whether it may run without namespaces of its own.
         stdin: What it can read; None for nothing, and then its output and its errors are kept together.
+        without: Mechanisms that are left out, to see what becomes of that.
 
     Raises:
         CannotRunError: If the program could not be run, so that nothing is known about it.
@@ -160,11 +168,15 @@ def run_python(
         stdin=stdin or b"",
         apart=stdin is not None,
     )
-    return run_programs([program], limits=limits, isolation=isolation)[0]
+    return run_programs([program], limits=limits, isolation=isolation, without=without)[0]
 
 
 def run_programs(
-    programs: Sequence[Program], *, limits: SandboxLimits | None = None, isolation: Isolation = Isolation.REQUIRED
+    programs: Sequence[Program],
+    *,
+    limits: SandboxLimits | None = None,
+    isolation: Isolation = Isolation.REQUIRED,
+    without: Collection[str] = (),
 ) -> tuple[Ended, ...]:
     """Runs programs at the same time, each in a sandbox of its own. Blocks until all have ended.
 
@@ -174,16 +186,18 @@ def run_programs(
         programs: The programs.
         limits: What each may use.
         isolation: Whether they may run without namespaces of their own.
+        without: Mechanisms that are left out, to see what becomes of that.
 
     Raises:
         CannotRunError: If one could not be run, so that nothing is known about it.
     """
     limits = limits or SandboxLimits()
+    how = {"isolation": isolation.value, "without": list(without)}
     with contextlib.ExitStack() as stack:
         try:
             if not sys.platform.startswith("linux"):
                 raise CannotRunError("code can be run in a sandbox on Linux only")
-            running = [_Running.start(program, stack, limits, isolation) for program in programs]
+            running = [_Running.start(program, stack, limits, how) for program in programs]
         finally:
             for fd in {fd for program in programs for fd in program.keeps}:
                 os.close(fd)
@@ -206,7 +220,7 @@ class _Running:
 
     @classmethod
     def start(
-        cls, program: Program, stack: contextlib.ExitStack, limits: SandboxLimits, isolation: Isolation
+        cls, program: Program, stack: contextlib.ExitStack, limits: SandboxLimits, how: Mapping[str, Any]
     ) -> _Running:
         """Starts a program; what it needs here goes with the stack."""
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-", ignore_cleanup_errors=True))
@@ -217,12 +231,9 @@ class _Running:
         stdout = _file(stack, b"") if program.apart else None
         keeps = (*program.keeps, started_in, job.fileno())
         boot = _BOOT.format(job_fd=job.fileno(), started_fd=started_in)
-        settings = _settings(folder, limits, isolation, keeps, report_in) | {"runner": boot}
-        jail = str(Path(__file__).with_name("jail.py"))
-        # The very interpreter: one of a virtual environment would look for its home inside the sandbox.
-        python = getattr(sys, "_base_executable", sys.executable)
-        process = subprocess.Popen(  # noqa: S603 - our own script
-            [python, "-I", "-S", "-B", jail, json.dumps(settings)],
+        settings = _settings(folder, limits, keeps, report_in) | {"runner": boot, **how}
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            jail_command(settings),
             stdin=stdin or subprocess.DEVNULL,
             stdout=stdout or subprocess.PIPE,
             stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
@@ -232,7 +243,7 @@ class _Running:
             cwd="/",
         )
         stack.enter_context(process)
-        stack.callback(_kill, process)
+        stack.callback(_end, process)
         return cls(process, started_out, report_out, stdout)
 
     @property
@@ -266,7 +277,7 @@ class _Running:
             self.stdout.seek(0)
             stdout = self.stdout.read(limits.output_bytes)
         flooded = max(self.total, size) > limits.output_bytes
-        return _ended(self, limits, _read(self.started), stdout, flooded=flooded)
+        return _ended(self, _read(self.started), stdout, flooded=flooded)
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
@@ -284,15 +295,18 @@ def _file(stack: contextlib.ExitStack, content: bytes) -> IO[bytes]:
     return file
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a jail that still runs: by SIGTERM, so that it can end all that is in it."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _settings(
-    folder: str, limits: SandboxLimits, isolation: Isolation, keeps: tuple[int, ...], report_in: int
-) -> dict[str, Any]:
-    places = {"folder": folder, "isolation": isolation.value, "program_fds": keeps, "report_fd": report_in}
+def _settings(folder: str, limits: SandboxLimits, keeps: tuple[int, ...], report_in: int) -> dict[str, Any]:
+    places = {"folder": folder, "program_fds": keeps, "report_fd": report_in}
     return {**asdict(limits), **places, "cpu_s": math.ceil(limits.wall_s)}
 
 
@@ -333,11 +347,11 @@ def _wait(one: _Running, first: _Running, deadline: float) -> None:
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    """Ends programs whose namespaces end with them; others are ended by their jail when their time is up."""
+    """Ends what has not ended with the first."""
     for one in running:
-        if one.process.poll() is None and "open_because" not in one.reported():
+        if one.process.poll() is None:
             one.stopped = True
-            _kill(one.process)
+            _end(one.process)
 
 
 def _read(fd: int) -> bytes:
@@ -349,20 +363,17 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _ended(one: _Running, limits: SandboxLimits, started: bytes, stdout: bytes, *, flooded: bool) -> Ended:
+def _ended(one: _Running, started: bytes, stdout: bytes, *, flooded: bool) -> Ended:
     facts = one.reported()
     printed = one.kept.decode("utf-8", "replace")
     if "error" in facts:
         raise CannotRunError(f"the sandbox could not be set up: {facts['error']}")
     if not started.startswith(b"+"):
         raise CannotRunError(f"Python did not start in the sandbox: {printed[-200:]}")
-    if one.stopped:
-        facts.setdefault("timeout", True)
-    if not facts.keys() & {"status", "timeout"}:
-        raise CannotRunError("the sandbox died")
-    exit_code = None if facts.get("timeout") else os.waitstatus_to_exitcode(facts["status"])
-    if exit_code == -signal.SIGKILL and facts["cpu_s"] < math.ceil(limits.wall_s):
-        raise CannotRunError("the program was killed, maybe because the machine is out of memory")
+    # From here on the program runs, and whatever ends it or the sandbox around it counts as its own doing.
+    killed = facts.get("out_of_memory") or "status" not in facts
+    status = signal.SIGKILL.value if killed else facts["status"]
+    exit_code = None if facts.get("timeout") or one.stopped else os.waitstatus_to_exitcode(status)
     return Ended(
         finished=exit_code == 0 and started == b"++",
         exit_code=exit_code,
@@ -370,4 +381,6 @@ def _ended(one: _Running, limits: SandboxLimits, started: bytes, stdout: bytes, 
         flooded=flooded,
         open_because=facts.get("open_because"),
         stdout=stdout.decode("utf-8", "replace"),
+        out_of_memory=facts.get("out_of_memory", False),
+        mechanisms=Mechanisms(in_force=facts.get("in_force", {}), missing=facts.get("missing", {})),
     )

@@ -120,6 +120,7 @@ def test_which_block_is_run(text: str, code: str | None) -> None:
         {"language": 3},
         {"network": "allow"},
         {"network": []},
+        {"network": "best-effort"},
         {"timeout": 0},
         {"timeout": 61},
         {"timeout": "5"},
