@@ -12,7 +12,8 @@ Slices of a gating metric are tested for a loss after that, with Holm's adjustme
 `slices`). Waivers that hold take a hypothesis out of the verdict, and are named (see `waive`).
 
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
-passes, there is at least one, and nothing was left unevaluated; INCONCLUSIVE otherwise.
+passes, there is at least one, one of them at least rests on more than what answers can forge, and nothing was left
+unevaluated; INCONCLUSIVE otherwise.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def decide_tests(
         policy.waivers,
         today,
     )
-    problems = _problems(tests, candidate, champion)
+    problems = (*_problems(tests, candidate, champion), *_forgeable(basis, candidate))
     verdict = _verdict(basis, problems)
     return Decision(
         verdict=verdict,
@@ -132,6 +133,20 @@ def _problems(tests: Sequence[MetricTest], candidate: Evidence, champion: Eviden
             Problem(where="policy", what="no metric gates, so nothing was decided", fix="Give a metric role: primary")
         )
     return tuple(problems)
+
+
+def _forgeable(basis: VerdictBasis, candidate: Evidence) -> tuple[Problem, ...]:
+    """What answers can forge says nothing by itself: of what gates, one metric at least must rest on something else."""
+    gating = [metric for metric in basis.metrics if metric.gates and not metric.waived]
+    if not gating or any((metric.suite, metric.metric) not in candidate.forgeable for metric in gating):
+        return ()
+    return (
+        Problem(
+            where=", ".join(f"{metric.suite}::{metric.metric}" for metric in gating[:3]),
+            what="all that gates rests on tests that ran where the code under test could forge them",
+            fix="Take `judged: inside` and `network: unsandboxed` away, or let another metric gate too",
+        ),
+    )
 
 
 def _verdict(basis: VerdictBasis, problems: Sequence[Problem]) -> Verdict:

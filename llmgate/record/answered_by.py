@@ -12,10 +12,12 @@ from pydantic import Field
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["AnsweredBy", "MaybeAnsweredBy", "MaybeSaid", "Names", "Said", "answers_for"]
+__all__ = ["AnsweredBy", "MaybeAnsweredBy", "MaybeSaid", "Names", "OnlyIfTrue", "Said", "answers_for"]
 
 Said = Annotated[str, Field(exclude_if=not_)]
 """Left out of files where it is empty."""
+OnlyIfTrue = Annotated[bool, Field(exclude_if=not_)]
+"""Left out of files where it is false."""
 MaybeSaid = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 """Left out of files where it is None."""
 Names = Annotated[tuple[str, ...], Field(exclude_if=not_)]

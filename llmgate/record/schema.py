@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from llmgate.record.answered_by import MaybeAnsweredBy, MaybeSaid
+from llmgate.record.answered_by import MaybeAnsweredBy, MaybeSaid, OnlyIfTrue
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
@@ -247,8 +247,8 @@ class CheckResult:
         weight: Weight in the metric's mean, at least 0.
         required: Whether a fail of this assert fails the whole session.
         judgements: What judges were asked for it, in order; empty for deterministic asserts.
-        part: Whether it is a member of an `assert-set` that feeds a metric of its own. It counts there; whether the
-            case passed is the set's business.
+        part: Whether it is a member of an `assert-set` that counts for a metric of its own, and not for the case.
+        forgeable: Whether the answer could have brought this about without being right; such checks cannot gate alone.
 
     Raises:
         ValueError: If score and outcome contradict each other or a number is not finite.
@@ -263,6 +263,7 @@ class CheckResult:
     required: bool = False
     judgements: tuple[Judgement, ...] = ()
     part: bool = False
+    forgeable: OnlyIfTrue = False
 
     def __post_init__(self) -> None:
         _check_score(self.outcome, self.score)

@@ -109,7 +109,7 @@ def apply_negation(spec: AssertSpec, finding: Finding) -> Finding:
         return finding
     if not passed and spec.weight == 0 and not spec.required:
         passed, reason = True, f"would fail, but has weight 0: {reason}"
-    return Finding(passed, score, reason)
+    return replace(finding, passed=passed, score=score, reason=reason)
 
 
 def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
@@ -122,6 +122,7 @@ def finding_result(spec: AssertSpec, finding: Finding) -> CheckResult:
         metric=spec.metric,
         weight=spec.weight,
         required=spec.required,
+        forgeable=finding.forgeable,
     )
 
 
@@ -178,10 +179,12 @@ def combine(asserts: Sequence[AssertSpec], findings: Sequence[Finding], threshol
         if total
         else float(not members)
     )
+    forgeable = any(finding.forgeable for finding in findings)
     if threshold is not None:
-        return Finding(score >= threshold, score, f"the weighted mean is {score:.4g}, wanted {threshold:g}")
+        reason = f"the weighted mean is {score:.4g}, wanted {threshold:g}"
+        return Finding(score >= threshold, score, reason, forgeable)
     failed = [f"{spec.name}: {finding.reason}" for spec, finding in members if not finding.passed]
-    return Finding(not failed, score, "; ".join(failed) or f"all {len(members)} passed")
+    return Finding(not failed, score, "; ".join(failed) or f"all {len(members)} passed", forgeable)
 
 
 def score_case(asserts: Iterable[AssertSpec], context: CheckContext, vocabulary: Checks) -> tuple[CheckResult, ...]:
@@ -227,4 +230,4 @@ def _set_results(spec: AssertSpec, members: Sequence[CheckResult]) -> list[Check
 def _finding(result: CheckResult) -> Finding:
     if result.score is None:
         raise CannotRunError(f"{result.type}: {result.reason}")
-    return Finding(result.outcome is Outcome.PASS, result.score, result.reason)
+    return Finding(result.outcome is Outcome.PASS, result.score, result.reason, result.forgeable)

@@ -80,6 +80,11 @@ class Checks:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
         return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))
 
+    def is_forgeable(self, spec: AssertSpec) -> bool:
+        """Whether an answer could bring about a pass of an assert, or of a member of it, without being right."""
+        kind = self.kind(spec.type)
+        return (kind is not None and kind.forgeable(spec)) or any(map(self.is_forgeable, spec.asserts))
+
     def is_custom(self, spec: AssertSpec) -> bool:
         """Whether a user wrote the check of an assert, or of a member of it."""
         return spec.type in self.custom or any(map(self.is_custom, spec.asserts))
@@ -150,7 +155,8 @@ class Checks:
         prepared = self.prepare(spec)
         if not spec.has_value:
             return
-        value = RuleValue.compile(spec)
+        kind = self.kind(spec.type)
+        value = RuleValue.compile(spec, deep=kind is not None and kind.deep)
         for name in sorted(value.names - columns.keys()):
             raise invalid_value(spec, f"the template uses {name!r}, which is no column", did_you_mean(name, columns))
         if value.constant or prepared.evaluate is None:

@@ -70,6 +70,12 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         admission_statuses=tuple(
             status_in(record.manifest, m.suite, m.metric) for m in policy.metrics if m.judged and m.gates
         ),
+        forgeable=frozenset(
+            (key.suite, check.metric)
+            for key, result in record.results.items()
+            for check in result.checks
+            if check.forgeable and (check.weight > 0 or check.required)
+        ),
     )
 
 

@@ -57,11 +57,13 @@ class Finding:
     """What a check found, before `not-` turns it round.
 
     The score is finite. It lies in [0, 1], except for similarities, which may be negative; records keep it within.
+    Forgeable is what the answer itself could have brought about, as code that ran together with its tests.
     """
 
     passed: bool
     score: float
     reason: str
+    forgeable: bool = False
 
     @classmethod
     def of(cls, passed: bool, reason: str) -> Finding:

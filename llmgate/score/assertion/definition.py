@@ -20,6 +20,11 @@ Prepare = Callable[[AssertSpec], Evaluate]
 of no use."""
 
 
+def never(_: AssertSpec) -> bool:
+    """Of no assert of a type."""
+    return False
+
+
 class Need(StrEnum):
     """What is asked for beside the answer, and so what an assert costs: nothing else does cost anything."""
 
@@ -42,6 +47,8 @@ class AssertType:
         use: What it is for, where several types compete.
         example: The rest of a sound assert.
         extra: The extra of our distribution that holds what it needs.
+        deep: Whether every text in its value is a template, wherever it stands.
+        forgeable: Whether an answer could bring about a pass of this assert without being right.
         feature: What an answer shows that passes, where that is a feature of outputs by which models are compared.
         asks: What is asked for.
         version: Raised when the same output comes to mean something else; part of the suite's digest.
@@ -56,6 +63,8 @@ class AssertType:
     use: str = ""
     example: Mapping[str, Json] = field(default_factory=dict)
     extra: str = ""
+    deep: bool = False
+    forgeable: Callable[[AssertSpec], bool] = never
     feature: OutputFeature | None = None
     asks: frozenset[Need] = frozenset()
     version: str = "1"

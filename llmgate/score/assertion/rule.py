@@ -44,23 +44,32 @@ class RuleValue:
     constant: bool
 
     @classmethod
-    def compile(cls, spec: AssertSpec) -> RuleValue:
+    def compile(cls, spec: AssertSpec, *, deep: bool = False) -> RuleValue:
         """Reads the value of an assert.
+
+        Args:
+            spec: The assert.
+            deep: Whether every text is a template, wherever it stands in lists and mappings.
 
         Raises:
             SuiteError: If a template does not parse, or the value names a file.
         """
-        value = spec.value
-        if isinstance(value, str):
-            _refuse_file(spec, value)
-            template = Template.compile(value, where=spec.where or None)
-            return cls(parts=template, names=template.names, constant=template.constant)
-        if not isinstance(value, list):
-            return cls(parts=value, names=frozenset(), constant=True)
-        parts = [Template.compile(item, where=spec.where or None) if isinstance(item, str) else item for item in value]
-        templates = [part for part in parts if isinstance(part, Template)]
+        templates: list[Template] = []
+
+        def read(value: object, level: int) -> object:
+            if isinstance(value, str):
+                if level == 0 or deep:
+                    _refuse_file(spec, value)
+                templates.append(Template.compile(value, where=spec.where or None))
+                return templates[-1]
+            if isinstance(value, list) and (level == 0 or deep):
+                return [read(item, level + 1) if deep or isinstance(item, str) else item for item in value]
+            if isinstance(value, Mapping) and deep:
+                return {key: read(item, level + 1) for key, item in value.items()}
+            return value
+
         return cls(
-            parts=parts,
+            parts=read(spec.value, 0),
             names=frozenset().union(*(template.names for template in templates)),
             constant=all(template.constant for template in templates),
         )
@@ -71,11 +80,17 @@ class RuleValue:
         Raises:
             TemplateError: If a template cannot be rendered.
         """
-        if isinstance(self.parts, Template):
-            return self.parts.render(variables)
-        if isinstance(self.parts, list):
-            return [part.render(variables) if isinstance(part, Template) else part for part in self.parts]
-        return self.parts
+        return _rendered(self.parts, variables)
+
+
+def _rendered(parts: object, variables: Mapping[str, object]) -> object:
+    if isinstance(parts, Template):
+        return parts.render(variables)
+    if isinstance(parts, list):
+        return [_rendered(part, variables) for part in parts]
+    if isinstance(parts, dict):
+        return {key: _rendered(part, variables) for key, part in parts.items()}
+    return parts
 
 
 def refuse_hidden_templates(spec: AssertSpec) -> None:
@@ -127,15 +142,20 @@ class AssertRule(Generic[T]):
     built: T | None
 
     @classmethod
-    def compile(cls, spec: AssertSpec, build: Callable[[object], T]) -> AssertRule[T]:
+    def compile(cls, spec: AssertSpec, build: Callable[[object], T], *, deep: bool = False) -> AssertRule[T]:
         """Reads the rule, and builds it at once if it holds no templates.
+
+        Args:
+            spec: The assert.
+            build: Turns a rendered value into the rule.
+            deep: Whether every text in the value is a template.
 
         Raises:
             SuiteError: If the assert has no value, or one that is of no use.
         """
         if not spec.has_value:
             raise invalid_value(spec, "the assert has no value", "Add `value:`")
-        value = RuleValue.compile(spec)
+        value = RuleValue.compile(spec, deep=deep)
         return cls(value, build, build(value.render({})) if value.constant else None)
 
     def on(self, context: CheckContext) -> T:

@@ -9,48 +9,55 @@ kernel: a run whose models are hostile belongs on a machine of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import marshal
 import math
 import os
-import secrets
 import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Final
+from types import CodeType
+from typing import IO, Any, Final
 
 from llmgate.errors import CannotRunError
+from llmgate.score.code.mechanisms import NONE_KNOWN, Mechanisms
+from llmgate.score.code.start import jail_command
 
-__all__ = ["Ended", "Isolation", "SandboxLimits", "run_python"]
+__all__ = ["Ended", "Isolation", "Program", "SandboxLimits", "run_programs", "run_python"]
 
 _GRACE_S: Final = 10.0
+_END_S: Final = 1.0
 _KEPT_OUTPUT: Final = 65_536
 _MIB: Final = 2**20
 
-# What it writes to `done_fd` tells a program that ended early, or never began, from one that ran to its end. A program
-# that sets out to forge that can; what a judge of code needs is that `sys.exit()` before the tests is no success.
-_RUNNER: Final = """\
-import json, os, sys, types
-with open(0, "rb", closefd=False) as file:
-    job = json.load(file)
-null = os.open("/dev/null", os.O_RDONLY)
-os.dup2(null, 0)
-os.close(null)
-sys.argv = ["program"]
-module = types.ModuleType(job["name"])
-sys.modules[job["name"]] = module
-os.write(job["done_fd"], b"+")
-def run(job, module):
+# The mark tells a program that never began from one that ended at once. What runs after it can forge whatever this
+# process could say, so nothing that a verdict hangs on is in it.
+_BOOT: Final = """\
+import marshal, os, sys, types
+with open({job_fd}, "rb") as file:
+    modules, entry, job = marshal.load(file)
+for name, code in modules:
+    sys.modules[name] = module = types.ModuleType(name)
+    exec(code, module.__dict__)
+os.write({started_fd}, b"+")
+module.__dict__[entry](job)
+os.write({started_fd}, b"+")
+"""
+_PARTS: Final = """\
+import sys, types
+def run(job):
+    sys.argv = ["program"]
+    module = sys.modules[job["name"]] = types.ModuleType(job["name"])
     for part, source in job["parts"]:
         exec(compile(source, part, "exec", dont_inherit=True), module.__dict__)
     sys.stdout.flush()
-    os.write(job["done_fd"], job["token"].encode())
-run(globals().pop("job"), module)
 """
 
 
@@ -58,7 +65,7 @@ class Isolation(StrEnum):
     """Whether the program may run where namespaces are not to be had; NEVER is there to try that out."""
 
     REQUIRED = "required"
-    IF_POSSIBLE = "if-possible"
+    UNSANDBOXED = "unsandboxed"
     NEVER = "never"
 
 
@@ -68,7 +75,7 @@ class SandboxLimits:
 
     Attributes:
         wall_s: Time on the clock, in seconds; also the processor time of each process.
-        memory_bytes: Address space of each process.
+        memory_bytes: Memory of all processes together, and address space of each.
         file_bytes: Size of each file.
         disk_bytes: Size of all files together, where the program is isolated.
         processes: Processes and threads at a time.
@@ -86,15 +93,40 @@ class SandboxLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What is to run in a sandbox, in an interpreter that has only the standard library.
+
+    Attributes:
+        modules: Names and code, loaded in order.
+        entry: The function of the last module that is called.
+        job: What it is called with: built-in values only.
+        keeps: Descriptors that it keeps. They are closed here once it has started.
+        stdin: What it can read.
+        apart: Whether its standard output is kept apart from its errors, and whole.
+    """
+
+    modules: tuple[tuple[str, CodeType], ...]
+    entry: str
+    job: Mapping[str, Any]
+    keeps: tuple[int, ...] = ()
+    stdin: bytes = b""
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How a program ended.
 
     Attributes:
-        finished: Whether all parts ran to their ends and the process ended without an error.
-        exit_code: Of the process; minus the signal that killed it; None if its time was up.
+        finished: Whether it ran to its end and the process ended without an error, as far as it can be believed.
+        exit_code: Of the process; minus the signal that killed it, SIGKILL too where the sandbox died around it; None
+            if its time was up.
         output: The end of what it printed, standard output and error together.
         flooded: Whether it printed more than it may.
         open_because: Why it was not isolated, None if it was.
+        stdout: All that it printed to standard output, where that was kept apart.
+        out_of_memory: Whether all its processes together needed more memory than they may.
+        mechanisms: What held it.
     """
 
     finished: bool
@@ -102,6 +134,9 @@ class Ended:
     output: str
     flooded: bool
     open_because: str | None
+    stdout: str = ""
+    out_of_memory: bool = False
+    mechanisms: Mechanisms = field(default=NONE_KNOWN, compare=False)
 
 
 def run_python(
@@ -110,6 +145,8 @@ def run_python(
     name: str = "__main__",
     limits: SandboxLimits | None = None,
     isolation: Isolation = Isolation.REQUIRED,
+    stdin: bytes | None = None,
+    without: Collection[str] = (),
 ) -> Ended:
     """Runs Python code in one module, part after part. Blocks until it has ended, and nothing of it is left then.
 
@@ -118,79 +155,203 @@ def run_python(
         name: The module's `__name__`.
         limits: What it may use.
         isolation: Whether it may run without namespaces of its own.
+        stdin: What it can read; None for nothing, and then its output and its errors are kept together.
+        without: Mechanisms that are left out, to see what becomes of that.
 
     Raises:
         CannotRunError: If the program could not be run, so that nothing is known about it.
     """
+    program = Program(
+        modules=(("runner", compile(_PARTS, "<runner>", "exec")),),
+        entry="run",
+        job={"name": name, "parts": parts},
+        stdin=stdin or b"",
+        apart=stdin is not None,
+    )
+    return run_programs([program], limits=limits, isolation=isolation, without=without)[0]
+
+
+def run_programs(
+    programs: Sequence[Program],
+    *,
+    limits: SandboxLimits | None = None,
+    isolation: Isolation = Isolation.REQUIRED,
+    without: Collection[str] = (),
+) -> tuple[Ended, ...]:
+    """Runs programs at the same time, each in a sandbox of its own. Blocks until all have ended.
+
+    Once the first has ended, the others are to end by themselves, and are ended where they do not.
+
+    Args:
+        programs: The programs.
+        limits: What each may use.
+        isolation: Whether they may run without namespaces of their own.
+        without: Mechanisms that are left out, to see what becomes of that.
+
+    Raises:
+        CannotRunError: If one could not be run, so that nothing is known about it.
+    """
     limits = limits or SandboxLimits()
-    if not sys.platform.startswith("linux"):
-        raise CannotRunError("code can be run in a sandbox on Linux only")
-    token = secrets.token_hex(16)
-    job = {"name": name, "parts": parts, "token": token}
-    with tempfile.TemporaryDirectory(prefix="llmgate-", ignore_cleanup_errors=True) as folder:
-        return _run(job, folder, limits, isolation)
+    how = {"isolation": isolation.value, "without": list(without)}
+    with contextlib.ExitStack() as stack:
+        try:
+            if not sys.platform.startswith("linux"):
+                raise CannotRunError("code can be run in a sandbox on Linux only")
+            running = [_Running.start(program, stack, limits, how) for program in programs]
+        finally:
+            for fd in {fd for program in programs for fd in program.keeps}:
+                os.close(fd)
+        _collect(running, limits)
+        return tuple(one.ended(limits) for one in running)
 
 
-def _run(job: dict[str, Any], folder: str, limits: SandboxLimits, isolation: Isolation) -> Ended:
-    done_out, done_in = os.pipe()
-    report_out, report_in = os.pipe()
-    try:
-        with tempfile.TemporaryFile() as stdin:
-            stdin.write(json.dumps({**job, "done_fd": done_in}).encode())
-            stdin.seek(0)
-            settings = _settings(folder, limits, isolation, done_in, report_in)
-            jail = str(Path(__file__).with_name("jail.py"))
-            # The very interpreter: one of a virtual environment would look for its home inside the sandbox.
-            python = getattr(sys, "_base_executable", sys.executable)
-            process = subprocess.Popen(  # noqa: S603 - our own script
-                [python, "-I", "-S", "-B", jail, json.dumps(settings)],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(done_in, report_in),
-                start_new_session=True,
-                env={},
-                cwd="/",
-            )
-        with process:
-            output, flooded = _collect(process, limits)
-        return _ended(job, limits, _read(done_out), _read(report_out), output, flooded=flooded)
-    finally:
-        for fd in (done_out, done_in, report_out, report_in):
-            os.close(fd)
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A program that has been started."""
+
+    process: subprocess.Popen[bytes]
+    started: int
+    report: int
+    stdout: IO[bytes] | None
+    kept: bytes = b""
+    total: int = 0
+    stopped: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def start(
+        cls, program: Program, stack: contextlib.ExitStack, limits: SandboxLimits, how: Mapping[str, Any]
+    ) -> _Running:
+        """Starts a program; what it needs here goes with the stack."""
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-", ignore_cleanup_errors=True))
+        started_out, started_in = _pipe(stack)
+        report_out, report_in = _pipe(stack)
+        job = _file(stack, marshal.dumps((program.modules, program.entry, dict(program.job))))
+        stdin = _file(stack, program.stdin) if program.stdin else None
+        stdout = _file(stack, b"") if program.apart else None
+        keeps = (*program.keeps, started_in, job.fileno())
+        boot = _BOOT.format(job_fd=job.fileno(), started_fd=started_in)
+        settings = _settings(folder, limits, keeps, report_in) | {"runner": boot, **how}
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            jail_command(settings),
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=stdout or subprocess.PIPE,
+            stderr=subprocess.PIPE if stdout else subprocess.STDOUT,
+            pass_fds=(*keeps, report_in),
+            start_new_session=True,
+            env={},
+            cwd="/",
+        )
+        stack.enter_context(process)
+        stack.callback(_end, process)
+        return cls(process, started_out, report_out, stdout)
+
+    @property
+    def printing(self) -> IO[bytes]:
+        """Where what it prints arrives; its errors alone where standard output is kept apart."""
+        pipe = self.process.stderr if self.stdout else self.process.stdout
+        assert pipe is not None  # noqa: S101 - asked for above
+        return pipe
+
+    def read(self, limits: SandboxLimits) -> bool:
+        """Takes what it printed; False once it prints no more, or has printed too much."""
+        piece = os.read(self.printing.fileno(), _KEPT_OUTPUT)
+        self.kept, self.total = (self.kept + piece)[-_KEPT_OUTPUT:], self.total + len(piece)
+        return bool(piece) and self.total <= limits.output_bytes
+
+    def reported(self) -> dict[str, Any]:
+        """What the jail has said of it."""
+        for line in _read(self.report).splitlines():
+            self.facts |= json.loads(line)
+        return self.facts
+
+    def ended(self, limits: SandboxLimits) -> Ended:
+        """How it ended.
+
+        Raises:
+            CannotRunError: If it could not be run.
+        """
+        stdout, size = b"", 0
+        if self.stdout is not None:
+            size = os.fstat(self.stdout.fileno()).st_size
+            self.stdout.seek(0)
+            stdout = self.stdout.read(limits.output_bytes)
+        flooded = max(self.total, size) > limits.output_bytes
+        return _ended(self, _read(self.started), stdout, flooded=flooded)
 
 
-def _settings(folder: str, limits: SandboxLimits, isolation: Isolation, done_in: int, report_in: int) -> dict[str, Any]:
-    places = {"folder": folder, "isolation": isolation.value, "program_fds": [done_in], "report_fd": report_in}
-    return {**asdict(limits), **places, "runner": _RUNNER, "cpu_s": math.ceil(limits.wall_s)}
+def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for fd in ends:
+        stack.callback(os.close, fd)
+    return ends
 
 
-def _collect(process: subprocess.Popen[bytes], limits: SandboxLimits) -> tuple[bytes, bool]:
-    """What the program prints until it has ended, the last of it, and whether it was too much."""
-    assert process.stdout is not None  # noqa: S101 - asked for above
+def _file(stack: contextlib.ExitStack, content: bytes) -> IO[bytes]:
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    file.write(content)
+    file.flush()
+    file.seek(0)
+    return file
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a jail that still runs: by SIGTERM, so that it can end all that is in it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _settings(folder: str, limits: SandboxLimits, keeps: tuple[int, ...], report_in: int) -> dict[str, Any]:
+    places = {"folder": folder, "program_fds": keeps, "report_fd": report_in}
+    return {**asdict(limits), **places, "cpu_s": math.ceil(limits.wall_s)}
+
+
+def _collect(running: Sequence[_Running], limits: SandboxLimits) -> None:
+    """Takes what programs print until all have ended."""
     deadline = time.monotonic() + limits.wall_s + _GRACE_S
-    kept, total = b"", 0
+    first_ended: float | None = None
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while process.poll() is None or selector.select(0):
-            if time.monotonic() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
+        for one in running:
+            selector.register(one.printing, selectors.EVENT_READ, one)
+        while selector.get_map():
+            now = time.monotonic()
+            if now > deadline:
                 raise CannotRunError("the sandbox did not end in time")
-            if not selector.select(0.05):
-                continue
-            piece = os.read(process.stdout.fileno(), _KEPT_OUTPUT)
-            kept, total = (kept + piece)[-_KEPT_OUTPUT:], total + len(piece)
-            if not piece or total > limits.output_bytes:
-                break
-        selector.unregister(process.stdout)
-    # Where it printed too much, this makes its next attempt fail.
-    process.stdout.close()
+            ready = {key.data for key, _ in selector.select(0.05)}
+            for one in [key.data for key in selector.get_map().values()]:
+                # Where it printed too much, closing makes its next attempt fail.
+                if not one.read(limits) if one in ready else one.process.poll() is not None:
+                    selector.unregister(one.printing)
+                    one.printing.close()
+            if running[0].process.poll() is not None:
+                first_ended = first_ended or now
+                if now > first_ended + _END_S:
+                    _stop(running[1:])
+    for one in running:
+        _wait(one, running[0], deadline)
+
+
+def _wait(one: _Running, first: _Running, deadline: float) -> None:
+    if one is not first:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            one.process.wait(_END_S)
+        _stop([one])
     try:
-        process.wait(max(0.0, deadline - time.monotonic()))
+        one.process.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
         raise CannotRunError("the sandbox did not end in time") from None
-    return kept, total > limits.output_bytes
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    """Ends what has not ended with the first."""
+    for one in running:
+        if one.process.poll() is None:
+            one.stopped = True
+            _end(one.process)
 
 
 def _read(fd: int) -> bytes:
@@ -202,26 +363,24 @@ def _read(fd: int) -> bytes:
         return b""
 
 
-def _ended(
-    job: dict[str, Any], limits: SandboxLimits, done: bytes, reported: bytes, output: bytes, *, flooded: bool
-) -> Ended:
-    facts: dict[str, Any] = {}
-    for line in reported.splitlines():
-        facts |= json.loads(line)
-    printed = output.decode("utf-8", "replace")
+def _ended(one: _Running, started: bytes, stdout: bytes, *, flooded: bool) -> Ended:
+    facts = one.reported()
+    printed = one.kept.decode("utf-8", "replace")
     if "error" in facts:
         raise CannotRunError(f"the sandbox could not be set up: {facts['error']}")
-    if not done.startswith(b"+"):
+    if not started.startswith(b"+"):
         raise CannotRunError(f"Python did not start in the sandbox: {printed[-200:]}")
-    if not facts.keys() & {"status", "timeout"}:
-        raise CannotRunError("the sandbox died")
-    exit_code = None if facts.get("timeout") else os.waitstatus_to_exitcode(facts["status"])
-    if exit_code == -signal.SIGKILL and facts["cpu_s"] < math.ceil(limits.wall_s):
-        raise CannotRunError("the program was killed, maybe because the machine is out of memory")
+    # From here on the program runs, and whatever ends it or the sandbox around it counts as its own doing.
+    killed = facts.get("out_of_memory") or "status" not in facts
+    status = signal.SIGKILL.value if killed else facts["status"]
+    exit_code = None if facts.get("timeout") or one.stopped else os.waitstatus_to_exitcode(status)
     return Ended(
-        finished=exit_code == 0 and done == b"+" + job["token"].encode(),
+        finished=exit_code == 0 and started == b"++",
         exit_code=exit_code,
         output=printed,
         flooded=flooded,
         open_because=facts.get("open_because"),
+        stdout=stdout.decode("utf-8", "replace"),
+        out_of_memory=facts.get("out_of_memory", False),
+        mechanisms=Mechanisms(in_force=facts.get("in_force", {}), missing=facts.get("missing", {})),
     )

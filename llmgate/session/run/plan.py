@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmgate.errors import SuiteError, UsageError
+from llmgate.errors import PolicyError, SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
@@ -203,6 +203,7 @@ def make_plan(
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
+    _refuse_forgeable(suites, policy, names, vocabulary)
     stopping = () if settings.no_stopping else suites
     return Plan(
         suites=tuple(suites),
@@ -212,6 +213,32 @@ def make_plan(
         vocabulary=vocabulary,
         looks=tuple(planned.looks for planned in stopping if planned.looks is not None and planned.suite.name in names),
     )
+
+
+def _refuse_forgeable(
+    suites: Sequence[PlannedSuite], policy: Policy, gated: Collection[str], vocabulary: Checks
+) -> None:
+    """Refuse a policy by which nothing gates but what answers can forge, as no verdict on it could be PASS.
+
+    Raises:
+        PolicyError: With file and line of the first metric.
+    """
+    gating = [metric for metric in policy.metrics if metric.gates and metric.suite in gated]
+    forgeable = {
+        (planned.suite.name, member.metric)
+        for planned in suites
+        for spec in {id(spec): spec for case in planned.cases for spec in case.asserts}.values()
+        for member in (spec, *spec.asserts)
+        if vocabulary.is_forgeable(member) and (member.weight > 0 or member.required)
+    }
+    if gating and all((metric.suite, metric.metric) in forgeable for metric in gating):
+        first = gating[0]
+        suite = next(planned.suite for planned in suites if planned.suite.name == first.suite)
+        raise PolicyError(
+            f"all that gates rests on tests that the code under test could forge, as {first.metric!r} does",
+            where=suite.gates.where("metrics", first.metric),
+            fix="Take `judged: inside` away, or let another metric gate too",
+        )
 
 
 def on_inconclusive(suites: Sequence[PlannedSuite], settings: Settings) -> OnInconclusive:

@@ -46,7 +46,7 @@ GOOD = "def double(x):\n    return 2 * x"
 @pytest.mark.parametrize("value", ["0", "", "yes", "true", None])
 def test_nothing_runs_without_leave(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(OPT_IN, raising=False) if value is None else monkeypatch.setenv(OPT_IN, value)
-    monkeypatch.setattr("llmgate.score.code.executes.run_python", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr("llmgate.score.code.sandbox.subprocess.Popen", lambda *_, **__: pytest.fail("it ran"))
     for type_ in ("code-executes", "not-code-executes"):
         for output in (block(GOOD), ""):
             found = check(output, type_=type_)
@@ -120,6 +120,7 @@ def test_which_block_is_run(text: str, code: str | None) -> None:
         {"language": 3},
         {"network": "allow"},
         {"network": []},
+        {"network": "best-effort"},
         {"timeout": 0},
         {"timeout": 61},
         {"timeout": "5"},
@@ -149,7 +150,7 @@ def test_a_sandbox_that_cannot_be_had_is_an_error(allowed: None, monkeypatch: py
     def refuse(*_: object, **__: object) -> None:
         raise CannotRunError("the sandbox could not be set up")
 
-    monkeypatch.setattr("llmgate.score.code.executes.run_python", refuse)
+    monkeypatch.setattr("llmgate.score.code.trial.run_programs", refuse)
     for type_ in ("code-executes", "not-code-executes"):
         assert check(block(GOOD), type_=type_).outcome == "error"
 

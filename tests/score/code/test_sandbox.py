@@ -286,9 +286,8 @@ def test_a_program_that_writes_to_every_descriptor_is_no_finish() -> None:
     assert not run(code).finished
 
 
-def test_a_death_that_nobody_explains_is_an_error() -> None:
-    with pytest.raises(CannotRunError, match="killed"):
-        run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+def test_a_program_that_was_killed_has_ended_badly() -> None:
+    assert run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)").exit_code == -signal.SIGKILL
 
 
 def test_a_crash_is_the_programs_own() -> None:
@@ -324,7 +323,7 @@ def test_where_the_network_cannot_be_denied_nothing_runs() -> None:
     done = in_a_place_without_network_namespaces(code)
     if "max_net_namespaces" in done.stderr or "unshare" in done.stderr:
         pytest.skip("no user namespaces here")
-    assert "refused the sandbox could not be set up: JailError: unshare" in done.stdout
+    assert "refused the sandbox could not be set up: JailError: namespaces: unshare" in done.stdout
     assert "42" not in done.stdout
 
 
@@ -355,12 +354,12 @@ def test_without_isolation_the_other_limits_hold_and_no_orphan_is_left() -> None
     before = descendants()
     code = OPEN + (
         f"print(run({ESCAPE!r}).finished, run({ESCAPE + 'time.sleep(60)'!r}).exit_code)\n"
-        f"print(run('import os; print(dict(os.environ))').output)\n"
+        f"print(run('import os; print(set(os.environ) <= {{\"LC_CTYPE\"}})').output)\n"
         f"print('MemoryError' in run('x = bytearray(10**9)').output)\n"
         f"print('made' in run({FORK_BOMB!r}).output)\n"
     )
     done = subprocess.run([*command, "-c", code], capture_output=True, text=True, timeout=600, check=False)
-    assert done.stdout.split() == ["True", "None", "{'LC_CTYPE':", "'C.UTF-8'}", "True", "True"], done.stderr
+    assert done.stdout.split() == ["True", "None", "True", "True", "True"], done.stderr
     assert descendants() <= before
 
 
