@@ -47,8 +47,7 @@ def mutated(number: int, task: Task) -> str:
 
 
 def forging(number: int, task: Task) -> str:
-    code = [code for name, code in forgeries().items() if not name.startswith("limits")][number]
-    return fenced(forged(code, task.entry_point))
+    return fenced(forged(list(forgeries().values())[number], task.entry_point))
 
 
 def test_honest_a_model_that_solves_every_task() -> None:

