@@ -93,7 +93,7 @@ LATER = list(FORGERIES)[len(TASKS) :]
 @isolated
 @pytest.mark.parametrize("name", LATER)
 def test_no_forgery_passes(name: str, allowed: None) -> None:
-    task = TASKS[LATER.index(name)]
+    task = TASKS[LATER.index(name) % len(TASKS)]
     ending = found(fenced(forged(FORGERIES[name], task.entry_point)), of_task(task), timeout=1)
     assert ending.outcome == "fail", ending.reason
 
