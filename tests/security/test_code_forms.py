@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.code_forms import MbppRow, Task, code_tasks, fenced, forged, forgeries, mbpp_rows
@@ -11,6 +12,9 @@ from llmgate import Evaluation, evaluate_assert
 from llmgate.errors import CannotRunError
 from llmgate.score.code.executes import OPT_IN
 from llmgate.score.code.sandbox import run_python
+
+if TYPE_CHECKING:
+    from support.identity import Identity
 
 
 def can_isolate() -> bool:
@@ -126,3 +130,35 @@ def test_an_answer_is_its_first_block(text: str, allowed: None) -> None:
     wrong = f"def {task.entry_point}(*args):\n    return None"
     answer = text.format(code=right, right=fenced(right), wrong=fenced(wrong), name=task.entry_point)
     assert found(answer, of_task(task)).outcome == "fail"
+
+
+OUTCOMES = """\
+import json, sys
+from llmgate import evaluate_assert
+for spec, answer in json.load(open("answers.json", encoding="utf-8")):
+    print(evaluate_assert(spec, answer).outcome)
+"""
+REACHING_OUT = [
+    "theft: the tests' text from files, procfs and memory",
+    "processes: kill all that can be reached",
+    "processes: ptrace of the parent, of the first process and of all others",
+    "processes: the memory of others, by /proc/PID/mem",
+    "descriptors: opened anew by /proc/self/fd, both ways",
+    "protocol: a result in place of a reply",
+]
+
+
+@isolated
+def test_the_user_who_runs_the_gate_makes_no_difference(identity: Identity) -> None:
+    """Of one who is not root, the code and its judge run as the same user, and must not reach each other all the same."""
+    task = next(task for task in TASKS if task.entry_point == "rotate_left")
+    codes = [task.canonical, task.mutated[0], *(forged(FORGERIES[name], task.entry_point) for name in REACHING_OUT)]
+    spec = {"type": "code-executes", "value": of_task(task), "config": {"timeout": 5}}
+    answers = json.dumps([[spec, fenced(code)] for code in codes])
+    (identity.folder / "answers.json").write_text(answers, encoding="utf-8")
+    done = identity.python("-c", OUTCOMES, env={OPT_IN: "1"})
+    right, mutated, *reaching_out = done.stdout.split()
+    assert (right, mutated) == ("pass", "fail"), done
+    assert len(reaching_out) == len(REACHING_OUT)
+    # An error where the sandbox itself was ended: counted, and no PASS either.
+    assert set(reaching_out) <= {"fail", "error"}, done
