@@ -233,12 +233,13 @@ PAIRS: list[tuple[Any, Any]] = [
     ("X", []), ("X", ["SystemExit", "ValueError"]), ("X", ["Exception", "BaseException"]), ("", ["Exception"]),
     ("X", "Exception"), ("\ud800", ["Exception"]), ("X", [["X", [["X", ["Exception"]]]]]), (1, 2),
 ]  # fmt: skip
+CLASSES: list[Any] = [
+    "AssertionError", "SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "StopAsyncIteration",
+    "BaseException", "EOFError", "MemoryError", "RecursionError", "UnicodeDecodeError", "BaseExceptionGroup",
+    "ExceptionGroup", "OSError", "ImportError", "int", "exit", "", None, 1, [], {},
+]  # fmt: skip
 RAISED: list[Any] = [
-    *({"class": name, "args": [], "text": ""} for name in (
-        "AssertionError", "SystemExit", "KeyboardInterrupt", "GeneratorExit", "StopIteration", "StopAsyncIteration",
-        "BaseException", "EOFError", "MemoryError", "RecursionError", "UnicodeDecodeError", "BaseExceptionGroup",
-        "ExceptionGroup", "OSError", "ImportError", "int", "exit", "", None, 1, [], {},
-    )),
+    *({"class": kind, "args": [], "text": ""} for kind in CLASSES),
     *({"class": [name, bases], "args": [], "text": ""} for name, bases in PAIRS),
     {"class": "ValueError", "args": [{"h": [0, "object", "x"]}], "text": "x"},
     {"class": "ValueError", "args": [{"r": 0}], "text": None},
