@@ -10,10 +10,22 @@ from support.adversary import Ending, llmgate
 from support.code_forms import Task, code_tasks, fenced, forged, forgeries
 from support.endpoint import chat, scripted_endpoint
 
+from llmgate.errors import CannotRunError
 from llmgate.score.code.executes import OPT_IN
+from llmgate.score.code.sandbox import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def can_isolate() -> bool:
+    try:
+        return run_python([("a", "")]).finished
+    except CannotRunError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not can_isolate(), reason="the kernel grants no namespaces")
 
 SUITE = Path(__file__).parents[2] / "suites" / "code-tasks.yaml"
 TASKS = code_tasks()
