@@ -13,11 +13,13 @@ import yaml
 from llmgate.suite.data.dataset import Dataset, load_dataset
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("json-extraction", "sentiment", "short-answers", "short-facts")
+NAMES = ("code-tasks", "json-extraction", "sentiment", "short-answers", "short-facts")
 
 
 def load(name: str) -> Dataset:
-    return load_dataset(ROOT / "datasets" / name / f"{name}.jsonl")
+    # The column is called as in the benchmark whose form the rows have.
+    id_column = "task_id" if name == "code-tasks" else "id"
+    return load_dataset(ROOT / "datasets" / name / f"{name}.jsonl", id_column=id_column)
 
 
 def text_of(value: object) -> str:
@@ -70,6 +72,7 @@ def test_accepted_words_are_no_comma_lists_and_not_given_away_by_the_question(na
 
 def test_questions_and_texts_are_distinct() -> None:
     for name, column in (
+        ("code-tasks", "prompt"),
         ("short-facts", "question"),
         ("short-answers", "question"),
         ("sentiment", "text"),
