@@ -153,7 +153,7 @@ def shut_in(settings: Settings, uid: int) -> None:
 def main() -> None:
     """Reads the settings, shuts itself in and runs the program."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whoever ends a jail early sends SIGTERM, so that it can take its control group away.
+    # A jail that is ended early, or whose caller has died, gets SIGTERM, so that it can take its control group away.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     settings: Settings = {"in_force": {}, "missing": {}, **json.loads(sys.argv[1])}
     os.set_inheritable(settings["report_fd"], False)
@@ -165,7 +165,7 @@ def main() -> None:
         return f"control group, version {groups[0].version}"
 
     try:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         take(settings, "memory", limit_memory)
         settings["entrance"] = groups[0].entrance if groups else None
         shut_in(settings, uid)
