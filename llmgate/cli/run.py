@@ -52,7 +52,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     withdraw(out)
     progress.stage("loading suites")
     if lock:
-        from llmgate.session.commands.datasets import lock_missing
+        from llmgate.session.commands.first_locks import lock_missing
 
         show_lines(lock_missing(suites))
     plan = plan_paths(suites, settings)

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, LlmgateError, UsageError
-from llmgate.gate.decision.wording import count
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.environment import for_programs
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.session.run.custom_checks import beside_suites
-from llmgate.session.run.plan import find_suites
 from llmgate.suite.data.dataset import check_lock, load_dataset, read_rows, write_lock
 from llmgate.suite.data.describe import DatasetStats, dataset_stats
 from llmgate.suite.data.diff import RowDiff, diff_rows, diff_with_digests
@@ -21,14 +18,13 @@ from llmgate.suite.data.formats import NO_TYPES, Format, as_jsonl, format_of, su
 from llmgate.suite.data.locate import is_uri, locate
 from llmgate.suite.data.lock import Lock, parse_lock, read_lock
 from llmgate.suite.data.ngrams import NEAR
-from llmgate.suite.data.rows import column_types
 from llmgate.suite.data.sample import sample_rows
 from llmgate.suite.data.source import Content, DatasetSource, as_source
 from llmgate.suite.folder import SUFFIXES, Sort, look_at, look_into
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llmgate.suite.data.rows import Row
 
@@ -43,7 +39,6 @@ __all__ = [
     "describe",
     "find_dataset",
     "lock_dataset",
-    "lock_missing",
     "read_types",
     "sample_dataset",
     "verify",
@@ -124,27 +119,6 @@ def lock_dataset(
         types=types,
         before=None if named.source.lock.exists() else _deleted_lock(named.source),
     )
-
-
-def lock_missing(suites: Iterable[Path]) -> Iterator[str]:
-    """Lock the datasets of suites that have no lock yet, each when its line has been taken.
-
-    Raises:
-        SuiteError, DatasetError: If a suite or its dataset cannot be read, or the lock was deleted and git has it.
-    """
-    files, _ = find_suites(suites)
-    vocabulary = beside_suites(files)
-    for path in files:
-        suite = load_suite(path, vocabulary)
-        if suite.source.lock.exists():
-            continue
-        content = suite.source.read(missing_fix="Check the `dataset:` path, which is relative to the suite file")
-        rows = read_rows(suite.source, content, id_column=suite.id_column)
-        yield (
-            f"locking {suite.source.name}: {count(len(rows), 'row')}, columns {', '.join(column_types(rows))};"
-            f" {rows[0].id} is the first, {rows[-1].id} the last. Commit {suite.source.lock} with it"
-        )
-        lock_dataset(Named(source=suite.source, id_column=suite.id_column))
 
 
 def check_dataset(named: Named) -> Lock:
