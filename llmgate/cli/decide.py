@@ -196,11 +196,10 @@ def json_of(decision: Decision, *, with_headline: bool) -> str:
 
 
 def show_decision(decision: Decision) -> None:
-    """Print a line per metric, the problems, and the sentence last."""
-    from llmgate.report.terminal.decision import decision_lines
+    """Print the metrics as a table, what there is to say about them, the verdict, and what to do next."""
+    from llmgate.report.terminal.decision import decision_lines, terminal_width
 
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
-    *lines, sentence = decision_lines(decision)
-    for text, style in lines:
-        click.secho(text, fg=colours[style])
-    click.secho(sentence[0], fg=colours[sentence[1]], bold=True)
+    for lead, text, style in decision_lines(decision, width=terminal_width()):
+        click.secho(lead, fg=colours.get(style), bold=style in colours or None, nl=False)
+        click.echo(text)

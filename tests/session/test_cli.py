@@ -48,7 +48,7 @@ def test_a_run_decides_and_leaves_its_files(tmp_path: Path) -> None:
     with FakeServer(answer=wrong_for(3)) as server:
         done = llmgate("run", tmp_path, "--endpoint", server.url, "--out", "run")
     assert done.exit_code == 0, done.output
-    assert "PASS: " in done.output
+    assert "PASS Ship: " in done.output
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {
         "manifest.json",
@@ -86,6 +86,11 @@ def test_two_runs_are_compared_and_decided_on_again(tmp_path: Path) -> None:
     assert "policy.yaml:3: there is no metric 'words/acuracy'. Did you mean words/accuracy?" in misspelt.output
 
 
+def flat(text: str) -> str:
+    """An output as if the terminal had no width."""
+    return " ".join(text.split())
+
+
 def test_a_second_run_of_the_champion_says_how_often_it_would_pass(tmp_path: Path) -> None:
     write_suite(tmp_path, cases=120)
     with FakeServer(answer=answer_right) as server:
@@ -95,8 +100,8 @@ def test_a_second_run_of_the_champion_says_how_often_it_would_pass(tmp_path: Pat
             assert (tmp_path / name / "seal.json").exists(), done.output
     alone, known = (llmgate("decide", "worse", "champion", *more) for more in ((), ("--noise", "again")))
     assert alone.exit_code == known.exit_code == 1
-    assert "of the time, judged by all that changed here;" in alone.output
-    assert "pass more than 99 % of the time, judged by a second run of the champion;" in known.output
+    assert "of the time (pessimistic after a real loss); a true" in flat(alone.output)
+    assert "gate more than 99 % of the time (from a noise run of the champion); a true" in flat(known.output)
     assert llmgate("decide", "worse", "--noise", "again").exit_code == 2
     tables = llmgate("decide", "--candidate", "a", "--baseline", "b", "--noise", "again")
     assert (tables.exit_code, "--noise is a run" in tables.output) == (2, True)
@@ -197,7 +202,7 @@ def test_a_judge_is_asked_and_its_scores_are_watched(tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
         done = llmgate(*args, "--judge-endpoint", server.url)
     assert done.exit_code == 0, done.output
-    assert "words::tone (watch)" in done.output
+    assert "watched  words::tone " in done.output
     record = load_record(tmp_path / "run")
     assert record.manifest.judge is not None
     checks = record.results[CaseKey(suite="words", case="word-0")].checks
@@ -213,7 +218,7 @@ def test_a_judge_that_answers_no_json_is_an_error_per_case(tmp_path: Path) -> No
         check.outcome for result in record.results.values() for check in result.checks if check.metric == "tone"
     }
     assert outcomes == {Outcome.ERROR}
-    assert "words::tone (watch)" in done.output
+    assert "watched  words::tone " in done.output
     assert "PASS         words::tone" not in done.output
 
 

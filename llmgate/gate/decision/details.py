@@ -154,7 +154,7 @@ def _judged(gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
     unadmitted = [f"{metric.suite}::{metric.metric}" for metric in gates if metric.admission == "unadmitted"]
     if unadmitted:
         are = verb(len(unadmitted), "is a judge score", "are judge scores")
-        yield "Unadmitted judge", f"{name_some(unadmitted)} {are}, not human quality."
+        yield "Judge", f"never admitted: {name_some(unadmitted)} {are}, not human quality."
     for metric in gates:
         if metric.labels:
             yield "Labels", f"{metric.suite}::{metric.metric} is corrected by {count(metric.labels, 'human label')}."

@@ -117,7 +117,7 @@ def test_the_policy_can_allow_it_and_everybody_is_told(changes: dict[str, Any], 
     decision = decided(record)
     assert decision.verdict is Verdict.PASS
     assert decision.metrics[0].admission == "unadmitted"
-    assert "Unadmitted judge: support::tone is a judge score, not human quality." in said(decision)
+    assert "Judge: never admitted: support::tone is a judge score, not human quality." in said(decision)
     (note,) = [one for one in decision.metrics[0].notes if one.startswith("Unadmitted judge")]
     assert why in note
     (panel,) = admission_panels(record, decision)
