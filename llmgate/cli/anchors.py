@@ -18,7 +18,7 @@ def anchors_group() -> None:
     """Answers with a stored verdict, which the judge is asked about again in every run."""
 
 
-@anchors_group.command()
+@anchors_group.command(short_help="Take judged answers of a run as anchors.")
 @click.argument("run_folder", metavar="RUN", type=PATH)
 @click.argument("suites", nargs=-1, required=True, type=PATH)
 @click.option("--metric", required=True, metavar="SUITE/METRIC", help="The judged metric.")

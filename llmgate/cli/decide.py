@@ -32,7 +32,7 @@ cluster, human and error:
 
 \b
   llmgate decide --candidate a.jsonl --baseline b.jsonl --margin 0.03 --json
-  llmgate decide --candidate a.csv --baseline b.csv --id question --score exact_match --slice topic
+  llmgate decide --candidate a.csv --baseline b.csv --id key --slice topic
 """
 
 

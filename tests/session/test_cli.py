@@ -13,9 +13,10 @@ from click.testing import CliRunner, Result
 from support.fake_server import FakeServer, Fault, every
 from support.project import WRONG, answer_right, write_suite
 
-from llmgate.cli import main
+from llmgate.cli import COMMANDS, SECTIONS, main
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
+from llmgate.session.options import OPTIONS, PURPOSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -325,7 +326,9 @@ def test_help_teaches(command: list[str]) -> None:
 def commands_below(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     if not isinstance(command, click.Group):
         return [path]
-    return [path, *(one for name, below in command.commands.items() for one in commands_below(below, (*path, name)))]
+    context = click.Context(command)
+    below = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return [path, *(deep for name, one in below.items() if one for deep in commands_below(one, (*path, name)))]
 
 
 @pytest.mark.parametrize("path", commands_below(main), ids=" ".join)
@@ -335,10 +338,32 @@ def test_examples_in_help_stand_on_lines_of_their_own(path: tuple[str, ...]) -> 
     assert "\\b" not in done.output
 
 
-def test_first_steps_stand_on_lines_of_their_own() -> None:
-    lines = llmgate("--help").output.splitlines()
-    assert "  First steps:" in lines
-    assert all(any(line.startswith(f"    llmgate {one} ") for line in lines) for one in ("import", "run", "promote"))
+@pytest.mark.parametrize("path", commands_below(main), ids=" ".join)
+def test_help_fits_80_columns_and_cuts_nothing_off(path: tuple[str, ...]) -> None:
+    lines = llmgate(*path, "--help").output.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert [line for line in lines if line.endswith("...") and "Usage" not in line and not line.endswith(" ...")] == []
+
+
+def test_the_first_screen_of_help_has_what_everybody_needs() -> None:
+    first = llmgate("--help").output.splitlines()[:24]
+    assert "  First steps:" in first
+    assert all(any(line.startswith(f"    llmgate {one} ") for line in first) for one in ("lock", "run"))
+    shown = [line.split()[0] for line in first[first.index("What you need every day:") + 1 :] if line.strip()][:5]
+    assert shown == ["import", "lock", "run", "decide", "promote"]
+
+
+def test_every_command_is_listed_once_by_purpose() -> None:
+    listed = [name for section in SECTIONS.values() for name in section]
+    assert sorted(listed) == sorted(COMMANDS)
+    assert {option.field for option in OPTIONS} == {field for fields in PURPOSES.values() for field in fields.split()}
+
+
+def test_a_dataset_is_locked_by_one_command(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a"}\n', encoding="utf-8")
+    assert "lock " not in llmgate("dataset", "--help").output.split("Commands:")[1]
+    assert llmgate("dataset", "lock", "rows.jsonl").exit_code == 0
+    assert llmgate("lock", "rows.jsonl", "--check").exit_code == 0
 
 
 def test_locking_refuses_changed_content_under_the_same_version(tmp_path: Path) -> None:
