@@ -146,7 +146,8 @@ NAMES = st.sampled_from(["accuracy", "valid-json", "is the answer polite enough 
 @st.composite
 def evidences(draw: st.DrawFn) -> tuple[Evidence, Evidence | None, Policy]:
     """Two sides with one to four metrics of one or two suites, in which anything may be lost, missing or failed."""
-    metrics, sides = [], ([], [])
+    metrics: list[MetricPolicy] = []
+    sides: tuple[list[ScoreTable], list[ScoreTable]] = ([], [])
     keys = draw(st.lists(st.tuples(st.sampled_from(["a", "b b b b b"]), NAMES), min_size=1, max_size=4, unique=True))
     champion = draw(st.booleans())
     for suite, name in keys:
