@@ -156,16 +156,13 @@ def _all(number: int) -> str:
 
 
 def _room(gate: _Gate, hypothesis: HypothesisTest) -> float:
-    """How far what is proven is from its limit, as a share of what there is to lose."""
-    interval, margin = hypothesis.interval, gate.test.margin
+    """How far what is proven is from its limit, as a fraction of scores; of lengths, of the champion's."""
+    interval, margin = hypothesis.interval, gate.test.margin or 0.0
     if gate.metric.two_sided:
-        lower, upper = math.expm1(interval.lower), math.expm1(interval.upper)
-        shortest, longest = length_limits(margin or 1.0)
-        return min((lower - shortest) / -shortest, (longest - upper) / longest)
-    if hypothesis is gate.test.comparison:
-        return (interval.lower + margin) / margin if margin else interval.lower
-    limit = gate.test.policy.floor
-    return (interval.lower - limit) / limit if limit else math.inf
+        shortest, longest = length_limits(margin)
+        return min(math.expm1(interval.lower) - shortest, longest - math.expm1(interval.upper))
+    limit = -margin if hypothesis is gate.test.comparison else gate.test.policy.floor or 0.0
+    return interval.lower - limit
 
 
 def _passed(gate: _Gate, hypothesis: HypothesisTest) -> str:

@@ -143,7 +143,7 @@ def _slices(decision: Decision) -> str:
     if not any(part.failed and not part.waived for part in decision.slices):
         return f"none is worse. {tested}"
     worst, others = worst_slice(decision.slices)
-    also = "also " if any(metric.verdict is Verdict.FAIL for metric in decision.metrics if metric.gates) else ""
+    also = "also " if any(m.verdict is Verdict.FAIL for m in decision.metrics if m.gates and not m.waived) else ""
     lead = f"{count(others + 1, 'slice')} {verb(others + 1, 'is', 'are')} {also}worse"
     loss = f"{worst.short_name} by {points(-worst.delta, 0.0)} points on {count(worst.cases, 'case')}"
     return f"{lead}{', most of all' if others else ':'} {loss}. {tested}"

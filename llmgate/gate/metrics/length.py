@@ -146,10 +146,10 @@ def _bounds(comparison: HypothesisTest, margin: float, alpha: float, verdict: Ve
     level = f"{100.0 * (1.0 - alpha):.6g} %"
     low, high = (_changed(bound, margin) for bound in (interval.lower, interval.upper))
     bounds = f"between {low} and {high}" if low != high else low
-    tolerance = f"tolerance a factor of {1.0 + margin:.6g}"
+    tolerance = f"tolerance (factor {1.0 + margin:.6g})"
     if verdict is Verdict.FAIL:
         now = _changed(interval.estimate, margin)
-        return f"answers are {now}, {bounds} ({level} each), and not within the {tolerance}"
+        return f"answers are {now}, {bounds} ({level} each), outside the {tolerance}"
     if comparison.passed or comparison.worse:
         return f"answers are {bounds} ({level} each), {tolerance}"
     return f"answers are {bounds} ({level} each), so a change beyond the {tolerance} is neither shown nor excluded"

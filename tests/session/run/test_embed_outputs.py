@@ -73,7 +73,7 @@ def test_refusals_fail_a_candidate_that_no_assert_minds(folder: Path) -> None:
     assert "PASS         words::accuracy" in done.output
     assert "FAIL         words::drift-refusals (guardrail): at least" in done.output
     report = (folder / "candidate" / "report.html").read_text(encoding="utf-8")
-    assert "Answers beside the champion" in report
+    assert "Output drift" in report
     assert "20.0 %" in report
     told = json.loads((folder / "candidate" / "verdict.json").read_text(encoding="utf-8"))["predicate"]
     assert {one["trait"]: one["verdict"] for one in told["outputs"]} == {"refusals": "FAIL", "length": "PASS"}
