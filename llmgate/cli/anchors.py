@@ -23,7 +23,7 @@ def anchors_group() -> None:
 @click.argument("suites", nargs=-1, required=True, type=PATH)
 @click.option("--metric", required=True, metavar="SUITE/METRIC", help="The judged metric.")
 @click.option("--number", type=click.IntRange(1), default=200, show_default=True, help="How many anchors.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the choice.")
 @click.option("--out", type=PATH, default=Path("anchors.jsonl"), show_default=True, help="The file.")
 @run_options(frozenset({"allow-outside"}))
 def freeze(

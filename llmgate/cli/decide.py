@@ -50,7 +50,7 @@ cluster, human and error:
 @click.option("--score", "scores", multiple=True, metavar="COLUMN", help="Column of scores. [default: score]")
 @click.option("--cluster", metavar="COLUMN", help="Column of the cluster key. [default: cluster, if there is one]")
 @click.option("--human", metavar="COLUMN", help="Column of people's scores. [default: human, if there is one]")
-@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Column whose values are looked into.")
+@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Column whose values are compared one by one.")
 @click.option(
     "--candidate-only", multiple=True, metavar="COLUMN=VALUE", help="Only these rows, where a file has several systems."
 )
@@ -58,10 +58,14 @@ cluster, human and error:
 @click.option("--format", "kind", metavar="NAME", help="Format of both files. [default: told from their content]")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that says which metrics gate, and how strictly.")
 @click.option(
-    "--noise", type=PATH, metavar="RUN", help="A second run of the champion: how often would the gate pass it?"
+    "--noise", type=PATH, metavar="RUN", help="A noise run (a second run of the champion): how often would it pass?"
 )
 @click.option(
-    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+    "--labels",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="What people say: a sheet of `llmgate labels sample`.",
 )
 @click.option(
     "--judge-admission", type=PATH, multiple=True, metavar="FILE", help="Admission record of a judge, after the run."

@@ -352,6 +352,7 @@ class PytestRun:
             state=self._watch.state(),
             error=self._error,
             decision=self._decision,
+            gated=bool(self.gates),
             # Their gates were not selected, so no verdict covers them.
             ungated=sorted({p.suite.name for p in self._suites.values()} - self._gated),
             published=self._published,

@@ -98,6 +98,7 @@ def summarise(
     state: RunState,
     error: BaseException | None,
     decision: Decision | None,
+    gated: bool,
     ungated: Sequence[str],
     published: Sequence[str],
     shown: int,
@@ -110,6 +111,7 @@ def summarise(
         state: How the run ended.
         error: What ended it early.
         decision: The decision, None if no gate item ran.
+        gated: Whether gates were selected.
         ungated: Suites whose gates were not selected.
         published: Where the results are.
         shown: How many missed cases to show.
@@ -122,7 +124,10 @@ def summarise(
         reporter.write_line(f"record: {out} (unfinished)")
         return
     if decision is None:
-        reporter.write_line("NO VERDICT: no gate item ran, so nothing was decided", yellow=True)
+        why = (
+            "no gate could decide; the failures above say why" if gated else "no gate item ran, so nothing was decided"
+        )
+        reporter.write_line(f"NO VERDICT: {why}", yellow=True)
         reporter.write_line(f"record: {out}")
         return
     for lead, text, style in decision_lines(decision, width=width_of(reporter)):

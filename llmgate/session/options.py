@@ -64,7 +64,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         name="deployment",
         metavar="LABEL",
-        help="What --endpoint serves now, in your words, e.g. v7: tells models apart that one address serves in turn.",
+        help="What --endpoint serves now, in your words, e.g. v7: tells apart models that one address serves in turn.",
     ),
     Option(
         name="api-key-env",

@@ -370,8 +370,8 @@ def test_models_of_one_name_are_told_apart(
 ) -> None:
     def arm(run: str, differs: dict[str, str]) -> Record:
         record = make_record(scores={"a": 1.0}, run_id=run)
-        server = {name: value for name, value in differs.items() if name in {"url", "deployment"}}
-        model = {name: value for name, value in differs.items() if name not in server}
+        server: dict[str, Any] = {name: value for name, value in differs.items() if name in {"url", "deployment"}}
+        model: dict[str, Any] = {name: value for name, value in differs.items() if name not in server}
         plain = replace(record.manifest.model, name="m", registry_uri=None, weights_digest=None, source="x")
         manifest = replace(
             record.manifest,

@@ -21,7 +21,7 @@ def next_step(decision: Decision) -> str:
     if decision.verdict is Verdict.PASS:
         return "promote this model with `llmgate promote`." if run else "promote the candidate."
     if decision.verdict is Verdict.FAIL:
-        where = "in report.html" if run else "among `flips` of --json"
+        where = "in report.html or with `llmgate show`" if run else "among the `flips` of --json"
         return f"look at the cases that got worse {where}, mend the candidate and run again."
     if decision.problems:
         problem = decision.problems[0]
