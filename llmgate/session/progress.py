@@ -73,9 +73,8 @@ class LineProgress:
         due = (tenths > seen and now - then >= QUICK_S) or now - then >= LIFE_S
         if due or (ended and then > began):
             left = "" if ended or done <= first else f", {_left((now - began) * (total - done) / (done - first))} left"
-            self._line(
-                f"[{_clock_time(now - self._started)}] {what} {done:,} of {total:,} ({done * 100 // max(total, 1)} %{left})"
-            )
+            counted = f"{done:,} of {total:,} ({done * 100 // max(total, 1)} %{left})"
+            self._line(f"[{_clock_time(now - self._started)}] {what} {counted}")
             self._last[what] = (now, tenths)
         if ended:
             self._begun.pop(what, None)
