@@ -53,6 +53,7 @@ SECTIONS = {
     "Before and after a run": {
         "power": "say what a gate can decide, before it is run",
         "bench": "measure serving speed",
+        "show": "print the cases that got worse",
         "report": "write a run's report again",
         "demo": "see the gate at work on a small real model",
     },
@@ -70,7 +71,7 @@ SECTIONS = {
         "calibrate": "measure how often the gate errs",
     },
 }
-"""The main help: commands by purpose. What stands in none is listed last, with the first line of its own help."""
+"""The main help: commands by purpose, where they exist; what stands in none comes last, with its help's first line."""
 
 
 @click.group(

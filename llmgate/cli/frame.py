@@ -183,9 +183,10 @@ class LazyGroup(Group):
         more = {name: command.get_short_help_str(50) for name in others if (command := self.get_command(ctx, name))}
         width = max(map(len, [*named, *others]))
         for title, section in {**self.sections, "More": more}.items():
-            if section:
+            rows = [(f"{name:<{width}}", text) for name, text in section.items() if name in self.places]
+            if rows:
                 with formatter.section(title):
-                    formatter.write_dl([(f"{name:<{width}}", text) for name, text in section.items()])
+                    formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command, None if there is none of that name."""

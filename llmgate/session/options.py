@@ -209,6 +209,7 @@ PURPOSES: Final = {
         "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_admission"
         " judge_anchors embed_endpoint embed_name embed_api_key_env"
     ),
+    "Files and keys": "allow_outside allow_key_over_http",
     "Where results go": "out resume show_missed mlflow_uri mlflow_experiment mlflow_model registry_uri",
 }
 """Fields by the heading under which the help lists them."""
