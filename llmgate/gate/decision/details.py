@@ -10,7 +10,7 @@ from llmgate.gate.decision.wording import count, name_some, one_line, points, sh
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmgate.gate.decision.types import Decision
+    from llmgate.gate.decision.types import Decision, WaiverUse
 
 __all__ = ["chances_sentence", "detail_lines", "next_step", "worst_slice"]
 
@@ -52,17 +52,24 @@ def _details(decision: Decision) -> Iterator[tuple[str, str]]:
     if decision.required_failures:
         yield "Required", f"failed by {name_some(map(short_name, decision.required_failures))}."
     yield from _judged(gates)
-    for use in decision.waivers:
-        if use.status == "applied":
-            by, why = one_line(use.by), one_line(use.reason)
-            yield "Waiver", f"{use.target} is waived until {use.until} by {by}: {why}."
-    expired = [use for use in decision.waivers if use.status == "expired"]
-    if expired:
-        named = name_some(f"{use.target} ({use.until})" for use in expired)
-        yield "Waiver", f"{count(len(expired), 'waiver')} {verb(len(expired), 'has', 'have')} expired: {named}."
+    yield from _waivers(decision.waivers)
     for look in decision.looks:
         if look.stopped or look.reserve:
             yield "Early stop", look.sentence
+
+
+def _waivers(uses: Sequence[WaiverUse]) -> Iterator[tuple[str, str]]:
+    for use in uses:
+        if use.status == "applied":
+            by, why = one_line(use.by), one_line(use.reason)
+            yield "Waiver", f"{use.target} is waived until {use.until} by {by}: {why}."
+        elif use.status != "expired":
+            why = "unused" if use.status == "unused" else "without effect, as no date is known"
+            yield "Waiver", f"that of {use.target} until {use.until} is {why}."
+    expired = [use for use in uses if use.status == "expired"]
+    if expired:
+        named = name_some(f"{use.target} ({use.until})" for use in expired)
+        yield "Waiver", f"{count(len(expired), 'waiver')} {verb(len(expired), 'has', 'have')} expired: {named}."
 
 
 def _gates(decision: Decision, gates: Sequence[MetricDecision]) -> str:

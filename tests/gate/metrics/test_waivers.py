@@ -138,5 +138,5 @@ def test_a_waiver_of_what_does_not_gate_is_refused() -> None:
     watched = replace(METRICS[1], role=Role.WATCH)
     with pytest.raises(PolicyError, match="about no gating metric"):
         Policy(metrics=(METRICS[0], watched), waivers=(TONE,))
-    with pytest.raises(PolicyError, match="'topic', which is no slice"):
+    with pytest.raises(PolicyError, match="'topic', which the gate does not test"):
         Policy(metrics=METRICS, waivers=(replace(TONE, field="topic", value="a"),))
