@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -203,7 +204,7 @@ def test_a_judge_is_asked_and_its_scores_are_watched(tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
         done = llmgate(*args, "--judge-endpoint", server.url)
     assert done.exit_code == 0, done.output
-    assert "watched  words::tone " in done.output
+    assert re.search(r"^watched +words::tone ", done.output, re.MULTILINE)
     record = load_record(tmp_path / "run")
     assert record.manifest.judge is not None
     checks = record.results[CaseKey(suite="words", case="word-0")].checks
@@ -219,7 +220,7 @@ def test_a_judge_that_answers_no_json_is_an_error_per_case(tmp_path: Path) -> No
         check.outcome for result in record.results.values() for check in result.checks if check.metric == "tone"
     }
     assert outcomes == {Outcome.ERROR}
-    assert "watched  words::tone " in done.output
+    assert not re.search(r"^PASS +words::tone", done.output, re.MULTILINE)
     assert "PASS         words::tone" not in done.output
 
 
