@@ -203,7 +203,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
 PURPOSES: Final = {
     "The model": "model endpoint served_name deployment api_key_env reply_names finish_reasons",
     "The server that llmgate starts": "server_args server_python port startup_timeout",
-    "What it is compared with, and how strictly": "baseline policy allow_inconclusive strict_power no_stopping",
+    "What it is compared with, and how strictly": (
+        "baseline as_baseline policy allow_inconclusive strict_power no_stopping"
+    ),
     "How it is asked": "repeat concurrency timeout retries no_bench",
     "Judges and embeddings": (
         "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_admission"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -266,3 +267,13 @@ def test_small_words() -> None:
         "more than 99 %",
         "100 %",
     ]
+
+
+def test_a_baseline_says_what_to_do_with_it() -> None:
+    candidate, _ = paired(0, 0, 20)
+    policy = Policy(metrics=(MetricPolicy(suite="support", metric="accuracy", margin=0.03),))
+    decision = decide(Evidence(tables=(candidate,)), None, policy)
+    assert decision.sentence == "Not decided: accuracy: there is nothing to compare with."
+    assert "--as-baseline" in next_step(decision)
+    recorded = replace(decision, as_baseline=True)
+    assert next_step(recorded) == "compare later runs with this one: --baseline and its folder."

@@ -23,6 +23,8 @@ def next_step(decision: Decision) -> str:
     if decision.verdict is Verdict.FAIL:
         where = "in report.html or with `llmgate show`" if run else "among the `flips` of --json"
         return f"look at the cases that got worse {where}, mend the candidate and run again."
+    if decision.is_baseline:
+        return "compare later runs with this one: --baseline and its folder."
     if decision.problems:
         problem = decision.problems[0]
         fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
