@@ -12,19 +12,14 @@ __all__ = ["main"]
 
 MAIN_HELP = """A release gate for language models.
 
-Runs versioned suites against a model on vLLM (or any OpenAI-compatible endpoint), compares it with the champion
-by paired statistics, and says PASS, FAIL or INCONCLUSIVE.
+Asks a model the questions of versioned suites, compares the answers with those of the champion, and says PASS, FAIL
+or INCONCLUSIVE.
 
 \b
 First steps:
-  llmgate import promptfoo promptfooconfig.yaml                  # suites of another tool, or write your own
-  llmgate dataset lock datasets/support.jsonl                    # once, and whenever rows change
-  llmgate run suites/ --endpoint http://127.0.0.1:8000/v1        # absolute thresholds (min:)
-  llmgate run suites/ --model new --baseline runs/champion       # paired comparison
-  llmgate decide runs/candidate runs/champion                    # again, without a model
-  llmgate promote models:/support-bot/7 --alias champion
-
-Asserts, judges, datasets, imports and checks of your own: docs/cookbook/ in the repository.
+  llmgate lock support.jsonl
+  llmgate run support.yaml --endpoint URL --out runs/champion
+  llmgate run support.yaml --endpoint URL2 --baseline runs/champion
 """
 
 COMMANDS = {
@@ -47,9 +42,41 @@ COMMANDS = {
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
+SECTIONS = {
+    "What you need every day": {
+        "import": "make suites from those of another tool",
+        "lock": "freeze a dataset: once, and whenever its rows change",
+        "run": "ask a model, score the answers, and decide",
+        "decide": "decide again without a model, or on results of any tool",
+        "promote": "make the version that passed the champion",
+    },
+    "Before and after a run": {
+        "power": "say what a gate can decide, before it is run",
+        "bench": "measure serving speed",
+        "show": "print the cases that got worse",
+        "report": "write a run's report again",
+        "demo": "see the gate at work on a small real model",
+    },
+    "Data and suites": {
+        "dataset": "verify, compare, describe and sample datasets",
+        "schema": "print the JSON Schema of suites, for editors",
+    },
+    "Judges and people": {
+        "judge": "test a judge before it may gate",
+        "labels": "have people label a sample of answers",
+        "anchors": "freeze judged answers, to see whether a judge drifts",
+    },
+    "For CI and for llmgate itself": {
+        "github-summary": "write the summary of a step in GitHub Actions",
+        "calibrate": "measure how often the gate errs",
+    },
+}
+"""The main help: commands by purpose, where they exist; what stands in none comes last, with its help's first line."""
+
 
 @click.group(
     cls=LazyGroup,
+    sections=SECTIONS,
     places={name: f"{__name__}.{place}" for name, place in COMMANDS.items()},
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,

@@ -18,12 +18,12 @@ def anchors_group() -> None:
     """Answers with a stored verdict, which the judge is asked about again in every run."""
 
 
-@anchors_group.command()
+@anchors_group.command(short_help="Take judged answers of a run as anchors.")
 @click.argument("run_folder", metavar="RUN", type=PATH)
 @click.argument("suites", nargs=-1, required=True, type=PATH)
 @click.option("--metric", required=True, metavar="SUITE/METRIC", help="The judged metric.")
 @click.option("--number", type=click.IntRange(1), default=200, show_default=True, help="How many anchors.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the choice.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the choice.")
 @click.option("--out", type=PATH, default=Path("anchors.jsonl"), show_default=True, help="The file.")
 @run_options(frozenset({"allow-outside"}))
 def freeze(

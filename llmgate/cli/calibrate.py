@@ -16,8 +16,8 @@ __all__ = ["calibrate"]
 @click.command("calibrate", cls=Command)
 @click.argument("folder", required=False, type=PATH)
 @click.option("--out", type=PATH, default=Path("calibration"), show_default=True, help="Folder for the results.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all draws.")
-@click.option("--quick", is_flag=True, help="About a tenth of the data sets: for a look, not for a release.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all draws.")
+@click.option("--quick", is_flag=True, help="About a tenth of the data sets: for a first look, not for a release.")
 @click.option("--jobs", type=int, metavar="N", help="Processes [default: one per core, one with --quick].")
 def calibrate(folder: Path | None, *, out: Path, seed: int, quick: bool, jobs: int | None) -> int:
     r"""Measure how often the gate errs, on results whose truth is known.

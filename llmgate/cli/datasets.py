@@ -1,7 +1,8 @@
-"""`llmgate dataset` and `llmgate lock`."""
+"""`llmgate lock` and `llmgate dataset`."""
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,7 @@ ALLOW = run_options(frozenset({"allow-outside"}))
 ID_COLUMN = click.option("--id-column", help="Column that names the rows [default: as locked, else id].")
 
 
-DATASET_HELP = """Lock, verify, compare, describe and sample datasets.
+DATASET_HELP = """Verify, compare, describe and sample datasets; `llmgate lock` locks them.
 
 A dataset is a .jsonl, .csv or .parquet file, hf://datasets/OWNER/NAME/FILE@COMMIT, mlflow:datasets/NAME,
 mlflow:runs/RUN_ID/NAME, or a suite file, which stands for its dataset.
@@ -56,7 +57,10 @@ def lock(
     types: tuple[str, ...],
     check: bool,
 ) -> None:
-    """Write or check the lock of a DATASET: digests of its bytes and of every row. As `llmgate dataset lock`."""
+    """Write or check the lock of a DATASET: digests of its bytes and of every row.
+
+    A lock is written once, and again with a higher --version whenever rows change.
+    """
     from llmgate.session.commands.datasets import check_dataset, find_dataset, lock_dataset, read_types
     from llmgate.session.settings import read_folders
 
@@ -68,10 +72,13 @@ def lock(
     click.echo(f"{named.source.name}: version {locked.version}, {len(locked.rows)} rows, sha256 {locked.sha256}")
 
 
-dataset_group.add_command(lock)
+# The name of before, for scripts that have it; the help shows one name.
+former = copy(lock)
+former.hidden = True
+dataset_group.add_command(former)
 
 
-@dataset_group.command("verify")
+@dataset_group.command("verify", short_help="Check that datasets match their locks.")
 @click.argument("datasets", nargs=-1, required=True)
 @BESIDE
 @ALLOW
@@ -92,7 +99,7 @@ def dataset_verify(
     return EXIT_USAGE if any(result.lock is None for result in results) else EXIT_PASS
 
 
-@dataset_group.command("diff")
+@dataset_group.command("diff", short_help="List rows added, removed and changed.")
 @click.argument("first")
 @click.argument("second", required=False)
 @click.option("--against", metavar="REF", help="Compare the file with this git revision of it.")
@@ -134,7 +141,7 @@ def dataset_diff(
         show_lines(diff_lines(diff))
 
 
-@dataset_group.command("stats")
+@dataset_group.command("stats", short_help="Describe a dataset, and find duplicates.")
 @click.argument("dataset")
 @click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Slice column; may be repeated.")
 @click.option("--cluster", metavar="COLUMN", help="Column whose rows belong together.")
@@ -171,7 +178,7 @@ def dataset_stats_command(
         show_lines([f"{described.name}: {described.lock_note}", *stats_lines(described.stats)])
 
 
-@dataset_group.command("sample")
+@dataset_group.command("sample", short_help="Write some rows as a dataset of their own.")
 @click.argument("dataset")
 @click.argument("count", type=click.IntRange(1))
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="The new .jsonl file.")

@@ -32,7 +32,7 @@ cluster, human and error:
 
 \b
   llmgate decide --candidate a.jsonl --baseline b.jsonl --margin 0.03 --json
-  llmgate decide --candidate a.csv --baseline b.csv --id question --score exact_match --slice topic
+  llmgate decide --candidate a.csv --baseline b.csv --id key --slice topic
 """
 
 
@@ -50,7 +50,7 @@ cluster, human and error:
 @click.option("--score", "scores", multiple=True, metavar="COLUMN", help="Column of scores. [default: score]")
 @click.option("--cluster", metavar="COLUMN", help="Column of the cluster key. [default: cluster, if there is one]")
 @click.option("--human", metavar="COLUMN", help="Column of people's scores. [default: human, if there is one]")
-@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Column whose values are looked into.")
+@click.option("--slice", "slices", multiple=True, metavar="COLUMN", help="Column whose values are compared one by one.")
 @click.option(
     "--candidate-only", multiple=True, metavar="COLUMN=VALUE", help="Only these rows, where a file has several systems."
 )
@@ -58,10 +58,14 @@ cluster, human and error:
 @click.option("--format", "kind", metavar="NAME", help="Format of both files. [default: told from their content]")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that says which metrics gate, and how strictly.")
 @click.option(
-    "--noise", type=PATH, metavar="RUN", help="A second run of the champion: how often would the gate pass it?"
+    "--noise", type=PATH, metavar="RUN", help="A noise run (a second run of the champion): how often would it pass?"
 )
 @click.option(
-    "--labels", type=PATH, multiple=True, metavar="FILE", help="What people say: see `llmgate labels sample`."
+    "--labels",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="What people say: a sheet of `llmgate labels sample`.",
 )
 @click.option(
     "--judge-admission", type=PATH, multiple=True, metavar="FILE", help="Admission record of a judge, after the run."
@@ -196,11 +200,10 @@ def json_of(decision: Decision, *, with_headline: bool) -> str:
 
 
 def show_decision(decision: Decision) -> None:
-    """Print a line per metric, the problems, and the sentence last."""
-    from llmgate.report.terminal.decision import decision_lines
+    """Print the metrics as a table, what there is to say about them, the verdict, and what to do next."""
+    from llmgate.report.terminal.decision import decision_lines, terminal_width
 
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
-    *lines, sentence = decision_lines(decision)
-    for text, style in lines:
-        click.secho(text, fg=colours[style])
-    click.secho(sentence[0], fg=colours[sentence[1]], bold=True)
+    for lead, text, style in decision_lines(decision, width=terminal_width()):
+        click.secho(lead, fg=colours.get(style), bold=style in colours or None, nl=False)
+        click.echo(text)

@@ -33,6 +33,8 @@ EXIT_CODES = """
 \b
 Exit codes: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not run.
 """
+FEW_OPTIONS: Final = 25
+"""So many need no headings."""
 PATH = click.Path(path_type=Path)
 FAILURES: Final = frozenset({EXIT_FAIL, EXIT_USAGE, EXIT_CANNOT_RUN})
 """What an error may end with."""
@@ -76,6 +78,20 @@ class Command(click.Command):
     def code_of(self, returned: object) -> int:
         """The exit code that a command returned; 0 if it returned nothing."""
         return returned if isinstance(returned, int) else EXIT_PASS
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options by purpose, where they are many."""
+        from llmgate.session.options import PURPOSES, purpose
+
+        if len(self.params) <= FEW_OPTIONS:
+            super().format_options(ctx, formatter)
+            return
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        for title in (*PURPOSES, ""):
+            records = [option.get_help_record(ctx) for option in options if purpose(option.name or "") == title]
+            if shown := [record for record in records if record]:
+                with formatter.section(title or "Other options"):
+                    formatter.write_dl(shown)
 
 
 class DecidingCommand(Command):
@@ -124,10 +140,13 @@ class Group(click.Group):
 class LazyGroup(Group):
     """Commands whose modules are imported when somebody names them, and not before."""
 
-    def __init__(self, *args: Any, places: Mapping[str, str], **options: Any) -> None:
-        """Take the places: by command, `package.module:attribute`."""
+    def __init__(
+        self, *args: Any, places: Mapping[str, str], sections: Mapping[str, Mapping[str, str]], **options: Any
+    ) -> None:
+        """Take the places: by command, `package.module:attribute`; and by heading what the help says of commands."""
         super().__init__(*args, **options)
         self.places = dict(places)
+        self.sections = dict(sections)
 
     def __call__(self, *args: Any, **options: Any) -> NoReturn:
         """The process: it ends here, with the code of the command, and nothing can run afterwards.
@@ -156,6 +175,18 @@ class LazyGroup(Group):
         """All names, sorted."""
         del ctx
         return sorted(self.places)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by purpose; none is imported for that, but those that no section names."""
+        named = {name for section in self.sections.values() for name in section}
+        others = [name for name in self.list_commands(ctx) if name not in named]
+        more = {name: command.get_short_help_str(50) for name in others if (command := self.get_command(ctx, name))}
+        width = max(map(len, [*named, *others]))
+        for title, section in {**self.sections, "More": more}.items():
+            rows = [(f"{name:<{width}}", text) for name, text in section.items() if name in self.places]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command, None if there is none of that name."""

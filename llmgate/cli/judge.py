@@ -24,10 +24,10 @@ JUDGE_OPTIONS = frozenset(
 
 @click.group("judge", cls=Group)
 def judge_group() -> None:
-    """Commands about judges."""
+    """Try judges on what people said: a judge gates when it is admitted."""
 
 
-@judge_group.command("admit")
+@judge_group.command("admit", short_help="Try a judge on what people said.")
 @click.argument("labels", type=PATH)
 @click.option("--suite", type=PATH, metavar="FILE", help="Suite whose judged assert is tried, with its sampling.")
 @click.option("--metric", metavar="NAME", help="The metric of that assert, where the suite has several.")

@@ -18,7 +18,7 @@ def labels_group() -> None:
     """Have people label a random part of the answers, to correct a judge by."""
 
 
-@labels_group.command()
+@labels_group.command(short_help="Draw cases into a file that people fill in.")
 @click.argument("candidate", type=PATH)
 @click.argument("baseline", required=False, type=PATH)
 @click.option("--metric", required=True, metavar="SUITE/METRIC", help="The metric whose score people give.")

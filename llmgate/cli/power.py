@@ -35,9 +35,9 @@ gated.
     "--history", multiple=True, type=PATH, metavar="RUN", help="A past release; give it once per run, oldest first."
 )
 @click.option("--discordance", type=float, metavar="D", help="Share of scores that differ, where no run tells.")
-@click.option("--margin", type=float, metavar="M", help="What if the margin were this, e.g. 0.03.")
-@click.option("--n", "cases", type=int, metavar="N", help="What if there were so many cases.")
-@click.option("--repeat", type=int, metavar="K", help="What if each case were asked so often.")
+@click.option("--margin", type=float, metavar="M", help="Assume this margin, e.g. 0.03.")
+@click.option("--n", "cases", type=int, metavar="N", help="Assume so many cases.")
+@click.option("--repeat", type=int, metavar="K", help="Assume so many answers to each case.")
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides margins and roles.")
 @click.option(
     "--power", "wanted", type=float, default=0.8, show_default=True, help="How often an unchanged model is to pass."

@@ -94,7 +94,7 @@ def decide_tests(
     verdict = _verdict(basis, problems)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, basis, problems, slice_alpha=policy.slice_alpha),
+        sentence=decision_sentence(verdict, basis, problems, tests),
         metrics=basis.metrics,
         flips=tuple(flip for test in tests for flip in flips_of(test)),
         problems=problems,

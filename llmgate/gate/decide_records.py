@@ -110,10 +110,8 @@ def _decide(
     checked = [apply_judge_checks(test, candidate, champion) for test in tests]
     confirmed, look_decisions = confirm(checked, looks, policy, champion=champion is not None)
     decision = decide_tests(confirmed, candidate, champion, policy, today=today, matches=matches)
-    sentences = (look.sentence for look in look_decisions if look.stopped or look.reserve)
     return replace(
         decision,
-        sentence=" ".join((decision.sentence, *sentences)),
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
     )

@@ -1,189 +1,253 @@
-"""What the release manager reads: a few sentences for the whole decision."""
+"""What the release manager reads first: the decision in at most 25 words, the decision before its reason."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
+from llmgate.gate.decision.details import worst_slice
 from llmgate.gate.decision.types import MetricDecision, Problem, Verdict
-from llmgate.gate.decision.wording import count, name_some, one_line, percent, points, share, verb
-from llmgate.gate.metrics.length import length_limits
-from llmgate.record.policy import Direction
+from llmgate.gate.decision.wording import count, name_some, one_line, percent, points, short_name, short_names, verb
+from llmgate.gate.metrics.chances import cases_to_add, rounded_up
+from llmgate.gate.metrics.length import length_limits, lengths_needed
+from llmgate.gate.metrics.metric import MetricTest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llmgate.gate.metrics.metric import HypothesisTest
     from llmgate.gate.metrics.waivers import VerdictBasis
 
-__all__ = ["chances_basis", "decision_sentence"]
+__all__ = ["MOST_WORDS", "decision_sentence"]
 
-_LISTED = 3
-"""How many problems are spelt out."""
+MOST_WORDS: Final = 25
 
 
-def decision_sentence(verdict: Verdict, basis: VerdictBasis, problems: Sequence[Problem], *, slice_alpha: float) -> str:
-    """The verdict, what decided it, what changed, and how often this gate is right.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gate:
+    """A metric that counts, with its test and the name that tells it from all others."""
 
-    With several gating metrics the one that decided is named: the one with the smallest p-value for a FAIL, else the
-    one whose lower bound is closest to its limit or furthest beyond it. Slices that failed, and waivers that were
-    needed, are named in any case.
+    metric: MetricDecision
+    test: MetricTest
+    name: str
+
+
+def decision_sentence(
+    verdict: Verdict, basis: VerdictBasis, problems: Sequence[Problem], tests: Sequence[MetricTest]
+) -> str:
+    """What to do and the one reason that matters most: the worst loss, the closest call, or what is missing.
+
+    Everything else that stands behind a verdict is a line of its own, see `decision.details`.
+
+    Args:
+        verdict: PASS, FAIL or INCONCLUSIVE.
+        basis: What it follows from.
+        problems: What bars a PASS.
+        tests: Those of `basis.metrics`, in the same order.
     """
-    metrics = [metric for metric in basis.metrics if metric.gates and not metric.waived]
-    parts = []
-    if basis.required:
-        failed = count(len(basis.required), "case")
-        parts.append(f"{failed} failed a check that must never fail: {name_some(basis.required)}.")
-    if problems and verdict is Verdict.INCONCLUSIVE:
-        parts.append(
-            f"{count(len(problems), 'problem')} {verb(len(problems), 'bars', 'bar')} a PASS: {_list(problems)}"
-        )
-    else:
-        deciding = _deciding(verdict, metrics)
-        if deciding is not None:
-            reason = _named(deciding, verdict, metrics)
-            parts.append(" ".join([reason[0].upper() + reason[1:] if parts else reason, *_details(deciding)]))
-        parts += _slices(basis, besides=deciding is not None)
-        if problems:
-            parts.append(f"Besides, {count(len(problems), 'problem')}: {_list(problems)}")
-    if basis.slices and verdict is not Verdict.INCONCLUSIVE:
-        parts.append(_slices_rate(basis, slice_alpha))
-    parts += _unadmitted(metrics)
-    parts += _waivers(basis)
-    return f"{verdict}: {' '.join(parts)}"
-
-
-def chances_basis(metric: MetricDecision) -> str:
-    """What the chances of a gate were judged by, to follow `of the time`.
-
-    Empty for this comparison itself, whose spread is much like that of an unchanged model, unless it is a FAIL: what a
-    loss changed is then part of the spread, and the chance comes out too low.
-    """
-    if metric.chances_from == "repeats":
-        return ", judged by the champion's repeats"
-    if metric.chances_from == "run":
-        return ", judged by a second run of the champion"
-    if metric.chances_from == "history":
-        return ", judged by past releases"
-    return ", judged by all that changed here" if metric.verdict is Verdict.FAIL else ""
-
-
-def _slices(basis: VerdictBasis, *, besides: bool) -> list[str]:
-    failed = sorted((part for part in basis.slices if part.failed and not part.waived), key=lambda part: part.p_worse)
-    if not failed:
-        return []
-    worst = failed[0]
-    loss = (
-        f"{worst.name} is {points(-worst.delta, 0.0)} points worse on {count(worst.cases, 'case')}"
-        f" (p = {worst.p_worse:.2g} after adjusting for {count(len(basis.slices), 'slice')})"
-    )
-    others = f"; so {verb(len(failed) - 1, 'is', 'are')} {name_some(part.name for part in failed[1:])}"
-    lost = f"{count(len(failed), 'slice')} lost: {loss}{others if len(failed) > 1 else ''}."
-    return [f"Besides, {lost}" if besides else lost]
-
-
-def _slices_rate(basis: VerdictBasis, slice_alpha: float) -> str:
-    return (
-        f"{count(len(basis.slices), 'slice')} {verb(len(basis.slices), 'was', 'were')} looked into, which fails an"
-        f" unchanged model in at most {100.0 * slice_alpha:.3g} % of runs more."
-    )
-
-
-def _unadmitted(metrics: Sequence[MetricDecision]) -> list[str]:
-    """Metrics that gate by a judge that was never admitted, because the policy allows it."""
-    names = [f"{metric.suite}::{metric.metric}" for metric in metrics if metric.admission == "unadmitted"]
-    if not names:
-        return []
-    are = verb(len(names), "is a judge score", "are judge scores")
-    return [f"Unadmitted judge: {name_some(names)} {are}, not human quality."]
-
-
-def _waivers(basis: VerdictBasis) -> list[str]:
-    sentences = [
-        f"{use.target} is waived until {use.until} by {one_line(use.by)}: {one_line(use.reason)}."
-        for use in basis.uses
-        if use.status == "applied"
+    names = short_names(basis.metrics)
+    gates = [
+        _Gate(metric=metric, test=test, name=name)
+        for metric, test, name in zip(basis.metrics, tests, names, strict=True)
+        if metric.gates and not metric.waived
     ]
-    expired = [use for use in basis.uses if use.status == "expired"]
-    if expired:
-        named = name_some(f"{use.target} ({use.until})" for use in expired)
-        sentences.append(f"{count(len(expired), 'waiver')} {verb(len(expired), 'has', 'have')} expired: {named}.")
-    return sentences
-
-
-def _list(problems: Sequence[Problem]) -> str:
-    shown = "; ".join(str(problem) for problem in problems[:_LISTED])
-    left = len(problems) - _LISTED
-    return f"{shown}; and {left:,} more." if left > 0 else f"{shown}."
-
-
-def _deciding(verdict: Verdict, gating: Sequence[MetricDecision]) -> MetricDecision | None:
-    same = [m for m in gating if m.verdict is verdict]
-    if verdict is Verdict.FAIL:
-        return min(same, key=lambda m: 1.0 if m.p_worse is None else m.p_worse, default=None)
-    return min(same, key=_room, default=None)
-
-
-def _room(metric: MetricDecision) -> float:
-    """How far the lower bound is from its limit, as a share of what there is to lose."""
-    if metric.lower is None:
-        return -math.inf
-    if metric.two_sided and metric.upper is not None and metric.margin is not None:
-        shortest, longest = length_limits(metric.margin)
-        return min((metric.lower - shortest) / -shortest, (longest - metric.upper) / longest)
-    if metric.margin is not None:
-        return (metric.lower + metric.margin) / metric.margin
-    if metric.max is not None and metric.upper is not None:
-        return (metric.max - metric.upper) / (1.0 - metric.max)
-    return (metric.lower - metric.min) / metric.min if metric.min else -math.inf
-
-
-def _named(metric: MetricDecision, verdict: Verdict, gating: Sequence[MetricDecision]) -> str:
-    if len(gating) == 1:
-        return metric.reason
-    name, same = f"{metric.suite}::{metric.metric}", sum(m.verdict is verdict for m in gating)
     if verdict is Verdict.PASS:
-        lead = f"{'both' if same == 2 else f'all {same}'} gating metrics pass; closest to its limit is {name}"
-    elif same > 1:
-        lead = f"{same} of {len(gating)} gating metrics; first of all {name}"
+        text = f"Ship: {_passing(gates, basis)}"
+    elif verdict is Verdict.FAIL:
+        text = f"Do not ship: {_failing(gates, basis)}"
     else:
-        lead = f"1 of {len(gating)} gating metrics, {name}"
-    return f"{lead}: {metric.reason}"
+        text = f"Not decided: {_open(gates, problems)}"
+    words = text.split()
+    return text if len(words) <= MOST_WORDS else f"{' '.join(words[:MOST_WORDS]).rstrip('.,;:')}…"
 
 
-def _details(metric: MetricDecision) -> list[str]:
-    details = []
-    if metric.reference == "champion" and not metric.two_sided:
-        details.append(_changes(metric))
-    elif metric.reference == "threshold" and metric.candidate is not None:
-        details.append(_rate(metric, metric.candidate))
-    if metric.pass_if_unchanged is not None and metric.pass_if_margin_lost is not None and metric.margin is not None:
-        details.append(
-            f"If nothing had changed, this gate would pass {share(metric.pass_if_unchanged)} of the time"
-            f"{chances_basis(metric)}; it would let {_loss(metric, metric.margin)} through at most"
-            f" {share(metric.pass_if_margin_lost)}."
-        )
-    return details
+def _passing(gates: Sequence[_Gate], basis: VerdictBasis) -> str:
+    waived = sum(use.status == "applied" for use in basis.uses)
+    of_all = sum(metric.gates for metric in basis.metrics)
+    calls = [(_room(gate, hypothesis), gate, hypothesis) for gate in gates for hypothesis in gate.test.hypotheses]
+    _, closest, hypothesis = min(calls, key=lambda call: call[0])
+    call = _passed(closest, hypothesis)
+    if of_all == 1 and not waived:
+        return f"{closest.name} passes, {call}."
+    passed = f"{len(gates)} of {of_all} gates pass"
+    if len(gates) == of_all:
+        passed = f"{_all(of_all)} {verb(of_all, 'passes', 'pass')}"
+    waivers = f", with {count(waived, 'waiver')}" if waived else ""
+    return f"{passed}{waivers}. Closest call: {closest.name}, {call}."
 
 
-def _loss(metric: MetricDecision, margin: float) -> str:
+def _failing(gates: Sequence[_Gate], basis: VerdictBasis) -> str:
+    failed = [gate for gate in gates if gate.metric.verdict is Verdict.FAIL]
+    required, of_all = len(basis.required), len(gates)
+    if not failed and required:
+        return f"{count(required, 'case')} failed a required check: {name_some(map(short_name, basis.required))}."
+    if not failed:
+        worst, others = worst_slice(basis.slices)
+        passed = all(gate.metric.verdict is Verdict.PASS for gate in gates)
+        lead = f"{_all(of_all)} {verb(of_all, 'passes', 'pass')}, but " if passed and gates else ""
+        lead += f"{count(others + 1, 'slice')} {verb(others + 1, 'is', 'are')} worse."
+        loss = _moved(worst.champion, worst.candidate, by=worst.delta)
+        return f"{lead} {'Worst: ' if others else ''}{short_name(worst.short_name)} {loss}."
+    worst_gate, hypothesis = max(((gate, _failed_test(gate)) for gate in failed), key=lambda found: _excess(*found))
+    loss = _lost(worst_gate, hypothesis)
+    if of_all == 1 and not required:
+        return f"{loss}."
+    lead = f"{len(failed)} of {count(of_all, 'gate')}" if len(failed) < of_all or required else _all(of_all)
+    if required:
+        lead += f" and {count(required, 'required case')}"
+    return f"{lead} failed{'. Worst' if len(failed) > 1 else ''}: {loss}."
+
+
+def _open(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
+    if problems:
+        return _barred(gates, problems)
+    undecided = [
+        (_room(gate, hypothesis), gate, hypothesis)
+        for gate in gates
+        if gate.metric.verdict is not Verdict.PASS
+        for hypothesis in gate.test.hypotheses
+        if not hypothesis.passed
+    ]
+    if not undecided:
+        return "every gate is waived, so nothing counts."
+    _, gate, hypothesis = min(undecided, key=lambda call: call[0])
+    name, test = gate.name, gate.test
+    if hypothesis.worse:
+        tests = sum(len(other.test.hypotheses) for other in gates)
+        return f"{name} looks worse, but that may be chance among {count(tests, 'test')}."
+    noun = "labelled case" if test.labels else "case"
+    seen = count(test.labels or gate.metric.evaluated, noun)
+    margin = test.margin or 0.0
+    if gate.metric.two_sided:
+        found = f"{seen} cannot rule out that answers in {name} changed length by more than {points(margin)} %."
+    elif hypothesis is test.comparison:
+        found = f"{seen} cannot rule out a {points(margin)}-point loss in {name}."
+    elif gate.metric.max is not None:
+        found = f"{seen} cannot show that {name} is at most {percent(gate.metric.max)}."
+    else:
+        found = f"{seen} cannot show that {name} is at least {percent(gate.metric.min or 0.0)}."
+    more = _to_add(gate, hypothesis)
+    return f"{found} Add about {count(more, noun)} and run again." if more else found
+
+
+def _barred(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
+    first, others = problems[0], len(problems) - 1
+    more = f" ({count(others, 'more problem')})" if others else ""
+    for gate in gates:
+        if gate.test.problem is first:
+            metric = gate.metric
+            if metric.errors and metric.evaluated:
+                lost = f"{metric.errors:,} of {count(metric.expected, 'case')}"
+                return f"{lost} could not be evaluated for {gate.name}{more}."
+            return _within(f"{gate.name}: {first.what}", more)
+    return _within(f"{short_name(first.where)}: {first.what}", more)
+
+
+def _within(text: str, more: str) -> str:
+    """A text that may quote anything, with room left for what follows it."""
+    words = one_line(text, 400).split()
+    room = MOST_WORDS - 2 - len(more.split())
+    return f"{' '.join(words[:room]).rstrip('.,;:')}…{more}." if len(words) > room else f"{' '.join(words)}{more}."
+
+
+def _all(number: int) -> str:
+    return {1: "the only gate", 2: "both gates"}.get(number, f"all {number:,} gates")
+
+
+def _room(gate: _Gate, hypothesis: HypothesisTest) -> float:
+    """How far what is proven is from its limit, as a fraction of scores; of lengths, of the champion's."""
+    interval, margin = hypothesis.interval, gate.test.margin or 0.0
+    if gate.metric.two_sided:
+        shortest, longest = length_limits(margin)
+        return min(math.expm1(interval.lower) - shortest, longest - math.expm1(interval.upper))
+    limit = -margin if hypothesis is gate.test.comparison else gate.test.policy.floor or 0.0
+    return interval.lower - limit
+
+
+def _passed(gate: _Gate, hypothesis: HypothesisTest) -> str:
+    """What is proven, beside what was asked."""
+    test, interval, margin = gate.test, hypothesis.interval, gate.test.margin or 0.0
+    if gate.metric.two_sided:
+        shortest, longest = length_limits(margin or 1.0)
+        shorter, longer = math.expm1(interval.lower), math.expm1(interval.upper)
+        if (longest - longer) / longest < (shorter - shortest) / -shortest:
+            return f"answers at most {points(longer, longest)} % longer where {points(longest)} % is allowed"
+        allowed = f"{points(-shortest, 0.0)} % is allowed"
+        return f"answers at most {points(-shorter, -shortest)} % shorter where {allowed}"
+    if hypothesis is test.comparison:
+        if interval.lower > 0.0:
+            return f"at least {points(interval.lower, 0.0)} points better"
+        allowed = f"{points(margin)} {'is' if margin == 0.01 else 'are'} allowed"
+        return f"at most {points(-interval.lower, margin)} points worse where {allowed}"
+    bound, limit = test.shown(interval.lower), _limit(gate.metric)
+    if gate.metric.max is not None:
+        return f"at most {percent(bound, limit)} where {percent(limit)} is allowed"
+    return f"at least {percent(bound, limit)} where {percent(limit)} is required"
+
+
+def _failed_test(gate: _Gate) -> HypothesisTest:
+    """Which of its tests failed; of both the comparison, which has the p-value that the metric shows."""
+    test, p = gate.test, gate.metric.p_worse
+    if test.comparison is not None and (test.floor is None or not test.floor.worse):
+        return test.comparison
+    if test.comparison is not None and test.comparison.worse and p is not None and p <= test.policy.alpha:
+        return test.comparison
+    return test.floor or test.hypotheses[0]
+
+
+def _excess(gate: _Gate, hypothesis: HypothesisTest) -> float:
+    """How much more was lost than is allowed, as a fraction."""
+    estimate = hypothesis.interval.estimate
+    if gate.metric.two_sided:
+        return abs(estimate) - math.log1p(gate.test.margin or 0.0)
+    if hypothesis is gate.test.comparison:
+        return -estimate - (gate.test.margin or 0.0)
+    return (gate.test.policy.floor or 0.0) - estimate
+
+
+def _lost(gate: _Gate, hypothesis: HypothesisTest) -> str:
+    """What was lost, beside what was allowed; where the estimate alone is no more than that, up to how much."""
+    metric, test, interval, name = gate.metric, gate.test, hypothesis.interval, gate.name
+    margin = test.margin or 0.0
     if metric.two_sided:
-        return f"a true change by a factor of {1.0 + margin:.6g}"
-    return f"a true {points(margin)}-point loss"
+        beyond = abs(interval.estimate) > math.log1p(margin)
+        bound = interval.estimate if beyond else max(interval.lower, interval.upper, key=abs)
+        change = math.expm1(bound)
+        how = f"{points(abs(change), 0.0)} % {'longer' if change > 0.0 else 'shorter'}"
+        return f"answers in {name} {'are' if beyond else 'may be'} {how} (allowed: a factor of {1.0 + margin:.6g})"
+    if hypothesis is not test.comparison:
+        limit = _limit(metric)
+        asked = f"allowed: at most {percent(limit)}" if metric.max is not None else f"required: {percent(limit)}"
+        return f"{name} is {percent(test.shown(interval.estimate), limit)} ({asked})"
+    allowed = f"(allowed: {points(margin)} {'point' if margin == 0.01 else 'points'})"
+    if metric.champion is None or metric.candidate is None or test.corrected or -interval.estimate <= margin:
+        between = f"{points(-interval.upper, 0.0)} to {points(-interval.lower, margin)} points worse"
+        return f"{name} is {between} {allowed}"
+    return f"{name} {_moved(metric.champion, metric.candidate, by=interval.estimate)} {allowed}"
 
 
-def _changes(metric: MetricDecision) -> str:
-    noun = "judge's score" if metric.judged or metric.labels else "score"
-    changed = metric.better + metric.worse
-    if not changed:
-        # Answers may read differently and score alike: of their texts nothing is known here.
-        return f"No {noun} changed."
-    if noun == "score" and metric.method.startswith("Tango"):
-        noun = "answer"
-    return f"{count(changed, noun)} changed: {metric.better:,} better, {metric.worse:,} worse."
+def _moved(before: float, after: float, *, by: float) -> str:
+    """`fell from 94 % to 0 %`, with as many decimals as tell the two apart."""
+    digits = 1
+    while digits < 6 and round(before, digits + 2) == round(after, digits + 2):
+        digits += 1
+    first, then = (percent(round(value, digits + 2)) for value in (before, after))
+    if by == 0.0:
+        return f"stayed at {first}"
+    return f"{'rose' if after > before else 'fell'} from {first} to {then}"
 
 
-def _rate(metric: MetricDecision, rate: float) -> str:
-    if metric.method.startswith("Clopper"):
-        what = "right" if metric.direction is Direction.HIGHER else "counted"
-        return f"{round(rate * metric.evaluated):,} of {count(metric.evaluated, 'answer')} {what}."
-    return f"Mean score {percent(round(rate, 3))} over {count(metric.evaluated, 'case')}."
+def _limit(metric: MetricDecision) -> float:
+    return (metric.min or 0.0) if metric.max is None else metric.max
+
+
+def _to_add(gate: _Gate, hypothesis: HypothesisTest) -> int:
+    """How many cases more would decide, 0 where that is not known."""
+    test = gate.test
+    if not gate.metric.two_sided:
+        return cases_to_add(test, hypothesis)
+    if test.pairs is None or not test.margin:
+        return 0
+    missing = lengths_needed(test.pairs, hypothesis, test.margin, test.policy.alpha) - len(test.pairs.item_ids)
+    return rounded_up(missing) if missing > 0 else 0

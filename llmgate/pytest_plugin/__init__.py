@@ -101,16 +101,22 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_report_teststatus(
-    report: pytest.CollectReport | pytest.TestReport,
+    report: pytest.CollectReport | pytest.TestReport, config: pytest.Config
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Give statuses of their own to a case below par and to one that was never asked."""
-    if report.when == "call":
-        properties = set(map(tuple, getattr(report, "user_properties", ())))
-        if ("llmgate", "missed") in properties:
-            return "missed", "m", ("MISSED", {"yellow": True})
-        if ("llmgate", "not asked") in properties:
-            return "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
-    return None
+    """Give statuses of their own to a case below par and to one that was never asked, and few letters to thousands."""
+    if report.when != "call":
+        return None
+    properties = set(map(tuple, getattr(report, "user_properties", ())))
+    run = config.stash.get(RUN, None)
+    if ("llmgate", "missed") in properties:
+        status = "missed", "m", ("MISSED", {"yellow": True})
+    elif ("llmgate", "not asked") in properties:
+        status = "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
+    elif report.passed and run is not None and run.is_case(report.nodeid):
+        status = "passed", ".", ("PASSED", {"green": True})
+    else:
+        return None
+    return status if run is None else (status[0], run.letter(status[1]), status[2])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -109,6 +109,7 @@ class PytestRun:
         self.gates: frozenset[str] = frozenset()
         self.good = False
         self._waiting_since = 0.0
+        self._letters = terminal.Letters()
         self._vocabulary: tuple[int, Checks] | None = None
 
     # Collecting.
@@ -214,6 +215,9 @@ class PytestRun:
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
         self._gated, self.gates = frozenset(gated), frozenset(gates)
+        self._letters = terminal.Letters(cases=len(cases))
+        if self._letters.each > 1:
+            self._notices.put(f"one letter stands for up to {self._letters.each} cases")
         self._selected.set()
 
     def _work(self, lock: RunLock) -> None:
@@ -234,6 +238,15 @@ class PytestRun:
         return self._plan
 
     # Waiting.
+
+    def is_case(self, nodeid: str) -> bool:
+        """Whether it is a case of a suite, and no gate."""
+        file, _, name = nodeid.partition("::")
+        return file in self._suites and not name.startswith("gate::")
+
+    def letter(self, letter: str) -> str:
+        """The letter of a case in pytest's progress; of thousands of cases, most have none."""
+        return self._letters.thinned(letter)
 
     def wait_for(self, case: Case) -> list[CaseResult]:
         """Wait for all repeats of a case.
@@ -339,6 +352,7 @@ class PytestRun:
             state=self._watch.state(),
             error=self._error,
             decision=self._decision,
+            gated=bool(self.gates),
             # Their gates were not selected, so no verdict covers them.
             ungated=sorted({p.suite.name for p in self._suites.values()} - self._gated),
             published=self._published,

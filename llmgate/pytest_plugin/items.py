@@ -163,7 +163,6 @@ class GateItem(SuiteItem):
         metric = next((metric for metric in decision.metrics if (metric.suite, metric.metric) == name), None)
         if metric is None:
             raise GateClosedError("the decision says nothing about this metric")
-        self.add_report_section("call", "llmgate", visible(metric.reason))
         lost = [
             f"slice {s.name}: {100 * s.delta:+.1f} points on {s.cases:,} cases (p = {s.p_worse:.2g}, adjusted)"
             for s in decision.slices
@@ -179,11 +178,11 @@ class GateItem(SuiteItem):
         if decision.is_baseline and metric.reference == "none":
             self.user_properties.append(("llmgate", "baseline"))
             return
-        problems = [str(problem) for problem in decision.problems]
         allowed = pytest_run(self.config).settings.allow_inconclusive
-        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not problems:
+        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not decision.problems:
             return
-        raise GateClosedError("\n".join([f"{metric.verdict}: {metric.reason}", *problems]))
+        # What bars a PASS may be long and the same for all gates: the summary says it once.
+        raise GateClosedError(f"{metric.verdict}: {metric.reason}")
 
 
 def describe(result: CaseResult) -> str:

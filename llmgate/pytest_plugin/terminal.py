@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import nullcontext
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
 from llmgate.record.run.watch import RunPhase
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.record.run.watch import RunState
 
-__all__ = ["Notices", "summarise"]
+__all__ = ["Letters", "Notices", "summarise"]
+
+LETTERS: Final = 1_000
+"""As many letters are some lines; more say nothing that a percentage does not."""
 
 COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
 
@@ -66,6 +71,26 @@ class Notices:
                 self._reporter.write_line(f"llmgate: {text}")
 
 
+class Letters:
+    """The letters of cases in pytest's progress: one each, or where there are thousands one for many.
+
+    Args:
+        cases: How many there are.
+
+    Attributes:
+        each: For how many cases one letter stands.
+    """
+
+    def __init__(self, *, cases: int = 0) -> None:
+        self.each = 1 if cases <= LETTERS else -(-cases // LETTERS)
+        self._seen: Counter[str] = Counter()
+
+    def thinned(self, letter: str) -> str:
+        """The letter where it is the first of so many, else nothing."""
+        self._seen[letter] += 1
+        return letter if (self._seen[letter] - 1) % self.each == 0 else ""
+
+
 def summarise(
     reporter: pytest.TerminalReporter,
     *,
@@ -73,6 +98,7 @@ def summarise(
     state: RunState,
     error: BaseException | None,
     decision: Decision | None,
+    gated: bool,
     ungated: Sequence[str],
     published: Sequence[str],
     shown: int,
@@ -85,6 +111,7 @@ def summarise(
         state: How the run ended.
         error: What ended it early.
         decision: The decision, None if no gate item ran.
+        gated: Whether gates were selected.
         ungated: Suites whose gates were not selected.
         published: Where the results are.
         shown: How many missed cases to show.
@@ -97,17 +124,24 @@ def summarise(
         reporter.write_line(f"record: {out} (unfinished)")
         return
     if decision is None:
-        reporter.write_line("NO VERDICT: no gate item ran, so nothing was decided", yellow=True)
+        why = (
+            "no gate could decide; the failures above say why" if gated else "no gate item ran, so nothing was decided"
+        )
+        reporter.write_line(f"NO VERDICT: {why}", yellow=True)
         reporter.write_line(f"record: {out}")
         return
-    *lines, sentence = decision_lines(decision)
-    for text, style in lines:
-        reporter.write_line(text, **{COLOURS[style]: True})
+    for lead, text, style in decision_lines(decision, width=width_of(reporter)):
+        reporter.write(lead, **({COLOURS[style]: True, "bold": True} if style in COLOURS else {}))
+        reporter.write_line(text)
     if ungated:
         reporter.write_line(f"NO VERDICT for {', '.join(ungated)}: their gates were not selected", yellow=True)
-    reporter.write_line(sentence[0], bold=True, **{COLOURS[sentence[1]]: True})
     for line in published:
         reporter.write_line(line)
+
+
+def width_of(reporter: pytest.TerminalReporter) -> int:
+    """Columns of pytest's terminal."""
+    return reporter.config.get_terminal_writer().fullwidth
 
 
 def write_missed(reporter: pytest.TerminalReporter, shown: int) -> None:
@@ -119,4 +153,5 @@ def write_missed(reporter: pytest.TerminalReporter, shown: int) -> None:
     for report in missed[:shown]:
         for name, text in report.sections:
             if "llmgate" in name:
-                reporter.write_line(text)
+                for line in text.splitlines():
+                    reporter.write_line(fill(line, width_of(reporter), subsequent_indent="    "))

@@ -282,7 +282,7 @@ class Policy:
                 )
             if waiver.field is not None and (waiver.suite, waiver.field) not in looked_into:
                 raise PolicyError(
-                    f"the waiver is about {waiver.field!r}, which is no slice that is looked into",
+                    f"the waiver is about {waiver.field!r}, which the gate does not test as a slice",
                     where=waiver.target,
                     fix=did_you_mean(waiver.field, [field for suite, field in looked_into if suite == waiver.suite]),
                 )

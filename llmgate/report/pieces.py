@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Piece", "State", "Style", "StyledLine", "Text"]
+__all__ = ["LedLine", "Piece", "State", "Style", "StyledLine", "Text"]
 
 Style = Literal["good", "bad", "warn", "strong", "plain", "dim"]
 
 StyledLine = tuple[str, Style]
 """A line for a terminal: plain text with its style beside it, so that each door colours as it can."""
+
+LedLine = tuple[str, str, Style]
+"""The same, of which only the first part has the style: a word in colour is seen, a wall of it is not read."""
 
 
 class State(StrEnum):

@@ -179,13 +179,29 @@ def _state(decision: Decision) -> State:
 
 
 def _names(candidate: Record, champion: Record | None) -> tuple[str, str | None]:
-    """Names that tell both sides apart; a champion run compared with a run of itself has the same name twice."""
+    """Names that tell both sides apart: where one name served twice, with the first thing that differs."""
     after = _name(candidate)
     before = None if champion is None else _name(champion)
     if champion is None or before != after:
         return after, before
-    runs = (one_line(candidate.manifest.run_id, 60), one_line(champion.manifest.run_id, 60))
-    return f"{after} ({runs[0]})", f"{before} ({runs[1]})"
+    mine, theirs = next(
+        (both for both in zip(_marks(candidate), _marks(champion), strict=True) if both[0] != both[1]), ("", "")
+    )
+    return f"{after} ({mine})", f"{before} ({theirs})"
+
+
+def _marks(record: Record) -> tuple[str, ...]:
+    """What may tell a model from another of its name, what says most before the rest; the run always does."""
+    model, server = record.manifest.model, record.manifest.server
+    label, digest = one_line(server.deployment, 60), (model.weights_digest or "")[:12]
+    source = one_line(re.sub(r"^https?://", "", record.manifest.server.url or model.source), 60)
+    return (
+        f"version {one_line(model.registry_uri, 60)}" if model.registry_uri else "no version",
+        label or "no label",
+        f"weights {digest}" if digest else "weights unknown",
+        source,
+        one_line(record.manifest.run_id, 60),
+    )
 
 
 def _name(record: Record) -> str:

@@ -14,7 +14,7 @@ from llmgate.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["OPTIONS", "Option", "file_options"]
+__all__ = ["OPTIONS", "PURPOSES", "Option", "file_options", "purpose"]
 
 Kind = Literal["text", "int", "float", "flag"]
 
@@ -64,7 +64,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         name="deployment",
         metavar="LABEL",
-        help="What --endpoint serves now, in your words, e.g. v7: tells models apart that one address serves in turn.",
+        help="What --endpoint serves now, in your words, e.g. v7: tells apart models that one address serves in turn.",
     ),
     Option(
         name="api-key-env",
@@ -199,6 +199,27 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(name="show-missed", kind="int", default=5, metavar="N", help="How many missed cases the summary shows."),
 )
+
+PURPOSES: Final = {
+    "The model": "model endpoint served_name deployment api_key_env reply_names finish_reasons",
+    "The server that llmgate starts": "server_args server_python port startup_timeout",
+    "What it is compared with, and how strictly": (
+        "baseline as_baseline policy allow_inconclusive strict_power no_stopping"
+    ),
+    "How it is asked": "repeat concurrency timeout retries no_bench",
+    "Judges and embeddings": (
+        "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_admission"
+        " judge_anchors embed_endpoint embed_name embed_api_key_env"
+    ),
+    "Files and keys": "allow_outside allow_key_over_http",
+    "Where results go": "out resume show_missed mlflow_uri mlflow_experiment mlflow_model registry_uri",
+}
+"""Fields by the heading under which the help lists them."""
+
+
+def purpose(field: str) -> str:
+    """The heading of an option in the help, "" for the last one."""
+    return next((title for title, fields in PURPOSES.items() if field in fields.split()), "")
 
 
 def file_options(root: Path) -> dict[str, Any]:

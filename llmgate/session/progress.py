@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Final, Protocol, TextIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
 __all__ = ["LineProgress", "Progress"]
 
-INTERVAL_S: Final = 5.0
-LIVE_INTERVAL_S: Final = 0.2
+QUICK_S: Final = 1.0
+"""Lines of a log are no closer together."""
+LIFE_S: Final = 300.0
+"""A log shows life at least so often, however long a tenth of the work takes."""
+REDRAW_S: Final = 0.1
 
 
 class Progress(Protocol):
@@ -29,10 +35,7 @@ class Progress(Protocol):
 
 
 class LineProgress:
-    """Writes a line per stage, and counts at most every five seconds.
-
-    On a terminal the counts overwrite each other; in a log they are lines of their own, so that a CI log shows
-    life without growing by a line per case.
+    """Writes a line per stage; on a terminal a bar with the time that is left, in a log a line per tenth of the work.
 
     Args:
         write: Receives whole lines, without the line end; default: standard error.
@@ -46,49 +49,89 @@ class LineProgress:
         self._write = write
         self._clock = clock
         self._started = clock()
-        self._last = -INTERVAL_S
         self._live = bool(self._stream and self._stream.isatty())
-        self._open_line = False
-        self._counting = False
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._drawn = 0.0
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, tuple[float, int]] = {}
 
     def stage(self, text: str) -> None:
         """Write one line with the elapsed time."""
-        self._line(f"[{self._elapsed()}] {text}")
-        self._last = self._clock()
+        self._end_bars()
+        self._line(f"[{_clock_time(self._clock() - self._started)}] {text}")
 
     def count(self, what: str, done: int, total: int) -> None:
-        """Write the count, unless a line was written just now; work that was seen to go on is seen to end."""
-        now = self._clock()
-        due = now - self._last >= (LIVE_INTERVAL_S if self._live else INTERVAL_S)
-        if not due and not (done >= total and self._counting):
+        """Move the bar, or write the count if another tenth is done; work that was seen to go on is seen to end."""
+        if self._live:
+            self._move_bar(what, done, total)
             return
-        self._last, self._counting = now, done < total
-        text = f"[{self._elapsed()}] {what} {done} / {total}"
-        if self._live and self._stream:
-            self._stream.write(f"\r\x1b[2K{text}")
-            self._stream.flush()
-            self._open_line = True
-            if done >= total:
-                self._finish_line()
-        else:
-            self._line(text)
+        now, tenths = self._clock(), done * 10 // max(total, 1)
+        began, first = self._begun.setdefault(what, (now, done))
+        then, seen = self._last.setdefault(what, (now, first * 10 // max(total, 1)))
+        ended = done >= total
+        due = (tenths > seen and now - then >= QUICK_S) or now - then >= LIFE_S
+        if due or (ended and then > began):
+            left = "" if ended or done <= first else f", {_left((now - began) * (total - done) / (done - first))} left"
+            counted = f"{done:,} of {total:,} ({done * 100 // max(total, 1)} %{left})"
+            self._line(f"[{_clock_time(now - self._started)}] {what} {counted}")
+            self._last[what] = (now, tenths)
+        if ended:
+            self._begun.pop(what, None)
+            self._last.pop(what, None)
 
     def check(self) -> None:
         """Nothing ends a run from here."""
 
-    def _elapsed(self) -> str:
-        seconds = int(self._clock() - self._started)
-        return f"{seconds // 60:02d}:{seconds % 60:02d}"
+    def _move_bar(self, what: str, done: int, total: int) -> None:
+        if self._bars is None:
+            self._bars = _new_bars()
+            self._bars.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+        now = self._clock()
+        if done >= total or now - self._drawn >= REDRAW_S:
+            self._drawn = now
+            self._bars.refresh()
 
-    def _finish_line(self) -> None:
-        if self._open_line and self._stream:
-            self._stream.write("\n")
-            self._open_line = False
+    def _end_bars(self) -> None:
+        """Leave the bars as they are now standing above what follows."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars, self._tasks = None, {}
 
     def _line(self, text: str) -> None:
-        self._finish_line()
         if self._write:
             self._write(text)
         elif self._stream:
             self._stream.write(text + "\n")
             self._stream.flush()
+
+
+def _new_bars() -> Bars:
+    """Bars that are drawn when something moves, by whoever moved it: no thread of theirs outlives the work."""
+    # Only a terminal pays for these.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        auto_refresh=False,
+    )
+
+
+def _clock_time(seconds: float) -> str:
+    """`02:05`: minutes and seconds."""
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+def _left(seconds: float) -> str:
+    """`20 s` or `3 min`."""
+    return f"{max(1, round(seconds))} s" if seconds < 90.0 else f"{round(seconds / 60.0)} min"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEXTS = {
-    "sentence": "PASS: all gates pass",
-    "line": "x\nPASS         words::accuracy (primary): at least 99 % (95 %), minimum 50 %.\nexit 0",
+    "sentence": "PASS Ship: all 5 gates pass.",
+    "line": "x\nPASS  words::accuracy    100.0 %  98.1 to 100.0 %  ≥ 50 %\nPASS Ship: both gates pass.\nexit 0",
     "heading": "# ✅ PASS: `m` against `champion`",
     "comment": "--> ## PASS <!-- ",
     "html heading": "</pre></code><h1>PASS</h1><pre>",

@@ -156,7 +156,7 @@ def shell(command: str, places: dict[str, str]) -> str:
         # The package that is tested, also where another copy is installed.
         "PYTHONPATH": str(PACKAGE),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "COLUMNS": "200",
+        "COLUMNS": "1000",
     }
     program, *words = (
         [Template(word).substitute(places) for word in shlex.split(command)] if PLAIN.match(command) else [""]

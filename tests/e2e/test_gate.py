@@ -74,7 +74,7 @@ def champion(project: Path, smollm2_dir: Path, others: set[str]) -> Path:
         "--llmgate-out=champion", "--llmgate-mlflow-uri=sqlite:///mlflow.db", "--llmgate-mlflow-model=capitals-bot",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "PASS: " in done.stdout
+    assert "PASS Ship: " in done.stdout
     assert "vLLM: loading weights" in done.stdout
     return project / "champion"
 
@@ -142,7 +142,7 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     stump = degrade(smollm2_dir, project / "stump", keep_layers=STUMP)
     worse = candidate(project, stump, "worse")
     assert worse.returncode == 1, worse.stdout + worse.stderr
-    assert "FAIL: " in worse.stdout
+    assert "FAIL Do not ship: " in worse.stdout
     refused = promote(project, 2)
     assert refused.returncode == 1
     assert "FAIL" in refused.stderr
@@ -150,7 +150,7 @@ def test_the_registry_follows_the_verdicts(project: Path, champion: Path, smollm
     same = resave(smollm2_dir, project / "resaved")
     allowed = candidate(project, same, "same")
     assert allowed.returncode == 0, allowed.stdout + allowed.stderr
-    assert "PASS: " in allowed.stdout
+    assert "PASS Ship: " in allowed.stdout
     promoted = promote(project, 3)
     assert promoted.returncode == 0, promoted.stdout + promoted.stderr
     assert "models:/capitals-bot/3 is now champion (was models:/capitals-bot/1)" in promoted.stdout

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_failed_result, make_policy, make_record, make_result, seal
 from support.tables import decide_tables
+from support.words import said
 
 from llmgate.errors import NotComparableError, PolicyError, RecordError
 from llmgate.gate.decide import decide
@@ -240,7 +241,7 @@ def test_proven_worse_stays_proven_whatever_else_is_missing() -> None:
         ScoreTable.of(list(candidate.rows())[:-3], suite="support", metric="accuracy"), champion, margin=0.03
     )
     assert decision.verdict is Verdict.FAIL
-    assert "3 of 1,000 pairs could not be evaluated" in decision.sentence
+    assert "3 of 1,000 pairs could not be evaluated" in said(decision)
 
 
 @pytest.mark.parametrize("empty", [bring(), bring(table([])), bring(table([1.0], metric="tone"))])
@@ -488,7 +489,8 @@ def test_a_decision_is_consistent(situation: tuple[Record, Record | None, Policy
             if metric.verdict is Verdict.PASS and metric.reference == "champion":
                 assert metric.margin is not None
                 assert metric.lower > -metric.margin
-    assert decision.sentence.startswith(f"{decision.verdict}: ")
+    leads = {Verdict.PASS: "Ship: ", Verdict.FAIL: "Do not ship: ", Verdict.INCONCLUSIVE: "Not decided: "}
+    assert decision.sentence.startswith(leads[decision.verdict])
     assert decision.sentence.endswith(".")
     counted = Counter(flip.metric for flip in decision.flips)
     assert all(counted[m.metric] == m.better + m.worse for m in decision.metrics)

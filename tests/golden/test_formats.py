@@ -3,7 +3,8 @@
 `formats/` was written by that version against the fake server of the tests and is never written again: suites with
 their locks, runs, results of other tools, and what `llmgate decide … --json` printed about them. Nothing in a decision
 tells the time, the machine or the version, so every byte must come out again; policy.yaml has one waiver that holds
-until the year 9999 and one that has ended. The numbers are such that processors which add up in another order (with
+until the year 9999 and one that has ended. Only the sentences were written anew, when they became short (at most 25
+words, details on lines of their own); `long-sentences/` keeps two decisions as they were before. The numbers are such that processors which add up in another order (with
 and without AVX2 and AVX-512) agree on every digit.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,8 @@ from support.fake_server import FakeServer
 
 import llmgate
 from llmgate.cli import main
+from llmgate.gate.decision.reread import decision_from_json
+from llmgate.promote.permission import essence
 
 FORMATS: Final = Path(__file__).parent / "formats"
 MARGIN: Final = ("--margin", "0.45")
@@ -101,6 +105,17 @@ def test_deciding_again_gives_the_same_bytes(name: str) -> None:
     done = run_command("decide", first, *rest, "--json")
     assert done.exit_code == exit_code, done.output
     assert done.output.encode() == (FORMATS / "decisions" / f"{name}.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pass", "fail"])
+def test_a_decision_with_a_sentence_of_before_is_read_and_counts_as_the_same(name: str) -> None:
+    older, now = (
+        decision_from_json((FORMATS / folder / f"{name}.json").read_text(encoding="utf-8"))
+        for folder in ("long-sentences", "decisions")
+    )
+    assert older.sentence.startswith(f"{older.verdict}: ")
+    assert replace(older, sentence=now.sentence) == now
+    assert essence(older) == essence(now)
 
 
 def test_report_writes_the_same_decision_and_the_same_verdict(project: Path) -> None:

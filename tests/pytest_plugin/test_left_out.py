@@ -62,7 +62,7 @@ def test_a_failing_suite_is_run_however_it_is_written(
         (pytester.path / name).write_text(text, encoding="utf-8")
     result = run(pytester, ".", *(("-n", "1") if how == "JSON" else ()))
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["FAIL: *"])
+    result.stdout.fnmatch_lines(["FAIL Do not ship: *"])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
@@ -117,7 +117,7 @@ def test_what_is_not_run_is_named(pytester: pytest.Pytester, workers: tuple[str,
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "PASS: *",
+            "PASS Ship: *",
             "not run: .hidden/bad.yaml: *",
             "not run: asked.yaml.off: *",
             "not run: bad.yaml: it has the keys *",

@@ -36,7 +36,7 @@ def test_cases_and_gates_report_and_the_verdict_is_said(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(
         ["*2 missed, 2 shown*", "*words::word-3 answered: I do not know.*", "*fail: icontains*"]
     )
-    result.stdout.fnmatch_lines(["PASS: *", "report: *report.html"])
+    result.stdout.fnmatch_lines(["PASS Ship: *", "report: *report.html"])
     record = load_record(pytester.path / "run")
     assert len(record.results) == 40
     assert (pytester.path / "run" / "report.html").exists()
@@ -58,7 +58,7 @@ def test_a_gate_that_fails_fails_the_session(pytester: pytest.Pytester) -> None:
         result = run(pytester, server, suite)
     assert result.ret == 1
     assert result.parseoutcomes() == {"missed": 40, "failed": 1}
-    result.stdout.fnmatch_lines(["FAIL: *", "FAILED words.yaml::gate::accuracy - FAIL: *"])
+    result.stdout.fnmatch_lines(["FAIL Do not ship: *", "FAILED words.yaml::gate::accuracy - FAIL: *"])
 
 
 def test_inconclusive_fails_unless_it_is_allowed(pytester: pytest.Pytester) -> None:
@@ -68,7 +68,7 @@ def test_inconclusive_fails_unless_it_is_allowed(pytester: pytest.Pytester) -> N
         (pytester.path / "run").rename(pytester.path / "before")
         result = run(pytester, server, suite, "--llmgate-allow-inconclusive")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["INCONCLUSIVE: *"])
+    result.stdout.fnmatch_lines(["INCONCLUSIVE Not decided: *"])
 
 
 def test_two_hundred_cases_run_thirty_two_at_a_time(pytester: pytest.Pytester) -> None:
@@ -126,7 +126,7 @@ def test_x_stops_at_a_required_case(pytester: pytest.Pytester) -> None:
     assert result.ret == 1
     assert result.parseoutcomes() == {"passed": 2, "failed": 1}
     result.stdout.fnmatch_lines(["*a required assert failed*"])
-    result.stdout.no_fnmatch_line("PASS: *")
+    result.stdout.no_fnmatch_line("PASS Ship: *")
 
 
 def test_a_required_case_fails_the_verdict(pytester: pytest.Pytester) -> None:
@@ -134,7 +134,7 @@ def test_a_required_case_fails_the_verdict(pytester: pytest.Pytester) -> None:
     with FakeServer(answer=wrong_for("word-2")) as server:
         result = run(pytester, server, suite)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["FAIL: *"])
+    result.stdout.fnmatch_lines(["FAIL Do not ship: *"])
 
 
 def test_collect_only_asks_nobody(pytester: pytest.Pytester) -> None:
@@ -164,7 +164,7 @@ def test_a_case_without_an_answer_is_an_error_and_bars_pass(pytester: pytest.Pyt
     assert result.ret == 1
     assert result.parseoutcomes() == {"passed": 38, "failed": 3}
     result.stdout.fnmatch_lines(["*no answer (http after 1 attempts): HTTP 400*"])
-    result.stdout.fnmatch_lines(["*problem: *2 of 40*", "INCONCLUSIVE*"])
+    result.stdout.fnmatch_lines(["Problem *2 of 40*", "INCONCLUSIVE*"])
 
 
 def test_an_error_of_a_watched_judge_is_shown_and_keeps_no_gate_shut(pytester: pytest.Pytester) -> None:
@@ -178,7 +178,7 @@ def test_an_error_of_a_watched_judge_is_shown_and_keeps_no_gate_shut(pytester: p
         result = run(pytester, server, suite, f"--llmgate-judge-endpoint={server.url}")
     assert result.parseoutcomes() == {"missed": 40, "passed": 1}
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*error: llm-rubric: *", "PASS: *"])
+    result.stdout.fnmatch_lines(["*error: llm-rubric: *", "PASS Ship: *"])
 
 
 def test_a_dead_endpoint_is_said_once_and_nothing_passes(pytester: pytest.Pytester) -> None:
@@ -244,7 +244,7 @@ def test_a_baseline_decides_by_pairs(pytester: pytest.Pytester) -> None:
         worse = run(pytester, server, suite, *labelled)
     assert same.ret == 0
     assert worse.ret == 1
-    worse.stdout.fnmatch_lines(["FAIL: *"])
+    worse.stdout.fnmatch_lines(["FAIL Do not ship: *"])
 
 
 def test_the_champions_repeats_say_beforehand_what_the_gate_can_do(pytester: pytest.Pytester) -> None:
@@ -291,7 +291,7 @@ def test_a_suite_that_only_the_champion_ran_fails_the_session(pytester: pytest.P
         result = run(pytester, server, suite, "--llmgate-baseline=champion")
     assert result.parseoutcomes() == {"passed": 41}
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["problem: other: the champion's run has this suite*", "INCONCLUSIVE*"])
+    result.stdout.fnmatch_lines(["Problem *other: the champion's run has this suite*", "INCONCLUSIVE*"])
 
 
 def test_a_folder_with_a_run_is_not_written_over(pytester: pytest.Pytester) -> None:
@@ -310,14 +310,14 @@ def test_a_run_is_gone_on_with(pytester: pytest.Pytester) -> None:
     with FakeServer(answer=answer_right, die_after=25) as server:
         first = run(pytester, server, suite, "--llmgate-retries=0")
     assert first.ret == 1
-    first.stdout.fnmatch_lines(["problem: *of 40*--resume*", "INCONCLUSIVE*"])
+    first.stdout.fnmatch_lines(["Problem *of 40*", "INCONCLUSIVE*", "Next: ask them again: add --resume*"])
     lost = sum(not result.evaluated for result in load_record(pytester.path / "run").results.values())
     assert lost >= 15
     with FakeServer(answer=answer_right, port=server.port) as server:
         second = run(pytester, server, suite, "--llmgate-resume")
     assert second.ret == 0
     assert len(server.seen) == lost
-    second.stdout.fnmatch_lines(["PASS: *"])
+    second.stdout.fnmatch_lines(["PASS Ship: *"])
 
 
 def test_junit_and_repeats(pytester: pytest.Pytester) -> None:

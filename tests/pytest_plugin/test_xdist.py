@@ -34,7 +34,7 @@ def test_two_workers_ask_once_and_keep_the_server_full(pytester: pytest.Pytester
     assert result.parseoutcomes() == {"passed": 99, "missed": 2}
     assert len(server.seen) == 100
     assert server.peak == 32
-    result.stdout.fnmatch_lines(["PASS: *"])
+    result.stdout.fnmatch_lines(["PASS Ship: *"])
     assert len(load_record(pytester.path / "run").results) == 100
 
 
@@ -56,7 +56,7 @@ def test_a_failing_gate_fails_under_xdist_too(pytester: pytest.Pytester) -> None
         result = run(pytester, server, suite, "-n", "2")
     assert result.ret == 1
     assert result.parseoutcomes() == {"missed": 40, "failed": 1}
-    result.stdout.fnmatch_lines(["FAIL: *"])
+    result.stdout.fnmatch_lines(["FAIL Do not ship: *"])
 
 
 def test_errors_bar_pass_under_xdist_too(pytester: pytest.Pytester) -> None:

@@ -23,7 +23,7 @@ from support.reports import LOOKS, hostile_view, look, texts_of
 from llmgate.errors import RecordError
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy import OnInconclusive, Role
-from llmgate.record.schema import CaseKey
+from llmgate.record.schema import CaseKey, Record
 from llmgate.report.limits import ReportLimits
 from llmgate.report.pieces import State
 from llmgate.report.view import build_view
@@ -266,8 +266,8 @@ def test_a_metric_without_evidence_is_worded() -> None:
 def test_both_error_rates_are_shown_together_or_not_at_all() -> None:
     full = look("pass").metrics[0].chances
     assert full == (
-        "If nothing had changed, this gate would pass 91 % of the time; "
-        "it would let a true 3-point loss through at most 5 %."
+        "An identical model would pass this gate 91 % of the time; "
+        "a true 3-point loss would pass at most 5 % of the time."
     )
     metric = make_metric(pass_if_margin_lost=None)
     decision = make_decision(candidate=CANDIDATE, champion=CHAMPION, metrics=[metric])
@@ -326,3 +326,60 @@ def test_the_champions_plan_serves_cases_that_the_candidate_lacks() -> None:
     assert CaseKey(suite="support", case="z") in champion.results
     assert row.pairs[0].candidate is not None
     assert row.pairs[0].candidate.failure == "planned, but the record holds no result"
+
+
+def test_what_is_only_watched_is_counted_apart() -> None:
+    checks = (make_check(), make_check(metric="tone", score=None, reason="no verdict"))
+    results = [make_result("a", checks=checks), make_result("b")]
+    candidate = make_record(results=results, cases=[make_case(case) for case in "ab"])
+    metrics = [make_metric(), make_metric(metric="tone", role=Role.WATCH)]
+    view = build_view(candidate, None, make_decision(candidate=candidate, metrics=metrics))
+    fact = next(fact for fact in view.facts if fact.label == "Cases evaluated")
+    detail = "no errors on gates; 1 case lacks a score that is only watched"
+    assert (fact.value, fact.detail, fact.serious) == ("2 of 2", detail, False)
+
+
+def test_scores_that_changed_are_those_of_gates() -> None:
+    metrics = [make_metric(better=1, worse=2), make_metric(metric="tone", role=Role.WATCH, better=40, worse=50)]
+    view = build_view(CANDIDATE, CHAMPION, make_decision(candidate=CANDIDATE, champion=CHAMPION, metrics=metrics))
+    fact = next(fact for fact in view.facts if fact.label == "Scores that changed")
+    assert (fact.value, fact.detail) == ("3", "of 300 scores on gates: 1 better, 2 worse")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "names"),
+    [
+        ({}, {}, ("m (one)", "m (two)")),
+        ({"url": "http://a:8001/v1"}, {"url": "http://b:8002/v1"}, ("m (a:8001/v1)", "m (b:8002/v1)")),
+        (
+            {"weights_digest": "aa" * 32},
+            {"weights_digest": "bb" * 32},
+            (f"m (weights {'aa' * 6})", f"m (weights {'bb' * 6})"),
+        ),
+        ({"deployment": "v8"}, {"deployment": "v7"}, ("m (v8)", "m (v7)")),
+        ({"deployment": "v8"}, {}, ("m (v8)", "m (no label)")),
+        (
+            {"registry_uri": "models:/bot@challenger"},
+            {"registry_uri": "models:/bot@champion"},
+            ("m (version models:/bot@challenger)", "m (version models:/bot@champion)"),
+        ),
+    ],
+)
+def test_models_of_one_name_are_told_apart(
+    mine: dict[str, str], theirs: dict[str, str], names: tuple[str, str]
+) -> None:
+    def arm(run: str, differs: dict[str, str]) -> Record:
+        record = make_record(scores={"a": 1.0}, run_id=run)
+        server: dict[str, Any] = {name: value for name, value in differs.items() if name in {"url", "deployment"}}
+        model: dict[str, Any] = {name: value for name, value in differs.items() if name not in server}
+        plain = replace(record.manifest.model, name="m", registry_uri=None, weights_digest=None, source="x")
+        manifest = replace(
+            record.manifest,
+            model=replace(plain, **model),
+            server=replace(record.manifest.server, **{"url": "", "deployment": "", **server}),
+        )
+        return replace(record, manifest=manifest)
+
+    candidate, champion = arm("one", mine), arm("two", theirs)
+    view = build_view(candidate, champion, make_decision(candidate=candidate, champion=champion))
+    assert (view.candidate, view.champion) == names

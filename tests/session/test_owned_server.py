@@ -114,7 +114,7 @@ def test_under_pytest_the_server_ends_with_the_session(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "llmgate: [00:0" in done.stdout
-    assert "PASS: " in done.stdout
+    assert "PASS Ship: " in done.stdout
     assert nothing_left(tmp_path)
 
 

@@ -54,13 +54,13 @@ class LookDecision:
 
     @property
     def sentence(self) -> str:
-        """`suite stopped at look 3 of 5: 430 of 1,000 cases asked, 570 generations saved.`, or how it went on."""
-        at = f"look {self.look} of {len(self.cases)}"
+        """`suite stopped at interim look 3 of 5: 430 of 1,000 cases asked, …`, or how it went on."""
+        at = f"interim look {self.look} of {len(self.cases)}"
         asked = f"{self.cases[self.look - 1]:,} of {self.cases[-1]:,} cases asked"
         if self.stopped and not self.reason:
-            return f"{self.suite} stopped at {at}, which its results do not explain: {asked}."
+            return f"{self.suite} stopped at {at}, but its results do not decide there: {asked}."
         if self.stopped:
             return f"{self.suite} stopped at {at}: {asked}, {self.saved:,} generations saved."
         if self.reserve and len(self.cases) > 1:
             return f"{self.suite} was extended from {self.cases[-2]:,} to {self.cases[-1]:,} cases, as planned."
-        return f"{self.suite} went on to {at}: all {self.cases[-1]:,} cases asked."
+        return f"{self.suite} went on to look {self.look} of {len(self.cases)}: all {self.cases[-1]:,} cases asked."

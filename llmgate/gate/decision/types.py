@@ -198,7 +198,12 @@ class SliceDecision:
     @property
     def name(self) -> str:
         """`suite::metric[field=value]`."""
-        return f"{self.suite}::{self.metric}[{self.field}={self.value}]"
+        return f"{self.suite}::{self.short_name}"
+
+    @property
+    def short_name(self) -> str:
+        """`metric[field=value]`."""
+        return f"{self.metric}[{self.field}={self.value}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +313,7 @@ class Decision:
     """The verdict with its evidence; byte-identical for the same records and policy.
 
     Attributes:
-        sentence: What the release manager reads.
+        sentence: What the release manager reads first, see `summary`; older versions wrote the details into it too.
         candidate_run: Run id, "" for plain score tables.
         champion_run: Run id of the baseline, None without one.
         candidate_digest: Journal digest of the candidate record.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["count", "name_some", "one_line", "percent", "points", "share", "verb"]
+    from llmgate.gate.decision.types import MetricDecision
+
+__all__ = ["count", "name_some", "one_line", "percent", "points", "share", "short_name", "short_names", "verb"]
 
 _NAMED = 3
 """How many of the affected cases are named."""
@@ -66,3 +68,18 @@ def one_line(text: str, most: int = 200) -> str:
     """What people wrote, on one line and bounded, without a final full stop."""
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def short_name(name: str) -> str:
+    """A name of others where words are counted: at most three words and 60 characters."""
+    words = name.split()
+    return one_line(" ".join(words[:3]) + ("…" if len(words) > 3 else ""), 60)
+
+
+def short_names(metrics: Sequence[MetricDecision]) -> list[str]:
+    """Of each metric its own name, with its suite before it where two suites have one of that name."""
+    plain = [metric.metric for metric in metrics]
+    return [
+        short_name(metric.metric if plain.count(metric.metric) == 1 else f"{metric.suite}::{metric.metric}")
+        for metric in metrics
+    ]

@@ -14,7 +14,7 @@ from llmgate.stats.power import required_pairs, t_pass_chance, tango_chances, ta
 if TYPE_CHECKING:
     from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
 
-__all__ = ["more_cases", "pass_chances"]
+__all__ = ["cases_to_add", "more_cases", "pass_chances", "rounded_up"]
 
 _EXACT_UP_TO = 2_000
 """Beyond so many cases the search by exact sums takes long and moves the number by less than a hundredth."""
@@ -56,10 +56,33 @@ def more_cases(test: MetricTest, hypothesis: HypothesisTest) -> str:
         if needed > _cases(test):
             return f"an unchanged model needs about {_about(needed, test)} to pass 80 % of the time"
         shown = f"the true difference is the observed {100.0 * hypothesis.interval.estimate:+.1f} points"
-        return _for_observed(test, hypothesis, limit=-test.margin, worse_than=0.0, shown=shown)
-    minimum = test.policy.floor or 0.0
-    shown = f"the true rate is the observed {percent(round(test.shown(hypothesis.interval.estimate), 3))}"
-    return _for_observed(test, hypothesis, limit=minimum, worse_than=minimum, shown=shown)
+    else:
+        shown = f"the true rate is the observed {percent(round(test.shown(hypothesis.interval.estimate), 3))}"
+    needed = _for_observed(test, hypothesis)
+    if needed <= _cases(test):
+        return ""
+    passing = hypothesis.interval.estimate > _limits(test, hypothesis)[0]
+    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed, test)}"
+
+
+def cases_to_add(test: MetricTest, hypothesis: HypothesisTest) -> int:
+    """How many more cases (labels, where people's labels correct the scores) `more_cases` asks for, rounded up to tens.
+
+    0 where this many should do, or no number would.
+    """
+    have = _cases(test)
+    needed = 0
+    if hypothesis is test.comparison and test.margin is not None:
+        needed = _for_unchanged(test, hypothesis, test.margin)
+    if needed <= have:
+        needed = _for_observed(test, hypothesis)
+    return 0 if needed <= have else rounded_up(needed - have)
+
+
+def rounded_up(cases: int) -> int:
+    """Up to two digits, and to tens from 20 on: more would pretend to know."""
+    unit = 1 if cases < 20 else 10 ** max(1, len(str(cases)) - 2)
+    return -(-cases // unit) * unit
 
 
 def _for_unchanged(test: MetricTest, hypothesis: HypothesisTest, margin: float) -> int:
@@ -77,16 +100,21 @@ def _for_unchanged(test: MetricTest, hypothesis: HypothesisTest, margin: float) 
     return seen if variance == 0.0 else max(seen, required_pairs(variance=variance, margin=margin, alpha=alpha))
 
 
-def _for_observed(test: MetricTest, hypothesis: HypothesisTest, *, limit: float, worse_than: float, shown: str) -> str:
+def _for_observed(test: MetricTest, hypothesis: HypothesisTest) -> int:
+    """Cases that decide if the observed value is the true one; 0 if no number would."""
     estimate, variance = hypothesis.interval.estimate, _variance(test, hypothesis)
-    passing = estimate > limit
-    room = estimate - limit if passing else worse_than - estimate
+    limit, worse_than = _limits(test, hypothesis)
+    room = estimate - limit if estimate > limit else worse_than - estimate
     if room <= 0.0 or room >= 1.0 or variance == 0.0:
-        return ""
-    needed = required_pairs(variance=variance, margin=room, alpha=test.policy.alpha)
-    if needed <= _cases(test):
-        return ""
-    return f"if {shown}, a {'PASS' if passing else 'FAIL'} needs about {_about(needed, test)}"
+        return 0
+    return required_pairs(variance=variance, margin=room, alpha=test.policy.alpha)
+
+
+def _limits(test: MetricTest, hypothesis: HypothesisTest) -> tuple[float, float]:
+    """What a PASS has to be above, and a FAIL below."""
+    if hypothesis is test.comparison and test.margin is not None:
+        return -test.margin, 0.0
+    return test.policy.floor or 0.0, test.policy.floor or 0.0
 
 
 def _cases(test: MetricTest) -> int:

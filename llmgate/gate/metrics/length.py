@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.gate.evidence.pairing import Pairs
     from llmgate.gate.metrics.metric import MetricTest
 
-__all__ = ["compare_lengths", "length_limits", "length_reason", "with_lengths"]
+__all__ = ["compare_lengths", "length_limits", "length_reason", "lengths_needed", "with_lengths"]
 
 _LEAST_REACH: Final = math.log(10.0)
 """A suite of labels has answers of one length, and still a model could begin to explain itself."""
@@ -127,10 +127,15 @@ def length_reason(test: MetricTest, verdict: Verdict, adjusted: Sequence[float],
     return f"{besides_errors(reason, pairs, verdict)}."
 
 
-def _more_cases(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> str:
+def lengths_needed(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> int:
+    """Cases with which an unchanged model would pass 80 % of the time."""
     n, se = len(pairs.item_ids), comparison.interval.standard_error or 0.0
-    needed = equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
-    if needed <= n:
+    return equivalence_pairs(variance=se * se * n, margin=math.log1p(margin), alpha=alpha, reach=_reach(pairs))
+
+
+def _more_cases(pairs: Pairs, comparison: HypothesisTest, margin: float, alpha: float) -> str:
+    needed = lengths_needed(pairs, comparison, margin, alpha)
+    if needed <= len(pairs.item_ids):
         return ""
     unit = 10 ** max(0, len(str(needed)) - 2)
     return f"; an unchanged model needs about {count(-(-needed // unit) * unit, 'case')} to pass 80 % of the time"
@@ -141,10 +146,10 @@ def _bounds(comparison: HypothesisTest, margin: float, alpha: float, verdict: Ve
     level = f"{100.0 * (1.0 - alpha):.6g} %"
     low, high = (_changed(bound, margin) for bound in (interval.lower, interval.upper))
     bounds = f"between {low} and {high}" if low != high else low
-    tolerance = f"tolerance a factor of {1.0 + margin:.6g}"
+    tolerance = f"tolerance (factor {1.0 + margin:.6g})"
     if verdict is Verdict.FAIL:
         now = _changed(interval.estimate, margin)
-        return f"answers are {now}, {bounds} ({level} each), and not within the {tolerance}"
+        return f"answers are {now}, {bounds} ({level} each), outside the {tolerance}"
     if comparison.passed or comparison.worse:
         return f"answers are {bounds} ({level} each), {tolerance}"
     return f"answers are {bounds} ({level} each), so a change beyond the {tolerance} is neither shown nor excluded"

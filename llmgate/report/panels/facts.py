@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.schema import Generation, Outcome
 from llmgate.report.panels.cases import evaluated
 from llmgate.report.panels.looks import saved_by
 from llmgate.report.rows import Fact
 from llmgate.report.words import count, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.schema import PlannedCase, Record
     from llmgate.report.panels.cases import CaseBook
 
 __all__ = ["facts"]
@@ -22,12 +24,14 @@ __all__ = ["facts"]
 def facts(book: CaseBook, decision: Decision) -> Iterator[Fact]:
     """Gates, cases, cases below par, and with a champion the scores that changed."""
     planned = len(book.candidate.cases)
-    done = sum(evaluated(book.candidate, case) for case in book.candidate.cases)
+    watched_only = frozenset((metric.suite, metric.metric) for metric in decision.metrics if not metric.gates)
+    done = sum(_gated(book.candidate, case, watched_only) for case in book.candidate.cases)
+    unwatched = done - sum(evaluated(book.candidate, case) for case in book.candidate.cases)
     waived = sum(metric.waived for metric in decision.metrics)
     gating = [metric for metric in decision.metrics if metric.gates and not metric.waived]
     watched = len(decision.metrics) - len(gating) - waived
     passing = sum(metric.verdict is Verdict.PASS for metric in gating)
-    beside = [f"{plural(watched, 'more metric')} only watched"] if watched else []
+    beside = [f"{plural(watched, 'further metric')} only watched"] if watched else []
     beside += [f"{plural(waived, 'metric')} waived"] if waived else []
     yield Fact(
         label="Gates that pass",
@@ -38,13 +42,36 @@ def facts(book: CaseBook, decision: Decision) -> Iterator[Fact]:
     yield Fact(
         label="Cases evaluated",
         value=f"{count(done)} of {count(planned)}",
-        detail=(f"{count(planned - done)} with errors" if planned > done else "no errors") + saved_by(decision),
+        detail=_missing(planned - done, unwatched) + saved_by(decision),
         serious=done < planned or not planned,
     )
     missed = count(len(book.missed_names()))
     yield Fact(label="Cases below par", value=missed, detail="not a failed build by themselves")
     if book.champion is not None:
-        worse = sum(metric.worse for metric in decision.metrics)
-        better = sum(metric.better for metric in decision.metrics)
-        detail = f"{count(better)} better, {count(worse)} worse"
+        worse = sum(metric.worse for metric in gating)
+        better = sum(metric.better for metric in gating)
+        scores = plural(sum(metric.evaluated for metric in gating if not metric.two_sided), "score")
+        detail = f"of {scores} on gates: {count(better)} better, {count(worse)} worse"
         yield Fact(label="Scores that changed", value=count(better + worse), detail=detail)
+
+
+def _gated(record: Record, case: PlannedCase, watched: Collection[tuple[str, str]]) -> bool:
+    """Whether every repeat of the case has what gates ask for; what is only watched may be missing."""
+    results = [record.results.get(key) for key in case.keys]
+    return bool(results) and all(
+        result is not None
+        and isinstance(result.answer, Generation)
+        and result.judged
+        and not any(
+            check.outcome is Outcome.ERROR and (check.required or (case.suite, check.metric) not in watched)
+            for check in result.checks
+        )
+        for result in results
+    )
+
+
+def _missing(errors: int, unwatched: int) -> str:
+    """What the gates lack, and apart from that what is only watched lacks."""
+    gated = f"{count(errors)} with errors" if errors else "no errors"
+    lack = f"{plural(unwatched, 'case')} {'lacks' if unwatched == 1 else 'lack'} a score that is only watched"
+    return f"{gated} on gates; {lack}" if unwatched else gated

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.details import chances_sentence
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.summary import chances_basis
 from llmgate.report.pieces import State
 from llmgate.report.rows import DrawnInterval, MetricRow
 from llmgate.report.visible import one_line
@@ -38,7 +38,7 @@ def metric_row(metric: MetricDecision) -> MetricRow:
         errors=metric.errors,
         changes=f"{metric.better:,} better, {metric.worse:,} worse" if compared and not metric.two_sided else "",
         p_worse=probability(metric.p_worse),
-        chances=_chances(metric),
+        chances=chances_sentence(metric),
         method=one_line(metric.method),
         reason=one_line(metric.reason, 600),
         notes=tuple(one_line(note, 600) for note in metric.notes),
@@ -73,18 +73,6 @@ def _limit(metric: MetricDecision) -> str:
     if metric.max is not None:
         return f"at most {percent(metric.max)}"
     return "no threshold" if metric.min is None else f"at least {percent(metric.min)}"
-
-
-def _chances(metric: MetricDecision) -> str:
-    if metric.pass_if_unchanged is None or metric.pass_if_margin_lost is None:
-        return ""
-    loss = f"a true {points(metric.margin)}-point loss" if metric.margin is not None else "a true loss of the margin"
-    if metric.two_sided and metric.margin is not None:
-        loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
-    return (
-        f"If nothing had changed, this gate would pass {percent(metric.pass_if_unchanged, 0)} of the time"
-        f"{chances_basis(metric)}; it would let {loss} through at most {percent(metric.pass_if_margin_lost, 0)}."
-    )
 
 
 def _interval(metric: MetricDecision) -> DrawnInterval | None:

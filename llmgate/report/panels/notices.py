@@ -78,9 +78,11 @@ def _trials(record: Record) -> str:
     parts = []
     if passed:
         names = one_line(", ".join(dict.fromkeys(trial.canary for trial in passed)), 120)
-        parts.append(f"let {count(len(passed))} of {count(len(trials))} canaries pass ({names})")
+        tried = count(len(trials))
+        share = f"all {tried}" if len(passed) == len(trials) else f"{count(len(passed))} of {tried}"
+        parts.append(f"approved {share} deliberately bad answers ({names})")
     if lost:
         parts.append(f"gave no verdict on {count(lost)}")
     if not parts:
         return ""
-    return f"The judge {' and '.join(parts)}: answers that say nothing, or order it to pass. Do not trust its scores."
+    return f"The judge {' and '.join(parts)}. Do not trust its scores."

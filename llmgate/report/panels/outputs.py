@@ -35,7 +35,7 @@ def outputs_panel(decision: Decision) -> Panel:
     watched = any(drift.verdict is None for drift in outputs)
     return Panel(
         id="outputs",
-        title="Answers beside the champion's",
+        title="Output drift",
         tag="how they look, whatever the asserts say",
         lead=one_line(
             f"{lead[:1].upper()}{lead[1:]}"

@@ -49,7 +49,8 @@ async def try_judges(run: RunDir, plan: Plan, models: Models, *, progress: Progr
     passed = sum(trial.outcome is Outcome.PASS for trial in trials)
     lost = sum(trial.outcome is Outcome.ERROR for trial in trials)
     progress.stage(
-        f"the judge let {passed} of {len(trials)} canaries pass" + (f", {lost} got no verdict" if lost else "")
+        f"the judge approved {passed} of {len(trials)} deliberately bad answers"
+        + (f", {lost} got no verdict" if lost else "")
     )
 
 

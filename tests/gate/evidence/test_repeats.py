@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_failed_result, make_policy, make_record, make_result, make_suite, seal
+from support.words import said
 
 from llmgate.errors import NotComparableError
 from llmgate.gate.decide_records import decide_records
@@ -123,7 +124,7 @@ def test_the_champions_repeats_tell_what_an_unchanged_model_would_do() -> None:
         (metric,) = decision.metrics
         assert metric.chances_from == "repeats"
         assert metric.pass_if_unchanged == pytest.approx(chance)
-        assert "of the time, judged by the champion's repeats; it would let" in decision.sentence
+        assert "of the time (from the champion's repeats); a true 5-point loss would pass" in said(decision)
     assert failed.verdict is Verdict.FAIL
 
 
@@ -149,7 +150,7 @@ def test_a_second_run_of_the_champion_tells_too() -> None:
     wanted = tango_chances(delta=0.0, discordance=0.02, pairs=200, margin=0.05, alpha=0.05).passed
     assert metric.chances_from == "run"
     assert metric.pass_if_unchanged == pytest.approx(wanted)
-    assert "of the time, judged by a second run of the champion; it would" in decision.sentence
+    assert "of the time (from a noise run of the champion); a true 5-point loss" in said(decision)
     (without,) = decide_records(candidate, champion, POLICY).metrics
     assert without.chances_from == "comparison"
     assert without.pass_if_unchanged is not None

@@ -10,6 +10,7 @@ import pytest
 from support.admissions import JUDGE, RUBRIC_PROMPTS, make_admission, make_instrument, make_results
 from support.records import digest_of, make_case, make_check, make_record, make_result
 from support.tables import decide_by
+from support.words import said
 
 from llmgate.errors import PolicyError
 from llmgate.gate.decide_records import decide_records
@@ -116,7 +117,7 @@ def test_the_policy_can_allow_it_and_everybody_is_told(changes: dict[str, Any], 
     decision = decided(record)
     assert decision.verdict is Verdict.PASS
     assert decision.metrics[0].admission == "unadmitted"
-    assert "Unadmitted judge: support::tone is a judge score, not human quality." in decision.sentence
+    assert "Judge: never admitted: support::tone is a judge score, not human quality." in said(decision)
     (note,) = [one for one in decision.metrics[0].notes if one.startswith("Unadmitted judge")]
     assert why in note
     (panel,) = admission_panels(record, decision)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from support.records import make_record
+from support.words import said
 
 from llmgate.gate.decide import decide
 from llmgate.gate.decision.reread import decision_from_json
@@ -137,12 +138,12 @@ def test_a_judge_that_drifted_on_either_side_cannot_make_a_pass() -> None:
     for sides, side in (((lax, steady), "candidate"), ((steady, lax), "champion")):
         decision = gated(*sides)
         assert decision.verdict is Verdict.INCONCLUSIVE
-        assert f"the judge drifted ({side}'s run): of 209 anchors 9 turned to pass" in decision.sentence
+        assert f"the judge drifted ({side}'s run): of 209 anchors 9 turned to pass" in said(decision)
 
 
 def test_leaving_the_anchors_out_or_taking_others_is_no_way_to_pass() -> None:
     steady = anchored()
-    for sides, said in (
+    for sides, why in (
         ((None, steady), "only the champion's run judged anchors"),
         ((steady, None), "only the candidate's run judged anchors"),
         ((steady, anchored(named="e", digest="e")), "the two runs judged different anchors"),
@@ -150,7 +151,7 @@ def test_leaving_the_anchors_out_or_taking_others_is_no_way_to_pass() -> None:
     ):
         decision = gated(*sides)
         assert decision.verdict is Verdict.INCONCLUSIVE
-        assert said in decision.sentence
+        assert why in said(decision)
 
 
 def test_what_people_labelled_hangs_on_no_judge() -> None:

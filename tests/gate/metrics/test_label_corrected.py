@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import decide_by
+from support.words import said
 
 from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
@@ -92,7 +93,7 @@ def test_the_bounds_are_those_of_people_on_all_cases() -> None:
     assert metric.candidate == pytest.approx(f1.mean())
     assert any("People labelled 200 of 800 cases" in note for note in metric.notes)
     assert metric.reason.startswith("corrected by 200 human labels: ")
-    assert "judge's scores changed" in decision.sentence
+    assert "Labels: s::tone is corrected by 200 human labels." in said(decision)
     assert decision_from_json(decision_to_json(decision)) == decision
 
 
@@ -121,7 +122,7 @@ def width(metric: MetricDecision) -> float:
 def test_too_few_labels_decide_nothing(labels: int) -> None:
     decision = decided(sides(1000, labels, candidate=0.9), policy())
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert "too few to correct a judge" in decision.sentence
+    assert "too few to correct a judge" in said(decision)
     assert decision.metrics[0].lower is None
 
 
@@ -131,7 +132,7 @@ def test_labels_of_one_side_decide_nothing(unlabelled: int) -> None:
     one, other = (table_of(judge, None if i == unlabelled else human) for i, (judge, human) in enumerate(both))
     decision = decide_by(one, other, policy())
     assert decision.verdict is Verdict.INCONCLUSIVE
-    assert f"none of the {('candidate', 'champion')[unlabelled]}" in decision.sentence
+    assert f"none of the {('candidate', 'champion')[unlabelled]}" in said(decision)
 
 
 def test_a_case_counts_as_labelled_where_both_answers_are() -> None:
@@ -148,7 +149,7 @@ def test_clusters_are_respected() -> None:
     coarse = [f"d{i // 45}" for i in range(900)]
     refused = decide_by(table_of(f1, y1, clusters=coarse), table_of(f0, y0, clusters=coarse), policy())
     assert refused.verdict is Verdict.INCONCLUSIVE
-    assert f"it takes {FEWEST_CLUSTERS}" in refused.sentence
+    assert f"it takes {FEWEST_CLUSTERS}" in said(refused)
 
 
 def test_where_less_is_better_all_is_mirrored() -> None:
@@ -218,8 +219,8 @@ def test_labels_need_no_trust_in_the_judge_and_without_them_nothing_passes(unadm
     assert decision.metrics[0].admission == ""
     alone = decided(both, chosen, labelled=False)
     assert alone.verdict is Verdict.INCONCLUSIVE
-    assert "was never admitted" in alone.sentence
-    assert "llmgate labels sample" in alone.sentence
+    assert "was never admitted" in said(alone)
+    assert "llmgate labels sample" in said(alone)
     assert alone.metrics[0].reason.startswith(JUDGE_ALONE)
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import decide_by
+from support.words import said
 
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.record.policy import MetricPolicy, Policy, Role, SlicePolicy
@@ -62,10 +63,13 @@ def test_equal_overall_and_worse_in_one_slice_fails_and_names_it() -> None:
     assert decision.metrics[0].delta == 0.0
     assert decision.verdict is Verdict.FAIL
     assert [one.name for one in decision.slices if one.failed] == ["s::accuracy[topic=t0]"]
-    assert decision.sentence.startswith(
-        "FAIL: 1 slice lost: s::accuracy[topic=t0] is 15.0 points worse on 200 cases (p = 1.1e-07 after adjusting for"
-        " 5 slices)."
+    assert decision.sentence == (
+        "Do not ship: the only gate passes, but 1 slice is worse. accuracy[topic=t0] fell from 100 % to 85 %."
     )
+    assert (
+        "Slices: 1 slice is worse: accuracy[topic=t0] by 15.0 points on 200 cases. Testing 5 slices adds at most 1 % false"
+        " alarms."
+    ) in said(decision)
     (lost,) = [one for one in decision.slices if one.failed]
     assert (lost.cases, lost.candidate, lost.champion) == (200, 0.85, 1.0)
     assert lost.delta == pytest.approx(-0.15)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.records import make_case, make_check, make_policy, make_record, make_result, seal
+from support.words import said
 
 from llmgate.errors import NotComparableError, PolicyError
 from llmgate.gate.decide_records import decide_records
@@ -83,7 +84,7 @@ def test_a_stop_that_the_data_confirm_passes_with_what_it_saved() -> None:
     (look,) = decision.looks
     assert (look.look, look.cases, look.saved, look.stopped) == (2, (100, 200, 300, 400, 500), 300, True)
     assert look.bounds[0].z == pytest.approx((3.915, 2.768, 2.260, 1.958, 1.751), abs=1e-3)
-    assert "support stopped at look 2 of 5: 200 of 500 cases asked, 300 generations saved." in decision.sentence
+    assert "support stopped at interim look 2 of 5: 200 of 500 cases asked, 300 generations saved." in said(decision)
     (metric,) = decision.metrics
     assert (metric.expected, metric.evaluated, metric.errors) == (200, 200, 0)
 
@@ -130,7 +131,7 @@ def test_a_stop_that_the_data_do_not_confirm_leaves_cases_missing() -> None:
     assert "400 of 500 cases are missing" in problem.what
     assert decision.looks[0].reason == ""
     assert decision.looks[0].saved == 0
-    assert "which its results do not explain" in decision.sentence
+    assert "but its results do not decide there" in said(decision)
 
 
 def test_another_policy_has_to_confirm_the_stop_itself() -> None:
@@ -266,7 +267,7 @@ def test_a_metric_that_no_case_has_fed_yet_keeps_the_run_going() -> None:
 def test_a_reserve_that_was_needed_is_named() -> None:
     plan = plan_looks(CASES, seed=0, fractions=(0.4, 1.0), reserve=300)
     decision = decide_records(record(plan=plan), CHAMPION)
-    assert "support was extended from 200 to 500 cases, as planned." in decision.sentence
+    assert "support was extended from 200 to 500 cases, as planned." in said(decision)
 
 
 def test_looks_are_kept_in_the_decision_on_paper() -> None:

@@ -162,7 +162,7 @@ def test_a_judged_metric_gates_by_labels(tmp_path: Path, monkeypatch: pytest.Mon
     fill(tmp_path / "labels.jsonl", lambda _: True)
     done = llmgate("decide", "two", "one", "--labels", "labels.jsonl")
     assert done.exit_code == 0, done.output
-    assert "PASS: corrected by 80 human labels: " in done.output
+    assert "words::tone is corrected by 80 human labels." in done.output
 
 
 def test_score_tables_take_no_labels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,10 +71,10 @@ def test_refusals_fail_a_candidate_that_no_assert_minds(folder: Path) -> None:
     suite(folder, GATED)
     done = two(plain, timid)
     assert done.exit_code == 1, done.output
-    assert "PASS         words::accuracy" in done.output
-    assert "FAIL         words::drift-refusals (guardrail): at least" in done.output
+    assert re.search(r"^PASS +words::accuracy ", done.output, re.MULTILINE)
+    assert re.search(r"^FAIL +words::drift-refusals ", done.output, re.MULTILINE)
     report = (folder / "candidate" / "report.html").read_text(encoding="utf-8")
-    assert "Answers beside the champion" in report
+    assert "Output drift" in report
     assert "20.0 %" in report
     told = json.loads((folder / "candidate" / "verdict.json").read_text(encoding="utf-8"))["predicate"]
     assert {one["trait"]: one["verdict"] for one in told["outputs"]} == {"refusals": "FAIL", "length": "PASS"}

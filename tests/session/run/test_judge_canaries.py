@@ -63,9 +63,11 @@ def test_a_judge_that_lets_anything_pass_is_shown_to(project: Path) -> None:
     assert [(trial.canary, trial.outcome) for trial in record.trials] == [(name, Outcome.PASS) for name in CANARIES]
     assert {trial.criterion for trial in record.trials} == {"repeats word-0"}
     assert all(trial.judgements[0].reply for trial in record.trials)
-    assert "let 5 of 5 canaries pass" in done.output
+    assert "approved 5 of 5 deliberately bad answers" in done.output
     html = (project / "run" / "report.html").read_text(encoding="utf-8")
-    assert "The judge let 5 of 5 canaries pass (empty, colon, thought process, order, closed fence)" in html
+    assert (
+        "The judge approved all 5 deliberately bad answers (empty, colon, thought process, order, closed fence)" in html
+    )
     assert "60.0 % of 1,200 prompt tokens" in html
 
 
@@ -74,7 +76,7 @@ def test_a_judge_that_sees_through_them_is_not_mentioned(project: Path) -> None:
         done = run(judge, url)
     assert done.exit_code == 0, done.output
     assert {trial.outcome for trial in llmgate.load_record(project / "run").trials} == {Outcome.FAIL}
-    assert "canaries pass (" not in (project / "run" / "report.html").read_text(encoding="utf-8")
+    assert "deliberately bad answers (" not in (project / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_no_verdict_is_not_a_pass_and_ends_no_run(project: Path) -> None:

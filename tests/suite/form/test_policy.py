@@ -96,7 +96,7 @@ waivers:
     ("waiver", "says"),
     [
         ("{metric: facts/tone, ", "about no gating metric"),
-        ("{metric: facts/accuracy, slice: {topic: billing}, ", "'topic', which is no slice"),
+        ("{metric: facts/accuracy, slice: {topic: billing}, ", "'topic', which the gate does not test"),
     ],
 )
 def test_a_waiver_of_what_does_not_gate_is_refused(tmp_path: Path, waiver: str, says: str) -> None:

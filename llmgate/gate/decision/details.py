@@ -1,0 +1,169 @@
+"""What stands below the sentence of a decision: one labelled line per subject, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
+from llmgate.gate.decision.wording import count, name_some, one_line, points, share, short_name, short_names, verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from llmgate.gate.decision.types import Decision, WaiverUse
+
+__all__ = ["chances_sentence", "detail_lines", "next_step", "worst_slice"]
+
+
+def next_step(decision: Decision) -> str:
+    """What to do now, one sentence, to follow `Next:`."""
+    run = decision.candidate_run
+    if decision.verdict is Verdict.PASS:
+        return "promote this model with `llmgate promote`." if run else "promote the candidate."
+    if decision.verdict is Verdict.FAIL:
+        where = "in report.html or with `llmgate show`" if run else "among the `flips` of --json"
+        return f"look at the cases that got worse {where}, mend the candidate and run again."
+    if decision.is_baseline:
+        return "compare later runs with this one: --baseline and its folder."
+    if decision.problems:
+        problem = decision.problems[0]
+        fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
+        return f"{fix[0].lower()}{fix[1:]}." if fix[:2].istitle() else f"{fix}."
+    return "add cases, or accept a wider margin; `llmgate power` says how many or how wide."
+
+
+def detail_lines(decision: Decision) -> tuple[tuple[str, str], ...]:
+    """Labels and sentences in reading order; a subject about which there is nothing to say has no line."""
+    return tuple(_details(decision))
+
+
+def _details(decision: Decision) -> Iterator[tuple[str, str]]:
+    gates = [metric for metric in decision.metrics if metric.gates and not metric.waived]
+    yield "Gates", _gates(decision, gates)
+    if decision.metrics:
+        yield "Cases", _cases(decision)
+    compared = [metric for metric in gates if metric.reference == "champion" and not metric.two_sided]
+    if compared:
+        better, worse = (sum(getattr(metric, side) for metric in compared) for side in ("better", "worse"))
+        scores = sum(metric.evaluated for metric in compared)
+        changed = f"{better + worse:,} of {count(scores, 'gated score')} changed"
+        yield "Flips", f"{changed}: {better:,} better, {worse:,} worse."
+    yield from _chances(decision, gates)
+    if decision.slices:
+        yield "Slices", _slices(decision)
+    if decision.required_failures:
+        yield "Required", f"failed by {name_some(map(short_name, decision.required_failures))}."
+    yield from _judged(gates)
+    yield from _waivers(decision.waivers)
+    for look in decision.looks:
+        if look.stopped or look.reserve:
+            yield "Early stop", look.sentence
+
+
+def _waivers(uses: Sequence[WaiverUse]) -> Iterator[tuple[str, str]]:
+    for use in uses:
+        if use.status == "applied":
+            by, why = one_line(use.by), one_line(use.reason)
+            yield "Waiver", f"{use.target} is waived until {use.until} by {by}: {why}."
+        elif use.status != "expired":
+            why = "unused" if use.status == "unused" else "without effect, as no date is known"
+            yield "Waiver", f"that of {use.target} until {use.until} is {why}."
+    expired = [use for use in uses if use.status == "expired"]
+    if expired:
+        named = name_some(f"{use.target} ({use.until})" for use in expired)
+        yield "Waiver", f"{count(len(expired), 'waiver')} {verb(len(expired), 'has', 'have')} expired: {named}."
+
+
+def _gates(decision: Decision, gates: Sequence[MetricDecision]) -> str:
+    words = {Verdict.PASS: "passed", Verdict.FAIL: "failed", Verdict.INCONCLUSIVE: "undecided"}
+    counts = [(word, sum(metric.verdict is verdict for metric in gates)) for verdict, word in words.items()]
+    parts = [f"{number} {word}" for word, number in counts if number]
+    waived = sum(metric.waived for metric in decision.metrics)
+    parts += [f"{waived} waived"] if waived else []
+    watched = sum(not metric.gates for metric in decision.metrics)
+    beside = f"; {count(watched, 'further metric')} only watched" if watched else ""
+    return f"{', '.join(parts) or 'none'}{beside}."
+
+
+def _cases(decision: Decision) -> str:
+    """How many cases each metric has, the gated ones first: a PASS beside missing cases must say whose they are."""
+    names = short_names(decision.metrics)
+    named = list(zip(names, decision.metrics, strict=True))
+    gated = [(name, metric) for name, metric in named if metric.gates]
+    sizes = sorted({metric.expected for _, metric in gated})
+    size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "no"
+    short = [
+        f"{name} {metric.evaluated:,} of {metric.expected:,}{'' if metric.gates else ' (only watched)'}"
+        for name, metric in sorted(named, key=lambda pair: not pair[1].gates)
+        if metric.errors
+    ]
+    lead = f"{size} {verb(sizes[-1] if sizes else 0, 'case', 'cases')} per gate"
+    if not short:
+        return f"{lead}, all evaluated."
+    others = ", all evaluated" if not any(metric.errors for _, metric in gated) else ""
+    return f"{lead}{others}. Not all evaluated: {name_some(short)}."
+
+
+def _chances(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
+    """Of the gate that an identical model passes most rarely."""
+    names = dict(zip(map(id, decision.metrics), short_names(decision.metrics), strict=True))
+    known = [metric for metric in gates if chances_sentence(metric)]
+    weakest = min(known, key=lambda metric: metric.pass_if_unchanged or 0.0, default=None)
+    if weakest is not None:
+        lead = "" if len(gates) == 1 else f"{names[id(weakest)]}, the weakest gate: "
+        yield "Error chances", f"{lead}{chances_sentence(weakest)}"
+
+
+def chances_sentence(metric: MetricDecision) -> str:
+    """Both error rates of a gate; empty if they are unknown.
+
+    What a loss changed is part of the spread that a FAIL saw, so that the chance of an identical model comes out low.
+    """
+    if metric.pass_if_unchanged is None or metric.pass_if_margin_lost is None or metric.margin is None:
+        return ""
+    after_loss = "pessimistic after a real loss" if metric.verdict is Verdict.FAIL else ""
+    basis = {
+        "repeats": "from the champion's repeats",
+        "run": "from a noise run of the champion",
+        "history": "from past releases",
+    }.get(metric.chances_from, after_loss)
+    loss = f"a true {points(metric.margin)}-point loss"
+    if metric.two_sided:
+        loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
+    return (
+        f"An identical model would pass this gate {share(metric.pass_if_unchanged)} of the time"
+        f"{f' ({basis})' if basis else ''}; {loss} would pass at most {share(metric.pass_if_margin_lost)} of the time."
+    )
+
+
+def worst_slice(slices: Sequence[SliceDecision]) -> tuple[SliceDecision, int]:
+    """The slice that lost most of those that failed and are not waived, and how many others did.
+
+    Raises:
+        ValueError: If none did.
+    """
+    failed = [part for part in slices if part.failed and not part.waived]
+    return min(failed, key=lambda part: part.delta), len(failed) - 1
+
+
+def _slices(decision: Decision) -> str:
+    alarms = f"{100.0 * decision.slice_alpha:.3g} % false alarms"
+    tested = f"Testing {count(len(decision.slices), 'slice')} adds at most {alarms}."
+    if not any(part.failed and not part.waived for part in decision.slices):
+        return f"none is worse. {tested}"
+    worst, others = worst_slice(decision.slices)
+    also = "also " if any(m.verdict is Verdict.FAIL for m in decision.metrics if m.gates and not m.waived) else ""
+    lead = f"{count(others + 1, 'slice')} {verb(others + 1, 'is', 'are')} {also}worse"
+    loss = f"{worst.short_name} by {points(-worst.delta, 0.0)} points on {count(worst.cases, 'case')}"
+    return f"{lead}{', most of all' if others else ':'} {loss}. {tested}"
+
+
+def _judged(gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
+    """Which gates a judge scores, and which of these judges nobody admitted."""
+    unadmitted = [f"{metric.suite}::{metric.metric}" for metric in gates if metric.admission == "unadmitted"]
+    if unadmitted:
+        are = verb(len(unadmitted), "is a judge score", "are judge scores")
+        yield "Judge", f"never admitted: {name_some(unadmitted)} {are}, not human quality."
+    for metric in gates:
+        if metric.labels:
+            yield "Labels", f"{metric.suite}::{metric.metric} is corrected by {count(metric.labels, 'human label')}."
