@@ -76,6 +76,7 @@ def build_view(
     _check_possible(candidate, champion, decision)
     candidate = asked_of(candidate, decision)
     book = CaseBook.open(candidate, champion, decision, limits)
+    listings = book.listings(decision)
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
     state = _state(decision)
@@ -97,10 +98,10 @@ def build_view(
             for problem in decision.problems
         ),
         metrics=tuple(metric_row(metric) for metric in decision.metrics),
-        required=book.required(decision.required_failures),
-        worse=book.flips(decision.flips, better=False),
-        better=book.flips(decision.flips, better=True),
-        missed=book.missed(),
+        required=listings.required,
+        worse=listings.worse,
+        better=listings.better,
+        missed=listings.missed,
         errors=errors,
         errors_left_out=errors_left_out,
         slices=slices,

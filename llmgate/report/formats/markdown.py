@@ -11,7 +11,8 @@ from llmgate.report.words import plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable
+    from llmgate.report.case_rows import Answer, CaseRow, Listing
+    from llmgate.report.rows import MetricRow, ReportView, ServingCell, ServingTable
 
 __all__ = ["COMMENT_BYTES", "render_markdown"]
 

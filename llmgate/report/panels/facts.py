@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.schema import Generation, Outcome
-from llmgate.report.panels.cases import evaluated
+from llmgate.report.panels.cards import evaluated
 from llmgate.report.panels.looks import saved_by
 from llmgate.report.rows import Fact
 from llmgate.report.words import count, plural

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmgate.report.panels.cases import evaluated, passed
+from llmgate.report.panels.cards import evaluated, passed
 from llmgate.report.rows import SliceRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, signed_points

@@ -126,7 +126,7 @@ def test_hostile_text_stays_text(text: str) -> None:
     source = render_html(view)
     source.encode("utf-8")
     shown = " ".join(check_is_sound(source).text.split())
-    answer = view.worse.rows[0].pairs[0].candidate
+    answer = view.required.rows[0].pairs[0].candidate
     assert answer is not None
     assert " ".join("".join(piece.text for piece in answer.text).split()) in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b]", source)
