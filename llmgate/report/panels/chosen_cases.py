@@ -65,13 +65,15 @@ class Choice:
         """One change per case: metrics that fail first, each in turn, and among those of a metric its failing slices.
 
         What does not fail follows in the same way: gating metrics that do not pass, those that pass, watched ones.
+        Metrics of one rank stand in the order of the decision.
         """
         queues: dict[MetricName, list[Change]] = {}
         for change in changes:
             queues.setdefault((change.case[0], change.metric), []).append(change)
         ranks: dict[int, list[Iterator[Change]]] = {}
         seen: set[CaseName] = set()
-        for name in sorted(queues):
+        order = {name: place for place, name in enumerate(self.metrics)}
+        for name in sorted(queues, key=lambda name: (order.get(name, len(order)), name)):
             queue = sorted(queues[name], key=lambda change: (-change.size, change.case))
             ranks.setdefault(self.rank(name), []).append(self._of_metric(name, queue))
         for rank in sorted(ranks):
