@@ -6,6 +6,7 @@ and further evidence are folded, and stand there as far as there is room; the HT
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -114,19 +115,19 @@ def _problems(view: ReportView) -> list[str]:
 def _metrics(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     if not view.metrics:
         return
-    suites = {row.suite for row in view.metrics}
+    alike = Counter(row.metric for row in view.metrics)
     rows = [
         [
             f"{SYMBOLS[it.state]} {it.outcome}{_aside(it)}",
-            fitted(f"{it.suite}::{it.metric}" if len(suites) > 1 else it.metric, NAME_BYTES, in_cell),
+            fitted(f"{it.suite}::{it.metric}" if alike[it.metric] > 1 else it.metric, NAME_BYTES, in_cell),
             (f"{it.champion} → {it.candidate}" if view.champion else it.candidate)
-            + f", {it.bounds}"
+            + f" ({it.bounds})"
             + (f", **{count(it.errors)} not evaluated**" if it.errors else ""),
             it.limit,
         ]
         for it in sorted(view.metrics, key=_urgency)
     ]
-    header = ["Verdict", "Metric", "Champion → candidate, bounds" if view.champion else "Rate, bounds", "Limit"]
+    header = ["Verdict", "Metric", "Change (bounds)" if view.champion else "Rate (bounds)", "Limit"]
 
     def forms() -> Iterator[str]:
         for shown in range(len(rows), 0, -1):

@@ -139,8 +139,8 @@ def test_the_verdict_is_the_first_column_and_what_fails_the_first_row() -> None:
         replace(view.metrics[0], outcome="FAIL", state=State.FAIL, metric="watched", gates=False),
     )
     rows = [line for line in render_markdown(replace(view, metrics=metrics)).splitlines() if line.startswith("|")][:7]
-    assert rows[0] == "| Verdict | Metric | Champion → candidate, bounds | Limit |"
-    assert rows[2] == "| ❌ FAIL | `fails` | 91.0 % → 90.4 %, −2.1 to +0.9, **3 not evaluated** | tolerance 3 |"
+    assert rows[0] == "| Verdict | Metric | Change (bounds) | Limit |"
+    assert rows[2] == "| ❌ FAIL | `fails` | 91.0 % → 90.4 % (−2.1 to +0.9), **3 not evaluated** | tolerance 3 |"
     assert [row.split(" | ")[0] for row in rows[3:]] == [
         "| 🟡 INCONCLUSIVE",
         "| ✅ PASS",
