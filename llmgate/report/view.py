@@ -92,7 +92,7 @@ def build_view(
         run=one_line(candidate.manifest.run_id, 120),
         created_at=one_line(candidate.manifest.created_at, 60),
         notices=tuple(notices(candidate, champion, decision)),
-        facts=tuple(facts(book, decision)),
+        facts=tuple(facts(book, decision, listings.missed.total)),
         problems=tuple(
             ProblemRow(where=one_line(problem.where), what=one_line(problem.what, 600), fix=one_line(problem.fix, 600))
             for problem in decision.problems

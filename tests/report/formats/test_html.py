@@ -19,7 +19,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr", "base", "source", "wbr", "em
 SVG = {"svg", "circle", "path", "line", "rect", "text"}
 OURS = SVG | {
     "html", "head", "meta", "title", "style", "body", "header", "main", "section", "nav", "footer", "div", "span", "a",
-    "h1", "h2", "h3", "h4", "p", "b", "br", "ul", "li", "dl", "dt", "dd", "time", "code", "mark", "strong", "details",
+    "h1", "h2", "h3", "wbr", "p", "b", "br", "ul", "li", "dl", "dt", "dd", "time", "code", "mark", "strong", "details",
     "summary", "figure", "figcaption", "table", "caption", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
 
