@@ -246,6 +246,8 @@ class ReportView:
         qualifier: What must stand beside the word, such as `could not be evaluated`; usually empty.
         sentence: What the release manager reads.
         consequence: What the verdict means for a promotion.
+        next: What to do now, one sentence to follow `Next:`.
+        details: Labels and sentences below the verdict, in reading order.
         champion: Name of the champion, None if there is none.
         panels: Further evidence, in reading order.
     """
@@ -255,6 +257,8 @@ class ReportView:
     qualifier: str
     sentence: str
     consequence: str
+    next: str
+    details: tuple[tuple[str, str], ...] = ()
     candidate: str
     champion: str | None
     run: str

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
+from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
@@ -45,6 +46,8 @@ CONSEQUENCES = {
     State.INCONCLUSIVE: "Promotion is blocked: the evidence does not suffice, neither for a PASS nor for a FAIL.",
     State.NOT_EVALUATED: "Promotion is blocked: something that had to be evaluated was not.",
 }
+SHOWN_AS_FACTS = frozenset({"Gates", "Cases", "Flips"})
+"""Details of a decision that the strip of figures says."""
 
 
 def build_view(
@@ -87,6 +90,10 @@ def build_view(
         qualifier="could not be evaluated" if state is State.NOT_EVALUATED else "",
         sentence=one_line(decision.sentence, 2000),
         consequence=CONSEQUENCES[state],
+        next=one_line(next_step(decision), 400),
+        details=tuple(
+            (label, one_line(text, 600)) for label, text in detail_lines(decision) if label not in SHOWN_AS_FACTS
+        ),
         candidate=name,
         champion=champion_name,
         run=one_line(candidate.manifest.run_id, 120),

@@ -69,6 +69,10 @@ def _heading(view: ReportView) -> str:
     return f"## {SYMBOLS[view.state]} {view.verdict}{f' ({view.qualifier})' if view.qualifier else ''}: {names}\n"
 
 
+def _next(view: ReportView) -> str:
+    return f"{prose(view.consequence)} **Next:** {fitted(view.next, SENTENCE_BYTES, prose)}"
+
+
 def _tail(left_out: Sequence[str]) -> str:
     names = "; ".join(dict.fromkeys(left_out))
     if len(names.encode()) > TAIL_BYTES - 80:
@@ -78,7 +82,7 @@ def _tail(left_out: Sequence[str]) -> str:
 
 def _parts(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     """Titles, and the forms that a part can take, the longest first."""
-    yield "why", [f"**{fitted(view.sentence, SENTENCE_BYTES, prose)}**\n\n{prose(view.consequence)}\n"]
+    yield "why", [f"**{fitted(view.sentence, SENTENCE_BYTES, prose)}**\n\n{_next(view)}\n"]
     remarks = [*_problems(view), *_notices(view.notices)]
     if remarks:
         yield "problems and notices", _shorter(remarks, SHOWN_REMARKS)

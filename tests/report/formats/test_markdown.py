@@ -54,6 +54,7 @@ def test_a_report_says_the_verdict_first(name: str) -> None:
     assert view.verdict in lines[0]
     assert view.sentence.split(":")[0] in lines[2]
     assert view.consequence in text
+    assert "**Next:** " in lines[4]
 
 
 @pytest.mark.parametrize("name", LOOKS)
