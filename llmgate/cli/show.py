@@ -19,13 +19,14 @@ COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
 
 HELP = r"""Print cases of a run: question, answers, and what the checks say.
 
-RUN is the folder of a run, finished or not. CASE is a case's name, alone or as SUITE::CASE. Without it, prints the
-cases that got worse, or those below par if there is no baseline.
+RUN is the folder of a run, finished or not. CASE is a case's name, alone or as
+SUITE::CASE. Without it, prints the cases that got worse, those of every metric
+that fails first; or, if there is no baseline, those below par.
 
 \b
-  llmgate show runs/candidate                        # the worst cases, of every metric that fails
-  llmgate show runs/candidate refund-007             # one case, whole
-  llmgate show runs/candidate --worse accuracy       # what got worse on a metric
+  llmgate show runs/candidate                     # the worst cases
+  llmgate show runs/candidate refund-007          # one case, whole
+  llmgate show runs/candidate --worse accuracy    # what fell on a metric
   llmgate show runs/candidate --missed --most 50
 """
 
