@@ -29,6 +29,8 @@ SYMBOLS: Final = {State.PASS: "✅", State.FAIL: "❌", State.INCONCLUSIVE: "�
 
 SHOWN_CASES: Final = 5
 SHOWN_REMARKS: Final = 4
+SHORT_TABLES: Final = (10, 5, 2)
+"""How many rows of a further table are shown where all of them do not fit."""
 SENTENCE_BYTES: Final = 500
 NAME_BYTES: Final = 120
 QUOTE_BYTES: Final = 180
@@ -205,21 +207,26 @@ def _quoted(text: Text) -> str:
 
 def _panels(panels: Iterable[Panel], *, serious: bool) -> Iterator[tuple[str, Iterable[str]]]:
     for panel in panels:
-        if panel.serious is not serious:
-            continue
-        text = f"{prose(panel.lead)}\n"
-        if panel.rows:
-            header = [prose(column.title) for column in panel.columns]
-            rows = (
-                [
-                    (f"{SYMBOLS[row.state]} " if row.state else "") + in_cell(row.cells[0]),
-                    *map(in_cell, row.cells[1:]),
-                ]
-                for row in panel.rows
-            )
-            text += "\n" + as_table(header, rows)
-        more = f"\n{plural(panel.left_out, 'further row')} left out.\n" if panel.left_out else ""
-        yield panel.title.lower(), [folded(panel.title, text + more)]
+        if panel.serious is serious:
+            sizes = [len(panel.rows), *(size for size in SHORT_TABLES if size < len(panel.rows))]
+            yield panel.title.lower(), [_panel(panel, size) for size in sizes]
+
+
+def _panel(panel: Panel, most: int) -> str:
+    text = f"{prose(panel.lead)}\n"
+    if panel.rows:
+        header = [prose(column.title) for column in panel.columns]
+        rows = (
+            [
+                (f"{SYMBOLS[row.state]} " if row.state else "") + in_cell(row.cells[0]),
+                *map(in_cell, row.cells[1:]),
+            ]
+            for row in panel.rows[:most]
+        )
+        text += "\n" + as_table(header, rows)
+    left_out = panel.left_out + len(panel.rows[most:])
+    more = f"\n{plural(left_out, 'further row')} left out.\n" if left_out else ""
+    return folded(panel.title, text + more)
 
 
 def _serving(table: ServingTable, *, compared: bool) -> str:

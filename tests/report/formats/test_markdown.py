@@ -16,6 +16,7 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.report import markdown_text
 from llmgate.report.formats.markdown import COMMENT_BYTES, render_markdown
 from llmgate.report.pieces import Piece, State
+from llmgate.report.rows import Panel, PanelRow, columns
 from llmgate.report.view import build_view
 from llmgate.report.visible import visible
 
@@ -177,6 +178,16 @@ def test_the_worst_cases_are_of_all_failing_metrics_and_folded() -> None:
         "json", "tone", "facts", "json", "tone",
     ]  # fmt: skip
     assert "  - why: `about json`\n  - asked: `Question of json-000?`\n  - champion: `champion of json-000`" in cases
+
+
+@pytest.mark.parametrize(("rows", "shown"), [(3, 3), (40, 10), (4000, 10)])
+def test_of_a_long_table_the_first_rows_are_shown(rows: int, shown: int) -> None:
+    cells = tuple(PanelRow(cells=(f"slice {i} {'x' * 100}", "worse")) for i in range(rows))
+    panel = Panel(id="p", title="Slices, tested", lead="Some.", columns=columns("Slice", "Finding"), rows=cells)
+    text = render_markdown(replace(look("pass"), panels=(replace(panel, serious=True),), serving=()))
+    check_is_tame(text)
+    assert text.count("| `slice ") == shown
+    assert (f"{rows - shown:,} further rows left out." in text) is (rows > shown)
 
 
 def test_without_a_champion_the_cases_below_par_stand_there() -> None:
