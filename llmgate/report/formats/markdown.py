@@ -89,6 +89,11 @@ def _parts(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     if remarks:
         yield "problems and notices", _shorter(remarks, SHOWN_REMARKS)
     yield from _metrics(view)
+    if view.details:
+        yield (
+            "details",
+            ["".join(f"- **{label}:** {fitted(it, 2 * QUOTE_BYTES, prose)}\n" for label, it in view.details)],
+        )
     yield from _cases(view)
     yield from _panels(view.panels, serious=True)
     for table in view.serving:
