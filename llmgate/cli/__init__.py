@@ -39,6 +39,7 @@ COMMANDS = {
     "report": "report:report",
     "run": "run:run",
     "schema": "schema:schema",
+    "show": "show:show",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 

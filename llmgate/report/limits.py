@@ -21,6 +21,7 @@ class ReportLimits:
         repeats: Answers per case.
         checks: Checks per answer.
         slices: Rows of the slice table.
+        shares: Metrics named over the cards, with their numbers of cases.
     """
 
     text: int = 3000
@@ -32,3 +33,4 @@ class ReportLimits:
     repeats: int = 3
     checks: int = 20
     slices: int = 80
+    shares: int = 12

@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from llmgate.report.pieces import Text
 
-__all__ = ["as_table", "code", "escaped", "fenced", "in_cell", "prose"]
+__all__ = ["as_table", "code", "escaped", "fenced", "fitted", "folded", "in_cell", "prose"]
 
 ZERO_WIDTH_SPACE = "\u200b"
 
@@ -47,6 +47,12 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def folded(title: str, body: str) -> str:
+    """A part that opens on a click; the title is HTML, in which Markdown's own escapes would show."""
+    plain = _LINKING.sub(rf"\1{ZERO_WIDTH_SPACE}", escaped(" ".join(title.split())))
+    return f"<details><summary>{plain}</summary>\n\n{body}\n</details>\n"
+
+
 def _longest_ticks(text: str) -> int:
     return max((len(run) for run in _TICKS.findall(text)), default=0)
 
@@ -72,3 +78,19 @@ def fenced(text: Text) -> str:
     body = "".join(f"\n[… {piece.text} …]\n" if piece.kind == "note" else piece.text for piece in text)
     ticks = "`" * max(3, _longest_ticks(body) + 1)
     return f"{ticks}text\n{body}\n{ticks}\n"
+
+
+def fitted(text: str, most: int, render: Callable[[str], str] = code) -> str:
+    """The longest beginning of a text that takes at most so many bytes of UTF-8 once it is rendered.
+
+    Args:
+        text: The text. One that is cut ends in an ellipsis.
+        most: Bytes, at least 10.
+        render: Escaping comes after cutting, so that no cut undoes it.
+    """
+    shown, kept = render(text), text
+    while len(shown.encode()) > most:
+        # Some characters become many bytes: cut in proportion, and again where that was not enough.
+        kept = kept[: min(len(kept) - 1, len(kept) * most // len(shown.encode()))]
+        shown = render(f"{kept}…")
+    return shown

@@ -9,24 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from llmgate.report.pieces import State, Text
+from llmgate.report.case_rows import ErrorRow, Listing
+from llmgate.report.pieces import State
 
 __all__ = [
-    "Answer",
-    "AnswerPair",
-    "CaseRow",
-    "CheckRow",
     "Column",
     "DrawnInterval",
-    "ErrorRow",
     "Fact",
-    "Listing",
     "MetricRow",
     "Notice",
     "Panel",
     "PanelRow",
     "ProblemRow",
-    "PromptRow",
     "ProvenanceGroup",
     "ProvenanceRow",
     "ReportView",
@@ -116,91 +110,6 @@ class MetricRow:
     notes: tuple[str, ...]
     interval: DrawnInterval | None
     waived: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRow:
-    """One assert and how it ended."""
-
-    type: str
-    metric: str
-    outcome: str
-    score: str
-    reason: str
-    required: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptRow:
-    """One message of a prompt."""
-
-    role: str
-    text: Text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One side's answer to one repeat of a case; `failure` says why there is none."""
-
-    outcome: Literal["pass", "fail", "error"]
-    text: Text
-    failure: str
-    checks: tuple[CheckRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerPair:
-    """Both sides' answers to the same repeat; None where a side was not asked."""
-
-    repeat: int
-    champion: Answer | None
-    candidate: Answer | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseRow:
-    """A case with its answers.
-
-    Attributes:
-        metric: The metric whose score changed; empty where the row is not about one metric.
-        change: `100 % → 0 %`, or what else is to be said in one phrase.
-        note: What is not shown, empty if everything is.
-    """
-
-    suite: str
-    case: str
-    metric: str
-    change: str
-    better: bool
-    required: bool
-    prompt: tuple[PromptRow, ...]
-    expected: Text
-    pairs: tuple[AnswerPair, ...]
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The first rows of a list, and how long the list is."""
-
-    rows: tuple[CaseRow, ...]
-    total: int
-
-    @property
-    def left_out(self) -> int:
-        """Rows that are not shown."""
-        return self.total - len(self.rows)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorRow:
-    """Answers that could not be evaluated for the same cause."""
-
-    side: Literal["candidate", "champion"]
-    cause: str
-    count: int
-    cases: tuple[str, ...]
-    left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +246,8 @@ class ReportView:
         qualifier: What must stand beside the word, such as `could not be evaluated`; usually empty.
         sentence: What the release manager reads.
         consequence: What the verdict means for a promotion.
+        next: What to do now, one sentence to follow `Next:`.
+        details: Labels and sentences below the verdict, in reading order.
         champion: Name of the champion, None if there is none.
         panels: Further evidence, in reading order.
     """
@@ -346,6 +257,8 @@ class ReportView:
     qualifier: str
     sentence: str
     consequence: str
+    next: str
+    details: tuple[tuple[str, str], ...] = ()
     candidate: str
     champion: str | None
     run: str

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
+from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
@@ -45,6 +46,8 @@ CONSEQUENCES = {
     State.INCONCLUSIVE: "Promotion is blocked: the evidence does not suffice, neither for a PASS nor for a FAIL.",
     State.NOT_EVALUATED: "Promotion is blocked: something that had to be evaluated was not.",
 }
+SHOWN_AS_FACTS = frozenset({"Gates", "Cases", "Flips"})
+"""Details of a decision that the strip of figures says."""
 
 
 def build_view(
@@ -76,6 +79,7 @@ def build_view(
     _check_possible(candidate, champion, decision)
     candidate = asked_of(candidate, decision)
     book = CaseBook.open(candidate, champion, decision, limits)
+    listings = book.listings(decision)
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
     state = _state(decision)
@@ -86,21 +90,25 @@ def build_view(
         qualifier="could not be evaluated" if state is State.NOT_EVALUATED else "",
         sentence=one_line(decision.sentence, 2000),
         consequence=CONSEQUENCES[state],
+        next=one_line(next_step(decision), 400),
+        details=tuple(
+            (label, one_line(text, 600)) for label, text in detail_lines(decision) if label not in SHOWN_AS_FACTS
+        ),
         candidate=name,
         champion=champion_name,
         run=one_line(candidate.manifest.run_id, 120),
         created_at=one_line(candidate.manifest.created_at, 60),
         notices=tuple(notices(candidate, champion, decision)),
-        facts=tuple(facts(book, decision)),
+        facts=tuple(facts(book, decision, listings.missed.total)),
         problems=tuple(
             ProblemRow(where=one_line(problem.where), what=one_line(problem.what, 600), fix=one_line(problem.fix, 600))
             for problem in decision.problems
         ),
         metrics=tuple(metric_row(metric) for metric in decision.metrics),
-        required=book.required(decision.required_failures),
-        worse=book.flips(decision.flips, better=False),
-        better=book.flips(decision.flips, better=True),
-        missed=book.missed(),
+        required=listings.required,
+        worse=listings.worse,
+        better=listings.better,
+        missed=listings.missed,
         errors=errors,
         errors_left_out=errors_left_out,
         slices=slices,

@@ -17,7 +17,7 @@ from llmgate.session.options import OPTIONS
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-NOT_FLAGS = {"suites", "extra-args", "python", "install", "working-directory", "upload", "artifact-name"}
+NOT_FLAGS = {"suites", "extra-args", "python", "install", "working-directory", "upload", "artifact-name", "comment"}
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_zizmor_finds_nothing() -> None:
 @pytest.mark.parametrize("path", [ACTION, *WORKFLOWS], ids=lambda path: path.name)
 def test_no_expression_reaches_a_shell(path: Path) -> None:
     scripts = [step["run"] for step in steps_of(path) if "run" in step]
-    assert scripts
+    assert scripts or path.name == "gate-example.yml"
     assert not [script for script in scripts if "${{" in script]
 
 

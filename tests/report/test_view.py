@@ -149,7 +149,8 @@ def test_a_flip_of_an_unknown_case_is_shown_as_such() -> None:
 def test_missed_cases_say_what_the_champion_did() -> None:
     champion = make_record(scores={"a": 1.0, "b": 0.0, "c": None, "d": 1.0}, run_id="run-champion")
     candidate = make_record(scores={"a": 0.0, "b": 0.0, "c": 0.0, "d": 1.0})
-    view = build_view(candidate, champion, make_decision(Verdict.FAIL, candidate=candidate, champion=champion))
+    decision = make_decision(Verdict.FAIL, candidate=candidate, champion=champion, flips=())
+    view = build_view(candidate, champion, decision)
     assert [(row.case, row.change) for row in view.missed.rows] == [
         ("a", "new: the champion passed it"),
         ("b", "missed by the champion too"),
@@ -383,3 +384,11 @@ def test_models_of_one_name_are_told_apart(
     candidate, champion = arm("one", mine), arm("two", theirs)
     view = build_view(candidate, champion, make_decision(candidate=candidate, champion=champion))
     assert (view.candidate, view.champion) == names
+
+
+def test_the_next_step_and_what_the_figures_do_not_say_stand_below_the_verdict() -> None:
+    view = look("fail")
+    assert view.next.startswith("look at the cases that got worse in report.html")
+    labels = [label for label, _ in view.details]
+    assert "Required" in labels
+    assert not {"Gates", "Cases", "Flips"} & set(labels)

@@ -70,7 +70,7 @@ def test_an_unchanged_model_passes_early(tmp_path: Path, server: FakeServer) -> 
     (look,) = json.loads(again.output)["looks"]
     assert (look["look"], look["saved"], look["reason"]) == (2, saved, "every gating metric passes")
     summary = (tmp_path / "candidate" / "summary.md").read_text(encoding="utf-8")
-    assert "### Looks" in summary
+    assert "<summary>Looks</summary>" in summary
     assert said in summary
     assert "not evaluated" not in summary
     assert "120 cases not asked" in (tmp_path / "candidate" / "report.html").read_text(encoding="utf-8")

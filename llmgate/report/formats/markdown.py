@@ -1,24 +1,42 @@
-"""The report as Markdown: for pull request comments, job summaries and registry descriptions."""
+"""The report as Markdown: for comments on pull requests, job summaries and registry descriptions.
+
+Its first lines are what a reviewer reads on a phone: the verdict, why, what to do, and one row per metric. Single cases
+and further evidence are folded, and stand there as far as there is room; the HTML report has everything.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from itertools import chain
+from typing import TYPE_CHECKING, Final
 
-from llmgate.report.markdown_text import as_table, code, escaped, fenced, in_cell, prose
+from llmgate.report.markdown_text import as_table, escaped, fitted, folded, in_cell, prose
 from llmgate.report.pieces import State
-from llmgate.report.words import plural
+from llmgate.report.words import count, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from llmgate.report.rows import Answer, CaseRow, Listing, MetricRow, ReportView, ServingCell, ServingTable
+    from llmgate.report.case_rows import Answer, CaseRow, Listing
+    from llmgate.report.pieces import Text
+    from llmgate.report.rows import MetricRow, Notice, Panel, ReportView, ServingCell, ServingTable
 
 __all__ = ["COMMENT_BYTES", "render_markdown"]
 
-COMMENT_BYTES = 60_000
-"""A GitHub comment holds 65,536 characters; the rest is room for what is put around the report."""
-SHOWN_CASES = 10
-SYMBOLS = {State.PASS: "✅", State.FAIL: "❌", State.INCONCLUSIVE: "🟡", State.NOT_EVALUATED: "⚠️"}
+COMMENT_BYTES: Final = 5_500
+"""What is put around it in a comment fits into 500 bytes more: 6 KB together."""
+SYMBOLS: Final = {State.PASS: "✅", State.FAIL: "❌", State.INCONCLUSIVE: "🟡", State.NOT_EVALUATED: "⚠️"}
+
+SHOWN_CASES: Final = 5
+SHOWN_REMARKS: Final = 4
+SHORT_TABLES: Final = (10, 5, 2)
+"""How many rows of a further table are shown where all of them do not fit."""
+SENTENCE_BYTES: Final = 500
+NAME_BYTES: Final = 120
+QUOTE_BYTES: Final = 180
+TABLE_BYTES: Final = 1_700
+TAIL_BYTES: Final = 220
+"""Kept for the line that names what is left out."""
 
 
 def render_markdown(view: ReportView, *, max_bytes: int = COMMENT_BYTES) -> str:
@@ -26,118 +44,198 @@ def render_markdown(view: ReportView, *, max_bytes: int = COMMENT_BYTES) -> str:
 
     Args:
         view: What to say.
-        max_bytes: Longest result in bytes of UTF-8. Whole parts are left out from the end, and named; the
-            heading always stays.
+        max_bytes: Longest result in bytes of UTF-8. What does not fit is left out from the end, in whole parts, and
+            named; the heading always stays.
 
     Returns:
         Text that ends with a line feed.
     """
-    heading, *parts = _parts(view)
-    text = heading
+    text = _heading(view)
     left_out: list[str] = []
-    room = max_bytes - len(heading.encode()) - 400
-    for title, part in ((_title(part), part) for part in parts):
-        size = len(part.encode()) + 1
-        if size <= room:
-            text += "\n" + part
-            room -= size
-        else:
+    room = max_bytes - len(text.encode()) - TAIL_BYTES
+    for title, parts in _parts(view):
+        # The longest form of a part that fits.
+        part = next((part for part in parts if len(part.encode()) < room), None)
+        if part is None:
             left_out.append(title)
-    if left_out:
-        names = ", ".join(dict.fromkeys(left_out))
-        text += f"\nLeft out for want of space: {names if len(names) < 300 else plural(len(left_out), 'part')}.\n"
-    return text
+        else:
+            text += f"\n{part}"
+            room -= len(part.encode()) + 1
+    return f"{text}\n{_tail(left_out)}" if room + TAIL_BYTES > 0 else text
 
 
-def _title(part: str) -> str:
-    first = part.split("\n", 1)[0]
-    return first.removeprefix("### ") if first.startswith("### ") else "some details"
+def _heading(view: ReportView) -> str:
+    names = fitted(view.candidate, NAME_BYTES)
+    if view.champion:
+        names += f" against {fitted(view.champion, NAME_BYTES)}"
+    return f"## {SYMBOLS[view.state]} {view.verdict}{f' ({view.qualifier})' if view.qualifier else ''}: {names}\n"
 
 
-def _parts(view: ReportView) -> Iterator[str]:
-    names = f"{code(view.candidate)} against {code(view.champion)}" if view.champion else code(view.candidate)
-    qualifier = f" ({view.qualifier})" if view.qualifier else ""
-    yield f"## {SYMBOLS[view.state]} {view.verdict}{qualifier}: {names}\n"
-    yield f"**{prose(view.sentence)}**\n\n{prose(view.consequence)}\n"
-    if view.notices:
-        yield "".join(f"> {'⚠️ ' if it.serious else ''}{prose(it.text)}\n>\n" for it in view.notices)[:-2]
-    if view.problems:
-        rows = ([in_cell(it.where), prose(it.what), prose(it.fix)] for it in view.problems)
-        yield "### Could not be evaluated\n\n" + as_table(["Where", "What", "What to do"], rows)
-    yield from _cases(view.required, "Must never fail, and failed", view)
+def _next(view: ReportView) -> str:
+    return f"{prose(view.consequence)} **Next:** {fitted(view.next, SENTENCE_BYTES, prose)}"
+
+
+def _tail(left_out: Sequence[str]) -> str:
+    names = "; ".join(dict.fromkeys(left_out))
+    if len(names.encode()) > TAIL_BYTES - 80:
+        names = plural(len(left_out), "part")
+    return f"The whole report is `report.html`{f'; left out here: {names}' if names else ''}.\n"
+
+
+def _parts(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
+    """Titles, and the forms that a part can take, the longest first."""
+    yield "why", [f"**{fitted(view.sentence, SENTENCE_BYTES, prose)}**\n\n{_next(view)}\n"]
+    remarks = [*_problems(view), *_notices(view.notices)]
+    if remarks:
+        yield "problems and notices", _shorter(remarks, SHOWN_REMARKS)
     yield from _metrics(view)
-    yield from _panels(view, serious=True)
+    if view.details:
+        yield (
+            "details",
+            ["".join(f"- **{label}:** {fitted(it, 2 * QUOTE_BYTES, prose)}\n" for label, it in view.details)],
+        )
+    yield from _cases(view)
+    yield from _panels(view.panels, serious=True)
     for table in view.serving:
-        yield _serving(table, compared=view.champion is not None)
-    yield from _cases(view.worse, "Got worse", view)
+        yield f"serving ({table.concurrency} in flight)", [_serving(table, compared=view.champion is not None)]
     yield from _errors(view)
-    yield from _panels(view, serious=False)
+    yield from _panels(view.panels, serious=False)
     yield from _slices(view)
-    yield from _cases(view.better, "Got better", view)
-    yield from _cases(view.missed, "Below par", view)
-    yield _provenance(view)
 
 
-def _metrics(view: ReportView) -> Iterator[str]:
+def _shorter(items: Sequence[str], most: int) -> Iterator[str]:
+    """The first items of a list, fewer and fewer; how many are not named stands at its end."""
+    for shown in range(min(most, len(items)), 0, -1):
+        rest = len(items) - shown
+        yield "".join(items[:shown]) + (f"- and {count(rest)} more\n" if rest else "")
+
+
+def _notices(notices: Sequence[Notice]) -> list[str]:
+    ordered = sorted(notices, key=lambda notice: not notice.serious)
+    return [f"- {'⚠️ ' if it.serious else ''}{fitted(it.text, 2 * QUOTE_BYTES, prose)}\n" for it in ordered]
+
+
+def _problems(view: ReportView) -> list[str]:
+    return [
+        f"- ⚠️ {fitted(it.where, NAME_BYTES)}: {fitted(it.what, 2 * QUOTE_BYTES, prose)}"
+        f"{'. ' + fitted(it.fix, QUOTE_BYTES, prose) if it.fix else ''}\n"
+        for it in view.problems
+    ]
+
+
+def _metrics(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     if not view.metrics:
         return
-    header = ["Metric", "Role", "Champion", "Candidate", "Difference", "Bounds", "Limit", "Evaluated", "Verdict"]
+    alike = Counter(row.metric for row in view.metrics)
     rows = [
         [
-            in_cell(f"{it.suite}::{it.metric}"),
-            it.role,
-            it.champion,
-            it.candidate,
-            it.difference,
-            f"{it.bounds} ({it.level})" if it.level else it.bounds,
-            it.limit,
-            it.counts
-            + (f", **{it.errors:,} errors**" if it.errors else "")
-            + (f"; {it.changes}" if it.changes else ""),
             f"{SYMBOLS[it.state]} {it.outcome}{_aside(it)}",
+            fitted(f"{it.suite}::{it.metric}" if alike[it.metric] > 1 else it.metric, NAME_BYTES, in_cell),
+            (f"{it.champion} → {it.candidate}" if view.champion else it.candidate)
+            + f" ({it.bounds})"
+            + (f", **{count(it.errors)} not evaluated**" if it.errors else ""),
+            it.limit,
         ]
-        for it in view.metrics
+        for it in sorted(view.metrics, key=_urgency)
     ]
-    if view.champion is None:
-        header, *rows = ([cell for i, cell in enumerate(row) if i not in {2, 4}] for row in (header, *rows))
-    yield "### Metrics\n\n" + as_table(header, rows)
-    yield "".join(
-        f"- {code(it.metric)}: {prose(' '.join(_sentence(s) for s in (it.reason, it.chances, *it.notes) if s))}"
-        f" ({prose(it.method)}{', ' + it.p_worse if it.p_worse else ''})\n"
-        for it in view.metrics
-    )
+    header = ["Verdict", "Metric", "Change (bounds)" if view.champion else "Rate (bounds)", "Limit"]
+
+    def forms() -> Iterator[str]:
+        for shown in range(len(rows), 0, -1):
+            rest = len(rows) - shown
+            table = as_table(header, rows[:shown]) + (f"\n{plural(rest, 'further metric')}.\n" if rest else "")
+            if len(table.encode()) <= TABLE_BYTES or shown == 1:
+                yield table
+
+    yield "metrics", forms()
+
+
+def _urgency(row: MetricRow) -> int:
+    if row.waived or not row.gates:
+        return 3
+    return {"FAIL": 0, "INCONCLUSIVE": 1}.get(row.outcome, 2)
 
 
 def _aside(row: MetricRow) -> str:
     if row.waived:
         return " (waived)"
-    return "" if row.gates else " (never gates)"
+    return "" if row.gates else " (watched)"
 
 
-def _panels(view: ReportView, *, serious: bool) -> Iterator[str]:
-    for panel in view.panels:
-        if panel.serious is not serious:
-            continue
-        text = f"### {prose(panel.title)}\n\n{prose(panel.lead)}\n"
-        if panel.rows:
-            header = [prose(column.title) for column in panel.columns]
-            rows = (
-                [
-                    (f"{SYMBOLS[row.state]} " if row.state else "") + in_cell(row.cells[0]),
-                    *map(in_cell, row.cells[1:]),
-                ]
-                for row in panel.rows
-            )
-            text += "\n" + as_table(header, rows)
-        yield text + (f"\n{plural(panel.left_out, 'further row')} left out.\n" if panel.left_out else "")
+def _cases(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
+    """The worst of the cases that failed what must never fail, then of those that got worse; else those below par."""
+    lists = [(view.required, "that must never fail"), (view.worse, "that got worse"), (view.missed, "below par")]
+    if view.worse.rows:
+        lists.pop()
+    rows = list(chain.from_iterable(listing.rows for listing, _ in lists))[:SHOWN_CASES]
+    if not rows:
+        return
+    totals = [f"{plural(listing.total, 'case')} {words}" for listing, words in lists if listing.total]
+
+    def forms() -> Iterator[str]:
+        for shown in range(len(rows), 0, -1):
+            lead = "The worst" if shown == 1 else f"The {shown} worst"
+            title = f"{lead} of {' and '.join(totals)}" if _more(lists, shown) else " and ".join(totals)
+            yield folded(title, "".join(map(_case, rows[:shown])))
+
+    yield "the worst cases", forms()
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def _more(lists: Sequence[tuple[Listing, str]], shown: int) -> bool:
+    return sum(listing.total - listing.above for listing, _ in lists) > shown
+
+
+def _case(row: CaseRow) -> str:
+    name = fitted(f"{row.suite}::{row.case}", NAME_BYTES)
+    metric = f" {fitted(row.metric, NAME_BYTES)}" if row.metric else ""
+    lines = [f"- {name}{metric} {escaped(row.change)}"]
+    if row.why:
+        lines.append(f"  - why: {fitted(row.why, QUOTE_BYTES)}")
+    asked = [message.text for message in row.prompt if message.role == "user"]
+    if asked:
+        lines.append(f"  - asked: {_quoted(asked[-1])}")
+    for pair in row.pairs[:1]:
+        sides = [("champion", pair.champion), ("candidate", pair.candidate)]
+        lines += [f"  - {side}: {_answer(answer)}" for side, answer in sides if answer is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _answer(answer: Answer) -> str:
+    return prose(answer.failure) if answer.failure else _quoted(answer.text)
+
+
+def _quoted(text: Text) -> str:
+    return fitted(
+        " ".join("".join(piece.text if piece.kind != "note" else " … " for piece in text).split()), QUOTE_BYTES
+    )
+
+
+def _panels(panels: Iterable[Panel], *, serious: bool) -> Iterator[tuple[str, Iterable[str]]]:
+    for panel in panels:
+        if panel.serious is serious:
+            sizes = [len(panel.rows), *(size for size in SHORT_TABLES if size < len(panel.rows))]
+            yield panel.title.lower(), [_panel(panel, size) for size in sizes]
+
+
+def _panel(panel: Panel, most: int) -> str:
+    text = f"{prose(panel.lead)}\n"
+    if panel.rows:
+        header = [prose(column.title) for column in panel.columns]
+        rows = (
+            [
+                (f"{SYMBOLS[row.state]} " if row.state else "") + in_cell(row.cells[0]),
+                *map(in_cell, row.cells[1:]),
+            ]
+            for row in panel.rows[:most]
+        )
+        text += "\n" + as_table(header, rows)
+    left_out = panel.left_out + len(panel.rows[most:])
+    more = f"\n{plural(left_out, 'further row')} left out.\n" if left_out else ""
+    return folded(panel.title, text + more)
 
 
 def _serving(table: ServingTable, *, compared: bool) -> str:
-    text = f"### Serving: {code(table.name)}, {table.concurrency} in flight\n\n"
+    text = ""
     if table.invalid:
         text += "**INVALID: these measurements do not count.**\n\n"
         text += "".join(f"- {prose(reason)}\n" for reason in table.invalid) + "\n"
@@ -149,7 +247,8 @@ def _serving(table: ServingTable, *, compared: bool) -> str:
         if it.main
     ]
     text += as_table(["Figure", "Champion", "Candidate", "Change"] if compared else ["Figure", "Candidate"], rows)
-    return text + "".join(f"\n{prose(note)}\n" for note in table.notes)
+    text += "".join(f"\n{prose(note)}\n" for note in table.notes)
+    return folded(f"Serving: {table.name}, {table.concurrency} in flight{', INVALID' if table.invalid else ''}", text)
 
 
 def _cell(cell: ServingCell | None) -> str:
@@ -158,49 +257,11 @@ def _cell(cell: ServingCell | None) -> str:
     return f"**{cell.text}**" if cell.invalid else cell.text
 
 
-def _cases(listing: Listing, title: str, view: ReportView) -> Iterator[str]:
-    if not listing.total:
-        return
-    shown = listing.rows[:SHOWN_CASES]
-    rest = listing.total - len(shown)
-    note = f" Shown are the first {len(shown)}; {rest:,} more stand in the HTML report or the record." if rest else ""
-    yield f"### {title}\n\n{plural(listing.total, 'case')}.{note}\n"
-    for row in shown:
-        yield _case(row, compared=view.champion is not None)
-
-
-def _case(row: CaseRow, *, compared: bool) -> str:
-    name = f"{row.suite}::{row.case}" + (f" · {row.metric}" if row.metric else "")
-    text = f"<details><summary><code>{escaped(name)}</code> {escaped(row.change)}</summary>\n\n"
-    for message in row.prompt:
-        text += f"{message.role}:\n\n{fenced(message.text)}\n"
-    if row.expected:
-        text += f"expected:\n\n{fenced(row.expected)}\n"
-    for pair in row.pairs:
-        for side, answer in (("champion", pair.champion), ("candidate", pair.candidate)):
-            if answer is not None and (compared or side == "candidate"):
-                text += _answer(side + (f", repeat {pair.repeat + 1}" if len(row.pairs) > 1 else ""), answer)
-    if row.note:
-        text += f"{prose(row.note)}\n\n"
-    return text + "</details>\n"
-
-
-def _answer(side: str, answer: Answer) -> str:
-    how = {"pass": "passed", "fail": "failed", "error": "not evaluated"}[answer.outcome]
-    body = f"{prose(answer.failure)}\n" if answer.failure else fenced(answer.text)
-    checks = "".join(
-        f"- {code(check.type)} {check.outcome}{': ' + code(check.reason) if check.reason else ''}\n"
-        for check in answer.checks
-        if check.outcome != "pass" or answer.outcome == "pass"
-    )
-    return f"{side} ({how}):\n\n{body}\n{checks + chr(10) if checks else ''}"
-
-
-def _errors(view: ReportView) -> Iterator[str]:
+def _errors(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     if view.errors:
         rows = (
             [
-                f"{it.count:,}",
+                count(it.count),
                 it.side,
                 in_cell(it.cause),
                 ", ".join(map(in_cell, it.cases[:3])) + (" …" if it.count > 3 else ""),
@@ -208,34 +269,24 @@ def _errors(view: ReportView) -> Iterator[str]:
             for it in view.errors
         )
         more = f"\n{plural(view.errors_left_out, 'further cause')} left out.\n" if view.errors_left_out else ""
-        yield "### Errors by cause\n\n" + as_table(["Answers", "Side", "Cause", "Cases"], rows) + more
+        body = as_table(["Answers", "Side", "Cause", "Cases"], rows) + more
+        yield "errors by cause", [folded("Errors by cause", body)]
 
 
-def _slices(view: ReportView) -> Iterator[str]:
+def _slices(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     if view.slices:
         rows = (
             [
                 in_cell(f"{it.field} = {it.value}"),
-                f"{it.cases:,}",
+                count(it.cases),
                 it.champion,
                 it.candidate,
                 it.difference,
-                f"{it.errors:,}",
+                count(it.errors),
             ]
             for it in view.slices
         )
         header = ["Slice", "Cases", "Champion", "Candidate", "Difference", "Errors"]
         more = f"\n{plural(view.slices_left_out, 'further slice')} left out.\n" if view.slices_left_out else ""
-        table = as_table(header, rows)
-        yield f"### Slices\n\nDescription only: share of cases in which every check passed.\n\n{table}{more}"
-
-
-def _provenance(view: ReportView) -> str:
-    rows = (
-        [f"{prose(group.title)}: {prose(row.label)}" + (" ≠" if row.differs else ""), in_cell(row.candidate)]
-        + ([in_cell(row.champion)] if view.champion else [])
-        for group in view.provenance
-        for row in group.rows
-    )
-    header = ["Fact", "Candidate", *(["Champion"] if view.champion else [])]
-    return f"### Provenance\n\n<details><summary>All facts</summary>\n\n{as_table(header, rows)}\n</details>\n"
+        lead = "Description only: share of cases in which every check passed."
+        yield "slices", [folded("Slices", f"{lead}\n\n{as_table(header, rows)}{more}")]

@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from llmgate.record.schema import (
-    CaseResult,
-    CheckResult,
-    Failure,
-    FailureKind,
-    Generation,
-    Outcome,
-    PlannedCase,
-    Record,
-)
-from llmgate.report.difference import differences
-from llmgate.report.limits import ReportLimits
-from llmgate.report.rows import Answer, AnswerPair, CaseRow, CheckRow, ErrorRow, Listing, PromptRow
-from llmgate.report.visible import as_text, one_line
-from llmgate.report.words import percent, plural
+from llmgate.record.schema import Outcome
+from llmgate.report.case_rows import ErrorRow, Listing, Share
+from llmgate.report.panels.cards import CANDIDATE, Cards, evaluated, flip_words, passed, why_not_evaluated
+from llmgate.report.panels.chosen_cases import Change, Choice
+from llmgate.report.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from llmgate.gate.decision.types import Decision, Flip
-    from llmgate.record.schema import CaseKey
+    from llmgate.record.schema import Record
+    from llmgate.report.case_rows import CaseRow
+    from llmgate.report.limits import ReportLimits
+    from llmgate.report.panels.chosen_cases import CaseName, MetricName
 
-__all__ = ["CaseBook", "evaluated", "passed"]
+__all__ = ["CaseBook", "Listings"]
 
-CaseName = tuple[str, str]
+NEW = "new: the champion passed it"
 
-FAILURE_WORDS = {
-    FailureKind.CONNECTION: "no connection",
-    FailureKind.TIMEOUT: "timeout",
-    FailureKind.HTTP: "HTTP error",
-    FailureKind.GARBAGE: "unreadable reply",
-    FailureKind.ERROR_REPLY: "error instead of an answer",
-    FailureKind.INCOMPLETE: "no complete answer",
-    FailureKind.SERVER_DIED: "the server died",
-    FailureKind.INTERRUPTED: "interrupted",
-    FailureKind.REQUEST: "request refused",
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listings:
+    """The cards of a report, in its order. A case has one card, in the first listing that it belongs to."""
+
+    required: Listing
+    worse: Listing
+    better: Listing
+    missed: Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,51 +41,101 @@ class CaseBook:
     """Both records, ready for looking up cases.
 
     Attributes:
-        gating: `(suite, metric)` of the metrics that count for the verdict.
+        choice: Whose turn it is where not every case can be shown.
     """
 
-    candidate: Record
-    champion: Record | None
-    plan: Mapping[CaseName, PlannedCase]
-    gating: frozenset[tuple[str, str]]
-    limits: ReportLimits
+    cards: Cards
+    choice: Choice
 
     @classmethod
-    def open(cls, candidate: Record, champion: Record | None, decision: Decision, limits: ReportLimits) -> CaseBook:
+    def open(
+        cls, candidate: Record, champion: Record | None, decision: Decision | None, limits: ReportLimits
+    ) -> CaseBook:
         """Index the planned cases of both records; the candidate's plan wins."""
         plan = {(case.suite, case.case): case for record in (champion, candidate) if record for case in record.cases}
-        gating = frozenset((metric.suite, metric.metric) for metric in decision.metrics if metric.gates)
-        return cls(candidate=candidate, champion=champion, plan=plan, gating=gating, limits=limits)
+        return cls(
+            cards=Cards(candidate=candidate, champion=champion, plan=plan, limits=limits),
+            choice=Choice.of(decision, plan) if decision else Choice(plan=plan),
+        )
 
-    def flips(self, flips: Sequence[Flip], *, better: bool) -> Listing:
-        """Flips in one direction, gating metrics first, the largest change first."""
-        chosen = [flip for flip in flips if (flip.delta > 0) == better]
-        chosen.sort(key=self._urgency)
-        most = self.limits.better if better else self.limits.worse
-        return Listing(rows=tuple(self._flip_row(flip) for flip in chosen[:most]), total=len(chosen))
+    @property
+    def candidate(self) -> Record:
+        """The candidate's record."""
+        return self.cards.candidate
 
-    def _urgency(self, flip: Flip) -> tuple[bool, float, str, str, str]:
-        return ((flip.suite, flip.metric) not in self.gating, -abs(flip.delta), flip.suite, flip.case, flip.metric)
+    @property
+    def champion(self) -> Record | None:
+        """The champion's record, None without one."""
+        return self.cards.champion
 
-    def _flip_row(self, flip: Flip) -> CaseRow:
-        row = self._row((flip.suite, flip.case), f"{percent(flip.champion, 0)} → {percent(flip.candidate, 0)}")
-        return replace(row, metric=one_line(flip.metric, 120), better=flip.delta > 0)
+    def listings(self, decision: Decision) -> Listings:
+        """Everything that a report shows of single cases."""
+        limits = self.cards.limits
+        above: set[CaseName] = set()
+        return Listings(
+            required=self._required(decision, above),
+            worse=self.flips(decision.flips, limits.worse, better=False, above=above),
+            better=self.flips(decision.flips, limits.better, better=True, above=above),
+            missed=self.missed(limits.missed, above=above),
+        )
 
-    def required(self, names: Sequence[str]) -> Listing:
+    def flips(self, flips: Sequence[Flip], most: int, *, better: bool, above: set[CaseName]) -> Listing:
+        """Cases whose score on a metric changed in one direction.
+
+        Args:
+            flips: In both directions: a card names the other changes of its case.
+            most: Cards to show at most.
+            better: In which direction.
+            above: Cases that have a card already; those that get one here are added.
+        """
+        changed = by_case(flips)
+        changes = [
+            Change(case=(flip.suite, flip.case), metric=flip.metric, size=abs(flip.delta), words=flip_words(flip))
+            for flip in flips
+            if (flip.delta > 0) == better
+        ]
+
+        def card(change: Change) -> CaseRow:
+            about = next(flip for flip in changed[change.case] if flip.metric == change.metric)
+            return replace(
+                self.cards.card(change.case, change.words, about=about),
+                better=better,
+                parts=one_line(", ".join(self.choice.parts_of(change)), 200),
+                also=_also(flip for flip in changed[change.case] if flip is not about),
+            )
+
+        return self._listing(changes, most, above, card)
+
+    def _required(self, decision: Decision, above: set[CaseName]) -> Listing:
         """Failed cases that must never be wrong, `suite::case` each."""
-        known = {f"{suite}::{case}": (suite, case) for suite, case in self.plan}
+        names, changed = decision.required_failures, by_case(decision.flips)
+        known = {f"{suite}::{case}": (suite, case) for suite, case in self.cards.plan}
         rows = []
-        for name in names[: self.limits.missed]:
+        for name in names[: self.cards.limits.missed]:
             suite, _, case = name.partition("::")
-            rows.append(replace(self._row(known.get(name, (suite, case)), "must never fail"), required=True))
+            found = known.get(name, (suite, case))
+            above.add(found)
+            card = self.cards.card(found, "must never fail")
+            rows.append(replace(card, required=True, also=_also(changed.get(found, ()))))
         return Listing(rows=tuple(rows), total=len(names))
 
-    def missed(self) -> Listing:
+    def missed(self, most: int, *, above: set[CaseName]) -> Listing:
         """Cases that the candidate answered below par; those that the champion passed come first."""
-        missed = [(self._missed_phrase(name), name) for name in self.missed_names()]
-        missed.sort(key=lambda case: case[0] != NEW)
-        rows = tuple(self._row(name, phrase, sides=("candidate",)) for phrase, name in missed[: self.limits.missed])
-        return Listing(rows=rows, total=len(missed))
+        changes = []
+        for name in self.missed_names():
+            words = self._missed_phrase(name)
+            metrics = dict.fromkeys(
+                check.metric
+                for key in self.cards.plan[name].keys
+                for check in self.candidate.results[key].checks
+                if check.outcome is Outcome.FAIL and not check.part
+            )
+            changes += [Change(case=name, metric=it, words=words, size=words == NEW) for it in metrics or [""]]
+
+        def card(change: Change) -> CaseRow:
+            return self.cards.card(change.case, change.words, metric=change.metric, sides=CANDIDATE)
+
+        return self._listing(changes, most, above, card)
 
     def missed_names(self) -> list[CaseName]:
         """Cases of which every repeat was evaluated and at least one did not pass."""
@@ -108,10 +148,43 @@ class CaseBook:
     def _missed_phrase(self, name: CaseName) -> str:
         if self.champion is None:
             return "below par"
-        case = self.plan[name]
+        case = self.cards.plan[name]
         if not evaluated(self.champion, case):
             return "champion not evaluated"
         return NEW if passed(self.champion, case) else "missed by the champion too"
+
+    def _listing(
+        self, changes: Sequence[Change], most: int, above: set[CaseName], card: Callable[[Change], CaseRow]
+    ) -> Listing:
+        """The first cards of cases that have none yet, and of every metric how many cases it has and how many show."""
+        cases = {change.case for change in changes}
+        already = len(cases & above)
+        chosen = list(islice((it for it in self.choice.in_turns(changes) if it.case not in above), most))
+        above.update(change.case for change in chosen)
+        return Listing(
+            rows=tuple(card(change) for change in chosen),
+            total=len(cases),
+            above=already,
+            shares=tuple(self._shares(changes, above))[: self.cards.limits.shares],
+        )
+
+    def _shares(self, changes: Sequence[Change], above: set[CaseName]) -> Iterable[Share]:
+        """The metrics that fail first, then those with the most cases."""
+        totals: dict[MetricName, int] = {}
+        shown: dict[MetricName, int] = {}
+        for change in changes:
+            name = (change.case[0], change.metric)
+            totals[name] = totals.get(name, 0) + 1
+            shown[name] = shown.get(name, 0) + (change.case in above)
+        for name in sorted(totals, key=lambda name: (self.choice.rank(name), -totals[name], name)):
+            if name[1]:
+                yield Share(
+                    suite=one_line(name[0], 120),
+                    metric=one_line(name[1], 120),
+                    fails=self.choice.rank(name) == 0,
+                    total=totals[name],
+                    shown=shown[name],
+                )
 
     def errors(self) -> tuple[tuple[ErrorRow, ...], int]:
         """Causes of everything that was not evaluated, the most frequent first, and how many causes are left out."""
@@ -119,117 +192,27 @@ class CaseBook:
         if self.champion is not None:
             rows += self._causes("champion", self.champion)
         rows.sort(key=lambda row: (row.side != "candidate", -row.count, row.cause))
-        return tuple(rows[: self.limits.errors]), max(0, len(rows) - self.limits.errors)
+        most = self.cards.limits.errors
+        return tuple(rows[:most]), max(0, len(rows) - most)
 
     def _causes(self, side: Literal["candidate", "champion"], record: Record) -> Iterable[ErrorRow]:
         causes: dict[str, list[str]] = {}
         for key in (key for case in record.cases for key in case.keys):
-            cause = _why_not_evaluated(record.results.get(key))
+            cause = why_not_evaluated(record.results.get(key))
             if cause:
                 causes.setdefault(cause, []).append(one_line(str(key), 120))
         for cause, names in causes.items():
-            shown = tuple(names[: self.limits.names])
+            shown = tuple(names[: self.cards.limits.names])
             yield ErrorRow(side=side, cause=cause, count=len(names), cases=shown, left_out=len(names) - len(shown))
 
-    def _row(self, name: CaseName, change: str, *, sides: tuple[str, ...] = ("champion", "candidate")) -> CaseRow:
-        case = self.plan.get(name)
-        keys = sorted(case.keys if case else (), key=lambda key: (not self._differs(key), key.repeat))
-        shown = keys[: self.limits.repeats]
-        note = "This case is not in the record." if case is None else ""
-        if len(keys) > len(shown):
-            note = f"{plural(len(keys) - len(shown), 'further repeat')} not shown."
-        return CaseRow(
-            suite=one_line(name[0], 120),
-            case=one_line(name[1], 120),
-            metric="",
-            change=change,
-            better=False,
-            required=False,
-            prompt=tuple(
-                PromptRow(role=message.role, text=as_text(message.content, self.limits.text))
-                for message in (case.messages if case else ())
-            ),
-            expected=as_text(case.expected if case else "", self.limits.text),
-            pairs=tuple(self._pair(key, sides) for key in shown),
-            note=note,
-        )
 
-    def _differs(self, key: CaseKey) -> bool:
-        before = self.champion.results.get(key) if self.champion else None
-        after = self.candidate.results.get(key)
-        return before is not None and after is not None and before.passed != after.passed
-
-    def _pair(self, key: CaseKey, sides: tuple[str, ...]) -> AnswerPair:
-        candidate = self._answer(self.candidate.results.get(key))
-        if self.champion is None or "champion" not in sides:
-            return AnswerPair(repeat=key.repeat, champion=None, candidate=candidate)
-        champion = self._answer(self.champion.results.get(key))
-        before, after = differences(champion.text, candidate.text)
-        return AnswerPair(
-            repeat=key.repeat, champion=replace(champion, text=before), candidate=replace(candidate, text=after)
-        )
-
-    def _answer(self, result: CaseResult | None) -> Answer:
-        cause = _why_not_evaluated(result)
-        outcome: Literal["pass", "fail", "error"] = (
-            "error" if result is None or cause else "pass" if result.passed else "fail"
-        )
-        generation = result.answer if result and isinstance(result.answer, Generation) else None
-        checks = sorted(result.checks, key=_failed_first) if result else []
-        return Answer(
-            outcome=outcome,
-            text=as_text(generation.text, self.limits.text) if generation else (),
-            failure=cause if generation is None else "",
-            checks=tuple(_check_row(check) for check in checks[: self.limits.checks]),
-        )
+def by_case(flips: Iterable[Flip]) -> dict[CaseName, list[Flip]]:
+    """The changes of every case."""
+    changed: dict[CaseName, list[Flip]] = {}
+    for flip in flips:
+        changed.setdefault((flip.suite, flip.case), []).append(flip)
+    return changed
 
 
-NEW = "new: the champion passed it"
-
-
-def _failed_first(check: CheckResult) -> int:
-    return {Outcome.ERROR: 0, Outcome.FAIL: 1, Outcome.PASS: 2}[check.outcome]
-
-
-def _check_row(check: CheckResult) -> CheckRow:
-    return CheckRow(
-        type=one_line(check.type, 80),
-        metric=one_line(check.metric, 120),
-        outcome=check.outcome.value,
-        score=percent(check.score, 0),
-        reason=one_line(check.reason, 600),
-        required=check.required,
-    )
-
-
-def _results(record: Record, case: PlannedCase) -> list[CaseResult | None]:
-    return [record.results.get(key) for key in case.keys]
-
-
-def evaluated(record: Record, case: PlannedCase) -> bool:
-    """Whether every repeat of the case was evaluated; a case without repeats was not."""
-    results = _results(record, case)
-    return bool(results) and all(result is not None and result.evaluated for result in results)
-
-
-def passed(record: Record, case: PlannedCase) -> bool:
-    """Whether every repeat of the case passed."""
-    results = _results(record, case)
-    return bool(results) and all(result is not None and result.passed for result in results)
-
-
-def _why_not_evaluated(result: CaseResult | None) -> str:
-    """One line on why a generation counts as an error, empty if it was evaluated."""
-    if result is None:
-        return "planned, but the record holds no result"
-    if isinstance(result.answer, Failure):
-        tries = f" (after {plural(result.answer.attempts, 'attempt')})"
-        return f"{FAILURE_WORDS[result.answer.kind]}: {one_line(result.answer.message)}{tries}"
-    causes = Counter(
-        f"{one_line(check.type, 80)}: {one_line(check.reason) or 'could not be evaluated'}"
-        for check in result.checks
-        if check.outcome is Outcome.ERROR
-    )
-    if causes:
-        return "; ".join(causes)
-    return "" if result.judged else "judge asserts are still to come"
+def _also(flips: Iterable[Flip]) -> tuple[str, ...]:
+    return tuple(f"{one_line(flip.metric, 120)} {flip_words(flip)}" for flip in flips)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.schema import Generation, Outcome
-from llmgate.report.panels.cases import evaluated
+from llmgate.report.panels.cards import evaluated
 from llmgate.report.panels.looks import saved_by
 from llmgate.report.rows import Fact
 from llmgate.report.words import count, plural
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["facts"]
 
 
-def facts(book: CaseBook, decision: Decision) -> Iterator[Fact]:
+def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     """Gates, cases, cases below par, and with a champion the scores that changed."""
     planned = len(book.candidate.cases)
     watched_only = frozenset((metric.suite, metric.metric) for metric in decision.metrics if not metric.gates)
@@ -45,8 +45,7 @@ def facts(book: CaseBook, decision: Decision) -> Iterator[Fact]:
         detail=_missing(planned - done, unwatched) + saved_by(decision),
         serious=done < planned or not planned,
     )
-    missed = count(len(book.missed_names()))
-    yield Fact(label="Cases below par", value=missed, detail="not a failed build by themselves")
+    yield Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves")
     if book.champion is not None:
         worse = sum(metric.worse for metric in gating)
         better = sum(metric.better for metric in gating)

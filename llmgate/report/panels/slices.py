@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmgate.report.panels.cases import evaluated, passed
+from llmgate.report.panels.cards import evaluated, passed
 from llmgate.report.rows import SliceRow
 from llmgate.report.visible import one_line
 from llmgate.report.words import percent, signed_points
@@ -39,20 +39,28 @@ def slice_rows(candidate: Record, champion: Record | None, *, most: int) -> tupl
     """
     tallies: dict[tuple[str, str, str], _Tally] = {}
     for case in candidate.cases:
-        for name, value in case.slices.items():
-            _add(tallies.setdefault((case.suite, name, value), _Tally()), case, candidate, champion)
+        if case.slices:
+            fate = _fate(case, candidate, champion)
+            for name, value in case.slices.items():
+                _add(tallies.setdefault((case.suite, name, value), _Tally()), fate)
     rows = tuple(_row(key, tallies[key], champion is not None) for key in sorted(tallies))
     return rows[:most], max(0, len(rows) - most)
 
 
-def _add(tally: _Tally, case: PlannedCase, candidate: Record, champion: Record | None) -> None:
-    tally.cases += 1
+def _fate(case: PlannedCase, candidate: Record, champion: Record | None) -> tuple[bool, bool] | None:
+    """Whether the candidate and the champion passed a case, None unless all sides evaluated it."""
     if not evaluated(candidate, case) or (champion is not None and not evaluated(champion, case)):
+        return None
+    return passed(candidate, case), champion is not None and passed(champion, case)
+
+
+def _add(tally: _Tally, fate: tuple[bool, bool] | None) -> None:
+    tally.cases += 1
+    if fate is None:
         tally.errors += 1
         return
-    tally.candidate.append(passed(candidate, case))
-    if champion is not None:
-        tally.champion.append(passed(champion, case))
+    tally.candidate.append(fate[0])
+    tally.champion.append(fate[1])
 
 
 def _row(key: tuple[str, str, str], tally: _Tally, compared: bool) -> SliceRow:

@@ -105,7 +105,7 @@ def test_length_among_the_metrics_is_a_factor() -> None:
 def test_every_format_shows_the_panel() -> None:
     view = build_view(CANDIDATE, CHAMPION, decision(replace(REFUSALS, suite="<i>"), LENGTH, DISTANCE))
     markdown, html = render_markdown(view), render_html(view)
-    assert "### Output drift" in markdown
+    assert "<summary>Output drift</summary>" in markdown
     assert "energy distance" in html
     assert "<i>: refusals" not in html
     assert build_view(CANDIDATE, CHAMPION, decision()).panels == ()
