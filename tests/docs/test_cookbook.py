@@ -23,15 +23,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from support.endpoint import chat, scripted_endpoint, vectors
+from support.page import BLOCK, commands
 
 from llmgate.cli import main
 from llmgate.score.transform import NAMES as TRANSFORMS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [*sorted((DOCS / "cookbook").glob("*.md")), DOCS / "statistics.md"]
-BLOCK = re.compile(
-    r"^```(?P<language>[a-z]+)(?: title=(?P<title>\S+))?\n(?P<content>.*?)^```$", re.MULTILINE | re.DOTALL
-)
 KNOWN = {"python", "console", "yaml", "json", "jsonl", "csv", "text", "toml", "output", "markdown"}
 PACKAGE = Path(__file__).parents[2]
 PLAIN = re.compile(r"llmgate [\w ./:=@,+'\"$%-]*$")
@@ -135,17 +133,6 @@ def carry_out(block: re.Match[str], where: str, names: dict[str, Any], places: d
                 assert found, f"{where}: {line!r} is not in the rest of:\n{printed}"
                 rest = rest[found.end() :]
     return ""
-
-
-def commands(content: str) -> list[tuple[str, list[str]]]:
-    """Commands with the lines that stand below them."""
-    found: list[tuple[str, list[str]]] = []
-    for line in content.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        elif line.strip():
-            found[-1][1].append(line)
-    return found
 
 
 def shell(command: str, places: dict[str, str]) -> str:

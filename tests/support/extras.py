@@ -21,7 +21,7 @@ from uv import find_uv_bin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["ROOT", "extra_python", "pinned_python", "running"]
+__all__ = ["ROOT", "extra_python", "pinned_python", "running", "wheel_python"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +39,18 @@ def extra_python(extra: str) -> Path:
 def pinned_python(name: str, *arguments: str) -> Path:
     """The Python of an environment without llmgate; `arguments` are those of `uv pip install`."""
     return environment(name, arguments, made_of=arguments)
+
+
+def wheel_python(folder: Path) -> Path:
+    """The Python of an environment that has the wheel of this checkout, as a user would install it."""
+    build = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder / "dist", ROOT]
+    subprocess.run(build, check=True, stdin=subprocess.DEVNULL, timeout=600)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv"], check=True)
+    install = [find_uv_bin(), "pip", "install", "-q", "--python", python, "-c", ROOT / "constraints.txt", wheel]
+    subprocess.run(install, check=True, stdin=subprocess.DEVNULL, timeout=600)
+    return python
 
 
 def environment(name: str, arguments: Sequence[str], *, made_of: Sequence[str]) -> Path:
