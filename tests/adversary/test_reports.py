@@ -151,6 +151,8 @@ def attack(folder: Path, text: str, place: str, monkeypatch: pytest.MonkeyPatch)
     (folder / "words.yaml").write_text(SUITE.format(description=json.dumps(put["description"])), encoding="utf-8")
     reply = {"choices": [], "note": text} if place == "error" else chat(put["answer"])
     served = ["--served-name", put["served name"]] if place == "served name" else []
+    # As the Action does, so that it is there even after a start that failed.
+    (folder / "run").mkdir()
     with scripted_endpoint(lambda *_: reply) as (url, _):
         done = llmgate("run", "words.yaml", "--endpoint", url, "--retries", "0", *served)
     monkeypatch.setenv("GITHUB_OUTPUT", str(folder / "outputs"))

@@ -43,12 +43,22 @@ def pinned_python(name: str, *arguments: str) -> Path:
 
 def wheel_python(folder: Path) -> Path:
     """The Python of an environment that has the wheel of this checkout, as a user would install it."""
-    build = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder / "dist", ROOT]
+    build: list[str | Path] = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder / "dist", ROOT]
     subprocess.run(build, check=True, stdin=subprocess.DEVNULL, timeout=600)
     (wheel,) = (folder / "dist").glob("*.whl")
     python = folder / "venv" / "bin" / "python"
     subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv"], check=True)
-    install = [find_uv_bin(), "pip", "install", "-q", "--python", python, "-c", ROOT / "constraints.txt", wheel]
+    install: list[str | Path] = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "-q",
+        "--python",
+        python,
+        "-c",
+        ROOT / "constraints.txt",
+        wheel,
+    ]
     subprocess.run(install, check=True, stdin=subprocess.DEVNULL, timeout=600)
     return python
 
