@@ -17,9 +17,8 @@ or INCONCLUSIVE.
 
 \b
 First steps:
-  llmgate lock support.jsonl
-  llmgate run support.yaml --endpoint URL --out runs/champion
-  llmgate run support.yaml --endpoint URL2 --baseline runs/champion
+  llmgate run support.yaml --lock --as-baseline --endpoint URL --out champion
+  llmgate run support.yaml --baseline champion --endpoint URL2
 """
 
 COMMANDS = {

@@ -10,6 +10,7 @@ import click
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
 from llmgate.cli.options import run_options
+from llmgate.errors import EXIT_PASS
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
@@ -72,6 +73,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     show_decision(decision)
     for line in published.lines():
         click.echo(line)
-    if decision.is_baseline:
+    if decision.as_baseline and decision.exit_code == EXIT_PASS:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)

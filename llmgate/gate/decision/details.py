@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import MetricDecision, SliceDecision, Verdict
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import Decision, WaiverUse
 
-__all__ = ["chances_sentence", "detail_lines", "next_step", "worst_slice"]
+__all__ = ["chances_sentence", "detail_lines", "next_step", "recorded", "worst_slice"]
 
 
 def next_step(decision: Decision) -> str:
@@ -30,6 +31,18 @@ def next_step(decision: Decision) -> str:
         fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
         return f"{fix[0].lower()}{fix[1:]}." if fix[:2].istitle() else f"{fix}."
     return "add cases, or accept a wider margin; `llmgate power` says how many or how wide."
+
+
+def recorded(decision: Decision) -> Decision:
+    """The decision on a run that was made to be compared with: it says so where nothing else stands in its way."""
+    decision = replace(decision, as_baseline=True)
+    gates = [metric for metric in decision.metrics if metric.gates]
+    first = sum(metric.reference == "none" for metric in gates)
+    if not decision.is_baseline or not first:
+        return decision
+    others = f"; {len(gates) - first} with a limit of its own passed" if len(gates) > first else ""
+    have = f"{count(first, 'gate')} {verb(first, 'has', 'have')} nothing to compare with yet"
+    return replace(decision, sentence=f"Recorded as baseline: {have}{others}.")
 
 
 def detail_lines(decision: Decision) -> tuple[tuple[str, str], ...]:

@@ -66,6 +66,8 @@ def labelled(label: str, text: str, width: int, *, style: Style = "plain", inden
 def _spelt_out(decision: Decision, width: int) -> Iterator[LedLine]:
     for label, text in detail_lines(decision):
         yield from labelled(label, text, width)
+    if decision.is_baseline:
+        return
     for problem in decision.problems[:PROBLEMS]:
         yield from labelled("Problem", str(problem), width, style="warn")
     left = len(decision.problems) - PROBLEMS

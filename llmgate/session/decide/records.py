@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.gate.decide_records import decide_records
+from llmgate.gate.decision.details import recorded
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.judges.admission_file import load_admission
 from llmgate.record.label_file import read_labels
@@ -118,7 +119,7 @@ def decide_run(out: Path, baseline: Baseline | None, settings: Settings) -> Deci
     decision = decide_folders(
         out, Path(baseline.folder) if baseline else None, allow_inconclusive=settings.allow_inconclusive
     )
-    return replace(decision, as_baseline=settings.as_baseline)
+    return recorded(decision) if settings.as_baseline else decision
 
 
 def decide_folders(
