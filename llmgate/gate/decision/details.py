@@ -20,9 +20,9 @@ def next_step(decision: Decision) -> str:
     """What to do now, one sentence, to follow `Next:`."""
     run = decision.candidate_run
     if decision.verdict is Verdict.PASS:
-        return "promote this model with `llmgate promote`." if run else "promote the candidate."
+        return "promote this model with llmgate promote." if run else "promote the candidate."
     if decision.verdict is Verdict.FAIL:
-        where = "in report.html or with `llmgate show`" if run else "among the `flips` of --json"
+        where = "in report.html or with llmgate show" if run else "among the flips of --json"
         return f"look at the cases that got worse {where}, mend the candidate and run again."
     if decision.is_baseline:
         return "compare later runs with this one: --baseline and its folder."
@@ -30,7 +30,7 @@ def next_step(decision: Decision) -> str:
         problem = decision.problems[0]
         fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
         return f"{fix[0].lower()}{fix[1:]}." if fix[:2].istitle() else f"{fix}."
-    return "add cases, or accept a wider margin; `llmgate power` says how many or how wide."
+    return "add cases, or accept a wider margin; llmgate power says how many or how wide."
 
 
 def recorded(decision: Decision) -> Decision:
