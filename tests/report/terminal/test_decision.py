@@ -47,8 +47,8 @@ def test_it_reads_like_this() -> None:
         "               gate 91 % of the time (pessimistic after a real loss); a true",
         "               3-point loss would pass at most 5 % of the time.",
         "FAIL Do not ship: 1 of 2 gates failed: so it is.",
-        "Next: look at the cases that got worse in report.html or with llmgate show,",
-        "      mend the candidate and run again.",
+        "Next: look at the cases that got worse in report.html or with llmgate show, mend",
+        "      the candidate and run again.",
     ]
 
 
