@@ -15,7 +15,7 @@ from llmgate.errors import EndpointError, did_you_mean
 from llmgate.generate.replies import read_json
 from llmgate.record.redaction import Redactor
 
-__all__ = ["EndpointFacts", "ask", "probe"]
+__all__ = ["EndpointFacts", "ask", "listed_models", "probe"]
 
 TIMEOUT_S: Final = 20.0
 MAX_BYTES: Final = 4_000_000
@@ -52,13 +52,7 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
     Raises:
         EndpointError: If it cannot be reached, is no OpenAI-compatible endpoint, or does not serve the model.
     """
-    reply = fetch(f"{url}/models", api_key)
-    try:
-        listed = {named(entry["id"]): entry for entry in reply["data"]}
-    except (KeyError, TypeError) as error:
-        raise EndpointError(
-            "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"
-        ) from error
+    listed = listing(url, api_key)
     name = choose(url, listed, model)
     try:
         version = fetch(f"{url.removesuffix('/v1')}/version", api_key).get("version")
@@ -73,6 +67,30 @@ def probe(url: str, *, api_key: str | None = None, model: str | None = None) -> 
         source=root if isinstance(root, str) else None,
         names=tuple(dict.fromkeys((name, *same))),
     )
+
+
+def listed_models(url: str, *, api_key: str | None = None) -> tuple[str, ...]:
+    """The names under which an endpoint lists models.
+
+    Args:
+        url: Base URL including `/v1`.
+        api_key: Sent as a bearer token.
+
+    Raises:
+        EndpointError: If it cannot be reached, or is no OpenAI-compatible endpoint.
+    """
+    return tuple(listing(url, api_key))
+
+
+def listing(url: str, api_key: str | None) -> dict[str, Any]:
+    """What an endpoint says of each model, by name."""
+    reply = fetch(f"{url}/models", api_key)
+    try:
+        return {named(entry["id"]): entry for entry in reply["data"]}
+    except (KeyError, TypeError) as error:
+        raise EndpointError(
+            "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"
+        ) from error
 
 
 def origin(entry: Any) -> tuple[object, object]:

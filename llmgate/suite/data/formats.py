@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
 
-__all__ = ["NO_TYPES", "Format", "as_jsonl", "format_of", "read_records", "suffixes"]
+__all__ = ["BOM", "NO_TYPES", "SUFFIXES", "Format", "as_jsonl", "format_of", "read_records", "suffixes"]
 
 NO_TYPES: Mapping[str, str] = MappingProxyType({})
 BOM = b"\xef\xbb\xbf"
