@@ -17,8 +17,9 @@ or INCONCLUSIVE.
 
 \b
 First steps:
-  llmgate run support.yaml --lock --as-baseline --endpoint URL --out champion
-  llmgate run support.yaml --baseline champion --endpoint URL2
+  llmgate init
+  llmgate run suites/ --as-baseline --endpoint URL --out runs/champion
+  llmgate run suites/ --baseline runs/champion --endpoint URL2
 """
 
 COMMANDS = {
@@ -45,6 +46,10 @@ COMMANDS = {
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
 SECTIONS = {
+    "Setting out": {
+        "init": "start a project: a suite, locked rows, margins, a workflow",
+        "doctor": "look at what a run needs: endpoint, key, disk, suites, sandbox",
+    },
     "What you need every day": {
         "import": "make suites from those of another tool",
         "lock": "freeze a dataset: once, and whenever its rows change",

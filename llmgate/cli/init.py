@@ -16,8 +16,9 @@ from llmgate.errors import CannotRunError
 
 __all__ = ["init"]
 
-HELP = """Start a project in FOLDER (here, without one): a suite, its locked rows, margins that so many rows can hold,
-a workflow for GitHub.
+HELP = """Start a project in FOLDER, or here.
+
+Writes a suite, its locked rows, margins that so many rows can hold, and a workflow for GitHub.
 
 With --from, columns say what to ask (question, prompt, input, …), what is right (answer, expected, label, …) and what
 was retrieved (context, …). Files that are there are never overwritten. Asks up to three questions on a terminal, and
@@ -37,11 +38,11 @@ KINDS = ("chat", "json", "rag")
 @run_options(frozenset({"endpoint", "served-name", "api-key-env", "allow-key-over-http"}))
 def init(folder: Path, *, rows: Path | None, kind: str | None, **options: Any) -> None:
     """Start a project."""
+    if rows is None and kind is None and not options["endpoint"] and at_terminal():
+        rows, kind, options["endpoint"] = ask()
     from llmgate.session.commands.columns import ProjectKind
     from llmgate.session.commands.init import InitWish, plan_project, write_project
 
-    if rows is None and kind is None and not options["endpoint"] and at_terminal():
-        rows, kind, options["endpoint"] = ask()
     wish = InitWish(folder=folder, rows=rows, kind=ProjectKind(kind) if kind else None, options=options)
     plan = plan_project(wish)
     write_project(plan)

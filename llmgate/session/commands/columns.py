@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, UsageError
+from llmgate.suite.asserts import Json
 from llmgate.suite.data.strict_json import value_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from llmgate.suite.asserts import Json
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Expected", "ProjectKind", "RowReading", "understand"]
 
@@ -199,16 +199,12 @@ def _refuse_blank(records: Sequence[Mapping[str, Json]], column: str, own_id: st
 
 
 def _expected(values: Sequence[Json]) -> Expected:
-    if all(isinstance(value, dict) for value in values) or (
-        all(isinstance(value, list | dict) for value in values) and not all(map(_accepted, values))
-    ):
-        return Expected.DATA
+    """What right answers are, the strictest first that fits all of them."""
+    if any(isinstance(value, list | dict) for value in values):
+        data = all(isinstance(value, list | dict) for value in values)
+        return Expected.ACCEPTED if all(map(_accepted, values)) else Expected.DATA if data else Expected.NONE
     if all(map(_is_data_text, values)):
         return Expected.DATA_TEXT
-    if all(map(_accepted, values)):
-        return Expected.ACCEPTED
-    if any(isinstance(value, list | dict) for value in values):
-        return Expected.NONE
     texts = [value_text(value).strip() for value in values]
     distinct = set(texts)
     if 1 < len(distinct) <= MOST_LABELS and len(texts) >= 3 * len(distinct) and max(map(len, texts)) <= LABEL_CHARS:
@@ -263,10 +259,8 @@ def _detailed(reading: RowReading) -> RowReading:
         return replace(reading, labels=tuple(sorted({value_text(value).strip() for value in values})))
     if reading.expected in {Expected.DATA, Expected.DATA_TEXT}:
         data = [_data(value) for value in values]
-        shared = [key for key in data[0] if all(isinstance(one, dict) and key in one for one in data)] if (
-            isinstance(data[0], dict)
-        ) else []  # fmt: skip
-        return replace(reading, fields=tuple(shared))
+        keys = [list(one) if isinstance(one, dict) else [] for one in data]
+        return replace(reading, fields=tuple(key for key in keys[0] if all(key in each for each in keys)))
     if reading.expected in {Expected.SHORT, Expected.ACCEPTED}:
         wanted = [value if isinstance(value, list) else [value] for value in values]
         if _could_be_repeated(reading, wanted):
@@ -299,7 +293,9 @@ def _renamed(reading: RowReading) -> RowReading:
         question=new.get(reading.question, reading.question),
         context=reading.context and new.get(reading.context, reading.context),
         answer=reading.answer and new.get(reading.answer, reading.answer),
-        remarks=tuple(f"column {old!r} is called {name} now, so that templates can name it" for old, name in new.items()),
+        remarks=tuple(
+            f"column {old!r} is called {name} now, so that templates can name it" for old, name in new.items()
+        ),
     )
 
 

@@ -229,9 +229,7 @@ def _refuse_existing(plan: InitPlan) -> None:
         )
 
 
-def _chosen(
-    wish: InitWish, reading: RowReading, reach: Reachable, models: tuple[str, ...] | None
-) -> Iterator[str]:
+def _chosen(wish: InitWish, reading: RowReading, reach: Reachable, models: tuple[str, ...] | None) -> Iterator[str]:
     rows = plural(len(reading.rows), "row")
     if wish.rows is None:
         yield f"{rows} of ours, kind {reading.kind}: replace them by your own, or start with --from FILE"

@@ -16,7 +16,7 @@ from llmgate.report.words import count, percent, plural, points
 from llmgate.session.commands.columns import Expected, ProjectKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmgate.gate.power.plan import MetricPower
     from llmgate.session.commands.columns import RowReading

@@ -1,0 +1,73 @@
+"""`llmgate doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmgate.cli.frame import PATH, Command, show_json, visible_text
+from llmgate.cli.options import run_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llmgate.session.commands.doctor import Diagnosis
+
+__all__ = ["doctor"]
+
+HELP = """Look at what a run needs.
+
+That is the installation, the endpoint and its key, disk, SUITES and their locks, MLflow, the sandbox.
+
+Changes nothing, and asks no model anything. Ends with 0 if nothing is a problem, else with 4, because a run could not
+start.
+
+\b
+  llmgate doctor
+  llmgate doctor suites/ --endpoint http://127.0.0.1:8000/v1
+"""
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+@click.command("doctor", cls=Command, help=HELP)
+@click.argument("suites", nargs=-1, type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@run_options(
+    frozenset({"endpoint", "served-name", "api-key-env", "allow-key-over-http", "mlflow-uri", "allow-outside"})
+)
+def doctor(suites: tuple[Path, ...], *, as_json: bool, **options: Any) -> int:
+    """Look at what a run needs."""
+    from llmgate.session.command_line import refuse_secrets
+    from llmgate.session.commands.doctor import Circumstances, diagnose, exit_code
+
+    refuse_secrets(options)
+    found = diagnose(Circumstances(root=Path.cwd(), suites=suites, options=options))
+    if as_json:
+        show_json({"found": [one.to_json() for one in found], "exit_code": exit_code(found)})
+    else:
+        show_table(found)
+    return exit_code(found)
+
+
+def show_table(found: Iterable[Diagnosis]) -> None:
+    """What was found, how it is, and what to do, within the terminal's width."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("state", no_wrap=True)
+    table.add_column("what", overflow="fold", ratio=3)
+    table.add_column("advice", overflow="fold", ratio=2)
+    area = ""
+    for one in found:
+        if area not in {"", one.area}:
+            table.add_section()
+        area = one.area
+        # Texts, because what others wrote could hold marks that Rich reads.
+        what = Text(visible_text(f"{one.area}: {one.what}"))
+        table.add_row(Text(one.health.value, COLOURS[one.health.value]), what, Text(visible_text(one.advice)))
+    Console(highlight=False).print(table)
