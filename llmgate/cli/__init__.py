@@ -46,16 +46,16 @@ COMMANDS = {
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
 SECTIONS = {
-    "Setting out": {
-        "init": "start a project: a suite, locked rows, margins, a workflow",
-        "doctor": "look at what a run needs: endpoint, key, disk, suites, sandbox",
-    },
     "What you need every day": {
         "import": "make suites from those of another tool",
         "lock": "freeze a dataset: once, and whenever its rows change",
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
+    },
+    "Setting out": {
+        "init": "start a project: a suite, locked rows, margins, CI",
+        "doctor": "look at what a run needs: endpoint, key, disk, suites",
     },
     "Before and after a run": {
         "power": "say what a gate can decide, before it is run",

@@ -26,7 +26,7 @@ none if an option is given.
 
 \b
   llmgate init
-  llmgate init support --from questions.csv --endpoint http://127.0.0.1:8000/v1
+  llmgate init support --from rows.csv --endpoint http://127.0.0.1:8000/v1
 """
 KINDS = ("chat", "json", "rag")
 

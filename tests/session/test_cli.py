@@ -349,7 +349,7 @@ def test_help_fits_80_columns_and_cuts_nothing_off(path: tuple[str, ...]) -> Non
 def test_the_first_screen_of_help_has_what_everybody_needs() -> None:
     first = llmgate("--help").output.splitlines()[:24]
     assert "  First steps:" in first
-    assert all(any(line.startswith(f"    llmgate {one} ") for line in first) for one in ("lock", "run"))
+    assert all(any(f"{line} ".startswith(f"    llmgate {one} ") for line in first) for one in ("init", "run"))
     shown = [line.split()[0] for line in first[first.index("What you need every day:") + 1 :] if line.strip()][:5]
     assert shown == ["import", "lock", "run", "decide", "promote"]
 
