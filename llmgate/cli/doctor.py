@@ -43,7 +43,7 @@ def doctor(suites: tuple[Path, ...], *, as_json: bool, **options: Any) -> int:
     from llmgate.session.commands.doctor import Circumstances, diagnose, exit_code
 
     refuse_secrets(options)
-    found = diagnose(Circumstances(root=Path.cwd(), suites=suites, options=options))
+    found = diagnose(Circumstances(root=Path(), suites=suites, options=options))
     if as_json:
         show_json({"found": [one.to_json() for one in found], "exit_code": exit_code(found)})
     else:
@@ -59,15 +59,18 @@ def show_table(found: Iterable[Diagnosis]) -> None:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("state", no_wrap=True)
-    table.add_column("what", overflow="fold", ratio=3)
-    table.add_column("advice", overflow="fold", ratio=2)
+    for name in ("state", "area"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what, and what to do", overflow="fold")
     area = ""
     for one in found:
         if area not in {"", one.area}:
             table.add_section()
-        area = one.area
         # Texts, because what others wrote could hold marks that Rich reads.
-        what = Text(visible_text(f"{one.area}: {one.what}"))
-        table.add_row(Text(one.health.value, COLOURS[one.health.value]), what, Text(visible_text(one.advice)))
+        what = Text(visible_text(one.what))
+        if one.advice:
+            what.append(f"\n→ {visible_text(one.advice)}", "bold" if one.health.value != "ok" else "dim")
+        state = Text(one.health.value, COLOURS[one.health.value])
+        table.add_row(state, Text("" if one.area == area else one.area), what)
+        area = one.area
     Console(highlight=False).print(table)

@@ -212,7 +212,7 @@ def check_folder(here: Circumstances) -> Iterator[Diagnosis]:
     scarce = Health.PROBLEM if free < NO_DISK else Health.WARNING if free < LITTLE_DISK else Health.OK
     yield Diagnosis(
         area="folder",
-        what=f"{free / 1e9:,.1f} GB are free at {folder}",
+        what=f"{free / 1e9:,.1f} GB are free at {folder.resolve()}",
         health=scarce,
         advice="Free some space, or name a folder elsewhere with --out" if scarce is not Health.OK else "",
     )
@@ -222,12 +222,12 @@ def check_folder(here: Circumstances) -> Iterator[Diagnosis]:
     except OSError as error:
         yield Diagnosis(
             area="folder",
-            what=f"{folder} cannot be written to ({error.strerror})",
+            what=f"{folder.resolve()} cannot be written to ({error.strerror})",
             health=Health.PROBLEM,
             advice="Change its rights, or name another folder with --out",
         )
         return
-    yield Diagnosis(area="folder", what=f"{folder} can be written to")
+    yield Diagnosis(area="folder", what="it can be written to")
 
 
 def check_suites(here: Circumstances) -> Iterator[Diagnosis]:
