@@ -207,7 +207,9 @@ def _expected(values: Sequence[Json]) -> Expected:
         return Expected.DATA_TEXT
     texts = [value_text(value).strip() for value in values]
     distinct = set(texts)
-    if 1 < len(distinct) <= MOST_LABELS and len(texts) >= 3 * len(distinct) and max(map(len, texts)) <= LABEL_CHARS:
+    few = 1 < len(distinct) <= MOST_LABELS and len(texts) >= 3 * len(distinct)
+    # Labels stand in the prompt, where a brace of theirs could name a column: that of the right answer, for example.
+    if few and all(len(text) <= LABEL_CHARS and "{" not in text for text in texts):
         return Expected.LABEL
     if any(len(text) > SHORT_CHARS or len(text.split()) > SHORT_WORDS for text in texts):
         return Expected.LONG
@@ -260,7 +262,9 @@ def _detailed(reading: RowReading) -> RowReading:
     if reading.expected in {Expected.DATA, Expected.DATA_TEXT}:
         data = [_data(value) for value in values]
         keys = [list(one) if isinstance(one, dict) else [] for one in data]
-        return replace(reading, fields=tuple(key for key in keys[0] if all(key in each for each in keys)))
+        shared = tuple(key for key in keys[0] if all(key in each for each in keys))
+        # They stand in the prompt, as labels do.
+        return replace(reading, fields=() if "{" in "".join(shared) else shared)
     if reading.expected in {Expected.SHORT, Expected.ACCEPTED}:
         wanted = [value if isinstance(value, list) else [value] for value in values]
         if _could_be_repeated(reading, wanted):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, DatasetError, EndpointError, UsageError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.endpoint import listed_models
-from llmgate.record.disk import read_regular
+from llmgate.record.disk import read_regular, write_atomic
 from llmgate.report.words import plural
 from llmgate.session.commands.columns import ProjectKind, RowReading, id_column, understand
 from llmgate.session.commands.starter import Reachable, sample_rows, suite_text, workflow_text
@@ -126,21 +126,17 @@ def write_project(plan: InitPlan) -> None:
         CannotRunError: If a file cannot be written.
     """
     made: list[Path] = []
-    ignore = plan.folder / IGNORE
-    before = read_regular(ignore) if ignore.is_file() else None
     try:
         for path in plan.new[:-1]:
             _make_folder((plan.folder / path).parent, made)
             _make_file(plan.folder / path, plan.files[path], made)
         made.append(plan.folder / plan.lock)
         write_lock(plan.folder / plan.dataset, id_column=plan.id_column)
-        if IGNORE in plan.files:
-            _add_to_file(ignore, plan.files[IGNORE], made)
         plan_paths([plan.folder / "suites" / f"{plan.suite}.yaml"], settings_from({}, root=plan.folder))
+        if IGNORE in plan.files:
+            write_atomic(plan.folder / IGNORE, plan.files[IGNORE], private=False)
     except BaseException as error:
         _undo(made)
-        if before is not None:
-            ignore.write_bytes(before)
         if isinstance(error, OSError):
             where = str(error.filename or plan.folder)
             fix = "Free some space, or choose another folder that you may write to"
@@ -172,7 +168,11 @@ def _rows(wish: InitWish) -> tuple[str, RowReading]:
         parse_rows(data, source=str(path), id_column=own_id, kind=kind_of_file)
     else:
         numbered: list[dict[str, Json]] = [{"id": f"row-{i}", **values} for i, values in enumerate(records, 1)]
-        parse_rows(as_jsonl(numbered), source=str(path))
+        try:
+            parse_rows(as_jsonl(numbered), source=str(path))
+        except UnicodeEncodeError as error:
+            fix = "Remove the \\ud… escape"
+            raise DatasetError("holds half of a surrogate pair, no character", where=str(path), fix=fix) from error
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:60] or "suite"
     return name, understand(records, source=str(path), kind=wish.kind)
 
@@ -204,7 +204,9 @@ def _models(options: Mapping[str, Any]) -> tuple[str, ...] | None:
 def _ignore(folder: Path) -> dict[Path, bytes]:
     """A line for .gitignore, unless it has it."""
     path = folder / IGNORE
-    if not os.path.lexists(path):
+    if path.is_symlink():
+        return {}
+    if not path.exists():
         return {IGNORE: f"{IGNORED}\n".encode()}
     try:
         text = read_regular(path).decode("utf-8", "surrogateescape")
@@ -213,12 +215,22 @@ def _ignore(folder: Path) -> dict[Path, bytes]:
     if {line.strip().strip("/") for line in text.splitlines()} & {IGNORED.strip("/")}:
         return {}
     end = "" if not text or text.endswith("\n") else "\n"
-    return {IGNORE: f"{end}{IGNORED}\n".encode()}
+    return {IGNORE: f"{text}{end}{IGNORED}\n".encode("utf-8", "surrogateescape")}
 
 
 def _refuse_existing(plan: InitPlan) -> None:
     if os.path.lexists(plan.folder) and not plan.folder.is_dir():
         raise UsageError("this is no folder", where=str(plan.folder), fix="Name another one")
+    inside = {folder for path in plan.new for folder in path.parents if folder != Path()}
+    for folder in sorted(inside):
+        if os.path.lexists(plan.folder / folder) and (
+            (plan.folder / folder).is_symlink() or not (plan.folder / folder).is_dir()
+        ):
+            raise UsageError(
+                "this is a link or no folder, and nothing is written through it",
+                where=str(plan.folder / folder),
+                fix="Move it away, or name another folder: llmgate init FOLDER",
+            )
     there = [str(path) for path in plan.new if os.path.lexists(plan.folder / path)]
     if there:
         verb = "is" if len(there) == 1 else "are"
@@ -236,9 +248,12 @@ def _chosen(wish: InitWish, reading: RowReading, reach: Reachable, models: tuple
     else:
         yield f"{rows} of {wish.rows}, kind {reading.kind}, copied: from now on the copy counts"
     yield from reading.remarks
+    if (wish.folder / IGNORE).is_symlink():
+        yield f"{IGNORE} is a link and stays as it is: let git ignore {IGNORED} yourself"
     yield from reach.sentences()
     if models is not None:
-        yield f"the endpoint answers and lists {', '.join(models)}"
+        first = "; the commands below ask the first" if len(models) > 1 and not wish.options.get("served_name") else ""
+        yield f"the endpoint answers and lists {', '.join(models)}{first}"
     root = next((each for each in wish.folder.resolve().parents if (each / ".git").exists()), None)
     if root and not (wish.folder / ".git").exists():
         yield f"GitHub reads workflows at the repository's root only: move .github to {root}"
@@ -277,13 +292,6 @@ def _make_file(path: Path, data: bytes, made: list[Path]) -> None:
     """A file that was not there a moment ago; what somebody put there since is not overwritten."""
     with path.open("xb") as file:
         made.append(path)
-        file.write(data)
-
-
-def _add_to_file(path: Path, data: bytes, made: list[Path]) -> None:
-    if not os.path.lexists(path):
-        made.append(path)
-    with path.open("ab") as file:
         file.write(data)
 
 

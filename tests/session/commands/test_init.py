@@ -196,6 +196,8 @@ def test_rows_of_any_shape(
         ("rows.jsonl", '{"question": "x"}\n{"question": "y", "answer": "z"}\n', "rows.jsonl:2"),
         ("rows.jsonl", '[{"question": "x"}]\n', "not an object"),
         ("rows.jsonl", '{"question": {"a": 1}}\n', "not a text to ask"),
+        ("rows.jsonl", '{"question": "\\ud800", "answer": "x"}\n', "half of a surrogate pair"),
+        ("rows.jsonl", '{"id": 1, "question": "\\ud800", "answer": "x"}\n', "half of a surrogate pair"),
     ],
 )  # fmt: skip
 def test_rows_that_cannot_be_used_leave_nothing(name: str, text: str, says: str, tmp_path: Path) -> None:
@@ -286,6 +288,15 @@ def test_an_endpoint_is_asked_what_it_lists() -> None:
     assert "  cd support\n" in done.output
     assert f"llmgate run suites/ --endpoint {url} --as-baseline --out runs/champion" in done.output
     assert not seen
+
+
+def test_of_several_models_the_first_is_named() -> None:
+    with scripted_endpoint(lambda *_: {}, model="one") as (url, _), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmgate.session.commands.init.listed_models", lambda *_, **__: ("b; rm -rf", "a"))
+        done = llmgate("init", "--endpoint", url)
+        assert "b; rm -rf, a; the commands below ask the first" in done.output
+        assert "--served-name 'b; rm -rf' --as-baseline" in done.output
+        assert llmgate("init", "new", "--endpoint", url, "--served-name", "c").exit_code == 4
 
 
 def test_an_endpoint_that_does_not_answer_leaves_nothing() -> None:
