@@ -34,6 +34,7 @@ IDS: Final = ("id", "case_id", "question_id", "qid", "uid", "key", "index")
 USABLE: Final = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*")
 """Names that templates can write."""
 RESERVED: Final = frozenset({"and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "null", "loop"})
+ARTICLES: Final = frozenset({"a", "an", "the"})
 MOST_LABELS: Final = 10
 LABEL_CHARS: Final = 40
 SHORT_CHARS: Final = 80
@@ -54,6 +55,7 @@ class ProjectKind(StrEnum):
 class Expected(StrEnum):
     """What the right answers are."""
 
+    CHOICE = "choice"
     LABEL = "label"
     EXACT = "exact"
     SHORT = "short"
@@ -79,6 +81,7 @@ class RowReading:
         answer: The column with the right answers, None without.
         expected: What these are.
         labels: All of them where they are few.
+        worded: Whether they are words alone, so that punctuation and articles around them mean nothing.
         fields: Keys that all of them have where they are objects.
         most_words: The most words that an answer may have where a short one could be hidden in a long one; else None.
         slices: Columns that results are broken down by.
@@ -95,6 +98,7 @@ class RowReading:
     answer: str | None = None
     expected: Expected = Expected.NONE
     labels: tuple[str, ...] = ()
+    worded: bool = False
     fields: tuple[str, ...] = ()
     most_words: int | None = None
     slices: tuple[str, ...] = ()
@@ -207,6 +211,8 @@ def _expected(values: Sequence[Json]) -> Expected:
         return Expected.DATA_TEXT
     texts = [value_text(value).strip() for value in values]
     distinct = set(texts)
+    if all(re.fullmatch("[A-J]", text) for text in texts):
+        return Expected.CHOICE
     few = 1 < len(distinct) <= MOST_LABELS and len(texts) >= 3 * len(distinct)
     # Labels stand in the prompt, where a brace of theirs could name a column: that of the right answer, for example.
     if few and all(len(text) <= LABEL_CHARS and "{" not in text for text in texts):
@@ -257,8 +263,10 @@ def _detailed(reading: RowReading) -> RowReading:
     if reading.answer is None:
         return reading
     values = [row[reading.answer] for row in reading.rows]
-    if reading.expected is Expected.LABEL:
-        return replace(reading, labels=tuple(sorted({value_text(value).strip() for value in values})))
+    if reading.expected in {Expected.LABEL, Expected.EXACT}:
+        texts = sorted({value_text(value).strip() for value in values})
+        worded = all(one.replace(" ", "").isalpha() and not ARTICLES & set(one.casefold().split()) for one in texts)
+        return replace(reading, worded=worded, labels=tuple(texts) if reading.expected is Expected.LABEL else ())
     if reading.expected in {Expected.DATA, Expected.DATA_TEXT}:
         data = [_data(value) for value in values]
         keys = [list(one) if isinstance(one, dict) else [] for one in data]
@@ -319,6 +327,7 @@ def _worded(reading: RowReading, *, numbered: bool) -> RowReading:
 
 
 CHECKED: Final = {
+    Expected.CHOICE: "{answer!r} has letters of a choice, so an answer has to settle on the right one",
     Expected.LABEL: "{answer!r} has few values, so an answer has to be the right one of them and nothing else",
     Expected.EXACT: "{answer!r} has numbers or very short texts, which stand in other answers by chance: an answer has"
     " to be the right one and nothing else",

@@ -99,9 +99,11 @@ def plan_project(wish: InitWish) -> InitPlan:
         UsageError: If a file is there already, or the rows are not of the kind that is wished.
         EndpointError: If the endpoint does not answer.
     """
+    if os.path.lexists(wish.folder) and not wish.folder.is_dir():
+        raise UsageError("this is no folder", where=str(wish.folder), fix="Name another one")
     name, reading = _rows(wish)
     suite, reach = suite_text(reading, name)
-    models = _models(wish.options)
+    models = _models(wish)
     plan = InitPlan(
         folder=wish.folder,
         suite=name,
@@ -185,9 +187,9 @@ def _refuse_other_separators(data: bytes, kind: Format, path: Path) -> None:
         )
 
 
-def _models(options: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """What the endpoint lists; None if no endpoint is named."""
-    settings = settings_from(options, root=Path.cwd())
+def _models(wish: InitWish) -> tuple[str, ...] | None:
+    """What the endpoint lists; None if none is named, neither here nor in the project's pyproject.toml."""
+    settings = settings_from(wish.options, root=wish.folder)
     if not settings.endpoint:
         return None
     url = normalise_url(settings.endpoint)
@@ -219,8 +221,6 @@ def _ignore(folder: Path) -> dict[Path, bytes]:
 
 
 def _refuse_existing(plan: InitPlan) -> None:
-    if os.path.lexists(plan.folder) and not plan.folder.is_dir():
-        raise UsageError("this is no folder", where=str(plan.folder), fix="Name another one")
     inside = {folder for path in plan.new for folder in path.parents if folder != Path()}
     for folder in sorted(inside):
         if os.path.lexists(plan.folder / folder) and (
@@ -262,17 +262,17 @@ def _chosen(wish: InitWish, reading: RowReading, reach: Reachable, models: tuple
 def _next(wish: InitWish, models: tuple[str, ...] | None) -> Iterator[tuple[str, str]]:
     if wish.folder.resolve() != Path.cwd().resolve():
         yield "", f"cd {shlex.quote(str(wish.folder))}"
-    url, named = '"$ENDPOINT"', ""
+    named = ""
     if models is None:
+        named = ' --endpoint "$ENDPOINT"'
         yield "where your model answers", f"export ENDPOINT={EXAMPLE_URL}"
     else:
-        url = shlex.quote(str(wish.options["endpoint"]))
-        options = {"served_name": wish.options.get("served_name"), "api_key_env": wish.options.get("api_key_env")}
+        options = {name: wish.options.get(name) for name in ("endpoint", "served_name", "api_key_env")}
         if len(models) > 1 and not options["served_name"]:
             options["served_name"] = models[0]
         named = "".join(f" --{k.replace('_', '-')} {shlex.quote(v)}" for k, v in options.items() if v)
         named += " --allow-key-over-http" if wish.options.get("allow_key_over_http") else ""
-    run = f"llmgate run suites/ --endpoint {url}{named}"
+    run = f"llmgate run suites/{named}"
     yield "the model in production, once", f"{run} --as-baseline --out {CHAMPION}"
     yield (
         "the new model, at its own URL, or at the same one once it answers there",

@@ -40,12 +40,14 @@ class Reachable:
 
     Attributes:
         margin: In whole points, as a fraction; every gate's.
+        enough: Whether an unchanged model passes with it as often as it should; too few rows hold no margin at all.
         rows: How many there are.
         rows_for_three: How many a margin of three points takes; None if no number does.
         discordance: The share of answers that is taken to change by chance.
     """
 
     margin: float
+    enough: bool
     rows: int
     rows_for_three: int | None
     discordance: float
@@ -53,7 +55,10 @@ class Reachable:
     def sentences(self) -> Iterator[str]:
         """What the rows can show, and what more of them could."""
         chance = f"if {percent(self.discordance, 0)} of the answers change by chance"
-        yield f"With {plural(self.rows, 'row')} a loss of {points(self.margin)} points can be excluded, {chance}."
+        if self.enough:
+            yield f"With {plural(self.rows, 'row')} a loss of {points(self.margin)} points can be excluded, {chance}."
+        else:
+            yield f"With {plural(self.rows, 'row')} too little can be decided: an unchanged model passes too rarely."
         if self.margin > LEAST_MARGIN and self.rows_for_three:
             yield f"For {points(LEAST_MARGIN)} points you need about {count(_rounded(self.rows_for_three))} rows."
 
@@ -75,11 +80,12 @@ def reachable(gated: Gated, rows: int) -> Reachable:
         return plan_power([Design(policy=policy, cases=rows) for policy in policies], (), wanted=wanted).metrics
 
     metrics = planned(LEAST_MARGIN)
-    needed = [MOST_MARGIN if each.margin_needed is None else each.margin_needed for each in metrics]
+    needed = max(1.0 if each.margin_needed is None else each.margin_needed for each in metrics)
     sizes = [each.cases_needed for each in metrics]
-    margin = min(MOST_MARGIN, max(LEAST_MARGIN, math.ceil(100.0 * max(needed) - 1e-9) / 100.0))
+    margin = min(MOST_MARGIN, max(LEAST_MARGIN, math.ceil(100.0 * needed - 1e-9) / 100.0))
     return Reachable(
         margin=margin,
+        enough=needed <= MOST_MARGIN,
         rows=rows,
         rows_for_three=None if None in sizes else max(size for size in sizes if size is not None),
         discordance=metrics[0].variance,
@@ -147,6 +153,8 @@ DESCRIPTIONS: Final = {
 
 def _system(reading: RowReading) -> str:
     match reading.expected:
+        case Expected.CHOICE:
+            return "Answer with the letter of the right choice and nothing else."
         case Expected.LABEL:
             return f"Answer with one of these and nothing else: {', '.join(reading.labels)}."
         case Expected.EXACT:
@@ -173,8 +181,12 @@ def _user(reading: RowReading) -> str:
 def _asserts(reading: RowReading) -> Iterator[dict[str, object]]:
     value = f"{{{{ {reading.answer} }}}}"
     match reading.expected:
+        case Expected.CHOICE:
+            yield {"type": "choice", "value": value}
         case Expected.LABEL | Expected.EXACT:
-            yield {"type": "exact-match", "value": value}
+            # SQuAD's comparison drops punctuation, by which 3.5 would be 35, and −5 be 5.
+            strict = {} if reading.worded else {"config": {"normalise": "casefold"}}
+            yield {"type": "exact-match", "value": value, **strict}
         case Expected.SHORT:
             yield {"type": "icontains", "value": value}
         case Expected.ACCEPTED:

@@ -123,6 +123,8 @@ def test_a_margin_is_the_smallest_that_can_be_reached(count: int, gates: int) ->
     assert 0.03 <= reach.margin <= 0.5
     assert (reach.margin == 0.03) is (count >= (reach.rows_for_three or 0))
     assert (len(list(reach.sentences())) == 1) is (reach.margin == 0.03)
+    assert reach.enough is (count > (1 if gates == 1 else 3))
+    assert ("too little can be decided" in next(reach.sentences())) is not reach.enough
 
 
 CSV = "id,question,answer\n" + "".join(f"q{i},Capital of {c}?,{a.split(',')[0]}\n" for i, (c, a) in enumerate(CAPITALS))
@@ -299,6 +301,54 @@ def test_of_several_models_the_first_is_named() -> None:
         assert llmgate("init", "new", "--endpoint", url, "--served-name", "c").exit_code == 4
 
 
+def test_an_endpoint_in_the_projects_own_file_is_asked_too() -> None:
+    with scripted_endpoint(lambda *_: {}, model="one") as (url, _):
+        Path("pyproject.toml").write_text(f'[tool.llmgate]\nendpoint = "{url}"\n', encoding="utf-8")
+        done = llmgate("init")
+    assert "the endpoint answers and lists one" in done.output
+    assert "  llmgate run suites/ --as-baseline --out runs/champion" in done.output
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("3.5", "35"),
+        ("-5", "5"),
+        ("+", "-"),
+        ("a", "b"),
+        ("the", "x"),
+        ("yes", "no"),
+        ("A", "B"),
+        ("1,5", "15"),
+        ("C#", "C"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 4])
+def test_short_answers_are_told_apart(right: str, wrong: str, times: int, tmp_path: Path) -> None:
+    """Whatever is chosen for short texts: the right one is right, and another one is wrong."""
+    texts = [right, wrong] * times
+    path = tmp_path / "rows.jsonl"
+    rows = [json.dumps({"question": f"Nr {i:02}?", "answer": text}) for i, text in enumerate(texts)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    assert llmgate("init", "--from", path).exit_code == 0
+    assert [score_of(answers) for answers in (texts, texts[::-1])] == [1.0, 0.0]
+
+
+def score_of(answers: list[str]) -> float:
+    """What a model is given that answers so, row by row."""
+
+    def reply(_: str, body: dict[str, Any]) -> dict[str, Any]:
+        return chat(answers[int(body["messages"][-1]["content"].strip(" Nr?\n"))])
+
+    out = f"runs/{answers[0]}"
+    with scripted_endpoint(reply) as (url, _):
+        done = run(url, "--as-baseline", "--out", out)
+    assert done.exit_code == 0, done.output
+    (metric,) = json.loads(Path(out, "decision.json").read_text("utf-8"))["metrics"]
+    assert metric["errors"] == 0
+    return float(metric["candidate"])
+
+
 def test_an_endpoint_that_does_not_answer_leaves_nothing() -> None:
     done = llmgate("init", "--endpoint", "http://127.0.0.1:9")
     assert done.exit_code == 4
@@ -378,6 +428,9 @@ def test_what_yaml_would_misread_is_quoted(value: str, text: str) -> None:
         (["no", "Tokyo"], Expected.EXACT),
         ([1, 2], Expected.EXACT),
         (["yes", "no"] * 3, Expected.LABEL),
+        (["A", "C"], Expected.CHOICE),
+        (["A", "B"] * 9, Expected.CHOICE),
+        (["A", "K"], Expected.EXACT),
         (["same"] * 6, Expected.SHORT),
         (["1,200", "55%"], Expected.EXACT),
         (['{"a": 1}', '[1]'], Expected.DATA_TEXT),
