@@ -65,7 +65,7 @@ def forging(number: int, task: Task) -> str:
 def test_honest_a_model_that_solves_every_task() -> None:
     ending = gate(canonical)
     assert ending.verdict == "PASS", ending.output
-    assert "54 of 54 answers right" in ending.output
+    assert "code-tasks::accuracy    100.0 %" in ending.output
 
 
 @pytest.mark.parametrize("answer", [mutated, forging])
@@ -73,4 +73,4 @@ def test_a_model_that_solves_none(answer: Callable[[int, Task], str], attempt: C
     ending = gate(answer)
     attempt(ending)
     assert ending.exit_code == 1, ending.output
-    assert "0 of 54 answers right" in ending.output, ending.output
+    assert "accuracy is 0.0 % (required: 50 %)" in ending.output, ending.output

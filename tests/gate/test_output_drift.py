@@ -169,7 +169,7 @@ def test_an_older_record_is_unknown_and_never_passes(trait: OutputFeature, old: 
 
     found = decided(side("mine"), side("theirs"), policy(gate(trait, 0.2)))
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.exit_code == 4
+    assert found.exit_code == 3
     assert found.metrics[1].errors == 100
     assert "older than traits" in said(found)
     watching = decided(side("mine"), side("theirs"), policy(watch=[trait]))
@@ -181,19 +181,19 @@ def test_an_older_record_is_unknown_and_never_passes(trait: OutputFeature, old: 
 def test_other_rules_of_reading_are_not_compared() -> None:
     later = [replace(one, reading=99) for one in answers(100) if one is not None]
     found = decided(record("mine", later), record("theirs", answers(100)), policy(gate(OutputFeature.REFUSALS, 0.2)))
-    assert found.exit_code == 4
+    assert found.exit_code == 3
     assert "different versions of the rules" in said(found)
 
 
 def test_a_format_check_that_is_missing_or_broken_is_an_error() -> None:
     good = record("good", answers(100))
     broken = record("mine", answers(100), formats=[None] + [1.0] * 99)
-    assert decided(broken, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 4
+    assert decided(broken, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 3
     other = record("other", answers(100))
     first, *others = other.results.values()
     lost = replace(first, checks=first.checks[:1])
     gone = replace(other, results={one.key: one for one in (lost, *others)})
-    assert decided(gone, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 4
+    assert decided(gone, good, policy(gate(OutputFeature.SCHEMA, 0.2))).exit_code == 3
 
 
 def test_cases_without_the_trait_do_not_count() -> None:
@@ -201,13 +201,13 @@ def test_cases_without_the_trait_do_not_count() -> None:
     theirs = record("theirs", answers(100), traits=(OutputFeature.LENGTH,))
     found = decided(mine, theirs, policy(watch=ALL))
     assert [one.trait for one in found.outputs if one.evaluated] == [OutputFeature.LENGTH]
-    assert decided(mine, theirs, policy(gate(OutputFeature.REFUSALS, 0.2))).exit_code == 4
+    assert decided(mine, theirs, policy(gate(OutputFeature.REFUSALS, 0.2))).exit_code == 3
 
 
 def test_without_a_champion_a_limit_can_stand_alone() -> None:
     mine = record("mine", answers(200, refused=2))
     assert decide_records(mine, None, policy(gate(OutputFeature.REFUSALS, 0.05, max=0.1))).verdict is Verdict.PASS
-    assert decide_records(mine, None, policy(gate(OutputFeature.LENGTH, 0.2))).exit_code == 4
+    assert decide_records(mine, None, policy(gate(OutputFeature.LENGTH, 0.2))).exit_code == 3
     assert decide_records(mine, None, policy(watch=ALL)).outputs == ()
 
 

@@ -18,7 +18,7 @@ from llmgate.cli import main
 try:
     main.main()  # `main()` ends the process at once
 finally:
-    print("LOADED", *sorted(n for n in ("vllm", "torch", "httpx", "aiohttp", "httptools", "mlflow", "openai", "jinja2", "yaml", "pydantic", "rich", "scipy", "llmgate.record.schema") if n in sys.modules))
+    print("LOADED", *sorted(n for n in ("vllm", "torch", "httpx", "aiohttp", "httptools", "mlflow", "openai", "jinja2", "yaml", "pydantic", "rich.console", "scipy", "llmgate.record.schema") if n in sys.modules))
 """
 
 

@@ -129,7 +129,8 @@ ECHO = "import sys\nprint(sys.stdin.read().upper(), end='')"
     ],
 )
 def test_programs(code: str, programs: list[dict[str, str]], outcome: str, reason: str) -> None:
-    found = check(code, {"programs": programs}, timeout=1)
+    # On a busy machine a start alone may take a second.
+    found = check(code, {"programs": programs}, timeout=1 if "while" in code else 10)
     assert found.outcome == outcome, found.reason
     assert reason.split("|", maxsplit=1)[0] in found.reason or reason.rsplit("|", maxsplit=1)[-1] in found.reason
 

@@ -79,7 +79,7 @@ def test_from_refused_to_allowed_to_admitted(project: Path, server: FakeServer) 
     gated(project, "min: 0.5, unadmitted: allow")
     allowed = run(server, "allowed")
     assert allowed.exit_code == 0, allowed.output
-    assert "Unadmitted judge: words::tone is a judge score, not human quality." in allowed.output
+    assert "never admitted: words::tone is a judge score, not human quality." in allowed.output
     report = (project / "allowed" / "report.html").read_text(encoding="utf-8")
     assert "unadmitted judge: llm-rubric" in report
 
