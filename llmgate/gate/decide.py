@@ -13,7 +13,7 @@ Slices of a gating metric are tested for a loss after that, with Holm's adjustme
 
 The verdict is FAIL if a required check failed, a gating metric fails or a slice does; PASS if every gating metric
 passes, there is at least one, one of them at least rests on more than what answers can forge, and nothing was left
-unevaluated; INCONCLUSIVE otherwise.
+unevaluated that might change it (see `missing`); INCONCLUSIVE otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from llmgate.gate.decision.types import Decision, Problem, Verdict
 from llmgate.gate.evidence.pairing import Matches
 from llmgate.gate.metrics.judge_bars import apply_judge_checks, drifts_of
+from llmgate.gate.metrics.missing import bar_lost_slices
 from llmgate.gate.metrics.slices import decide_slices
 from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.metrics.verdict import conclude, flips_of
@@ -83,6 +84,7 @@ def decide_tests(
         today: As for `decide`.
         matches: Remembers how items match.
     """
+    tests = bar_lost_slices(tests, policy)
     basis = waive(
         VerdictBasis(
             metrics=_concluded(tests), slices=decide_slices(tests, policy), required=candidate.required_failures
@@ -91,10 +93,11 @@ def decide_tests(
         today,
     )
     problems = (*_problems(tests, candidate, champion), *_forgeable(basis, candidate))
-    verdict = _verdict(basis, problems)
+    barring = [problem for problem in problems if not problem.counted]
+    verdict = _verdict(basis, barring)
     return Decision(
         verdict=verdict,
-        sentence=decision_sentence(verdict, basis, problems, tests),
+        sentence=decision_sentence(verdict, basis, barring, tests),
         metrics=basis.metrics,
         flips=tuple(flip for test in tests for flip in flips_of(test)),
         problems=problems,
@@ -124,7 +127,8 @@ def _concluded(tests: Sequence[MetricTest]) -> tuple[MetricDecision, ...]:
 
 
 def _problems(tests: Sequence[MetricTest], candidate: Evidence, champion: Evidence | None) -> tuple[Problem, ...]:
-    problems = [test.problem for test in tests if test.problem is not None and test.policy.gates]
+    found = (problem for test in tests if test.policy.gates for problem in (test.problem, test.counted))
+    problems = [problem for problem in found if problem is not None]
     problems += candidate.problems
     if champion is not None:
         problems += [replace(problem, where=f"champion, {problem.where}") for problem in champion.problems]
@@ -149,11 +153,11 @@ def _forgeable(basis: VerdictBasis, candidate: Evidence) -> tuple[Problem, ...]:
     )
 
 
-def _verdict(basis: VerdictBasis, problems: Sequence[Problem]) -> Verdict:
+def _verdict(basis: VerdictBasis, barring: Sequence[Problem]) -> Verdict:
     gating = [metric.verdict for metric in basis.metrics if metric.gates and not metric.waived]
     lost = any(part.failed and not part.waived for part in basis.slices)
     if basis.required or Verdict.FAIL in gating or lost:
         return Verdict.FAIL
-    if gating and not problems and all(verdict is Verdict.PASS for verdict in gating):
+    if gating and not barring and all(verdict is Verdict.PASS for verdict in gating):
         return Verdict.PASS
     return Verdict.INCONCLUSIVE

@@ -73,7 +73,9 @@ def decide_records(
     looks, contradictions = looks_of(candidate, policy)
     only = {suite: look.asked for suite, look in looks.items() if look.stop}
     records = (candidate,) if champion is None else (candidate, champion)
-    evidence, *others = with_labels([gather(record, policy, only) for record in records], records, labels)
+    evidence, *others = with_labels(
+        [gather(record, policy, only, beside=records) for record in records], records, labels
+    )
     between = (
         () if champion is None else (*same_model_asked(candidate, champion), *_suites_not_run(candidate, champion))
     )

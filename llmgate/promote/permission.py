@@ -173,7 +173,7 @@ def passed(facts: PromotionFacts) -> str | None:
     gating = [m for m in d.metrics if m.gates and not m.waived]
     if any(part.failed and not part.waived for part in d.slices):
         return f"the verdict is PASS although a slice in {facts.evidence.where} failed, {AGAIN}"
-    if d.problems or d.required_failures or any(m.verdict is not Verdict.PASS for m in gating):
+    if d.barring or d.required_failures or any(m.verdict is not Verdict.PASS for m in gating):
         return f"the verdict is PASS although the evidence in {facts.evidence.where} is not, {AGAIN}"
     if not gating:
         return "no metric gates, so the verdict proves nothing; give the suite's policy a primary metric"

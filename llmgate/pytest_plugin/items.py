@@ -179,7 +179,7 @@ class GateItem(SuiteItem):
             self.user_properties.append(("llmgate", "baseline"))
             return
         allowed = pytest_run(self.config).settings.allow_inconclusive
-        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not decision.problems:
+        if metric.verdict is Verdict.INCONCLUSIVE and allowed and not decision.barring:
             return
         # What bars a PASS may be long and the same for all gates: the summary says it once.
         raise GateClosedError(f"{metric.verdict}: {metric.reason}")

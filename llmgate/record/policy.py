@@ -13,6 +13,7 @@ from llmgate.record.waiver import Waiver
 
 __all__ = [
     "DEFAULT_ALPHA",
+    "DEFAULT_MISSING",
     "DEFAULT_SLICE_ALPHA",
     "Aggregate",
     "Binding",
@@ -30,6 +31,8 @@ DEFAULT_ALPHA = 0.05
 DEFAULT_SLICE_ALPHA = 0.01
 """Family-wise over all slices: looking into them blocks an unchanged model in at most 1 of 100 further runs."""
 DEFAULT_SLICE_CASES = 20
+DEFAULT_MISSING = 0.01
+MOST_MISSING = 0.05
 MOST_ALPHA = 0.2
 MOST_MARGIN = 0.5
 """Beyond these a gate lets nearly everything pass, so that somebody has to say why."""
@@ -111,6 +114,8 @@ class MetricPolicy:
         trait: The output feature that is the score, None for a metric that asserts feed. For `length`, the margin is
             a relative change in either direction.
         reason: Why it is as lax as it is, where `unexplained` asks for that.
+        missing: The share of its cases that may be without a score, if it passes with all of them counted against the
+            candidate. A PASS is barred beyond it.
 
     Raises:
         PolicyError: If a number is outside its range, `unadmitted` is set where no judge scores, or a feature is gated
@@ -130,6 +135,7 @@ class MetricPolicy:
     unadmitted: Unadmitted = Unadmitted.REFUSE
     trait: OutputFeature | None = None
     reason: str = ""
+    missing: float = DEFAULT_MISSING
 
     def __post_init__(self) -> None:
         where = self.where
@@ -148,6 +154,12 @@ class MetricPolicy:
                 f"alpha is {self.alpha}, but must lie between 0 and 0.5, both excluded",
                 where=where,
                 fix=f"The default is {DEFAULT_ALPHA}",
+            )
+        if not 0 <= self.missing <= MOST_MISSING:
+            raise PolicyError(
+                f"missing is {self.missing}, but must lie between 0 and {MOST_MISSING}",
+                where=where,
+                fix=f"The default is {DEFAULT_MISSING}; at 0 no case may be missing",
             )
 
     def _check_threshold(self, where: str) -> None:
@@ -218,6 +230,12 @@ class MetricPolicy:
         if problem := self.unexplained:
             raise PolicyError(problem, where=self.where, fix="Add `reason: …` beside it, or write a smaller one")
         return self
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """What was added later and says nothing here: left out where it is written, so that older digests hold."""
+        later = {"reason": "", "missing": DEFAULT_MISSING}
+        return tuple(name for name, nothing in later.items() if getattr(self, name) == nothing)
 
     @property
     def floor(self) -> float | None:
@@ -293,7 +311,7 @@ def written_policy(policy: Policy) -> dict[str, Any]:
     values = asdict(policy)
     if policy.binding is Binding.WEIGHTS:
         del values["binding"]
-    for metric in values["metrics"]:
-        if not metric["reason"]:
-            del metric["reason"]
+    for written, metric in zip(values["metrics"], policy.metrics, strict=True):
+        for name in metric.unsaid:
+            del written[name]
     return values

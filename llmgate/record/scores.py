@@ -149,6 +149,9 @@ class ScoreTable:
         errors: Why an item has no score, by its index.
         human: Shape (n,): what people say of the same answers, NaN where nobody labelled one; None without labels.
             With it, `scores` are a judge's.
+        right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
+        needed: Items, by index, that have no answer and may not be without one: an assert of theirs must never fail, or
+            nobody knows whether one must not.
 
     Raises:
         ValueError: If a column has another length, a score lies outside [0, 1], or scores and errors contradict.
@@ -160,6 +163,8 @@ class ScoreTable:
     scores: NDArray[np.float64]
     errors: Mapping[int, str] = field(default_factory=dict)
     human: NDArray[np.float64] | None = None
+    right_or_wrong: bool = False
+    needed: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         name = f"{self.suite}::{self.metric}"

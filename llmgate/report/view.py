@@ -165,7 +165,7 @@ def _check_possible(candidate: Record, champion: Record | None, decision: Decisi
     if decision.verdict is not Verdict.PASS:
         return
     contradictions = [
-        (decision.problems, "lists problems"),
+        (decision.barring, "lists problems"),
         (decision.required_failures, "lists failed required asserts"),
         (any(tested.failed and not tested.waived for tested in decision.slices), "lists slices that failed"),
         (candidate.seal is None, "is about a candidate run that was never finished"),
@@ -181,7 +181,7 @@ def _check_possible(candidate: Record, champion: Record | None, decision: Decisi
 
 
 def _state(decision: Decision) -> State:
-    if decision.verdict is Verdict.INCONCLUSIVE and decision.problems:
+    if decision.verdict is Verdict.INCONCLUSIVE and decision.barring:
         return State.NOT_EVALUATED
     return State[decision.verdict.name]
 

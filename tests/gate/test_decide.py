@@ -213,16 +213,19 @@ def test_with_nothing_to_compare_with_there_is_no_pass() -> None:
 # What could not be evaluated.
 
 
-def test_a_pair_without_a_score_bars_a_pass_and_is_named() -> None:
-    candidate, champion = changed(5, 5, 2000)
-    rows = (*list(candidate.rows())[:-1], ItemScore(item_id="c1999", score=None, error="timeout"))
-    broken = ScoreTable.of(rows, suite="support", metric="accuracy")
-    decision = decide_tables(broken, champion, margin=0.03)
+def test_pairs_without_a_score_are_named_and_bar_a_pass_where_they_are_many() -> None:
+    candidate, champion = changed(0, 0, 200)
+    rows = [ItemScore(item_id=f"c{i:04d}", score=None, error="timeout") for i in range(197, 200)]
+    broken = ScoreTable.of((*list(candidate.rows())[:197], *rows), suite="support", metric="accuracy")
+    decision = decide_tables(broken, champion, margin=0.2)
     assert decision.verdict is Verdict.INCONCLUSIVE
     assert decision.exit_code == 3
-    assert decision.problems[0].what == "1 of 2,000 pairs could not be evaluated: c1999 (candidate: timeout)"
-    assert (decision.metrics[0].expected, decision.metrics[0].evaluated, decision.metrics[0].errors) == (2000, 1999, 1)
-    assert decide_tables(champion, broken, margin=0.03).problems[0].what.endswith("c1999 (champion: timeout)")
+    assert decision.problems[0].what == (
+        "3 of 200 pairs could not be evaluated:"
+        " c0197 (candidate: timeout), c0198 (candidate: timeout), c0199 (candidate: timeout)"
+    )
+    assert (decision.metrics[0].expected, decision.metrics[0].evaluated, decision.metrics[0].errors) == (200, 197, 3)
+    assert decide_tables(champion, broken, margin=0.2).problems[0].what.endswith("c0199 (champion: timeout)")
 
 
 def test_a_missing_item_is_never_intersected_away() -> None:

@@ -26,8 +26,8 @@ def next_step(decision: Decision) -> str:
         return f"look at the cases that got worse {where}, mend the candidate and run again."
     if decision.is_baseline:
         return "compare later runs with this one: --baseline and its folder."
-    if decision.problems:
-        problem = decision.problems[0]
+    if decision.barring:
+        problem = decision.barring[0]
         fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
         return f"{fix[0].lower()}{fix[1:]}." if fix[:2].istitle() else f"{fix}."
     return "add cases, or accept a wider margin; llmgate power says how many or how wide."

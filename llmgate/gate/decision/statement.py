@@ -35,6 +35,9 @@ _HEADLINE: Final = (
     *("better", "worse", "errors", "expected"),
 )
 
+_LATER: Final = ("as_baseline", "counted")
+"""Fields that were added later, and are left out where they are false."""
+
 DECISION_MAJOR = 1
 DECISION_MINOR = 2
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -54,8 +57,6 @@ def decision_to_json(decision: Decision, headline: Mapping[str, object] | None =
         UndefinedError: If a number is not finite.
     """
     values = {"major": DECISION_MAJOR, "minor": DECISION_MINOR, **_fields(decision), **(headline or {})}
-    if not decision.as_baseline:
-        del values["as_baseline"]
     try:
         # As `asdict` would have it, without its deep copies.
         text = json.dumps(values, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False, default=_fields)
@@ -65,7 +66,8 @@ def decision_to_json(decision: Decision, headline: Mapping[str, object] | None =
 
 
 def _fields(value: Any) -> dict[str, object]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    values = {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: held for name, held in values.items() if held or name not in _LATER}
 
 
 def policy_digest(policy: Policy) -> str:

@@ -46,11 +46,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something that could not be evaluated. Any problem keeps the verdict from PASS."""
+    """Something that could not be evaluated. It keeps the verdict from PASS, unless it was counted.
+
+    Attributes:
+        where: What it is about.
+        what: What is wrong.
+        fix: How to mend it.
+        counted: What is missing was counted against the candidate as badly as it can be, and the metric passes even so.
+    """
 
     where: str
     what: str
     fix: str = ""
+    counted: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f". {self.fix}" if self.fix else "")
@@ -353,13 +361,18 @@ class Decision:
     as_baseline: bool = False
 
     @property
+    def barring(self) -> tuple[Problem, ...]:
+        """The problems that keep the verdict from PASS."""
+        return tuple(problem for problem in self.problems if not problem.counted)
+
+    @property
     def exit_code(self) -> int:
         """0 PASS, 1 FAIL, 3 INCONCLUSIVE; 0 as well where the caller or `as_baseline` lets an INCONCLUSIVE through."""
         if self.verdict is Verdict.PASS:
             return EXIT_PASS
         if self.verdict is Verdict.FAIL:
             return EXIT_FAIL
-        allowed = self.on_inconclusive is OnInconclusive.ALLOW and not self.problems
+        allowed = self.on_inconclusive is OnInconclusive.ALLOW and not self.barring
         return EXIT_PASS if allowed or self.is_baseline else EXIT_INCONCLUSIVE
 
     @property
@@ -370,5 +383,5 @@ class Decision:
             self.as_baseline
             and self.verdict is not Verdict.FAIL
             and held
-            and all(problem.what == NOTHING_TO_COMPARE for problem in self.problems)
+            and all(problem.what == NOTHING_TO_COMPARE for problem in self.barring)
         )

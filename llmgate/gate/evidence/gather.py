@@ -17,6 +17,7 @@ from llmgate.gate.evidence.feature_metrics import watched
 from llmgate.gate.evidence.output_features import embedded_answers, feature_score, has_feature, rule_versions_of
 from llmgate.gate.judges.admission import status_in
 from llmgate.gate.judges.anchors import drift_of
+from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate
 from llmgate.record.schema import CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["answer_score", "feeds", "gather", "score_checks"]
 
 
-def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] | None = None) -> Evidence:
+def gather(
+    record: Record,
+    policy: Policy,
+    only: Mapping[str, Collection[str]] | None = None,
+    *,
+    beside: Sequence[Record] = (),
+) -> Evidence:
     """Score every planned case on every metric of a policy, and list what stands in the way.
 
     A case is an error on a metric if any of its repeats is missing, failed, unjudged, has no check with a weight on
@@ -43,8 +50,10 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         policy: The metrics.
         only: Of the suites that it names, the cases that count; of those that were stopped early, the others were
             never asked.
+        beside: Other records of the same suites; they may tell whether an assert of an unanswered case must never fail.
     """
     only = only or {}
+    optional = optional_cases([record, *beside])
     shared: dict[tuple[str, ...], Items] = {}
     tables = []
     for metric in (*policy.metrics, *watched(policy)):
@@ -52,14 +61,14 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
         cases = [case for case in record.cases if feeds(case, metric) and (asked is None or case.case in asked)]
         key = (metric.suite, *(case.case for case in cases))
         items = shared.setdefault(key, _items(cases))
-        tables.append(_table(record, cases, metric, items))
+        tables.append(_table(record, cases, metric, items, optional))
     return Evidence(
         tables=tuple(tables),
         required_failures=_required_failures(record),
         problems=(
             *answered_otherwise(record),
             *_missing_cases(record),
-            *_unanswered(record, policy),
+            *_unanswered(record, policy, optional),
             *_required_errors(record),
         ),
         run=record.manifest.run_id,
@@ -76,6 +85,25 @@ def gather(record: Record, policy: Policy, only: Mapping[str, Collection[str]] |
             for check in result.checks
             if check.forgeable and (check.weight > 0 or check.required)
         ),
+    )
+
+
+def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
+    """The planned cases, as (suite, case), of which answers show that none of their asserts must never fail.
+
+    An answer to the case itself shows it, or one to another case where all of a suite have the same asserts.
+    """
+    planned = {(case.suite, case.case): case.metrics is None for record in records for case in record.cases}
+    required: dict[tuple[str, str], bool] = {}
+    for record in records:
+        for key, result in record.results.items():
+            if not _why_unanswered(result):
+                name = (key.suite, "" if planned.get((key.suite, key.case)) else key.case)
+                required[name] = required.get(name, False) or any(check.required for check in result.checks)
+    return frozenset(
+        (suite, case)
+        for (suite, case), alike in planned.items()
+        if required.get((suite, "" if alike else case)) is False
     )
 
 
@@ -123,14 +151,41 @@ def _items(cases: Sequence[PlannedCase]) -> Items:
     )
 
 
-def _table(record: Record, cases: Sequence[PlannedCase], metric: MetricPolicy, items: Items) -> ScoreTable:
-    scores, errors = np.full(len(cases), np.nan), {}
+def _table(
+    record: Record,
+    cases: Sequence[PlannedCase],
+    metric: MetricPolicy,
+    items: Items,
+    optional: Collection[tuple[str, str]],
+) -> ScoreTable:
+    scores, errors, needed = np.full(len(cases), np.nan), {}, set()
     for i, case in enumerate(cases):
         try:
             scores[i] = _case_score(record, case, metric)
         except UndefinedError as error:
             errors[i] = error.what
-    return ScoreTable(suite=metric.suite, metric=metric.metric, items=items, scores=scores, errors=errors)
+            if (case.suite, case.case) not in optional and _unanswered_repeats(record, case):
+                needed.add(i)
+    return ScoreTable(
+        suite=metric.suite,
+        metric=metric.metric,
+        items=items,
+        scores=scores,
+        errors=errors,
+        right_or_wrong=_right_or_wrong(metric) and all(case.repeats == 1 for case in cases),
+        needed=frozenset(needed),
+    )
+
+
+def _right_or_wrong(metric: MetricPolicy) -> bool:
+    if metric.trait is not None:
+        return metric.trait is not OutputFeature.LENGTH
+    return metric.aggregate is Aggregate.ALL
+
+
+def _unanswered_repeats(record: Record, case: PlannedCase) -> list[str]:
+    """Why repeats of a case have no answer that was judged."""
+    return [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
 
 
 def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> float:
@@ -199,14 +254,16 @@ def _required_errors(record: Record) -> list[Problem]:
     ]
 
 
-def _unanswered(record: Record, policy: Policy) -> list[Problem]:
-    """Cases without a complete answer in suites that no metric gates; a gated metric reports its own."""
+def _unanswered(record: Record, policy: Policy, optional: Collection[tuple[str, str]]) -> list[Problem]:
+    """Cases without a complete answer that no gated metric reports: of suites without one, or which must never fail."""
     planned = Counter(case.suite for case in record.cases)
-    gated = {metric.suite for metric in policy.metrics if metric.gates}
+    gating = [metric for metric in policy.metrics if metric.gates]
+    gated = {metric.suite for metric in gating}
     lost: dict[str, list[str]] = {}
     for case in record.cases:
-        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
-        if reasons and case.suite not in gated:
+        reasons = _unanswered_repeats(record, case)
+        needed = (case.suite, case.case) not in optional and not any(feeds(case, metric) for metric in gating)
+        if reasons and (case.suite not in gated or needed):
             lost.setdefault(case.suite, []).append(f"{case.case} ({reasons[0]})")
     problems = []
     for suite, cases in sorted(lost.items()):

@@ -31,10 +31,12 @@ class Errors:
     Attributes:
         count: How many.
         named: `id (why)` of the first few of them.
+        uncountable: Why they cannot be counted against the candidate, "" if they can.
     """
 
     count: int = 0
     named: tuple[str, ...] = ()
+    uncountable: str = ""
 
     def __str__(self) -> str:
         """The few, and how many more there are."""
@@ -79,6 +81,9 @@ class Pairs:
         human_own: What people say of the candidate, shape (n,), NaN where nobody labelled it; None without labels.
         expected: Cases that either side knows.
         errors: Every case that is expected but not evaluated.
+        right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
+        everyone: The same with the cases that could not be evaluated, whose missing scores are NaN; None where there
+            are none.
     """
 
     item_ids: NDArray[np.object_]
@@ -90,6 +95,8 @@ class Pairs:
     human_own: NDArray[np.float64] | None = None
     expected: int
     errors: Errors
+    right_or_wrong: bool = False
+    everyone: Pairs | None = None
 
     @property
     def binary(self) -> bool:
@@ -116,6 +123,7 @@ class Pairs:
         alone, human = self.champion is None, self.human
         return replace(
             self,
+            everyone=None if self.everyone is None else self.everyone.flipped(),
             candidate=1.0 - self.candidate,
             champion=None if self.champion is None else 1.0 - self.champion,
             human=None if human is None else 1.0 - human if alone else -human,
@@ -139,6 +147,7 @@ class Pairs:
             human_own=None if self.human_own is None else self.human_own[indices],
             expected=len(indices),
             errors=Errors(),
+            everyone=None,
         )
 
 
@@ -216,11 +225,12 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
         human_own=None if candidate.human is None else gathered(candidate.human, match, match.candidate_at),
         expected=len(match.ids),
         errors=Errors(),
+        right_or_wrong=candidate.right_or_wrong and (champion is None or champion.right_or_wrong),
     )
     if bool(np.all(whole)):
         return pairs
     errors = errors_of(candidate, champion, match, np.flatnonzero(~whole))
-    return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors)
+    return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors, everyone=pairs)
 
 
 def same_ids(candidate: Items, champion: Items) -> bool:
@@ -311,7 +321,17 @@ def errors_of(candidate: ScoreTable, champion: ScoreTable | None, match: Match, 
             side, table, index = "champion", champion, int(match.champion_at[i])
         cause = "not there" if index < 0 else table.errors.get(index, "no score")
         named.append(f"{match.ids[i]} ({cause if champion is None else f'{side}: {cause}'})")
-    return Errors(count=len(lost), named=tuple(named))
+    return Errors(count=len(lost), named=tuple(named), uncountable=uncountable(candidate, match, lost))
+
+
+def uncountable(candidate: ScoreTable, match: Match, lost: NDArray[np.int64]) -> str:
+    """Why missing scores cannot be counted as the worst possible ones: of the cases something else is unknown."""
+    at = match.candidate_at[lost]
+    if np.any(at < 0) or (match.champion_at is not None and np.any(match.champion_at[lost] < 0)):
+        return "one side does not list all of them"
+    if not candidate.needed.isdisjoint(at.tolist()):
+        return "an assert that must never fail may be among what is missing"
+    return ""
 
 
 def check_clusters(

@@ -45,6 +45,8 @@ class MetricTest:
         floor: Candidate against `min:`, None if there is none or that was impossible.
         margin: The margin that was applied, None without a champion.
         problem: What bars a PASS.
+        counted: What could not be evaluated and was counted against the candidate, which passes even so; None where
+            nothing is missing, or where what is missing bars a PASS and is the problem.
         admission: Whether its judge was admitted, "" where that is no question.
         notes: Remarks for the report.
         noise: How much its scores change if nothing has changed, None where only this comparison tells.
@@ -59,6 +61,7 @@ class MetricTest:
     floor: HypothesisTest | None = None
     margin: float | None = None
     problem: Problem | None = None
+    counted: Problem | None = None
     admission: Literal["", "admitted", "unadmitted"] = ""
     notes: tuple[str, ...] = ()
     look: LookPoint | None = None

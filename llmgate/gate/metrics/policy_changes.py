@@ -73,6 +73,8 @@ def _metric(before: MetricPolicy, after: MetricPolicy, default: float) -> Iterat
         yield f"margin {_number(before.margin, 'default')} → {_number(after.margin, 'default')}"
     if after.alpha > before.alpha:
         yield f"alpha {before.alpha:g} → {after.alpha:g}"
+    if after.missing > before.missing:
+        yield f"missing {before.missing:g} → {after.missing:g}"
     if before.min is not None and (after.min is None or after.min < before.min):
         yield f"min {_number(before.min)} → {_number(after.min)}"
     if before.max is not None and (after.max is None or after.max > before.max):

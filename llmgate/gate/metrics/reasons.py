@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.decision.wording import count, percent, points
+from llmgate.gate.decision.wording import count, percent, points, verb
 from llmgate.gate.metrics.chances import more_cases
 from llmgate.gate.metrics.label_corrected import JUDGE_ALONE
 
@@ -48,6 +48,8 @@ def besides_errors(reason: str, pairs: Pairs, verdict: Verdict) -> str:
         return reason
     noun = "case" if pairs.champion is None else "pair"
     lost = f"{pairs.errors.count:,} of {count(pairs.expected, noun)} could not be evaluated"
+    if verdict is Verdict.PASS:
+        return f"{reason}; {lost} and {verb(pairs.errors.count, 'is', 'are')} counted against the candidate"
     return f"{reason}; {lost}" if verdict is Verdict.FAIL else f"{lost}, so it cannot pass; the others: {reason}"
 
 

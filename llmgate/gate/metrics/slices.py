@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmgate.record.policy import Policy, SlicePolicy
     from llmgate.record.scores import Labels
 
-__all__ = ["decide_slices"]
+__all__ = ["SliceCases", "compare_slice", "decide_slices", "slice_p"]
 
 
 def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDecision, ...]:
@@ -45,7 +45,7 @@ def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDec
         One entry per metric, field and value with enough cases, in that order. A slice whose cases all belong to one
         cluster has no known spread and is left out; so is, of a metric that labels correct, one with too few labels.
     """
-    parts = _Parts()
+    parts = SliceCases()
     tested = [
         (test, field, value, pairs, hypothesis)
         for test in tests
@@ -54,7 +54,7 @@ def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDec
         if field.suite == test.policy.suite
         for value, pairs, hypothesis in _tested(test, field, parts)
     ]
-    adjusted = holm([_p(pairs, hypothesis) for _, _, _, pairs, hypothesis in tested])
+    adjusted = holm([slice_p(pairs, hypothesis) for _, _, _, pairs, hypothesis in tested])
     return tuple(
         SliceDecision(
             suite=test.policy.suite,
@@ -75,7 +75,7 @@ def decide_slices(tests: Sequence[MetricTest], policy: Policy) -> tuple[SliceDec
     )
 
 
-class _Parts:
+class SliceCases:
     """Which cases have which value, remembered for the metrics that share their cases."""
 
     def __init__(self) -> None:
@@ -92,27 +92,44 @@ class _Parts:
             self._known[id(labels)] = (labels, parts)
         return self._known[id(labels)][1]
 
+    def within(self, test: MetricTest, oriented: Pairs | None, field: SlicePolicy) -> Iterator[tuple[str, Pairs]]:
+        """Each value of a field with its cases, where there are enough of them.
 
-def _tested(test: MetricTest, field: SlicePolicy, parts: _Parts) -> Iterator[tuple[str, Pairs, HypothesisTest]]:
-    if test.policy.trait is OutputFeature.LENGTH:
-        return  # Neither longer nor shorter is a loss.
-    oriented = test.oriented
-    labels = None if oriented is None else oriented.slices.get(field.field)
-    if oriented is None or labels is None or test.margin is None:
-        return
-    bare = replace(oriented, slices={}) if test.corrected else replace(oriented, slices={}, human=None, human_own=None)
+        Args:
+            test: The metric.
+            oriented: Its cases, or some of them, turned so that more is better.
+            field: The slice field.
+        """
+        labels = None if oriented is None else oriented.slices.get(field.field)
+        if oriented is None or labels is None or test.policy.trait is OutputFeature.LENGTH:
+            return  # Neither longer nor shorter is a loss.
+        bare = (
+            replace(oriented, slices={}) if test.corrected else replace(oriented, slices={}, human=None, human_own=None)
+        )
+        for value, indices in self.of(labels):
+            if len(indices) >= field.min_cases:
+                yield value, bare.at(indices)
+
+
+def _tested(test: MetricTest, field: SlicePolicy, parts: SliceCases) -> Iterator[tuple[str, Pairs, HypothesisTest]]:
+    for value, pairs in parts.within(test, test.oriented, field):
+        hypothesis = compare_slice(test, pairs)
+        if hypothesis is not None:
+            yield value, pairs, hypothesis
+
+
+def compare_slice(test: MetricTest, pairs: Pairs) -> HypothesisTest | None:
+    """A metric's comparison within a slice, None if its spread is unknown."""
+    if test.margin is None:
+        return None
     run = compare_corrected if test.corrected else compare
-    for value, indices in parts.of(labels):
-        if len(indices) < field.min_cases:
-            continue
-        pairs = bare.at(indices)
-        try:
-            yield value, pairs, run(pairs, margin=test.margin, alpha=test.policy.alpha)
-        except UndefinedError:
-            continue
+    try:
+        return run(pairs, margin=test.margin, alpha=test.policy.alpha)
+    except UndefinedError:
+        return None
 
 
-def _p(pairs: Pairs, hypothesis: HypothesisTest) -> float:
+def slice_p(pairs: Pairs, hypothesis: HypothesisTest) -> float:
     """Far in the tail, where many slices are adjusted for, the normal approximation claims too much: exact McNemar."""
     p = hypothesis.p
     if pairs.simple and pairs.champion is not None and pairs.human is None:

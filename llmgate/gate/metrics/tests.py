@@ -22,6 +22,7 @@ from llmgate.gate.metrics.label_corrected import (
 )
 from llmgate.gate.metrics.length import compare_lengths
 from llmgate.gate.metrics.metric import MetricTest
+from llmgate.gate.metrics.missing import count_missing
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Direction
 
@@ -145,9 +146,10 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
             floor = with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
         problem = problem or Problem(where=policy.where, what=error.what, fix=error.fix or "Add cases")
-    return replace(
+    tested = replace(
         untested, comparison=comparison, floor=floor, problem=problem, notes=tuple(note for note in notes if note)
     )
+    return count_missing(tested) if problem is not None and problem is untested.problem else tested
 
 
 def _unevaluated(policy: MetricPolicy, pairs: Pairs, ask_again: str) -> Problem | None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.metrics.metric import MetricTest
+from llmgate.gate.metrics.missing import barred
 from llmgate.gate.metrics.tests import default_margin, run_test
 from llmgate.stats.multiplicity import holm
 
@@ -69,6 +70,7 @@ def run_test_at(
         margin, note = default_margin(point.planned)
         notes.append(note)
     test = run_test(replace(policy, margin=margin, alpha=point.tail(policy.alpha)), candidate, champion, matches)
+    test = barred(test, "in a suite that may stop early it is not counted against the candidate")
     return replace(
         test,
         policy=policy,

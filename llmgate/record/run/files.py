@@ -92,7 +92,7 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
     """What was added to manifests later, where it says nothing."""
     identities = {name: getattr(manifest, name) for name in ("model", "embedding")}
     policy: dict[str, Any] = {
-        "metrics": {index: {"reason"} for index, metric in enumerate(manifest.policy.metrics) if not metric.reason}
+        "metrics": {index: set(metric.unsaid) for index, metric in enumerate(manifest.policy.metrics) if metric.unsaid}
     }
     if manifest.policy.binding is Binding.WEIGHTS:
         policy["binding"] = True

@@ -69,7 +69,7 @@ def _spelt_out(decision: Decision, width: int) -> Iterator[LedLine]:
     if decision.is_baseline:
         return
     for problem in decision.problems[:PROBLEMS]:
-        yield from labelled("Problem", str(problem), width, style="warn")
+        yield from labelled("Missing" if problem.counted else "Problem", str(problem), width, style="warn")
     left = len(decision.problems) - PROBLEMS
     if left > 0:
         yield from labelled("", f"and {left:,} more problems: see the report", width)

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from llmgate.errors import PolicyError, SuiteError, did_you_mean
 from llmgate.record.policy import (
     DEFAULT_ALPHA,
+    DEFAULT_MISSING,
     DEFAULT_SLICE_CASES,
     Aggregate,
     Binding,
@@ -59,6 +60,8 @@ class GatePart(Part):
     """labels: a judged metric gates by people's labels; allow: by what a judge says that was never admitted."""
     reason: str = ""
     """Why, where alpha is above 0.2 or the margin above 0.5."""
+    missing: Finite = DEFAULT_MISSING
+    """The share of cases, up to 0.05, that may lack a score if it passes with them counted against the candidate."""
 
 
 class SlicesPart(Part):

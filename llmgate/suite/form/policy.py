@@ -70,6 +70,8 @@ class MetricPart(BaseModel):
     """allow: a judged metric gates though its judge was never admitted; reports say so."""
     reason: str | None = None
     """Why, where alpha is above 0.2 or the margin above 0.5."""
+    missing: Finite | None = None
+    """The share of cases, up to 0.05, that may lack a score if it passes with them counted against the candidate."""
 
 
 class PolicyPart(BaseModel):
