@@ -244,7 +244,7 @@ def test_one_missing_case_of_1319_is_counted_shown_and_bars_nothing() -> None:
         "1 of 1,319 pairs could not be evaluated and is counted against the candidate, which passes even so:"
         " c0500 (candidate: timeout)"
     )
-    assert "1 of 1,319 pairs could not be evaluated and is counted against the candidate" in decision.sentence
+    assert "1 of 1,319 pairs could not be evaluated and is counted against the candidate" in decision.metrics[0].reason
     (metric,) = decision.metrics
     assert (metric.verdict, metric.expected, metric.evaluated, metric.errors) == (Verdict.PASS, 1319, 1318, 1)
     written = decision_to_json(decision)
@@ -308,7 +308,7 @@ def test_without_a_champion_a_minimum_is_held_to_it_too() -> None:
     decision = alone.decided(replace(GATE, margin=None, min=0.73))
     assert decision.verdict is Verdict.PASS
     assert decision.problems[0].what.startswith("1 of 1,319 cases could not be evaluated and is counted")
-    assert "so it cannot pass" not in decision.sentence
+    assert "so it cannot pass" not in decision.metrics[0].reason
 
 
 def test_a_graded_score_may_be_missing_where_the_method_is_certain() -> None:
