@@ -150,7 +150,7 @@ class ScoreTable:
         human: Shape (n,): what people say of the same answers, NaN where nobody labelled one; None without labels.
             With it, `scores` are a judge's.
         right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
-        needed: Items, by index, that have no answer and may not be without one: an assert of theirs must never fail, or
+        needed: Items, by index, that have no score and may not be without one: an assert of theirs must never fail, or
             nobody knows whether one must not.
 
     Raises:

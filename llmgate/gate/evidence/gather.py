@@ -19,7 +19,7 @@ from llmgate.gate.judges.admission import status_in
 from llmgate.gate.judges.anchors import drift_of
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import Aggregate
-from llmgate.record.schema import CaseResult, Failure, Outcome, weighted_mean
+from llmgate.record.schema import CaseKey, CaseResult, Failure, Outcome, weighted_mean
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
@@ -81,11 +81,17 @@ def gather(
         ),
         forgeable=frozenset(
             (key.suite, check.metric)
-            for key, result in record.results.items()
+            for key, result in _told(record, beside).items()
             for check in result.checks
             if check.forgeable and (check.weight > 0 or check.required)
         ),
     )
+
+
+def _told(record: Record, beside: Sequence[Record]) -> dict[CaseKey, CaseResult]:
+    """A record's results, and those of others in the place of what it has no answer to."""
+    others = {key: result for other in beside for key, result in other.results.items()}
+    return others | {key: result for key, result in record.results.items() if not _why_unanswered(result)}
 
 
 def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
@@ -164,7 +170,7 @@ def _table(
             scores[i] = _case_score(record, case, metric)
         except UndefinedError as error:
             errors[i] = error.what
-            if (case.suite, case.case) not in optional and _unanswered_repeats(record, case):
+            if (case.suite, case.case) not in optional:
                 needed.add(i)
     return ScoreTable(
         suite=metric.suite,
@@ -181,11 +187,6 @@ def _right_or_wrong(metric: MetricPolicy) -> bool:
     if metric.trait is not None:
         return metric.trait is not OutputFeature.LENGTH
     return metric.aggregate is Aggregate.ALL
-
-
-def _unanswered_repeats(record: Record, case: PlannedCase) -> list[str]:
-    """Why repeats of a case have no answer that was judged."""
-    return [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
 
 
 def _case_score(record: Record, case: PlannedCase, metric: MetricPolicy) -> float:
@@ -261,7 +262,7 @@ def _unanswered(record: Record, policy: Policy, optional: Collection[tuple[str, 
     gated = {metric.suite for metric in gating}
     lost: dict[str, list[str]] = {}
     for case in record.cases:
-        reasons = _unanswered_repeats(record, case)
+        reasons = [why for why in (_why_unanswered(record.results.get(key)) for key in case.keys) if why]
         needed = (case.suite, case.case) not in optional and not any(feeds(case, metric) for metric in gating)
         if reasons and (case.suite not in gated or needed):
             lost.setdefault(case.suite, []).append(f"{case.case} ({reasons[0]})")

@@ -120,6 +120,61 @@ def test_lost_cases_of_a_suite_that_nothing_gates_are_a_problem() -> None:
     assert evidence.problems[0].what.startswith("1 of 2 cases has no complete answer: a (timeout")
 
 
+MUST = make_check(required=True)
+
+
+@pytest.mark.parametrize(
+    ("checks", "own", "beside", "needed"),
+    [
+        pytest.param([make_check()], False, None, False, id="the others tell, as all have the same asserts"),
+        pytest.param([make_check(), MUST], False, None, True, id="the others tell that it must never fail"),
+        pytest.param([make_check()], True, None, True, id="the others cannot tell"),
+        pytest.param([make_check()], True, [make_check()], False, id="the champion's answer tells"),
+        pytest.param([make_check()], True, [MUST], True, id="the champion's answer tells that it must never fail"),
+    ],
+)
+def test_a_case_that_must_never_fail_is_needed_and_what_nobody_knows_is_too(
+    checks: list[CheckResult], own: bool, beside: list[CheckResult] | None, needed: bool
+) -> None:
+    cases = [replace(make_case(name), metrics=("accuracy",) if own else None) for name in "abc"]
+    results = [make_failed_result("a"), *(make_result(name, checks=checks) for name in "bc")]
+    record = make_record(results=results, cases=cases)
+    others = [] if beside is None else [make_record(results=[make_result("a", checks=beside)], cases=cases)]
+    (table,) = gather(record, POLICY, beside=others).tables
+    assert table.needed == (frozenset({0}) if needed else frozenset())
+
+
+def test_a_case_that_only_watched_metrics_look_at_and_must_never_fail_is_not_lost_unseen() -> None:
+    policy = make_policy(
+        [
+            MetricPolicy(suite="support", metric="accuracy"),
+            MetricPolicy(suite="support", metric="safety", role=Role.WATCH),
+        ]
+    )
+    cases = [replace(make_case("a"), metrics=("safety",)), replace(make_case("b"), metrics=("accuracy",))]
+    record = make_record(results=[make_failed_result("a"), make_result("b")], cases=cases)
+    for check, problems in ((make_check(metric="safety", required=True), 1), (make_check(metric="safety"), 0)):
+        other = make_record(results=[make_result("a", checks=[check]), make_result("b")], cases=cases)
+        assert len(gather(record, policy, beside=[other]).problems) == problems
+    assert len(gather(record, policy).problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "repeats", "expected"),
+    [
+        (MetricPolicy(suite="support", metric="accuracy"), 1, True),
+        (MetricPolicy(suite="support", metric="accuracy"), 2, False),
+        (MetricPolicy(suite="support", metric="accuracy", aggregate=Aggregate.MEAN), 1, False),
+    ],
+)
+def test_what_is_missing_is_right_or_wrong_where_nothing_else_can_be(
+    metric: MetricPolicy, repeats: int, expected: bool
+) -> None:
+    results = [make_result("a", repeat=repeat) for repeat in range(repeats)]
+    (table,) = gather(make_record(results=results), make_policy([metric])).tables
+    assert table.right_or_wrong is expected
+
+
 def test_fewer_planned_cases_than_the_suite_has_are_a_problem() -> None:
     record = make_record(scores={"a": 1.0}, suites=[make_suite(cases=4)])
     assert "1 of 4 cases is in the record" in str(gather(record, POLICY).problems[0])

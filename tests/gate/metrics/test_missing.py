@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import PolicyError
@@ -18,7 +18,10 @@ from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.evidence.evidence import Evidence
-from llmgate.record.policy import Direction, MetricPolicy, Policy, SlicePolicy
+from llmgate.gate.metrics.look import look_point
+from llmgate.gate.sequential.stopping_rule import run_test_at
+from llmgate.record.output_features import OutputFeature
+from llmgate.record.policy import Direction, MetricPolicy, OnInconclusive, Policy, SlicePolicy
 from llmgate.record.scores import Items, ScoreTable
 
 if TYPE_CHECKING:
@@ -164,7 +167,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(seed=st.integers(0, 2**32), missing=st.integers(1, 8), down=st.booleans(), data=st.data())
-@settings(max_examples=8)
+@settings(max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_a_pass_is_a_pass_of_the_full_data_whatever_they_are(
     shape: str, seed: int, missing: int, down: bool, data: st.DataObject
 ) -> None:
@@ -357,6 +360,49 @@ def test_a_case_that_must_never_fail_bars_where_the_candidate_lacks_it() -> None
         decision = decide(Evidence(tables=(table,)), champion, Policy(metrics=(GATE,)))
         assert decision.verdict is verdict
         assert ("must never fail" in decision.problems[0].what) is (verdict is Verdict.INCONCLUSIVE)
+
+
+def test_a_suite_that_may_stop_early_is_barred_as_ever() -> None:
+    candidate, champion = replace(changed(0, 0), candidate=gaps(ALIKE, 700)).evidence()
+    point = look_point([1319], look=1)
+    test = run_test_at(GATE, candidate, champion, point)
+    assert test.counted is None
+    assert test.problem is not None
+    assert "; in a suite that may stop early it is not counted against the candidate: c0700" in test.problem.what
+
+
+def test_lengths_and_scores_that_labels_correct_have_no_worst_case() -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.uniform(0.1, 0.12, 400)
+    length = replace(GATE, trait=OutputFeature.LENGTH, margin=0.9)
+    decision = Sides(candidate=gaps(scores, 3), champion=scores[::-1], right_or_wrong=False).decided(length)
+    assert "has no bound for what is missing" in decision.barring[0].what
+    sides = Sides(candidate=gaps(rng.random(400), 3), champion=rng.random(400), right_or_wrong=False)
+    candidate, champion = (
+        Evidence(tables=(replace(side.tables[0], human=np.where(np.arange(400) < 200, 1.0, np.nan)),))
+        for side in sides.evidence()
+        if side is not None
+    )
+    decision = decide(candidate, champion, Policy(metrics=(replace(GATE, margin=0.9),)))
+    assert "has no bound for what is missing" in decision.barring[0].what
+
+
+def test_a_judge_that_was_never_admitted_is_not_hidden_by_what_was_counted() -> None:
+    decision = replace(changed(0, 0), candidate=gaps(ALIKE, 700)).decided(replace(GATE, judged=True))
+    assert decision.verdict is Verdict.INCONCLUSIVE
+    assert [problem.counted for problem in decision.problems] == [False, True]
+
+
+def test_an_inconclusive_that_is_allowed_may_have_counted_what_is_missing() -> None:
+    sides = replace(changed(0, 0), candidate=gaps(ALIKE, 700))
+    candidate, champion = sides.evidence()
+    assert champion is not None
+    tables = [(side.tables[0], replace(side.tables[0], metric="tone")) for side in (candidate, champion)]
+    tables[0] = (tables[0][0], replace(tables[0][1], scores=ALIKE[::-1], errors={}))
+    policy = Policy(metrics=(GATE, replace(GATE, metric="tone", margin=0.001)), inconclusive=OnInconclusive.ALLOW)
+    decision = decide(*(Evidence(tables=pair) for pair in tables), policy)
+    assert (decision.verdict, decision.exit_code) == (Verdict.INCONCLUSIVE, 0)
+    assert [problem.counted for problem in decision.problems] == [True]
 
 
 # Slices
