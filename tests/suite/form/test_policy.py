@@ -39,6 +39,11 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
     assert policy.metrics[1] == POLICY.metrics[1]
 
 
+def test_the_share_that_may_be_missing_can_be_set(tmp_path: Path) -> None:
+    policy = override(tmp_path, "llmgate-policy: 1\nmetrics:\n  facts/accuracy: {missing: 0}\n")
+    assert [metric.missing for metric in policy.metrics] == [0.0, *[0.01] * (len(policy.metrics) - 1)]
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
@@ -49,6 +54,7 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {magrin: 0.1}\n", 3, "Did you mean margin"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 3}\n", 3, "margin is 3.0, but must lie between"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.9}\n", 3, "alpha is 0.9"),
+        ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {missing: 0.06}\n", 3, "missing is 0.06"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {alpha: 0.3}\n", 3, "above 0.2 and needs a reason"),
         ("llmgate-policy: 1\nmetrics:\n  facts/accuracy: {margin: 0.6}\n", 3, "above 0.5 and needs a reason"),
         ("llmgate-policy: 1\ndrift:\n  facts: {refusals: {margin: 0.6}}\n", 3, "above 0.5 and needs a reason"),
