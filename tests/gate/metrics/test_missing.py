@@ -400,7 +400,7 @@ def test_an_inconclusive_that_is_allowed_may_have_counted_what_is_missing() -> N
     tables = [(side.tables[0], replace(side.tables[0], metric="tone")) for side in (candidate, champion)]
     tables[0] = (tables[0][0], replace(tables[0][1], scores=ALIKE[::-1], errors={}))
     policy = Policy(metrics=(GATE, replace(GATE, metric="tone", margin=0.001)), inconclusive=OnInconclusive.ALLOW)
-    decision = decide(*(Evidence(tables=pair) for pair in tables), policy)
+    decision = decide(Evidence(tables=tables[0]), Evidence(tables=tables[1]), policy)
     assert (decision.verdict, decision.exit_code) == (Verdict.INCONCLUSIVE, 0)
     assert [problem.counted for problem in decision.problems] == [True]
 
