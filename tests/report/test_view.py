@@ -58,6 +58,14 @@ def test_a_champion_that_was_not_compared_is_refused() -> None:
         build_view(CANDIDATE, CHAMPION, make_decision(candidate=CANDIDATE))
 
 
+def test_a_pass_may_have_counted_what_is_missing_and_shows_it() -> None:
+    counted = replace(make_problem(), counted=True)
+    decision = make_decision(Verdict.PASS, candidate=CANDIDATE, champion=CHAMPION, problems=(counted,))
+    view = build_view(CANDIDATE, CHAMPION, decision)
+    assert [problem.what for problem in view.problems] == [counted.what]
+    assert "could not be evaluated" not in view.qualifier
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

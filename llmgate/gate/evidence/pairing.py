@@ -83,7 +83,7 @@ class Pairs:
         errors: Every case that is expected but not evaluated.
         right_or_wrong: Whether a score can be nothing but 0 or 1, one that is missing too.
         everyone: The same with the cases that could not be evaluated, whose missing scores are NaN; None where there
-            are none.
+            are none, or where one side does not even list a case.
     """
 
     item_ids: NDArray[np.object_]
@@ -230,7 +230,9 @@ def pair_up(candidate: ScoreTable, champion: ScoreTable | None, match: Match | N
     if bool(np.all(whole)):
         return pairs
     errors = errors_of(candidate, champion, match, np.flatnonzero(~whole))
-    return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors, everyone=pairs)
+    listed = match.champion_at is None or bool(np.all((match.candidate_at >= 0) & (match.champion_at >= 0)))
+    everyone = pairs if listed else None
+    return replace(pairs.at(np.flatnonzero(whole)), expected=len(match.ids), errors=errors, everyone=everyone)
 
 
 def same_ids(candidate: Items, champion: Items) -> bool:
@@ -326,10 +328,7 @@ def errors_of(candidate: ScoreTable, champion: ScoreTable | None, match: Match, 
 
 def uncountable(candidate: ScoreTable, match: Match, lost: NDArray[np.int64]) -> str:
     """Why missing scores cannot be counted as the worst possible ones: of the cases something else is unknown."""
-    at = match.candidate_at[lost]
-    if np.any(at < 0) or (match.champion_at is not None and np.any(match.champion_at[lost] < 0)):
-        return "one side does not list all of them"
-    if not candidate.needed.isdisjoint(at.tolist()):
+    if not candidate.needed.isdisjoint(match.candidate_at[lost].tolist()):
         return "an assert that must never fail may be among what is missing"
     return ""
 

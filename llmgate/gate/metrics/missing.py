@@ -55,7 +55,11 @@ def count_missing(test: MetricTest) -> MetricTest:
     problem, pairs = test.problem, test.pairs
     if problem is None or pairs is None or not (pairs.errors.count and test.hypotheses and test.policy.gates):
         return test
-    if pairs.errors.count > test.policy.missing * pairs.expected or not all(h.passed for h in test.hypotheses):
+    if (
+        pairs.everyone is None
+        or pairs.errors.count > test.policy.missing * pairs.expected
+        or not all(h.passed for h in test.hypotheses)
+    ):
         return test
     why = _in_the_way(test, pairs)
     if why:
