@@ -5,8 +5,8 @@ passes, by the method that would then be chosen, and no slice fails. A FAIL is o
 nothing that is missing takes it back. More than the policy's share of missing cases bars a PASS whatever they may be.
 
 There is a proof for right-or-wrong scores and for the two t intervals (see `stats.completions`). Where the bootstrap
-might be chosen, where labels correct the scores, for lengths, in suites that may stop early, and where a case is not
-even listed or may have an assert that must never fail, what is missing bars a PASS.
+might be chosen, where labels correct the scores, for output features, in suites that may stop early, and where a case
+is not even listed or may have an assert that must never fail, what is missing bars a PASS.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from llmgate.gate.metrics.intervals import (
     compare_with_minimum,
 )
 from llmgate.gate.metrics.slices import SliceCases, compare_slice, slice_p
-from llmgate.record.output_features import OutputFeature
 from llmgate.stats.completions import Completions
 from llmgate.stats.multiplicity import holm
 
@@ -53,7 +52,12 @@ def count_missing(test: MetricTest) -> MetricTest:
         test: A metric whose problem is that scores are missing, or that there is nothing to compare with.
     """
     problem, pairs = test.problem, test.pairs
-    if problem is None or pairs is None or not (pairs.errors.count and test.hypotheses and test.policy.gates):
+    if (
+        test.policy.trait is not None
+        or problem is None
+        or pairs is None
+        or not (pairs.errors.count and test.hypotheses and test.policy.gates)
+    ):
         return test
     if (
         pairs.everyone is None
@@ -105,7 +109,7 @@ def _in_the_way(test: MetricTest, pairs: Pairs) -> str:
     everyone = None if oriented is None else oriented.everyone
     if pairs.errors.uncountable or everyone is None:
         return pairs.errors.uncountable or _NO_BOUND
-    if test.corrected or test.policy.trait is OutputFeature.LENGTH:
+    if test.corrected:
         return _NO_BOUND
     if test.margin is not None:
         ends = differences(everyone)

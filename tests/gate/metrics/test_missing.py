@@ -377,7 +377,7 @@ def test_lengths_and_scores_that_labels_correct_have_no_worst_case() -> None:
     scores = rng.uniform(0.1, 0.12, 400)
     length = replace(GATE, trait=OutputFeature.LENGTH, margin=0.9)
     decision = Sides(candidate=gaps(scores, 3), champion=scores[::-1], right_or_wrong=False).decided(length)
-    assert "has no bound for what is missing" in decision.barring[0].what
+    assert decision.barring[0].what.startswith("1 of 400 pairs could not be evaluated: c0003")
     sides = Sides(candidate=gaps(rng.random(400), 3), champion=rng.random(400), right_or_wrong=False)
     candidate, champion = (
         Evidence(tables=(replace(side.tables[0], human=np.where(np.arange(400) < 200, 1.0, np.nan)),))
