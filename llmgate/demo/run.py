@@ -1,12 +1,13 @@
 """The main job on a real small model: champion, two candidates, decisions, promotion.
 
-What is on disk already and still fits is used again: the models, and every sealed record that asked the same
-questions of the same weights.
+Both candidates are asked before one server judges the answers of both. What is on disk already and still fits is used
+again: the models, and every sealed record that asked the same questions of the same weights.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,8 @@ from rich.table import Table
 
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
-from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError, UsageError
+from llmgate.demo.progress import DemoProgress
+from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.generate.identity import weights_digest
 from llmgate.record.run.files import cases_digest
@@ -26,45 +28,77 @@ from llmgate.record.run.watch import RunLock
 from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import publish, write_report
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.progress import LineProgress, Progress
-from llmgate.session.run.execute import execute
-from llmgate.session.run.plan import plan_paths
+from llmgate.session.run.execute import Asked, asking, finish, judge_runs
+from llmgate.session.run.plan import Plan, make_plan, plan_file
 from llmgate.session.run_folder import new_run_id
-from llmgate.session.settings import settings_from
+from llmgate.session.settings import Settings, settings_from
 
 if TYPE_CHECKING:
-    from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from collections.abc import Iterator
 
-__all__ = ["Entry", "run_demo"]
+__all__ = ["SUITES", "Contender", "Entry", "run_demo"]
 
-NAME: Final = "smollm2"
 CHAMPION: Final = "smollm2-135m"
-CHAMPION_URI: Final = f"models:/{NAME}@champion"
-SUITES: Final = ("json-extraction", "sentiment", "short-answers", "short-facts")
-"""Without the one that runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
+CHAMPION_URI: Final = f"models:/{CHAMPION}@champion"
+SUITES: Final = Path(__file__).parent / "suites"
+"""Samples of the suites in the repository, with margins that so few cases can decide; `llmgate power` says so. None
+runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
+REMOVED: Final = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
+IN_FLIGHT: Final = 64
+EXPECTED: Final = {
+    "models": 30.0,
+    "champion: vLLM starts": 36.0,
+    "champion: answers": 30.0,
+    "champion: verdicts": 10.0,
+    "champion: serving": 6.0,
+    "champion: decision": 6.0,
+    "re-saved: vLLM starts": 34.0,
+    "re-saved: answers": 20.0,
+    "re-saved: serving": 6.0,
+    f"{REMOVED}: vLLM starts": 34.0,
+    f"{REMOVED}: answers": 20.0,
+    f"{REMOVED}: serving": 6.0,
+    "judge: vLLM starts": 32.0,
+    "judge: verdicts": 25.0,
+    "re-saved: decision": 3.0,
+    f"{REMOVED}: decision": 3.0,
+    "promotion": 2.0,
+}
+"""Seconds on two quiet cores that compute in bfloat16."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One model of the demo, and what it will be asked."""
+
+    title: str
+    expected: Verdict
+    out: Path
+    settings: Settings
+    plan: Plan
+
+    @property
+    def model(self) -> Path:
+        """Its folder."""
+        return Path(self.settings.model or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One model of the demo and what became of it."""
+    """What became of a model."""
 
-    title: str
-    expected: Verdict
-    model: Path
-    out: Path
+    contender: Contender
     decision: Decision
     version: str
     promotion: str = ""
     promoted: bool = False
 
 
-def run_demo(folder: Path, suites: Path = Path("suites")) -> int:
+def run_demo(folder: Path) -> int:
     """Run the demo.
 
     Args:
         folder: Where models, runs and the MLflow store go.
-        suites: The suites.
 
     Returns:
         0 if the gate let the right model through and kept the wrong one out, else 1.
@@ -72,72 +106,60 @@ def run_demo(folder: Path, suites: Path = Path("suites")) -> int:
     Raises:
         LlmgateError: If something could not be done.
     """
-    if not suites.is_dir():
-        raise UsageError("the demo needs the suites of the repository", where=str(suites), fix="Run it in a checkout")
-    progress = LineProgress()
-    folder.mkdir(parents=True, exist_ok=True)
-    champion = fetch_champion(folder / "models", progress.stage)
-    progress.stage("making the candidates: one re-saved, one with layers removed")
-    resaved = resave(champion, folder / "models" / "resaved")
-    pruned = degrade(champion, folder / "models" / "pruned")
-    removed = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
+    with DemoProgress(EXPECTED) as progress:
+        folder.mkdir(parents=True, exist_ok=True)
+        progress.begin("models")
+        champion = fetch_champion(folder / "models", progress.say)
+        progress.say("making the candidates: one re-saved, one with layers removed")
+        resaved = resave(champion, folder / "models" / "resaved")
+        pruned = degrade(champion, folder / "models" / "pruned")
 
-    runner = Runner(folder=folder, suites=suites, judge=champion, progress=progress)
-    first = runner.judge_model("champion", champion, expected=Verdict.PASS, baseline=None)
-    first = runner.promote(first)
-    candidates = [
-        runner.judge_model("re-saved", resaved, expected=Verdict.PASS, baseline=CHAMPION_URI),
-        runner.judge_model(removed, pruned, expected=Verdict.FAIL, baseline=CHAMPION_URI),
-    ]
-    # The one that does not deserve it asks first: a refusal must not depend on who came before.
-    refused = runner.promote(candidates[1])
-    allowed = runner.promote(candidates[0])
+        runner = Runner(folder=folder, judge=champion, progress=progress)
+        best = runner.contender("champion", champion, expected=Verdict.PASS, baseline=None)
+        runner.measure(best)
+        first = runner.promote(runner.decide(best))
+        candidates = [
+            runner.contender("re-saved", resaved, expected=Verdict.PASS, baseline=CHAMPION_URI),
+            runner.contender(REMOVED, pruned, expected=Verdict.FAIL, baseline=CHAMPION_URI),
+        ]
+        runner.measure(*candidates)
+        harmless, worse = (runner.decide(candidate) for candidate in candidates)
+        progress.begin("promotion")
+        # The one that does not deserve it asks first: a refusal must not depend on who came before.
+        refused = runner.promote(worse)
+        allowed = runner.promote(harmless)
     entries = [first, allowed, refused]
     show(entries, folder)
-    return 0 if all(entry.decision.verdict is entry.expected for entry in entries) and allowed.promoted else 1
+    Console().print(progress.table())
+    return 0 if all(entry.decision.verdict is entry.contender.expected for entry in entries) and allowed.promoted else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """Takes models through the gate, one after another."""
+    """Takes models through the gate."""
 
     folder: Path
-    suites: Path
     judge: Path
-    progress: Progress
+    progress: DemoProgress
 
     @property
     def mlflow_uri(self) -> str:
         """The demo's own MLflow store."""
         return f"sqlite:///{(self.folder / 'mlflow.db').resolve()}"
 
-    def judge_model(self, title: str, model: Path, *, expected: Verdict, baseline: str | None) -> Entry:
-        """Measure a model, or use the record of an earlier demo, and decide."""
+    def contender(self, title: str, model: Path, *, expected: Verdict, baseline: str | None) -> Contender:
+        """A model and its questions."""
         out = self.folder / "runs" / model.name
-        self.progress.stage(f"== {title}: {model.name}")
         settings = self.settings(model, out, baseline)
-        plan = plan_paths([self.suites / f"{name}.yaml" for name in SUITES], settings)
-        if not reusable(out, plan, model):
-            self.measure(settings, plan, out)
-        else:
-            self.progress.stage(f"using the record in {out} again")
-        self.progress.stage("deciding")
-        decision = decide_run(out, noted_baseline(out), settings)
-        self.progress.stage(decision.sentence)
-        return Entry(
-            title=title,
-            expected=expected,
-            model=model,
-            out=out,
-            decision=decision,
-            version=self.publish(out, decision, settings),
-        )
+        plan = make_plan([plan_file(path) for path in sorted(SUITES.glob("*.yaml"))], settings)
+        return Contender(title=title, expected=expected, out=out, settings=settings, plan=plan)
 
     def settings(self, model: Path, out: Path, baseline: str | None) -> Settings:
         """The options of one run, as the command line would give them."""
         given = {
             "model": str(model),
             "served_name": CHAMPION if model == self.judge else f"{CHAMPION}-{model.name}",
+            "concurrency": IN_FLIGHT,
             "judge_model": str(self.judge),
             "judge_name": CHAMPION,
             "baseline": baseline,
@@ -145,45 +167,74 @@ class Runner:
             "resume": True,
             "mlflow_uri": self.mlflow_uri,
             "mlflow_experiment": "llmgate-demo",
-            "mlflow_model": NAME,
+            "mlflow_model": CHAMPION,
         }
         return settings_from(given, root=self.folder)
 
-    def measure(self, settings: Settings, plan: Plan, out: Path) -> None:
-        """Run the suites; what is in the way is kept under another name."""
-        if (out / "seal.json").exists() or stale(out, plan):
+    def measure(self, *contenders: Contender) -> None:
+        """Ask each model of which no record of an earlier demo tells, then let one server judge the answers of all."""
+        with ExitStack() as records:
+            runs: list[Asked] = []
+            for contender in contenders:
+                self.progress.say(f"== {contender.title}: {contender.model.name}")
+                if reusable(contender.out, contender.plan, contender.model):
+                    self.progress.say(f"using the record in {contender.out} again")
+                    continue
+                self.progress.begin(f"{contender.title}: vLLM starts")
+                runs.append(records.enter_context(self.asked(contender)))
+            if contenders[0].model != self.judge and runs:
+                self.progress.say("== the judge, for all of them")
+                self.progress.begin("judge: vLLM starts")
+                judge_runs(runs, progress=self.progress)
+            for run in runs:
+                finish(run, progress=self.progress)
+
+    @contextmanager
+    def asked(self, contender: Contender) -> Iterator[Asked]:
+        """Ask one model; what is in the way is kept under another name."""
+        out, settings = contender.out, contender.settings
+        if (out / "seal.json").exists() or stale(out, contender.plan):
             out.rename(out.with_name(f"{out.name}-before-{new_run_id()}"))
         baseline = resolve_baseline(settings, out)
         with RunLock(out):
             note_baseline(out, baseline)
-            execute(settings, lambda: plan, out=out, progress=self.progress)
+            with asking(settings, lambda: contender.plan, out=out, progress=self.progress) as asked:
+                yield asked
 
-    def publish(self, out: Path, decision: Decision, settings: Settings) -> str:
+    def decide(self, contender: Contender) -> Entry:
+        """Take the decision and publish it."""
+        self.progress.begin(f"{contender.title}: decision")
+        decision = decide_run(contender.out, noted_baseline(contender.out), contender.settings)
+        self.progress.say(f"{contender.title}: {decision.sentence}")
+        return Entry(contender=contender, decision=decision, version=self.publish(contender, decision))
+
+    def publish(self, contender: Contender, decision: Decision) -> str:
         """Write the report, and log to MLflow once per record.
 
         Returns:
             The registered version.
         """
+        out = contender.out
         note = out / "published.json"
         if note.exists():
             write_report(out, decision, noted_baseline(out))
             return str(json.loads(note.read_text(encoding="utf-8"))["version"])
         self.progress.stage("logging to MLflow")
-        published = publish(out, decision, noted_baseline(out), settings)
+        published = publish(out, decision, noted_baseline(out), contender.settings)
         if published.version is None:
             raise CannotRunError("MLflow registered no version", where=self.mlflow_uri)
         return published.version
 
     def promote(self, entry: Entry) -> Entry:
         """Ask for the alias."""
-        self.progress.stage(f"asking to promote {entry.version} ({entry.title})")
+        self.progress.say(f"asking to promote {entry.version} ({entry.contender.title})")
         try:
             promotion = promote_version(entry.version, "champion", mlflow_uri=self.mlflow_uri)
         except PromotionRefusedError as refusal:
-            self.progress.stage(f"refused: {refusal}")
+            self.progress.say(f"refused: {refusal}")
             return replace(entry, promotion=f"refused: {refusal.what}")
         word = "promoted" if promotion.changed else "is the champion"
-        self.progress.stage(word)
+        self.progress.say(word)
         return replace(entry, promotion=word, promoted=True)
 
 
@@ -224,7 +275,7 @@ def score_of(entry: Entry, suite: str, name: str) -> str:
 def show(entries: list[Entry], folder: Path) -> None:
     """The table at the end, and where to look."""
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
-    table = Table("", *(entry.title for entry in entries))
+    table = Table("", *(entry.contender.title for entry in entries))
     table.add_row("version", *(entry.version.removeprefix("models:/") for entry in entries))
     for metric in entries[0].decision.metrics:
         if metric.gates:
@@ -235,8 +286,8 @@ def show(entries: list[Entry], folder: Path) -> None:
     table.add_row("alias champion", *("allowed" if entry.promoted else "refused" for entry in entries))
     Console().print(table)
     for entry in entries:
-        click.echo(f"{entry.title}: {entry.decision.sentence}")
+        click.echo(f"{entry.contender.title}: {entry.decision.sentence}")
         if entry.promotion.startswith("refused"):
             click.echo(f"  promotion {entry.promotion}")
-        click.echo(f"  report: {entry.out / 'report.html'}")
+        click.echo(f"  report: {entry.contender.out / 'report.html'}")
     click.echo(f"MLflow: mlflow ui --backend-store-uri sqlite:///{folder / 'mlflow.db'}")

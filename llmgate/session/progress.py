@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["LineProgress", "Progress"]
+__all__ = ["LineProgress", "Progress", "clock_time", "time_left"]
 
 QUICK_S: Final = 1.0
 """Lines of a log are no closer together."""
@@ -59,7 +59,7 @@ class LineProgress:
     def stage(self, text: str) -> None:
         """Write one line with the elapsed time."""
         self._end_bars()
-        self._line(f"[{_clock_time(self._clock() - self._started)}] {text}")
+        self._line(f"[{clock_time(self._clock() - self._started)}] {text}")
 
     def count(self, what: str, done: int, total: int) -> None:
         """Move the bar, or write the count if another tenth is done; work that was seen to go on is seen to end."""
@@ -72,9 +72,11 @@ class LineProgress:
         ended = done >= total
         due = (tenths > seen and now - then >= QUICK_S) or now - then >= LIFE_S
         if due or (ended and then > began):
-            left = "" if ended or done <= first else f", {_left((now - began) * (total - done) / (done - first))} left"
+            left = (
+                "" if ended or done <= first else f", {time_left((now - began) * (total - done) / (done - first))} left"
+            )
             counted = f"{done:,} of {total:,} ({done * 100 // max(total, 1)} %{left})"
-            self._line(f"[{_clock_time(now - self._started)}] {what} {counted}")
+            self._line(f"[{clock_time(now - self._started)}] {what} {counted}")
             self._last[what] = (now, tenths)
         if ended:
             self._begun.pop(what, None)
@@ -127,11 +129,11 @@ def _new_bars() -> Bars:
     )
 
 
-def _clock_time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """`02:05`: minutes and seconds."""
     return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
 
 
-def _left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """`20 s` or `3 min`."""
     return f"{max(1, round(seconds))} s" if seconds < 90.0 else f"{round(seconds / 60.0)} min"

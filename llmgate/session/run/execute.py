@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import replace
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.load import measure_serving
 from llmgate.bench.plan import chat_workload
-from llmgate.errors import RecordError
+from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
@@ -22,32 +22,47 @@ from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.run.manifest import make_manifest
-from llmgate.session.run.measure import asker, generate_answers, judge_answers
+from llmgate.session.run.measure import asker, gather_all, generate_answers, judge_answers
 from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
+from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
+from llmgate.session.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
-    from llmgate.session.run.plan import Plan
     from llmgate.session.run.target import Target
-    from llmgate.session.settings import Settings
 
-__all__ = ["check_folder", "execute"]
+__all__ = ["Asked", "asking", "check_folder", "execute", "finish", "judge_runs"]
 
 HEARTBEAT_S: Final = 0.2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A run whose model was asked. What a judge says that starts afterwards is still missing, and the seal.
+
+    Attributes:
+        settings: The options.
+        plan: What was asked.
+        run: The record as far as it is written.
+    """
+
+    settings: Settings
+    plan: Plan
+    run: RunDir
+
+
 def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
-    """Carry out a run and seal its record.
+    """Carry out a run and seal its record: `asking`, `judge_runs`, `finish`.
 
     Args:
         settings: The options.
@@ -58,6 +73,18 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
 
     Raises:
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
+    """
+    with asking(settings, plan, out=out, progress=progress) as asked:
+        judge_runs([asked], progress=progress)
+        return finish(asked, progress=progress)
+
+
+@contextmanager
+def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Iterator[Asked]:
+    """Ask the model under test and end its server; the record is open until the block ends.
+
+    Raises:
+        LlmgateError: As for `execute`.
     """
     make_folder(out)
     check_folder(settings, out)
@@ -77,15 +104,43 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             closing.callback(run.close)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             run_async(ask_and_bench(settings, planned, run, target, monitor=looks, progress=progress), progress)
-        place = judge_place(settings)
-        if place and run.manifest.judge and (waits_for_judge(run) or anchors_wait(run)):
-            with open_judge(
-                settings, place, run.manifest.judge, log_path=out / "judge.log", progress=progress
-            ) as target:
-                run_async(judge_afterwards(settings, planned, run, target, progress=progress), progress)
-        run_async(embed_answers(settings, planned, run, progress=progress), progress)
-        progress.stage("sealing the record")
-        return run.seal(sealed_at=timestamp())
+        yield Asked(settings=settings, plan=planned, run=run)
+
+
+def judge_runs(runs: Sequence[Asked], *, progress: Progress) -> None:
+    """Judge what waits for a judge that runs after the models under test, all of it by one server.
+
+    Args:
+        runs: Name the same judge.
+        progress: As for `execute`.
+
+    Raises:
+        UsageError: If they name several.
+        LlmgateError: As for `execute`.
+    """
+    waiting = [asked for asked in runs if waits_for_judge(asked.run) or anchors_wait(asked.run)]
+    if not waiting:
+        return
+    first = waiting[0]
+    judge, place = first.run.manifest.judge, judge_place(first.settings)
+    if any(asked.run.manifest.judge != judge for asked in waiting):
+        raise UsageError("the runs name several judges, and a server is one of them", fix="Judge them one by one")
+    if judge is None or place is None:
+        return
+    log = first.run.path / "judge.log"
+    with open_judge(first.settings, place, judge, log_path=log, progress=progress) as target:
+        run_async(gather_all(judge_afterwards(asked, target, progress=progress) for asked in waiting), progress)
+
+
+def finish(asked: Asked, *, progress: Progress) -> Record:
+    """Add what needs no model under test, and seal the record.
+
+    Raises:
+        LlmgateError: As for `execute`.
+    """
+    run_async(embed_answers(asked.settings, asked.plan, asked.run, progress=progress), progress)
+    progress.stage("sealing the record")
+    return asked.run.seal(sealed_at=timestamp())
 
 
 def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
@@ -168,8 +223,9 @@ def waits_for_judge(run: RunDir) -> bool:
     return any(not run.results[key].judged for key in run.missing() if key in run.results)
 
 
-async def judge_afterwards(settings: Settings, plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
+async def judge_afterwards(asked: Asked, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
+    settings, plan, run = asked.settings, asked.plan, asked.run
     async with AsyncExitStack() as stack:
         client = await open_client(target.endpoint, settings, stack, death=target.death)
         progress.stage(f"judging with {one_line(target.model.name)}")

@@ -1,0 +1,212 @@
+"""The demo's order of things and its suites, with servers that only say that they are models."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.fake_server import FakeServer
+from support.servers import model_folder
+
+from llmgate.demo.progress import DemoProgress
+from llmgate.demo.run import EXPECTED, REMOVED, SUITES, Contender, Runner
+from llmgate.errors import UsageError
+from llmgate.gate.decision.types import Decision, Verdict
+from llmgate.gate.power.plan import designs_of, plan_power
+from llmgate.generate.client import Endpoint
+from llmgate.generate.identity import model_identity
+from llmgate.record.manifest import ServerIdentity
+from llmgate.record.run.loading import load_record
+from llmgate.session.decide.records import decide_run, noted_baseline
+from llmgate.session.run import execute
+from llmgate.session.run.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmgate.session.run.plan import Plan
+    from llmgate.session.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+MEASURED = {
+    ("json-extraction", "valid-json"): (1, 168),
+    ("json-extraction", "exact"): (0, 168),
+    ("sentiment", "accuracy"): (12, 200),
+    ("short-facts", "accuracy"): (4, 278),
+}
+"""Answers to the suites in the repository that changed between champion and re-saved candidate, on two cores."""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What was started, in order; the pruned model answers nothing rightly."""
+    names: list[str] = []
+
+    @contextmanager
+    def serve(model: str, name: str, role: str) -> Iterator[Target]:
+        names.append(f"{role} {Path(model).name}")
+
+        def answer(body: dict[str, Any]) -> str:
+            if "response_format" in body:
+                return json.dumps({"reason": "so", "pass": True, "score": 1})
+            return "nothing" if "pruned" in name else right[str(body["messages"][-1]["content"])]
+
+        with FakeServer(model=name, answer=answer) as server:
+            url = f"{server.url}/v1"
+            yield Target(
+                endpoint=Endpoint(url=url, model=name),
+                model=model_identity(model, name=name),
+                server=ServerIdentity(engine="vllm", version="0", owned=True, url=url, model_names=(name,)),
+                death=lambda: None,
+            )
+
+    @contextmanager
+    def open_target(settings: Settings, *, log_path: Path, progress: object) -> Iterator[Target]:
+        with serve(settings.model or "", settings.served_name or "", "model") as target:
+            yield target
+
+    @contextmanager
+    def open_judge(settings: Settings, place: Any, identity: Any, **_: object) -> Iterator[Target]:
+        with serve(place.folder, identity.model, "judge") as target:
+            yield target
+
+    monkeypatch.setattr(execute, "open_target", open_target)
+    monkeypatch.setattr(execute, "open_judge", open_judge)
+    right = expected(contender(runner(tmp_path), folder(tmp_path, "x")).plan)
+    return names
+
+
+def folder(parent: Path, name: str) -> Path:
+    (parent / name).mkdir(exist_ok=True)
+    made = model_folder(parent / name)
+    (made / "generation_config.json").write_text(json.dumps(name), encoding="utf-8")
+    target = parent / "models" / name
+    target.parent.mkdir(exist_ok=True)
+    return target if target.exists() else made.rename(target)
+
+
+def runner(parent: Path) -> Runner:
+    progress = DemoProgress(EXPECTED)
+    return Runner(folder=parent, judge=folder(parent, "champion"), progress=progress)
+
+
+def expected(plan: Plan) -> dict[str, str]:
+    """Question to right answer."""
+    answers = {}
+    for case in plan.cases:
+        row = case.variables
+        if case.planned.suite == "json-extraction":
+            said = json.dumps({key: row[key] for key in ("name", "city", "amount")})
+        else:
+            said = str(row.get("label") or [*row.get("answers", ()), *row.get("key_facts", ())][0])
+        answers[case.planned.messages[-1].content] = said
+    return answers
+
+
+def contender(demo: Runner, model: Path, *, worse: bool = False, baseline: Path | None = None) -> Contender:
+    """One of the demo's, but for MLflow, which has tests of its own and takes its time."""
+    title = {"champion": "champion", "pruned": REMOVED}.get(model.name, "re-saved")
+    verdict = Verdict.FAIL if worse else Verdict.PASS
+    made = demo.contender(title, model, expected=verdict, baseline=None)
+    settings = replace(made.settings, mlflow_uri=None, mlflow_model=None, baseline=str(baseline) if baseline else None)
+    return replace(made, settings=settings)
+
+
+def three(parent: Path) -> tuple[Runner, Contender, list[Contender]]:
+    demo = runner(parent)
+    champion = contender(demo, demo.judge)
+    return demo, champion, [
+        contender(demo, folder(parent, "resaved"), baseline=champion.out),
+        contender(demo, folder(parent, "pruned"), worse=True, baseline=champion.out),
+    ]  # fmt: skip
+
+
+def decided(contender: Contender) -> Decision:
+    return decide_run(contender.out, noted_baseline(contender.out), contender.settings)
+
+
+def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
+    started: list[str], tmp_path: Path
+) -> None:
+    demo, champion, candidates = three(tmp_path)
+    demo.measure(champion)
+    demo.measure(*candidates)
+    assert started == ["model champion", "model resaved", "model pruned", "judge champion"]
+    for contender in (champion, *candidates):
+        record = load_record(contender.out)
+        judged = [
+            check for result in record.results.values() for check in result.checks if check.metric == "helpfulness"
+        ]
+        assert [check.outcome for check in judged] == ["pass"] * 20
+        assert len(record.trials) == 5
+        assert decided(contender).verdict is contender.expected
+    started.clear()
+    demo.measure(champion)
+    demo.measure(*candidates)
+    assert started == []
+    assert list(demo.progress.took) == [name for name in EXPECTED if name in demo.progress.took]
+
+
+def test_a_demo_that_ended_before_the_judge_asks_no_model_a_question_twice(
+    started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, champion, candidates = three(tmp_path)
+    demo.measure(champion)
+    with monkeypatch.context() as broken:
+        broken.setattr("llmgate.demo.run.judge_runs", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            demo.measure(*candidates)
+    before = {each.out: (each.out / "journal.jsonl").read_bytes() for each in candidates}
+    assert not any((out / "seal.json").exists() for out in before)
+    demo.measure(*candidates)
+    assert started[-1] == "judge champion"
+    for out, journal in before.items():
+        assert (out / "journal.jsonl").read_bytes().startswith(journal)
+        results = (out / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(results) == 260 + 20  # each judged answer a second time, with its verdict
+
+
+def test_runs_with_several_judges_are_refused_by_one_server(started: list[str], tmp_path: Path) -> None:
+    demo, champion, candidates = three(tmp_path)
+    demo.measure(champion)
+    other = Runner(folder=tmp_path, judge=folder(tmp_path, "other"), progress=demo.progress)
+    strange = contender(other, folder(tmp_path, "strange"), baseline=champion.out)
+    with (
+        demo.asked(candidates[0]) as first,
+        other.asked(strange) as second,
+        pytest.raises(UsageError, match="several judges"),
+    ):
+        execute.judge_runs([first, second], progress=demo.progress)
+    assert not any(name.startswith("judge") for name in started)
+
+
+def test_the_suites_are_samples_of_ours_and_small() -> None:
+    files = [path for path in SUITES.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 100_000
+    for data in SUITES.glob("*.jsonl"):
+        ours = (REPOSITORY / "datasets" / data.stem / data.name).read_text(encoding="utf-8").splitlines()
+        rows = data.read_text(encoding="utf-8").splitlines()
+        assert {json.dumps(json.loads(row), sort_keys=True) for row in rows} <= {
+            json.dumps(json.loads(row), sort_keys=True) for row in ours
+        }
+        assert f"{len(rows)} of the {len(ours)} cases of suites/" in data.with_suffix(".yaml").read_text(
+            encoding="utf-8"
+        )
+
+
+def test_what_the_gates_can_decide_is_no_luck(tmp_path: Path) -> None:
+    """An unchanged model passes all gates together more than 95 % of the time, the 1 % of the slices included."""
+    plan = contender(runner(tmp_path), folder(tmp_path, "x")).plan
+    passing = 1.0 - plan.policy.slice_alpha
+    for design in designs_of((case.planned for case in plan.cases), plan.policy):
+        changed, answers = MEASURED[design.policy.suite, design.policy.metric]
+        power = plan_power([design], (), discordance=max(changed, 1) / answers)
+        passing *= power.metrics[0].pass_if_unchanged
+    assert 0.95 < passing < 1.0, passing
+    assert len(plan.cases) == 260
+    assert math.isclose(sum(EXPECTED.values()), 300.0, abs_tol=60.0)
