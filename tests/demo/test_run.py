@@ -99,7 +99,7 @@ def expected(plan: Plan) -> dict[str, str]:
     """Question to right answer."""
     answers = {}
     for case in plan.cases:
-        row = case.variables
+        row: dict[str, Any] = dict(case.variables)
         if case.planned.suite == "json-extraction":
             said = json.dumps({key: row[key] for key in ("name", "city", "amount")})
         else:

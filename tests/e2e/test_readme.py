@@ -23,12 +23,38 @@ def answer(_: str, body: dict[str, Any]) -> dict[str, Any]:
     return chat(asked.partition("?")[0])
 
 
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which llmgate is that of the wheel."""
+    python = wheel_python(tmp_path_factory.mktemp("wheel"))
+    found = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "COLUMNS": "80"}
+    found.pop("PYTHONPATH", None)
+    return found
+
+
 @pytest.mark.e2e
 @pytest.mark.extra
-def test_every_command_works_in_an_empty_folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    python = wheel_python(tmp_path_factory.mktemp("wheel"))
-    env = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}", "COLUMNS": "80"}
-    env.pop("PYTHONPATH", None)
+def test_the_demo_needs_no_checkout(tmp_path: Path, env: dict[str, str]) -> None:
+    def said(*command: str) -> tuple[int, str]:
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("llmgate", "demo", "--help")[0] == 0
+    code, suites = said("python", "-c", "from llmgate.demo.run import SUITES; print(SUITES)")
+    assert code == 0, suites
+    assert ROOT not in Path(suites).resolve().parents
+    code, power = said("llmgate", "power", suites.strip(), "--discordance", "0.02")
+    assert code == 0, power
+    assert power.count("advice: enough") == 4
+    # The wheel alone cannot convert the model, and says what to install.
+    code, refusal = said("llmgate", "demo")
+    assert code == 4, refusal
+    assert "pip install 'pytest-llmgate[demo]'" in refusal
+
+
+@pytest.mark.e2e
+@pytest.mark.extra
+def test_every_command_works_in_an_empty_folder(tmp_path: Path, env: dict[str, str]) -> None:
     ran = 0
     with scripted_endpoint(answer) as (first, _), scripted_endpoint(answer) as (second, _):
         for block in BLOCK.finditer((ROOT / "README.md").read_text(encoding="utf-8")):

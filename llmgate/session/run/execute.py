@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.target import Target
 
-__all__ = ["Asked", "asking", "check_folder", "execute", "finish", "judge_runs"]
+__all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs"]
 
 HEARTBEAT_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AskedRun:
     """A run whose model was asked. What a judge says that starts afterwards is still missing, and the seal.
 
     Attributes:
@@ -80,7 +80,7 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
 
 
 @contextmanager
-def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Iterator[Asked]:
+def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
 
     Raises:
@@ -104,10 +104,10 @@ def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress:
             closing.callback(run.close)
             looks = make_monitor(settings, planned, run, out, progress=progress)
             run_async(ask_and_bench(settings, planned, run, target, monitor=looks, progress=progress), progress)
-        yield Asked(settings=settings, plan=planned, run=run)
+        yield AskedRun(settings=settings, plan=planned, run=run)
 
 
-def judge_runs(runs: Sequence[Asked], *, progress: Progress) -> None:
+def judge_runs(runs: Sequence[AskedRun], *, progress: Progress) -> None:
     """Judge what waits for a judge that runs after the models under test, all of it by one server.
 
     Args:
@@ -132,7 +132,7 @@ def judge_runs(runs: Sequence[Asked], *, progress: Progress) -> None:
         run_async(gather_all(judge_afterwards(asked, target, progress=progress) for asked in waiting), progress)
 
 
-def finish(asked: Asked, *, progress: Progress) -> Record:
+def finish(asked: AskedRun, *, progress: Progress) -> Record:
     """Add what needs no model under test, and seal the record.
 
     Raises:
@@ -223,7 +223,7 @@ def waits_for_judge(run: RunDir) -> bool:
     return any(not run.results[key].judged for key in run.missing() if key in run.results)
 
 
-async def judge_afterwards(asked: Asked, target: Target, *, progress: Progress) -> None:
+async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progress) -> None:
     """Judge with a server that runs after the model under test has ended."""
     settings, plan, run = asked.settings, asked.plan, asked.run
     async with AsyncExitStack() as stack:
