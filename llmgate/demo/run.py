@@ -36,7 +36,7 @@ from llmgate.session.settings import Settings, settings_from
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SUITES", "Contender", "Entry", "run_demo"]
+__all__ = ["EXPECTED", "SUITES", "Contender", "Entry", "Runner", "run_demo", "show"]
 
 CHAMPION: Final = "smollm2-135m"
 CHAMPION_URI: Final = f"models:/{CHAMPION}@champion"
@@ -273,10 +273,10 @@ def score_of(entry: Entry, suite: str, name: str) -> str:
 
 
 def show(entries: list[Entry], folder: Path) -> None:
-    """The table at the end, and where to look."""
+    """The table at the end, 80 columns wide, and where to look."""
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
     table = Table("", *(entry.contender.title for entry in entries))
-    table.add_row("version", *(entry.version.removeprefix("models:/") for entry in entries))
+    table.add_row("version", *(f"v{entry.version.rpartition('/')[2]}" for entry in entries))
     for metric in entries[0].decision.metrics:
         if metric.gates:
             cells = [score_of(entry, metric.suite, metric.metric) for entry in entries]

@@ -14,7 +14,7 @@ from support.fake_server import FakeServer
 from support.servers import model_folder
 
 from llmgate.demo.progress import DemoProgress
-from llmgate.demo.run import EXPECTED, REMOVED, SUITES, Contender, Runner
+from llmgate.demo.run import EXPECTED, REMOVED, SUITES, Contender, Entry, Runner, show
 from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.power.plan import designs_of, plan_power
@@ -131,7 +131,7 @@ def decided(contender: Contender) -> Decision:
 
 
 def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
-    started: list[str], tmp_path: Path
+    started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo, champion, candidates = three(tmp_path)
     demo.measure(champion)
@@ -145,6 +145,16 @@ def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
         assert [check.outcome for check in judged] == ["pass"] * 20
         assert len(record.trials) == 5
         assert decided(contender).verdict is contender.expected
+    monkeypatch.setenv("COLUMNS", "80")
+    entries = [
+        Entry(contender=contender, decision=decided(contender), version=f"models:/smollm2-135m/{number}")
+        for number, contender in enumerate([champion, *candidates], start=1)
+    ]
+    show(entries, tmp_path)
+    table = capsys.readouterr().out
+    assert "json-extraction::valid-json" in table
+    assert f"{REMOVED} ┃" in table
+    assert "│ v3 " in table
     started.clear()
     demo.measure(champion)
     demo.measure(*candidates)

@@ -129,6 +129,7 @@ def judge_runs(runs: Sequence[AskedRun], *, progress: Progress) -> None:
         return
     log = first.run.path / "judge.log"
     with open_judge(first.settings, place, judge, log_path=log, progress=progress) as target:
+        progress.stage(f"judging with {one_line(target.model.name)}")
         run_async(gather_all(judge_afterwards(asked, target, progress=progress) for asked in waiting), progress)
 
 
@@ -228,7 +229,6 @@ async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progres
     settings, plan, run = asked.settings, asked.plan, asked.run
     async with AsyncExitStack() as stack:
         client = await open_client(target.endpoint, settings, stack, death=target.death)
-        progress.stage(f"judging with {one_line(target.model.name)}")
         models = await open_models(settings, plan, run.manifest, asker(client), stack)
         await judge_all(settings, plan, run, models, progress=progress)
 
