@@ -116,6 +116,7 @@ def run_demo(folder: Path) -> int:
 
         runner = Runner(folder=folder, judge=champion, progress=progress)
         best = runner.contender("champion", champion, expected=Verdict.PASS, baseline=None)
+        runner.make_room(best)
         runner.measure(best)
         first = runner.promote(runner.decide(best))
         candidates = [
@@ -171,13 +172,26 @@ class Runner:
         }
         return settings_from(given, root=self.folder)
 
+    def make_room(self, champion: Contender) -> None:
+        """A champion that has to be measured again begins another demo; records and versions of the one before stay.
+
+        None of them could be compared with it.
+        """
+        if reusable(champion) or not in_the_way(champion):
+            return
+        before = f"before-{new_run_id()}"
+        for path in (self.folder / "runs", self.folder / "mlflow.db"):
+            if path.exists():
+                path.rename(path.with_name(f"{path.stem}-{before}{path.suffix}"))
+        self.progress.say(f"the demo before asked otherwise: its records are in {self.folder / f'runs-{before}'} now")
+
     def measure(self, *contenders: Contender) -> None:
         """Ask each model of which no record of an earlier demo tells, then let one server judge the answers of all."""
         with ExitStack() as records:
             runs: list[AskedRun] = []
             for contender in contenders:
                 self.progress.say(f"== {contender.title}: {contender.model.name}")
-                if reusable(contender.out, contender.plan, contender.model):
+                if reusable(contender):
                     self.progress.say(f"using the record in {contender.out} again")
                     continue
                 self.progress.begin(f"{contender.title}: vLLM starts")
@@ -193,7 +207,7 @@ class Runner:
     def asked(self, contender: Contender) -> Iterator[AskedRun]:
         """Ask one model; what is in the way is kept under another name."""
         out, settings = contender.out, contender.settings
-        if (out / "seal.json").exists() or stale(out, contender.plan):
+        if in_the_way(contender):
             out.rename(out.with_name(f"{out.name}-before-{new_run_id()}"))
         baseline = resolve_baseline(settings, out)
         with RunLock(out):
@@ -238,29 +252,32 @@ class Runner:
         return replace(entry, promotion=word, promoted=True)
 
 
-def reusable(out: Path, plan: Plan, model: Path) -> bool:
+def reusable(contender: Contender) -> bool:
     """Whether a sealed record asked the same questions of the same weights with the same llmgate."""
+    plan = contender.plan
     try:
-        manifest = load_record(out).manifest
-        noted_baseline(out)
+        manifest = load_record(contender.out).manifest
+        noted_baseline(contender.out)
     except RecordError:
         return False
     return (
         manifest.cases_digest == cases_digest(case.planned for case in plan.cases)
         and {suite.digest for suite in manifest.suites} == {planned.suite.digest for planned in plan.suites}
         and manifest.policy == plan.policy
-        and manifest.model.weights_digest == weights_digest(model)
+        and manifest.model.weights_digest == weights_digest(contender.model)
         and manifest.llmgate_version == llmgate.__version__
     )
 
 
-def stale(out: Path, plan: Plan) -> bool:
-    """Whether an unfinished run is in the way that cannot be gone on with."""
+def in_the_way(contender: Contender) -> bool:
+    """Whether there is a run that is not reusable and cannot be gone on with either."""
+    out = contender.out
     try:
         manifest = load_record(out, unfinished=True).manifest
     except LlmgateError:
         return (out / "manifest.json").exists()
-    return manifest.cases_digest != cases_digest(case.planned for case in plan.cases)
+    same = manifest.cases_digest == cases_digest(case.planned for case in contender.plan.cases)
+    return (out / "seal.json").exists() or not same
 
 
 def score_of(entry: Entry, suite: str, name: str) -> str:

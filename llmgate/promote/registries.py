@@ -126,7 +126,10 @@ def find_baseline(
                     fix=f"Run `llmgate promote {holder.uri} --alias {alias}`, which leaves the alias and keeps its "
                     "evidence, or name a record with --baseline",
                 )
-            return ChampionRecord(folder=earned.files.candidate.rename(into / "record"), version=holder)
+            record = into / "record"
+            if record.exists():  # from an earlier start of the same run
+                record.rename(Path(tempfile.mkdtemp(prefix="before-", dir=into)) / "record")
+            return ChampionRecord(folder=earned.files.candidate.rename(record), version=holder)
     except OSError as error:
         raise CannotRunError(f"cannot be written ({error.strerror})", where=str(into)) from error
     except PromotionRefusedError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from support.fake_server import FakeServer
 from support.servers import model_folder
 
+from llmgate.demo import run as demo
 from llmgate.demo.progress import DemoProgress
 from llmgate.demo.run import EXPECTED, REMOVED, SUITES, Contender, Entry, Runner, show
 from llmgate.errors import UsageError
@@ -108,21 +110,21 @@ def expected(plan: Plan) -> dict[str, str]:
     return answers
 
 
-def contender(demo: Runner, model: Path, *, worse: bool = False, baseline: Path | None = None) -> Contender:
+def contender(taker: Runner, model: Path, *, worse: bool = False, baseline: Path | None = None) -> Contender:
     """One of the demo's, but for MLflow, which has tests of its own and takes its time."""
     title = {"champion": "champion", "pruned": REMOVED}.get(model.name, "re-saved")
     verdict = Verdict.FAIL if worse else Verdict.PASS
-    made = demo.contender(title, model, expected=verdict, baseline=None)
+    made = taker.contender(title, model, expected=verdict, baseline=None)
     settings = replace(made.settings, mlflow_uri=None, mlflow_model=None, baseline=str(baseline) if baseline else None)
     return replace(made, settings=settings)
 
 
 def three(parent: Path) -> tuple[Runner, Contender, list[Contender]]:
-    demo = runner(parent)
-    champion = contender(demo, demo.judge)
-    return demo, champion, [
-        contender(demo, folder(parent, "resaved"), baseline=champion.out),
-        contender(demo, folder(parent, "pruned"), worse=True, baseline=champion.out),
+    taker = runner(parent)
+    champion = contender(taker, taker.judge)
+    return taker, champion, [
+        contender(taker, folder(parent, "resaved"), baseline=champion.out),
+        contender(taker, folder(parent, "pruned"), worse=True, baseline=champion.out),
     ]  # fmt: skip
 
 
@@ -133,9 +135,9 @@ def decided(contender: Contender) -> Decision:
 def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
     started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    demo, champion, candidates = three(tmp_path)
-    demo.measure(champion)
-    demo.measure(*candidates)
+    taker, champion, candidates = three(tmp_path)
+    taker.measure(champion)
+    taker.measure(*candidates)
     assert started == ["model champion", "model resaved", "model pruned", "judge champion"]
     for contender in (champion, *candidates):
         record = load_record(contender.out)
@@ -156,24 +158,24 @@ def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
     assert f"{REMOVED} ┃" in table
     assert "│ v3 " in table
     started.clear()
-    demo.measure(champion)
-    demo.measure(*candidates)
+    taker.measure(champion)
+    taker.measure(*candidates)
     assert started == []
-    assert list(demo.progress.took) == [name for name in EXPECTED if name in demo.progress.took]
+    assert list(taker.progress.took) == [name for name in EXPECTED if name in taker.progress.took]
 
 
 def test_a_demo_that_ended_before_the_judge_asks_no_model_a_question_twice(
     started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    demo, champion, candidates = three(tmp_path)
-    demo.measure(champion)
+    taker, champion, candidates = three(tmp_path)
+    taker.measure(champion)
     with monkeypatch.context() as broken:
         broken.setattr("llmgate.demo.run.judge_runs", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            demo.measure(*candidates)
+            taker.measure(*candidates)
     before = {each.out: (each.out / "journal.jsonl").read_bytes() for each in candidates}
     assert not any((out / "seal.json").exists() for out in before)
-    demo.measure(*candidates)
+    taker.measure(*candidates)
     assert started[-1] == "judge champion"
     for out, journal in before.items():
         assert (out / "journal.jsonl").read_bytes().startswith(journal)
@@ -182,17 +184,51 @@ def test_a_demo_that_ended_before_the_judge_asks_no_model_a_question_twice(
 
 
 def test_runs_with_several_judges_are_refused_by_one_server(started: list[str], tmp_path: Path) -> None:
-    demo, champion, candidates = three(tmp_path)
-    demo.measure(champion)
-    other = Runner(folder=tmp_path, judge=folder(tmp_path, "other"), progress=demo.progress)
+    taker, champion, candidates = three(tmp_path)
+    taker.measure(champion)
+    other = Runner(folder=tmp_path, judge=folder(tmp_path, "other"), progress=taker.progress)
     strange = contender(other, folder(tmp_path, "strange"), baseline=champion.out)
     with (
-        demo.asked(candidates[0]) as first,
+        taker.asked(candidates[0]) as first,
         other.asked(strange) as second,
         pytest.raises(UsageError, match="several judges"),
     ):
-        execute.judge_runs([first, second], progress=demo.progress)
+        execute.judge_runs([first, second], progress=taker.progress)
     assert not any(name.startswith("judge") for name in started)
+
+
+def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
+    started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {"fetch_champion": "champion", "resave": "resaved", "degrade": "pruned"}
+    for function, name in models.items():
+        made = folder(tmp_path, name)
+        monkeypatch.setattr(demo, function, lambda *_, made=made: made)
+    other = tmp_path / "other suites"
+    shutil.copytree(SUITES, other)
+    (other / "sentiment.yaml").unlink()
+    with monkeypatch.context() as before:
+        before.setattr(demo, "SUITES", other)
+        taker, champion, _ = three(tmp_path)
+        taker.measure(champion)
+    for left in ("mlflow.db", "runs/resaved-baseline/record/manifest.json"):
+        (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / left).write_text("of the demo before", encoding="utf-8")
+    started.clear()
+
+    assert demo.run_demo(tmp_path) == 0
+    assert started == ["model champion", "model resaved", "model pruned", "judge champion"]
+    (kept,) = tmp_path.glob("runs-before-*")
+    assert len(load_record(kept / "champion").cases) == 170
+    assert (kept / "resaved-baseline" / "record" / "manifest.json").exists()
+    (store,) = tmp_path.glob("mlflow-before-*.db")
+    assert store.read_text(encoding="utf-8") == "of the demo before"
+    assert "the demo before asked otherwise" in capsys.readouterr().err
+
+    started.clear()
+    assert demo.run_demo(tmp_path) == 0
+    assert started == []
+    assert "the whole demo" in capsys.readouterr().out
 
 
 def test_the_suites_are_samples_of_ours_and_small() -> None:

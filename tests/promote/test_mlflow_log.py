@@ -209,6 +209,11 @@ def test_the_baseline_is_the_champions_record(registry: Registry, tmp_path: Path
     assert load_record(found.folder) == load_record(record)
     assert redecide(found.folder, None) == redecide(record, None)
     assert [path.name for path in (tmp_path / "baseline").iterdir()] == ["record"]
+    # A run that goes on finds its baseline again; what it had found before is not thrown away.
+    again = find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
+    assert again == found
+    assert load_record(again.folder) == load_record(record)
+    assert len(list((tmp_path / "baseline").rglob("seal.json"))) == 2
 
 
 def test_no_champion_no_baseline(registry: Registry, tmp_path: Path) -> None:
