@@ -194,7 +194,7 @@ def test_a_job_that_fails_keeps_its_report(ran: ActRun) -> None:
     assert ran.summary("fails").startswith("## ❌ FAIL")
     assert (ran.artifacts / "fails" / "report.html").stat().st_size > 1000
     failed = [e["stepID"] for e in ran.of("fails") if e.get("stepResult") == "failure"]
-    assert failed == [["gate", "4"], ["gate"]], "only the last step fails"
+    assert failed == [["gate", "5"], ["gate"]], "only the last step fails"
 
 
 def test_inconclusive_fails_unless_it_is_allowed(ran: ActRun) -> None:
