@@ -112,7 +112,10 @@ class Completions:
         cubes = max(abs(total((self.highest - self.least_mean) ** 3)), abs(total((self.lowest - self.most_mean) ** 3)))
         z = float(special.ndtri(1.0 - alpha))
         density = math.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
-        gamma = cubes / n / math.pow(variance, 1.5)
+        spread = math.pow(variance, 1.5)
+        if not spread > 0.0:  # smaller than a float can hold
+            return math.inf
+        gamma = cubes / n / spread
         return gamma / math.sqrt(n) * (2.0 * z * z + 1.0) * density / 6.0 * (1.0 + _ROUNDING)
 
     @property

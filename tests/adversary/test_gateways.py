@@ -63,9 +63,9 @@ def test_every_third_answer_comes_from_the_fallback(tmp_path: Path, attempt: Cal
     with gateway(LiteLLM(answer_right, busy=1), listed=TWO) as url:
         ending = run(url)
     attempt(ending)
-    assert "20 of 60 answers came from mock-b, not from mock-a" in ending.output
-    assert "20 of 60 answers came by another route" in ending.output
-    assert "x-litellm-attempted-fallbacks: 1" in ending.output
+    assert "20 of 60 answers came from mock-b, not from mock-a" in ending.said
+    assert "20 of 60 answers came by another route" in ending.said
+    assert "x-litellm-attempted-fallbacks: 1" in ending.said
     journal = (tmp_path / "run" / "journal.jsonl").read_text(encoding="utf-8")
     assert journal.count('"answered_by":{"model":"mock-b","rerouted":"x-litellm-attempted-fallbacks: 1"}') == 20
     assert journal.count("answered_by") == 20
@@ -79,7 +79,7 @@ def test_a_rerun_out_of_the_cache(tmp_path: Path, attempt: Callable[[Ending], No
         ending = run(url, "--baseline", "champion", "--deployment", "v2", out="candidate")
     assert backend.reached == 60
     attempt(ending)
-    assert "60 of 60 answers came out of a cache (x-litellm-cache-key), and are no fresh evidence" in ending.output
+    assert "60 of 60 answers came out of a cache (x-litellm-cache-key), and are no fresh evidence" in ending.said
     report = (tmp_path / "candidate" / "report.html").read_text(encoding="utf-8")
     assert "60 of 60 answers came out of a cache" in report
 
@@ -92,10 +92,10 @@ def test_a_serving_measurement_that_reaches_no_backend(attempt: Callable[[Ending
         first = llmgate(*bench)
         reached = backend.reached
         second = llmgate(*bench)
-    assert "out of a cache" not in first.output
+    assert "out of a cache" not in first.said
     assert backend.reached == reached
     attempt(second)
-    assert "INVALID: 4 of 4 answers came out of a cache (x-litellm-cache-key)" in second.output
+    assert "INVALID: 4 of 4 answers came out of a cache (x-litellm-cache-key)" in second.said
 
 
 def test_a_serving_measurement_out_of_a_silent_cache(attempt: Callable[[Ending], None]) -> None:
@@ -103,14 +103,14 @@ def test_a_serving_measurement_out_of_a_silent_cache(attempt: Callable[[Ending],
     with gateway(LiteLLM(answer_right, caches=True, silent=True), listed=TWO) as url:
         ending = llmgate("bench", "words.yaml", "--endpoint", url, *arguments)
     attempt(ending)
-    assert "INVALID: 4 of 8 answers came out of a cache (one reply id came twice)" in ending.output
+    assert "INVALID: 4 of 8 answers came out of a cache (one reply id came twice)" in ending.said
 
 
 def test_honest_serving_measurements() -> None:
     arguments = ("--served-name", "mock-a", "--requests", "8", "--in-flight", "1", "--max-tokens", "2")
     with gateway(LiteLLM(answer_right), listed=TWO) as url:
         ending = llmgate("bench", "words.yaml", "--endpoint", url, *arguments)
-    assert "answers came" not in ending.output
+    assert "answers came" not in ending.said
 
 
 # What gateways say besides.
@@ -135,7 +135,7 @@ def test_a_cache_says_so(header: str, value: str, attempt: Callable[[Ending], No
     with gateway(lambda body: Routed(text=answer_right(body), headers={header: value})) as url:
         ending = run(url)
     attempt(ending)
-    assert f"4 of 4 answers came out of a cache ({header.lower()})" in ending.output
+    assert f"4 of 4 answers came out of a cache ({header.lower()})" in ending.said
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_two_models_behind_one_name(attempt: Callable[[Ending], None]) -> None:
     ) as url:
         ending = run(url)
     attempt(ending)
-    assert "4 answers came from several models or providers behind one name: 2 from openai/mock-" in ending.output
+    assert "4 answers came from several models or providers behind one name: 2 from openai/mock-" in ending.said
 
 
 def test_a_header_that_no_file_can_hold(attempt: Callable[[Ending], None]) -> None:
     with gateway(lambda body: Routed(text=answer_right(body), headers={"cf-aig-step": "1\xff"})) as url:
         ending = run(url)
     attempt(ending)
-    assert "4 of 4 answers came by another route" in ending.output
+    assert "4 of 4 answers came by another route" in ending.said
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_reply_names_somebody_else(
     with gateway(route, listed=listed) as url:
         ending = run(url, asked=asked)
     attempt(ending)
-    assert says in ending.output
+    assert says in ending.said
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_a_judge_that_is_two(tmp_path: Path, attempt: Callable[[Ending], None]) 
     with gateway(lambda body: Routed(text=answer_right(body))) as url, two as judge:
         ending = run(url, "--judge-endpoint", judge)
     attempt(ending)
-    assert "judge: replies came from 2 models" in ending.output
+    assert "judge: replies came from 2 models" in ending.said
 
 
 def test_a_judge_that_changed_in_between(tmp_path: Path, attempt: Callable[[Ending], None]) -> None:
@@ -306,7 +306,7 @@ def test_a_judge_that_changed_in_between(tmp_path: Path, attempt: Callable[[Endi
         said[0] = SECOND
         ending = run(url, "--judge-endpoint", judge, "--baseline", "champion", "--deployment", "v2")
     attempt(ending)
-    assert "the model that replied is ['judge-2024-08-06'] for the candidate" in ending.output
+    assert "the model that replied is ['judge-2024-08-06'] for the candidate" in ending.said
 
 
 def test_honest_judges(tmp_path: Path) -> None:
@@ -349,8 +349,8 @@ def test_the_champion_asked_again(
         assert run(f"{first}:{port}/v1/", out="champion", asked=asked[0]).green
         ending = run(f"{second}:{port}", "--baseline", "champion", asked=asked[1])
         attempt(ending)
-        assert "nothing shows that another model answered the second time" in " ".join(ending.output.split())
-        assert "warning: the champion's run asked the same model at this endpoint" in ending.output
+        assert "nothing shows that another model answered the second time" in ending.said
+        assert "warning: the champion's run asked the same model at this endpoint" in ending.said
         attempt(run(url, "--baseline", "champion", "--registry-uri", "models:/bot/2", out="claimed", asked="base"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -264,8 +263,9 @@ def test_champion_of_an_older_llmgate(registry: Registry, tmp_path: Path) -> Non
 def test_a_folder_that_holds_a_baseline_already(registry: Registry, tmp_path: Path) -> None:
     registry.crown()
     into = tmp_path / "baseline"
-    find_baseline(registry.name, into=into, tracking_uri=registry.uri)
-    with pytest.raises(CannotRunError, match="cannot be written"):
-        find_baseline(registry.name, into=into, tracking_uri=registry.uri)
-    shutil.rmtree(into / "record")
-    assert find_baseline(registry.name, into=into, tracking_uri=registry.uri).folder.is_dir()
+    first = find_baseline(registry.name, into=into, tracking_uri=registry.uri).folder
+    (first / "mine.txt").write_text("of an earlier start", encoding="utf-8")
+    again = find_baseline(registry.name, into=into, tracking_uri=registry.uri).folder
+    assert again.is_dir()
+    assert not (again / "mine.txt").exists()
+    assert [path.name for path in into.glob("before-*/record/mine.txt")] == ["mine.txt"]

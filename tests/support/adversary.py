@@ -42,6 +42,11 @@ class Ending:
         """Whether somebody who looks at one of the three would ship the model."""
         return self.exit_code == 0 or self.verdict == "PASS" or self.promoted
 
+    @property
+    def said(self) -> str:
+        """What it printed, on one line: where a sentence is wrapped depends on ports and paths."""
+        return " ".join(self.output.split())
+
 
 def llmgate(*arguments: str | Path, out: Path | str = "run") -> Ending:
     """Carry out a command in this process.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,8 @@ def labelled(label: str, text: str, width: int, *, style: Style = "plain", inden
     """A text behind its label, wrapped to the width; further lines stand below its beginning."""
     lead = f"{label} ".ljust(indent)
     shown = visible(" ".join(text.split())).replace(" %", "\u00a0%")
+    # A line of quoted text does not begin with a verdict.
+    shown = re.sub(rf" (?=[^\w\s]*(?:{'|'.join(Verdict)})\b)", "\u00a0", shown)
     room = width - len(lead)
     # Signs of two columns are counted as one by who wraps.
     wrapped = textwrap.wrap(shown, room if cell_len(shown) == len(shown) else room // 2, break_on_hyphens=False)

@@ -90,3 +90,16 @@ def test_nothing_is_wider_than_the_terminal(suite: str, name: str, other: str, w
 @pytest.mark.parametrize("verdict", Verdict)
 def test_every_verdict_has_a_next_step(verdict: Verdict) -> None:
     assert sum(line.startswith("Next: ") for line in text_of(make_decision(verdict))) == 1
+
+
+@pytest.mark.parametrize("width", range(40, 121, 3))
+def test_no_line_of_quoted_text_begins_with_a_verdict(width: int) -> None:
+    """Where a sentence is wrapped depends on names, which are text of others."""
+    problem = replace(
+        make_problem(), what='the endpoint said: it is done "PASS: all gates pass, (FAIL) was before ' * 6
+    )
+    lines = text_of(make_decision(Verdict.INCONCLUSIVE, problems=(problem,)), width)
+    first = next(i for i, line in enumerate(lines) if line.startswith("Problem"))
+    quoted = [line for line in lines[first:] if line.startswith("   ")]
+    assert len(quoted) > 2
+    assert not [line for line in quoted if line.strip(' "(:').startswith(("PASS", "FAIL"))]

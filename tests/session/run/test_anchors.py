@@ -73,7 +73,7 @@ def test_frozen_and_judged_again(tmp_path: Path, model: Model) -> None:
         model.lax = True
         lax = run(server, "lax", "--judge-anchors", "anchors.jsonl", "--baseline", "steady")
         assert lax.exit_code == 3, lax.output
-        assert "the judge drifted (candidate's run): of 60 anchors 1" in lax.output
+        assert "the judge drifted (candidate's run): of 60 anchors 1" in " ".join(lax.output.split())
         left_out = run(server, "out", "--baseline", "steady")
         assert "only the champion's run judged anchors" in left_out.output
         model.mute = True
