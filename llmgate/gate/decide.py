@@ -148,7 +148,7 @@ def _forgeable(basis: VerdictBasis, candidate: Evidence) -> tuple[Problem, ...]:
         Problem(
             where=", ".join(f"{metric.suite}::{metric.metric}" for metric in gating[:3]),
             what="all that gates rests on tests that ran where the code under test could forge them",
-            fix="Take `judged: inside` and `network: unsandboxed` away, or let another metric gate too",
+            fix="Remove `judged: inside` and `network: unsandboxed`, or let another metric gate too",
         ),
     )
 

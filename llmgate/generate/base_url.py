@@ -26,7 +26,7 @@ def normalise_url(url: str) -> str:
     if set(url) & set("@?#"):
         raise EndpointError(
             "a user, a password or a query stands in the URL of an endpoint, and would be written into records",
-            fix="Leave away what stands before @ or after ?, and put the key into the environment variable that"
+            fix="Leave out what stands before @ or after ?, and put the key into the environment variable that"
             " --api-key-env names (LLMGATE_API_KEY; for judges LLMGATE_JUDGE_API_KEY)",
         )
     try:

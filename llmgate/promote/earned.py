@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Earned", "keep_evidence", "read_earned"]
 
 POINTER = re.compile(r"(?P<run>\S+) sha256:(?P<digest>[0-9a-f]{64})")
-MEND = "restore it, or take the alias away and promote a version anew, judged by thresholds (min:)"
+MEND = "restore it, or remove the alias and promote a version anew, judged by thresholds (min:)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def judged_version(
         raise UsageError(
             f"the run judged {measured or subject} and cannot stand for another version",
             where=subject if new is None else f"models:/{new.name}",
-            fix="Leave the version away, or run the gate on the other one",
+            fix="Leave the version out, or run the gate on the other one",
         )
     return target.version(*parse_version_uri(named.pop())) if named else None
 
@@ -129,7 +129,7 @@ def check_source(target: MlflowTarget, new: NewVersion) -> None:
     folder = local_folder(new.source)
     if folder is None:
         if new.upload:
-            raise UsageError("only a folder can be uploaded", where=new.source, fix="Leave upload away")
+            raise UsageError("only a folder can be uploaded", where=new.source, fix="Leave upload out")
         return
     if not folder.is_dir():
         raise UsageError("there is no model folder here", where=str(folder))

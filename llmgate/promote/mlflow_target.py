@@ -33,7 +33,7 @@ LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
 ALL_RUNS = 3
 """MLflow's `ViewType.ALL`, which cannot be imported before MLflow is."""
 AGAIN = "run the gate again on this version"
-ANEW = "restore it, or take the alias away and promote a version anew, judged by thresholds (min:)"
+ANEW = "restore it, or remove the alias and promote a version anew, judged by thresholds (min:)"
 
 
 class MlflowTarget:

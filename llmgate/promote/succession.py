@@ -16,7 +16,7 @@ __all__ = ["against_the_holder", "as_strict", "kept", "two_models", "with_what_e
 
 NOTE_ROUNDING = timedelta(seconds=1)
 """The note of when a version was promoted has no fractions of seconds."""
-ANEW = "take the alias away, and promote it anew by thresholds (min:)"
+ANEW = "remove the alias, and promote it anew by thresholds (min:)"
 
 
 def two_models(facts: PromotionFacts) -> str | None:

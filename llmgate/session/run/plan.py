@@ -237,7 +237,7 @@ def _refuse_forgeable(
         raise PolicyError(
             f"all that gates rests on tests that the code under test could forge, as {first.metric!r} does",
             where=suite.gates.where("metrics", first.metric),
-            fix="Take `judged: inside` away, or let another metric gate too",
+            fix="Remove `judged: inside`, or let another metric gate too",
         )
 
 

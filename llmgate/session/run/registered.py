@@ -70,7 +70,7 @@ def look_up(settings: Settings) -> Registered:
             raise UsageError(
                 f"the run judges {settings.registry_uri} and cannot stand for a new version of {settings.mlflow_model}",
                 where="--mlflow-model",
-                fix="Leave one of --registry-uri and --mlflow-model away",
+                fix="Leave out --registry-uri or --mlflow-model",
             )
     if settings.mlflow_model is not None and not MODEL_NAME.fullmatch(settings.mlflow_model):
         raise UsageError(
