@@ -10,7 +10,6 @@ import click
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
 from llmgate.cli.options import run_options
-from llmgate.errors import EXIT_PASS
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
@@ -39,11 +38,11 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
-    from llmgate.session.run.execute import check_folder, execute
+    from llmgate.session.run.execute import check_folder, execute, nothing_left_behind
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run_folder import default_out, nothing_left_behind
+    from llmgate.session.run_folder import default_out
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -73,6 +72,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     show_decision(decision)
     for line in published.lines():
         click.echo(line)
-    if decision.as_baseline and decision.exit_code == EXIT_PASS:
+    if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)

@@ -243,7 +243,9 @@ def test_champion_whose_evidence_is_gone(registry: Registry, tmp_path: Path) -> 
     uri, _ = registry.crown()
     run, _, _ = registry.raw("get_model_version", registry.name, "1").tags[f"{tags.EARNED}/champion"].partition(" ")
     registry.raw("delete_run", run)
-    with pytest.raises(CannotRunError, match=f"{uri}: MLflow run {run}, .* was deleted; restore it, or remove the alias"):
+    with pytest.raises(
+        CannotRunError, match=f"{uri}: MLflow run {run}, .* was deleted; restore it, or remove the alias"
+    ):
         find_baseline(registry.name, into=tmp_path / "baseline", tracking_uri=registry.uri)
 
 

@@ -39,7 +39,7 @@ def _sections(view: ReportView) -> list[dict[str, Any]]:
         *((panel.id, panel.title, len(panel.rows) + panel.left_out) for panel in view.panels),
         ("better", "Better", view.better.total),
         ("missed", "Below par", view.missed.total),
-        ("errors", "Errors", len(view.errors) + view.errors_left_out),
+        ("errors", "Causes of errors", len(view.errors) + view.errors_left_out),
         ("slices", "Slices", len(view.slices) + view.slices_left_out),
     ]
     shown = [{"id": name, "title": title, "count": f"{rows:,}"} for name, title, rows in counts if rows]

@@ -42,7 +42,7 @@ def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     yield Fact(
         label="Cases evaluated",
         value=f"{count(done)} of {count(planned)}",
-        detail=_missing(planned - done, unwatched) + saved_by(decision),
+        detail=_missing(planned - done, unwatched) + _champion_lacks(book.champion) + saved_by(decision),
         serious=done < planned or not planned,
     )
     yield Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves")
@@ -72,5 +72,14 @@ def _gated(record: Record, case: PlannedCase, watched: Collection[tuple[str, str
 def _missing(errors: int, unwatched: int) -> str:
     """What the gates lack, and apart from that what is only watched lacks."""
     gated = f"{count(errors)} with errors" if errors else "no errors"
-    lack = f"{plural(unwatched, 'case')} {'lacks' if unwatched == 1 else 'lack'} a score that is only watched"
-    return f"{gated} on gates; {lack}" if unwatched else gated
+    return f"{gated} on gates; {_lacking(unwatched)} a score that is only watched" if unwatched else gated
+
+
+def _champion_lacks(champion: Record | None) -> str:
+    """What the champion's side lacks, whatever metric it is for."""
+    lost = sum(not evaluated(champion, case) for case in champion.cases) if champion else 0
+    return f"; of the champion {_lacking(lost)} a score" if lost else ""
+
+
+def _lacking(cases: int) -> str:
+    return f"{plural(cases, 'case')} {'lacks' if cases == 1 else 'lack'}"

@@ -69,11 +69,10 @@ def labelled(label: str, text: str, width: int, *, style: Style = "plain", inden
 def _spelt_out(decision: Decision, width: int) -> Iterator[LedLine]:
     for label, text in detail_lines(decision):
         yield from labelled(label, text, width)
-    if decision.is_baseline:
-        return
-    for problem in decision.problems[:PROBLEMS]:
+    problems = [problem for problem in decision.problems if problem.counted or not decision.is_baseline]
+    for problem in problems[:PROBLEMS]:
         yield from labelled("Missing" if problem.counted else "Problem", str(problem), width, style="warn")
-    left = len(decision.problems) - PROBLEMS
+    left = len(problems) - PROBLEMS
     if left > 0:
         yield from labelled("", f"and {left:,} more problems: see the report", width)
 

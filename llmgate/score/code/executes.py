@@ -127,7 +127,8 @@ def _compared(code: str, programs: Programs, settings: _Settings) -> Finding:
         failed = _failed(ended, settings) or program.difference(ended.stdout)
         if failed:
             return _finding(False, f"{failed} (program {number} of {len(programs.programs)})", ended)
-    return _finding(True, f"the code printed what was wanted ({len(programs.programs)} programs)", ended)
+    number = len(programs.programs)
+    return _finding(True, f"the code printed what was wanted ({number} program{'s' * (number != 1)})", ended)
 
 
 def _failed(ended: Ended, settings: _Settings) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +13,10 @@ from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
+from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
+from llmgate.session.decide.records import BASELINE_NAME
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_monitor
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.run.target import Target
 
-__all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs"]
+__all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
 
 HEARTBEAT_S: Final = 0.2
 
@@ -159,6 +161,25 @@ def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
         await task
 
     asyncio.run(watched())
+
+
+@contextmanager
+def nothing_left_behind(out: Path) -> Iterator[None]:
+    """Remove the folder of a run that ends with an error before it has asked anything, if it was not there before.
+
+    It is kept where a server's log lies in it, which may say why.
+    """
+    was_there = out.exists()
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            held = list(out.iterdir())
+            if not was_there and {path.name for path in held} <= {LOCK_NAME, REASON_NAME, BASELINE_NAME}:
+                for path in held:
+                    path.unlink()
+                out.rmdir()
+        raise
 
 
 def make_folder(out: Path) -> None:
