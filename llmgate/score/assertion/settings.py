@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = [
+    "between",
     "bound",
     "bounded_text",
     "bounds",
@@ -77,6 +78,13 @@ def bounds(spec: AssertSpec, value: object) -> tuple[float, float]:
     if low > high:
         raise invalid_value(spec, f"min {low:g} is above max {high:g}")
     return low, high
+
+
+def between(low: float, high: float) -> str:
+    """What `bounds` allows, in words: `at most 3`, `at least 2`, `2 to 3`."""
+    if math.isinf(low):
+        return f"at most {high:g}"
+    return f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
 
 
 def read_number(value: object) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind, Prepare
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import bound, bounds
+from llmgate.score.assertion.settings import between, bound, bounds
 from llmgate.suite.form.promptfoo_csv import split_list
 from llmgate.suite.template import javascript
 
@@ -105,8 +105,8 @@ def _word_count(spec: AssertSpec) -> Evaluate:
     def evaluate(context: CheckContext) -> Finding:
         least, most = rule.on(context)
         count = len(javascript.words(context.text))
-        wanted = javascript.number_text(least) if least == most else f"{least:g} to {most:g}"
-        return Finding.of(least <= count <= most, f"{count} words, wanted {wanted}")
+        wanted = javascript.number_text(least) if least == most else between(least, most)
+        return Finding.of(least <= count <= most, f"{count} word{'s' * (count != 1)}, wanted {wanted}")
 
     return evaluate
 

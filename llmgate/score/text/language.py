@@ -11,7 +11,7 @@ from llmgate.errors import CannotRunError, UndefinedError, did_you_mean
 from llmgate.score.assertion.check import CheckContext, Evaluate, Finding
 from llmgate.score.assertion.definition import CheckKind
 from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
-from llmgate.score.assertion.settings import bounds, choice, least, library
+from llmgate.score.assertion.settings import between, bounds, choice, least, library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +109,7 @@ def _readability(spec: AssertSpec) -> Evaluate:
         level = float(grade(text))
         if not math.isfinite(level):
             raise UndefinedError(f"{formula} of the answer is {level}")
-        return Finding.of(low <= level <= high, f"{formula} is {level:.1f}, wanted {low:g} to {high:g}")
+        return Finding.of(low <= level <= high, f"{formula} is {level:.1f}, wanted {between(low, high)}")
 
     return evaluate
 
