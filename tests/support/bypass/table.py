@@ -1,0 +1,116 @@
+"""One row per way past the gate. The rows are tests, and the page that tells of them is written from them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from support.bypass.scene import Answer, Scene
+
+__all__ = ["PLAIN", "WALLED", "Area", "Expected", "Row"]
+
+PLAIN: Final = "plain"
+"""Two workers, no users, no workspaces."""
+WALLED: Final = "walled"
+"""Basic authentication and workspaces; whoever tries something is an administrator."""
+
+
+class Expected(StrEnum):
+    """What comes of an attempt; there is no word for `unknown`."""
+
+    REFUSED = "refused"
+    LIMIT = "documented limit"
+    WORKS = "works"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One attempt.
+
+    Attributes:
+        name: Of the test.
+        area: What it belongs to.
+        tried: What is tried, for readers.
+        route: How.
+        expected: What comes of it.
+        words: What stands in the refusal.
+        by: Who refuses.
+        limit: Of a limit: the heading on the page that tells why, and what catches it.
+        setup: On which set-up.
+        run: Tries it.
+    """
+
+    name: str
+    area: str
+    tried: str
+    route: str
+    expected: Expected
+    words: tuple[str, ...] = ()
+    by: str = "llmgate"
+    limit: str = ""
+    setup: str = PLAIN
+    run: Callable[[Scene], Answer] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """Rows that belong together."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+
+    def refused(
+        self, name: str, tried: str, route: str, *words: str, by: str = "llmgate", setup: str = PLAIN
+    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
+        """An attempt that is refused with these words, and changes nothing."""
+
+        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
+            self.rows.append(
+                Row(
+                    name=name, area=self.title, tried=tried, route=route, expected=Expected.REFUSED,
+                    words=words, by=by, setup=setup, run=run,
+                )
+            )  # fmt: skip
+            return run
+
+        return add
+
+    def works(
+        self, name: str, tried: str, route: str, *, setup: str = PLAIN
+    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
+        """What the gate must not stand in the way of."""
+
+        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
+            self.rows.append(
+                Row(
+                    name=name,
+                    area=self.title,
+                    tried=tried,
+                    route=route,
+                    expected=Expected.WORKS,
+                    setup=setup,
+                    run=run,
+                )
+            )
+            return run
+
+        return add
+
+    def limit(
+        self, name: str, tried: str, route: str, heading: str, *, setup: str = PLAIN
+    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
+        """What succeeds, and is told under a heading of the page."""
+
+        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
+            self.rows.append(
+                Row(
+                    name=name, area=self.title, tried=tried, route=route, expected=Expected.LIMIT,
+                    limit=heading, setup=setup, run=run,
+                )
+            )  # fmt: skip
+            return run
+
+        return add
