@@ -120,7 +120,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
                     self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
-            return super().transition_model_version_stage(name, str(number), stage, archive_existing_versions)
+            return super().transition_model_version_stage(name, number, stage, archive_existing_versions)
 
     # Models.
 

@@ -151,7 +151,9 @@ def password_protection(folder: Path) -> dict[str, str]:
         f"database_uri = sqlite:///{folder}/auth.db\n"
         f"admin_username = {user}\n"
         f"admin_password = {password}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        # To check a password takes a second on purpose, and every call has one.
+        "auth_cache_ttl_seconds = 600\n",
         encoding="utf-8",
     )
     return {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "a-secret-for-tests"}

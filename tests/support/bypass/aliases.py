@@ -139,7 +139,7 @@ def like_newline(scene: Scene) -> Answer:
     return alias_like(scene, "champion\n")
 
 
-@NAMES.refused("like-delete", "delete what looks like the champion's alias", f"DELETE {SET}", "looks like")
+@NAMES.refused("like-delete", "delete what looks like the champion's alias", f"DELETE {SET}", "it is protected")
 def like_delete(scene: Scene) -> Answer:
     scene.crown()
     return scene.attempt(lambda: scene.api("DELETE", SET, name=scene.model, alias="Champion"))

@@ -288,8 +288,9 @@ def _created_with(scene: Scene) -> Answer:
 
 @ABOUT.refused("about-workspace-here", "a verdict on the model of the same name in another workspace", ROUTE, "the workspace 'default'", setup=WALLED)
 def _workspace_here(scene: Scene) -> Answer:
-    scene.workspace = f"team-{scene.token}"
-    scene.done(scene.raw("POST", "/api/3.0/mlflow/workspaces", {"name": scene.workspace}))
+    name = f"team-{scene.token}"
+    scene.done(scene.raw("POST", "/api/3.0/mlflow/workspaces", {"name": name}))
+    scene.workspace = name
     version = scene.challenger()
     return scene.try_with(version, scene.verdict(version, changed={"workspace": "default"}))
 

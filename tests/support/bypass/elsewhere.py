@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
 
+from llmgate.attest.statement import ChampionFacts
+from llmgate.mlflow_quiet import quiet
+from support.bypass.scene import Answer, engine_of
 from support.bypass.table import WALLED, Area
 
 if TYPE_CHECKING:
-    from support.bypass.scene import Answer, Scene
+    from support.bypass.scene import Scene
 
 __all__ = ["DOORS", "LIMITS", "USERS", "WORKSPACES"]
 
@@ -24,9 +27,10 @@ NO_VERDICT: Final = "no verdict of this version is known"
 
 def team(scene: Scene) -> str:
     """A workspace of one's own, in which everything happens from now on."""
-    scene.workspace = f"team-{scene.token}"
-    scene.done(scene.raw("POST", SPACES, {"name": scene.workspace}))
-    return scene.workspace
+    name = f"team-{scene.token}"
+    scene.done(scene.raw("POST", SPACES, {"name": name}))
+    scene.workspace = name
+    return name
 
 
 def remove(scene: Scene, mode: str, door: str = "api/3.0") -> Answer:
@@ -72,15 +76,12 @@ def workspace_delete_model(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.api("DELETE", "registered-models/delete", name=scene.model))
 
 
-@WORKSPACES.limit("workspace-root", "give a workspace another place for artifacts", f"PATCH {SPACES}/…", "Where weights lie", setup=WALLED)
+@WORKSPACES.refused("workspace-root", "give a workspace another place for artifacts", f"PATCH {SPACES}/…", "refused", setup=WALLED)
 def workspace_root(scene: Scene) -> Answer:
     name = team(scene)
     scene.crown()
     root = {"default_artifact_root": "s3://elsewhere"}
-    answer = scene.attempt(lambda: scene.raw("PATCH", f"{SPACES}/{name}", root))
-    # Versions that exist keep their source, so the verdict still names the weights that are served.
-    assert scene.before == scene.after
-    return answer
+    return scene.attempt(lambda: scene.raw("PATCH", f"{SPACES}/{name}", root))
 
 
 @WORKSPACES.works("workspace-promote", "promote in a workspace with a verdict for it", "POST registered-models/alias", setup=WALLED)
@@ -158,7 +159,7 @@ def asked(scene: Scene, query: str) -> Answer:
     """A call of GraphQL, whose errors come with HTTP 200."""
     answer = scene.raw("POST", "/graphql", {"query": query, "variables": {}})
     if answer.ok and isinstance(answer.body, dict) and answer.body.get("errors"):
-        return type(answer)(status=400, code="GRAPHQL", message=str(answer.body["errors"]), body=answer.body)
+        return Answer(status=400, code="GRAPHQL", message=str(answer.body["errors"]), body=answer.body)
     return answer
 
 
@@ -170,8 +171,7 @@ def database(scene: Scene) -> Answer:
 
 def moved(scene: Scene, version: str) -> Any:
     """Move the alias past the server."""
-    engine = sqlalchemy.create_engine(scene.live.uri, poolclass=sqlalchemy.pool.NullPool)
-    with engine.begin() as connection:
+    with engine_of(scene.live.uri).begin() as connection:
         query = sqlalchemy.text("UPDATE registered_model_aliases SET version = :version WHERE name = :name")
         connection.execute(query, {"version": int(version), "name": scene.model})
     return scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion")
@@ -183,8 +183,6 @@ def database_then(scene: Scene) -> Answer:
     third = scene.create_version("v3")
     scene.done(moved(scene, version))
     facts = scene.facts(version)
-    from llmgate.attest.statement import ChampionFacts
-
     squatter = ChampionFacts(version=version, created_at=facts.created_at)
     scene.done(scene.attest(third, scene.verdict(third, champion=squatter, key="gate")))
     return scene.attempt(lambda: scene.set_alias(third))
@@ -199,9 +197,6 @@ def database_back(scene: Scene) -> Answer:
 
 @LIMITS.limit("client-database", "run a client on the registry's database", "client: registry_uri=sqlite:///… or postgresql://…", "Whoever can write the database")
 def client_database(scene: Scene) -> Answer:
-    from llmgate.mlflow_quiet import quiet
-    from support.bypass.scene import Answer
-
     version = scene.challenger()
 
     def write() -> Answer:

@@ -95,11 +95,14 @@ def ledger_born(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.api("POST", "registered-models/create", name=scene.model, tags=tags))
 
 
-@TAGS.refused("ledger-version-born", "create a version with a ledger", "POST model-versions/create", "refused")
+@TAGS.futile("ledger-version-born", "create a version with a ledger among its tags", "POST model-versions/create")
 def ledger_version_born(scene: Scene) -> Answer:
     scene.create_model()
-    values = {"name": scene.model, "source": "s3://bucket/v1", "tags": [{"key": ledger_key("champion"), "value": "[]"}]}
-    return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
+    tags = [{"key": ledger_key("champion"), "value": "[]"}, {"key": "team", "value": "a"}]
+    values = {"name": scene.model, "source": "s3://bucket/v1", "tags": tags}
+    answer = scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
+    assert [line[-2:] for line in scene.after["model_version_tags"]] == [("team", "a")]
+    return answer
 
 
 def odd_key(scene: Scene, key: str) -> Answer:
@@ -156,12 +159,13 @@ def delete_dethroned(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.client("delete_model_version", scene.model, old))
 
 
-@DELETIONS.refused("source-update", "give the champion's version another source", "PATCH model-versions/update, then read it", by="MLflow")
+@DELETIONS.futile("source-update", "give the champion's version another source", "PATCH model-versions/update")
 def source_update(scene: Scene) -> Answer:
     version = scene.crown()
     values = {"name": scene.model, "version": version, "source": "s3://bucket/other"}
-    scene.api("PATCH", "model-versions/update", **values)
-    return scene.attempt(lambda: scene.api("PATCH", "model-versions/update", **values))
+    answer = scene.attempt(lambda: scene.api("PATCH", "model-versions/update", **values))
+    assert scene.changed() == []
+    return answer
 
 
 @PROMPTS.refused("prompt-tag", "turn a protected model into a prompt, whose aliases are free", "POST registered-models/set-tag", "refused")
@@ -195,13 +199,19 @@ def prompt_weights(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias("1"))
 
 
-@PROMPTS.refused("prompt-weights-tagged", "the same with a version that says it is a prompt", "POST model-versions/create, then the alias")
+@PROMPTS.refused("prompt-weights-tagged", "the same with a version that says it is a prompt", "POST model-versions/create")
 def prompt_weights_tagged(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
-    source = f"s3://bucket/{scene.model}/weights"
-    scene.done(scene.api("POST", "model-versions/create", name=scene.model, source=source))
-    return scene.attempt(lambda: scene.attest("1", "true", IS_PROMPT), lambda: scene.set_alias("1"))
+    values = {"name": scene.model, "source": f"s3://bucket/{scene.model}/weights", "tags": tags}
+    return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
+
+
+@PROMPTS.refused("prompt-in-model", "put a prompt's version into a protected model", "POST model-versions/create", "cannot become a prompt")
+def prompt_in_model(scene: Scene) -> Answer:
+    scene.crown()
+    values = {"name": scene.model, "source": "prompt-template", "tags": [{"key": IS_PROMPT, "value": "true"}]}
+    return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
 
 
 def prompt_back(scene: Scene, method: str, path: str, **values: str) -> Answer:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import secrets
 import urllib.error
+import urllib.parse
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,7 @@ from llmgate.attest.envelope import read_envelope
 from llmgate.attest.statement import ChampionFacts, RegistryFacts
 from llmgate.attest.tags import STAGE, attestation_key
 from llmgate.mlflow_quiet import quiet
+from llmgate.mlflow_server.events import instant
 from support.verdicts import REGISTRY, digest_of
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from support.verdicts import Keys
 
-__all__ = ["CHAMPION", "PRODUCTION", "Answer", "Live", "Scene"]
+__all__ = ["CHAMPION", "PRODUCTION", "Answer", "Live", "Scene", "engine_of"]
 
 CHAMPION: Final = "champion"
 PRODUCTION: Final = f"{STAGE}Production"
@@ -113,6 +116,8 @@ class Scene:
     rule: str = "support"
     workspace: str = "default"
     token: str = field(default_factory=lambda: secrets.token_hex(5))
+    models: set[str] = field(default_factory=set)
+    versions: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     holders: dict[tuple[str, str], ChampionFacts] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     before: dict[str, list[Any]] = field(default_factory=dict)
@@ -140,7 +145,8 @@ class Scene:
             headers["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode("ascii")
         if self.live.workspaces:
             headers["X-MLFLOW-WORKSPACE"] = self.workspace
-        request = urllib.request.Request(f"{self.live.url}{path}", data=data, headers=headers, method=method)
+        url = self.live.url + urllib.parse.quote(path, safe="/?&=%")
+        request = urllib.request.Request(url, data=data, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return Answer(status=answer.status, body=parsed(answer.read()))
@@ -158,12 +164,10 @@ class Scene:
     def client(self, name: str, *arguments: Any, **named: Any) -> Answer:
         """One call of the official client."""
         with quiet({"MLFLOW_WORKSPACE": self.workspace} if self.live.workspaces else None):
-            from mlflow import MlflowClient
             from mlflow.exceptions import MlflowException
 
             try:
-                uri = self.live.tracking_uri()
-                body = getattr(MlflowClient(tracking_uri=uri, registry_uri=uri), name)(*arguments, **named)
+                body = getattr(client_of(self.live.tracking_uri()), name)(*arguments, **named)
             except MlflowException as error:
                 # What the client adds before the server's words.
                 message = error.message.removeprefix(f"{error.error_code}: ")
@@ -181,32 +185,33 @@ class Scene:
         """A registered model."""
         name = name or self.model
         self.done(self.api("POST", "registered-models/create", name=name, **values))
+        self.models.add(f"{self.workspace}/{name}")
         return name
 
     def create_version(self, weights: str = "v1", *, model: str | None = None, **values: Any) -> str:
         """A version, and its model where there is none yet."""
         name = model or self.model
-        if not self.api("GET", f"registered-models/get?name={name}").ok:
+        if f"{self.workspace}/{name}" not in self.models:
             self.create_model(name)
         values = {"source": f"s3://bucket/{name}/{weights}", **values}
-        made = self.done(self.api("POST", "model-versions/create", name=name, **values))
-        version = str(made["model_version"]["version"])
+        made = self.done(self.api("POST", "model-versions/create", name=name, **values))["model_version"]
+        version = str(made["version"])
+        self.versions[self.workspace, name, version] = made
         self.weights[version] = weights
         return version
 
-    def facts(self, version: str, *, alias: str = CHAMPION, **changed: Any) -> RegistryFacts:
-        """What the registry says of a version, or what a forger would like it to say."""
-        found = self.done(self.api("GET", f"model-versions/get?name={self.model}&version={version}"))["model_version"]
-        facts = {
-            "id": REGISTRY,
-            "workspace": self.workspace,
-            "model": self.model,
-            "version": version,
-            "created_at": datetime.fromtimestamp(int(found["creation_timestamp"]) / 1000, UTC),
-            "source": found["source"],
-            "alias": alias,
-        }
-        return RegistryFacts(**{**facts, **changed})
+    def facts(self, version: str, *, alias: str = CHAMPION) -> RegistryFacts:
+        """What the registry says of a version."""
+        found = self.versions[self.workspace, self.model, version]
+        return RegistryFacts(
+            id=REGISTRY,
+            workspace=self.workspace,
+            model=self.model,
+            version=version,
+            created_at=instant(int(found["creation_timestamp"])),
+            source=found["source"],
+            alias=alias,
+        )
 
     def champion(self, alias: str = CHAMPION) -> ChampionFacts | None:
         """Who holds an alias, by all that was promoted here."""
@@ -220,10 +225,19 @@ class Scene:
     def verdict(
         self, version: str, *, alias: str = CHAMPION, champion: Any = PRESENT, changed: Any = None, **told: Any
     ) -> str:
-        """A signed verdict on a version, a PASS against the present holder unless told otherwise."""
+        """A signed verdict on a version, a PASS against the present holder unless told otherwise.
+
+        Args:
+            version: Version number.
+            alias: What it is for.
+            champion: Whom it was compared with.
+            changed: Facts about the version that are not so.
+            told: What else `Keys.verdict` takes.
+        """
         told = {"weights": self.weights.get(version, "v1"), "issued_at": self.next_time(), **told}
         against = self.champion(alias) if champion is PRESENT else champion
-        return self.keys.verdict(self.facts(version, alias=alias, **(changed or {})), champion=against, **told)
+        facts = replace(self.facts(version, alias=alias), **(changed or {}))
+        return self.keys.verdict(facts, champion=against, **told)
 
     def attest(self, version: str, text: str, key: str = "", *, alias: str = CHAMPION) -> Answer:
         """Put a verdict on a version."""
@@ -279,9 +293,8 @@ class Scene:
 
     def look(self) -> dict[str, list[Any]]:
         """All that the database holds about this scene's names."""
-        engine = sqlalchemy.create_engine(self.live.uri, poolclass=sqlalchemy.pool.NullPool)
         like = {"like": f"%{self.token}%"}
-        with engine.connect() as connection:
+        with engine_of(self.live.uri).connect() as connection:
             seen = {
                 table: connection.execute(
                     sqlalchemy.text(f"SELECT {columns} FROM {table} WHERE name LIKE :like ORDER BY {columns}"), like
@@ -317,6 +330,20 @@ class Scene:
         """The tables in which the attempt changed something; verdicts that were put on a version may stay there."""
         looked_at = self.before if self.calls == 1 else MEANING
         return [table for table in looked_at if self.before[table] != self.after[table]]
+
+
+@functools.cache
+def engine_of(uri: str) -> Any:
+    """The database behind a server."""
+    return sqlalchemy.create_engine(uri)
+
+
+@functools.cache
+def client_of(uri: str) -> Any:
+    """The official client of a server."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 def parsed(data: bytes) -> Any:

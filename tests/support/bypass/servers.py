@@ -76,7 +76,6 @@ def start_all(folder: Path) -> Iterator[dict[tuple[str, str], Live]]:
                     folder / setup / database,
                     policy=keys.path,
                     backend=backends[place],
-                    # Checking a password takes a quarter of a second on purpose; once a minute will do.
                     **options,
                 )
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from support.bypass.scene import Answer, Scene
+
+    Add = Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]
 
 __all__ = ["PLAIN", "WALLED", "Area", "Expected", "Row"]
 
@@ -22,6 +24,7 @@ class Expected(StrEnum):
     """What comes of an attempt; there is no word for `unknown`."""
 
     REFUSED = "refused"
+    FUTILE = "without effect"
     LIMIT = "documented limit"
     WORKS = "works"
 
@@ -64,53 +67,28 @@ class Area:
 
     def refused(
         self, name: str, tried: str, route: str, *words: str, by: str = "llmgate", setup: str = PLAIN
-    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
+    ) -> Add:
         """An attempt that is refused with these words, and changes nothing."""
+        return self.add(name, tried, route, Expected.REFUSED, words=words, by=by, setup=setup)
 
-        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
-            self.rows.append(
-                Row(
-                    name=name, area=self.title, tried=tried, route=route, expected=Expected.REFUSED,
-                    words=words, by=by, setup=setup, run=run,
-                )
-            )  # fmt: skip
-            return run
+    def futile(self, name: str, tried: str, route: str, *, setup: str = PLAIN) -> Add:
+        """An attempt that is answered as if it had succeeded, and changes nothing that counts; the row looks itself."""
+        return self.add(name, tried, route, Expected.FUTILE, setup=setup)
 
-        return add
-
-    def works(
-        self, name: str, tried: str, route: str, *, setup: str = PLAIN
-    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
-        """What the gate must not stand in the way of."""
-
-        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
-            self.rows.append(
-                Row(
-                    name=name,
-                    area=self.title,
-                    tried=tried,
-                    route=route,
-                    expected=Expected.WORKS,
-                    setup=setup,
-                    run=run,
-                )
-            )
-            return run
-
-        return add
-
-    def limit(
-        self, name: str, tried: str, route: str, heading: str, *, setup: str = PLAIN
-    ) -> Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]:
+    def limit(self, name: str, tried: str, route: str, heading: str, *, setup: str = PLAIN) -> Add:
         """What succeeds, and is told under a heading of the page."""
+        return self.add(name, tried, route, Expected.LIMIT, limit=heading, setup=setup)
 
-        def add(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
-            self.rows.append(
-                Row(
-                    name=name, area=self.title, tried=tried, route=route, expected=Expected.LIMIT,
-                    limit=heading, setup=setup, run=run,
-                )
-            )  # fmt: skip
+    def works(self, name: str, tried: str, route: str, *, setup: str = PLAIN) -> Add:
+        """What the gate must not stand in the way of."""
+        return self.add(name, tried, route, Expected.WORKS, setup=setup)
+
+    def add(self, name: str, tried: str, route: str, expected: Expected, **more: Any) -> Add:
+        """A decorator for the function that tries it."""
+
+        def decorate(run: Callable[[Scene], Answer]) -> Callable[[Scene], Answer]:
+            row = Row(name=name, area=self.title, tried=tried, route=route, expected=expected, run=run, **more)
+            self.rows.append(row)
             return run
 
-        return add
+        return decorate
