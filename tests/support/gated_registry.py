@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlflow.entities.model_registry import ModelVersionTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from llmgate.attest.envelope import read_envelope
@@ -49,7 +50,7 @@ class Registry:
         """Register a version; the model is made when it is missing."""
         try:
             self.store.get_registered_model(model)
-        except Exception:
+        except MlflowException:
             self.store.create_registered_model(model)
         return int(self.store.create_model_version(model, source, tags=tags).version)
 
@@ -97,7 +98,8 @@ class Registry:
 
     def put(self, version: int, text: str, *, alias: str = "champion", model: str = MODEL, n: int = 1) -> None:
         """Put a verdict on a version."""
-        self.store.set_model_version_tag(model, str(version), ModelVersionTag(attestation_key(alias, n), text))
+        tag = ModelVersionTag(attestation_key(alias, n), text)  # type: ignore[no-untyped-call]
+        self.store.set_model_version_tag(model, str(version), tag)
 
     def move(self, version: int, *, alias: str = "champion", model: str = MODEL) -> None:
         """Set the alias."""
