@@ -25,6 +25,11 @@ CONFUSABLE: Final = str.maketrans(
     )
 )
 
+PAIRS: Final = (("rn", "m"), ("vv", "w"))
+"""Two letters that look like one."""
+RELATED: Final = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "DESERET", "OSAGE"})
+"""Scripts with letters that look like Latin ones, by the first word of a letter's name."""
+
 
 def skeleton(text: str, *, keep: str = "") -> str:
     """What is left of a name when case, accents, spacing, punctuation and look-alike letters are gone.
@@ -35,14 +40,28 @@ def skeleton(text: str, *, keep: str = "") -> str:
     """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
     plain = unicodedata.normalize("NFKD", plain.translate(CONFUSABLE)).translate(CONFUSABLE)
-    return "".join(c for c in plain if c.isalnum() or c in keep)
+    folded = "".join(c for c in plain if c.isalnum() or c in keep)
+    for pair, letter in PAIRS:
+        folded = folded.replace(pair, letter)
+    return folded
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether a name, or one that it looks like, fits a pattern."""
-    folded = skeleton(pattern, keep="*?")
-    wanted = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in folded)
-    return re.fullmatch(wanted, skeleton(name), re.DOTALL) is not None
+    """Whether a name, or one that it looks like, fits a pattern.
+
+    A letter of a script that is related to Latin, and of which nothing is known, may look like any letter of a pattern
+    in ASCII.
+    """
+    wanted = skeleton(pattern, keep="*?")
+    folded = skeleton(name)
+    unknown = "".join({c for c in folded if not c.isascii() and unicodedata.name(c, "").split(" ")[0] in RELATED})
+
+    def one(letter: str) -> str:
+        if letter in "*?":
+            return ".*" if letter == "*" else "."
+        return f"[{letter}{unknown}]" if pattern.isascii() else re.escape(letter)
+
+    return re.fullmatch("".join(map(one, wanted)), folded, re.DOTALL) is not None
 
 
 def look_alike(name: str, patterns: Iterable[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The store that refuses: every method that could change what a protected alias or stage means asks the ledger first."""
+"""The store that refuses: what could change the meaning of a protected alias or stage asks the ledger first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from llmgate.mlflow_server.tagged import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from llmgate.attest.policy import Protection, RegistryPolicy
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
+# What `super()` finds is the store behind the gate, and for a type checker MLflow's methods have no types.
+Store: Any = AbstractStore
+
 TAKE_OUT = "take it out of the registry's policy if it shall be protected no more"
+AGAIN = "let `llmgate promote` make it and put it there"
 LEAVE = "leave the tags that begin with llmgate.ledger to the registry"
 
 
-class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the class's type
+class Gate(Store):  # type: ignore[misc]
     """Goes before a store of MLflow's: `type("Gated", (Gate, Store), {})`.
 
     What is not overridden here changes nothing that a protected alias means; a test holds this against the methods of
@@ -60,6 +64,10 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         """A transaction in which a model is read, and written together with its ledger."""
         raise NotImplementedError
 
+    def gate_version(self, number: int) -> Any:
+        """A version's number in the type that the store behind takes."""
+        return number
+
     def gate_now(self) -> datetime:
         """The time, by this server's clock."""
         return datetime.now(tz=UTC)
@@ -78,9 +86,9 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
             holder = case.view.aliases().get(alias)
             if facts is not None and holder != number and not case.is_prompt(facts):
                 if (real := rule.look_alike(alias)) is not None:
-                    raise refusal.blocked(name, number, alias, looks_like(alias, real))
+                    raise refusal.blocked(name, number, alias, looks_like(real))
                 self.gate_promote(case, facts, alias, holder)
-            super().set_registered_model_alias(name, alias, str(number))
+            super().set_registered_model_alias(name, alias, self.gate_version(number))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Refused for a protected alias: it moves, and is never without a holder."""
@@ -104,7 +112,8 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         policy, rule = self.gate_rule(name)
         if rule is None or not rule.stages:
             return super().transition_model_version_stage(name, version, stage, archive_existing_versions)
-        number, canonical = whole_number(version), get_canonical_stage(stage)
+        number = whole_number(version)
+        canonical: str = get_canonical_stage(stage)  # type: ignore[no-untyped-call]
         with self.gate_case(name, policy, rule) as case:
             facts = case.view.version(number)
             if facts is not None and not case.is_prompt(facts):
@@ -120,7 +129,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
                     self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
-            return super().transition_model_version_stage(name, number, stage, archive_existing_versions)
+            return super().transition_model_version_stage(name, self.gate_version(number), stage, archive_existing_versions)
 
     # Models.
 
@@ -185,8 +194,8 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
     def create_model_version(
         self, name: str, source: str, run_id: Any = None, tags: Any = None, *rest: Any, **more: Any
     ) -> Any:
-        """Refused where a prompt would hold a model or a model a prompt; verdicts of a version that was copied stay behind."""
-        policy, rule = self.gate_rule(name)
+        """Refused where a prompt would hold a model, or a model a prompt; verdicts of another version stay behind."""
+        _, rule = self.gate_rule(name)
         kept = [tag for tag in tags or () if not is_ledger(tag.key)]
         if rule is None:
             return super().create_model_version(name, source, run_id, kept, *rest, **more)
@@ -216,7 +225,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
                     f"it {holds}, and a rollback may need it",
                     "keep it, or archive its files",
                 )
-            super().delete_model_version(name, str(number))
+            super().delete_model_version(name, self.gate_version(number))
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Refused for a verdict that does not verify, and for what earned an alias."""
@@ -230,7 +239,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
             facts = case.view.version(number)
             if facts is not None:
                 self.gate_tag(case, facts, tag)
-            super().set_model_version_tag(name, str(number), tag)
+            super().set_model_version_tag(name, self.gate_version(number), tag)
 
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Refused for what earned an alias."""
@@ -246,7 +255,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
                 raise no_prompt(f"{name} v{number}", key)
             if facts is not None and case.earned(facts.tags.get(key)):
                 raise frozen(name, number, key)
-            super().delete_model_version_tag(name, str(number), key)
+            super().delete_model_version_tag(name, self.gate_version(number), key)
 
     # How it is done.
 
@@ -300,19 +309,19 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         if alias is None or (not alias.startswith(STAGE) and case.rule.look_alike(alias) is not None):
             raise refusal.refused(what, "it only looks like the tag of a verdict", "name the alias as the policy does")
         current = facts.tags.get(tag.key)
-        if current == tag.value and case.knows(facts, alias, current):
+        if current is not None and current == tag.value and case.knows(facts, alias, current):
             return
         if case.earned(current):
             raise frozen(case.name, facts.version, tag.key)
         try:
             shown = case.take(tag.value or "", facts, alias)
         except AttestationError as error:
-            raise refusal.refused(what, error.what, error.fix) from error
+            raise refusal.refused(what, refusal.why(error), error.fix or AGAIN) from error
         self.gate_mirror(case.name, alias, shown)
 
     def gate_mirror(self, name: str, alias: str, shown: str) -> None:
         """Show the last events where clients can read them."""
-        super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))
+        super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))  # type: ignore[no-untyped-call]
 
     def gate_not_ledger(self, name: str, key: Any) -> None:
         """Keep clients from writing what the registry says about itself."""
@@ -329,7 +338,7 @@ def whole_number(version: Any) -> int:
 
 
 def guarded(rule: Protection, key: str) -> bool:
-    """Whether a tag that holds a verdict, or looks so, is for a protected alias, or for none that can be read from it."""
+    """Whether a tag that holds a verdict, or looks so, is for a protected alias, or for none that can be read."""
     alias = attestation_alias(key)
     return alias is None or rule.protects(alias)
 
@@ -364,7 +373,7 @@ def fits(name: str, marks: list[tuple[str, str]], source: str, *, is_prompt: boo
         raise no_prompt(f"a version of {name}", marks[0][0])
 
 
-def looks_like(alias: str, real: str) -> AttestationError:
+def looks_like(real: str) -> AttestationError:
     """An alias that a reader would take for a protected one."""
     return AttestationError(f"the alias looks like the protected {real}", fix="choose a name that does not")
 
@@ -378,8 +387,9 @@ def no_prompt(what: str, key: str) -> Exception:
 
 def frozen(name: str, number: int, key: str) -> Exception:
     """A verdict that earned an alias is evidence."""
+    free = attestation_key(attestation_alias(key) or "ALIAS", 2)
     return refusal.refused(
         f"change {key} of {name} v{number}",
         "the verdict in it earned a protected alias and stays",
-        f"put a new verdict into {attestation_key(attestation_alias(key) or 'ALIAS', 2)}, or the next number that is free",
+        f"put a new verdict into {free}, or the next number that is free",
     )

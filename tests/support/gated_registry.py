@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities.model_registry import ModelVersionTag
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
 from llmgate.attest.envelope import read_envelope
 from llmgate.attest.statement import ChampionFacts, RegistryFacts
 from llmgate.attest.tags import attestation_key, ledger_key
+from llmgate.mlflow_quiet import quiet
 from llmgate.mlflow_server.events import instant
 from llmgate.mlflow_server.policy_file import PolicyFile
-from llmgate.mlflow_server.stores import DatabaseGate, gated
 from support.verdicts import REGISTRY, Keys, digest_of
+
+# MLflow warns of itself while it is imported.
+with quiet():
+    from mlflow.entities.model_registry import ModelVersionTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    from llmgate.mlflow_server.stores import DatabaseGate, gated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MODEL", "Registry", "open_store"]
+__all__ = ["MODEL", "Registry", "open_plain", "open_store"]
 
 MODEL = "support-bot"
 
@@ -29,6 +34,11 @@ MODEL = "support-bot"
 def open_store(uri: str, policy: Path, **named: Any) -> Any:
     """A gated store of a database."""
     return gated(DatabaseGate, SqlAlchemyStore, uri, policy=PolicyFile(policy), **named)
+
+
+def open_plain(uri: str) -> Any:
+    """A store of the same database without a gate, as somebody with the database's password has it."""
+    return SqlAlchemyStore(uri)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +59,7 @@ class Registry:
         """Register a version; the model is made when it is missing."""
         try:
             self.store.get_registered_model(model)
-        except Exception:
+        except MlflowException:
             self.store.create_registered_model(model)
         return int(self.store.create_model_version(model, source, tags=tags).version)
 
@@ -97,7 +107,8 @@ class Registry:
 
     def put(self, version: int, text: str, *, alias: str = "champion", model: str = MODEL, n: int = 1) -> None:
         """Put a verdict on a version."""
-        self.store.set_model_version_tag(model, str(version), ModelVersionTag(attestation_key(alias, n), text))
+        tag = ModelVersionTag(attestation_key(alias, n), text)  # type: ignore[no-untyped-call]
+        self.store.set_model_version_tag(model, str(version), tag)
 
     def move(self, version: int, *, alias: str = "champion", model: str = MODEL) -> None:
         """Set the alias."""
