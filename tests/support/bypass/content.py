@@ -142,7 +142,7 @@ def _(scene: Scene, version: str) -> str:
     return resigned(scene, payload.replace(b'"attempts":1', b'"attempts":NaN'))
 
 
-@add(FORGED, "forged-unbound", "a verdict that is bound to no registry, as earlier versions wrote", "bound to no version")
+@add(FORGED, "forged-unbound", "a verdict that is bound to no registry, as earlier versions wrote", "registry: this field is missing")
 def _(scene: Scene, version: str) -> str:
     told = statement(scene.verdict(version))
     del told["predicate"]["registry"]

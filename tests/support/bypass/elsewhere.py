@@ -50,7 +50,7 @@ for mode, tried in {
         )(partial(remove, mode=mode, door=door))
 
 WORKSPACES.refused(
-    "workspace-RESTRICT", "delete a workspace that is not empty", f"DELETE {SPACES}/…", setup=WALLED, by="MLflow or llmgate"
+    "workspace-RESTRICT", "delete a workspace that is not empty", f"DELETE {SPACES}/…", setup=WALLED, by="MLflow"
 )(partial(remove, mode="RESTRICT"))
 
 
@@ -193,6 +193,24 @@ def database_back(scene: Scene) -> Answer:
     champion = scene.crown()
     scene.done(moved(scene, scene.create_version("v2")))
     return scene.attempt(lambda: scene.set_alias(champion))
+
+
+@LIMITS.works("before-gate", "promote over a champion from before the registry was gated", "POST registered-models/alias")
+def before_gate(scene: Scene) -> Answer:
+    old, new = scene.create_version("v1"), scene.create_version("v2")
+    with engine_of(scene.live.uri).begin() as connection:
+        query = "INSERT INTO registered_model_aliases (workspace, name, alias, version) VALUES (:w, :n, :a, :v)"
+        values = {"w": scene.workspace, "n": scene.model, "a": "champion", "v": int(old)}
+        connection.execute(sqlalchemy.text(query), values)
+    champion = ChampionFacts(version=old, created_at=scene.facts(old).created_at)
+    text = scene.verdict(new, champion=champion, key="gate")
+    return scene.attempt(lambda: scene.attest(new, text), lambda: scene.set_alias(new))
+
+
+@LIMITS.limit("number", "deploy `models:/NAME/2`", "client: get_model_version_download_uri", "Versions without an alias")
+def number(scene: Scene) -> Answer:
+    version = scene.challenger()
+    return scene.attempt(lambda: scene.client("get_model_version_download_uri", scene.model, version))
 
 
 @LIMITS.limit("client-database", "run a client on the registry's database", "client: registry_uri=sqlite:///… or postgresql://…", "Whoever can write the database")

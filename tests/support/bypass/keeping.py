@@ -199,12 +199,18 @@ def prompt_weights(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias("1"))
 
 
-@PROMPTS.refused("prompt-weights-tagged", "the same with a version that says it is a prompt", "POST model-versions/create")
+@PROMPTS.refused("prompt-weights-tagged", "the same with a version that says it is a prompt", "POST model-versions/create", by="MLflow")
 def prompt_weights_tagged(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
     values = {"name": scene.model, "source": f"s3://bucket/{scene.model}/weights", "tags": tags}
     return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
+
+
+@PROMPTS.refused("prompt-True", "create a model whose tag says `True` instead of `true`", "POST registered-models/create", "makes no prompt")
+def prompt_true(scene: Scene) -> Answer:
+    tags = [{"key": IS_PROMPT, "value": "True"}]
+    return scene.attempt(lambda: scene.api("POST", "registered-models/create", name=scene.model, tags=tags))
 
 
 @PROMPTS.refused("prompt-in-model", "put a prompt's version into a protected model", "POST model-versions/create", "cannot become a prompt")
