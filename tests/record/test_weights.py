@@ -8,7 +8,7 @@ import re
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -161,7 +161,7 @@ def test_more_files_than_a_model_has_are_refused(folder: Path, monkeypatch: pyte
 
 def during_hashing(act: Callable[[], None]) -> Callable[[int, int], None]:
     """A progress that does something to the folder, once, in the middle of it all."""
-    done = []
+    done: list[bool] = []
 
     def tell(_done: int, _total: int) -> None:
         if not done:
@@ -326,7 +326,7 @@ def test_a_manifest_is_read_as_it_was_written(folder: Path) -> None:
     assert manifest.size == 39 + 10 + 300
 
 
-def broken(change: Callable[[dict[str, object]], object]) -> Callable[[str], str]:
+def broken(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
     def act(text: str) -> str:
         content = json.loads(text)
         change(content)
@@ -345,12 +345,12 @@ def broken(change: Callable[[dict[str, object]], object]) -> Callable[[str], str
         broken(lambda content: content.pop("files")),
         broken(lambda content: content.update(files=7)),
         broken(lambda content: content.update(digest="0" * 64)),
-        broken(lambda content: content["files"].append(content["files"][0])),  # type: ignore[attr-defined]
-        broken(lambda content: content["files"][0].update(path="../x")),  # type: ignore[index]
-        broken(lambda content: content["files"][0].update(path="/etc/passwd")),  # type: ignore[index]
-        broken(lambda content: content["files"][0].update(size=-1)),  # type: ignore[index]
-        broken(lambda content: content["files"][0].update(size=True)),  # type: ignore[index]
-        broken(lambda content: content["files"][0].update(sha256="A" * 64)),  # type: ignore[index]
+        broken(lambda content: content["files"].append(content["files"][0])),
+        broken(lambda content: content["files"][0].update(path="../x")),
+        broken(lambda content: content["files"][0].update(path="/etc/passwd")),
+        broken(lambda content: content["files"][0].update(size=-1)),
+        broken(lambda content: content["files"][0].update(size=True)),
+        broken(lambda content: content["files"][0].update(sha256="A" * 64)),
     ],
 )
 def test_a_manifest_that_was_changed_is_refused(folder: Path, change: Callable[[str], str]) -> None:

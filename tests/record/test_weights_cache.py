@@ -102,6 +102,11 @@ def of_another_user(path: Path) -> None:
     os.chown(path, 65534, 65534)
 
 
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -119,7 +124,7 @@ def of_another_user(path: Path) -> None:
             path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8"
         ),
         lambda path: path.write_bytes(path.read_bytes() + b" " * 8_000_000),
-        lambda path: (path.unlink(), os.mkfifo(path)),
+        fifo,
     ],
 )
 def test_a_cache_that_is_not_the_users_own_or_is_broken_is_as_if_it_were_empty(

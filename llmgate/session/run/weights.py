@@ -26,20 +26,20 @@ QUICK_S: Final = 2.0
 MEGABYTE: Final = 1_000_000
 
 
-def hash_folder(folder: Path, progress: Progress, *, trust_cache: bool = False) -> WeightsManifest:
+def hash_folder(folder: Path, progress: Progress, *, trust_cache: bool = False, proof: bool = False) -> WeightsManifest:
     """The manifest of a model folder.
 
     Args:
         folder: A model folder.
         progress: Is told of it if it takes long.
         trust_cache: Whether digests of earlier runs count even in CI, and where something will be signed.
+        proof: Whether something rests on it at once, so that earlier digests only count if somebody says so.
 
     Raises:
         WeightsError: As `weights_manifest`.
     """
-    return weights_manifest(
-        folder, cache=usable_cache(os.environ, trusted=trust_cache), progress=told(progress, "hashed, MB:")
-    )
+    cache = None if proof and not trust_cache else usable_cache(os.environ, trusted=trust_cache)
+    return weights_manifest(folder, cache=cache, progress=told(progress, "hashed, MB:"))
 
 
 def usable_cache(environ: Mapping[str, str], *, trusted: bool) -> WeightsCache | None:
