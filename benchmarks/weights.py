@@ -29,17 +29,18 @@ from pathlib import Path
 FILES = 8
 GB = 1_000_000_000
 PIECE = 1 << 24
-OURS = """
+PEAK = """
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+"""The most memory in kB; `ru_maxrss` would begin with that of the process that started this one."""
+OURS = f"""
 import sys
 from llmgate.record.weights import weights_manifest
 weights_manifest(sys.argv[1], threads=int(sys.argv[2]))
-import resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-IMPORTS = """
-import llmgate.record.weights, resource
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
+{PEAK}"""
+IMPORTS = f"""
+import llmgate.record.weights
+{PEAK}"""
 CACHED = """
 import sys, time
 from pathlib import Path
@@ -94,7 +95,8 @@ def compare(folder: Path, rounds: int) -> dict[str, float]:
     commands = {"ours, 1 thread": [*ours, "1"], "ours, 2 threads": [*ours, "2"], "sha256sum": ["sha256sum", *files]}
     if shutil.which("openssl"):
         commands["openssl"] = ["openssl", "dgst", "-sha256", *files]
-    run(["cat", *files])  # into the page cache, where it fits
+    # Into the page cache, where it fits.
+    subprocess.run(["cat", *files], stdout=subprocess.DEVNULL, check=True)
     spent: dict[str, list[Spent]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
