@@ -32,6 +32,7 @@ __all__ = [
     "TemplateError",
     "UndefinedError",
     "UsageError",
+    "WeightsError",
     "did_you_mean",
     "nearest",
 ]
@@ -114,6 +115,10 @@ class RecordError(CannotRunError):
 
 class NotComparableError(CannotRunError):
     """Two records may not be compared; the message names the field that differs."""
+
+
+class WeightsError(CannotRunError):
+    """A model's files cannot be identified: unreadable, unnamed, changing, or not there."""
 
 
 class UndefinedError(CannotRunError):

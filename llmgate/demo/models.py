@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from llmgate.demo import convert, tensors
 from llmgate.errors import CannotRunError
-from llmgate.generate.identity import weights_digest
 from llmgate.record.environment import for_programs
+from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

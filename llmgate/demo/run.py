@@ -21,10 +21,10 @@ from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, re
 from llmgate.demo.progress import DemoProgress
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
-from llmgate.generate.identity import weights_digest
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
+from llmgate.record.weights import weights_digest
 from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import publish, write_report
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline

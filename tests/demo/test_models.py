@@ -17,7 +17,7 @@ from llmgate.demo import convert, models, tensors
 from llmgate.demo.models import degrade, fetch_champion, resave
 from llmgate.demo.tensors import Tensor, read_model, write_model
 from llmgate.errors import CannotRunError
-from llmgate.generate.identity import weights_digest
+from llmgate.record.weights import weights_digest
 
 LAYERS = 4
 

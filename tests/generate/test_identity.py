@@ -8,13 +8,12 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.servers import model_folder
 
 from llmgate.errors import ServerError
-from llmgate.generate.identity import hardware, model_identity, packages, weights_digest
+from llmgate.generate.identity import hardware, model_identity, packages
 from llmgate.generate.model_folder import hub_folder
+from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,79 +22,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return model_folder(tmp_path)
-
-
-def test_no_folder_no_weights_no_identity(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(ServerError, match="no such model folder"):
-        weights_digest(tmp_path / "absent")
-    with pytest.raises(ServerError, match="no such model folder"):
-        weights_digest(folder / "config.json")
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(ServerError, match="holds no weights"):
-        weights_digest(folder)
-
-
-def test_a_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
-    (folder / "tokenizer.json").symlink_to(folder / "absent")
-    with pytest.raises(ServerError, match="cannot be read"):
-        weights_digest(folder)
-
-
-def test_the_digest_is_the_documented_one(folder: Path) -> None:
-    # Worked out by hand with sha256sum over the manifest.
-    assert weights_digest(folder) == "9a6da089a607d954d260f197ebb33c55b88be09f167066bff16167d2dddeb55b"
-    assert weights_digest(str(folder)) == weights_digest(folder)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("tokenizer.json", "tokenizer.model", "merges.txt", "generation_config.json", "chat_template.jinja"),
-        *("model-00002.safetensors", "modeling_custom.py", "unheard_of.json", "additional_chat_templates/rag.jinja"),
-    ],
-)
-def test_everything_that_shapes_behaviour_counts(folder: Path, name: str) -> None:
-    before = weights_digest(folder)
-    (folder / name).parent.mkdir(exist_ok=True)
-    (folder / name).write_text("a", encoding="utf-8")
-    added = weights_digest(folder)
-    (folder / name).write_text("b", encoding="utf-8")
-    assert len({before, added, weights_digest(folder)}) == 3
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("README.md", "LICENSE.txt", "trainer_state.json", "training_args.bin", "optimizer.pt", "rng_state_0.pth"),
-        *(".cache/huggingface/x.json", ".hidden.json", "picture.png", "requirements.txt"),
-    ],
-)
-def test_notes_and_traces_of_training_do_not_count(folder: Path, name: str) -> None:
-    before = weights_digest(folder)
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text("a", encoding="utf-8")
-    assert weights_digest(folder) == before
-
-
-def test_the_place_and_the_links_do_not_count(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "elsewhere"
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).symlink_to(file)
-    assert weights_digest(copy) == weights_digest(folder)
-
-
-@settings(deadline=None)
-@given(contents=st.dictionaries(st.sampled_from(["a.json", "b.json", "c.txt"]), st.binary(max_size=8)))
-def test_different_files_have_different_digests(
-    tmp_path_factory: pytest.TempPathFactory, contents: dict[str, bytes]
-) -> None:
-    folder = model_folder(tmp_path_factory.mktemp("m"))
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
-    before = weights_digest(folder)
-    (folder / "c.txt").write_bytes(contents.get("c.txt", b"") + b"x")
-    assert weights_digest(folder) != before
 
 
 def test_a_folder_is_named_and_digested(folder: Path) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llmgate.errors import UsageError
-from llmgate.generate.identity import weights_digest
 from llmgate.promote.registries import promote
+from llmgate.record.weights import weights_digest
 from llmgate.session.decide.records import decide_folders
 
 if TYPE_CHECKING:

@@ -13,11 +13,14 @@ from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
-from llmgate.generate.identity import model_identity, weights_digest
+from llmgate.generate.identity import model_identity
 from llmgate.generate.server import ServerSpec, launch
+from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
+from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.known_secrets import key_names
+from llmgate.session.run.weights import hash_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -59,6 +62,8 @@ class JudgePlace:
 def open_target(settings: Settings, *, log_path: Path, progress: Progress) -> Iterator[Target]:
     """Connect to the endpoint, or start vLLM for the model folder and end it afterwards.
 
+    The manifest of the folder that is served lies beside the log: it says later which file differs.
+
     Raises:
         UsageError: If neither a model nor an endpoint is named.
         ServerError: If the server does not start.
@@ -71,7 +76,10 @@ def open_target(settings: Settings, *, log_path: Path, progress: Progress) -> It
         raise UsageError(
             "no model is named", fix="Give --model DIR to start vLLM, or --endpoint URL of a running server"
         )
-    with own_server(settings, settings.model, served_name(settings), log_path=log_path, progress=progress) as target:
+    name, manifest = served_name(settings), log_path.with_name(MANIFEST_NAME)
+    with own_server(
+        settings, settings.model, name, log_path=log_path, progress=progress, manifest_path=manifest
+    ) as target:
         yield target
 
 
@@ -107,10 +115,25 @@ def served_name(settings: Settings) -> str:
 
 
 @contextmanager
-def own_server(settings: Settings, model: str, name: str, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+def own_server(
+    settings: Settings,
+    model: str,
+    name: str,
+    *,
+    log_path: Path,
+    progress: Progress,
+    manifest_path: Path | None = None,
+) -> Iterator[Target]:
     """Start vLLM, wait until it answers, end it with the block."""
     progress.stage(f"hashing the weights of {model}")
-    identity = model_identity(model, name=name, registry_uri=settings.registry_uri)
+
+    def digest(folder: Path) -> str:
+        manifest = hash_folder(folder, progress, trust_cache=settings.trust_weights_cache)
+        if manifest_path is not None:
+            write_atomic(manifest_path, manifest.to_json().encode())
+        return manifest.digest
+
+    identity = model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
     spec = ServerSpec(
         model=model,
         served_name=name,

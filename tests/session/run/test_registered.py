@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llmgate.errors import CannotRunError, UsageError
-from llmgate.generate.identity import weights_digest
 from llmgate.promote import tags
 from llmgate.record.manifest import ModelIdentity
 from llmgate.record.policy import Binding
+from llmgate.record.weights import weights_digest
 from llmgate.session.run.registered import Registered, look_up
 from llmgate.session.settings import settings_from
 

@@ -1,0 +1,241 @@
+"""Are the weights that are served, or about to be, those that a signed verdict let pass?"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmgate.attest.check import about
+from llmgate.errors import EXIT_FAIL, EXIT_PASS, CannotRunError, UsageError, WeightsError
+from llmgate.generate.key_travel import check_key
+from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
+from llmgate.record.disk import read_regular
+from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
+from llmgate.session.commands.verdict_for_serving import (
+    VerifyQuestion,
+    accepted,
+    facts_of,
+    newest,
+    read_verdict,
+    trusted,
+)
+from llmgate.session.run.weights import hash_folder
+
+if TYPE_CHECKING:
+    from llmgate.attest.check import Signed
+    from llmgate.attest.policy import RegistryPolicy
+    from llmgate.attest.statement import Verdict
+    from llmgate.record.weights import WeightsManifest
+    from llmgate.session.progress import Progress
+
+__all__ = ["WeightsCheck", "verify_weights"]
+
+CHAMPION: Final = "champion"
+VERSION_URI: Final = re.compile(r"models:/(?P<name>[^/@:]+)(?:/(?P<version>[1-9]\d*)|@(?P<alias>[^/@:]+))")
+MANIFEST_BYTES: Final = 50_000_000
+KEY_VARIABLE: Final = "LLMGATE_API_KEY"
+MOST_LINES: Final = 50
+UNCOVERED: Final = "The server says so of itself; its configuration, tokenizer, templates and adapters are not covered."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsCheck:
+    """What came of it.
+
+    Attributes:
+        verified: Whether they are the same weights.
+        sentence: For a reader.
+        lines: What differs, and what else to know.
+    """
+
+    verified: bool
+    sentence: str
+    lines: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 or 1."""
+        return EXIT_PASS if self.verified else EXIT_FAIL
+
+
+def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetime | None = None) -> WeightsCheck:
+    """Verify a signed verdict, and that these are its weights.
+
+    A verdict's expiry ends its power to promote, and not the right of what it promoted to be served: a server that is
+    restarted at night must come back. Who wants verdicts to be fresh says so with `max_age`.
+
+    Raises:
+        AttestationError: If the verdict is refused: forged, no PASS, too old, about something else.
+        CannotRunError: If something is missing or cannot be reached, so that nothing can be said.
+        UsageError: If the question contradicts itself.
+    """
+    now = now or datetime.now(UTC)
+    policy = trusted(question)
+    match = VERSION_URI.fullmatch(question.what)
+    with ExitStack() as stack:
+        if match:
+            signed, folder = of_version(question, match, policy, now, stack)
+            return of_folder(folder, signed.verdict, question, progress, now)
+        if question.what.startswith("models:"):
+            raise UsageError(
+                "this names no version", where=question.what, fix="Write models:/NAME/VERSION or models:/NAME@alias"
+            )
+        signed = accepted(read_verdict(question), question, policy, now)
+        if question.what.startswith(("http://", "https://")):
+            return of_server(question, signed.verdict, progress, now)
+        return of_folder(Path(question.what), signed.verdict, question, progress, now)
+
+
+def of_version(
+    question: VerifyQuestion, match: re.Match[str], policy: RegistryPolicy, now: datetime, stack: ExitStack
+) -> tuple[Signed, Path]:
+    """The verdict of a version in MLflow, and the folder of its files, which is gone when the stack ends."""
+    # The registry client is an extra: only who names a version pays for it.
+    from llmgate.promote.mlflow_client import resolve_uris  # noqa: PLC0415
+    from llmgate.promote.mlflow_download import fetch_files  # noqa: PLC0415
+    from llmgate.promote.mlflow_target import MlflowTarget  # noqa: PLC0415
+
+    target = MlflowTarget(*resolve_uris(question.mlflow_uri, None))
+    version = (
+        target.version(match["name"], match["version"])
+        if match["version"]
+        else target.holder(match["name"], match["alias"])
+    )
+    if version is None:
+        raise CannotRunError("no version holds this alias", where=question.what, fix="Name a version by its number")
+    alias = match["alias"] or question.alias or CHAMPION
+    signed = (
+        accepted(read_verdict(question), question, policy, now)
+        if question.verdict is not None
+        else newest(version, alias, question, policy, now)
+    )
+    about(signed.verdict, facts_of(version, alias, policy.registry or signed.verdict.registry.id, os.environ))
+    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-verify-"))
+    return signed, fetch_files(target, version, Path(scratch))
+
+
+def of_folder(
+    folder: Path, verdict: Verdict, question: VerifyQuestion, progress: Progress, now: datetime
+) -> WeightsCheck:
+    """Hash a folder, and hold it against the verdict."""
+    what = question.what if question.weights is None else str(question.weights)
+    found = hash_folder(folder, progress, trust_cache=question.trust_cache, proof=True)
+    who = passed(verdict)
+    notes = remarks(verdict, found, folder, now)
+    if found.digest == verdict.weights:
+        return WeightsCheck(
+            verified=True,
+            sentence=f"Verified: {what} holds {who} ({len(found.files)} files, {found.size:,} bytes, "
+            f"digest {found.digest[:12]}).",
+            lines=notes,
+        )
+    return WeightsCheck(
+        verified=False,
+        sentence=f"Refused: {what} does not hold {who}: its digest is {found.digest[:12]}, "
+        f"and the verdict is about {str(verdict.weights)[:12]}.",
+        lines=(*which_differ(question, verdict, found), *notes),
+    )
+
+
+def passed(verdict: Verdict) -> str:
+    """The weights that a verdict is about."""
+    told, given = verdict.registry, f"{verdict.issued_at:%Y-%m-%d %H:%M} UTC"
+    how = f"which got PASS on {given}" if verdict.kind == "gate" else f"which {verdict.by} let pass on {given}"
+    return f"the weights of {told.model} version {told.version}, {how}"
+
+
+def remarks(verdict: Verdict, found: WeightsManifest, folder: Path, now: datetime) -> tuple[str, ...]:
+    """What is no reason to refuse, and still to be known."""
+    lines = []
+    if verdict.kind == "override":
+        lines.append(f"No gate let them pass: {verdict.by} overrode it ({verdict.reason}).")
+    if now >= verdict.expires_at:
+        lines.append(
+            f"The verdict expired on {verdict.expires_at:%Y-%m-%d}: it promotes nothing any more. That ends no "
+            "serving; give --max-age where it should."
+        )
+    root = folder.resolve()
+    outside = [file.path for file in found.files if not (folder / file.path).resolve().is_relative_to(root)]
+    if outside:
+        lines.append(
+            f"{len(outside)} of the files are links that lead out of the folder, such as {outside[0]}: what they lead "
+            "to was hashed, and has to be read-only as well."
+        )
+    return tuple(lines)
+
+
+def which_differ(question: VerifyQuestion, verdict: Verdict, found: WeightsManifest) -> tuple[str, ...]:
+    """The files that differ, as far as a manifest of what passed is there."""
+    path, asked = question.manifest, question.manifest is not None
+    if path is None and question.verdict is not None:
+        path = question.verdict.with_name(MANIFEST_NAME)
+    if path is None or not (asked or path.exists()):
+        return (f"Which files differ is not known: give --manifest {MANIFEST_NAME}, which the gate run wrote.",)
+    try:
+        expected = read_manifest(read_regular(path, limit=MANIFEST_BYTES), where=str(path))
+    except (OSError, WeightsError) as error:
+        return (f"Which files differ is not known: {error}",)
+    if expected.digest != verdict.weights:
+        return (f"Which files differ is not known: {path} is the manifest of other weights.",)
+    return cut(differences(expected, found))
+
+
+def cut(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The first of many lines."""
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else (*lines[:MOST_LINES], f"… and {more:,} more")
+
+
+def of_server(question: VerifyQuestion, verdict: Verdict, progress: Progress, now: datetime) -> WeightsCheck:
+    """Hash the folder that a server loaded, and hold the server's tensors against it.
+
+    Raises:
+        CannotRunError: If nothing shows what it holds.
+    """
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key:
+        check_key(question.what, KEY_VARIABLE, over_http=False)
+    checksums = loaded_checksums(question.what, api_key=key)
+    if question.weights is None:
+        raise CannotRunError(
+            "the server tells checksums of tensors, and a verdict is about files: something has to show that they "
+            "belong together",
+            where=question.what,
+            fix="Name the folder that the server loaded: --weights FOLDER",
+        )
+    check = of_folder(question.weights, verdict, question, progress, now)
+    if not check.verified:
+        return check
+    progress.stage(f"comparing the tensors of {question.weights} with those of the server")
+    loaded = compare_loaded(checksums, question.weights)
+    if loaded.matched and loaded.other:
+        return WeightsCheck(
+            verified=False,
+            sentence=f"Refused: {question.what} holds other weights than {question.weights}: {len(loaded.other)} of "
+            f"{len(checksums)} parameters differ.",
+            lines=cut(tuple(f"{name}: other bytes" for name in loaded.other)),
+        )
+    doubtful = [
+        *(f"{name}: other bytes" for name in loaded.other),
+        *loaded.unexplained,
+        *(f"{name}: not loaded" for name in loaded.unloaded),
+    ]
+    if doubtful:
+        raise CannotRunError(
+            f"{len(doubtful)} tensors cannot be compared, such as {doubtful[0]}",
+            where=question.what,
+            fix="vLLM shows the bytes of the files only where it neither divides, converts nor packs them. Verify the "
+            "folder before the server starts: `llmgate verify FOLDER`",
+        )
+    return WeightsCheck(
+        verified=True,
+        sentence=f"Verified: {question.what} holds {passed(verdict)} ({loaded.matched} parameters, as in "
+        f"{question.weights}).",
+        lines=(UNCOVERED, *check.lines),
+    )
