@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,6 @@ from support.bypass.servers import DATABASES
 from support.bypass.table import Expected, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.bypass.scene import Live
 
     Attempts = dict[tuple[str, str], Future[tuple[Scene, Answer]]]
@@ -24,16 +23,17 @@ AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
-def attempts(servers: dict[tuple[str, str], Live], request: pytest.FixtureRequest) -> Iterator[Attempts]:
-    """All attempts that were asked for, begun in the order of their tests."""
+def attempts(servers: dict[tuple[str, str], Live], request: pytest.FixtureRequest) -> Attempts:
+    """All attempts that were asked for, made beside each other; the tests look at what came of them."""
     wanted = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {
+    # MLflow's warnings come at a time of their own, so here and not in the threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(AT_ONCE) as pool:
+        warnings.simplefilter("ignore")
+        return {
             (params["row"].name, params["database"]): pool.submit(tried, params["row"], live)
             for params in wanted
             if "row" in params and (live := servers.get((params["row"].setup, params["database"]))) is not None
         }
-        pool.shutdown(cancel_futures=True)
 
 
 def tried(row: Row, live: Live) -> tuple[Scene, Answer]:

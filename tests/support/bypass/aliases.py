@@ -20,7 +20,13 @@ SET: Final = "registered-models/alias"
 NO_VERDICT: Final = "no verdict of this version is known"
 
 
-@ALIASES.refused("alias-client", "set the champion's alias without a verdict", "client: set_registered_model_alias", "promotion blocked", NO_VERDICT)
+@ALIASES.refused(
+    "alias-client",
+    "set the champion's alias without a verdict",
+    "client: set_registered_model_alias",
+    "promotion blocked",
+    NO_VERDICT,
+)
 def alias_client(scene: Scene) -> Answer:
     version = scene.challenger()
     return scene.attempt(lambda: scene.client("set_registered_model_alias", scene.model, "champion", version))
@@ -157,7 +163,9 @@ for what, name in {"capital": "Support", "cyrillic": "supp\u043ert", "zero": "su
     )(partial(model_like, name=name))
 
 
-@NAMES.refused("rename-away", "rename a protected model, promote, and rename it back", "client: rename_registered_model", "refused")
+@NAMES.refused(
+    "rename-away", "rename a protected model, promote, and rename it back", "client: rename_registered_model", "refused"
+)
 def rename_away(scene: Scene) -> Answer:
     scene.crown()
     return scene.attempt(lambda: scene.client("rename_registered_model", scene.model, f"other-{scene.token}"))
@@ -174,7 +182,10 @@ def rename_route(scene: Scene, door: str) -> Answer:
 
 for door in ("api/2.0", "ajax-api/2.0"):
     NAMES.refused(
-        f"rename-{door}", "rename a protected model that has no champion", f"POST /{door}/mlflow/registered-models/rename", "refused"
+        f"rename-{door}",
+        "rename a protected model that has no champion",
+        f"POST /{door}/mlflow/registered-models/rename",
+        "refused",
     )(partial(rename_route, door=door))
 
 
@@ -211,9 +222,7 @@ for door in ("api/2.0", "ajax-api/2.0"):
 @STAGES.refused("stage-client", "the same by the client", "client: transition_model_version_stage", NO_VERDICT)
 def stage_client(scene: Scene) -> Answer:
     version = scene.create_version()
-    return scene.attempt(
-        lambda: scene.client("transition_model_version_stage", scene.model, version, "Production")
-    )
+    return scene.attempt(lambda: scene.client("transition_model_version_stage", scene.model, version, "Production"))
 
 
 @STAGES.refused("stage-case", "write the stage as `pRODUCTION`", "POST model-versions/transition-stage", NO_VERDICT)
@@ -222,20 +231,29 @@ def stage_case(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.stage(version, "pRODUCTION"))
 
 
-@STAGES.refused("stage-alias", "use the champion's verdict for the stage", "POST model-versions/transition-stage", NO_VERDICT)
+@STAGES.refused(
+    "stage-alias", "use the champion's verdict for the stage", "POST model-versions/transition-stage", NO_VERDICT
+)
 def stage_alias(scene: Scene) -> Answer:
     version = scene.crown()
     return scene.attempt(lambda: scene.stage(version))
 
 
-@STAGES.refused("stage-archive", "archive who is in Production by moving another version there", "POST model-versions/transition-stage", NO_VERDICT)
+@STAGES.refused(
+    "stage-archive",
+    "archive who is in Production by moving another version there",
+    "POST model-versions/transition-stage",
+    NO_VERDICT,
+)
 def stage_archive(scene: Scene) -> Answer:
     scene.crown(alias=PRODUCTION)
     version = scene.create_version("v2")
     return scene.attempt(lambda: scene.stage(version, archive_existing_versions=True))
 
 
-@STAGES.refused("stage-out", "take the version that is in Production out of it", "POST model-versions/transition-stage", "refused")
+@STAGES.refused(
+    "stage-out", "take the version that is in Production out of it", "POST model-versions/transition-stage", "refused"
+)
 def stage_out(scene: Scene) -> Answer:
     version = scene.crown(alias=PRODUCTION)
     return scene.attempt(lambda: scene.stage(version, "Archived"))
@@ -244,6 +262,4 @@ def stage_out(scene: Scene) -> Answer:
 @STAGES.refused("stage-delete", "delete the version that is in Production", "DELETE model-versions/delete", "refused")
 def stage_delete(scene: Scene) -> Answer:
     version = scene.crown(alias=PRODUCTION)
-    return scene.attempt(
-        lambda: scene.api("DELETE", "model-versions/delete", name=scene.model, version=version)
-    )
+    return scene.attempt(lambda: scene.api("DELETE", "model-versions/delete", name=scene.model, version=version))

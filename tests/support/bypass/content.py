@@ -142,7 +142,12 @@ def _(scene: Scene, version: str) -> str:
     return resigned(scene, payload.replace(b'"attempts":1', b'"attempts":NaN'))
 
 
-@add(FORGED, "forged-unbound", "a verdict that is bound to no registry, as earlier versions wrote", "registry: this field is missing")
+@add(
+    FORGED,
+    "forged-unbound",
+    "a verdict that is bound to no registry, as earlier versions wrote",
+    "registry: this field is missing",
+)
 def _(scene: Scene, version: str) -> str:
     told = statement(scene.verdict(version))
     del told["predicate"]["registry"]
@@ -182,7 +187,12 @@ def _(scene: Scene, version: str) -> str:
     return enveloped(envelope.payload, (scene.keys.signers["gate"].keyid, envelope.signatures[0].sig))
 
 
-@add(SIGNERS, "key-two-bad", "two signatures: a stranger's, and the gate's over another verdict", "the signature is not valid")
+@add(
+    SIGNERS,
+    "key-two-bad",
+    "two signatures: a stranger's, and the gate's over another verdict",
+    "the signature is not valid",
+)
 def _(scene: Scene, version: str) -> str:
     mine = read_envelope(scene.verdict(version, key="stranger"))
     other = read_envelope(scene.verdict(version, outcome="FAIL")).signatures[0]
@@ -224,7 +234,9 @@ def _(scene: Scene, version: str) -> str:
     return scene.keys.override(scene.facts(version), champion=scene.champion(), key="gate")
 
 
-@SIGNERS.refused("key-first", "the gate's key for the first champion ever", ROUTE, "the first verdict needs a key of its own")
+@SIGNERS.refused(
+    "key-first", "the gate's key for the first champion ever", ROUTE, "the first verdict needs a key of its own"
+)
 def _first(scene: Scene) -> Answer:
     version = scene.create_version()
     return scene.try_with(version, scene.verdict(version, key="gate"))
@@ -275,18 +287,30 @@ def _copy_call(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(copied[0]))
 
 
-@ABOUT.refused("about-created-with", "create a version with the champion's verdict among its tags", "POST model-versions/create, then the alias")
+@ABOUT.refused(
+    "about-created-with",
+    "create a version with the champion's verdict among its tags",
+    "POST model-versions/create, then the alias",
+)
 def _created_with(scene: Scene) -> Answer:
     text = scene.promote(scene.create_version("v1"))
     tags = [{"key": "llmgate.attestation/champion", "value": text}]
     source = f"s3://bucket/{scene.model}/v2"
     made = scene.api("POST", "model-versions/create", name=scene.model, source=source, tags=tags)
     if not made.ok:
-        return scene.attempt(lambda: scene.api("POST", "model-versions/create", name=scene.model, source=source, tags=tags))
+        return scene.attempt(
+            lambda: scene.api("POST", "model-versions/create", name=scene.model, source=source, tags=tags)
+        )
     return scene.attempt(lambda: scene.set_alias("2"))
 
 
-@ABOUT.refused("about-workspace-here", "a verdict on the model of the same name in another workspace", ROUTE, "the workspace 'default'", setup=WALLED)
+@ABOUT.refused(
+    "about-workspace-here",
+    "a verdict on the model of the same name in another workspace",
+    ROUTE,
+    "the workspace 'default'",
+    setup=WALLED,
+)
 def _workspace_here(scene: Scene) -> Answer:
     name = f"team-{scene.token}"
     scene.done(scene.raw("POST", "/api/3.0/mlflow/workspaces", {"name": name}))
@@ -308,7 +332,9 @@ def _(scene: Scene, version: str) -> str:
     return scene.verdict(version, issued_at=scene.issued - 2 * HOUR, lasts=HOUR)
 
 
-@add(VERDICTS, "too-old", "a PASS that is older than the policy's 30 days, but has not expired", "older than the 30 days")
+@add(
+    VERDICTS, "too-old", "a PASS that is older than the policy's 30 days, but has not expired", "older than the 30 days"
+)
 def _(scene: Scene, version: str) -> str:
     return scene.verdict(version, issued_at=scene.issued - timedelta(days=31), lasts=timedelta(days=60))
 
@@ -328,7 +354,12 @@ def _(scene: Scene, version: str) -> str:
     return scene.verdict(version, suites=(("smoke", "1.0.0"),))
 
 
-@VERDICTS.refused("suite-version", "a PASS of an older version of the suite than the policy requires", ROUTE, "lacks the suite support@2.*")
+@VERDICTS.refused(
+    "suite-version",
+    "a PASS of an older version of the suite than the policy requires",
+    ROUTE,
+    "lacks the suite support@2.*",
+)
 def _suite_version(scene: Scene) -> Answer:
     scene.rule = "support-strict"
     version = scene.create_version()
@@ -345,7 +376,12 @@ def _(scene: Scene, version: str) -> str:
     return scene.verdict(version, champion=None, key="gate")
 
 
-@VERDICTS.refused("compared-ghost", "a first PASS that was compared with a champion that does not exist", ROUTE, "nobody holds the alias")
+@VERDICTS.refused(
+    "compared-ghost",
+    "a first PASS that was compared with a champion that does not exist",
+    ROUTE,
+    "nobody holds the alias",
+)
 def _ghost(scene: Scene) -> Answer:
     scene.crown("v1", "production")
     version = scene.create_version("v2")

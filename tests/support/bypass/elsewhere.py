@@ -46,7 +46,11 @@ for mode, tried in {
 }.items():
     for door in ("api/3.0", "ajax-api/3.0"):
         WORKSPACES.refused(
-            f"workspace-{mode}-{door}", tried, f"DELETE /{door}/mlflow/workspaces/…?mode={mode}", "refused", setup=WALLED
+            f"workspace-{mode}-{door}",
+            tried,
+            f"DELETE /{door}/mlflow/workspaces/…?mode={mode}",
+            "refused",
+            setup=WALLED,
         )(partial(remove, mode=mode, door=door))
 
 WORKSPACES.refused(
@@ -54,7 +58,13 @@ WORKSPACES.refused(
 )(partial(remove, mode="RESTRICT"))
 
 
-@WORKSPACES.refused("workspace-alias", "set the alias in a workspace where no verdict is", "POST registered-models/alias", NO_VERDICT, setup=WALLED)
+@WORKSPACES.refused(
+    "workspace-alias",
+    "set the alias in a workspace where no verdict is",
+    "POST registered-models/alias",
+    NO_VERDICT,
+    setup=WALLED,
+)
 def workspace_alias(scene: Scene) -> Answer:
     version = scene.crown()
     team(scene)
@@ -62,21 +72,31 @@ def workspace_alias(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(version))
 
 
-@WORKSPACES.refused("workspace-stage", "the same with a stage", "POST model-versions/transition-stage", NO_VERDICT, setup=WALLED)
+@WORKSPACES.refused(
+    "workspace-stage", "the same with a stage", "POST model-versions/transition-stage", NO_VERDICT, setup=WALLED
+)
 def workspace_stage(scene: Scene) -> Answer:
     team(scene)
     version = scene.create_version()
     return scene.attempt(lambda: scene.stage(version))
 
 
-@WORKSPACES.refused("workspace-delete-model", "delete the model in its workspace", "DELETE registered-models/delete", "refused", setup=WALLED)
+@WORKSPACES.refused(
+    "workspace-delete-model",
+    "delete the model in its workspace",
+    "DELETE registered-models/delete",
+    "refused",
+    setup=WALLED,
+)
 def workspace_delete_model(scene: Scene) -> Answer:
     team(scene)
     scene.crown()
     return scene.attempt(lambda: scene.api("DELETE", "registered-models/delete", name=scene.model))
 
 
-@WORKSPACES.refused("workspace-root", "give a workspace another place for artifacts", f"PATCH {SPACES}/…", "refused", setup=WALLED)
+@WORKSPACES.refused(
+    "workspace-root", "give a workspace another place for artifacts", f"PATCH {SPACES}/…", "refused", setup=WALLED
+)
 def workspace_root(scene: Scene) -> Answer:
     name = team(scene)
     scene.crown()
@@ -84,7 +104,9 @@ def workspace_root(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.raw("PATCH", f"{SPACES}/{name}", root))
 
 
-@WORKSPACES.works("workspace-promote", "promote in a workspace with a verdict for it", "POST registered-models/alias", setup=WALLED)
+@WORKSPACES.works(
+    "workspace-promote", "promote in a workspace with a verdict for it", "POST registered-models/alias", setup=WALLED
+)
 def workspace_promote(scene: Scene) -> Answer:
     team(scene)
     version = scene.challenger()
@@ -92,7 +114,9 @@ def workspace_promote(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(version))
 
 
-@WORKSPACES.works("workspace-empty", "delete a workspace in which nothing is protected", f"DELETE {SPACES}/…", setup=WALLED)
+@WORKSPACES.works(
+    "workspace-empty", "delete a workspace in which nothing is protected", f"DELETE {SPACES}/…", setup=WALLED
+)
 def workspace_empty(scene: Scene) -> Answer:
     name = team(scene)
     scene.create_version(model=f"other-{scene.token}")
@@ -100,7 +124,13 @@ def workspace_empty(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.raw("DELETE", f"{SPACES}/{name}?mode=CASCADE"))
 
 
-@USERS.refused("admin-alias", "an administrator sets the alias without a verdict", "POST registered-models/alias", NO_VERDICT, setup=WALLED)
+@USERS.refused(
+    "admin-alias",
+    "an administrator sets the alias without a verdict",
+    "POST registered-models/alias",
+    NO_VERDICT,
+    setup=WALLED,
+)
 def admin_alias(scene: Scene) -> Answer:
     version = scene.challenger()
     return scene.attempt(lambda: scene.set_alias(version))
@@ -112,19 +142,29 @@ def admin_client(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.client("set_registered_model_alias", scene.model, "champion", version))
 
 
-@USERS.refused("admin-delete", "an administrator deletes the model", "DELETE registered-models/delete", "refused", setup=WALLED)
+@USERS.refused(
+    "admin-delete", "an administrator deletes the model", "DELETE registered-models/delete", "refused", setup=WALLED
+)
 def admin_delete(scene: Scene) -> Answer:
     scene.crown()
     return scene.attempt(lambda: scene.api("DELETE", "registered-models/delete", name=scene.model))
 
 
-@USERS.refused("admin-tag", "an administrator replaces the champion's verdict", "POST model-versions/set-tag", "refused", setup=WALLED)
+@USERS.refused(
+    "admin-tag",
+    "an administrator replaces the champion's verdict",
+    "POST model-versions/set-tag",
+    "refused",
+    setup=WALLED,
+)
 def admin_tag(scene: Scene) -> Answer:
     version = scene.crown()
     return scene.attempt(lambda: scene.attest(version, "{}"))
 
 
-@USERS.refused("nobody", "somebody without a password sets the alias", "POST registered-models/alias", by="MLflow", setup=WALLED)
+@USERS.refused(
+    "nobody", "somebody without a password sets the alias", "POST registered-models/alias", by="MLflow", setup=WALLED
+)
 def nobody(scene: Scene) -> Answer:
     version = scene.challenger()
     values = {"name": scene.model, "alias": "champion", "version": version}
@@ -132,7 +172,9 @@ def nobody(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.raw("POST", path, values, user=("nobody", "nothing")))
 
 
-@USERS.works("admin-promote", "an administrator promotes with a verdict", "client: set_registered_model_alias", setup=WALLED)
+@USERS.works(
+    "admin-promote", "an administrator promotes with a verdict", "client: set_registered_model_alias", setup=WALLED
+)
 def admin_promote(scene: Scene) -> Answer:
     version = scene.challenger()
     scene.done(scene.attest(version, scene.verdict(version)))
@@ -163,7 +205,12 @@ def asked(scene: Scene, query: str) -> Answer:
     return answer
 
 
-@LIMITS.limit("database", "write into the registry's database", "UPDATE registered_model_aliases", "Whoever can write the database")
+@LIMITS.limit(
+    "database",
+    "write into the registry's database",
+    "UPDATE registered_model_aliases",
+    "Whoever can write the database",
+)
 def database(scene: Scene) -> Answer:
     version = scene.challenger()
     return scene.attempt(lambda: moved(scene, version))
@@ -177,7 +224,12 @@ def moved(scene: Scene, version: str) -> Any:
     return scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion")
 
 
-@LIMITS.refused("database-then", "go on as if nothing had happened after the alias was moved in the database", "POST registered-models/alias", "moved past the gate")
+@LIMITS.refused(
+    "database-then",
+    "go on as if nothing had happened after the alias was moved in the database",
+    "POST registered-models/alias",
+    "moved past the gate",
+)
 def database_then(scene: Scene) -> Answer:
     version = scene.challenger()
     third = scene.create_version("v3")
@@ -195,7 +247,9 @@ def database_back(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(champion))
 
 
-@LIMITS.works("before-gate", "promote over a champion from before the registry was gated", "POST registered-models/alias")
+@LIMITS.works(
+    "before-gate", "promote over a champion from before the registry was gated", "POST registered-models/alias"
+)
 def before_gate(scene: Scene) -> Answer:
     old, new = scene.create_version("v1"), scene.create_version("v2")
     with engine_of(scene.live.uri).begin() as connection:
@@ -207,13 +261,20 @@ def before_gate(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.attest(new, text), lambda: scene.set_alias(new))
 
 
-@LIMITS.limit("number", "deploy `models:/NAME/2`", "client: get_model_version_download_uri", "Versions without an alias")
+@LIMITS.limit(
+    "number", "deploy `models:/NAME/2`", "client: get_model_version_download_uri", "Versions without an alias"
+)
 def number(scene: Scene) -> Answer:
     version = scene.challenger()
     return scene.attempt(lambda: scene.client("get_model_version_download_uri", scene.model, version))
 
 
-@LIMITS.limit("client-database", "run a client on the registry's database", "client: registry_uri=sqlite:///… or postgresql://…", "Whoever can write the database")
+@LIMITS.limit(
+    "client-database",
+    "run a client on the registry's database",
+    "client: registry_uri=sqlite:///… or postgresql://…",
+    "Whoever can write the database",
+)
 def client_database(scene: Scene) -> Answer:
     version = scene.challenger()
 
@@ -228,7 +289,9 @@ def client_database(scene: Scene) -> Answer:
     return scene.attempt(write)
 
 
-@LIMITS.limit("latest", "deploy `models:/NAME@latest`", "GET registered-models/alias?alias=latest", "Versions without an alias")
+@LIMITS.limit(
+    "latest", "deploy `models:/NAME@latest`", "GET registered-models/alias?alias=latest", "Versions without an alias"
+)
 def latest(scene: Scene) -> Answer:
     scene.challenger()
     answer = scene.attempt(lambda: scene.client("get_model_version_by_alias", scene.model, "latest"))
@@ -236,7 +299,12 @@ def latest(scene: Scene) -> Answer:
     return answer
 
 
-@LIMITS.limit("unprotected", "deploy by an alias that the policy does not name", "POST registered-models/alias", "Versions without an alias")
+@LIMITS.limit(
+    "unprotected",
+    "deploy by an alias that the policy does not name",
+    "POST registered-models/alias",
+    "Versions without an alias",
+)
 def unprotected(scene: Scene) -> Answer:
     version = scene.create_version()
     return scene.attempt(lambda: scene.set_alias(version, "canary"))

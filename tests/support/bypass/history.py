@@ -38,7 +38,9 @@ def older_pass(scene: Scene) -> Answer:
     return scene.try_with(*failed_after(scene))
 
 
-@REPLAYS.refused("older-pass-second", "put the PASS back after a FAIL, under a second tag", TAG, "not newer than the FAIL")
+@REPLAYS.refused(
+    "older-pass-second", "put the PASS back after a FAIL, under a second tag", TAG, "not newer than the FAIL"
+)
 def older_pass_second(scene: Scene) -> Answer:
     return scene.try_with(*failed_after(scene), SECOND)
 
@@ -51,7 +53,9 @@ def older_pass_resigned(scene: Scene) -> Answer:
     return scene.try_with(version, again.replace('"keyid":"', '"keyid":"0'))
 
 
-@REPLAYS.refused("older-pass-unseen", "a PASS from before the FAIL that nobody has seen yet", TAG, "not newer than the FAIL")
+@REPLAYS.refused(
+    "older-pass-unseen", "a PASS from before the FAIL that nobody has seen yet", TAG, "not newer than the FAIL"
+)
 def older_pass_unseen(scene: Scene) -> Answer:
     version = scene.challenger()
     hidden = scene.verdict(version)
@@ -131,7 +135,12 @@ def race(scene: Scene) -> Answer:
     for thread in threads:
         thread.join()
     (winner,) = [version for version, answer in answers.items() if answer.ok]
-    assert scene.done(scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion"))["model_version"]["version"] == winner
+    assert (
+        scene.done(scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion"))["model_version"][
+            "version"
+        ]
+        == winner
+    )
     losers = [answer for answer in answers.values() if not answer.ok]
     assert all(answer.denied for answer in losers), losers
     loser = next(version for version in versions if version != winner)
@@ -175,7 +184,12 @@ def rollback_forth(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(new))
 
 
-@ROLLBACKS.refused("rollback-far", "roll back over one champion, where the policy says `previous`", ALIAS, "goes to the previous holder")
+@ROLLBACKS.refused(
+    "rollback-far",
+    "roll back over one champion, where the policy says `previous`",
+    ALIAS,
+    "goes to the previous holder",
+)
 def rollback_far(scene: Scene) -> Answer:
     oldest = scene.crown("v1")
     scene.crown("v2")
@@ -197,13 +211,23 @@ def rollback_none(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias(versions[0]))
 
 
-@ROLLBACKS.refused("rollback-edited", "put another verdict into the tag of a version that held the alias, to forge a rollback", "POST model-versions/set-tag", "refused")
+@ROLLBACKS.refused(
+    "rollback-edited",
+    "put another verdict into the tag of a version that held the alias, to forge a rollback",
+    "POST model-versions/set-tag",
+    "refused",
+)
 def rollback_edited(scene: Scene) -> Answer:
     old, _ = scene.dethroned()
     return scene.attempt(lambda: scene.attest(old, scene.verdict(old)))
 
 
-@ROLLBACKS.refused("rollback-undeleted", "delete the tag that earned the alias, of a version that held it", "DELETE model-versions/delete-tag", "refused")
+@ROLLBACKS.refused(
+    "rollback-undeleted",
+    "delete the tag that earned the alias, of a version that held it",
+    "DELETE model-versions/delete-tag",
+    "refused",
+)
 def rollback_undeleted(scene: Scene) -> Answer:
     old, _ = scene.dethroned()
     return scene.attempt(

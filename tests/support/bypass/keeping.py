@@ -34,12 +34,18 @@ def delete_tag(scene: Scene, door: str) -> Answer:
 
 
 for door in DOORS:
-    TAGS.refused(f"frozen-set-{door}", "replace the verdict of the champion", f"POST /{door}/mlflow/model-versions/set-tag", "refused")(
-        partial(replace_tag, door=door)
-    )
-    TAGS.refused(f"frozen-delete-{door}", "delete the verdict of the champion", f"DELETE /{door}/mlflow/model-versions/delete-tag", "refused")(
-        partial(delete_tag, door=door)
-    )
+    TAGS.refused(
+        f"frozen-set-{door}",
+        "replace the verdict of the champion",
+        f"POST /{door}/mlflow/model-versions/set-tag",
+        "refused",
+    )(partial(replace_tag, door=door))
+    TAGS.refused(
+        f"frozen-delete-{door}",
+        "delete the verdict of the champion",
+        f"DELETE /{door}/mlflow/model-versions/delete-tag",
+        "refused",
+    )(partial(delete_tag, door=door))
 
 
 @TAGS.refused("frozen-client", "the same by the client", "client: delete_model_version_tag", "refused")
@@ -48,7 +54,9 @@ def frozen_client(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.client("delete_model_version_tag", scene.model, version, KEY))
 
 
-@TAGS.refused("frozen-newer", "replace the champion's verdict by a newer PASS", "POST model-versions/set-tag", "refused")
+@TAGS.refused(
+    "frozen-newer", "replace the champion's verdict by a newer PASS", "POST model-versions/set-tag", "refused"
+)
 def frozen_newer(scene: Scene) -> Answer:
     version = scene.crown()
     return scene.attempt(lambda: scene.attest(version, scene.verdict(version)))
@@ -67,12 +75,18 @@ def ledger_delete(scene: Scene, door: str) -> Answer:
 
 
 for door in DOORS:
-    TAGS.refused(f"ledger-set-{door}", "write the ledger that the server shows", f"POST /{door}/mlflow/registered-models/set-tag", "refused")(
-        partial(ledger_model, door=door)
-    )
-    TAGS.refused(f"ledger-delete-{door}", "delete the ledger that the server shows", f"DELETE /{door}/mlflow/registered-models/delete-tag", "refused")(
-        partial(ledger_delete, door=door)
-    )
+    TAGS.refused(
+        f"ledger-set-{door}",
+        "write the ledger that the server shows",
+        f"POST /{door}/mlflow/registered-models/set-tag",
+        "refused",
+    )(partial(ledger_model, door=door))
+    TAGS.refused(
+        f"ledger-delete-{door}",
+        "delete the ledger that the server shows",
+        f"DELETE /{door}/mlflow/registered-models/delete-tag",
+        "refused",
+    )(partial(ledger_delete, door=door))
 
 
 @TAGS.refused("ledger-version", "write a ledger on a version", "POST model-versions/set-tag", "refused")
@@ -81,12 +95,12 @@ def ledger_version(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.attest(version, "[]", ledger_key("champion")))
 
 
-@TAGS.refused("ledger-case", "write a ledger as `LLMGate.Ledger/champion`", "client: set_registered_model_tag", "refused")
+@TAGS.refused(
+    "ledger-case", "write a ledger as `LLMGate.Ledger/champion`", "client: set_registered_model_tag", "refused"
+)
 def ledger_case(scene: Scene) -> Answer:
     scene.crown()
-    return scene.attempt(
-        lambda: scene.client("set_registered_model_tag", scene.model, "LLMGate.Ledger/champion", "[]")
-    )
+    return scene.attempt(lambda: scene.client("set_registered_model_tag", scene.model, "LLMGate.Ledger/champion", "[]"))
 
 
 @TAGS.refused("ledger-born", "create a protected model with a ledger", "POST registered-models/create", "refused")
@@ -133,12 +147,18 @@ def delete_version(scene: Scene, door: str) -> Answer:
 
 
 for door in DOORS:
-    DELETIONS.refused(f"delete-model-{door}", "delete a protected model, to make it anew under the same name", f"DELETE /{door}/mlflow/registered-models/delete", "refused")(
-        partial(delete_model, door=door)
-    )
-    DELETIONS.refused(f"delete-version-{door}", "delete the champion's version, and its alias with it", f"DELETE /{door}/mlflow/model-versions/delete", "refused")(
-        partial(delete_version, door=door)
-    )
+    DELETIONS.refused(
+        f"delete-model-{door}",
+        "delete a protected model, to make it anew under the same name",
+        f"DELETE /{door}/mlflow/registered-models/delete",
+        "refused",
+    )(partial(delete_model, door=door))
+    DELETIONS.refused(
+        f"delete-version-{door}",
+        "delete the champion's version, and its alias with it",
+        f"DELETE /{door}/mlflow/model-versions/delete",
+        "refused",
+    )(partial(delete_version, door=door))
 
 
 @DELETIONS.refused("delete-client", "delete a protected model", "client: delete_registered_model", "refused")
@@ -147,13 +167,20 @@ def delete_client(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.client("delete_registered_model", scene.model))
 
 
-@DELETIONS.refused("delete-unpromoted", "delete a protected model that never had a champion", "DELETE registered-models/delete", "refused")
+@DELETIONS.refused(
+    "delete-unpromoted",
+    "delete a protected model that never had a champion",
+    "DELETE registered-models/delete",
+    "refused",
+)
 def delete_unpromoted(scene: Scene) -> Answer:
     scene.create_version()
     return scene.attempt(lambda: scene.api("DELETE", "registered-models/delete", name=scene.model))
 
 
-@DELETIONS.refused("delete-dethroned", "delete a version that held the alias", "client: delete_model_version", "refused")
+@DELETIONS.refused(
+    "delete-dethroned", "delete a version that held the alias", "client: delete_model_version", "refused"
+)
 def delete_dethroned(scene: Scene) -> Answer:
     old, _ = scene.dethroned()
     return scene.attempt(lambda: scene.client("delete_model_version", scene.model, old))
@@ -168,14 +195,21 @@ def source_update(scene: Scene) -> Answer:
     return answer
 
 
-@PROMPTS.refused("prompt-tag", "turn a protected model into a prompt, whose aliases are free", "POST registered-models/set-tag", "refused")
+@PROMPTS.refused(
+    "prompt-tag",
+    "turn a protected model into a prompt, whose aliases are free",
+    "POST registered-models/set-tag",
+    "refused",
+)
 def prompt_tag(scene: Scene) -> Answer:
     scene.challenger()
     values = {"name": scene.model, "key": IS_PROMPT, "value": "true"}
     return scene.attempt(lambda: scene.api("POST", "registered-models/set-tag", **values))
 
 
-@PROMPTS.refused("prompt-tag-ajax", "the same as the page does", "POST /ajax-api/2.0/mlflow/registered-models/set-tag", "refused")
+@PROMPTS.refused(
+    "prompt-tag-ajax", "the same as the page does", "POST /ajax-api/2.0/mlflow/registered-models/set-tag", "refused"
+)
 def prompt_tag_ajax(scene: Scene) -> Answer:
     scene.challenger()
     values = {"name": scene.model, "key": IS_PROMPT, "value": "true"}
@@ -188,7 +222,12 @@ def prompt_version_tag(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.attest(version, "true", IS_PROMPT))
 
 
-@PROMPTS.refused("prompt-weights", "put weights into a prompt of a protected name, and set its alias", "POST registered-models/alias", "llmgate: ")
+@PROMPTS.refused(
+    "prompt-weights",
+    "put weights into a prompt of a protected name, and set its alias",
+    "POST registered-models/alias",
+    "llmgate: ",
+)
 def prompt_weights(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
@@ -199,7 +238,12 @@ def prompt_weights(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.set_alias("1"))
 
 
-@PROMPTS.refused("prompt-weights-tagged", "the same with a version that says it is a prompt", "POST model-versions/create", by="MLflow")
+@PROMPTS.refused(
+    "prompt-weights-tagged",
+    "the same with a version that says it is a prompt",
+    "POST model-versions/create",
+    by="MLflow",
+)
 def prompt_weights_tagged(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
@@ -207,13 +251,23 @@ def prompt_weights_tagged(scene: Scene) -> Answer:
     return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
 
 
-@PROMPTS.refused("prompt-True", "create a model whose tag says `True` instead of `true`", "POST registered-models/create", "makes no prompt")
+@PROMPTS.refused(
+    "prompt-True",
+    "create a model whose tag says `True` instead of `true`",
+    "POST registered-models/create",
+    "makes no prompt",
+)
 def prompt_true(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "True"}]
     return scene.attempt(lambda: scene.api("POST", "registered-models/create", name=scene.model, tags=tags))
 
 
-@PROMPTS.refused("prompt-in-model", "put a prompt's version into a protected model", "POST model-versions/create", "cannot become a prompt")
+@PROMPTS.refused(
+    "prompt-in-model",
+    "put a prompt's version into a protected model",
+    "POST model-versions/create",
+    "cannot become a prompt",
+)
 def prompt_in_model(scene: Scene) -> Answer:
     scene.crown()
     values = {"name": scene.model, "source": "prompt-template", "tags": [{"key": IS_PROMPT, "value": "true"}]}
@@ -226,9 +280,12 @@ def prompt_back(scene: Scene, method: str, path: str, **values: str) -> Answer:
     return scene.attempt(lambda: scene.api(method, path, name=scene.model, key=IS_PROMPT, **values))
 
 
-PROMPTS.refused("prompt-back", "make a model of a prompt that has the alias already", "DELETE registered-models/delete-tag", "refused")(
-    partial(prompt_back, method="DELETE", path="registered-models/delete-tag")
-)
+PROMPTS.refused(
+    "prompt-back",
+    "make a model of a prompt that has the alias already",
+    "DELETE registered-models/delete-tag",
+    "refused",
+)(partial(prompt_back, method="DELETE", path="registered-models/delete-tag"))
 PROMPTS.refused("prompt-false", "the same by the value `false`", "POST registered-models/set-tag", "refused")(
     partial(prompt_back, method="POST", path="registered-models/set-tag", value="false")
 )
@@ -238,12 +295,19 @@ def prompt(scene: Scene) -> None:
     """A prompt of a protected name, as MLflow's client makes it."""
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
-    text = [{"key": "mlflow.prompt.text", "value": "Answer {{question}}"}, {"key": "_mlflow_prompt_type", "value": "text"}]
+    text = [
+        {"key": "mlflow.prompt.text", "value": "Answer {{question}}"},
+        {"key": "_mlflow_prompt_type", "value": "text"},
+    ]
     values = {"name": scene.model, "source": "prompt-template", "tags": tags + text}
     scene.done(scene.api("POST", "model-versions/create", **values))
 
 
-@PROMPTS.works("prompt-alias", "set the alias `champion` of a prompt whose name the policy's pattern also fits", "client: register_prompt, set_prompt_alias")
+@PROMPTS.works(
+    "prompt-alias",
+    "set the alias `champion` of a prompt whose name the policy's pattern also fits",
+    "client: register_prompt, set_prompt_alias",
+)
 def prompt_alias(scene: Scene) -> Answer:
     scene.done(scene.client("register_prompt", scene.model, "Answer {{question}}"))
     return scene.attempt(lambda: scene.client("set_prompt_alias", scene.model, "champion", 1))

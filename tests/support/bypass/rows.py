@@ -11,11 +11,12 @@ from support.bypass.history import REPLAYS, ROLLBACKS
 from support.bypass.keeping import DELETIONS, PROMPTS, TAGS
 from support.bypass.table import Area, Row
 from support.bypass.usual import GOOD, READING, USUAL
+from support.bypass.weights import WEIGHTS
 
 __all__ = ["AREAS", "ROWS"]
 
 AREAS: Final[tuple[Area, ...]] = (
     ALIASES, NAMES, STAGES, FORGED, SIGNERS, ABOUT, VERDICTS, REPLAYS, ROLLBACKS, TAGS, DELETIONS, PROMPTS, WORKSPACES,
-    USERS, DOORS, LIMITS, GOOD, READING, USUAL,
+    USERS, DOORS, WEIGHTS, LIMITS, GOOD, READING, USUAL,
 )  # fmt: skip
 ROWS: Final[tuple[Row, ...]] = tuple(row for area in AREAS for row in area.rows)

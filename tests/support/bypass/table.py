@@ -65,9 +65,7 @@ class Area:
     title: str
     rows: list[Row] = field(default_factory=list)
 
-    def refused(
-        self, name: str, tried: str, route: str, *words: str, by: str = "llmgate", setup: str = PLAIN
-    ) -> Add:
+    def refused(self, name: str, tried: str, route: str, *words: str, by: str = "llmgate", setup: str = PLAIN) -> Add:
         """An attempt that is refused with these words, and changes nothing."""
         return self.add(name, tried, route, Expected.REFUSED, words=words, by=by, setup=setup)
 

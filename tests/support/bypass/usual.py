@@ -20,7 +20,11 @@ USUAL: Final = Area(title="What is not protected")
 ALIAS: Final = "POST registered-models/alias"
 
 
-@GOOD.works("first", "the first champion, by a bootstrap key's verdict", "client: set_model_version_tag, set_registered_model_alias")
+@GOOD.works(
+    "first",
+    "the first champion, by a bootstrap key's verdict",
+    "client: set_model_version_tag, set_registered_model_alias",
+)
 def first(scene: Scene) -> Answer:
     version = scene.create_version()
     text = scene.verdict(version)
@@ -96,9 +100,7 @@ def returning(scene: Scene) -> Answer:
 @READING.works("read-alias", "read who is champion", "GET registered-models/alias")
 def read_alias(scene: Scene) -> Answer:
     version = scene.crown()
-    answer = scene.attempt(
-        lambda: scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion")
-    )
+    answer = scene.attempt(lambda: scene.api("GET", f"registered-models/alias?name={scene.model}&alias=champion"))
     assert answer.body["model_version"]["version"] == version
     return answer
 
@@ -114,9 +116,7 @@ def read_model(scene: Scene) -> Answer:
 @READING.works("search-models", "search models", "client: search_registered_models")
 def search_models(scene: Scene) -> Answer:
     scene.crown()
-    answer = scene.attempt(
-        lambda: scene.client("search_registered_models", filter_string=f"name = '{scene.model}'")
-    )
+    answer = scene.attempt(lambda: scene.client("search_registered_models", filter_string=f"name = '{scene.model}'"))
     assert [model.name for model in answer.body] == [scene.model]
     return answer
 
