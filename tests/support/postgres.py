@@ -14,7 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -84,7 +84,7 @@ def server_user() -> pwd.struct_passwd | None:
 def start_cluster(programs: Path) -> Iterator[Cluster]:
     """Make a cluster, serve it while the block runs, and leave nothing of it."""
     user = server_user()
-    become = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    become: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     # A socket's path is at most 107 bytes long, which pytest's folders are not.
     folder = Path(tempfile.mkdtemp(prefix="llmgate-pg-", dir="/tmp"))
     try:
@@ -104,7 +104,18 @@ def start_cluster(programs: Path) -> Iterator[Cluster]:
             check=True, capture_output=True, cwd=folder, env=environment, **become,
         )  # fmt: skip
         options = [word for setting in HASTY for word in ("-c", setting)]
-        command = [programs / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, *options]
+        command = [
+            str(programs / "postgres"),
+            "-D",
+            str(data),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-k",
+            str(folder),
+            *options,
+        ]
         log = folder / "log"
         with log.open("wb") as stream:
             server = subprocess.Popen(

@@ -17,6 +17,7 @@ ALIASES: Final = Area(title="The alias by every route")
 NAMES: Final = Area(title="Names that look alike")
 STAGES: Final = Area(title="Stages")
 SET: Final = "registered-models/alias"
+FORM: Final = "application/x-www-form-urlencoded"
 NO_VERDICT: Final = "no verdict of this version is known"
 
 
@@ -71,7 +72,7 @@ def alias_digits(scene: Scene) -> Answer:
 def alias_form(scene: Scene) -> Answer:
     version = scene.challenger()
     form = f"name={scene.model}&alias=champion&version={version}".encode()
-    return scene.attempt(lambda: scene.raw("POST", f"/api/2.0/mlflow/{SET}", form))
+    return scene.attempt(lambda: scene.raw("POST", f"/api/2.0/mlflow/{SET}", form, kind=FORM))
 
 
 @ALIASES.refused("alias-query", "send the call's values in its query", f"POST {SET}?name=…", by="MLflow")

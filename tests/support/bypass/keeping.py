@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.attest.tags import attestation_key, ledger_key
 from support.bypass.table import Area
@@ -113,7 +113,7 @@ def ledger_born(scene: Scene) -> Answer:
 def ledger_version_born(scene: Scene) -> Answer:
     scene.create_model()
     tags = [{"key": ledger_key("champion"), "value": "[]"}, {"key": "team", "value": "a"}]
-    values = {"name": scene.model, "source": "s3://bucket/v1", "tags": tags}
+    values: dict[str, Any] = {"name": scene.model, "source": "s3://bucket/v1", "tags": tags}
     answer = scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
     assert [line[-2:] for line in scene.after["model_version_tags"]] == [("team", "a")]
     return answer
@@ -231,7 +231,7 @@ def prompt_version_tag(scene: Scene) -> Answer:
 def prompt_weights(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
-    values = {"name": scene.model, "source": "s3://bucket/weights"}
+    values: dict[str, Any] = {"name": scene.model, "source": "s3://bucket/weights"}
     made = scene.api("POST", "model-versions/create", **values)
     if not made.ok:
         return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
@@ -247,7 +247,7 @@ def prompt_weights(scene: Scene) -> Answer:
 def prompt_weights_tagged(scene: Scene) -> Answer:
     tags = [{"key": IS_PROMPT, "value": "true"}]
     scene.create_model(tags=tags)
-    values = {"name": scene.model, "source": f"s3://bucket/{scene.model}/weights", "tags": tags}
+    values: dict[str, Any] = {"name": scene.model, "source": f"s3://bucket/{scene.model}/weights", "tags": tags}
     return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
 
 
@@ -270,7 +270,11 @@ def prompt_true(scene: Scene) -> Answer:
 )
 def prompt_in_model(scene: Scene) -> Answer:
     scene.crown()
-    values = {"name": scene.model, "source": "prompt-template", "tags": [{"key": IS_PROMPT, "value": "true"}]}
+    values: dict[str, Any] = {
+        "name": scene.model,
+        "source": "prompt-template",
+        "tags": [{"key": IS_PROMPT, "value": "true"}],
+    }
     return scene.attempt(lambda: scene.api("POST", "model-versions/create", **values))
 
 
@@ -299,7 +303,7 @@ def prompt(scene: Scene) -> None:
         {"key": "mlflow.prompt.text", "value": "Answer {{question}}"},
         {"key": "_mlflow_prompt_type", "value": "text"},
     ]
-    values = {"name": scene.model, "source": "prompt-template", "tags": tags + text}
+    values: dict[str, Any] = {"name": scene.model, "source": "prompt-template", "tags": tags + text}
     scene.done(scene.api("POST", "model-versions/create", **values))
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from support.bypass.aliases import ALIASES, NAMES, STAGES
-from support.bypass.content import ABOUT, FORGED, SIGNERS, VERDICTS
+from support.bypass.content import ABOUT, FORGED, SIGNERS
 from support.bypass.elsewhere import DOORS, LIMITS, USERS, WORKSPACES
 from support.bypass.history import REPLAYS, ROLLBACKS
 from support.bypass.keeping import DELETIONS, PROMPTS, TAGS
-from support.bypass.table import Area, Row
+from support.bypass.outcomes import VERDICTS
 from support.bypass.usual import GOOD, READING, USUAL
 from support.bypass.weights import WEIGHTS
+
+if TYPE_CHECKING:
+    from support.bypass.table import Area, Row
 
 __all__ = ["AREAS", "ROWS"]
 

@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
@@ -20,13 +21,10 @@ from llmgate.attest.statement import ChampionFacts, RegistryFacts
 from llmgate.attest.tags import STAGE, attestation_key
 from llmgate.mlflow_quiet import quiet
 from llmgate.mlflow_server.events import instant
-from support.verdicts import REGISTRY, digest_of
+from support.verdicts import REGISTRY, Keys, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    from support.verdicts import Keys
 
 __all__ = ["CHAMPION", "PRODUCTION", "Answer", "Live", "Scene", "engine_of"]
 
@@ -137,10 +135,18 @@ class Scene:
 
     # What is asked of the server.
 
-    def raw(self, method: str, path: str, values: Any = None, *, user: tuple[str, str] | None = None) -> Answer:
+    def raw(
+        self,
+        method: str,
+        path: str,
+        values: Any = None,
+        *,
+        user: tuple[str, str] | None = None,
+        kind: str = "application/json",
+    ) -> Answer:
         """One call, by a connection of its own, so that any of the workers may get it."""
         data = values if isinstance(values, bytes) or values is None else json.dumps(values).encode()
-        headers = {} if isinstance(values, bytes) else {"Content-Type": "application/json"}
+        headers = {"Content-Type": kind}
         if user := user or self.live.user:
             headers["Authorization"] = "Basic " + base64.b64encode(":".join(user).encode()).decode("ascii")
         if self.live.workspaces:
@@ -171,7 +177,8 @@ class Scene:
             except MlflowException as error:
                 # What the client adds before the server's words.
                 message = error.message.removeprefix(f"{error.error_code}: ")
-                return Answer(status=error.get_http_status_code(), code=error.error_code, message=message)
+                status: Any = error
+                return Answer(status=status.get_http_status_code(), code=error.error_code, message=message)
         return Answer(body=body)
 
     def done(self, answer: Answer) -> Any:

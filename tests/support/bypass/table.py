@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from support.bypass.scene import Answer, Scene
+from support.bypass.scene import Answer, Scene
 
+if TYPE_CHECKING:
     Add = Callable[[Callable[[Scene], Answer]], Callable[[Scene], Answer]]
 
 __all__ = ["PLAIN", "WALLED", "Area", "Expected", "Row"]

@@ -13,17 +13,17 @@ from llmgate.record.weights import weights_digest
 from llmgate.session.commands.verdict_for_serving import VerifyQuestion
 from llmgate.session.commands.verify import verify_weights
 from llmgate.session.progress import LineProgress
-from support.bypass.scene import Answer
 from support.bypass.table import Area
 from support.servers import model_folder
 from support.verdicts import digest_of, gate_statement
 
 if TYPE_CHECKING:
-    from support.bypass.scene import Scene
+    from support.bypass.scene import Answer, Scene
 
 __all__ = ["WEIGHTS"]
 
 WEIGHTS: Final = Area(title="Files behind a version")
+BINARY: Final = "application/octet-stream"
 BYTES: Final = "Bytes behind a version"
 OTHER: Final = b"\x02\0\0\0\0\0\0\0{X"
 DAY: Final = timedelta(days=1)
@@ -36,7 +36,7 @@ def crowned(scene: Scene) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         folder = model_folder(Path(scratch))
         for file in folder.iterdir():
-            scene.done(scene.raw("PUT", f"{FILES}/0/{run}/artifacts/model/{file.name}", file.read_bytes()))
+            scene.done(scene.raw("PUT", f"{FILES}/0/{run}/artifacts/model/{file.name}", file.read_bytes(), kind=BINARY))
         digest = weights_digest(folder)
     source = f"mlflow-artifacts:/0/{run}/artifacts/model"
     version = scene.create_version(source=source, run_id=run)
@@ -68,7 +68,7 @@ def verified(scene: Scene) -> bool:
 def swap(scene: Scene, method: str, path: str, data: bytes | None) -> Answer:
     """Change a file of the champion, and notice it."""
     run = crowned(scene)
-    answer = scene.attempt(lambda: scene.raw(method, path.format(run=run), data))
+    answer = scene.attempt(lambda: scene.raw(method, path.format(run=run), data, kind=BINARY))
     assert scene.changed() == []
     assert not verified(scene)
     return answer
