@@ -233,7 +233,9 @@ def test_a_verdict_promotes_once_and_the_ledger_knows_the_holder(acts: list[Act]
     if registry.promotions:
         top = stack(registry.history)[-1]
         assert top.version == registry.present
-        assert all(row.over is None or registry.history.held(row.over.version, row.over.created) for row in registry.promotions)
+        assert all(
+            row.over is None or registry.history.held(row.over.version, row.over.created) for row in registry.promotions
+        )
 
 
 @given(acts=ACTS)
