@@ -17,7 +17,7 @@ __all__ = ["LIMITS", "anchor", "page_text"]
 HEAD: Final = """\
 # Ways past the gate
 
-A registry that runs [llmgate's store plugin](registry.md) gives a protected alias only to a version with a signed verdict. This page lists
+An MLflow server whose registry has llmgate's gate before it gives a protected alias only to a version with a signed verdict. This page lists
 what was tried to get around that, and what came of it. Each row is a test against a live `mlflow server`, with MLflow's own client or with a
 raw call, once on SQLite and once on PostgreSQL; the page is written from the same table as the tests, and a test holds it against them.
 
@@ -33,8 +33,8 @@ LIMITS: Final = {
 Whoever can log in to the registry's database can change an alias there, with SQL or with a client whose `registry_uri` is that database. No
 server is asked. So only the server's user gets the database's password, a SQLite file belongs to the server's user alone, and MLflow's job
 execution, which hands the database's URI to the jobs it runs, stays off (`MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false`) where people who
-must not promote may start jobs. The same is true of a second server without the plugin on the same database; the package for server images
-keeps an image from starting one.
+must not promote may start jobs. The same is true of a second server without the gate on the same database, which the package for server
+images keeps an image from starting, and of the server behind a gate that stands before a remote registry: only the gate may reach it.
 
 It does not stay unnoticed: the ledger still says who held the alias, `llmgate status` and `llmgate webhook` compare the two, the next promotion
 is refused until the alias is back or somebody with an override key has signed, and `llmgate verify` finds no verdict for what is served.
@@ -46,8 +46,8 @@ version can be registered and read, which is how candidates get to the gate. Dep
 """,
     "Bytes behind a version": """\
 A version is a row with a URI. Who may write artifacts may change the files there after the promotion, through MLflow or past it in the bucket.
-The verdict names the digest of every file's digest, so `llmgate verify models:/NAME@champion` before the server starts refuses what was changed,
-added or taken away. Object lock or versioned buckets keep it from happening.
+The verdict names a digest over the path and the SHA-256 of every file, so `llmgate verify models:/NAME@champion` before the server starts
+refuses what was changed, added or taken away. Object lock or versioned buckets keep it from happening.
 """,
 }
 """What each limit is, by its heading."""
