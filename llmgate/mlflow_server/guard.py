@@ -129,7 +129,9 @@ class Gate(Store):  # type: ignore[misc]
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
                     self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
-            return super().transition_model_version_stage(name, self.gate_version(number), stage, archive_existing_versions)
+            return super().transition_model_version_stage(
+                name, self.gate_version(number), stage, archive_existing_versions
+            )
 
     # Models.
 
@@ -289,7 +291,7 @@ class Gate(Store):  # type: ignore[misc]
 
     def gate_promote(self, case: Case, facts: VersionFacts, alias: str, holder: int | None) -> None:
         """Let a version have an alias or a stage, or refuse it."""
-        present = case.view.version(holder) if holder is not None else None
+        present = case.view.version(holder, tagged=False) if holder is not None else None
         try:
             shown = case.promote(facts, alias, present)
         except AttestationError as error:

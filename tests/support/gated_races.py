@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any
 from llmgate.mlflow_quiet import quiet
 from support.gated_registry import MODEL, open_store
 
+with quiet():
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
 __all__ = ["POINTS", "Racers", "racers"]
 
-POINTS = ("gate_promote", "gate_mirror", "written")
+POINTS = ("gate_promote", "gate_mirror", "set_registered_model_alias")
 """Where a process dies: before anything is written, with the ledger's row written, with the alias written too."""
 WAIT_S = 300.0
 """For processes to be started on a machine that has much else to do."""
@@ -93,34 +96,25 @@ def promote_and_wait(uri: str, policy: Path, version: int, point: str, arrived: 
 
     with quiet():
         store = open_store(uri, policy)
-        if point == "written":
-            stop_when_written(store, stop)
-        else:
-            real = getattr(store, point)
+        # MLflow's own method writes the alias; the guards are the store's.
+        where = SqlAlchemyStore if point == "set_registered_model_alias" else type(store)
+        real = getattr(where, point)
 
-            def late(*arguments: Any) -> None:
-                if point == "gate_mirror":
-                    real(*arguments)
-                stop()
+        def late(*arguments: Any) -> None:
+            if point != "gate_promote":
+                real(*arguments)
+            stop()
 
-            setattr(store, point, late)
+        setattr(where, point, late)
         store.set_registered_model_alias(MODEL, "champion", str(version))
 
 
-def stop_when_written(store: Any, stop: Any) -> None:
-    """Let a store stop once MLflow has written an alias and before the transaction ends."""
-    from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModelAlias
-
-    sessions = store.ManagedSessionMaker
-
-    @contextmanager
-    def joined(*arguments: Any, **named: Any) -> Iterator[Any]:
-        with sessions(*arguments, **named) as session:
-            yield session
-        if any(isinstance(row, SqlRegisteredModelAlias) for row in session.identity_map.values()):
-            stop()
-
-    store.ManagedSessionMaker = joined
+def told(pipe: Connection) -> bool:
+    """Whether something came through a pipe, and not only its end."""
+    try:
+        return bool(pipe.recv())
+    except EOFError:
+        return False
 
 
 def main(uri: str, policy: Path, count: int) -> None:
@@ -141,11 +135,13 @@ def main(uri: str, policy: Path, count: int) -> None:
             arguments = (uri, policy, command["kill"], command["point"], theirs)
             process = context.Process(target=promote_and_wait, args=arguments, daemon=True)
             process.start()
-            arrived = ours.poll(WAIT_S)
+            # Else its end would not be seen if it ends by itself.
+            theirs.close()
+            arrived = ours.poll(WAIT_S) and told(ours)
             process.kill()
             process.join()
             answer = process.exitcode if arrived else "it did not get there"
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the protocol
 
 
 if __name__ == "__main__":
