@@ -74,7 +74,7 @@ class LoadedWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class TensorPlace:
     """Where a tensor's bytes lie."""
 
     path: Path
@@ -155,7 +155,7 @@ def parameter(key: str) -> str:
     return match["name"] if match else key
 
 
-def expected(name: str, tensors: Mapping[str, Tensor]) -> tuple[tuple[str, ...], str | None]:
+def expected(name: str, tensors: Mapping[str, TensorPlace]) -> tuple[tuple[str, ...], str | None]:
     """The tensors of which a parameter is made, and the digest that it should have; None if they are not known."""
     parts: tuple[str, ...] = (name,)
     for fused, single in FUSED.items():
@@ -180,13 +180,13 @@ def expected(name: str, tensors: Mapping[str, Tensor]) -> tuple[tuple[str, ...],
     return parts, digest.hexdigest()
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
+def read_tensors(folder: Path) -> dict[str, TensorPlace]:
     """Where the tensors of a folder's safetensors lie.
 
     Raises:
         WeightsError: If there are none, a header is broken, or a tensor stands in two files.
     """
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, TensorPlace] = {}
     for path in sorted(folder.glob("*.safetensors")):
         for name, tensor in read_header(path).items():
             if name in tensors:
@@ -197,7 +197,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def read_header(path: Path) -> dict[str, Tensor]:
+def read_header(path: Path) -> dict[str, TensorPlace]:
     """Where the tensors of one file lie.
 
     Reference: the safetensors format: eight bytes of length, little-endian, a JSON header, the data.
@@ -209,7 +209,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
         header: Any = json.loads(raw)
         start = 8 + length
         return {
-            name: Tensor(
+            name: TensorPlace(
                 path=path,
                 begin=start + int(entry["data_offsets"][0]),
                 end=start + int(entry["data_offsets"][1]),

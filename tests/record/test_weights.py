@@ -153,6 +153,12 @@ def test_a_folder_without_end_is_refused(folder: Path) -> None:
         weights_digest(folder)
 
 
+def test_a_link_to_itself_is_refused(folder: Path) -> None:
+    (folder / "loop.bin").symlink_to("loop.bin")
+    with pytest.raises(WeightsError, match=r"cannot be read: .*loop\.bin"):
+        weights_digest(folder)
+
+
 def test_more_files_than_a_model_has_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights_files, "MOST_FILES", 4)
     with pytest.raises(WeightsError, match="more than 4 files"):

@@ -14,6 +14,7 @@ from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
 from llmgate.record.run.loading import load_record
+from llmgate.record.weights import read_manifest
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 
@@ -52,7 +53,9 @@ def test_a_run_starts_a_server_shows_its_start_and_ends_it(tmp_path: Path) -> No
     manifest = load_record(tmp_path / "run").manifest
     assert manifest.server.owned
     assert manifest.server.version == "0.32.0+fake"
-    assert manifest.model.weights_digest
+    files = read_manifest((tmp_path / "run" / "weights.json").read_bytes())
+    assert files.digest == manifest.model.weights_digest
+    assert "model.safetensors" in [file.path for file in files.files]
 
 
 def test_a_server_that_dies_in_the_middle_loses_no_answer(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from support.servers import model_folder
 
+from llmgate.attest.keys import COMMAND, KEY
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.record.weights_cache import WeightsCache
 from llmgate.session.progress import LineProgress
-from llmgate.session.run.weights import hash_folder, told, usable_cache
+from llmgate.session.run.weights import SIGNING, hash_folder, told, usable_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,10 @@ def test_neither_ci_nor_who_signs_believes_it_unless_told(
     monkeypatch.setenv(name, "true")
     assert hash_folder(folder, LineProgress(print)).digest == weights_digest(folder)
     assert hash_folder(folder, LineProgress(print), trust_cache=True).digest != weights_digest(folder)
+
+
+def test_who_signs_is_known_by_the_variables_of_the_signer() -> None:
+    assert SIGNING == (KEY, COMMAND)
 
 
 def test_ci_that_says_nothing_is_ci(folder: Path) -> None:
