@@ -42,6 +42,7 @@ COMMANDS = {
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
+    "webhook": "webhook:webhook",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -75,6 +76,7 @@ SECTIONS = {
     },
     "For CI and for llmgate itself": {
         "github-summary": "write the summary of a step in GitHub Actions",
+        "webhook": "gate what is new in MLflow, and watch who holds an alias",
         "calibrate": "measure how often the gate errs",
     },
 }
