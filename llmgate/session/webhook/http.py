@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final
-from weakref import WeakSet
 
 from aiohttp import web
 
@@ -102,7 +101,7 @@ class DeliveryServer:
         self._body_s = body_s
         self._max_body_bytes = max_body_bytes
         self._log = RefusalLog(say)
-        self._silent: WeakSet[RequestHandler] = WeakSet()
+        self._silent: set[RequestHandler] = set()
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -149,6 +148,7 @@ class DeliveryServer:
 
     def _hang_up(self, handler: RequestHandler) -> None:
         if handler in self._silent:
+            self._silent.discard(handler)
             handler.force_close()
 
     async def _health(self, request: web.Request) -> web.Response:

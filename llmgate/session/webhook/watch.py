@@ -43,7 +43,7 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 
 async def examine(
-    registry: WatchedRegistry, model: str, alias: str, *, known: datetime | None = None, settle_s: float = SETTLE_S
+    registry: WatchedRegistry, model: str, alias: str, *, known: datetime | None = None, settle_s: float | None = None
 ) -> Finding:
     """Compare one alias with the ledger; what disagrees is looked at twice.
 
@@ -52,11 +52,11 @@ async def examine(
         model: The model's name.
         alias: The alias.
         known: The newest event that was seen before.
-        settle_s: Seconds between the two looks.
+        settle_s: Seconds between the two looks; None for the usual ones.
     """
     finding = await look(registry, model, alias, known)
     if finding.state is State.MOVED:
-        await asyncio.sleep(settle_s)
+        await asyncio.sleep(SETTLE_S if settle_s is None else settle_s)
         finding = await look(registry, model, alias, known)
     return finding
 
