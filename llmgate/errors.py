@@ -16,6 +16,7 @@ __all__ = [
     "EXIT_INCONCLUSIVE",
     "EXIT_PASS",
     "EXIT_USAGE",
+    "AttestationError",
     "BenchError",
     "CannotRunError",
     "DatasetError",
@@ -117,6 +118,12 @@ class NotComparableError(CannotRunError):
 
 class UndefinedError(CannotRunError):
     """A statistic that does not exist for this input, such as a mean of nothing."""
+
+
+class AttestationError(LlmgateError):
+    """A signed verdict that does not verify, is about something else, or does not allow what is asked."""
+
+    exit_code = EXIT_FAIL
 
 
 class PromotionRefusedError(LlmgateError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
+
+from llmgate.attest.names import skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,17 +19,6 @@ ALLOWED = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """What MLflow allows, less the letters outside ASCII, and short enough for the tag that bears an alias in its name."""
 RESERVED = re.compile(r"latest|v\d+", re.IGNORECASE)
 """Names that MLflow resolves by itself, whatever alias is set."""
-CONFUSABLE = str.maketrans(
-    {"0": "o", "1": "i", "l": "i", "|": "i", "5": "s", "@": "a", "3": "e"}
-    | dict(
-        zip(
-            # Cyrillic and Greek letters that look like Latin ones; Unicode TR39, confusables.txt, the usual suspects.
-            "аеорсхуіѕһмпαοριν",
-            "aeopcxyishmnaopiv",
-            strict=True,
-        )
-    )
-)
 
 
 def alias_problem(alias: str, known: Iterable[str] = ()) -> str | None:
@@ -52,9 +42,3 @@ def alias_problem(alias: str, known: Iterable[str] = ()) -> str | None:
     if RESERVED.fullmatch(alias):
         return f"{alias!r} is reserved by the registry, use a name such as {CHAMPION!r}"
     return None
-
-
-def skeleton(alias: str) -> str:
-    """What is left of a name when case, spacing, punctuation and look-alike letters are gone."""
-    plain = unicodedata.normalize("NFKC", alias).casefold().translate(CONFUSABLE)
-    return "".join(c for c in plain if c.isalnum())
