@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from enum import StrEnum
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
-from llmgate.promote.alias import skeleton
+from llmgate.attest.names import skeleton
+from llmgate.attest.tags import ledger_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LEDGER", "Finding", "LedgerEvent", "ModelState", "State", "compare", "ledger_key", "read_ledger"]
+__all__ = ["Finding", "LedgerEvent", "ModelState", "State", "compare", "read_ledger"]
 
-LEDGER: Final = "llmgate.ledger"
-"""A registered model's tag, with the alias behind a slash; only a gated server may write it."""
 MOVES: Final = frozenset({"promoted", "bootstrapped", "overridden", "rolled-back"})
 """Events after which their version holds the alias."""
 VERDICT: Final = "verdict"
@@ -31,6 +29,7 @@ VERDICT: Final = "verdict"
 NEARLY_FULL: Final = 4_000
 """Characters of a mirror from which on older events may have been left out; the server keeps it below 4,500."""
 LARGEST: Final = 100_000
+LOST: Final = "the ledger's mirror lost events that were seen in it"
 FOREIGN: Final = "the tag was written by something else than a gated server, or by a newer one"
 
 
@@ -78,7 +77,8 @@ class Finding:
         holder: The version that holds the alias, None if none does.
         expected: The version that the ledger says holds it, None if it names none.
         why: One clause.
-        newest: When the mirror's newest event was, None if there is no mirror that can be read.
+        newest: The mirror's newest event, None if there is none that can be read.
+        lost: Whether the mirror lost events that were seen in it.
     """
 
     model: str
@@ -87,16 +87,12 @@ class Finding:
     holder: str | None
     expected: str | None
     why: str
-    newest: datetime | None
+    newest: LedgerEvent | None
+    lost: bool = False
 
     def __str__(self) -> str:
         """One line for a log."""
         return f"{self.model} {self.alias}: {self.state}: {self.why}"
-
-
-def ledger_key(alias: str) -> str:
-    """The tag that mirrors the events of an alias."""
-    return f"{LEDGER}/{alias}"
 
 
 EVENTS: Final = TypeAdapter(list[LedgerEvent])
@@ -117,18 +113,16 @@ def read_ledger(text: str) -> tuple[LedgerEvent, ...]:
     unknown = {event.event for event in events} - MOVES - {VERDICT}
     if unknown:
         raise ValueError(f"it has the unknown event {min(unknown)!r}")
-    if any(earlier.at > later.at for later, earlier in pairwise(events)):
-        raise ValueError("its events are not in order")
     return events
 
 
-def compare(model: ModelState, alias: str, *, known: datetime | None = None) -> Finding:
+def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) -> Finding:
     """Compare who holds an alias with what the ledger's mirror says.
 
     Args:
         model: As the registry has it, read at once.
         alias: The alias.
-        known: When the newest event was that an earlier comparison saw; a mirror that ends before it lost events.
+        known: The newest event that an earlier comparison saw; a mirror that does not have it any more lost events.
 
     Returns:
         What was found: MOVED also if the mirror lost events or an alias that only looks like this one is there,
@@ -137,6 +131,7 @@ def compare(model: ModelState, alias: str, *, known: datetime | None = None) -> 
     holder = model.aliases.get(alias)
     text = model.tags.get(ledger_key(alias))
     events: tuple[LedgerEvent, ...] = ()
+    lost = text is None and known is not None
     if text is None:
         state, why = without_ledger(holder, known)
     else:
@@ -145,7 +140,9 @@ def compare(model: ModelState, alias: str, *, known: datetime | None = None) -> 
         except ValueError as error:
             state, why = State.UNCHECKED, f"{held(holder)}, and the ledger's mirror cannot be read: {error}; {FOREIGN}"
         else:
-            state, why = with_ledger(model, alias, events, known=known, full=len(text) >= NEARLY_FULL)
+            full = len(text) >= NEARLY_FULL
+            lost = known is not None and is_lost(known, events, full=full)
+            state, why = (State.MOVED, f"{LOST}; {held(holder)}") if lost else with_ledger(model, alias, events, full)
     last = newest_move(events)
     return Finding(
         model=model.name,
@@ -154,27 +151,29 @@ def compare(model: ModelState, alias: str, *, known: datetime | None = None) -> 
         holder=holder,
         expected=None if last is None else last.version,
         why=why,
-        newest=events[0].at if events else None,
+        newest=events[0] if events else None,
+        lost=lost,
     )
 
 
-def without_ledger(holder: str | None, known: datetime | None) -> tuple[State, str]:
+def without_ledger(holder: str | None, known: LedgerEvent | None) -> tuple[State, str]:
     """What it means that there is no mirror."""
     if known is not None:
-        return State.MOVED, f"the ledger's mirror was there and is gone; {held(holder)}"
+        return State.MOVED, f"{LOST}; {held(holder)}"
     if holder is None:
         return State.AGREES, "nobody holds it, and there is no ledger of it"
     why = f"{held(holder)}, and there is no ledger of it: the server is not gated, or does not protect this alias"
     return State.UNCHECKED, why
 
 
-def with_ledger(
-    model: ModelState, alias: str, events: Sequence[LedgerEvent], *, known: datetime | None, full: bool
-) -> tuple[State, str]:
+def is_lost(known: LedgerEvent, events: Sequence[LedgerEvent], *, full: bool) -> bool:
+    """Whether an event that was seen is gone, and was not pushed out by newer ones."""
+    return known not in events and not (full and events[0].at >= known.at)
+
+
+def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], full: bool) -> tuple[State, str]:
     """Whether the holder is the ledger's."""
     holder = model.aliases.get(alias)
-    if known is not None and (not events or events[0].at < known):
-        return State.MOVED, f"the ledger's mirror lost its newest events; {held(holder)}"
     last = newest_move(events)
     if last is None and holder is not None and full:
         return State.UNCHECKED, f"{held(holder)}, and the ledger's mirror does not reach back to who should"

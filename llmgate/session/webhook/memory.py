@@ -6,15 +6,15 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import CannotRunError, RecordError
+from llmgate.promote.webhook.ledger import LedgerEvent
 from llmgate.promote.webhook.replay import SeenDeliveries
 from llmgate.record.disk import first_problem, open_own, private_folder, read_regular, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from pathlib import Path
 
 __all__ = ["Job", "Memory", "Note"]
@@ -79,7 +79,7 @@ class StateFile(BaseModel):
     jobs: list[Job] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)
     seen: dict[str, float] = Field(default_factory=dict)
-    ledger: dict[str, AwareDatetime] = Field(default_factory=dict)
+    ledger: dict[str, LedgerEvent] = Field(default_factory=dict)
 
 
 class Memory:
@@ -94,7 +94,7 @@ class Memory:
         jobs: By key, in order of arrival.
         notes: By key of a version.
         seen: Deliveries.
-        ledger: By `model/alias`, when the newest event was that the ledger's mirror told.
+        ledger: By `model/alias`, the newest event that the ledger's mirror told.
 
     Raises:
         CannotRunError: If another process has it, or it cannot be read.
@@ -125,7 +125,7 @@ class Memory:
         self.jobs = {job.key: job for job in kept.jobs}
         self.notes = {f"{note.name}/{note.version}": note for note in kept.notes}
         self.seen = SeenDeliveries(kept.seen)
-        self.ledger: dict[str, datetime] = dict(kept.ledger)
+        self.ledger: dict[str, LedgerEvent] = dict(kept.ledger)
 
     def _read(self) -> StateFile:
         try:

@@ -13,8 +13,7 @@ from llmgate.session.webhook.alarm import alarm_body, post_alarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
-
+    from llmgate.promote.webhook.ledger import LedgerEvent
     from llmgate.promote.webhook.registry import WatchedRegistry
     from llmgate.session.webhook.memory import Memory
     from llmgate.session.webhook.settings import Settings
@@ -43,7 +42,12 @@ def exit_code(findings: Iterable[Finding]) -> int:
 
 
 async def examine(
-    registry: WatchedRegistry, model: str, alias: str, *, known: datetime | None = None, settle_s: float | None = None
+    registry: WatchedRegistry,
+    model: str,
+    alias: str,
+    *,
+    known: LedgerEvent | None = None,
+    settle_s: float | None = None,
 ) -> Finding:
     """Compare one alias with the ledger; what disagrees is looked at twice.
 
@@ -61,7 +65,7 @@ async def examine(
     return finding
 
 
-async def look(registry: WatchedRegistry, model: str, alias: str, known: datetime | None) -> Finding:
+async def look(registry: WatchedRegistry, model: str, alias: str, known: LedgerEvent | None) -> Finding:
     """Compare one alias with the ledger now."""
     try:
         found = await asyncio.to_thread(registry.model, model)
@@ -182,7 +186,8 @@ class AliasWatch:
 
     async def _act(self, finding: Finding, slot: str) -> None:
         known = self._memory.ledger.get(slot)
-        if finding.newest is not None and (known is None or finding.newest > known):
+        # What lost events is remembered as it was: it keeps being said until they are back.
+        if finding.newest is not None and finding.newest != known and not finding.lost:
             self._memory.ledger[slot] = finding.newest
             self._memory.save()
         text, at = self._said.get(slot, ("", 0.0))

@@ -104,8 +104,6 @@ def test_nothing_given_is_no_command() -> None:
         (None, ["gate", "{version_uri}", "a\0b"], "null character"),
     ],
 )
-def test_commands_that_cannot_be_right_are_refused_at_the_start(
-    text: str | None, words: list[str], match: str
-) -> None:
+def test_commands_that_cannot_be_right_are_refused_at_the_start(text: str | None, words: list[str], match: str) -> None:
     with pytest.raises(UsageError, match=match):
         command_template(text, words)

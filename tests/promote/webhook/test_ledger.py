@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgate.promote.webhook.ledger import ModelState, State, compare, ledger_key
+from llmgate.attest.tags import ledger_key
+from llmgate.promote.webhook.ledger import LedgerEvent, ModelState, State, compare
 
 START = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 
@@ -88,7 +89,6 @@ def test_an_alias_that_only_looks_like_it_moved_past_the_gate(twin: str) -> None
         json.dumps([{**event("promoted", "2", 0), "version": "2; rm"}]),
         json.dumps([{**event("promoted", "2", 0), "version": "2\n"}]),
         json.dumps([event("crowned", "2", 0)]),
-        json.dumps([event("promoted", "2", 0), event("promoted", "1", 1)]),
         json.dumps([event("promoted", "2", 0)]) + " " * 100_000,
     ],
 )
@@ -97,12 +97,22 @@ def test_a_mirror_that_cannot_be_read_could_not_be_checked(text: str) -> None:
 
 
 def test_a_mirror_that_lost_what_was_seen_moved_past_the_gate() -> None:
-    newest = START + timedelta(minutes=3)
+    newest = LedgerEvent.model_validate(EARNED[0])
     assert state(EARNED, {"champion": "2"}, known=newest)[0] is State.AGREES
+    assert state([event("promoted", "3", 4), *EARNED], {"champion": "3"}, known=newest)[0] is State.AGREES
+    assert state([event("promoted", "3", 4), *EARNED[1:]], {"champion": "3"}, known=newest)[0] is State.MOVED
     assert state(EARNED[1:], {"champion": "2"}, known=newest)[0] is State.MOVED
     assert state([], {}, known=newest)[0] is State.MOVED
     assert state(None, {"champion": "2"}, known=newest)[0] is State.MOVED
     assert state(None, {}, known=newest)[0] is State.MOVED
+
+
+def test_a_mirror_in_which_newer_events_took_the_room_lost_nothing() -> None:
+    newest = LedgerEvent.model_validate(EARNED[0])
+    later = [event("promoted", str(40 - minute), 40 - minute) for minute in range(30)]
+    assert state(later, {"champion": "40"}, known=newest)[0] is State.AGREES
+    older = [event("promoted", str(40 - minute), -minute) for minute in range(1, 30)]
+    assert state(older, {"champion": "39"}, known=newest)[0] is State.MOVED
 
 
 @given(

@@ -245,7 +245,9 @@ def test_the_connection_ends_with_the_answer() -> None:
     run(play)
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/webhook", 405), ("POST", "/", 404), ("POST", "/health", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/webhook", 405), ("POST", "/", 404), ("POST", "/health", 405)]
+)
 def test_other_doors_are_shut(method: str, path: str, status: int) -> None:
     async def play(site: Site) -> None:
         told = await site.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

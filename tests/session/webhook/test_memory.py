@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import CannotRunError, RecordError
+from llmgate.promote.webhook.ledger import LedgerEvent
 from llmgate.promote.webhook.refusal import DeliveryRefusedError
 from llmgate.session.webhook.memory import Job, Memory, Note
 
@@ -26,7 +27,8 @@ def test_all_of_it_is_there_again_and_for_the_owner_alone(tmp_path: Path) -> Non
     memory.jobs[job.key] = job
     memory.notes["bot/7"] = Note(name="bot", version="7", status="running now")
     memory.seen.remember("a", 999)
-    memory.ledger["bot/champion"] = datetime(2026, 11, 28, tzinfo=UTC)
+    at = datetime(2026, 11, 28, tzinfo=UTC)
+    memory.ledger["bot/champion"] = LedgerEvent(event="promoted", version="7", at=at)
     memory.save()
     memory.close()
     again = Memory(tmp_path / "state", clock)

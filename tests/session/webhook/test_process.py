@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from llmgate.session.webhook.process import RunEnd
 
 
-def run(code: str, log: Path, *, argv: list[str] | None = None, stop_after: float | None = None, **options: Any) -> RunEnd:
+def run(
+    code: str, log: Path, *, argv: list[str] | None = None, stop_after: float | None = None, **options: Any
+) -> RunEnd:
     sessions: list[int] = []
 
     async def staged() -> RunEnd:
@@ -38,7 +40,8 @@ def run(code: str, log: Path, *, argv: list[str] | None = None, stop_after: floa
 
 
 @pytest.mark.parametrize(
-    ("code", "word"), [("0", "PASS"), ("1", "FAIL"), ("3", "INCONCLUSIVE"), ("4", "ERROR"), ("2", "ERROR"), ("77", "ERROR")]
+    ("code", "word"),
+    [("0", "PASS"), ("1", "FAIL"), ("3", "INCONCLUSIVE"), ("4", "ERROR"), ("2", "ERROR"), ("77", "ERROR")],
 )
 def test_the_exit_code_is_the_word(tmp_path: Path, code: str, word: str) -> None:
     assert run(f"raise SystemExit({code})", tmp_path / "log").word == word

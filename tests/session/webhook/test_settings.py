@@ -54,7 +54,9 @@ def test_a_program_is_looked_for_at_the_start() -> None:
         found_command("no-such-program {version_uri}", [], {"PATH": "/bin"})
 
 
-@pytest.mark.parametrize("url", ["", "ftp://h/x", "file:///etc/passwd", "http://", "https://h:0/", "http://h:99999/", "h/secret", "//h"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://h/x", "file:///etc/passwd", "http://", "https://h:0/", "http://h:99999/", "h/secret", "//h"]
+)
 def test_a_url_that_is_none_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         checked_url(url)

@@ -105,7 +105,9 @@ def test_a_look_alike_is_no_reason_to_move_the_alias() -> None:
     assert (code, "it is not the holder that is wrong" in said) == (1, True)
 
 
-async def with_server(reply: Callable[[web.Request], Awaitable[web.StreamResponse]], body: dict[str, str | None]) -> Any:
+async def with_server(
+    reply: Callable[[web.Request], Awaitable[web.StreamResponse]], body: dict[str, str | None]
+) -> Any:
     app = web.Application()
     app.router.add_post("/hook/secret", reply)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
