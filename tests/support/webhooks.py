@@ -44,7 +44,7 @@ class FakeRegistry:
 
     def note(self, name: str, version: str, status: str) -> bool:
         self.up()
-        self.notes.append((name, version, status.split(" ")[0]))
+        self.notes.append((name, version, status.partition(" ")[0]))
         return (name, version) in self.versions
 
     def model(self, name: str) -> ModelState | None:
@@ -53,7 +53,13 @@ class FakeRegistry:
 
     def models(self, patterns: Sequence[str]) -> list[str]:
         self.up()
+        assert patterns
         return sorted(self.states)
+
+    def ungated(self, name: str, since: float) -> list[str]:
+        self.up()
+        noted = {(model, version) for model, version, _ in self.notes}
+        return sorted(version for model, version in self.versions - noted if model == name and since)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         self.up()
@@ -100,7 +106,7 @@ def headers_of(body: bytes, *, secret: str = SECRET, delivery: str | None = None
 def created(name: str = "bot", version: str = "7", *, kind: str = "model_version.created", **more: Any) -> bytes:
     """The body of a delivery."""
     entity, _, action = kind.partition(".")
-    data = {"name": name, "version": version, "tags": {}, "description": None}
+    data: dict[str, Any] = {"name": name, "version": version, "tags": {}, "description": None}
     told = {"entity": entity, "action": action, "timestamp": "2026-11-28T20:14:26+00:00"}
     told |= {key: value for key, value in more.items() if key == "workspace"}
     return json.dumps({**told, "data": {**data, **{k: v for k, v in more.items() if k != "workspace"}}}).encode()

@@ -56,6 +56,17 @@ class WatchedRegistry(Protocol):
             CannotRunError: If the registry does not say, or has too many.
         """
 
+    def ungated(self, name: str, since: float) -> list[str]:
+        """Those of a model's newest versions on which no gate run is noted.
+
+        Args:
+            name: The model, a plain word.
+            since: Unix time in seconds; older versions do not count.
+
+        Raises:
+            CannotRunError: If the registry does not say.
+        """
+
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give an alias to a version.
 
@@ -142,6 +153,19 @@ class MlflowWatch:
                     raise CannotRunError(
                         f"the registry has more than {MOST_MODELS} models", fix="Name those to watch with --model"
                     )
+
+    def ungated(self, name: str, since: float) -> list[str]:
+        """Those of a model's newest versions on which no gate run is noted."""
+        client = self._client
+        with calls(f"models:/{name}"):
+            newest = client.search_model_versions(
+                f"name = '{name}'", max_results=PAGE, order_by=["creation_timestamp DESC"]
+            )
+            return [
+                str(version.version)
+                for version in newest
+                if tags.GATE not in version.tags and version.creation_timestamp >= since * 1000
+            ]
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give an alias to a version."""

@@ -78,6 +78,7 @@ class StateFile(BaseModel):
     form: Literal[1] = 1
     jobs: list[Job] = Field(default_factory=list)
     notes: list[Note] = Field(default_factory=list)
+    since: float | None = None
     seen: dict[str, float] = Field(default_factory=dict)
     ledger: dict[str, LedgerEvent] = Field(default_factory=dict)
 
@@ -94,6 +95,7 @@ class Memory:
         jobs: By key, in order of arrival.
         notes: By key of a version.
         seen: Deliveries.
+        since: When a receiver first worked here, Unix time in seconds.
         ledger: By `model/alias`, the newest event that the ledger's mirror told.
 
     Raises:
@@ -125,6 +127,7 @@ class Memory:
         self.jobs = {job.key: job for job in kept.jobs}
         self.notes = {f"{note.name}/{note.version}": note for note in kept.notes}
         self.seen = SeenDeliveries(kept.seen)
+        self.since = clock() if kept.since is None else kept.since
         self.ledger: dict[str, LedgerEvent] = dict(kept.ledger)
 
     def _read(self) -> StateFile:
@@ -152,6 +155,7 @@ class Memory:
         kept = StateFile(
             jobs=list(self.jobs.values()),
             notes=list(self.notes.values()),
+            since=self.since,
             seen=self.seen.young(self._clock()),
             ledger=self.ledger,
         )

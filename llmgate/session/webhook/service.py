@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, RecordError
 from llmgate.promote.webhook.events import AliasChanged, VersionCreated
 from llmgate.promote.webhook.refusal import DeliveryRefusedError
+from llmgate.session.webhook.catch_up import CatchUp
 from llmgate.session.webhook.http import WEBHOOK_PATH, DeliveryServer
 from llmgate.session.webhook.memory import Memory
 from llmgate.session.webhook.notes import StatusNotes
@@ -109,8 +110,15 @@ class Receiver:
                 say=self._say, finished=self._run_finished,
             )  # fmt: skip
         watch = AliasWatch(
-            settings, memory=memory, registry=self._registry, say=self._say, finished=self._look_finished
+            settings,
+            memory=memory,
+            registry=self._registry,
+            say=self._say,
+            finished=self._look_finished,
+            polled=CatchUp(memory, self._registry, runs, self._say).look if runs else None,
         )
+        # The time of the first start is kept before the first version can come.
+        memory.save()
         self._wakes = [notes.wake, watch.wake, *([runs.stop] if runs else [])]
 
         def accept(event: Event, delivery: str) -> str:

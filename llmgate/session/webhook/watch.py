@@ -12,7 +12,8 @@ from llmgate.promote.webhook.ledger import Finding, State, compare
 from llmgate.session.webhook.alarm import alarm_body, post_alarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
     from llmgate.promote.webhook.ledger import LedgerEvent
     from llmgate.promote.webhook.registry import WatchedRegistry
     from llmgate.session.webhook.memory import Memory
@@ -117,6 +118,7 @@ class AliasWatch:
         registry: Where aliases and ledger are.
         say: Takes a line for the log.
         finished: Called with the findings of every look that an event asked for.
+        polled: Called with the models at every poll.
     """
 
     def __init__(
@@ -127,12 +129,14 @@ class AliasWatch:
         registry: WatchedRegistry,
         say: Callable[[str], None],
         finished: Callable[[Sequence[Finding]], None],
+        polled: Callable[[Sequence[str]], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
         self._memory = memory
         self._registry = registry
         self._say = say
         self._finished = finished
+        self._polled = polled
         self._wake = asyncio.Event()
         self._asked: dict[str, None] = {}
         self._said: dict[str, tuple[str, float]] = {}
@@ -172,6 +176,8 @@ class AliasWatch:
             self._say(f"the models could not be listed, so no alias was compared with the ledger: {error}")
         else:
             await self.look_at(names)
+            if self._polled is not None:
+                await self._polled(names)
 
     async def look_at(self, names: Sequence[str]) -> list[Finding]:
         """Compare the watched aliases of some models with the ledger, and act on what is found."""

@@ -14,7 +14,14 @@ from llmgate.promote.webhook.refusal import DeliveryRefusedError
 
 
 def body(entity: object = "model_version", action: object = "created", **changed: Any) -> bytes:
-    data = {"name": "bot", "version": "7", "source": "s3://b/x", "run_id": None, "tags": {}, "description": None}
+    data: dict[str, Any] = {
+        "name": "bot",
+        "version": "7",
+        "source": "s3://b/x",
+        "run_id": None,
+        "tags": {},
+        "description": None,
+    }
     data.update(changed.pop("data", {}))
     told = {"entity": entity, "action": action, "timestamp": "2026-11-28T20:14:26+00:00", "data": data, **changed}
     return json.dumps(told).encode()
@@ -50,7 +57,8 @@ def test_every_event_of_the_installed_mlflow_is_read() -> None:
     with quiet():
         from mlflow.webhooks.types import EVENT_TO_PAYLOAD_CLASS
     kinds = {}
-    for (entity, action), payload in EVENT_TO_PAYLOAD_CLASS.items():
+    payloads: dict[Any, Any] = EVENT_TO_PAYLOAD_CLASS
+    for (entity, action), payload in payloads.items():
         told = {"entity": entity.value, "action": action.value, "timestamp": "", "data": payload.example()}
         kinds[f"{entity.value}.{action.value}"] = type(read_event(json.dumps(told).encode()))
     assert kinds.pop("model_version.created") is VersionCreated
@@ -106,7 +114,9 @@ def test_no_name(name: object) -> None:
 
 @given(st.binary(max_size=300) | st.recursive(st.none() | st.text(), lambda x: st.dictionaries(st.text(), x)).map(str))
 def test_whatever_comes_is_an_event_or_refused(text: bytes | str) -> None:
+    status = 202
     try:
         read_event(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     except DeliveryRefusedError as error:
-        assert error.status in {400, 422}
+        status = error.status
+    assert status in {202, 400, 422}

@@ -31,6 +31,7 @@ class Site:
 
     def __init__(self, **options: Any) -> None:
         self.accepted: list[Event] = []
+        self.deliveries: list[str] = []
         self.said: list[str] = []
         self.full = False
         self.seen = SeenDeliveries()
@@ -43,6 +44,7 @@ class Site:
         if self.full:
             raise DeliveryRefusedError(503, "full")
         self.accepted.append(event)
+        self.deliveries.append(delivery)
         return "queued"
 
     async def post(self, body: bytes, headers: dict[str, str], path: str = "/webhook") -> tuple[int, dict[str, Any]]:
@@ -132,9 +134,9 @@ BAD: dict[str, tuple[int, Callable[[bytes], tuple[bytes, dict[str, str]]]]] = {
     "text": (415, lambda body: (body, changed_headers(body, Content_Type="text/plain"))),
     "form": (415, lambda body: (body, changed_headers(body, Content_Type="application/x-www-form-urlencoded"))),
     "compressed": (415, lambda body: (gzip.compress(body), changed_headers(body, Content_Encoding="gzip"))),
-    "bad json": (400, lambda body: (b"{", headers_of(b"{"))),
-    "no event": (400, lambda body: (b"{}", headers_of(b"{}"))),
-    "no version": (422, lambda body: (created(version="x"), headers_of(created(version="x")))),
+    "bad json": (400, lambda body: (body[:1], headers_of(body[:1]))),
+    "no event": (400, lambda body: (body[:1] + b"}", headers_of(body[:1] + b"}"))),
+    "no version": (422, lambda body: (body.replace(b'"7"', b'"x"'), headers_of(body.replace(b'"7"', b'"x"')))),
 }  # fmt: skip
 
 

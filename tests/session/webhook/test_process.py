@@ -119,11 +119,13 @@ def test_a_log_without_end_is_cut(tmp_path: Path) -> None:
 
 
 def test_when_it_is_cancelled_nothing_is_left(tmp_path: Path) -> None:
+    sessions: list[int] = []
+
     async def staged() -> None:
         task = asyncio.create_task(
             carry_out(
                 [sys.executable, "-I", "-c", TREE], environ={}, log=tmp_path / "log", time_limit_s=60,
-                grace_s=0.2, stop=asyncio.Event(), started=lambda session: None,
+                grace_s=0.2, stop=asyncio.Event(), started=sessions.append,
             )
         )  # fmt: skip
         deadline = time.monotonic() + 20
@@ -135,4 +137,5 @@ def test_when_it_is_cancelled_nothing_is_left(tmp_path: Path) -> None:
             await task
 
     asyncio.run(staged())
+    assert len(sessions) == 1
     assert not any(alive(int(pid)) for pid in (tmp_path / "log").read_text().split())

@@ -327,6 +327,27 @@ def test_a_receiver_that_can_no_longer_write_its_state_ends(tmp_path: Path) -> N
     assert not any(alive(pid) for pid in pids(tmp_path))
 
 
+def test_a_version_that_no_event_told_of_is_found_by_the_poll_and_run_once(tmp_path: Path) -> None:
+    registry = FakeRegistry(
+        versions={("bot", "7"), ("bot", "8"), ("bot $(id)", "1")},
+        states={name: ModelState(name=name, aliases={}, tags={}) for name in ("bot", "bot $(id)")},
+    )
+    done = tmp_path / "done"
+    settings = receiver_settings(
+        tmp_path / "state", command=command(WRITES.format(path=str(done), then="")), poll_s=0.05, waiting=1
+    )
+
+    async def play() -> None:
+        async with staged(settings, registry) as stage:
+            await stage.until(lambda: all("PASS" in registry.words("bot", version) for version in "78"))
+            asked = registry.asked
+            await stage.until(lambda: registry.asked > asked + 10)
+            assert sum("no event told of it" in line for line in stage.said) == 2
+
+    asyncio.run(play())
+    assert sorted(done.read_text().split()) == ["models:/bot/7", "models:/bot/8"]
+
+
 @pytest.mark.parametrize(
     ("holder", "code", "said"),
     [("2", 0, None), ("3", 1, "ALARM: bot champion: moved past the gate: v3 holds it"), (None, 1, "nobody holds it")],

@@ -61,6 +61,7 @@ def test_a_disagreement_that_is_over_at_the_second_look_is_none() -> None:
 
     class Between(FakeRegistry):
         def model(self, name: str) -> ModelState | None:
+            assert name == "bot"
             return answers.pop(0)
 
     assert asyncio.run(examine(Between(), "bot", "champion", settle_s=0)).state is State.AGREES
