@@ -47,7 +47,7 @@ __all__ = ["webhook"]
     multiple=True,
     default=("champion",),
     show_default=True,
-    help="Aliases to watch.",
+    help="Aliases to watch; a stage as stage:Production.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen. TLS is left to a proxy.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Where to listen.")

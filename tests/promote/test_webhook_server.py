@@ -18,8 +18,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from support.webhooks import SECRET, created, headers_of, ledger_of
 
+from llmgate.cli import main
 from llmgate.mlflow_quiet import quiet
 
 if TYPE_CHECKING:
@@ -258,13 +260,9 @@ def holder(client: Any, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def check(server: str, name: str, *options: str, **environ: str) -> tuple[int, str]:
-    command = [sys.executable, "-c", "from llmgate.cli import main; main()", "webhook", "--check"]
-    done = subprocess.run(
-        [*command, "--mlflow-uri", server, "--model", name, *options],
-        check=False, env={**os.environ, **environ}, capture_output=True, text=True, timeout=STEP_S,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+def check(server: str, name: str, *options: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["webhook", "--check", "--mlflow-uri", server, "--model", name, *options])
+    return done.exit_code, " ".join(done.output.split())
 
 
 def test_an_alias_that_moved_past_the_gate_raises_the_alarm(
@@ -323,7 +321,7 @@ def test_with_once_the_first_event_ends_it(mlflow_server: str, client: Any, tmp_
     assert holder(client, name) == "1"
 
 
-def test_no_registry_is_said_with_exit_code_4(tmp_path: Path) -> None:
+def test_no_registry_is_said_with_exit_code_4() -> None:
     code, told = check("http://127.0.0.1:1", "bot")
     assert (code, "bot champion: could not be checked: http://127.0.0.1:1: no MLflow server answers there" in told) == (
         4,

@@ -47,7 +47,7 @@ class ModelState:
 
     Attributes:
         name: Of the model.
-        aliases: Version by alias.
+        aliases: Version by alias; and by `stage:NAME` the version that a stage means.
         tags: Of the model, all of them.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Protocol
 
+from llmgate.attest.tags import STAGE
 from llmgate.errors import CannotRunError
 from llmgate.promote import tags
 from llmgate.promote.mlflow_client import calls, is_absent, open_client
@@ -129,7 +130,9 @@ class MlflowWatch:
                     raise
                 return None
             aliases = {alias: str(version) for alias, version in found.aliases.items()}
-            return ModelState(name=name, aliases=aliases, tags=dict(found.tags))
+            # A stage means the highest version in it, and that is the latest one.
+            stages = {f"{STAGE}{latest.current_stage}": str(latest.version) for latest in found.latest_versions}
+            return ModelState(name=name, aliases={**aliases, **stages}, tags=dict(found.tags))
 
     def models(self, patterns: Sequence[str]) -> list[str]:
         """The names of the models that any of the patterns fits, and every name that is no pattern."""

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from llmgate.attest.tags import STAGE
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.promote.webhook.ledger import Finding, State, compare
 from llmgate.session.webhook.alarm import alarm_body, post_alarm
@@ -82,6 +83,8 @@ async def revert(registry: WatchedRegistry, finding: Finding) -> str:
     """Set an alias back to the version that the ledger names, and say what became of it."""
     if finding.expected is None:
         return "not reverted: the ledger names no version that should hold it"
+    if finding.alias.startswith(STAGE):
+        return "not reverted: a stage is set back by hand, since other versions may be in it"
     if finding.expected == finding.holder:
         return "not reverted: it is not the holder that is wrong"
     try:

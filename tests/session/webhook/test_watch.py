@@ -90,6 +90,13 @@ def test_what_cannot_be_set_back_is_said() -> None:
     assert "not reverted: the ledger names no version" in check(nobody, revert=True)[1]
 
 
+def test_a_stage_is_compared_and_not_set_back() -> None:
+    tags = {"llmgate.ledger/stage:Production": ledger_of("1", "2")["llmgate.ledger/champion"]}
+    state = ModelState(name="bot", aliases={"stage:Production": "3"}, tags=tags)
+    code, said = check(FakeRegistry(states={"bot": state}), aliases=["stage:Production"], revert=True)
+    assert (code, "a stage is set back by hand" in said) == (1, True)
+
+
 def test_it_is_not_believed_that_it_was_set_back() -> None:
     class Deaf(FakeRegistry):
         def set_alias(self, name: str, alias: str, version: str) -> None:
