@@ -131,7 +131,7 @@ def webhook(
     from llmgate.session.webhook.check import check_aliases
     from llmgate.session.webhook.service import receive
     from llmgate.session.webhook.settings import (
-        Settings,
+        ReceiverSettings,
         checked_url,
         child_environment,
         found_command,
@@ -151,7 +151,7 @@ def webhook(
     if check and (run is not None or words or once):
         raise UsageError("--check starts no runs", where="--check", fix="Leave out --once, --run and what follows --")
     if not check:
-        settings = Settings(
+        settings = ReceiverSettings(
             host=host,
             port=port,
             secrets=secrets_of(secret_env, environ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llmgate.errors import CannotRunError
 from llmgate.promote.webhook.ledger import ModelState
 from llmgate.promote.webhook.signature import DELIVERY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, signature_of
-from llmgate.session.webhook.settings import Settings
+from llmgate.session.webhook.settings import ReceiverSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class FakeRegistry:
         return [word for model, number, word in self.notes if (model, number) == (name, version)]
 
 
-def receiver_settings(folder: Path, **changed: Any) -> Settings:
+def receiver_settings(folder: Path, **changed: Any) -> ReceiverSettings:
     """A receiver on a port of its own that neither runs nor polls anything."""
     values: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -88,7 +88,7 @@ def receiver_settings(folder: Path, **changed: Any) -> Settings:
         "grace_s": 5.0,
         "poll_s": 0.0,
     }
-    return Settings(**{**values, **changed})
+    return ReceiverSettings(**{**values, **changed})
 
 
 def headers_of(body: bytes, *, secret: str = SECRET, delivery: str | None = None, ago: float = 0) -> dict[str, str]:

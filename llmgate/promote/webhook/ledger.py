@@ -20,7 +20,7 @@ from llmgate.attest.tags import ledger_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Finding", "LedgerEvent", "ModelState", "State", "compare", "read_ledger"]
+__all__ = ["AliasFinding", "LedgerEvent", "ModelState", "Standing", "compare", "read_ledger"]
 
 MOVES: Final = frozenset({"promoted", "bootstrapped", "overridden", "rolled-back"})
 """Events after which their version holds the alias."""
@@ -33,7 +33,7 @@ LOST: Final = "the ledger's mirror lost events that were seen in it"
 FOREIGN: Final = "the tag was written by something else than a gated server, or by a newer one"
 
 
-class State(StrEnum):
+class Standing(StrEnum):
     """What a comparison says."""
 
     AGREES = "agrees"
@@ -67,7 +67,7 @@ class LedgerEvent(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AliasFinding:
     """An alias compared with the ledger.
 
     Attributes:
@@ -83,7 +83,7 @@ class Finding:
 
     model: str
     alias: str
-    state: State
+    state: Standing
     holder: str | None
     expected: str | None
     why: str
@@ -116,7 +116,7 @@ def read_ledger(text: str) -> tuple[LedgerEvent, ...]:
     return events
 
 
-def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) -> Finding:
+def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) -> AliasFinding:
     """Compare who holds an alias with what the ledger's mirror says.
 
     Args:
@@ -138,13 +138,18 @@ def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) 
         try:
             events = read_ledger(text)
         except ValueError as error:
-            state, why = State.UNCHECKED, f"{held(holder)}, and the ledger's mirror cannot be read: {error}; {FOREIGN}"
+            state, why = (
+                Standing.UNCHECKED,
+                f"{held(holder)}, and the ledger's mirror cannot be read: {error}; {FOREIGN}",
+            )
         else:
             full = len(text) >= NEARLY_FULL
             lost = known is not None and is_lost(known, events, full=full)
-            state, why = (State.MOVED, f"{LOST}; {held(holder)}") if lost else with_ledger(model, alias, events, full)
+            state, why = (
+                (Standing.MOVED, f"{LOST}; {held(holder)}") if lost else with_ledger(model, alias, events, full)
+            )
     last = newest_move(events)
-    return Finding(
+    return AliasFinding(
         model=model.name,
         alias=alias,
         state=state,
@@ -156,14 +161,14 @@ def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) 
     )
 
 
-def without_ledger(holder: str | None, known: LedgerEvent | None) -> tuple[State, str]:
+def without_ledger(holder: str | None, known: LedgerEvent | None) -> tuple[Standing, str]:
     """What it means that there is no mirror."""
     if known is not None:
-        return State.MOVED, f"{LOST}; {held(holder)}"
+        return Standing.MOVED, f"{LOST}; {held(holder)}"
     if holder is None:
-        return State.AGREES, "nobody holds it, and there is no ledger of it"
+        return Standing.AGREES, "nobody holds it, and there is no ledger of it"
     why = f"{held(holder)}, and there is no ledger of it: the server is not gated, or does not protect this alias"
-    return State.UNCHECKED, why
+    return Standing.UNCHECKED, why
 
 
 def is_lost(known: LedgerEvent, events: Sequence[LedgerEvent], *, full: bool) -> bool:
@@ -171,20 +176,20 @@ def is_lost(known: LedgerEvent, events: Sequence[LedgerEvent], *, full: bool) ->
     return known not in events and not (full and events[0].at >= known.at)
 
 
-def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], full: bool) -> tuple[State, str]:
+def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], full: bool) -> tuple[Standing, str]:
     """Whether the holder is the ledger's."""
     holder = model.aliases.get(alias)
     last = newest_move(events)
     if last is None and holder is not None and full:
-        return State.UNCHECKED, f"{held(holder)}, and the ledger's mirror does not reach back to who should"
+        return Standing.UNCHECKED, f"{held(holder)}, and the ledger's mirror does not reach back to who should"
     if holder != (None if last is None else last.version):
         says = "knows nobody who earned it" if last is None else f"says v{last.version} ({dated(last)})"
-        return State.MOVED, f"{held(holder)}, and the ledger {says}"
+        return Standing.MOVED, f"{held(holder)}, and the ledger {says}"
     twins = sorted(name for name in model.aliases if name != alias and skeleton(name) == skeleton(alias))
     if twins:
-        return State.MOVED, f"the alias {twins[0]!r} only looks like it, and a gated server refuses that"
+        return Standing.MOVED, f"the alias {twins[0]!r} only looks like it, and a gated server refuses that"
     says = "nobody earned it" if last is None else dated(last)
-    return State.AGREES, f"{held(holder)} ({says})"
+    return Standing.AGREES, f"{held(holder)} ({says})"
 
 
 def newest_move(events: Sequence[LedgerEvent]) -> LedgerEvent | None:

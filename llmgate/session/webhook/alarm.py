@@ -9,14 +9,14 @@ import aiohttp
 from llmgate.session.clock import timestamp
 
 if TYPE_CHECKING:
-    from llmgate.promote.webhook.ledger import Finding
+    from llmgate.promote.webhook.ledger import AliasFinding
 
 __all__ = ["alarm_body", "post_alarm"]
 
 TIMEOUT_S: Final = 10.0
 
 
-def alarm_body(finding: Finding, reverted: str | None) -> dict[str, str | None]:
+def alarm_body(finding: AliasFinding, reverted: str | None) -> dict[str, str | None]:
     """What is sent: facts for programs, and `text` for chat services.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from llmgate.promote.webhook.ledger import State
+from llmgate.promote.webhook.ledger import Standing
 from llmgate.session.webhook.watch import alarmed, examine, exit_code
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check_aliases(
             for alias in aliases:
                 finding = await examine(registry, model, alias)
                 findings.append(finding)
-                if finding.state is State.MOVED:
+                if finding.state is Standing.MOVED:
                     await alarmed(registry, finding, revert_it=revert, url=alarm_url, say=say)
                 else:
                     say(str(finding))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Job", "Memory", "Note"]
+__all__ = ["Job", "Memory", "PendingTag"]
 
 STATE: Final = "state.json"
 LOCK: Final = "lock"
@@ -60,7 +60,7 @@ class Job(BaseModel):
         return f"models:/{self.name}/{self.version}"
 
 
-class Note(BaseModel):
+class PendingTag(BaseModel):
     """A tag that is still to be written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,7 +77,7 @@ class StateFile(BaseModel):
 
     form: Literal[1] = 1
     jobs: list[Job] = Field(default_factory=list)
-    notes: list[Note] = Field(default_factory=list)
+    notes: list[PendingTag] = Field(default_factory=list)
     since: float | None = None
     seen: dict[str, float] = Field(default_factory=dict)
     ledger: dict[str, LedgerEvent] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError
 from llmgate.session.clock import timestamp
-from llmgate.session.webhook.memory import MOST_NOTES, Note
+from llmgate.session.webhook.memory import MOST_NOTES, PendingTag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class StatusNotes:
         notes.pop(key, None)
         if len(notes) >= MOST_NOTES:
             notes.pop(next(iter(notes)))
-        notes[key] = Note(name=name, version=version, status=f"{word} {timestamp()}")
+        notes[key] = PendingTag(name=name, version=version, status=f"{word} {timestamp()}")
         self._wake.set()
 
     async def work(self, stop: asyncio.Event) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.promote.webhook.registry import WatchedRegistry
     from llmgate.session.webhook.memory import Memory
     from llmgate.session.webhook.notes import StatusNotes
-    from llmgate.session.webhook.settings import Settings
+    from llmgate.session.webhook.settings import ReceiverSettings
 
 __all__ = ["GateRuns"]
 
@@ -56,7 +56,7 @@ class GateRuns:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ReceiverSettings,
         command: CommandTemplate,
         *,
         memory: Memory,

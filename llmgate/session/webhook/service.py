@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from llmgate.promote.webhook.events import Event
-    from llmgate.promote.webhook.ledger import Finding
+    from llmgate.promote.webhook.ledger import AliasFinding
     from llmgate.promote.webhook.registry import WatchedRegistry
-    from llmgate.session.webhook.settings import Settings
+    from llmgate.session.webhook.settings import ReceiverSettings
 
 __all__ = ["Receiver", "receive"]
 
@@ -34,7 +34,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 CODES: Final[Mapping[str, int]] = {"PASS": EXIT_PASS, "FAIL": EXIT_FAIL, "INCONCLUSIVE": EXIT_INCONCLUSIVE}
 
 
-def receive(settings: Settings, registry: WatchedRegistry, say: Callable[[str], None]) -> int:
+def receive(settings: ReceiverSettings, registry: WatchedRegistry, say: Callable[[str], None]) -> int:
     """Run a receiver until SIGTERM or Ctrl-C, or with `once` until the first delivery was carried out.
 
     Args:
@@ -63,7 +63,7 @@ class Receiver:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ReceiverSettings,
         registry: WatchedRegistry,
         say: Callable[[str], None],
         *,
@@ -181,7 +181,7 @@ class Receiver:
             self._code = CODES.get(word, EXIT_CANNOT_RUN)
             self.stop()
 
-    def _look_finished(self, findings: Sequence[Finding]) -> None:
+    def _look_finished(self, findings: Sequence[AliasFinding]) -> None:
         if self._settings.once:
             self._code = exit_code(findings)
             self.stop()

@@ -16,7 +16,7 @@ from llmgate.promote.webhook.refusal import DeliveryRefusedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Settings", "checked_url", "child_environment", "found_command", "secrets_of", "workspace_of"]
+__all__ = ["ReceiverSettings", "checked_url", "child_environment", "found_command", "secrets_of", "workspace_of"]
 
 SHORTEST_SECRET: Final = 16
 ALWAYS: Final = ("PATH",)
@@ -25,7 +25,7 @@ DEFAULT_WORKSPACE: Final = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ReceiverSettings:
     """One receiver.
 
     Attributes:

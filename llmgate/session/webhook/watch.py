@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.tags import STAGE
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_PASS, CannotRunError, LlmgateError
-from llmgate.promote.webhook.ledger import Finding, State, compare
+from llmgate.promote.webhook.ledger import AliasFinding, Standing, compare
 from llmgate.session.webhook.alarm import alarm_body, post_alarm
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.promote.webhook.ledger import LedgerEvent
     from llmgate.promote.webhook.registry import WatchedRegistry
     from llmgate.session.webhook.memory import Memory
-    from llmgate.session.webhook.settings import Settings
+    from llmgate.session.webhook.settings import ReceiverSettings
 
 __all__ = ["AliasWatch", "alarmed", "examine", "exit_code", "ledger_slot"]
 
@@ -35,12 +35,12 @@ def ledger_slot(model: str, alias: str) -> str:
     return f"{model}/{alias}"
 
 
-def exit_code(findings: Iterable[Finding]) -> int:
+def exit_code(findings: Iterable[AliasFinding]) -> int:
     """0 if all agree, 1 if any moved, 4 if any could not be checked or there is none."""
     states = {finding.state for finding in findings}
-    if State.MOVED in states:
+    if Standing.MOVED in states:
         return EXIT_FAIL
-    return EXIT_PASS if states == {State.AGREES} else EXIT_CANNOT_RUN
+    return EXIT_PASS if states == {Standing.AGREES} else EXIT_CANNOT_RUN
 
 
 async def examine(
@@ -50,7 +50,7 @@ async def examine(
     *,
     known: LedgerEvent | None = None,
     settle_s: float | None = None,
-) -> Finding:
+) -> AliasFinding:
     """Compare one alias with the ledger; what disagrees is looked at twice.
 
     Args:
@@ -61,13 +61,13 @@ async def examine(
         settle_s: Seconds between the two looks; None for the usual ones.
     """
     finding = await look(registry, model, alias, known)
-    if finding.state is State.MOVED:
+    if finding.state is Standing.MOVED:
         await asyncio.sleep(SETTLE_S if settle_s is None else settle_s)
         finding = await look(registry, model, alias, known)
     return finding
 
 
-async def look(registry: WatchedRegistry, model: str, alias: str, known: LedgerEvent | None) -> Finding:
+async def look(registry: WatchedRegistry, model: str, alias: str, known: LedgerEvent | None) -> AliasFinding:
     """Compare one alias with the ledger now."""
     try:
         found = await asyncio.to_thread(registry.model, model)
@@ -76,10 +76,12 @@ async def look(registry: WatchedRegistry, model: str, alias: str, known: LedgerE
         found, why = None, str(error)
     if found is not None:
         return compare(found, alias, known=known)
-    return Finding(model=model, alias=alias, state=State.UNCHECKED, holder=None, expected=None, why=why, newest=None)
+    return AliasFinding(
+        model=model, alias=alias, state=Standing.UNCHECKED, holder=None, expected=None, why=why, newest=None
+    )
 
 
-async def revert(registry: WatchedRegistry, finding: Finding) -> str:
+async def revert(registry: WatchedRegistry, finding: AliasFinding) -> str:
     """Set an alias back to the version that the ledger names, and say what became of it."""
     if finding.expected is None:
         return "not reverted: the ledger names no version that should hold it"
@@ -99,7 +101,7 @@ async def revert(registry: WatchedRegistry, finding: Finding) -> str:
 
 
 async def alarmed(
-    registry: WatchedRegistry, finding: Finding, *, revert_it: bool, url: str | None, say: Callable[[str], None]
+    registry: WatchedRegistry, finding: AliasFinding, *, revert_it: bool, url: str | None, say: Callable[[str], None]
 ) -> None:
     """Say that an alias moved past the gate, set it back if that is wanted, and tell whoever is to be told."""
     say(f"ALARM: {finding}")
@@ -126,12 +128,12 @@ class AliasWatch:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ReceiverSettings,
         *,
         memory: Memory,
         registry: WatchedRegistry,
         say: Callable[[str], None],
-        finished: Callable[[Sequence[Finding]], None],
+        finished: Callable[[Sequence[AliasFinding]], None],
         polled: Callable[[Sequence[str]], Awaitable[None]] | None = None,
     ) -> None:
         self._settings = settings
@@ -182,7 +184,7 @@ class AliasWatch:
             if self._polled is not None:
                 await self._polled(names)
 
-    async def look_at(self, names: Sequence[str]) -> list[Finding]:
+    async def look_at(self, names: Sequence[str]) -> list[AliasFinding]:
         """Compare the watched aliases of some models with the ledger, and act on what is found."""
         findings = []
         for name in names:
@@ -193,20 +195,20 @@ class AliasWatch:
                 await self._act(finding, slot)
         return findings
 
-    async def _act(self, finding: Finding, slot: str) -> None:
+    async def _act(self, finding: AliasFinding, slot: str) -> None:
         known = self._memory.ledger.get(slot)
         # What lost events is remembered as it was: it keeps being said until they are back.
         if finding.newest is not None and finding.newest != known and not finding.lost:
             self._memory.ledger[slot] = finding.newest
             self._memory.save()
         text, at = self._said.get(slot, ("", 0.0))
-        if text == str(finding) and (finding.state is not State.MOVED or time.monotonic() - at < AGAIN_S):
+        if text == str(finding) and (finding.state is not Standing.MOVED or time.monotonic() - at < AGAIN_S):
             return
-        if slot not in self._said and finding.state is State.AGREES:
+        if slot not in self._said and finding.state is Standing.AGREES:
             self._said[slot] = str(finding), time.monotonic()
             return
         self._said[slot] = str(finding), time.monotonic()
-        if finding.state is not State.MOVED:
+        if finding.state is not Standing.MOVED:
             self._say(str(finding))
             return
         url = self._settings.alarm_url

@@ -10,7 +10,7 @@ import pytest
 
 from llmgate.errors import CannotRunError
 from llmgate.mlflow_quiet import quiet
-from llmgate.promote.webhook.ledger import State, compare
+from llmgate.promote.webhook.ledger import Standing, compare
 from llmgate.promote.webhook.registry import MlflowWatch
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def test_a_model_with_its_aliases_stages_and_tags(watch: MlflowWatch, client: An
     assert model.aliases["champion"] == "1"
     assert model.aliases["stage:Production"] == "2"
     assert model.tags == {"llmgate.ledger/champion": "[]"}
-    assert compare(model, "champion").state is State.MOVED
-    assert compare(model, "stage:Production").state is State.UNCHECKED
+    assert compare(model, "champion").state is Standing.MOVED
+    assert compare(model, "stage:Production").state is Standing.UNCHECKED
     assert watch.model("no-such-model") is None
 
 

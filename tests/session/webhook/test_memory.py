@@ -11,7 +11,7 @@ import pytest
 from llmgate.errors import CannotRunError, RecordError
 from llmgate.promote.webhook.ledger import LedgerEvent
 from llmgate.promote.webhook.refusal import DeliveryRefusedError
-from llmgate.session.webhook.memory import Job, Memory, Note
+from llmgate.session.webhook.memory import Job, Memory, PendingTag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def test_all_of_it_is_there_again_and_for_the_owner_alone(tmp_path: Path) -> Non
     memory = Memory(tmp_path / "state", clock)
     job = Job(name="bot", version="7", delivery="a", at="now", state="running", starts=2, session=17)
     memory.jobs[job.key] = job
-    memory.notes["bot/7"] = Note(name="bot", version="7", status="running now")
+    memory.notes["bot/7"] = PendingTag(name="bot", version="7", status="running now")
     memory.seen.remember("a", 999)
     at = datetime(2026, 11, 28, tzinfo=UTC)
     memory.ledger["bot/champion"] = LedgerEvent(event="promoted", version="7", at=at)

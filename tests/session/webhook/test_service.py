@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from llmgate.session.webhook.settings import Settings
+    from llmgate.session.webhook.settings import ReceiverSettings
 
 STEP_S = 20.0
 
@@ -42,7 +42,7 @@ WRITES = "import pathlib, sys; pathlib.Path({path!r}).open('a').write(' '.join(s
 class Stage:
     """A receiver that runs, and what it said."""
 
-    def __init__(self, settings: Settings, registry: FakeRegistry) -> None:
+    def __init__(self, settings: ReceiverSettings, registry: FakeRegistry) -> None:
         self.said: list[str] = []
         self.port = 0
         self.receiver = Receiver(settings, registry, self.said.append, listening=self.listening)
@@ -75,7 +75,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(settings: Settings, registry: FakeRegistry) -> AsyncIterator[Stage]:
+async def staged(settings: ReceiverSettings, registry: FakeRegistry) -> AsyncIterator[Stage]:
     stage = Stage(settings, registry)
     try:
         await stage.until(lambda: stage.port)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from support.webhooks import FakeRegistry, ledger_of
 
-from llmgate.promote.webhook.ledger import ModelState, State, compare
+from llmgate.promote.webhook.ledger import ModelState, Standing, compare
 from llmgate.session.webhook.alarm import post_alarm
 from llmgate.session.webhook.check import check_aliases
 from llmgate.session.webhook.watch import examine
@@ -50,9 +50,9 @@ def test_the_exit_codes() -> None:
 
 def test_a_model_that_is_gone_and_a_registry_that_fails_could_not_be_checked() -> None:
     gone = asyncio.run(examine(FakeRegistry(), "bot", "champion"))
-    assert (gone.state, gone.why) == (State.UNCHECKED, "there is no such model")
+    assert (gone.state, gone.why) == (Standing.UNCHECKED, "there is no such model")
     down = asyncio.run(examine(FakeRegistry(down=True), "bot", "champion"))
-    assert (down.state, down.why) == (State.UNCHECKED, "no MLflow server answers there")
+    assert (down.state, down.why) == (Standing.UNCHECKED, "no MLflow server answers there")
 
 
 def test_a_disagreement_that_is_over_at_the_second_look_is_none() -> None:
@@ -64,7 +64,7 @@ def test_a_disagreement_that_is_over_at_the_second_look_is_none() -> None:
             assert name == "bot"
             return answers.pop(0)
 
-    assert asyncio.run(examine(Between(), "bot", "champion", settle_s=0)).state is State.AGREES
+    assert asyncio.run(examine(Between(), "bot", "champion", settle_s=0)).state is Standing.AGREES
     assert not answers
 
 
@@ -108,7 +108,7 @@ def test_it_is_not_believed_that_it_was_set_back() -> None:
 
 def test_a_look_alike_is_no_reason_to_move_the_alias() -> None:
     state = ModelState(name="bot", aliases={"champion": "2", "Champion": "3"}, tags=ledger_of("1", "2"))
-    assert compare(state, "champion").state is State.MOVED
+    assert compare(state, "champion").state is Standing.MOVED
     code, said = check(FakeRegistry(states={"bot": state}), revert=True)
     assert (code, "it is not the holder that is wrong" in said) == (1, True)
 
