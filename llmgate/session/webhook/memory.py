@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -108,6 +110,9 @@ class Memory:
         self.runs = folder / RUNS
         try:
             private_folder(folder)
+            # Before anything is believed that lies in it: a job is a command with names in it.
+            if why := shared(folder.stat()):
+                raise OSError(errno.EPERM, why)
             private_folder(self.runs)
             self._lock = open_own(folder / LOCK, os.O_RDWR)
         except OSError as error:
@@ -164,3 +169,12 @@ class Memory:
     def close(self) -> None:
         """Let another process have it."""
         os.close(self._lock)
+
+
+def shared(status: os.stat_result) -> str:
+    """Why others can put files into a folder, "" if they cannot."""
+    if status.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "others may write to it"
+    return ""

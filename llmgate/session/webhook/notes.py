@@ -20,6 +20,8 @@ __all__ = ["StatusNotes"]
 
 PATIENCE_S: Final = (1.0, 5.0, 30.0, 120.0)
 """Before the next attempt; the last one for ever."""
+MOST_FAILURES: Final = 3
+"""In one go: a registry that is down is not asked about each version, and one version that is closed to us is."""
 
 
 class StatusNotes:
@@ -61,16 +63,22 @@ class StatusNotes:
         self._wake.set()
 
     async def flush(self) -> bool:
-        """Write all; False if the registry failed meanwhile."""
-        for key, note in list(self._memory.notes.items()):
+        """Write all; False if any could not be written. Those come last the next time."""
+        notes, failed = self._memory.notes, 0
+        for key, note in list(notes.items()):
+            if failed == MOST_FAILURES:
+                break
             try:
                 known = await asyncio.to_thread(self._registry.note, note.name, note.version, note.status)
             except CannotRunError as error:
                 self._say(f"models:/{key}: its state {note.status!r} could not be written: {error}")
-                return False
+                failed += 1
+                if notes.get(key) is note:
+                    notes[key] = notes.pop(key)
+                continue
             if not known:
                 self._say(f"models:/{key}: there is no such version, so its state {note.status!r} was not written")
-            if self._memory.notes.get(key) is note:
-                del self._memory.notes[key]
+            if notes.get(key) is note:
+                del notes[key]
                 self._memory.save()
-        return True
+        return not failed

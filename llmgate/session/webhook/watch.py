@@ -26,8 +26,6 @@ SETTLE_S: Final = 1.0
 """Between the two looks that an alarm needs: alias and ledger are not always read from one moment."""
 AGAIN_S: Final = 3600.0
 """An alarm about the same thing is repeated after this long."""
-MOST_ASKED: Final = 1000
-"""Models that events may ask to look at before all are looked at instead."""
 
 
 def ledger_slot(model: str, alias: str) -> str:
@@ -162,8 +160,7 @@ class AliasWatch:
         while not stop.is_set():
             self._wake.clear()
             if self._asked:
-                # More than that is a flood, and the poll sees the same.
-                names = list(self._asked)[:MOST_ASKED]
+                names = list(self._asked)
                 self._asked.clear()
                 self._finished(await self.look_at(names))
             elif time.monotonic() >= due:

@@ -65,6 +65,20 @@ def test_a_state_that_is_no_file_is_refused(tmp_path: Path) -> None:
         Memory(tmp_path, clock)
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(mode)
+    with pytest.raises(CannotRunError, match="others may write to it"):
+        Memory(tmp_path / "state", clock)
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with pytest.raises(CannotRunError, match="belongs to another user"):
+        Memory(tmp_path, clock)
+
+
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CannotRunError, match="cannot be used"):
