@@ -26,8 +26,9 @@ MOVES: Final = frozenset({"promoted", "bootstrapped", "overridden", "rolled-back
 """Events after which their version holds the alias."""
 VERDICT: Final = "verdict"
 """An event that moves nothing."""
-NEARLY_FULL: Final = 4_000
-"""Characters of a mirror from which on older events may have been left out; the server keeps it below 4,500."""
+NEARLY_FULL: Final = 3_000
+"""Characters of a mirror from which on older events may have been left out: the server keeps it below 4,500, and an
+event with a reason in another script takes up to 1,500."""
 LARGEST: Final = 100_000
 LOST: Final = "the ledger's mirror lost events that were seen in it"
 FOREIGN: Final = "the tag was written by something else than a gated server, or by a newer one"
@@ -180,7 +181,7 @@ def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], fu
     """Whether the holder is the ledger's."""
     holder = model.aliases.get(alias)
     last = newest_move(events)
-    if last is None and holder is not None and full:
+    if last is None and full:
         return Standing.UNCHECKED, f"{held(holder)}, and the ledger's mirror does not reach back to who should"
     if holder != (None if last is None else last.version):
         says = "knows nobody who earned it" if last is None else f"says v{last.version} ({dated(last)})"

@@ -68,6 +68,8 @@ def test_a_holder_without_a_ledger_could_not_be_checked() -> None:
 def test_a_mirror_that_does_not_reach_back_could_not_be_checked() -> None:
     full = [event("verdict", str(9 + minute), -minute) for minute in range(30)]
     assert state(full, {"champion": "1"}) == (Standing.UNCHECKED, None)
+    assert state(full, {}) == (Standing.UNCHECKED, None)
+    assert state([*full, event("promoted", "1", -40)], {"champion": "1"}) == (Standing.AGREES, "1")
 
 
 @pytest.mark.parametrize("twin", ["Champion", "CHAMPION", "champi0n", "cham-pion", "сhampion"])
