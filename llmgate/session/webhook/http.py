@@ -38,6 +38,7 @@ HEAD_S: Final = 10.0
 """Seconds that the head of a request may take. aiohttp has no limit of its own."""
 BODY_S: Final = 10.0
 MOST_CONNECTIONS: Final = 100
+OPENING_S: Final = 0.5
 QUIET_S: Final = 10.0
 """Refusals within this long after one that was logged are only counted."""
 
@@ -102,6 +103,7 @@ class DeliveryServer:
         self._max_body_bytes = max_body_bytes
         self._log = RefusalLog(say)
         self._silent: set[RequestHandler] = set()
+        self._opening: set[RequestHandler] = set()
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
 
@@ -123,9 +125,12 @@ class DeliveryServer:
         loop = asyncio.get_running_loop()
 
         def connected() -> asyncio.Protocol:
-            if serve is None or len(serve.connections) >= MOST_CONNECTIONS:
+            if serve is None or len({*serve.connections, *self._opening}) >= MOST_CONNECTIONS:
                 return Closed()
             handler = serve()
+            # asyncio accepts a hundred at once and opens them afterwards; until then aiohttp does not know of them.
+            self._opening.add(handler)
+            loop.call_later(OPENING_S, self._opening.discard, handler)
             self._silent.add(handler)
             loop.call_later(self._head_s, self._hang_up, handler)
             return handler

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from llmgate.session.webhook.settings import ReceiverSettings
 
-STEP_S = 20.0
+STEP_S = 60.0
 
 
 def command(code: str) -> CommandTemplate:
