@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from llmgate.session.webhook.process import RunEnd
 
 
+def words_in(log: Path) -> int:
+    return len(log.read_text(encoding="utf-8").split()) if log.exists() else 0
+
+
 def run(
     code: str, log: Path, *, argv: list[str] | None = None, stop_after: int | None = None, **options: Any
 ) -> RunEnd:
@@ -31,7 +35,9 @@ def run(
         if stop_after is not None:
 
             async def stop_soon() -> None:
-                while not log.exists() or len(log.read_text().split()) < stop_after:
+                deadline = time.monotonic() + 60
+                while words_in(log) < stop_after:
+                    assert time.monotonic() < deadline
                     await asyncio.sleep(0.05)
                 stop.set()
 
@@ -136,8 +142,8 @@ def test_when_it_is_cancelled_nothing_is_left(tmp_path: Path) -> None:
                 grace_s=0.2, stop=asyncio.Event(), started=sessions.append,
             )
         )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "log").exists() or len((tmp_path / "log").read_text().split()) < 2:
+        deadline = time.monotonic() + 60
+        while words_in(tmp_path / "log") < 2:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
         task.cancel()
