@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Protocol
 
 from llmgate.attest.tags import STAGE
 from llmgate.errors import CannotRunError
 from llmgate.promote import tags
-from llmgate.promote.mlflow_client import calls, is_absent, open_client
+from llmgate.promote.mlflow_client import INSTALL, calls, is_absent, open_client
 from llmgate.promote.webhook.ledger import ModelState
 
 if TYPE_CHECKING:
@@ -82,9 +83,15 @@ class MlflowWatch:
     Args:
         tracking_uri: Where the runs are.
         registry_uri: Where the models are.
+
+    Raises:
+        CannotRunError: If MLflow is not installed.
     """
 
     def __init__(self, tracking_uri: str, registry_uri: str) -> None:
+        # The client is opened late, since the registry may be down now; this would not mend itself.
+        if find_spec("mlflow") is None:
+            raise CannotRunError("mlflow is not installed", fix=INSTALL)
         self._uris = tracking_uri, registry_uri
         self._opened: MlflowClient | None = None
 

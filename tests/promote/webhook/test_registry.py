@@ -91,6 +91,12 @@ def test_an_alias_is_set(watch: MlflowWatch, client: Any, name: str) -> None:
         watch.set_alias(name, "champion", "9")
 
 
+def test_without_mlflow_it_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmgate.promote.webhook.registry.find_spec", {}.get)
+    with pytest.raises(CannotRunError, match="mlflow is not installed"):
+        MlflowWatch("http://127.0.0.1:1", "http://127.0.0.1:1")
+
+
 def test_a_store_that_is_not_there_is_asked_again(tmp_path: Path, client: Any) -> None:
     uri = f"sqlite:///{tmp_path}/later.db"
     watch = MlflowWatch(uri, uri)
