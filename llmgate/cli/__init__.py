@@ -43,6 +43,7 @@ COMMANDS = {
     "schema": "schema:schema",
     "show": "show:show",
     "verify": "verify:verify",
+    "webhook": "webhook:webhook",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -77,6 +78,7 @@ SECTIONS = {
     },
     "For CI and for llmgate itself": {
         "github-summary": "write the summary of a step in GitHub Actions",
+        "webhook": "gate what is new in MLflow, and watch who holds an alias",
         "calibrate": "measure how often the gate errs",
     },
 }

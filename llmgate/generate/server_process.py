@@ -37,8 +37,8 @@ class ServerProcess:
         argv: The command.
         env: Its complete environment.
         log_fd: Where its output goes.
-        lock: File that is locked while it starts.
-        health: Host and port at which it answers once it has started.
+        lock: File that is locked while it starts; None if it need not wait for others.
+        health: Host and port at which it answers once it has started; None for what is no server.
 
     Attributes:
         waiting_for: Who holds the lock, None if nobody did.
@@ -50,7 +50,13 @@ class ServerProcess:
     """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str], log_fd: int, lock: Path, health: tuple[str, int]
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log_fd: int,
+        lock: Path | None = None,
+        health: tuple[str, int] | None = None,
     ) -> None:
         self.waiting_for: str | None = None
         self.pid: int | None = None
@@ -65,8 +71,10 @@ class ServerProcess:
         name, _, value = self._mark.partition("=")
         # By file path and with -I: nothing of the package or of the current folder is imported.
         own = [sys.executable, "-I", str(Path(supervisor.__file__)), "--parent", str(os.getpid())]
-        own += ["--grace", str(ORPHAN_GRACE_S), "--lock", str(lock)]
-        own += ["--health-host", health[0], "--health-port", str(health[1]), "--"]
+        own += ["--grace", str(ORPHAN_GRACE_S)]
+        own += [] if lock is None else ["--lock", str(lock)]
+        own += [] if health is None else ["--health-host", health[0], "--health-port", str(health[1])]
+        own += ["--"]
         self._supervisor = subprocess.Popen(  # noqa: S603 - the caller's command, no shell
             [*own, *argv],
             env={**env, name: value},
@@ -79,6 +87,11 @@ class ServerProcess:
         self._control = _pipe(self._supervisor.stdin)
         self._events = _pipe(self._supervisor.stdout)
         os.set_blocking(self._events.fileno(), False)
+
+    @property
+    def session(self) -> int:
+        """The session in which the supervisor, and what does not leave it, run."""
+        return self._supervisor.pid
 
     @property
     def supervisor_status(self) -> int | None:

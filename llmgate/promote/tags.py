@@ -7,6 +7,7 @@ __all__ = [
     "BINDING",
     "EARNED",
     "EVIDENCE",
+    "GATE",
     "KEPT_FROM",
     "POLICY_CHANGE",
     "PROMOTED_ALIAS",
@@ -54,3 +55,5 @@ KEPT_FROM = "llmgate.kept_from"
 """On a run that keeps evidence: the registry's id of the gate run that it was copied from."""
 POLICY_CHANGE = "llmgate.policy_change"
 """On a version: why a policy that asks for less than the champion's was accepted, and what it asks less for."""
+GATE = "llmgate.gate"
+"""On a version: how far the gate run is that a webhook started, and since when; written by `llmgate webhook`."""
