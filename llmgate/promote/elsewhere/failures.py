@@ -1,0 +1,151 @@
+"""What a service's refusals mean, in the same words for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["TIMEOUT_S", "AbsentError", "Answer", "Meaning", "calls", "meaning_of", "not_installed"]
+
+TIMEOUT_S = 30.0
+"""Longest wait for one answer of a registry."""
+MAX_SAID = 300
+QUERY = re.compile(r"\?[^\s'\")]+")
+"""The query of a URL. Those of signed ones are as good as a password."""
+
+
+class AbsentError(CannotRunError):
+    """The registry has nothing under this name."""
+
+
+class Meaning(Enum):
+    """Why a call failed."""
+
+    ABSENT = auto()
+    UNKNOWN_CALLER = auto()
+    FORBIDDEN = auto()
+    CONFLICT = auto()
+    THROTTLED = auto()
+    UNREACHABLE = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A failed call.
+
+    Attributes:
+        meaning: Why.
+        said: The service's own words.
+    """
+
+    meaning: Meaning
+    said: str
+
+
+STATUS: dict[int, Meaning] = {
+    HTTPStatus.NOT_FOUND: Meaning.ABSENT,
+    HTTPStatus.UNAUTHORIZED: Meaning.UNKNOWN_CALLER,
+    HTTPStatus.FORBIDDEN: Meaning.FORBIDDEN,
+    HTTPStatus.CONFLICT: Meaning.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED: Meaning.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS: Meaning.THROTTLED,
+}
+
+
+def meaning_of(status: int | None) -> Meaning:
+    """What an HTTP status means; None stands for no answer at all."""
+    if status is None:
+        return Meaning.UNREACHABLE
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Meaning.UNREACHABLE
+    return STATUS.get(status, Meaning.OTHER)
+
+
+@contextlib.contextmanager
+def calls(
+    service: str, where: str, read: Callable[[Exception], Answer | None], *, writing: bool = False
+) -> Iterator[None]:
+    """A client library's errors as ours.
+
+    Args:
+        service: The registry, as a reader knows it.
+        where: What is being asked about.
+        read: What an error of the library means; None for one that is not the library's.
+        writing: Whether the block changes something, so that a refusal is the answer to the promotion.
+
+    Raises:
+        AbsentError: If it does not exist.
+        PromotionRefusedError: If a change was forbidden or somebody else was faster.
+        CannotRunError: For all else.
+    """
+    try:
+        yield
+    except LlmgateError:
+        raise
+    except Exception as error:
+        answer = read(error)
+        if answer is None:
+            raise
+        raise worded(service, where, answer, writing=writing) from error
+
+
+def worded(service: str, where: str, answer: Answer, *, writing: bool) -> LlmgateError:
+    """A failed call as an error of ours."""
+    said = first_line(answer.said)
+    half = ", and look first what it has done" if writing else ""
+    match answer.meaning:
+        case Meaning.ABSENT:
+            return AbsentError(
+                f"{service} has nothing under this name ({said})",
+                where=where,
+                fix="Check the URI, and that these credentials may see it",
+            )
+        case Meaning.UNKNOWN_CALLER:
+            return CannotRunError(
+                f"{service} does not know you ({said})", where=where, fix="Check the credentials, and that none expired"
+            )
+        case Meaning.FORBIDDEN if writing:
+            return PromotionRefusedError(
+                f"{service} forbids it ({said})", where=where, fix="Promote with credentials that may"
+            )
+        case Meaning.FORBIDDEN:
+            return CannotRunError(
+                f"{service} does not let you read this ({said})", where=where, fix="Use credentials that may read it"
+            )
+        case Meaning.CONFLICT:
+            return PromotionRefusedError(
+                f"{service} says that something else changed it at the same time ({said})",
+                where=where,
+                fix="Look who holds the alias now, and promote again",
+            )
+        case Meaning.THROTTLED:
+            return CannotRunError(
+                f"{service} has had too many calls ({said})", where=where, fix=f"Wait and run it again{half}"
+            )
+        case Meaning.UNREACHABLE:
+            return CannotRunError(
+                f"{service} does not answer ({said})", where=where, fix=f"Check the network and run it again{half}"
+            )
+        case Meaning.OTHER:
+            return CannotRunError(f"{service} says: {said}", where=where, fix="Check the URI and your rights")
+
+
+def first_line(text: str) -> str:
+    """One line, bounded, without the secrets of signed URLs."""
+    lines = text.strip().splitlines() or ["no reason given"]
+    return QUERY.sub("?…", lines[0])[:MAX_SAID].rstrip(". ")
+
+
+def not_installed(library: str, extra: str) -> CannotRunError:
+    """The error for a client library that is missing."""
+    return CannotRunError(f"{library} is not installed", fix=f"Install it with pip install 'pytest-llmgate[{extra}]'")
