@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["FORMS", "Address", "is_elsewhere", "parse_address"]
 
@@ -43,7 +40,7 @@ class Address:
 
     Attributes:
         scheme: Which kind of registry.
-        place: Where in it, by the words of `FORMS` in lower case: `region`, `project`, `location`, `entity`, `registry`.
+        place: Where in it, by the words of `FORMS` in lower case: `region`, `project`, `location`, …
         model: The model there.
         version: The version there.
     """

@@ -1,4 +1,4 @@
-"""The smallest contract that every registry can meet: who is this version, who holds the alias, which verdicts are there.
+"""The smallest contract that every registry can meet: who is it, who holds the alias, which verdicts are there.
 
 `PromotionTarget` asks for more: whole run records are kept and downloaded, and the decision is taken again from them.
 That needs an experiment store. A registry of versions has a few short strings for each version, and some place for one

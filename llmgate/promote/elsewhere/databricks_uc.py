@@ -1,7 +1,7 @@
 """Models in Unity Catalog, by MLflow's own client: an alias belongs to one version of a model.
 
-Values of tags hold 1,000 characters there, so the signed verdict is an artifact of the run that the version comes from, and
-its digest is a tag of the version.
+Values of tags hold 1,000 characters there, so the signed verdict is an artifact of the run that the version comes from,
+and its digest is a tag of the version.
 """
 
 from __future__ import annotations

@@ -71,6 +71,21 @@ def meaning_of(status: int | None) -> Meaning:
     return STATUS.get(status, Meaning.OTHER)
 
 
+WORDS: dict[Meaning, tuple[str, str]] = {
+    Meaning.ABSENT: ("has nothing under this name", "Check the URI, and that these credentials may see it"),
+    Meaning.UNKNOWN_CALLER: ("does not know you", "Check the credentials, and that they have not expired"),
+    Meaning.FORBIDDEN: ("forbids this", "Use credentials that may do it"),
+    Meaning.CONFLICT: (
+        "says that something else changed it at the same time",
+        "Look who holds the alias now, and promote again",
+    ),
+    Meaning.THROTTLED: ("has had too many calls", "Wait, and run it again"),
+    Meaning.UNREACHABLE: ("does not answer", "Check the network, and run it again"),
+    Meaning.OTHER: ("answers with an error", "Check the URI and your rights"),
+}
+"""What happened, and what to do."""
+
+
 @contextlib.contextmanager
 def calls(
     service: str, where: str, read: Callable[[Exception], Answer | None], *, writing: bool = False
@@ -101,43 +116,15 @@ def calls(
 
 def worded(service: str, where: str, answer: Answer, *, writing: bool) -> LlmgateError:
     """A failed call as an error of ours."""
-    said = first_line(answer.said)
-    half = ", and look first what it has done" if writing else ""
-    match answer.meaning:
-        case Meaning.ABSENT:
-            return AbsentError(
-                f"{service} has nothing under this name ({said})",
-                where=where,
-                fix="Check the URI, and that these credentials may see it",
-            )
-        case Meaning.UNKNOWN_CALLER:
-            return CannotRunError(
-                f"{service} does not know you ({said})", where=where, fix="Check the credentials, and that none expired"
-            )
-        case Meaning.FORBIDDEN if writing:
-            return PromotionRefusedError(
-                f"{service} forbids it ({said})", where=where, fix="Promote with credentials that may"
-            )
-        case Meaning.FORBIDDEN:
-            return CannotRunError(
-                f"{service} does not let you read this ({said})", where=where, fix="Use credentials that may read it"
-            )
-        case Meaning.CONFLICT:
-            return PromotionRefusedError(
-                f"{service} says that something else changed it at the same time ({said})",
-                where=where,
-                fix="Look who holds the alias now, and promote again",
-            )
-        case Meaning.THROTTLED:
-            return CannotRunError(
-                f"{service} has had too many calls ({said})", where=where, fix=f"Wait and run it again{half}"
-            )
-        case Meaning.UNREACHABLE:
-            return CannotRunError(
-                f"{service} does not answer ({said})", where=where, fix=f"Check the network and run it again{half}"
-            )
-        case Meaning.OTHER:
-            return CannotRunError(f"{service} says: {said}", where=where, fix="Check the URI and your rights")
+    what, fix = WORDS[answer.meaning]
+    kind: type[LlmgateError] = CannotRunError
+    if answer.meaning is Meaning.ABSENT:
+        kind = AbsentError
+    elif answer.meaning is Meaning.CONFLICT or (answer.meaning is Meaning.FORBIDDEN and writing):
+        kind = PromotionRefusedError
+    if writing and answer.meaning in {Meaning.THROTTLED, Meaning.UNREACHABLE}:
+        fix = f"{fix}; look first what it has done"
+    return kind(f"{service} {what} ({first_line(answer.said)})", where=where, fix=fix)
 
 
 def first_line(text: str) -> str:

@@ -1,7 +1,7 @@
 """The Hugging Face Hub: a version is a commit, and an alias is a git tag on it.
 
 Verdicts lie as files in a branch of the same repository, so that attaching one changes no commit that it is about.
-Commits to that branch name the commit before them, which the Hub checks: of two promotions at once only one gets through.
+Commits to that branch name the commit before them, which the Hub checks: of two promotions at once one gets through.
 """
 
 from __future__ import annotations

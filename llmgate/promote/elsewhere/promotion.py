@@ -17,13 +17,12 @@ from llmgate.attest.envelope import read_envelope
 from llmgate.attest.statement import ChampionFacts, RegistryFacts, Verdict, read_statement
 from llmgate.errors import AttestationError, LlmgateError, PromotionRefusedError
 from llmgate.promote.alias import alias_problem
-from llmgate.promote.elsewhere.contract import RegisteredVersion
+from llmgate.promote.elsewhere.contract import RegisteredVersion, VerdictRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from llmgate.attest.policy import Protection, RegistryPolicy
-    from llmgate.promote.elsewhere.contract import VerdictRegistry
 
 __all__ = ["PromotedElsewhere", "facts_to_sign", "past_verdicts", "promote_elsewhere"]
 
