@@ -6,13 +6,10 @@ Commits to that branch name the commit before them, which the Hub checks: of two
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
@@ -29,7 +26,8 @@ from llmgate.promote.elsewhere.failures import (
 from llmgate.promote.elsewhere.shelf import MAX_BYTES, bounded, digests_in, file_name, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
 __all__ = ["BRANCH", "HuggingFaceRegistry"]
 
@@ -56,18 +54,22 @@ class Notes:
 
 
 class HuggingFaceRegistry:
-    """A `VerdictRegistry` over the repositories of one Hub; `HF_ENDPOINT` and `HF_TOKEN` say which, and who asks.
+    """A `VerdictRegistry` over the repositories of one Hub; `HF_TOKEN` says who asks.
+
+    Args:
+        endpoint: The Hub; by default `HF_ENDPOINT`, or the public one.
 
     Raises:
         CannotRunError: If huggingface-hub is not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, endpoint: str | None = None) -> None:
         try:
             from huggingface_hub import HfApi  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise not_installed("huggingface-hub", "hf") from error
-        self.api = HfApi()
+        wait_at_most(TIMEOUT_S)
+        self.api = HfApi(endpoint=endpoint)
 
     def alias_problem(self, alias: str) -> str | None:
         """A tag may not be called like the branches that are there anyway."""
@@ -254,34 +256,41 @@ class HuggingFaceRegistry:
 
     def file(self, model: str, head: str, path: str) -> str | None:
         """A file of the branch, None where there is none."""
+        from huggingface_hub import get_session, hf_hub_url  # noqa: PLC0415
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # noqa: PLC0415
+
         where = f"{model}, branch {BRANCH}, {path}"
-        with tempfile.TemporaryDirectory(prefix="llmgate-hf-") as cache:
-            try:
-                with asking(where):
-                    got = self.api.hf_hub_download(model, path, revision=head, cache_dir=cache)
-            except AbsentError:
-                return None
-            with Path(got).open("rb") as file:
-                return read_text(file.read(MAX_BYTES + 1), where)
+        address = hf_hub_url(model, path, revision=head, endpoint=self.api.endpoint)
+        try:
+            # The download of huggingface-hub keeps copies on disk, and this is small.
+            with asking(where), get_session().stream("GET", address, headers=build_hf_headers()) as answer:
+                hf_raise_for_status(answer)
+                data = b""
+                for piece in answer.iter_bytes():
+                    data += piece
+                    if len(data) > MAX_BYTES:
+                        break
+        except AbsentError:
+            return None
+        return read_text(data, where)
 
 
-@contextlib.contextmanager
-def asking(where: str, *, writing: bool = False) -> Iterator[None]:
-    """Calls of the Hub's client, which waits for ever if it is not told otherwise; that is undone afterwards."""
+def wait_at_most(seconds: float) -> None:
+    """Bound the waits of huggingface-hub, for this process: without being told it waits for ever."""
     from huggingface_hub import set_client_factory  # noqa: PLC0415
-    from huggingface_hub.utils._http import default_client_factory  # noqa: PLC0415
+    from huggingface_hub.utils._http import default_client_factory  # noqa: PLC0415, PLC2701
 
     def bounded_client() -> Any:
         client = default_client_factory()
-        client.timeout = TIMEOUT_S
+        client.timeout = seconds
         return client
 
     set_client_factory(bounded_client)
-    try:
-        with calls(SERVICE, where, read_error, writing=writing):
-            yield
-    finally:
-        set_client_factory(default_client_factory)
+
+
+def asking(where: str, *, writing: bool = False) -> AbstractContextManager[None]:
+    """Calls of the Hub's client."""
+    return calls(SERVICE, where, read_error, writing=writing)
 
 
 def read_error(error: Exception) -> Answer | None:

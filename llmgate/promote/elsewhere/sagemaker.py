@@ -190,7 +190,10 @@ class SageMakerRegistry:
         with calls(SERVICE, self.uri(model, "*"), read_error):
             pages = self.client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=model, **filters)
             for page in pages:
-                yield from page.get("ModelPackageSummaryList", ())
+                # What is no answer of SageMaker's at all, boto3 reads as an empty one.
+                if "ModelPackageSummaryList" not in page:
+                    raise CannotRunError("something else than SageMaker answers", where=self.uri(model, "*"))
+                yield from page["ModelPackageSummaryList"]
 
     def approved(self, model: str) -> list[tuple[RegisteredVersion, dict[str, str]]]:
         """The versions that are Approved, and the properties of each."""
