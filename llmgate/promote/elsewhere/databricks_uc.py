@@ -19,7 +19,7 @@ from llmgate.promote.elsewhere.failures import AbsentError, Answer, Meaning, cal
 from llmgate.promote.elsewhere.shelf import MAX_BYTES, bounded, digests_in, file_name, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
@@ -31,6 +31,8 @@ ATTESTED, EARNED, OVER = "llmgate_attested_", "llmgate_earned_", "llmgate_over_"
 """Before an alias, the keys of tags: Unity Catalog takes none of `. , - = / :` in them."""
 ALIAS = re.compile(r"[A-Za-z0-9_]{1,200}")
 FOLDER = "llmgate-verdicts"
+WAITS: Mapping[str, str] = {"MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "30"}
+"""Seconds in which Databricks' own client repeats what was throttled; MLflow's default is 500."""
 CODES: Mapping[str, Meaning] = {
     "RESOURCE_DOES_NOT_EXIST": Meaning.ABSENT,
     "NOT_FOUND": Meaning.ABSENT,
@@ -46,7 +48,7 @@ CODES: Mapping[str, Meaning] = {
 }
 STATUS = re.compile(r"error code (\d{3})|\b(\d{3}) (?:Client|Server) Error|HTTP (\d{3})")
 UNREACHED = re.compile(r"timed ?out|max retries exceeded|connection (?:refused|aborted|reset)", re.IGNORECASE)
-TOO_MANY = re.compile(r"too many 429|429", re.IGNORECASE)
+TOO_MANY = re.compile(r"\b429\b|too many")
 
 
 class UnityCatalogRegistry:
@@ -66,7 +68,7 @@ class UnityCatalogRegistry:
                 from mlflow import MlflowClient  # noqa: PLC0415 - an optional extra, and two seconds of import
             except ImportError as error:
                 raise not_installed("mlflow", "mlflow") from error
-        with quiet(), calls(SERVICE, registry_uri, read_error):
+        with quiet(WAITS), calls(SERVICE, registry_uri, read_error):
             self.client: MlflowClient = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
 
     def alias_problem(self, alias: str) -> str | None:
@@ -77,24 +79,37 @@ class UnityCatalogRegistry:
 
     def version(self, model: str, version: str) -> RegisteredVersion:
         """The facts of one version, read now."""
-        with quiet(), calls(SERVICE, uri(model, version), read_error):
-            return facts(self.client.get_model_version(model, version))
+        with quiet(WAITS), calls(SERVICE, uri(model, version), read_error):
+            found = facts(self.client.get_model_version(model, version))
+        if (found.model, found.version) != (model, version):
+            raise CannotRunError("something else than Unity Catalog answers", where=uri(model, version))
+        return found
 
     def holder(self, model: str, alias: str) -> RegisteredVersion | None:
         """The version that the alias leads to."""
         try:
-            with quiet(), calls(SERVICE, uri(model, alias), read_error):
-                aliases = self.client.get_registered_model(model).aliases
+            with quiet(WAITS), calls(SERVICE, uri(model, alias), read_error):
+                told = self.client.get_registered_model(model)
         except AbsentError:
             return None
-        number = aliases.get(alias)
+        if told.name != model:
+            raise CannotRunError("something else than Unity Catalog answers", where=uri(model, alias))
+        number = told.aliases.get(alias)
         return None if number is None else self.version(model, str(number))
 
     def attach(self, version: RegisteredVersion, alias: str, digest: str, envelope: str) -> None:
         """Log the verdict to the version's run, then its digest on the version."""
         run, path = self.place(version, alias)
-        with quiet(), calls(SERVICE, version.uri, read_error, writing=True):
+        with quiet(WAITS), calls(SERVICE, version.uri, read_error, writing=True):
             self.client.log_text(run, envelope, f"{path}/{file_name(digest)}")
+        # MLflow writes in one of two ways, and may look for what it wrote in the other.
+        if self.envelopes(version, alias).get(digest) != envelope:
+            raise CannotRunError(
+                f"the verdict was logged to run {run} and cannot be read there",
+                where=version.uri,
+                fix="Look at the artifacts of the run, and whether these credentials may read them",
+            )
+        with quiet(WAITS), calls(SERVICE, version.uri, read_error, writing=True):
             if version.attached.get(alias) != digest:
                 self.client.set_model_version_tag(version.model, version.version, f"{ATTESTED}{alias}", digest)
 
@@ -105,7 +120,7 @@ class UnityCatalogRegistry:
         where = f"run {run}, {path}"
         with (
             tempfile.TemporaryDirectory(prefix="llmgate-uc-") as into,
-            quiet(),
+            quiet(WAITS),
             calls(SERVICE, where, read_error),
         ):
             entries = [entry.path for entry in self.client.list_artifacts(run, path)]
@@ -119,7 +134,7 @@ class UnityCatalogRegistry:
         self, version: RegisteredVersion, alias: str, *, over: RegisteredVersion | None, digest: str
     ) -> None:
         """Note the verdict, then move the alias; Unity Catalog takes it from whoever had it."""
-        with quiet(), calls(SERVICE, version.uri, read_error, writing=True):
+        with quiet(WAITS), calls(SERVICE, version.uri, read_error, writing=True):
             for key, value in ((EARNED, digest), (OVER, over.version if over is not None else "none")):
                 self.client.set_model_version_tag(version.model, version.version, f"{key}{alias}", value)
             self.client.set_registered_model_alias(version.model, alias, version.version)
@@ -171,9 +186,14 @@ def uri(model: str, version: str) -> str:
 def read_error(error: Exception) -> Answer | None:
     """What an error of MLflow or of Databricks' own library means."""
     kinds = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    if not kinds & {"mlflow", "databricks", "requests", "urllib3"}:
-        return None
     said = str(error)
+    if not isinstance(error, TimeoutError) and not kinds & {"mlflow", "databricks", "requests", "urllib3"}:
+        return None
+    # Databricks' own client repeats what was throttled for a while, and then says only how long it tried.
+    if any(type(one).__name__ == "TooManyRequests" for one in causes(error)):
+        return Answer(meaning=Meaning.THROTTLED, said=said)
+    if isinstance(error, TimeoutError):
+        return Answer(meaning=Meaning.UNREACHABLE, said=said)
     code = str(getattr(error, "error_code", ""))
     if code in CODES:
         return Answer(meaning=CODES[code], said=said)
@@ -184,3 +204,11 @@ def read_error(error: Exception) -> Answer | None:
     match = STATUS.search(said)
     status = next((int(one) for one in match.groups() if one), None) if match else None
     return Answer(meaning=Meaning.OTHER if status is None else meaning_of(status), said=said)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,7 +44,10 @@ class Wandb(Stub):
         operation = str(asked.json.get("operationName") or asked.json["query"].split("{")[0].split("(")[0].split()[-1])
         variables = asked.json.get("variables") or {}
         self.operations.append(operation)
-        return Reply(json={"data": self.graphql(operation, variables)})
+        try:
+            return Reply(json={"data": self.graphql(operation, variables)})
+        except ValueError as error:
+            return Reply(status=400, json={"errors": [{"message": f"the stub does not know {error}"}]})
 
     def respond(self, asked: Asked) -> Reply:
         body = asked.json if asked.path == "/graphql" else {}
@@ -52,15 +56,14 @@ class Wandb(Stub):
         fault = next((f for f in self.faults if f.on == operation[0] and f.times), None)
         if fault is not None:
             fault.times -= 1
-            import time
-
             time.sleep(fault.delay_s)
             return fault.reply
         return self.answer(named)
 
     def graphql(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        if operation == "Viewer":
-            return {"viewer": {"id": "1", "entity": "acme", "username": "ada", "email": "", "flags": "{}", "teams": {"edges": []}}}
+        if operation in {"Viewer", "GetDefaultEntity"}:
+            viewer = {"id": "1", "entity": "acme", "username": "ada", "email": "", "flags": "{}"}
+            return {"viewer": {**viewer, "teams": {"edges": []}}}
         if operation == "ServerFeaturesQuery":
             names = ["ARTIFACT_MEMBERSHIP_IN_LINK_ARTIFACT_RESPONSE"]
             return {"serverInfo": {"features": [{"name": name, "isEnabled": True} for name in names]}}
@@ -86,7 +89,7 @@ class Wandb(Stub):
             return {"result": {"versionIndex": index, "artifactMembership": self.membership(index)}}
         if operation == "FetchArtifactCollectionProject" or "Project" in operation:
             return {"project": {"readOnly": self.readonly, "entity": {"readOnly": False}}}
-        raise AssertionError(operation)
+        raise ValueError(operation)
 
     def artifact(self, made: str) -> dict[str, Any]:
         one = self.artifacts[made]
@@ -215,7 +218,7 @@ def test_another_collection_of_the_same_artifact_is_left_alone(tried: Tried, wan
         (Reply(status=401, json={"errors": [{"message": "invalid api key"}]}), CannotRunError, "does not know you"),
         (Reply(status=403, json={"errors": [{"message": "permission denied"}]}), CannotRunError, "forbids this"),
         (Reply(json={"data": {"project": None}}), AbsentError, "nothing under this name"),
-        (Reply(json={"data": {}}), CannotRunError, ""),
+        (Reply(json={"data": {}}), CannotRunError, "answers with an error"),
     ],
 )
 def test_failures_when_it_is_read(
