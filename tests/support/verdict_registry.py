@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.verdicts import Keys, make_keys
 
 from llmgate.attest.envelope import read_envelope
 from llmgate.errors import CannotRunError, PromotionRefusedError
 from llmgate.promote.elsewhere.failures import AbsentError
 from llmgate.promote.elsewhere.promotion import PromotedElsewhere, facts_to_sign, past_verdicts, promote_elsewhere
+from support.verdicts import Keys, make_keys
 
 if TYPE_CHECKING:
     from llmgate.promote.elsewhere.contract import RegisteredVersion, VerdictRegistry

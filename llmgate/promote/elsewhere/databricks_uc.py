@@ -190,7 +190,7 @@ def read_error(error: Exception) -> Answer | None:
     if not isinstance(error, TimeoutError) and not kinds & {"mlflow", "databricks", "requests", "urllib3"}:
         return None
     # Databricks' own client repeats what was throttled for a while, and then says only how long it tried.
-    if any(type(one).__name__ == "TooManyRequests" for one in causes(error)):
+    if any(kind.__name__ == "TooManyRequests" for one in causes(error) for kind in type(one).__mro__):
         return Answer(meaning=Meaning.THROTTLED, said=said)
     if isinstance(error, TimeoutError):
         return Answer(meaning=Meaning.UNREACHABLE, said=said)

@@ -278,7 +278,7 @@ class HuggingFaceRegistry:
 def wait_at_most(seconds: float) -> None:
     """Bound the waits of huggingface-hub, for this process: without being told it waits for ever."""
     from huggingface_hub import set_client_factory  # noqa: PLC0415
-    from huggingface_hub.utils._http import default_client_factory  # noqa: PLC0415, PLC2701
+    from huggingface_hub.utils._http import default_client_factory  # noqa: PLC0415
 
     def bounded_client() -> Any:
         client = default_client_factory()

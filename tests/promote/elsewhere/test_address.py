@@ -90,9 +90,7 @@ def test_a_scheme_that_is_misspelt() -> None:
         ("databricks-uc://ml.prod.support_bot/3", "mlflow", "mlflow"),
     ],
 )
-def test_a_client_library_that_is_missing(
-    uri: str, extra: str, library: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_library_that_is_missing(uri: str, extra: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:

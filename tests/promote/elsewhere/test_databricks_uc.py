@@ -88,14 +88,25 @@ class Databricks(Stub):
     def tracking(self, route: str, given: dict[str, Any]) -> Reply:
         root = f"dbfs:/databricks/mlflow-tracking/1/{self.run}/artifacts"
         if route == "runs/get":
-            info = {"run_id": self.run, "run_uuid": self.run, "experiment_id": "1", "status": "FINISHED", "artifact_uri": root}
+            info = {
+                "run_id": self.run,
+                "run_uuid": self.run,
+                "experiment_id": "1",
+                "status": "FINISHED",
+                "artifact_uri": root,
+            }
             return Reply(json={"run": {"info": {**info, "lifecycle_stage": "active"}, "data": {}}})
         if route == "logged-models/search":  # a run's artifacts include those of its models
             return Reply(json={"models": []})
         if route in {"artifacts/credentials-for-write", "artifacts/credentials-for-read"}:
             paths = given["path"] if isinstance(given["path"], list) else [given["path"]]
             found = [
-                {"run_id": self.run, "path": path, "signed_uri": f"{self.url}/signed/{path}?X-Sig=s3cr3t", "type": "AWS_PRESIGNED_URL"}
+                {
+                    "run_id": self.run,
+                    "path": path,
+                    "signed_uri": f"{self.url}/signed/{path}?X-Sig=s3cr3t",
+                    "type": "AWS_PRESIGNED_URL",
+                }
                 for path in paths
             ]
             return Reply(json={"credential_infos": found})

@@ -263,7 +263,9 @@ def test_more_verdicts_than_one_page(tried: Tried, hub: Hub) -> None:
     for hours in range(5):
         text = tried.verdict(tried.first, issued_at=datetime.now(UTC) - timedelta(hours=hours + 1))
         version = tried.registry.version(MODEL, tried.first)
-        tried.registry.attach(version, "champion", hashlib.sha256(base64.b64decode(json.loads(text)["payload"])).hexdigest(), text)
+        tried.registry.attach(
+            version, "champion", hashlib.sha256(base64.b64decode(json.loads(text)["payload"])).hexdigest(), text
+        )
     assert len(tried.registry.envelopes(tried.registry.version(MODEL, tried.first), "champion")) == 5
 
 
@@ -290,9 +292,7 @@ def test_a_state_that_somebody_broke(tried: Tried, hub: Hub) -> None:
         (Reply(status=418, json={"error": "teapot"}), CannotRunError, "answers with an error"),
     ],
 )
-def test_failures_when_it_is_read(
-    tried: Tried, hub: Hub, reply: Reply, kind: type[Exception], words: str
-) -> None:
+def test_failures_when_it_is_read(tried: Tried, hub: Hub, reply: Reply, kind: type[Exception], words: str) -> None:
     hub.faults = [Fault(on="/revision/", reply=reply)]
     with pytest.raises(kind, match=words):
         tried.registry.version(MODEL, tried.first)

@@ -17,8 +17,6 @@ from llmgate.promote.elsewhere.failures import AbsentError
 from llmgate.promote.elsewhere.promotion import facts_to_sign, past_verdicts, promote_elsewhere
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llmgate.promote.elsewhere.promotion import PromotedElsewhere
 
 NAME = "support-bot"
@@ -57,9 +55,7 @@ class World:
         return self.keys.verdict(replace(facts, **(about or {})), **told)
 
     def promote(self, envelope: str | None = None, version: str = "2", alias: str = "champion") -> PromotedElsewhere:
-        return promote_elsewhere(
-            self.registry, NAME, version, alias=alias, policy=self.keys.policy, envelope=envelope
-        )
+        return promote_elsewhere(self.registry, NAME, version, alias=alias, policy=self.keys.policy, envelope=envelope)
 
     def refused(self, *words: str, envelope: str | None = None, **given: Any) -> None:
         with pytest.raises(PromotionRefusedError) as caught:

@@ -63,7 +63,9 @@ class Google(Stub):
         if asked.path == "/storage/v1/b/weights/o":
             names = sorted(name for name in self.objects if name.startswith(asked.query["prefix"]))
             begin = int(asked.query.get("pageToken", 0))
-            body: dict[str, Any] = {"items": [{"name": n, "bucket": "weights"} for n in names[begin : begin + self.page]]}
+            body: dict[str, Any] = {
+                "items": [{"name": n, "bucket": "weights"} for n in names[begin : begin + self.page]]
+            }
             if begin + self.page < len(names):
                 body["nextPageToken"] = str(begin + self.page)
             return Reply(json=body)

@@ -221,9 +221,7 @@ def test_another_collection_of_the_same_artifact_is_left_alone(tried: Tried, wan
         (Reply(json={"data": {}}), CannotRunError, "answers with an error"),
     ],
 )
-def test_failures_when_it_is_read(
-    tried: Tried, wandb: Wandb, reply: Reply, kind: type[Exception], words: str
-) -> None:
+def test_failures_when_it_is_read(tried: Tried, wandb: Wandb, reply: Reply, kind: type[Exception], words: str) -> None:
     wandb.faults = [Fault(on="ArtifactMembershipByName", reply=reply)]
     with pytest.raises(kind, match=words):
         tried.registry.version(COLLECTION, "v0")
