@@ -37,7 +37,7 @@ POLICY_VARIABLE = "LLMGATE_REGISTRY_POLICY"
 @click.option("--verdict", type=PATH, metavar="FILE", help="Other registries: the signed verdict [default: attached].")
 @click.option("--verdicts-at", metavar="URI", help="SageMaker, Vertex AI: where verdicts lie, s3://… or gs://….")
 @click.option("--mlflow-uri", metavar="URI", help="Tracking server or store [default: MLFLOW_TRACKING_URI].")
-def promote(
+def promote(  # noqa: PLR0917 - click hands them over by name
     uri: str,
     alias: str,
     accept: str | None,

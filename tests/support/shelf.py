@@ -1,16 +1,15 @@
 """A registry in memory that keeps signed verdicts, and does what one is told to do to it."""
 
-from __future__ import annotations
+from __future__ import annotations  # noqa: I001
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING  # noqa: F401
 
 from llmgate.promote.elsewhere.contract import RegisteredVersion
 from llmgate.promote.elsewhere.failures import AbsentError
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["MemoryRegistry", "made"]
 
@@ -40,7 +39,7 @@ class MemoryRegistry:
     versions: dict[str, RegisteredVersion]
     holders: dict[str, str] = field(default_factory=dict)
     shelf: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
-    before: Callable[[str], None] = lambda name: None
+    before: Callable[[str], None] = lambda _: None
     calls: list[str] = field(default_factory=list)
 
     def acts(self, name: str) -> None:
@@ -50,7 +49,7 @@ class MemoryRegistry:
     def alias_problem(self, alias: str) -> str | None:
         return "not here" if alias == "staging" else None
 
-    def version(self, model: str, version: str) -> RegisteredVersion:
+    def version(self, model: str, version: str) -> RegisteredVersion:  # noqa: ARG002
         if version not in self.versions:
             raise AbsentError("there is no such version", where=version)
         return self.versions[version]
@@ -72,12 +71,17 @@ class MemoryRegistry:
         return self.shelf.get((version.version, alias), {})
 
     def set_holder(
-        self, version: RegisteredVersion, alias: str, *, over: RegisteredVersion | None, digest: str
+        self,
+        version: RegisteredVersion,
+        alias: str,
+        *,
+        over: RegisteredVersion | None,  # noqa: ARG002
+        digest: str,
     ) -> None:
         self.acts("set_holder")
         was = self.versions[version.version]
         self.versions[version.version] = replace(was, earned={**was.earned, alias: digest})
         self.holders[alias] = version.version
 
-    def finish(self, version: RegisteredVersion, alias: str) -> None:
+    def finish(self, version: RegisteredVersion, alias: str) -> None:  # noqa: ARG002
         self.acts("finish")

@@ -18,7 +18,7 @@ from support.verdicts import Keys, make_keys
 if TYPE_CHECKING:
     from llmgate.promote.elsewhere.contract import RegisteredVersion, VerdictRegistry
 
-__all__ = ["RegistryContract", "Tried", "keys"]
+__all__ = ["PROTECT", "RegistryContract", "Tried", "keys"]
 
 PROTECT = """
   - models: ["*"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError
 from llmgate.mlflow_quiet import quiet
 from llmgate.promote.elsewhere.contract import RegisteredVersion
-from llmgate.promote.elsewhere.failures import AbsentError, Answer, Meaning, calls, meaning_of, not_installed
+from llmgate.promote.elsewhere.failures import AbsentError, FailedCall, Meaning, calls, meaning_of, not_installed
 from llmgate.promote.elsewhere.shelf import MAX_BYTES, bounded, digests_in, file_name, read_text
 
 if TYPE_CHECKING:
@@ -183,27 +183,25 @@ def uri(model: str, version: str) -> str:
     return f"databricks-uc://{model}/{version}"
 
 
-def read_error(error: Exception) -> Answer | None:
+def read_error(error: Exception) -> FailedCall | None:
     """What an error of MLflow or of Databricks' own library means."""
     kinds = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     said = str(error)
     if not isinstance(error, TimeoutError) and not kinds & {"mlflow", "databricks", "requests", "urllib3"}:
         return None
     # Databricks' own client repeats what was throttled for a while, and then says only how long it tried.
-    if any(kind.__name__ == "TooManyRequests" for one in causes(error) for kind in type(one).__mro__):
-        return Answer(meaning=Meaning.THROTTLED, said=said)
-    if isinstance(error, TimeoutError):
-        return Answer(meaning=Meaning.UNREACHABLE, said=said)
+    throttled = any(kind.__name__ == "TooManyRequests" for one in causes(error) for kind in type(one).__mro__)
+    if throttled or isinstance(error, TimeoutError):
+        return FailedCall(meaning=Meaning.THROTTLED if throttled else Meaning.UNREACHABLE, said=said)
     code = str(getattr(error, "error_code", ""))
     if code in CODES:
-        return Answer(meaning=CODES[code], said=said)
-    if TOO_MANY.search(said):
-        return Answer(meaning=Meaning.THROTTLED, said=said)
-    if UNREACHED.search(said):
-        return Answer(meaning=Meaning.UNREACHABLE, said=said)
+        return FailedCall(meaning=CODES[code], said=said)
+    for pattern, meaning in ((TOO_MANY, Meaning.THROTTLED), (UNREACHED, Meaning.UNREACHABLE)):
+        if pattern.search(said):
+            return FailedCall(meaning=meaning, said=said)
     match = STATUS.search(said)
     status = next((int(one) for one in match.groups() if one), None) if match else None
-    return Answer(meaning=Meaning.OTHER if status is None else meaning_of(status), said=said)
+    return FailedCall(meaning=Meaning.OTHER if status is None else meaning_of(status), said=said)
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -14,7 +14,7 @@ from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["TIMEOUT_S", "AbsentError", "Answer", "Meaning", "calls", "meaning_of", "not_installed"]
+__all__ = ["TIMEOUT_S", "AbsentError", "FailedCall", "Meaning", "calls", "meaning_of", "not_installed"]
 
 TIMEOUT_S = 30.0
 """Longest wait for one answer of a registry."""
@@ -40,7 +40,7 @@ class Meaning(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class FailedCall:
     """A failed call.
 
     Attributes:
@@ -88,7 +88,7 @@ WORDS: dict[Meaning, tuple[str, str]] = {
 
 @contextlib.contextmanager
 def calls(
-    service: str, where: str, read: Callable[[Exception], Answer | None], *, writing: bool = False
+    service: str, where: str, read: Callable[[Exception], FailedCall | None], *, writing: bool = False
 ) -> Iterator[None]:
     """A client library's errors as ours.
 
@@ -114,7 +114,7 @@ def calls(
         raise worded(service, where, answer, writing=writing) from error
 
 
-def worded(service: str, where: str, answer: Answer, *, writing: bool) -> LlmgateError:
+def worded(service: str, where: str, answer: FailedCall, *, writing: bool) -> LlmgateError:
     """A failed call as an error of ours."""
     what, fix = WORDS[answer.meaning]
     kind: type[LlmgateError] = CannotRunError

@@ -17,7 +17,7 @@ from llmgate.promote.elsewhere.contract import RegisteredVersion
 from llmgate.promote.elsewhere.failures import (
     TIMEOUT_S,
     AbsentError,
-    Answer,
+    FailedCall,
     Meaning,
     calls,
     meaning_of,
@@ -257,7 +257,8 @@ class HuggingFaceRegistry:
     def file(self, model: str, head: str, path: str) -> str | None:
         """A file of the branch, None where there is none."""
         from huggingface_hub import get_session, hf_hub_url  # noqa: PLC0415
-        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # noqa: PLC0415
+        from huggingface_hub.utils._headers import build_hf_headers  # noqa: PLC0415
+        from huggingface_hub.utils._http import hf_raise_for_status  # noqa: PLC0415
 
         where = f"{model}, branch {BRANCH}, {path}"
         address = hf_hub_url(model, path, revision=head, endpoint=self.api.endpoint)
@@ -293,7 +294,7 @@ def asking(where: str, *, writing: bool = False) -> AbstractContextManager[None]
     return calls(SERVICE, where, read_error, writing=writing)
 
 
-def read_error(error: Exception) -> Answer | None:
+def read_error(error: Exception) -> FailedCall | None:
     """What an error of huggingface-hub means."""
     from huggingface_hub.errors import (  # noqa: PLC0415
         EntryNotFoundError,
@@ -304,17 +305,17 @@ def read_error(error: Exception) -> Answer | None:
     )
 
     if isinstance(error, EntryNotFoundError) and not isinstance(error.__cause__, OSError):
-        return Answer(meaning=Meaning.ABSENT, said=str(error))
+        return FailedCall(meaning=Meaning.ABSENT, said=str(error))
     if isinstance(error, HfHubHTTPError):
         status = getattr(error.response, "status_code", None)
         said = getattr(error, "server_message", None) or f"HTTP {status}"
-        return Answer(meaning=meaning_of(status), said=said)
+        return FailedCall(meaning=meaning_of(status), said=said)
     if isinstance(error, LocalTokenNotFoundError):
-        return Answer(meaning=Meaning.UNKNOWN_CALLER, said="there is no token, set HF_TOKEN")
+        return FailedCall(meaning=Meaning.UNKNOWN_CALLER, said="there is no token, set HF_TOKEN")
     if isinstance(error, HFValidationError):
-        return Answer(meaning=Meaning.OTHER, said=str(error))
+        return FailedCall(meaning=Meaning.OTHER, said=str(error))
     if isinstance(error, OfflineModeIsEnabled) or is_transport(error) or isinstance(error, FileNotFoundError):
-        return Answer(meaning=Meaning.UNREACHABLE, said=str(error) or type(error).__name__)
+        return FailedCall(meaning=Meaning.UNREACHABLE, said=str(error) or type(error).__name__)
     return None
 
 

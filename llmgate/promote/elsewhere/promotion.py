@@ -61,7 +61,7 @@ class PromotedElsewhere:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AskedPromotion:
     """A promotion that is being decided.
 
     Attributes:
@@ -121,7 +121,7 @@ def promote_elsewhere(
         signed = open_verdict(text, policy=policy, model=model, now=now())
         about(signed.verdict, facts_of(found, alias, policy))
         not_outdated(signed.verdict, lying, facts_of(found, alias, policy))
-        asked = Asked(registry=registry, version=found, over=over, alias=alias, text=text)
+        asked = AskedPromotion(registry=registry, version=found, over=over, alias=alias, text=text)
         granted = allowed(asked, signed, rule, now())
         act(asked, signed.verdict.digest)
         return PromotedElsewhere(
@@ -236,7 +236,7 @@ def read_unverified(digest: str, text: str) -> Verdict:
         ) from error
 
 
-def allowed(asked: Asked, signed: Signed, rule: Protection, now: datetime) -> Granted:
+def allowed(asked: AskedPromotion, signed: Signed, rule: Protection, now: datetime) -> Granted:
     """Ask the rules, and keep a verdict that is bad news."""
     verdict, alias = signed.verdict, asked.alias
     try:
@@ -248,7 +248,7 @@ def allowed(asked: Asked, signed: Signed, rule: Protection, now: datetime) -> Gr
         raise
 
 
-def act(asked: Asked, digest: str) -> None:
+def act(asked: AskedPromotion, digest: str) -> None:
     """Attach, look again, set, look again."""
     registry, version, alias = asked.registry, asked.version, asked.alias
     registry.attach(version, alias, digest, asked.text)

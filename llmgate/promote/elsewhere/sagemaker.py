@@ -16,7 +16,7 @@ from llmgate.promote.elsewhere.contract import RegisteredVersion
 from llmgate.promote.elsewhere.failures import (
     TIMEOUT_S,
     AbsentError,
-    Answer,
+    FailedCall,
     Meaning,
     calls,
     meaning_of,
@@ -277,7 +277,7 @@ def whole_ms(moment: Any) -> Any:
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
-def read_error(error: Exception) -> Answer | None:
+def read_error(error: Exception) -> FailedCall | None:
     """What an error of boto3 means."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError  # noqa: PLC0415
 
@@ -285,11 +285,11 @@ def read_error(error: Exception) -> Answer | None:
         told = error.response.get("Error", {})
         code, said = str(told.get("Code", "")), str(told.get("Message") or error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return Answer(meaning=client_meaning(code, said, status), said=f"{code}: {said}" if code else said)
+        return FailedCall(meaning=client_meaning(code, said, status), said=f"{code}: {said}" if code else said)
     if isinstance(error, NoCredentialsError | NoRegionError):
-        return Answer(meaning=Meaning.UNKNOWN_CALLER, said=str(error))
+        return FailedCall(meaning=Meaning.UNKNOWN_CALLER, said=str(error))
     if isinstance(error, BotoCoreError):
-        return Answer(meaning=Meaning.UNREACHABLE, said=str(error))
+        return FailedCall(meaning=Meaning.UNREACHABLE, said=str(error))
     return None
 
 

@@ -16,7 +16,7 @@ from llmgate.promote.elsewhere.contract import RegisteredVersion
 from llmgate.promote.elsewhere.failures import (
     TIMEOUT_S,
     AbsentError,
-    Answer,
+    FailedCall,
     Meaning,
     calls,
     meaning_of,
@@ -225,7 +225,7 @@ def pointers(labels: Mapping[str, str], key: str) -> dict[str, str]:
     return {name.removeprefix(key): long(value) or value for name, value in labels.items() if name.startswith(key)}
 
 
-def read_error(error: Exception) -> Answer | None:
+def read_error(error: Exception) -> FailedCall | None:
     """What an error of Google's clients means."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError, TransportError  # noqa: PLC0415
@@ -239,10 +239,10 @@ def read_error(error: Exception) -> Answer | None:
             "ABORTED",
             "FAILED_PRECONDITION",
         }
-        return Answer(meaning=Meaning.CONFLICT if conflict else meaning_of(error.code), said=said)
+        return FailedCall(meaning=Meaning.CONFLICT if conflict else meaning_of(error.code), said=said)
     if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
-        return Answer(meaning=Meaning.UNKNOWN_CALLER, said=str(error))
+        return FailedCall(meaning=Meaning.UNKNOWN_CALLER, said=str(error))
     names = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     if isinstance(error, RetryError | TransportError) or names & {"requests", "urllib3"}:
-        return Answer(meaning=Meaning.UNREACHABLE, said=str(error))
+        return FailedCall(meaning=Meaning.UNREACHABLE, said=str(error))
     return None

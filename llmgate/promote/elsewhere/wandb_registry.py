@@ -18,7 +18,7 @@ from llmgate.promote.elsewhere.contract import RegisteredVersion
 from llmgate.promote.elsewhere.failures import (
     TIMEOUT_S,
     AbsentError,
-    Answer,
+    FailedCall,
     Meaning,
     calls,
     meaning_of,
@@ -227,7 +227,7 @@ def silent() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def read_error(error: Exception) -> Answer | None:
+def read_error(error: Exception) -> FailedCall | None:
     """What an error of W&B's client means; it has words for them, and no codes."""
     kinds = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
     said = str(error)
@@ -247,5 +247,5 @@ def read_error(error: Exception) -> Answer | None:
         (UNREACHED, Meaning.UNREACHABLE),
     ):
         if pattern.search(said):
-            return Answer(meaning=meaning, said=said)
-    return Answer(meaning=meaning_of(0), said=said)
+            return FailedCall(meaning=meaning, said=said)
+    return FailedCall(meaning=meaning_of(0), said=said)

@@ -62,7 +62,7 @@ class Databricks(Stub):
             return self.catalog(asked.path.removeprefix(f"{UC}/"), given)
         return self.tracking(asked.path.removeprefix(f"{ML}/"), given)
 
-    def catalog(self, route: str, given: dict[str, Any]) -> Reply:
+    def catalog(self, route: str, given: dict[str, Any]) -> Reply:  # noqa: PLR0911
         if given.get("name", MODEL) != MODEL:
             return error(404, "RESOURCE_DOES_NOT_EXIST", "Routine or Model does not exist.")
         if route == "registered-models/get":
@@ -161,8 +161,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
     slept = [0.0]
     real = time.time
-    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: slept.append(slept.pop() + seconds))
-    monkeypatch.setattr(RealClock, "time", lambda self: real() + slept[0])
+    monkeypatch.setattr(RealClock, "sleep", lambda self, seconds: slept.append(slept.pop() + seconds))  # noqa: ARG005
+    monkeypatch.setattr(RealClock, "time", lambda self: real() + slept[0])  # noqa: ARG005
 
 
 @pytest.fixture

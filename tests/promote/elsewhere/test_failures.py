@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
-from llmgate.promote.elsewhere.failures import AbsentError, Answer, Meaning, calls, first_line, meaning_of
+from llmgate.promote.elsewhere.failures import AbsentError, FailedCall, Meaning, calls, first_line, meaning_of
 from llmgate.promote.elsewhere.shelf import MAX_VERDICTS, bounded, digests_in, file_name, read_text
 
 GOOD = "a" * 64
@@ -14,7 +14,7 @@ GOOD = "a" * 64
 def failed(meaning: Meaning, *, writing: bool = False, said: str = "no") -> LlmgateError:
     with (
         pytest.raises(LlmgateError) as caught,
-        calls("Acme", "acme://x", lambda error: Answer(meaning=meaning, said=said), writing=writing),
+        calls("Acme", "acme://x", lambda _: FailedCall(meaning=meaning, said=said), writing=writing),
     ):
         raise ValueError("whatever")
     assert caught.value.where == "acme://x"
@@ -40,9 +40,9 @@ def test_a_change_that_may_have_happened_says_so(meaning: Meaning) -> None:
 
 
 def test_what_is_not_the_librarys_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError), calls("Acme", "x", lambda error: None):
+    with pytest.raises(ZeroDivisionError), calls("Acme", "x", lambda _: None):
         raise ZeroDivisionError
-    with pytest.raises(CannotRunError, match="ours"), calls("Acme", "x", lambda error: None):
+    with pytest.raises(CannotRunError, match="ours"), calls("Acme", "x", lambda _: None):
         raise CannotRunError("ours")
 
 

@@ -71,17 +71,17 @@ class Hub(Stub):
         ):
             match = re.fullmatch(pattern, rest)
             if match and asked.method in method.split("|"):
-                return act(asked, *match.groups())  # type: ignore[operator, no-any-return]
+                return act(asked, *match.groups())
         return Reply(status=404, json={"error": f"no route {asked}"})
 
     def gone(self) -> Reply:
         return Reply(status=404, json={"error": "no"}, headers={"X-Error-Code": "RevisionNotFound"})
 
-    def info(self, asked: Asked, revision: str) -> Reply:
+    def info(self, asked: Asked, revision: str) -> Reply:  # noqa: ARG002
         sha = self.sha(revision)
         return Reply(json={"id": MODEL, "sha": sha, "tags": [], "siblings": []}) if sha else self.gone()
 
-    def log(self, asked: Asked, revision: str) -> Reply:
+    def log(self, asked: Asked, revision: str) -> Reply:  # noqa: ARG002
         sha, found = self.sha(revision), []
         if sha is None:
             return self.gone()
@@ -91,7 +91,7 @@ class Hub(Stub):
             sha = self.commits[sha]["parent"]
         return Reply(json=found)
 
-    def refs(self, asked: Asked) -> Reply:
+    def refs(self, asked: Asked) -> Reply:  # noqa: ARG002
         def listed(refs: dict[str, str], kind: str) -> list[dict[str, str]]:
             return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": sha} for name, sha in refs.items()]
 
@@ -122,7 +122,7 @@ class Hub(Stub):
         self.branches[name] = sha
         return Reply(json={})
 
-    def preupload(self, asked: Asked, revision: str) -> Reply:
+    def preupload(self, asked: Asked, revision: str) -> Reply:  # noqa: ARG002
         files = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in asked.json["files"]]
         return Reply(json={"files": files})
 
@@ -146,10 +146,10 @@ class Hub(Stub):
         self.tags[name] = sha
         return Reply(json={})
 
-    def untag(self, asked: Asked, name: str) -> Reply:
+    def untag(self, asked: Asked, name: str) -> Reply:  # noqa: ARG002
         return Reply(json={}) if self.tags.pop(name, None) else self.gone()
 
-    def resolve(self, asked: Asked, revision: str, path: str) -> Reply:
+    def resolve(self, asked: Asked, revision: str, path: str) -> Reply:  # noqa: ARG002
         sha = self.sha(revision)
         data = self.commits[sha]["files"].get(path) if sha else None
         if data is None:
@@ -200,7 +200,8 @@ def test_no_commit_of_the_weights_branch_is_made(tried: Tried, hub: Hub) -> None
 def test_of_two_promotions_at_once_one_gets_through(tried: Tried, hub: Hub) -> None:
     tried.crowned()
     text = tried.verdict(tried.second)
-    real, raced = hub.preupload, []
+    real = hub.preupload
+    raced: list[str] = []
 
     def race(asked: Asked, revision: str) -> Reply:
         if not raced and hub.requests.count(f"POST /api/models/{MODEL}/commit/{BRANCH}") >= 3:

@@ -11,12 +11,12 @@ from support.shelf import MemoryRegistry, made
 from support.verdicts import Keys, make_keys
 
 from llmgate.attest.envelope import read_envelope
-from llmgate.attest.statement import ChampionFacts, RegistryFacts
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote.elsewhere.failures import AbsentError
 from llmgate.promote.elsewhere.promotion import facts_to_sign, past_verdicts, promote_elsewhere
 
 if TYPE_CHECKING:
+    from llmgate.attest.statement import ChampionFacts, RegistryFacts
     from llmgate.promote.elsewhere.promotion import PromotedElsewhere
 
 NAME = "support-bot"
@@ -284,7 +284,7 @@ def test_a_failure_between_attaching_and_setting_can_be_repeated(world: World) -
         world.promote(text)
     assert "The verdict is attached" in caught.value.__notes__[0]
     assert world.registry.holders == {"champion": "1"}
-    world.registry.before = lambda name: None
+    world.registry.before = lambda _: None
     assert world.promote().verdict == digest(text)
 
 

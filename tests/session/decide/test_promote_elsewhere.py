@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 from support.shelf import MemoryRegistry, made
+from support.verdict_registry import PROTECT
 from support.verdicts import Keys, make_keys
 
 from llmgate.cli import main
@@ -26,13 +27,13 @@ URI = "hf://acme/support-bot@2"
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
-    return make_keys(tmp_path / "keys", protect='\n  - models: ["*"]\n    aliases: [champion]\n')
+    return make_keys(tmp_path / "keys", protect=PROTECT)
 
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> MemoryRegistry:
     memory = MemoryRegistry(versions={"2": made("2", model="acme/support-bot")})
-    monkeypatch.setattr(door, "open_elsewhere", lambda uri, verdicts_at=None: (memory, parse_address(uri)))
+    monkeypatch.setattr(door, "open_elsewhere", lambda uri, verdicts_at=None: (memory, parse_address(uri)))  # noqa: ARG005
     monkeypatch.delenv("LLMGATE_REGISTRY_POLICY", raising=False)
     return memory
 
@@ -41,12 +42,12 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, ["promote", *map(str, arguments)])
 
 
-def verdict(keys: Keys, registry: MemoryRegistry, folder: Path, **told: str) -> Path:
+def verdict(keys: Keys, registry: MemoryRegistry, folder: Path, outcome: str = "PASS") -> Path:
     facts, champion = facts_to_sign(
         registry, "acme/support-bot", "2", alias="champion", registry_id=keys.policy.registry
     )
     path = folder / "verdict.dsse.json"
-    path.write_text(keys.verdict(facts, champion=champion, **told), encoding="utf-8")
+    path.write_text(keys.verdict(facts, champion=champion, outcome=outcome), encoding="utf-8")
     return path
 
 

@@ -107,7 +107,9 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
 
 
 def opened(google: Google, **given: Any) -> VertexRegistry:
-    return VertexRegistry(PROJECT, LOCATION, endpoint=google.url, credentials=AnonymousCredentials(), **given)
+    anonymous: Any = AnonymousCredentials  # untyped
+    anonymous = anonymous()
+    return VertexRegistry(PROJECT, LOCATION, endpoint=google.url, credentials=anonymous, **given)
 
 
 @pytest.fixture

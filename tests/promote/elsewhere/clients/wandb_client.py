@@ -60,7 +60,7 @@ class Wandb(Stub):
             return fault.reply
         return self.answer(named)
 
-    def graphql(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def graphql(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: PLR0911
         if operation in {"Viewer", "GetDefaultEntity"}:
             viewer = {"id": "1", "entity": "acme", "username": "ada", "email": "", "flags": "{}"}
             return {"viewer": {**viewer, "teams": {"edges": []}}}
@@ -199,7 +199,9 @@ def test_a_link_that_becomes_another_version(tried: Tried, wandb: Wandb) -> None
 
 
 def test_metadata_of_others(tried: Tried, wandb: Wandb) -> None:
-    for broken in ("text", {"acme-org/model/support-bot": []}, {"acme-org/model/support-bot": {"champion": "x"}}):
+    place = "acme-org/model/support-bot"
+    whole: list[Any] = ["text", {place: []}, {place: {"champion": "x"}}]
+    for broken in whole:
         wandb.artifacts["QXJ00"]["metadata"] = {"llmgate": broken}
         with pytest.raises(CannotRunError, match="written by something else"):
             tried.registry.version(COLLECTION, "v0")
