@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import CannotRunError, PromotionRefusedError
 from llmgate.promote.alias import CHAMPION
 from llmgate.promote.earned import read_earned
+from llmgate.promote.elsewhere.address import is_elsewhere
 from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_log import MlflowRegistry
 from llmgate.promote.permission import DEFAULT_MAX_AGE
@@ -52,7 +53,7 @@ class ChampionRecord:
 
 
 def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool = False) -> Registry:
-    """The registry that a URI means: so far MLflow, whatever the scheme.
+    """The registry that a URI means: MLflow, whatever the scheme, but for those of `llmgate.promote.elsewhere`.
 
     Args:
         uri: Server or store; by default `MLFLOW_TRACKING_URI`, for models `MLFLOW_REGISTRY_URI` if that is set.
@@ -63,6 +64,12 @@ def open_registry(uri: str | None, *, experiment: str = EXPERIMENT, create: bool
         UsageError: If no registry is named.
         CannotRunError: If its client is not installed, or it cannot be reached.
     """
+    if uri is not None and is_elsewhere(uri):
+        raise CannotRunError(
+            "this registry keeps no gate runs and no records",
+            where=uri,
+            fix="Keep them in MLflow, and promote there by the signed verdict: `llmgate promote URI --verdict FILE`",
+        )
     return MlflowRegistry(*resolve_uris(uri, None), experiment=experiment, create=create)
 
 
