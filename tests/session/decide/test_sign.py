@@ -96,10 +96,10 @@ def holder(**changed: Any) -> Holder:
     return Holder(**{**facts, "verdict": digest_of("first"), "weights": digest_of("v1"), **changed})
 
 
-@pytest.mark.parametrize(("right", "outcome"), [(60, "FAIL"), (95, "INCONCLUSIVE")])
-def test_what_does_not_pass_is_signed_too(keys: Keys, tmp_path: Path, champion: Path, right: int, outcome: str) -> None:
-    run = write_record(tmp_path / "run", make_manifest("worse", registry_uri=URI, weights="v2"), right=right)
-    signed = sign(keys, run, champion)
+@pytest.mark.parametrize("outcome", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_what_does_not_pass_is_signed_too(keys: Keys, tmp_path: Path, champion: Path, outcome: Verdict) -> None:
+    run = write_record(tmp_path / "run", make_manifest("worse", registry_uri=URI, weights="v2"), right=60)
+    signed = sign(keys, run, champion, decision=replace(redecide(run, champion), verdict=outcome))
     assert signed.verdict.outcome == outcome
     assert signed.svr is None
 
