@@ -112,7 +112,9 @@ def read_mirror(text: str, alias: str) -> Mirror:
     """
     where = ledger_key(alias)
     if len(text) > MAX_CHARACTERS:
-        raise AttestationError(f"the ledger has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read", where=where)
+        raise AttestationError(
+            f"the ledger has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read", where=where
+        )
     listed = parse_json(text, "the ledger")
     if not isinstance(listed, list):
         raise AttestationError("the ledger is no list", where=where)

@@ -106,9 +106,13 @@ def quoted(error: Exception) -> tuple[str, str | None] | None:
     if match is None:
         return None
     why, _, fix = match["why"].rpartition("; ")
-    return (f"the registry refuses: {why}", f"{fix[0].upper()}{fix[1:]}") if why and fix else (
-        f"the registry refuses: {match['why']}",
-        None,
+    return (
+        (f"the registry refuses: {why}", f"{fix[0].upper()}{fix[1:]}")
+        if why and fix
+        else (
+            f"the registry refuses: {match['why']}",
+            None,
+        )
     )
 
 
