@@ -1,18 +1,16 @@
-"""The last events of a gated registry's ledger, as it shows them in a tag of the model. For reading: it proves nothing."""
+"""The last events of a gated registry's ledger, as it shows them in a tag of the model. For reading, not for proof."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from llmgate.attest.envelope import parse_json
 from llmgate.attest.fields import Fields
 from llmgate.attest.statement import moment
 from llmgate.attest.tags import ledger_key
 from llmgate.errors import AttestationError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["MOVES", "Mirror", "MirrorEvent", "read_mirror"]
 
@@ -112,7 +110,9 @@ def read_mirror(text: str, alias: str) -> Mirror:
     """
     where = ledger_key(alias)
     if len(text) > MAX_CHARACTERS:
-        raise AttestationError(f"the ledger has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read", where=where)
+        raise AttestationError(
+            f"the ledger has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read", where=where
+        )
     listed = parse_json(text, "the ledger")
     if not isinstance(listed, list):
         raise AttestationError("the ledger is no list", where=where)

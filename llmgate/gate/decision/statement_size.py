@@ -23,7 +23,14 @@ FIGURES: Final = (
     *("margin", "min", "max", "expected", "evaluated", "errors", "waived"),
 )
 """What is left of a gating metric when there is no room for all of it."""
-SHORTENED: Final = {"problems": 5, "requiredFailures": 5, "slicesFailed": 5, "weakerPolicy": 5, "serving": 0, "admissions": 0}
+SHORTENED: Final = {
+    "problems": 5,
+    "requiredFailures": 5,
+    "slicesFailed": 5,
+    "weakerPolicy": 5,
+    "serving": 0,
+    "admissions": 0,
+}
 """Lists that are shortened after the metrics, in this order, and how many entries stay."""
 WATCHED: Final = "watch"
 
