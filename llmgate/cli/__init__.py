@@ -42,6 +42,7 @@ COMMANDS = {
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
+    "verdict": "verdict:verdict_group",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -52,6 +53,7 @@ SECTIONS = {
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
+        "verdict": "sign verdicts, and see who signed one and what for",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",

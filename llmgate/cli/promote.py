@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from llmgate.cli.frame import Command
+from llmgate.cli.frame import Command, visible_text
 
 __all__ = ["promote"]
 
@@ -33,7 +33,7 @@ def promote(uri: str, alias: str, accept: str | None, mlflow_uri: str | None) ->
 
     refuse_secrets({"mlflow_uri": mlflow_uri})
     promotion = promote_version(uri, alias, accept=accept, mlflow_uri=mlflow_uri)
-    click.secho(promotion.decision.sentence, fg="green")
+    click.secho(visible_text(promotion.sentence), fg="green")
     before = f" (was {promotion.over.uri})" if promotion.over and promotion.changed else ""
     verb = "is now" if promotion.changed else "already is"
     click.echo(f"{promotion.version.uri} {verb} {alias}{before}")

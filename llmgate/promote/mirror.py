@@ -1,18 +1,16 @@
-"""The last events of a gated registry's ledger, as it shows them in a tag of the model. For reading: it proves nothing."""
+"""The last events of a gated registry's ledger, as it shows them in a tag of the model. For reading, not for proof."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from llmgate.attest.envelope import parse_json
 from llmgate.attest.fields import Fields
 from llmgate.attest.statement import moment
 from llmgate.attest.tags import ledger_key
 from llmgate.errors import AttestationError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["MOVES", "Mirror", "MirrorEvent", "read_mirror"]
 

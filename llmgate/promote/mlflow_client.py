@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-__all__ = ["ABSENT", "calls", "is_absent", "open_client", "quoted", "resolve_uris", "without_credentials"]
+__all__ = ["ABSENT", "REFUSED", "calls", "is_absent", "open_client", "quoted", "resolve_uris", "without_credentials"]
 
 FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """The first call only asks whether somebody is there; once more, as the server may have closed a kept connection."""
@@ -29,6 +29,7 @@ CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 CODE = re.compile(r"^(?:[A-Z][A-Z_]+: )+")
 REFUSAL = re.compile(r"llmgate: (?:promotion blocked: .+? v\d+ -> .+?|refused: .+?): (?P<why>.+)", re.DOTALL)
 """What the gate in a server says: what was refused, why, and behind the last semicolon what to do."""
+REFUSED = "the registry refuses"
 CHECK = "Check the server, your rights on it, and MLFLOW_TRACKING_URI"
 MEANINGS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), what, fix)
@@ -105,15 +106,8 @@ def quoted(error: Exception) -> tuple[str, str | None] | None:
     match = REFUSAL.fullmatch(CODE.sub("", first_line(error)))
     if match is None:
         return None
-    why, _, fix = match["why"].rpartition("; ")
-    return (
-        (f"the registry refuses: {why}", f"{fix[0].upper()}{fix[1:]}")
-        if why and fix
-        else (
-            f"the registry refuses: {match['why']}",
-            None,
-        )
-    )
+    why, semicolon, fix = match["why"].rpartition("; ")
+    return (f"{REFUSED}: {why}", f"{fix[0].upper()}{fix[1:]}") if semicolon and fix else (f"{REFUSED}: {fix}", None)
 
 
 def worded(error: Exception) -> tuple[str, str]:

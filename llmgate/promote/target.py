@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Decision
-from llmgate.promote.mirror import Mirror
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
+
+if TYPE_CHECKING:
+    from llmgate.promote.mirror import Mirror
 
 __all__ = [
     "EvidenceFiles",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.attest.check import Holder, about, may_hold, open_verdict
 from llmgate.attest.envelope import Envelope, read_envelope, verified_by
 from llmgate.attest.keys import public_key
-from llmgate.attest.policy import load_policy
+from llmgate.attest.policy import RegistryPolicy, load_policy
 from llmgate.attest.statement import Verdict, read_statement
 from llmgate.errors import AttestationError, CannotRunError, UsageError
 from llmgate.promote.attached import attached_verdicts, held_by, registry_facts
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.check import Signed
-    from llmgate.attest.policy import RegistryPolicy
     from llmgate.promote.target import Registry, VersionFacts
 
 __all__ = ["ReadVerdict", "Trust", "checked", "compare_records", "read_verdict", "trust_from"]
@@ -164,7 +163,7 @@ def checked(
     about(verdict, registry_facts(found, asked, trust.policy.registry if trust.policy else verdict.registry.id))
     yield f"it is about {version} as the registry has it, and asks for {asked}"
     if trust.policy is not None and signed is not None:
-        yield promotable(signed, trust.policy, registry, found, asked, now)
+        yield promotable(signed, trust.policy, registry, found, alias=asked, now=now)
 
 
 def signed_by_key(read: ReadVerdict, path: Path | None) -> str:
@@ -181,7 +180,7 @@ def signed_by_key(read: ReadVerdict, path: Path | None) -> str:
 
 
 def promotable(
-    signed: Signed, policy: RegistryPolicy, registry: Registry, version: VersionFacts, alias: str, now: datetime
+    signed: Signed, policy: RegistryPolicy, registry: Registry, version: VersionFacts, *, alias: str, now: datetime
 ) -> str:
     """Whether the registry would let it have the alias now, as far as can be seen from here."""
     rule = policy.rule_for(version.name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.envelope import envelope_text, sign_payload
@@ -22,18 +24,19 @@ from llmgate.errors import PromotionRefusedError, UsageError
 from llmgate.promote import tags
 from llmgate.promote.attached import attached_verdicts, attempts_so_far, champion_facts, keys_to_post, registry_facts
 from llmgate.promote.registries import open_registry
-from llmgate.promote.target import parse_version_uri
+from llmgate.promote.target import Registry, VersionFacts, parse_version_uri
+from llmgate.record.disk import read_regular
+from llmgate.session.decide.github import PUBLISHED_NAME
 from llmgate.session.decide.origin import refuse_strangers
 from llmgate.session.decide.promote import source_digest
-from llmgate.session.decide.records import decide_folders
+from llmgate.session.decide.records import BASELINE_NAME, decide_folders, noted_baseline
 from llmgate.session.decide.sign import sign_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from llmgate.attest.keys import Signer
-    from llmgate.promote.target import PastVerdict, Registry, VersionFacts
+    from llmgate.promote.target import PastVerdict
     from llmgate.session.decide.sign import SignedRun
 
 __all__ = [
@@ -43,13 +46,15 @@ __all__ = [
     "Asked",
     "Overridden",
     "Situation",
+    "compared_run",
+    "logged_run",
     "look_up",
     "override",
+    "own_workspace",
     "post",
     "registry_id",
     "sign",
     "span",
-    "workspace",
 ]
 
 REGISTRY_ID: Final = "LLMGATE_REGISTRY_ID"
@@ -127,7 +132,7 @@ def registry_id(given: str | None, environ: Mapping[str, str]) -> str:
     return told
 
 
-def workspace(environ: Mapping[str, str]) -> str:
+def own_workspace(environ: Mapping[str, str]) -> str:
     """The workspace that MLflow's own client would use."""
     return environ.get("MLFLOW_WORKSPACE", "").strip() or "default"
 
@@ -180,6 +185,27 @@ def look_up(asked: Asked, *, mlflow_uri: str | None, run: str | None = None) -> 
         version=version,
         keys=keys_to_post(version, asked.alias, mirror),
     )
+
+
+def compared_run(out: Path, given: Path | None) -> Path | None:
+    """The record that a run was compared with: the one that was named, else the one that was noted beside it.
+
+    Raises:
+        RecordError: If there is a note that cannot be read.
+    """
+    if given is not None or not (out / BASELINE_NAME).exists():
+        return given
+    noted = noted_baseline(out)
+    return Path(noted.folder) if noted is not None else None
+
+
+def logged_run(out: Path) -> str | None:
+    """MLflow's id of a run that was logged, None if there is no note of one."""
+    try:
+        noted = json.loads(read_regular(out / PUBLISHED_NAME))
+        return str(noted["mlflow_run"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def sign(
