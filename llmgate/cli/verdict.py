@@ -48,18 +48,22 @@ def signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group("verdict", cls=Group)
+GROUP_HELP = """Make, sign, read and verify signed verdicts.
+
+A signed verdict is an in-toto statement in a DSSE envelope: which weights passed, against whom, in which registry they
+may have which alias, until when. A registry with llmgate's plugin sets a protected alias for nothing else.
+
+\b
+  llmgate verdict keygen --out ci
+  llmgate verdict sign runs/42 --version models:/support-bot/7 \\
+      --registry-id prod-eu --signing-key ci.pem
+  llmgate verdict verify runs/42/verdict.dsse.json --policy registry.yaml
+"""
+
+
+@click.group("verdict", cls=Group, help=GROUP_HELP, short_help="Sign verdicts, and see who signed one.")
 def verdict_group() -> None:
-    r"""Make, sign, read and verify signed verdicts.
-
-    A signed verdict is an in-toto statement in a DSSE envelope: which weights passed, against whom, in which registry
-    they may have which alias, until when. A registry with llmgate's plugin sets a protected alias for nothing else.
-
-    \b
-      llmgate verdict keygen --out ci
-      llmgate verdict sign runs/42 --version models:/support-bot/7 --registry-id prod-eu --signing-key ci.pem
-      llmgate verdict verify runs/42/verdict.dsse.json --policy registry.yaml
-    """
+    """The group."""
 
 
 @verdict_group.command(short_help="Make a key that signs.")
@@ -267,7 +271,7 @@ def verify(
     if records is not None:
         held += compare_records(read.verdict, records, baseline)
     show_lines(verdict_lines(read.verdict, read.envelope, verified=who.split(", "), now=now))
-    show_lines(["", *(f"holds: {line}" for line in held)] if held else [])
+    show_lines(["", *held] if held else [])
 
 
 def refuse_on_command_line(signing_key: Path | None, **given: Any) -> None:

@@ -161,7 +161,7 @@ def checked(
     found = registry.version(*parse_version_uri(version))
     asked = alias or verdict.registry.alias
     about(verdict, registry_facts(found, asked, trust.policy.registry if trust.policy else verdict.registry.id))
-    yield f"it is about {version} as the registry has it, and asks for {asked}"
+    yield f"It is about {version} as the registry has it, and asks for {asked}"
     if trust.policy is not None and signed is not None:
         yield promotable(signed, trust.policy, registry, found, alias=asked, now=now)
 
@@ -185,17 +185,17 @@ def promotable(
     """Whether the registry would let it have the alias now, as far as can be seen from here."""
     rule = policy.rule_for(version.name)
     if rule is None or not rule.protects(alias):
-        return f"the policy does not protect {alias} of {version.name}: no verdict is needed"
+        return f"The policy does not protect {alias} of {version.name}: no verdict is needed"
     holder = registry.holder(version.name, alias)
     if holder is not None and (holder.version, holder.created_at) == (version.version, version.created_at):
-        return f"the version holds {alias} already"
+        return f"The version holds {alias} already"
     held = None
     if holder is not None:
         mirror = registry.mirror(version.name, alias)
         by = held_by(holder, alias, mirror, gated=registry.gated(version.name))
         held = Holder(version=holder.version, created_at=holder.created_at, verdict=by.digest, weights=by.weights)
     granted = may_hold(signed, rule=rule, holder=held, now=now)
-    return f"it may have {alias} now ({granted}), unless the registry's ledger has a newer verdict"
+    return f"It may have {alias} now ({granted}), unless the registry's ledger has a newer verdict"
 
 
 def compare_records(verdict: Verdict, run: Path, baseline: Path | None) -> Iterator[str]:
@@ -216,13 +216,13 @@ def compare_records(verdict: Verdict, run: Path, baseline: Path | None) -> Itera
     if verdict.kind != "gate":
         raise AttestationError(GATE_ONLY, fix="Leave --records out")
     same(record_digest(run), verdict.records["candidate"], run, "record")
-    yield f"the record in {run} is the one that was signed"
+    yield f"The record in {run} is the one that was signed"
     decision = run / DECISION_NAME
     try:
         same(hashlib.sha256(read_regular(decision)).hexdigest(), verdict.records["decision"], decision, "decision")
-        yield "so is the decision beside it"
+        yield "So is the decision beside it"
     except FileNotFoundError:
-        yield "there is no decision beside it to compare"
+        yield "There is no decision beside it to compare"
     except OSError as error:
         raise CannotRunError(f"cannot be read ({error.strerror})", where=str(decision)) from error
     signed = verdict.records["baseline"]
@@ -230,9 +230,9 @@ def compare_records(verdict: Verdict, run: Path, baseline: Path | None) -> Itera
         if signed is None:
             raise AttestationError("nothing was compared, so there is no baseline", where=str(baseline))
         same(record_digest(baseline), signed, baseline, "baseline")
-        yield f"so is the baseline in {baseline}"
+        yield f"So is the baseline in {baseline}"
     elif signed is not None:
-        yield "the baseline's record was not looked at; name it with --baseline"
+        yield "The baseline's record was not looked at; name it with --baseline"
 
 
 def same(found: str, signed: str | None, where: Path, what: str) -> None:

@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.keys import COMMAND, COMMAND_KEY, KEY, PublicKey, generate, load_signer, public_key
+from llmgate.attest.policy import Role
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.attest.keys import Signer
-    from llmgate.attest.policy import Role
 
 __all__ = ["KeyPair", "make_keys", "refuse_key_text", "signer_from"]
 
 NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 PRIVATE: Final = re.compile(r"PRIVATE KEY")
-DAY_BEFORE: Final = (
-    "Or take `--out` with another name: the registry's policy can trust both keys until the old one ends"
-)
+ANOTHER: Final = "Or take `--out` with another name: the registry's policy can trust both keys until the old one ends"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +54,22 @@ class KeyPair:
             f"    file: {self.public.name}",
             f"    roles: [{role}]",
             "",
+            *self.keeping(role),
+        ]
+
+    def keeping(self, role: Role) -> list[str]:
+        """Where the private key belongs: people keep those that CI must not have."""
+        if role is not Role.GATE:
+            return [
+                f"Keep {self.private} out of CI, where those who may sign as {role} find it and nobody else does, and",
+                "name it with --signing-key. Whoever has it can promote past the gate.",
+            ]
+        return [
             f"Give the private key to your CI as the secret {KEY}, and delete the file:",
             "",
             f"  GitHub: gh secret set {KEY} < {self.private}",
-            f"  GitLab: a protected, masked variable {KEY} with what `base64 -w0 {self.private}` prints",
+            f"  GitLab: a protected, masked variable {KEY}, with what this prints:",
+            f"          base64 -w0 {self.private}",
         ]
 
 
@@ -72,7 +82,7 @@ def make_keys(out: Path) -> KeyPair:
     private, public = (out.with_name(f"{out.name}{ending}") for ending in (".pem", ".pub"))
     for path in (private, public):
         if path.exists() or path.is_symlink():
-            raise UsageError("a key is never overwritten, and this file is there", where=str(path), fix=DAY_BEFORE)
+            raise UsageError("a key is never overwritten, and this file is there", where=str(path), fix=ANOTHER)
     private_pem, public_pem = generate()
     try:
         write_new(private, private_pem, mode=0o600)

@@ -20,6 +20,7 @@ WIDTH: Final = 80
 LABEL: Final = 11
 LONGEST: Final = 2_000
 MOST_METRICS: Final = 30
+RECORDS: Final = {"candidate": "record"}
 NOT_VERIFIED: Final = "NOT VERIFIED: anybody could have written this; see `llmgate verdict verify`"
 
 
@@ -76,7 +77,7 @@ def facts(verdict: Verdict, envelope: Envelope, now: datetime) -> Iterator[tuple
     if isinstance(left_out := told.get("leftOut"), dict):
         yield "left out", ", ".join(f"{count} × {name}" for name, count in left_out.items())
     for name, digest in verdict.records.items():
-        yield name, digest or "none"
+        yield RECORDS.get(name, name), digest or "none"
     if verdict.kind == "gate":
         yield "attempt", str(verdict.attempts)
     yield "issued", utc(verdict.issued_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -90,18 +91,22 @@ def test_a_new_key(tmp_path: Path) -> None:
     }
     (tmp_path / "keys" / "policy.yaml").write_text(yaml.safe_dump(policy))
     trusted = load_policy(tmp_path / "keys" / "policy.yaml").keys[0]
-    assert (trusted.key.keyid, trusted.roles) == (signer.keyid, {"override"})
+    assert trusted.key.keyid == signer.keyid
+    assert {str(role) for role in trusted.roles} == {"override"}
 
 
 @pytest.mark.parametrize("there", ["ci.pem", "ci.pub"])
 def test_no_key_is_overwritten(tmp_path: Path, there: str) -> None:
-    for make in (lambda path: path.write_text("mine"), lambda path: path.symlink_to(tmp_path / "elsewhere")):
-        path = tmp_path / there
-        make(path)
+    path, elsewhere = tmp_path / there, tmp_path / "elsewhere"
+    for dangling in (False, True):
+        if dangling:
+            path.symlink_to(elsewhere)
+        else:
+            path.write_text("mine")
         done = llmgate("keygen")
         assert done.exit_code == 2
         assert "never overwritten" in done.output
-        assert not (tmp_path / "elsewhere").exists()
+        assert not elsewhere.exists()
         path.unlink()
         assert list(tmp_path.glob("ci.*")) == []
 
@@ -157,7 +162,7 @@ def test_a_champion_that_is_told(tmp_path: Path, run: Path, keys: Keys) -> None:
     assert "v1, created 2026-10-01" in llmgate("show", run / ENVELOPE_NAME).output
     checked = llmgate("verify", run / ENVELOPE_NAME, "--policy", keys.path, "--records", run, "--baseline", old)
     assert checked.exit_code == 0, checked.output
-    assert "so is the baseline" in checked.output
+    assert "So is the baseline" in checked.output
 
 
 def test_the_baseline_that_was_noted_is_the_one_that_counts(tmp_path: Path, run: Path, keys: Keys) -> None:
@@ -188,7 +193,7 @@ def test_swapped_records_are_noticed(run: Path, keys: Keys, tmp_path: Path) -> N
     envelope = tmp_path / "verdict.dsse.json"
     (run / ENVELOPE_NAME).rename(envelope)
     verify = ("verify", envelope, "--policy", keys.path, "--records")
-    assert "so is the decision" in llmgate(*verify, run).output
+    assert "So is the decision" in llmgate(*verify, run).output
     swapped = write_record(tmp_path / "swapped", make_manifest("candidate", registry_uri=URI, weights="v2"), right=99)
     done = llmgate(*verify, swapped)
     assert done.exit_code == 1
@@ -275,7 +280,7 @@ def test_what_is_shown_cannot_pretend_to_be_verified(keys: Keys, tmp_path: Path)
 
 
 def test_an_override_that_nobody_looked_up(keys: Keys, tmp_path: Path) -> None:
-    arguments = (
+    arguments: tuple[object, ...] = (
         *("override", URI, "--reason", "the champion leaks memory", "--by", "ada@example.org", *TOLD, *SECOND),
         *("--signing-key", keys.folder / "override.pem"),
     )
@@ -359,8 +364,6 @@ def test_no_key_stands_on_the_command_line(run: Path, keys: Keys) -> None:
     assert done.exit_code == 2
     assert "a private key stands on the command line" in done.output
     assert body not in done.output
-    import base64
-
     with pytest.raises(UsageError, match="private key") as refused:
         refuse_key_text("--signing-key", base64.b64encode(pem.encode()).decode())
     assert body not in str(refused.value)
