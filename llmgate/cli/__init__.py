@@ -68,7 +68,7 @@ SECTIONS = {
     },
     "Data and suites": {
         "dataset": "verify, compare, describe and sample datasets",
-        "schema": "print the JSON Schema of suites, for editors",
+        "schema": "print the JSON Schema of suites, for editors, or of verdicts",
     },
     "Judges and people": {
         "judge": "test a judge before it may gate",
