@@ -123,7 +123,7 @@ def test_a_verdict_that_had_to_be_shortened_fits() -> None:
         expires_at=NOW + timedelta(days=1),
     )
     assert complaints("verdict", bound) == []
-    short = fitted(bound, room=20_000)
+    short = fitted(bound, room=18_000)
     assert short["predicate"]["leftOut"]["metricsInShort"] == 60
     assert complaints("verdict", short) == []
     read(short)
