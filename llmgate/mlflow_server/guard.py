@@ -129,7 +129,9 @@ class Gate(Store):  # type: ignore[misc]
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
                     self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
-            return super().transition_model_version_stage(name, self.gate_version(number), stage, archive_existing_versions)
+            return super().transition_model_version_stage(
+                name, self.gate_version(number), stage, archive_existing_versions
+            )
 
     # Models.
 
