@@ -39,10 +39,12 @@ COMMANDS = {
     "power": "power:power",
     "promote": "promote:promote",
     "report": "report:report",
+    "rollback": "rollback:rollback",
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
     "verdict": "verdict:verdict_group",
+    "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -54,6 +56,8 @@ SECTIONS = {
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
         "verdict": "sign verdicts, and see who signed one and what for",
+        "status": "say who is champion, by which verdict, and who waits",
+        "rollback": "go back to the champion before",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",

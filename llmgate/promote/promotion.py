@@ -135,9 +135,9 @@ def promote_version(
             files = target.evidence(version, Path(folder, "own"))
             if files is not None and signed is not None:
                 refuse_others(files, signed.verdict)
-            evidence = files and read_evidence(
-                files, redecide=redecide, source=version.source, source_digest=source_digest
-            )
+            evidence = None
+            if files is not None:
+                evidence = read_evidence(files, redecide=redecide, source=version.source, source_digest=source_digest)
             earned = read_earned(target, holder, alias, Path(folder, "earned")) if holder is not None else None
             past = target.verdicts(version)
             answer = may_promote(

@@ -29,11 +29,13 @@ __all__ = [
     "RecordIdentity",
     "Registry",
     "VersionFacts",
+    "parse_model_uri",
     "parse_version_uri",
 ]
 
 NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
+MODEL_URI = re.compile(r"models:/(?P<name>[^/@:]+)")
 VERSION_URI = re.compile(r"models:/(?P<name>[^/@:]+)/(?P<version>[1-9]\d*)")
 
 
@@ -308,6 +310,20 @@ class Registry(PromotionTarget, Protocol):
             RecordError: If a record is not sealed.
             CannotRunError: If the registry cannot be reached or refuses.
         """
+
+
+def parse_model_uri(uri: str) -> str:
+    """The name in `models:/NAME`.
+
+    Raises:
+        UsageError: If it names a version, an alias, or nothing.
+    """
+    match = MODEL_URI.fullmatch(uri)
+    if match is None:
+        raise UsageError(
+            "this does not name a registered model", where=uri, fix="Write models:/NAME, and the alias with --alias"
+        )
+    return match["name"]
 
 
 def parse_version_uri(uri: str) -> tuple[str, str]:
