@@ -36,7 +36,9 @@ def direct_refusal(gated: SignedRegistry, number: str) -> str:
 def test_a_registry_says_whether_it_is_gated(gated: SignedRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     gated.plain.create("v1")
     assert gated.open().gated(gated.name) is True
+    gated.raw("create_registered_model", "unprotected")
     assert gated.open().gated("unprotected") is False
+    assert gated.open().gated("no-such-model") is False
     monkeypatch.delenv("MLFLOW_REGISTRY_URI")
     assert gated.open().gated(gated.name) is False
     assert gated.open().gated("no-such-model") is False
