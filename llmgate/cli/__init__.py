@@ -39,11 +39,14 @@ COMMANDS = {
     "power": "power:power",
     "promote": "promote:promote",
     "report": "report:report",
+    "rollback": "rollback:rollback",
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
     "verify": "verify:verify",
     "webhook": "webhook:webhook",
+    "verdict": "verdict:verdict_group",
+    "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -55,6 +58,9 @@ SECTIONS = {
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
         "verify": "hold weights against a signed verdict, before they are served",
+        "verdict": "sign verdicts, and see who signed one and what for",
+        "status": "say who is champion, by which verdict, and who waits",
+        "rollback": "go back to the champion before",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",
@@ -69,7 +75,7 @@ SECTIONS = {
     },
     "Data and suites": {
         "dataset": "verify, compare, describe and sample datasets",
-        "schema": "print the JSON Schema of suites, for editors",
+        "schema": "print the JSON Schema of suites, for editors, or of verdicts",
     },
     "Judges and people": {
         "judge": "test a judge before it may gate",

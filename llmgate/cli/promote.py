@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llmgate.cli.frame import PATH, Command, visible_text
+from llmgate.cli.frame import PATH, Command, show_lines, visible_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,9 +49,10 @@ def promote(  # noqa: PLR0917 - click hands them over by name
     """Set an alias on a registered version, if a PASS verdict for exactly that version allows it.
 
     URI is models:/NAME/VERSION. The decision is taken again from the records that the gate logged to MLflow; no tag
-    is trusted. The evidence is kept with the alias, and later candidates are compared with it. A version that holds
-    the alias stays there, and its evidence is kept if an older llmgate did not keep it. Exits with 1 and one sentence
-    if it is refused.
+    is trusted, and records must be those that a signed verdict names, where there is one. The evidence is kept with
+    the alias, and later candidates are compared with it. A version that holds the alias stays there, and its evidence
+    is kept if an older llmgate did not keep it. Exits with 1 and one sentence if it is refused, here or by a gated
+    registry, which has the last word.
 
     URI may also be sagemaker://REGION/GROUP/VERSION, databricks-uc://CATALOG.SCHEMA.MODEL/VERSION,
     vertex://PROJECT/LOCATION/MODEL/VERSION, wandb://ENTITY/REGISTRY/COLLECTION/vN or hf://ORG/MODEL@REVISION. There a
@@ -76,10 +77,9 @@ def promote(  # noqa: PLR0917 - click hands them over by name
     if verdict is not None or verdicts_at is not None:
         name = "--verdicts-at" if verdict is None else "--verdict"
         raise UsageError("this is for other registries than MLflow", where=name, fix="Leave it out")
-    promotion = promote_version(uri, alias, accept=accept, mlflow_uri=mlflow_uri)
-    click.secho(promotion.decision.sentence, fg="green")
+    promotion = promote_version(uri, alias, accept=accept, registry_policy=registry_policy, mlflow_uri=mlflow_uri)
+    click.secho(visible_text(promotion.sentence), fg="green")
     before = f" (was {promotion.over.uri})" if promotion.over and promotion.changed else ""
     verb = "is now" if promotion.changed else "already is"
     click.echo(f"{promotion.version.uri} {verb} {alias}{before}")
-    for line in promotion.lines():
-        click.echo(line)
+    show_lines(promotion.lines())

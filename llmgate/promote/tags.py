@@ -9,11 +9,13 @@ __all__ = [
     "EVIDENCE",
     "GATE",
     "KEPT_FROM",
+    "OVERRIDE",
     "POLICY_CHANGE",
     "PROMOTED_ALIAS",
     "PROMOTED_AT",
     "PROMOTED_OVER",
     "REPORT",
+    "ROLLBACK",
     "RUN_ID",
     "SUBJECT",
     "SUITE",
@@ -57,3 +59,7 @@ POLICY_CHANGE = "llmgate.policy_change"
 """On a version: why a policy that asks for less than the champion's was accepted, and what it asks less for."""
 GATE = "llmgate.gate"
 """On a version: how far the gate run is that a webhook started, and since when; written by `llmgate webhook`."""
+OVERRIDE = "llmgate.override"
+"""On a version that a person promoted although no verdict did: who, and why."""
+ROLLBACK = "llmgate.rollback"
+"""On both versions of a rollback, with the alias behind a slash: when, from which version to which, and why."""
