@@ -77,7 +77,8 @@ def status_of(uri: str, *, alias: str = CHAMPION, mlflow_uri: str | None = None)
         AttestationError: If the registry shows a ledger that cannot be read.
         CannotRunError: If MLflow cannot be reached, or has no such model.
     """
-    return read_status(open_registry(mlflow_uri), parse_model_uri(uri), alias)
+    name = parse_model_uri(uri)
+    return read_status(open_registry(mlflow_uri), name, alias)
 
 
 def status_values(value: Any) -> Any:
