@@ -21,7 +21,7 @@ from uv import find_uv_bin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["ROOT", "extra_python", "pinned_python", "running", "wheel_python"]
+__all__ = ["ROOT", "extra_python", "fresh_python", "pinned_python", "running", "wheel", "wheel_python"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,22 +43,22 @@ def pinned_python(name: str, *arguments: str) -> Path:
 
 def wheel_python(folder: Path) -> Path:
     """The Python of an environment that has the wheel of this checkout, as a user would install it."""
-    build: list[str | Path] = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder / "dist", ROOT]
+    return fresh_python(folder / "venv", "-c", ROOT / "constraints.txt", wheel(folder / "dist"))
+
+
+def wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built into an empty folder."""
+    build: list[str | Path] = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder, ROOT]
     subprocess.run(build, check=True, stdin=subprocess.DEVNULL, timeout=600)
-    (wheel,) = (folder / "dist").glob("*.whl")
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv"], check=True)
-    install: list[str | Path] = [
-        find_uv_bin(),
-        "pip",
-        "install",
-        "-q",
-        "--python",
-        python,
-        "-c",
-        ROOT / "constraints.txt",
-        wheel,
-    ]
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def fresh_python(folder: Path, *arguments: str | Path) -> Path:
+    """The Python of an environment that is made anew; `arguments` are those of `uv pip install`."""
+    python = folder / "bin" / "python"
+    subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder], check=True)
+    install: list[str | Path] = [find_uv_bin(), "pip", "install", "-q", "--python", python, *arguments]
     subprocess.run(install, check=True, stdin=subprocess.DEVNULL, timeout=600)
     return python
 
