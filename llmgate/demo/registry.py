@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import secrets
 import sys
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from llmgate.attest.keys import generate
 from llmgate.errors import CannotRunError, ServerError
 from llmgate.generate.server_checks import reserve_port
 from llmgate.generate.server_process import ServerProcess
+from llmgate.promote.mlflow_client import calls, is_forbidden, open_client
 from llmgate.record.disk import open_own, private_folder, read_regular, write_atomic
 from llmgate.record.environment import for_programs
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-__all__ = ["REGISTRY_ID", "GatedServer", "RegistryFiles", "make_files"]
+__all__ = ["ALIAS", "REGISTRY_ID", "GatedServer", "RegistryFiles", "ask_directly", "make_files"]
 
 REGISTRY_ID: Final = "llmgate-demo"
 """The name that every verdict of the demo carries: it counts for this registry alone."""
+ALIAS: Final = "champion"
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 180.0
 GRACE_S: Final = 5.0
@@ -109,7 +110,7 @@ def make_files(folder: Path, *, model: str, suites: tuple[str, ...]) -> Registry
         "protect": [
             {
                 "models": [model],
-                "aliases": ["champion"],
+                "aliases": [ALIAS],
                 "suites": dict.fromkeys(suites, "*"),
                 "max_age": "30d",
                 "binding": "weights",
@@ -124,56 +125,24 @@ def make_files(folder: Path, *, model: str, suites: tuple[str, ...]) -> Registry
 class GatedServer:
     """A real `mlflow server` with the gated store, on a free port of this machine's own address.
 
-    It starts at once and is ready later: `ready` waits. Its process tree belongs to a supervisor, so that it ends with
-    this process however that ends. Use as a context manager.
-
-    Args:
-        files: Its policy, database and artifacts.
+    Its port is known at once; `start` starts it and `ready` waits until it answers. Its process tree belongs to a
+    supervisor, so that it ends with this process however that ends. Use as a context manager.
 
     Attributes:
-        url: Where it answers.
+        url: Where it will answer.
     """
 
-    def __init__(self, files: RegistryFiles) -> None:
-        self.files = files
+    def __init__(self) -> None:
         self._held: socket.socket
         self._held, self._port = reserve_port(HOST, None)
         self.url = f"http://{HOST}:{self._port}"
+        self._process: ServerProcess | None = None
+        self._log = Path()
         self._is_ready = False
-        self._deadline = time.monotonic() + START_TIMEOUT_S
-        database = f"sqlite:///{files.database.resolve()}"
-        command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(self._port), "--workers", "1"),
-            *("--backend-store-uri", database, "--registry-store-uri", f"llmgate:{database}"),
-            # Files go straight to the disk that client and server share, which spares a 270 MB upload per model.
-            *("--no-serve-artifacts", "--default-artifact-root", files.artifacts.resolve().as_uri()),
-        ]
-        own = {
-            "LLMGATE_REGISTRY_POLICY": str(files.policy.resolve()),
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            # Nobody asks it for jobs, and its job runner is several processes more.
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
-            "PYTHONSAFEPATH": "1",
-        }
-        try:
-            log = open_own(files.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            try:
-                self._process = ServerProcess(
-                    command,
-                    env={**for_programs(), **own},
-                    log_fd=log,
-                    lock=files.folder / "starting.lock",
-                    health=(HOST, self._port),
-                )
-            finally:
-                os.close(log)
-        except BaseException:
-            self._held.close()
-            raise
+        self._deadline = 0.0
 
     def __enter__(self) -> Self:
-        """Nothing is waited for yet."""
+        """Nothing is started yet."""
         return self
 
     def __exit__(
@@ -181,7 +150,31 @@ class GatedServer:
     ) -> None:
         """End it and everything that it started."""
         self._held.close()
-        self._process.end(GRACE_S)
+        if self._process is not None:
+            self._process.end(GRACE_S)
+
+    def start(self, files: RegistryFiles) -> None:
+        """Start it on these files, and wait for nothing."""
+        self._log = files.log
+        self._deadline = time.monotonic() + START_TIMEOUT_S
+        own = {
+            "LLMGATE_REGISTRY_POLICY": str(files.policy.resolve()),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # Nobody asks it for jobs, and its job runner is several processes more.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "PYTHONSAFEPATH": "1",
+        }
+        log = open_own(files.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            self._process = ServerProcess(
+                command(files, self._port),
+                env={**for_programs(), **own},
+                log_fd=log,
+                lock=files.folder / "starting.lock",
+                health=(HOST, self._port),
+            )
+        finally:
+            os.close(log)
 
     def ready(self) -> str:
         """Wait until it answers.
@@ -193,24 +186,37 @@ class GatedServer:
             ServerError: If it ends, or does not answer in time; with the last lines of its log.
         """
         while not self._is_ready:
+            if self._process is None:
+                raise ServerError("the demo's MLflow server was not started")
             self._process.poll()
             if self._process.ended:
-                raise ServerError(f"the demo's MLflow server ended\n{self._said()}", where=str(self.files.log))
+                raise ServerError(f"the demo's MLflow server ended\n{self._said()}", where=str(self._log))
             if answers(self._port):
                 self._held.close()
                 self._is_ready = True
             elif time.monotonic() > self._deadline:
                 raise ServerError(
                     f"the demo's MLflow server did not answer within {START_TIMEOUT_S:.0f} s\n{self._said()}",
-                    where=str(self.files.log),
+                    where=str(self._log),
                 )
             else:
                 time.sleep(POLL_S)
         return self.url
 
     def _said(self) -> str:
-        text = read_regular(self.files.log).decode(errors="replace")
+        text = read_regular(self._log).decode(errors="replace")
         return "\n".join(text.splitlines()[-LAST_WORDS:])
+
+
+def command(files: RegistryFiles, port: int) -> list[str]:
+    """What starts the server."""
+    database = f"sqlite:///{files.database.resolve()}"
+    return [
+        *(sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", database, "--registry-store-uri", f"llmgate:{database}"),
+        # Client and server share a disk, so files go straight there: three models are 800 MB.
+        *("--no-serve-artifacts", "--default-artifact-root", files.artifacts.resolve().as_uri()),
+    ]
 
 
 def answers(port: int) -> bool:
@@ -223,3 +229,28 @@ def answers(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def ask_directly(url: str, model: str, version: str) -> str | None:
+    """Ask the server for the alias as anybody could, by MLflow's own client and without llmgate.
+
+    Args:
+        url: The server.
+        model: Name of the model.
+        version: Its number.
+
+    Returns:
+        The server's refusal, None if it gave the alias.
+
+    Raises:
+        CannotRunError: If it says anything else, or nothing.
+    """
+    client = open_client(url, url)
+    with calls(url):
+        try:
+            client.set_registered_model_alias(model, ALIAS, version)
+        except Exception as error:
+            if is_forbidden(error):
+                return str(error)
+            raise
+    return None

@@ -6,7 +6,7 @@ again: the models, and every sealed record that asked the same questions of the 
 
 from __future__ import annotations
 
-import json
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.table import Table
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.demo.progress import DemoProgress
+from llmgate.demo.registry import ALIAS, GatedServer, RegistryFiles, ask_directly, make_files
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.generate.identity import weights_digest
@@ -26,7 +27,7 @@ from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.session.decide.promote import promote_version
-from llmgate.session.decide.publish import publish, write_report
+from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.run.execute import AskedRun, asking, finish, judge_runs
 from llmgate.session.run.plan import Plan, make_plan, plan_file
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["EXPECTED", "SUITES", "Contender", "Entry", "Runner", "run_demo", "show"]
 
 CHAMPION: Final = "smollm2-135m"
-CHAMPION_URI: Final = f"models:/{CHAMPION}@champion"
+CHAMPION_URI: Final = f"models:/{CHAMPION}@{ALIAS}"
 SUITES: Final = Path(__file__).parent / "suites"
 """Samples of the suites in the repository, with margins that so few cases can decide; `llmgate power` says so. None
 runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
@@ -51,6 +52,7 @@ EXPECTED: Final = {
     "champion: answers": 28.0,
     "champion: verdicts": 8.0,
     "champion: serving": 5.0,
+    "MLflow starts": 1.0,
     "champion: decision": 5.0,
     "re-saved: vLLM starts": 34.0,
     "re-saved: answers": 16.0,
@@ -106,7 +108,7 @@ def run_demo(folder: Path) -> int:
     Raises:
         LlmgateError: If something could not be done.
     """
-    with DemoProgress(EXPECTED) as progress:
+    with DemoProgress(EXPECTED) as progress, GatedServer() as server:
         folder.mkdir(parents=True, exist_ok=True)
         progress.begin("models")
         champion = fetch_champion(folder / "models", progress.say)
@@ -114,10 +116,14 @@ def run_demo(folder: Path) -> int:
         resaved = resave(champion, folder / "models" / "resaved")
         pruned = degrade(champion, folder / "models" / "pruned")
 
-        runner = Runner(folder=folder, judge=champion, progress=progress)
+        runner = Runner(folder=folder, judge=champion, progress=progress, mlflow_uri=server.url)
         best = runner.contender("champion", champion, expected=Verdict.PASS, baseline=None)
         runner.make_room(best)
+        # Nobody needs it before the first decision, and vLLM's start leaves it half a machine.
+        server.start(runner.registry())
         runner.measure(best)
+        progress.begin("MLflow starts")
+        server.ready()
         first = runner.promote(runner.decide(best))
         candidates = [
             runner.contender("re-saved", resaved, expected=Verdict.PASS, baseline=CHAMPION_URI),
@@ -127,12 +133,13 @@ def run_demo(folder: Path) -> int:
         harmless, worse = (runner.decide(candidate) for candidate in candidates)
         progress.begin("promotion")
         # The one that does not deserve it asks first: a refusal must not depend on who came before.
-        refused = runner.promote(worse)
+        refused = runner.ask_directly(runner.promote(worse))
         allowed = runner.promote(harmless)
     entries = [first, allowed, refused]
     show(entries, folder)
     Console().print(progress.table())
-    return 0 if all(entry.decision.verdict is entry.contender.expected for entry in entries) and allowed.promoted else 1
+    told = all(entry.decision.verdict is entry.contender.expected for entry in entries)
+    return 0 if told and first.promoted and allowed.promoted and not refused.promoted else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +149,13 @@ class Runner:
     folder: Path
     judge: Path
     progress: DemoProgress
+    mlflow_uri: str
 
-    @property
-    def mlflow_uri(self) -> str:
-        """The demo's own MLflow store."""
-        return f"sqlite:///{(self.folder / 'mlflow.db').resolve()}"
+    def registry(self) -> RegistryFiles:
+        """A registry of this demo's own: each shows how its models come to be promoted, or do not."""
+        place = self.folder / "registry"
+        shutil.rmtree(place, ignore_errors=True)
+        return make_files(place, model=CHAMPION, suites=tuple(sorted(path.stem for path in SUITES.glob("*.yaml"))))
 
     def contender(self, title: str, model: Path, *, expected: Verdict, baseline: str | None) -> Contender:
         """A model and its questions."""
@@ -180,7 +189,7 @@ class Runner:
         if reusable(champion) or not in_the_way(champion):
             return
         before = f"before-{new_run_id()}"
-        for path in (self.folder / "runs", self.folder / "mlflow.db"):
+        for path in (self.folder / "runs", self.folder / "registry"):
             if path.exists():
                 path.rename(path.with_name(f"{path.stem}-{before}{path.suffix}"))
         self.progress.say(f"the demo before asked otherwise: its records are in {self.folder / f'runs-{before}'} now")
@@ -223,16 +232,12 @@ class Runner:
         return Entry(contender=contender, decision=decision, version=self.publish(contender, decision))
 
     def publish(self, contender: Contender, decision: Decision) -> str:
-        """Write the report, and log to MLflow once per record.
+        """Write the report, and log to MLflow.
 
         Returns:
             The registered version.
         """
         out = contender.out
-        note = out / "published.json"
-        if note.exists():
-            write_report(out, decision, noted_baseline(out))
-            return str(json.loads(note.read_text(encoding="utf-8"))["version"])
         self.progress.stage("logging to MLflow")
         published = publish(out, decision, noted_baseline(out), contender.settings)
         if published.version is None:
@@ -243,13 +248,21 @@ class Runner:
         """Ask for the alias."""
         self.progress.say(f"asking to promote {entry.version} ({entry.contender.title})")
         try:
-            promotion = promote_version(entry.version, "champion", mlflow_uri=self.mlflow_uri)
+            promotion = promote_version(entry.version, ALIAS, mlflow_uri=self.mlflow_uri)
         except PromotionRefusedError as refusal:
             self.progress.say(f"refused: {refusal}")
             return replace(entry, promotion=f"refused: {refusal.what}")
         word = "promoted" if promotion.changed else "is the champion"
         self.progress.say(word)
         return replace(entry, promotion=word, promoted=True)
+
+    def ask_directly(self, entry: Entry) -> Entry:
+        """Ask as any client could that does not care what llmgate says."""
+        number = entry.version.rpartition("/")[2]
+        self.progress.say(f"MlflowClient().set_registered_model_alias({CHAMPION!r}, {ALIAS!r}, {number!r})")
+        refusal = ask_directly(self.mlflow_uri, CHAMPION, number)
+        self.progress.say(f"the server: {refusal or 'done'}")
+        return replace(entry, promotion=f"refused by the server: {refusal}", promoted=refusal is None)
 
 
 def reusable(contender: Contender) -> bool:
