@@ -1,0 +1,261 @@
+"""The ledger's tables: which verdicts the registry was shown, and how protected aliases moved. Rows are only added."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from llmgate.attest.statement import written
+from llmgate.errors import CannotRunError
+from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llmgate.mlflow_server.decisions import Move
+
+__all__ = ["MIRROR_LIMIT", "Ledger", "create_tables", "mirror", "tables"]
+
+MIRROR_LIMIT: Final = 4_500
+"""Characters of the tag that shows the last events; MLflow's column has 5,000."""
+CREATE_ATTEMPTS: Final = 20
+
+
+def tables() -> tuple[MetaData, Table, Table]:
+    """The two tables, in a catalogue of their own: MLflow's migrations know nothing of them."""
+    catalogue = MetaData()
+
+    def place() -> tuple[Column[Any], ...]:
+        return (
+            Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+            Column("workspace", String(63), nullable=False),
+            Column("model", String(256), nullable=False),
+            Column("seq", Integer, nullable=False),
+            Column("alias", String(256), nullable=False),
+            Column("at", BigInteger, nullable=False),
+        )
+
+    verdicts = Table(
+        "llmgate_verdicts",
+        catalogue,
+        *place(),
+        Column("version", Integer, nullable=False),
+        Column("created", BigInteger, nullable=False),
+        Column("digest", String(64), nullable=False),
+        Column("outcome", String(16), nullable=False),
+        Column("weights", String(64)),
+        Column("issued", BigInteger, nullable=False),
+        Column("expires", BigInteger, nullable=False),
+        Column("attempt", Integer, nullable=False),
+        Column("signers", String(500), nullable=False),
+        UniqueConstraint("workspace", "model", "seq", name="llmgate_verdicts_seq"),
+    )
+    promotions = Table(
+        "llmgate_promotions",
+        catalogue,
+        *place(),
+        Column("event", String(16), nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("created", BigInteger, nullable=False),
+        Column("verdict", String(64)),
+        Column("weights", String(64)),
+        Column("over_version", Integer),
+        Column("over_created", BigInteger),
+        Column("over_verdict", String(64)),
+        Column("over_weights", String(64)),
+        Column("reason", String(1000), nullable=False),
+        UniqueConstraint("workspace", "model", "seq", name="llmgate_promotions_seq"),
+    )
+    return catalogue, verdicts, promotions
+
+
+CATALOGUE, VERDICTS, PROMOTIONS = tables()
+
+
+def create_tables(engine: Any, catalogue: MetaData = CATALOGUE) -> None:
+    """Make the tables that are missing; other workers may be doing the same.
+
+    Raises:
+        CannotRunError: If they cannot be made, or are those of another version.
+    """
+    for tried in range(CREATE_ATTEMPTS):
+        try:
+            catalogue.create_all(engine)
+            break
+        except SQLAlchemyError as error:
+            # `CREATE TABLE` of two workers collides in the database's own catalogue; whoever lost finds it there.
+            if tried == CREATE_ATTEMPTS - 1:
+                raise CannotRunError(
+                    f"the ledger's tables cannot be made ({type(error).__name__}: {str(error).splitlines()[0]})",
+                    where=engine.url.render_as_string(hide_password=True),
+                    fix="Let the registry's database user create tables, or create them as another user",
+                ) from error
+            time.sleep(0.1)
+    inspector = sqlalchemy.inspect(engine)
+    for name, table in catalogue.tables.items():
+        present = {column["name"] for column in inspector.get_columns(name)}
+        if lacking := {column.name for column in table.columns} - present:
+            raise CannotRunError(
+                f"the table {name} lacks {', '.join(sorted(lacking))}, so another version of llmgate made it",
+                where=engine.url.render_as_string(hide_password=True),
+                fix="Run the version of llmgate that made it",
+            )
+
+
+class Ledger:
+    """The rows of one model, read and added to in a transaction that somebody else opened and holds a lock in.
+
+    Args:
+        execute: Of a SQLAlchemy session or connection.
+        workspace: MLflow's workspace.
+        model: Registered model.
+    """
+
+    def __init__(self, execute: Callable[..., Any], workspace: str, model: str) -> None:
+        self.execute = execute
+        self.workspace = workspace
+        self.model = model
+
+    def mine(self, table: Table) -> Any:
+        """The rows of this model."""
+        return (table.c.workspace == self.workspace) & (table.c.model == self.model)
+
+    def history(self, alias: str) -> History:
+        """What there is on one alias."""
+        verdicts = self.execute(
+            select(VERDICTS).where(self.mine(VERDICTS), VERDICTS.c.alias == alias).order_by(VERDICTS.c.seq)
+        ).mappings()
+        promotions = self.execute(
+            select(PROMOTIONS).where(self.mine(PROMOTIONS), PROMOTIONS.c.alias == alias).order_by(PROMOTIONS.c.seq)
+        ).mappings()
+        rows, last = self.extent()
+        # A database that does not tell case apart finds the rows of names that differ in it; they are others.
+        return History(
+            verdicts=tuple(read_verdict(row) for row in verdicts if row["alias"] == alias),
+            promotions=tuple(read_promotion(row) for row in promotions if row["alias"] == alias),
+            whole=rows == last,
+        )
+
+    def extent(self) -> tuple[int, int]:
+        """How many events the model has, and the number of the last one; they are equal unless some were deleted."""
+        counts = [
+            self.execute(select(func.count(), func.max(table.c.seq)).where(self.mine(table))).one()
+            for table in (VERDICTS, PROMOTIONS)
+        ]
+        return sum(rows for rows, _ in counts), max(last or 0 for _, last in counts)
+
+    def held(self, version: int, created: int) -> tuple[str, ...]:
+        """The aliases that a version holds or ever held."""
+        mine = self.execute(select(PROMOTIONS).where(self.mine(PROMOTIONS)).order_by(PROMOTIONS.c.seq)).mappings()
+        rows = [read_promotion(row) for row in mine]
+        return tuple(
+            dict.fromkeys(
+                row.alias
+                for row in rows
+                for held in (row.to, row.over)
+                if held is not None and (held.version, held.created) == (version, created)
+            )
+        )
+
+    def earned(self) -> frozenset[str]:
+        """The digests of all verdicts that promoted a version of this model."""
+        found = self.execute(select(PROMOTIONS.c.verdict).where(self.mine(PROMOTIONS)))
+        return frozenset(digest for (digest,) in found if digest is not None)
+
+    def add_verdict(self, **values: Any) -> None:
+        """Add a verdict; `values` are the columns, without the place."""
+        self.add(VERDICTS, values)
+
+    def add_promotion(self, alias: str, move: Move, *, at: int, reason: str = "") -> None:
+        """Add a move of the alias."""
+        over = move.over
+        self.add(
+            PROMOTIONS,
+            {
+                "alias": alias,
+                "at": at,
+                "event": move.event,
+                "version": move.to.version,
+                "created": move.to.created,
+                "verdict": move.to.verdict,
+                "weights": move.to.weights,
+                "over_version": over and over.version,
+                "over_created": over and over.created,
+                "over_verdict": over and over.verdict,
+                "over_weights": over and over.weights,
+                "reason": reason[:1000],
+            },
+        )
+
+    def add(self, table: Table, values: dict[str, Any]) -> None:
+        """Add a row behind all others of the model."""
+        _, last = self.extent()
+        self.execute(table.insert().values(workspace=self.workspace, model=self.model, seq=last + 1, **values))
+
+
+def read_verdict(row: Any) -> VerdictRow:
+    """A row as data."""
+    return VerdictRow(**{name: row[name] for name in VerdictRow.__dataclass_fields__})
+
+
+def read_promotion(row: Any) -> PromotionRow:
+    """A row as data."""
+    over = None
+    if row["over_version"] is not None:
+        over = Held(
+            version=row["over_version"],
+            created=row["over_created"],
+            verdict=row["over_verdict"],
+            weights=row["over_weights"],
+        )
+    to = Held(version=row["version"], created=row["created"], verdict=row["verdict"], weights=row["weights"])
+    return PromotionRow(
+        seq=row["seq"], alias=row["alias"], event=row["event"], to=to, over=over, at=row["at"], reason=row["reason"]
+    )
+
+
+def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:
+    """The last events of an alias for whoever reads tags: a JSON list, newest first, as many as fit."""
+    events: list[str] = []
+    size = 2
+    rows = sorted([*history.verdicts, *history.promotions], key=lambda row: row.seq, reverse=True)
+    for row in rows:
+        text = json.dumps(worded(row, history), separators=(",", ":"), sort_keys=True)
+        size += len(text) + 1
+        if size > limit:
+            break
+        events.append(text)
+    return f"[{','.join(events)}]"
+
+
+def worded(row: VerdictRow | PromotionRow, history: History) -> dict[str, object]:
+    """One event."""
+    if isinstance(row, VerdictRow):
+        return {
+            "event": "verdict",
+            "version": str(row.version),
+            "verdict": row.digest,
+            "outcome": row.outcome,
+            "weights": row.weights,
+            "at": written(instant(row.at)),
+            "attempt": row.attempt,
+        }
+    verdict = next((v for v in reversed(history.verdicts) if v.digest == row.to.verdict), None)
+    return {
+        "event": row.event,
+        "version": str(row.to.version),
+        "verdict": row.to.verdict,
+        "outcome": verdict and verdict.outcome,
+        "weights": row.to.weights,
+        "over": row.over and str(row.over.version),
+        "at": written(instant(row.at)),
+        "attempt": verdict and verdict.attempt,
+        **({"reason": row.reason[:200]} if row.reason else {}),
+    }
+
+
