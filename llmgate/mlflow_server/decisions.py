@@ -104,7 +104,8 @@ def attempt(history: History, facts: VersionFacts, weights: str | None) -> int:
     same = [
         row
         for row in history.verdicts
-        if (row.version, row.created) == (facts.version, facts.created) or (weights is not None and row.weights == weights)
+        if (row.version, row.created) == (facts.version, facts.created)
+        or (weights is not None and row.weights == weights)
     ]
     return len(same) + 1
 

@@ -130,7 +130,9 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         for tag in tags or ():
             self.gate_not_ledger(name, tag.key)
             if rule is not None and is_prompt_tag(tag.key) and (tag.key, tag.value) != (PROMPT_TAG, "true"):
-                raise refusal.refused(f"create {name}", f"the tag {tag.key}={tag.value} makes no prompt", "leave it out")
+                raise refusal.refused(
+                    f"create {name}", f"the tag {tag.key}={tag.value} makes no prompt", "leave it out"
+                )
         return super().create_registered_model(name, tags, *rest, **more)
 
     def rename_registered_model(self, name: str, new_name: str) -> Any:
@@ -210,7 +212,9 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
             facts = case.view.version(number)
             if facts is not None and not case.is_prompt(facts) and (holds := held(case, facts)):
                 raise refusal.refused(
-                    f"delete {name} v{number}", f"it {holds}, and a rollback may need it", "keep it, or archive its files"
+                    f"delete {name} v{number}",
+                    f"it {holds}, and a rollback may need it",
+                    "keep it, or archive its files",
                 )
             super().delete_model_version(name, str(number))
 
@@ -367,7 +371,9 @@ def looks_like(alias: str, real: str) -> AttestationError:
 
 def no_prompt(what: str, key: str) -> Exception:
     """Prompts are exempt, so what is protected does not become one."""
-    return refusal.refused(f"change {key} of {what}", "a protected name cannot become a prompt, or stop being one", TAKE_OUT)
+    return refusal.refused(
+        f"change {key} of {what}", "a protected name cannot become a prompt, or stop being one", TAKE_OUT
+    )
 
 
 def frozen(name: str, number: int, key: str) -> Exception:

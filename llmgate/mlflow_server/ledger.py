@@ -257,5 +257,3 @@ def worded(row: VerdictRow | PromotionRow, history: History) -> dict[str, object
         "attempt": verdict and verdict.attempt,
         **({"reason": row.reason[:200]} if row.reason else {}),
     }
-
-

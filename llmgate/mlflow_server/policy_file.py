@@ -67,9 +67,7 @@ def policy_file(environ: Mapping[str, str]) -> PolicyFile:
     """
     path = environ.get(POLICY_VARIABLE, "").strip()
     if not path:
-        raise PolicyError(
-            "a gated registry does not start without a policy", fix=f"Name its file in {POLICY_VARIABLE}"
-        )
+        raise PolicyError("a gated registry does not start without a policy", fix=f"Name its file in {POLICY_VARIABLE}")
     file = PolicyFile(Path(path).absolute())
     file.current()
     return file

@@ -92,9 +92,7 @@ class DatabaseView:
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
         table = SqlRegisteredModelTag
-        found = self.session.execute(
-            select(table.key, table.value).where(*self.mine(table), table.key == PROMPT)
-        )
+        found = self.session.execute(select(table.key, table.value).where(*self.mine(table), table.key == PROMPT))
         return any((key, value) == (PROMPT, "true") for key, value in found)
 
     def version(self, number: int) -> VersionFacts | None:

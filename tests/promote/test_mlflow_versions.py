@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import requires
 from typing import TYPE_CHECKING
@@ -100,16 +101,11 @@ def test_promotion_refusal_and_rollback(installed: Installed, built: Path, tmp_p
     python = python_with(installed, built, tmp_path)
     env = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}}
     env |= {"PYTHONPATH": str(ROOT / "tests"), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     keys = make_keys(tmp_path / "keys")
     env["LLMGATE_REGISTRY_POLICY"] = str(keys.path)
-    where = subprocess.check_output([python, "-c", "import llmgate; print(llmgate.__file__)"], env=env, text=True)
-    assert str(tmp_path / "venv") in where
-
-    in_process = story(python, keys.folder, f"llmgate:sqlite:///{tmp_path}/in-process.db", env)
-    assert in_process["mlflow"] == installed.version
-    told_as_it_should(in_process)
-    if installed is OLDEST:
-        assert in_process["sqlalchemy"].startswith("2.0.")
+    ours = [python, "-c", "import llmgate; print(llmgate.__file__)"]
+    assert str(tmp_path / "venv") in subprocess.check_output(ours, env=env, cwd=tmp_path, text=True)
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -117,7 +113,14 @@ def test_promotion_refusal_and_rollback(installed: Installed, built: Path, tmp_p
     url, database = f"http://127.0.0.1:{port}", f"sqlite:///{tmp_path}/server.db"
     command: list[str | Path] = [python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
     command += ["--workers", "1", "--backend-store-uri", database, "--registry-store-uri", f"llmgate:{database}"]
-    with running(command, answers=f"{url}/health", log=tmp_path / "log", env=env):
-        over_http = story(python, keys.folder, url, env)
+    with ThreadPoolExecutor(1) as meanwhile:
+        inside = meanwhile.submit(story, python, keys.folder, f"llmgate:sqlite:///{tmp_path}/in-process.db", env)
+        with running(command, answers=f"{url}/health", log=tmp_path / "log", env=env):
+            over_http = story(python, keys.folder, url, env)
+    in_process = inside.result()
+    assert in_process["mlflow"] == installed.version
+    told_as_it_should(in_process)
     told_as_it_should(over_http)
     assert "PERMISSION_DENIED" in over_http["no verdict"]
+    if installed is OLDEST:
+        assert in_process["sqlalchemy"].startswith("2.0.")
