@@ -45,12 +45,17 @@ def registry_store(uri: str) -> Any:
 
 def database_store(uri: str, policy: PolicyFile) -> Any:
     """A registry in a database."""
+    base: type[Any]
     if workspaces_enabled():
-        from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as Base
+        from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore
+
+        base = WorkspaceAwareSqlAlchemyStore
     else:
-        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Base
+        from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+        base = SqlAlchemyStore
     replica = os.environ.get(REPLICA)
-    return gated(DatabaseGate, Base, uri, policy=policy, **({"read_db_uri": replica} if replica else {}))
+    return gated(DatabaseGate, base, uri, policy=policy, **({"read_db_uri": replica} if replica else {}))
 
 
 def remote_store(uri: str, policy: PolicyFile) -> Any:
@@ -105,7 +110,7 @@ def workspaces_enabled() -> bool:
         from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
     except ImportError:
         return False
-    return bool(MLFLOW_ENABLE_WORKSPACES.get())
+    return bool(MLFLOW_ENABLE_WORKSPACES.get())  # type: ignore[no-untyped-call]
 
 
 def workspaces_are_guarded() -> None:
@@ -118,7 +123,7 @@ def workspaces_are_guarded() -> None:
     from mlflow.utils.workspace_utils import get_workspace_store_uri, resolve_workspace_store_uri
 
     uri = get_workspace_store_uri() or os.environ.get(BACKEND) or resolve_workspace_store_uri()
-    builder = _get_workspace_store_registry().get_store_builder(uri)
+    builder = _get_workspace_store_registry().get_store_builder(uri)  # type: ignore[no-untyped-call]
     if not getattr(builder, "llmgate_guard", False):
         raise UsageError(
             "workspaces are enabled, and their store is not guarded",

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from llmgate.attest.check import about, open_verdict
+from llmgate.attest.policy import Protection, RegistryPolicy
 from llmgate.attest.statement import RegistryFacts
 from llmgate.errors import AttestationError
 from llmgate.mlflow_server.decisions import admit, attempt, decide
 from llmgate.mlflow_server.events import instant, millis
-from llmgate.mlflow_server.ledger import mirror
+from llmgate.mlflow_server.ledger import Ledger, mirror
 from llmgate.mlflow_server.tagged import digest_of, envelopes, is_prompt_version
+from llmgate.mlflow_server.view import View
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from llmgate.attest.check import Signed
-    from llmgate.attest.policy import Protection, RegistryPolicy
     from llmgate.mlflow_server.decisions import Move
     from llmgate.mlflow_server.events import History, VersionFacts
-    from llmgate.mlflow_server.ledger import Ledger
-    from llmgate.mlflow_server.view import View
 
 __all__ = ["Case"]
 

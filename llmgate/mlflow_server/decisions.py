@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from llmgate.attest.check import may_hold
 from llmgate.attest.policy import Rollback
 from llmgate.errors import AttestationError
-from llmgate.mlflow_server.events import Held, millis
+from llmgate.mlflow_server.events import Event, Held, millis
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.check import Signed
     from llmgate.attest.policy import Protection
-    from llmgate.mlflow_server.events import Event, History, VerdictRow, VersionFacts
+    from llmgate.mlflow_server.events import History, VerdictRow, VersionFacts
 
 __all__ = ["Move", "admit", "attempt", "decide", "holder_now", "stack"]
 
@@ -71,8 +71,9 @@ def holder_now(history: History, present: VersionFacts | None) -> tuple[Held | N
     last = stack(history)[-1:]
     if last and present is not None and last[0].same_version(present):
         return last[0], True
-    stranger = present and Held(version=present.version, created=present.created, verdict=None, weights=None)
-    return stranger, not last
+    if present is None:
+        return None, not last
+    return Held(version=present.version, created=present.created, verdict=None, weights=None), not last
 
 
 def admit(signed: Signed, history: History, facts: VersionFacts, now: datetime) -> bool:
@@ -142,7 +143,7 @@ def decide(
         # Somebody moved it past the gate; going back to where the ledger has it is nothing new.
         return Move(event="rolled-back", to=still_shown(holders[-1], shown), over=over)
     try:
-        return promotion(facts, over, agreed, history, opened, rule, now)
+        return promotion(facts, over, history, opened, agreed=agreed, rule=rule, now=now)
     except AttestationError as refusal:
         if not agreed or not any(held.same_version(facts) for held in holders[:-1]):
             raise
@@ -152,9 +153,10 @@ def decide(
 def promotion(
     facts: VersionFacts,
     over: Held | None,
-    agreed: bool,
     history: History,
     opened: Signed | AttestationError | None,
+    *,
+    agreed: bool,
     rule: Protection,
     now: datetime,
 ) -> Move:
@@ -172,7 +174,7 @@ def promotion(
         )
     if newest.digest in history.earned():
         raise AttestationError("its verdict has promoted it before, and a verdict promotes once", fix=GATE_IT)
-    granted = may_hold(opened, rule=rule, holder=over and over.holder(), now=now)
+    granted = may_hold(opened, rule=rule, holder=None if over is None else over.holder(), now=now)
     if not agreed and granted != "overridden":
         raise AttestationError(
             "the alias is not where the registry's ledger says, so it was moved past the gate", fix=BY_OVERRIDE

@@ -6,10 +6,7 @@ import by itself; and an import that fails here would only be a warning, and an 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from llmgate.mlflow_server.policy_file import PolicyFile
+from typing import Any
 
 __all__ = ["SCHEME", "build", "build_plain", "build_plain_workspaces", "build_workspaces"]
 

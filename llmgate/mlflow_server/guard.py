@@ -1,4 +1,4 @@
-"""The store that refuses: every method that could change what a protected alias or stage means asks the ledger first."""
+"""The store that refuses: what could change the meaning of a protected alias or stage asks the ledger first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from llmgate.mlflow_server.tagged import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from llmgate.attest.policy import Protection, RegistryPolicy
@@ -35,11 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate"]
 
+# What `super()` finds is the store behind the gate, and for a type checker MLflow's methods have no types.
+Store: Any = AbstractStore
+
 TAKE_OUT = "take it out of the registry's policy if it shall be protected no more"
 LEAVE = "leave the tags that begin with llmgate.ledger to the registry"
 
 
-class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the class's type
+class Gate(Store):  # type: ignore[misc]
     """Goes before a store of MLflow's: `type("Gated", (Gate, Store), {})`.
 
     What is not overridden here changes nothing that a protected alias means; a test holds this against the methods of
@@ -78,7 +81,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
             holder = case.view.aliases().get(alias)
             if facts is not None and holder != number and not case.is_prompt(facts):
                 if (real := rule.look_alike(alias)) is not None:
-                    raise refusal.blocked(name, number, alias, looks_like(alias, real))
+                    raise refusal.blocked(name, number, alias, looks_like(real))
                 self.gate_promote(case, facts, alias, holder)
             super().set_registered_model_alias(name, alias, str(number))
 
@@ -104,7 +107,8 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         policy, rule = self.gate_rule(name)
         if rule is None or not rule.stages:
             return super().transition_model_version_stage(name, version, stage, archive_existing_versions)
-        number, canonical = whole_number(version), get_canonical_stage(stage)
+        number = whole_number(version)
+        canonical: str = get_canonical_stage(stage)  # type: ignore[no-untyped-call]
         with self.gate_case(name, policy, rule) as case:
             facts = case.view.version(number)
             if facts is not None and not case.is_prompt(facts):
@@ -185,8 +189,8 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
     def create_model_version(
         self, name: str, source: str, run_id: Any = None, tags: Any = None, *rest: Any, **more: Any
     ) -> Any:
-        """Refused where a prompt would hold a model or a model a prompt; verdicts of a version that was copied stay behind."""
-        policy, rule = self.gate_rule(name)
+        """Refused where a prompt would hold a model, or a model a prompt; verdicts of another version stay behind."""
+        _, rule = self.gate_rule(name)
         kept = [tag for tag in tags or () if not is_ledger(tag.key)]
         if rule is None:
             return super().create_model_version(name, source, run_id, kept, *rest, **more)
@@ -300,7 +304,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
         if alias is None or (not alias.startswith(STAGE) and case.rule.look_alike(alias) is not None):
             raise refusal.refused(what, "it only looks like the tag of a verdict", "name the alias as the policy does")
         current = facts.tags.get(tag.key)
-        if current == tag.value and case.knows(facts, alias, current):
+        if current is not None and current == tag.value and case.knows(facts, alias, current):
             return
         if case.earned(current):
             raise frozen(case.name, facts.version, tag.key)
@@ -312,7 +316,7 @@ class Gate(AbstractStore):  # type: ignore[misc]  # MLflow's decorator hides the
 
     def gate_mirror(self, name: str, alias: str, shown: str) -> None:
         """Show the last events where clients can read them."""
-        super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))
+        super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))  # type: ignore[no-untyped-call]
 
     def gate_not_ledger(self, name: str, key: Any) -> None:
         """Keep clients from writing what the registry says about itself."""
@@ -329,7 +333,7 @@ def whole_number(version: Any) -> int:
 
 
 def guarded(rule: Protection, key: str) -> bool:
-    """Whether a tag that holds a verdict, or looks so, is for a protected alias, or for none that can be read from it."""
+    """Whether a tag that holds a verdict, or looks so, is for a protected alias, or for none that can be read."""
     alias = attestation_alias(key)
     return alias is None or rule.protects(alias)
 
@@ -364,7 +368,7 @@ def fits(name: str, marks: list[tuple[str, str]], source: str, *, is_prompt: boo
         raise no_prompt(f"a version of {name}", marks[0][0])
 
 
-def looks_like(alias: str, real: str) -> AttestationError:
+def looks_like(real: str) -> AttestationError:
     """An alias that a reader would take for a protected one."""
     return AttestationError(f"the alias looks like the protected {real}", fix="choose a name that does not")
 
@@ -378,8 +382,9 @@ def no_prompt(what: str, key: str) -> Exception:
 
 def frozen(name: str, number: int, key: str) -> Exception:
     """A verdict that earned an alias is evidence."""
+    free = attestation_key(attestation_alias(key) or "ALIAS", 2)
     return refusal.refused(
         f"change {key} of {name} v{number}",
         "the verdict in it earned a protected alias and stays",
-        f"put a new verdict into {attestation_key(attestation_alias(key) or 'ALIAS', 2)}, or the next number that is free",
+        f"put a new verdict into {free}, or the next number that is free",
     )

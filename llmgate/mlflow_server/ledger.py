@@ -223,7 +223,9 @@ def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:
     """The last events of an alias for whoever reads tags: a JSON list, newest first, as many as fit."""
     events: list[str] = []
     size = 2
-    rows = sorted([*history.verdicts, *history.promotions], key=lambda row: row.seq, reverse=True)
+    rows: list[VerdictRow | PromotionRow] = sorted(
+        [*history.verdicts, *history.promotions], key=lambda row: row.seq, reverse=True
+    )
     for row in rows:
         text = json.dumps(worded(row, history), separators=(",", ":"), sort_keys=True)
         size += len(text) + 1

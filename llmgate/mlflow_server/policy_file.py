@@ -1,4 +1,4 @@
-"""The policy file of a running server: read again when it has changed, and nothing is allowed while it cannot be read."""
+"""The policy file of a running server: read again when it has changed; while it cannot be read, all is refused."""
 
 from __future__ import annotations
 

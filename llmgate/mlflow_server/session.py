@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["JoinedSessions"]
+__all__ = ["JoinedSessions", "join_sessions"]
 
 
 class JoinedSessions:
@@ -56,3 +56,10 @@ class JoinedSessions:
                 yield own
             finally:
                 self.held.reset(token)
+
+
+def join_sessions(store: Any) -> JoinedSessions:
+    """Let the methods of one of MLflow's stores join the session of a guard."""
+    sessions = JoinedSessions(store.ManagedSessionMaker)
+    store.ManagedSessionMaker = sessions
+    return sessions

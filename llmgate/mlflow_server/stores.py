@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from llmgate.mlflow_server.guard import Gate
 from llmgate.mlflow_server.ledger import CATALOGUE, Ledger, create_tables
-from llmgate.mlflow_server.session import JoinedSessions
+from llmgate.mlflow_server.session import join_sessions
 from llmgate.mlflow_server.view import DatabaseView, RemoteView
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ DEFAULT_WORKSPACE = "default"
 BUSY_TIMEOUT_S = 20
 
 
-def gated(gate: type[Gate], base: type[Any], *arguments: Any, policy: PolicyFile, **named: Any) -> Any:
+def gated(gate: Any, base: type[Any], *arguments: Any, policy: PolicyFile, **named: Any) -> Any:
     """A store of MLflow's with the gate before it.
 
     Args:
-        gate: What fits the kind of store.
+        gate: The class that fits the kind of store, such as `DatabaseGate`.
         base: MLflow's store.
         arguments: Of the store.
         policy: The registry's policy.
@@ -47,8 +47,7 @@ class DatabaseGate(Gate):
         super().__init__(*arguments, **named)
         self.gate_policy = gate_policy
         create_tables(self.engine)
-        self.gate_sessions = JoinedSessions(self.ManagedSessionMaker)
-        self.ManagedSessionMaker = self.gate_sessions
+        self.gate_sessions = join_sessions(self)
 
     def gate_workspace(self) -> str:
         """The workspace of this request; before workspaces came, all was in the default one."""

@@ -24,7 +24,7 @@ from llmgate.mlflow_server.events import VersionFacts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DatabaseView", "PROMPT", "RemoteView", "View"]
+__all__ = ["PROMPT", "DatabaseView", "RemoteView", "View"]
 
 PROMPT: Final = IS_PROMPT_TAG_KEY
 """By this tag MLflow tells a prompt from a model."""

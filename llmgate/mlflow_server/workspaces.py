@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from llmgate.errors import PolicyError
 from llmgate.mlflow_server import refusal
-from llmgate.mlflow_server.session import JoinedSessions
+from llmgate.mlflow_server.session import join_sessions
 from llmgate.mlflow_server.view import PROMPT
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["DatabaseWorkspaces", "RemoteWorkspaces", "WorkspaceGuard"]
 
 
-class WorkspaceGuard(AbstractStore):
+# What `super()` finds is the store behind the guard.
+Store: Any = AbstractStore
+
+
+class WorkspaceGuard(Store):  # type: ignore[misc]
     """Goes before a workspace store of MLflow's, as `Gate` goes before a registry's."""
 
     def __init__(self, *arguments: Any, gate_policy: PolicyFile, **named: Any) -> None:
@@ -45,8 +49,7 @@ class DatabaseWorkspaces(WorkspaceGuard):
 
     def __init__(self, *arguments: Any, gate_policy: PolicyFile, **named: Any) -> None:
         super().__init__(*arguments, gate_policy=gate_policy, **named)
-        self.gate_sessions = JoinedSessions(self.ManagedSessionMaker)
-        self.ManagedSessionMaker = self.gate_sessions
+        self.gate_sessions = join_sessions(self)
 
     def delete_workspace(self, workspace_name: str, mode: Any = WorkspaceDeletionMode.RESTRICT) -> None:
         """Refused with the models of a workspace, if one of them is protected."""
