@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 import yaml
 
 from llmgate.attest.keys import generate
+from llmgate.attest.policy import POLICY_VARIABLE
 from llmgate.errors import CannotRunError, ServerError
 from llmgate.generate.server_checks import reserve_port
 from llmgate.generate.server_process import ServerProcess
@@ -158,7 +159,7 @@ class GatedServer:
         self._log = files.log
         self._deadline = time.monotonic() + START_TIMEOUT_S
         own = {
-            "LLMGATE_REGISTRY_POLICY": str(files.policy.resolve()),
+            POLICY_VARIABLE: str(files.policy.resolve()),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             # Nobody asks it for jobs, and its job runner is several processes more.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

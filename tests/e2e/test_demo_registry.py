@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+from support.gated_server import entry_points
 from support.servers import MARK, marked, wait_until
 
 from llmgate.demo.registry import REGISTRY_ID, ask_directly
@@ -33,10 +34,10 @@ with GatedServer() as server:
 
 
 def test_a_direct_client_is_refused_and_a_killed_owner_leaves_no_server(tmp_path: Path) -> None:
-    env = {**os.environ, MARK: str(tmp_path), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, tmp_path / "registry"], env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as owner:
+    paths = [str(entry_points(tmp_path / "plugin")), *(path for path in sys.path if path)]
+    env = {**os.environ, MARK: str(tmp_path), "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", OWNER, tmp_path / "registry"]
+    with subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as owner:
         try:
             assert owner.stdout is not None
             url = owner.stdout.readline().strip()
@@ -57,7 +58,7 @@ def test_a_direct_client_is_refused_and_a_killed_owner_leaves_no_server(tmp_path
                 ask_directly(url, "small", "7")
             assert REGISTRY_ID in (tmp_path / "registry" / "policy.yaml").read_text("utf-8")
             # Nothing was made where the demo was called from.
-            assert [path.name for path in tmp_path.iterdir()] == ["registry"]
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["plugin", "registry"]
             assert len(marked(tmp_path)) > 2
         finally:
             with suppress(ProcessLookupError):
