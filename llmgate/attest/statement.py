@@ -198,7 +198,8 @@ def bind(
         "attempts": attempts,
         **bound_facts(registry, champion, issued_at, expires_at),
     }
-    return {**statement, "predicate": {**statement["predicate"], **more}}
+    subject = [{**entry, "name": registry.model} for entry in statement["subject"]]
+    return {**statement, "subject": subject, "predicate": {**statement["predicate"], **more}}
 
 
 def override_statement(

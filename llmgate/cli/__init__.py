@@ -39,9 +39,11 @@ COMMANDS = {
     "power": "power:power",
     "promote": "promote:promote",
     "report": "report:report",
+    "rollback": "rollback:rollback",
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
+    "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -52,6 +54,8 @@ SECTIONS = {
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
+        "status": "say who is champion, by which verdict, and who waits",
+        "rollback": "go back to the champion before",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",

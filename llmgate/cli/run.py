@@ -10,6 +10,7 @@ import click
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
 from llmgate.cli.options import run_options
+from llmgate.errors import LlmgateError
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
@@ -68,7 +69,12 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
-    published = publish(out, decision, baseline, settings)
+    try:
+        published = publish(out, decision, baseline, settings)
+    except LlmgateError:
+        # Whoever cannot be told by the registry is told here.
+        show_decision(decision)
+        raise
     show_decision(decision)
     for line in published.lines():
         click.echo(line)

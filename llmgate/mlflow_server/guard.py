@@ -39,6 +39,7 @@ __all__ = ["Gate"]
 Store: Any = AbstractStore
 
 TAKE_OUT = "take it out of the registry's policy if it shall be protected no more"
+AGAIN = "let `llmgate promote` make it and put it there"
 LEAVE = "leave the tags that begin with llmgate.ledger to the registry"
 
 
@@ -63,6 +64,10 @@ class Gate(Store):  # type: ignore[misc]
         """A transaction in which a model is read, and written together with its ledger."""
         raise NotImplementedError
 
+    def gate_version(self, number: int) -> Any:
+        """A version's number in the type that the store behind takes."""
+        return number
+
     def gate_now(self) -> datetime:
         """The time, by this server's clock."""
         return datetime.now(tz=UTC)
@@ -83,7 +88,7 @@ class Gate(Store):  # type: ignore[misc]
                 if (real := rule.look_alike(alias)) is not None:
                     raise refusal.blocked(name, number, alias, looks_like(real))
                 self.gate_promote(case, facts, alias, holder)
-            super().set_registered_model_alias(name, alias, str(number))
+            super().set_registered_model_alias(name, alias, self.gate_version(number))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Refused for a protected alias: it moves, and is never without a holder."""
@@ -124,7 +129,9 @@ class Gate(Store):  # type: ignore[misc]
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
                     self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
-            return super().transition_model_version_stage(name, str(number), stage, archive_existing_versions)
+            return super().transition_model_version_stage(
+                name, self.gate_version(number), stage, archive_existing_versions
+            )
 
     # Models.
 
@@ -220,7 +227,7 @@ class Gate(Store):  # type: ignore[misc]
                     f"it {holds}, and a rollback may need it",
                     "keep it, or archive its files",
                 )
-            super().delete_model_version(name, str(number))
+            super().delete_model_version(name, self.gate_version(number))
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Refused for a verdict that does not verify, and for what earned an alias."""
@@ -234,7 +241,7 @@ class Gate(Store):  # type: ignore[misc]
             facts = case.view.version(number)
             if facts is not None:
                 self.gate_tag(case, facts, tag)
-            super().set_model_version_tag(name, str(number), tag)
+            super().set_model_version_tag(name, self.gate_version(number), tag)
 
     def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
         """Refused for what earned an alias."""
@@ -250,7 +257,7 @@ class Gate(Store):  # type: ignore[misc]
                 raise no_prompt(f"{name} v{number}", key)
             if facts is not None and case.earned(facts.tags.get(key)):
                 raise frozen(name, number, key)
-            super().delete_model_version_tag(name, str(number), key)
+            super().delete_model_version_tag(name, self.gate_version(number), key)
 
     # How it is done.
 
@@ -311,7 +318,7 @@ class Gate(Store):  # type: ignore[misc]
         try:
             shown = case.take(tag.value or "", facts, alias)
         except AttestationError as error:
-            raise refusal.refused(what, error.what, error.fix) from error
+            raise refusal.refused(what, refusal.why(error), error.fix or AGAIN) from error
         self.gate_mirror(case.name, alias, shown)
 
     def gate_mirror(self, name: str, alias: str, shown: str) -> None:

@@ -220,19 +220,27 @@ def read_promotion(row: Any) -> PromotionRow:
 
 
 def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:
-    """The last events of an alias for whoever reads tags: a JSON list, newest first, as many as fit."""
-    events: list[str] = []
+    """The last events of an alias for whoever reads tags: a JSON list, newest first, as many as fit.
+
+    Half of the room is for moves of the alias: however many verdicts came since, it is seen by which one somebody holds
+    it, and who held it before.
+    """
+    chosen: dict[int, str] = {}
     size = 2
-    rows: list[VerdictRow | PromotionRow] = sorted(
-        [*history.verdicts, *history.promotions], key=lambda row: row.seq, reverse=True
-    )
-    for row in rows:
-        text = json.dumps(worded(row, history), separators=(",", ":"), sort_keys=True)
-        size += len(text) + 1
-        if size > limit:
-            break
-        events.append(text)
-    return f"[{','.join(events)}]"
+    steps: list[tuple[tuple[VerdictRow | PromotionRow, ...], int]] = [
+        (history.promotions, limit // 2),
+        ((*history.verdicts, *history.promotions), limit),
+    ]
+    for rows, room in steps:
+        for row in sorted(rows, key=lambda row: row.seq, reverse=True):
+            if row.seq in chosen:
+                continue
+            text = json.dumps(worded(row, history), separators=(",", ":"), sort_keys=True)
+            if size + len(text) + 1 > room:
+                break
+            size += len(text) + 1
+            chosen[row.seq] = text
+    return f"[{','.join(chosen[seq] for seq in sorted(chosen, reverse=True))}]"
 
 
 def worded(row: VerdictRow | PromotionRow, history: History) -> dict[str, object]:

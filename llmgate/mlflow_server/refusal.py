@@ -10,12 +10,17 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, PERMISSION_DEN
 if TYPE_CHECKING:
     from llmgate.errors import LlmgateError
 
-__all__ = ["blocked", "invalid", "refused"]
+__all__ = ["blocked", "invalid", "refused", "why"]
 
 
 def blocked(model: str, version: int, alias: str, error: LlmgateError) -> MlflowException:
     """A promotion that is refused."""
-    return denied(f"llmgate: promotion blocked: {model} v{version} -> {alias}: {error.what}", error.fix)
+    return denied(f"llmgate: promotion blocked: {model} v{version} -> {alias}: {why(error)}", error.fix)
+
+
+def why(error: LlmgateError) -> str:
+    """What is wrong, with its place where there is one."""
+    return f"{error.where}: {error.what}" if error.where else error.what
 
 
 def refused(what: str, why: str, fix: str | None) -> MlflowException:

@@ -98,6 +98,10 @@ class RemoteGate(Gate):
             event.listen(self.gate_engine, "connect", patient)
         create_tables(self.gate_engine, LOCKED_CATALOGUE)
 
+    def gate_version(self, number: int) -> str:
+        """A version's number as the protocol has it."""
+        return str(number)
+
     def gate_workspace(self) -> str:
         """The workspace of this request."""
         # MLflow before 3.10 has no workspaces, nor this module.

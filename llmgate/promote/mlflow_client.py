@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mlflow import MlflowClient
 
-__all__ = ["calls", "is_absent", "open_client", "resolve_uris", "without_credentials"]
+__all__ = ["ABSENT", "REFUSED", "calls", "is_absent", "open_client", "quoted", "resolve_uris", "without_credentials"]
 
 FIRST_CALL: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """The first call only asks whether somebody is there; once more, as the server may have closed a kept connection."""
@@ -27,6 +27,9 @@ CONNECT_TIMEOUT_S = 5.0
 
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 CODE = re.compile(r"^(?:[A-Z][A-Z_]+: )+")
+REFUSAL = re.compile(r"llmgate: (?:promotion blocked: .+? v\d+ -> .+?|refused: .+?): (?P<why>.+)", re.DOTALL)
+"""What the gate in a server says: what was refused, why, and behind the last semicolon what to do."""
+REFUSED = "the registry refuses"
 CHECK = "Check the server, your rights on it, and MLFLOW_TRACKING_URI"
 MEANINGS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), what, fix)
@@ -96,6 +99,15 @@ def is_absent(error: Exception) -> bool:
 def is_forbidden(error: Exception) -> bool:
     """Whether the server refused on purpose."""
     return getattr(error, "error_code", None) == "PERMISSION_DENIED"
+
+
+def quoted(error: Exception) -> tuple[str, str | None] | None:
+    """Why a gated server refused, and what it says can be done about it; None if it was something else that refused."""
+    match = REFUSAL.fullmatch(CODE.sub("", first_line(error)))
+    if match is None:
+        return None
+    why, semicolon, fix = match["why"].rpartition("; ")
+    return (f"{REFUSED}: {why}", f"{fix[0].upper()}{fix[1:]}") if semicolon and fix else (f"{REFUSED}: {fix}", None)
 
 
 def worded(error: Exception) -> tuple[str, str]:

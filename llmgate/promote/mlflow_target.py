@@ -7,20 +7,24 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from llmgate.attest.tags import LEDGER, ledger_key
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote import tags
-from llmgate.promote.mlflow_client import calls, first_line, is_absent, is_forbidden, open_client
+from llmgate.promote.mirror import read_mirror
+from llmgate.promote.mlflow_client import ABSENT, calls, first_line, is_absent, is_forbidden, open_client, quoted
 from llmgate.promote.target import EvidenceFiles, PastVerdict, VersionFacts
 from llmgate.record.artifact_store import is_artifact_store
 from llmgate.record.disk import private_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+
+    from llmgate.promote.mirror import Mirror
 
 __all__ = ["BASELINE_FOLDER", "DECISION_FILE", "RECORD_FOLDER", "MlflowTarget", "failing", "instant", "noted_verdicts"]
 
@@ -32,6 +36,8 @@ DECISION_FILE = "decision.json"
 LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
 ALL_RUNS = 3
 """MLflow's `ViewType.ALL`, which cannot be imported before MLflow is."""
+VERSIONS = 100
+"""So many versions are looked at where the newest ones are asked for."""
 AGAIN = "run the gate again on this version"
 ANEW = "restore it, or remove the alias and promote a version anew, judged by thresholds (min:)"
 
@@ -179,13 +185,8 @@ class MlflowTarget:
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Give the alias to the version; a server that refuses is quoted."""
-        with calls(f"models:/{name}@{alias}"):
-            try:
-                self.client.set_registered_model_alias(name, alias, version)
-            except Exception as error:
-                if not is_forbidden(error):
-                    raise
-                raise PromotionRefusedError(first_line(error)) from error
+        with calls(f"models:/{name}@{alias}"), refusals():
+            self.client.set_registered_model_alias(name, alias, version)
 
     def annotate(self, name: str, version: str, values: Mapping[str, str | None]) -> None:
         """Write tags on the version; None takes a tag away."""
@@ -195,6 +196,80 @@ class MlflowTarget:
                     self.client.delete_model_version_tag(name, version, key)
                 else:
                     self.client.set_model_version_tag(name, version, key, value)
+
+    def mirror(self, name: str, alias: str) -> Mirror | None:
+        """What a gated server shows of an alias."""
+        with calls(f"models:/{name}"):
+            try:
+                text = self.client.get_registered_model(name).tags.get(ledger_key(alias))
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+                return None
+        return None if text is None else read_mirror(text, alias)
+
+    def runs_of(self, version: VersionFacts, record_run: str) -> tuple[str, ...]:
+        """The gate runs that the version's tags name, the last one first, and that say that this is their record."""
+        noted = [past.run for past in sorted(noted_verdicts(version), key=lambda past: past.ended_at, reverse=True)]
+        named = version.tags.get(tags.EVIDENCE)
+        found = []
+        with calls(version.uri):
+            for run in dict.fromkeys([*([named] if named else []), *noted]):
+                try:
+                    if self.client.get_run(run).data.tags.get(tags.RUN_ID) == record_run:
+                        found.append(run)
+                except Exception as error:
+                    if not is_absent(error):
+                        raise
+        return tuple(found)
+
+    def gated(self, name: str) -> bool | None:
+        """Ask to take away a tag that no server can have: only a gated one refuses that with a reason of llmgate's.
+
+        MLflow itself says that there is no such model, or that the tag's name is not valid, before it touches anything.
+        """
+        with calls(f"models:/{name}"):
+            try:
+                self.client.delete_registered_model_tag(name, f"{LEDGER}?")
+            except Exception as error:
+                if is_forbidden(error):
+                    return True if quoted(error) is not None else None
+                if getattr(error, "error_code", None) in {"INVALID_PARAMETER_VALUE", ABSENT}:
+                    return False
+                raise
+        return None
+
+    def versions(self, name: str) -> tuple[VersionFacts, ...]:
+        """The newest versions of a model, newest first."""
+        quote = '"' if "'" in name else "'"
+        with calls(f"models:/{name}"):
+            found = self.client.search_model_versions(
+                f"name = {quote}{name}{quote}", max_results=VERSIONS, order_by=["version_number DESC"]
+            )
+            return tuple(facts(version) for version in found)
+
+    def post_verdict(self, version: VersionFacts, key: str, envelope: str) -> None:
+        """Put a signed verdict into a tag; a server that refuses is quoted."""
+        with calls(version.uri), refusals():
+            self.client.set_model_version_tag(version.name, version.version, key, envelope)
+
+    def log_files(self, run: str, files: Sequence[Path]) -> None:
+        """Add files to a run, finished or not."""
+        with calls(f"MLflow run {run}"):
+            for path in files:
+                self.client.log_artifact(run, str(path))
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """A server that forbids something is quoted: in its words, or those of the gate in it."""
+    try:
+        yield
+    except Exception as error:
+        if not is_forbidden(error):
+            raise
+        why, fix = quoted(error) or (first_line(error), None)
+        raise PromotionRefusedError(why, fix=fix) from error
 
 
 @contextlib.contextmanager
@@ -235,6 +310,8 @@ def facts(version: ModelVersion) -> VersionFacts:
         aliases=frozenset(version.aliases),
         description=version.description or "",
         model_id=version.model_id or logged_model(version.source or ""),
+        # Before MLflow 3.10 there were no workspaces.
+        workspace=getattr(version, "workspace", None) or "default",
     )
 
 

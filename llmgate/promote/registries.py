@@ -24,6 +24,7 @@ from llmgate.record.disk import private_folder
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from llmgate.attest.policy import RegistryPolicy
     from llmgate.promote.evidence import Redecide, SourceDigest
     from llmgate.promote.target import GateRun, LoggedRun, NewVersion, Registry
 
@@ -94,7 +95,9 @@ def find_baseline(
     into: Path,
     tracking_uri: str | None = None,
 ) -> ChampionRecord:
-    """Download the record that earned the model in production its place: alias → version → gate run → record.
+    """Download the record that earned the model in production its place: alias → verdict → record.
+
+    Where the verdict is signed, the record must be the one that it names, byte for byte.
 
     Args:
         model_name: Registered model.
@@ -144,6 +147,7 @@ def promote(
     source_digest: SourceDigest,
     max_age: timedelta = DEFAULT_MAX_AGE,
     accept: str | None = None,
+    policy: RegistryPolicy | None = None,
     tracking_uri: str | None = None,
 ) -> Promotion:
     """Give a version the alias if a PASS verdict for exactly this version can be taken again from its records.
@@ -155,6 +159,7 @@ def promote(
         source_digest: SHA-256 over the files at a version's source, None where they cannot be reached.
         max_age: How long a verdict counts.
         accept: As for `promote_version`.
+        policy: As for `promote_version`.
         tracking_uri: As for `open_registry`.
 
     Raises:
@@ -172,4 +177,5 @@ def promote(
         source_digest=source_digest,
         max_age=max_age,
         accept=accept,
+        policy=policy,
     )

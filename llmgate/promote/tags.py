@@ -8,11 +8,13 @@ __all__ = [
     "EARNED",
     "EVIDENCE",
     "KEPT_FROM",
+    "OVERRIDE",
     "POLICY_CHANGE",
     "PROMOTED_ALIAS",
     "PROMOTED_AT",
     "PROMOTED_OVER",
     "REPORT",
+    "ROLLBACK",
     "RUN_ID",
     "SUBJECT",
     "SUITE",
@@ -54,3 +56,7 @@ KEPT_FROM = "llmgate.kept_from"
 """On a run that keeps evidence: the registry's id of the gate run that it was copied from."""
 POLICY_CHANGE = "llmgate.policy_change"
 """On a version: why a policy that asks for less than the champion's was accepted, and what it asks less for."""
+OVERRIDE = "llmgate.override"
+"""On a version that a person promoted although no verdict did: who, and why."""
+ROLLBACK = "llmgate.rollback"
+"""On both versions of a rollback, with the alias behind a slash: when, from which version to which, and why."""

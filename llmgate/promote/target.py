@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llmgate.errors import UsageError
 from llmgate.gate.decision.types import Decision
 from llmgate.record.manifest import Manifest
 from llmgate.record.schema import Seal
+
+if TYPE_CHECKING:
+    from llmgate.promote.mirror import Mirror
 
 __all__ = [
     "EvidenceFiles",
@@ -26,11 +29,13 @@ __all__ = [
     "RecordIdentity",
     "Registry",
     "VersionFacts",
+    "parse_model_uri",
     "parse_version_uri",
 ]
 
 NO_FIGURES: Mapping[str, float] = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
+MODEL_URI = re.compile(r"models:/(?P<name>[^/@:]+)")
 VERSION_URI = re.compile(r"models:/(?P<name>[^/@:]+)/(?P<version>[1-9]\d*)")
 
 
@@ -48,6 +53,7 @@ class VersionFacts:
         aliases: The aliases that it holds.
         description: For a reader.
         model_id: The registry's own object for the model, where it keeps one.
+        workspace: The part of the registry in which it lies, `default` where there are no parts.
     """
 
     name: str
@@ -59,6 +65,7 @@ class VersionFacts:
     aliases: frozenset[str] = frozenset()
     description: str = ""
     model_id: str | None = None
+    workspace: str = "default"
 
     @property
     def uri(self) -> str:
@@ -245,9 +252,41 @@ class PromotionTarget(Protocol):
     def annotate(self, name: str, version: str, values: Mapping[str, str | None]) -> None:
         """Write tags on the version; None takes a tag away."""
 
+    def mirror(self, name: str, alias: str) -> Mirror | None:
+        """The last events of the registry's own ledger on an alias, None if it shows none."""
+
+    def runs_of(self, version: VersionFacts, record_run: str) -> tuple[str, ...]:
+        """The registry's ids of the gate runs of a version whose record has this run id."""
+
 
 class Registry(PromotionTarget, Protocol):
     """A registry: what promotion needs, and where gate runs are kept."""
+
+    def gated(self, name: str) -> bool | None:
+        """Whether the registry itself refuses what has no verdict; None if it does not say."""
+
+    def versions(self, name: str) -> tuple[VersionFacts, ...]:
+        """The newest versions of a model, newest first."""
+
+    def post_verdict(self, version: VersionFacts, key: str, envelope: str) -> None:
+        """Put a signed verdict on a version.
+
+        Args:
+            version: The version.
+            key: The tag that is to hold it.
+            envelope: The signed verdict.
+
+        Raises:
+            PromotionRefusedError: If the registry does not take it.
+        """
+
+    def log_files(self, run: str, files: Sequence[Path]) -> None:
+        """Add files to a gate run that was logged.
+
+        Args:
+            run: The registry's id of the run.
+            files: They keep their names.
+        """
 
     def check(self, new: NewVersion | None) -> None:
         """Refuse what `log` would refuse, before anything is asked.
@@ -271,6 +310,20 @@ class Registry(PromotionTarget, Protocol):
             RecordError: If a record is not sealed.
             CannotRunError: If the registry cannot be reached or refuses.
         """
+
+
+def parse_model_uri(uri: str) -> str:
+    """The name in `models:/NAME`.
+
+    Raises:
+        UsageError: If it names a version, an alias, or nothing.
+    """
+    match = MODEL_URI.fullmatch(uri)
+    if match is None:
+        raise UsageError(
+            "this does not name a registered model", where=uri, fix="Write models:/NAME, and the alias with --alias"
+        )
+    return match["name"]
 
 
 def parse_version_uri(uri: str) -> tuple[str, str]:

@@ -191,6 +191,28 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(name="registry-uri", metavar="URI", help="The registered version under test, e.g. models:/support-bot/7."),
     Option(
+        name="registry-id",
+        metavar="ID",
+        # In a file, whoever changes the repository could have a verdict signed for another registry.
+        by_hand=True,
+        help="Id of the registry that a signed verdict is for, as its policy names it. Default: LLMGATE_REGISTRY_ID.",
+    ),
+    Option(
+        name="alias",
+        metavar="NAME",
+        default="champion",
+        # In a file, whoever changes the repository could ask for another alias in CI's name.
+        by_hand=True,
+        help="The alias that a signed verdict asks for.",
+    ),
+    Option(
+        name="signing-key",
+        metavar="FILE",
+        # In a file, whoever changes the repository could choose who signs.
+        by_hand=True,
+        help="Private key that signs the verdict. Default: LLMGATE_SIGNING_KEY, or what LLMGATE_SIGNING_COMMAND signs.",
+    ),
+    Option(
         name="allow-outside",
         metavar="DIR ...",
         default="",
@@ -213,6 +235,7 @@ PURPOSES: Final = {
     ),
     "Files and keys": "allow_outside allow_key_over_http",
     "Where results go": "out resume show_missed mlflow_uri mlflow_experiment mlflow_model registry_uri",
+    "The signed verdict": "registry_id alias signing_key",
 }
 """Fields by the heading under which the help lists them."""
 

@@ -70,6 +70,9 @@ class Settings:
     mlflow_experiment: str
     mlflow_model: str | None
     registry_uri: str | None
+    registry_id: str | None
+    alias: str
+    signing_key: str | None = field(repr=False)
     allow_outside: tuple[str, ...]
     show_missed: int
 
@@ -250,6 +253,24 @@ def check_model(option: str, model: str | None) -> None:
         raise UsageError(f"there is no folder {model}", where=option, fix="Give one with config.json and weights")
 
 
+def check_signing_key(path: str | None) -> None:
+    """Refuse a signing key that is no file, without repeating it: somebody may have put the key itself there.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    try:
+        found = path is None or Path(path).is_file()
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise UsageError(
+            "there is no such file",
+            where="--signing-key",
+            fix="Give the file of a private key, or put the key itself into LLMGATE_SIGNING_KEY",
+        )
+
+
 def check(settings: Settings) -> None:
     """Refuse contradictions before any work is done."""
     if settings.model and settings.endpoint:
@@ -257,6 +278,7 @@ def check(settings: Settings) -> None:
     if settings.judge_model and settings.judge_endpoint:
         raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
     check_key_names(settings)
+    check_signing_key(settings.signing_key)
     check_model("--model", settings.model)
     check_model("--judge-model", settings.judge_model)
     if settings.as_baseline and settings.baseline:

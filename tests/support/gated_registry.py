@@ -7,22 +7,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities.model_registry import ModelVersionTag
-from mlflow.exceptions import MlflowException
-from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
 from llmgate.attest.envelope import read_envelope
 from llmgate.attest.statement import ChampionFacts, RegistryFacts
 from llmgate.attest.tags import attestation_key, ledger_key
+from llmgate.mlflow_quiet import quiet
 from llmgate.mlflow_server.events import instant
 from llmgate.mlflow_server.policy_file import PolicyFile
-from llmgate.mlflow_server.stores import DatabaseGate, gated
 from support.verdicts import REGISTRY, Keys, digest_of
+
+# MLflow warns of itself while it is imported.
+with quiet():
+    from mlflow.entities.model_registry import ModelVersionTag
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    from llmgate.mlflow_server.stores import DatabaseGate, gated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MODEL", "Registry", "open_store"]
+__all__ = ["MODEL", "Registry", "open_plain", "open_store"]
 
 MODEL = "support-bot"
 
@@ -30,6 +34,11 @@ MODEL = "support-bot"
 def open_store(uri: str, policy: Path, **named: Any) -> Any:
     """A gated store of a database."""
     return gated(DatabaseGate, SqlAlchemyStore, uri, policy=PolicyFile(policy), **named)
+
+
+def open_plain(uri: str) -> Any:
+    """A store of the same database without a gate, as somebody with the database's password has it."""
+    return SqlAlchemyStore(uri)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

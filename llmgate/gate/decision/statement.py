@@ -12,7 +12,7 @@ from llmgate.errors import RecordError, UndefinedError
 from llmgate.record.policy import written_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.judges.admission import AdmissionRecord
@@ -83,6 +83,7 @@ def statement(
     policy: Policy | None = None,
     champion: Manifest | None = None,
     expires_at: str | None = None,
+    serving: Sequence[Mapping[str, object]] = (),
 ) -> dict[str, object]:
     """An in-toto Statement v1, unsigned: what was judged, by what, with which result.
 
@@ -96,6 +97,7 @@ def statement(
         policy: The policy that was applied, None for the candidate's own.
         champion: Manifest of the champion's run.
         expires_at: As `issued_at`; None for a statement that names no end.
+        serving: Serving measurements in figures, see `llmgate.gate.serving.summary.told`.
 
     Raises:
         RecordError: If decision, manifests and policy do not belong together, or a time has no zone.
@@ -128,8 +130,10 @@ def statement(
         "slicesFailed": [part.name for part in decision.slices if part.failed and not part.waived],
         "waivers": [asdict(use) for use in decision.waivers],
         "outputs": [asdict(drift) for drift in decision.outputs],
+        "serving": [dict(figures) for figures in serving],
         "decision": hashlib.sha256(decision_to_json(decision).encode()).hexdigest(),
         "llmgate": candidate.llmgate_version,
+        "tools": _tools(candidate),
         "issuedAt": _zoned("issued_at", issued_at),
         "expiresAt": None if expires_at is None else _zoned("expires_at", expires_at),
     }
@@ -168,6 +172,17 @@ def _model(model: ModelIdentity) -> dict[str, object]:
     if model.binding is None:
         del values["binding"]
     return values
+
+
+def _tools(manifest: Manifest) -> dict[str, object]:
+    """What answered and measured, with versions."""
+    return {
+        "llmgate": manifest.llmgate_version,
+        "engine": manifest.server.engine,
+        "engineVersion": manifest.server.version,
+        "engineOwned": manifest.server.owned,
+        "packages": dict(manifest.packages),
+    }
 
 
 def _metric(metric: MetricDecision) -> dict[str, object]:

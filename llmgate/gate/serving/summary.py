@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 
     from llmgate.record.serving import RequestTrace, ServingTrace
 
-__all__ = ["ServiceLevels", "ServingSummary", "summarise"]
+__all__ = ["ServiceLevels", "ServingSummary", "summarise", "told"]
+
+TOLD = (
+    "duration", "request_throughput", "output_throughput",
+    "p50_ttft_ms", "p99_ttft_ms", "p50_tpot_ms", "p99_tpot_ms", "p50_itl_ms", "p99_itl_ms",
+    "p50_e2el_ms", "p99_e2el_ms",
+)  # fmt: skip
+"""The figures that a statement has room for; the rest follows from the record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +120,18 @@ def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> Se
         invalid=doubts(trace, done, steady),
         notes=_notes(trace, metrics),
     )
+
+
+def told(summary: ServingSummary) -> dict[str, object]:
+    """One measurement as a statement tells it. One that must not be believed has no figures."""
+    return {
+        "name": summary.name,
+        "concurrency": summary.concurrency,
+        "requests": summary.requests,
+        "completed": summary.completed,
+        "figures": {} if summary.invalid else {name: summary.metrics[name] for name in TOLD if name in summary.metrics},
+        "invalid": list(summary.invalid),
+    }
 
 
 def _totals(trace: ServingTrace, done: Sequence[RequestTrace], levels: ServiceLevels | None) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.schema import CaseKey, CaseResult, PlannedCase, Seal
 
-__all__ = ["load_record", "load_seal"]
+__all__ = ["load_record", "load_seal", "record_digest"]
 
 PLAIN_NAMES: Final = frozenset({MANIFEST.name, CASES_NAME, TRIALS.name, ANCHORS.name})
 """What a seal may list besides serving measurements; the journal has a place of its own."""
@@ -89,6 +91,24 @@ def load_seal(path: Path) -> Seal:
         RecordError: If there is none.
     """
     return SEAL.read(path)
+
+
+def record_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of all files of a sealed record, the seal included; nothing else counts.
+
+    It is taken over the canonical JSON of `[[name, SHA-256 of the file], …]`, sorted by name.
+
+    Args:
+        path: The run's folder.
+
+    Raises:
+        RecordError: If the record is unfinished, or a file changed after it was sealed.
+    """
+    seal = load_seal(path)
+    check_seal(path, seal)
+    files = {JOURNAL_NAME: seal.journal_digest, **seal.files, SEAL.name: file_digest(path / SEAL.name)}
+    listed = json.dumps(sorted(files.items()), separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import Decision
 
-__all__ = ["LOG_NAME", "RESULT_NAMES", "GateResult", "announce", "job_summary", "read_result"]
+__all__ = ["LOG_NAME", "RESULT_NAMES", "SIGNED_NAMES", "GateResult", "announce", "job_summary", "read_result"]
 
 LOG_NAME: Final = "llmgate.log"
 """What `llmgate run` printed, where a caller kept it beside the record."""
@@ -37,7 +37,9 @@ PUBLISHED_NAME: Final = "published.json"
 SUMMARY_NAME: Final = "summary.md"
 REPORT_NAME: Final = "report.html"
 VERDICT_NAME: Final = "verdict.json"
-RESULT_NAMES: Final = (DECISION_NAME, VERDICT_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME)
+SIGNED_NAMES: Final = ("verdict.dsse.json", "svr.dsse.json")
+"""The signed verdict, and the verification result beside a PASS."""
+RESULT_NAMES: Final = (DECISION_NAME, VERDICT_NAME, PUBLISHED_NAME, SUMMARY_NAME, REPORT_NAME, *SIGNED_NAMES)
 """Files by which a folder says how its run ended."""
 
 ERROR: Final = "ERROR"

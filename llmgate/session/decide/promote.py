@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from llmgate.attest.policy import load_policy
 from llmgate.errors import UsageError
 from llmgate.generate.identity import weights_digest
 from llmgate.promote.registries import promote
@@ -17,17 +18,27 @@ if TYPE_CHECKING:
 __all__ = ["promote_version", "source_digest"]
 
 
-def promote_version(uri: str, alias: str, *, accept: str | None = None, mlflow_uri: str | None = None) -> Promotion:
+def promote_version(
+    uri: str,
+    alias: str,
+    *,
+    accept: str | None = None,
+    registry_policy: Path | None = None,
+    mlflow_uri: str | None = None,
+) -> Promotion:
     """Set an alias, if a PASS verdict for exactly this version allows it.
 
     Args:
         uri: `models:/NAME/VERSION`.
         alias: The alias.
         accept: Why a weaker policy than the champion's will do.
+        registry_policy: The registry's policy file, by which the signed verdict is verified here; None if it is not at
+            hand.
         mlflow_uri: Tracking server or store; None for MLFLOW_TRACKING_URI.
 
     Raises:
         UsageError: If the reason is empty.
+        PolicyError: If the policy cannot be read.
         PromotionRefusedError: With one sentence: why, and what to do.
         CannotRunError: If MLflow cannot be reached.
     """
@@ -39,6 +50,7 @@ def promote_version(uri: str, alias: str, *, accept: str | None = None, mlflow_u
         redecide=decide_folders,
         source_digest=source_digest,
         accept=accept,
+        policy=load_policy(registry_policy) if registry_policy is not None else None,
         tracking_uri=mlflow_uri,
     )
 

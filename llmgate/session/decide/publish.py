@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +42,15 @@ class Published:
         version: The registered version that was judged, `models:/NAME/VERSION`, where there is one.
         mlflow_run: MLflow's id of the run, None if it was not logged.
         mlflow_url: Its page, where there is a server.
+        signed: The signed verdict that the registry has; why there is none, where a part of what it takes was at hand;
+            None where nobody asked for one.
     """
 
     report: Path
     version: str | None = None
     mlflow_run: str | None = None
     mlflow_url: str | None = None
+    signed: str | None = None
 
     def lines(self) -> list[str]:
         """One line per place."""
@@ -56,6 +59,8 @@ class Published:
             lines.append(f"version: {self.version}")
         if self.mlflow_run:
             lines.append(f"mlflow: {self.mlflow_url or self.mlflow_run}")
+        if self.signed:
+            lines.append(f"signed: {self.signed}")
         return lines
 
 
@@ -88,21 +93,26 @@ def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Pa
 
 
 def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: Settings) -> Published:
-    """Write the report and log to MLflow if asked to.
+    """Write the report, log to MLflow if asked to, and sign the verdict for the version that was judged.
+
+    Signing comes last: whatever is in the record, on the run and on the version by then is what was signed for.
 
     Raises:
         RecordError: If a file cannot be written.
-        CannotRunError: If MLflow cannot be reached or refuses.
+        CannotRunError: If MLflow cannot be reached or refuses, or the verdict cannot be signed or posted.
     """
     report = write_report(out, decision, baseline)
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it.
-    from llmgate.promote.registries import log_run  # noqa: PLC0415
+    from llmgate.promote.registries import open_registry  # noqa: PLC0415
+    from llmgate.session.decide.attestation import post_verdict, signing_of, why_not_signed  # noqa: PLC0415
 
+    signing = signing_of(settings)
+    registry = open_registry(settings.mlflow_uri, experiment=settings.mlflow_experiment, create=True)
     record = load_record(out)
     new = new_version(settings, record.manifest.model) if settings.mlflow_model else None
-    logged = log_run(
+    logged = registry.log(
         GateRun(
             folder=out,
             decision=decision,
@@ -113,19 +123,25 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
             baseline_uri=baseline.uri if baseline else None,
             serving=serving_figures(record),
         ),
+        subject=settings.registry_uri,
         new=new,
-        model_version=settings.registry_uri,
-        experiment=settings.mlflow_experiment,
-        tracking_uri=settings.mlflow_uri,
     )
-    return note_published(
-        Published(
-            report=report,
-            version=logged.version.uri if logged.version else None,
-            mlflow_run=logged.run_id,
-            mlflow_url=logged.url,
-        )
+    published = Published(
+        report=report,
+        version=logged.version.uri if logged.version else None,
+        mlflow_run=logged.run_id,
+        mlflow_url=logged.url,
     )
+    # Noted before the signature, too: what was logged is there, whether it can be signed or not.
+    note_published(published)
+    if logged.version is None:
+        return published
+    if signing is None:
+        why = why_not_signed(settings)
+        return replace(published, signed=f"no, {why}") if why else published
+    version = registry.version(logged.version.name, logged.version.version)
+    posted = post_verdict(registry, version, logged.run_id, out, decision=decision, baseline=baseline, signing=signing)
+    return note_published(replace(published, signed=str(posted)))
 
 
 def withdraw(out: Path) -> None:
@@ -158,7 +174,7 @@ def taken(out: Path, decision: Decision) -> Decision:
 
 def note_published(published: Published) -> Published:
     """Write down beside the record where the results are, for other processes."""
-    noted = {name: getattr(published, name) for name in ("version", "mlflow_run", "mlflow_url")}
+    noted = {name: getattr(published, name) for name in ("version", "mlflow_run", "mlflow_url", "signed")}
     write_atomic(published.report.with_name("published.json"), json.dumps(noted, indent=2).encode())
     return published
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
@@ -13,7 +14,6 @@ from llmgate.session.settings import OPENAI_KEY, own_key_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from llmgate.session.settings import Settings
 
@@ -28,6 +28,10 @@ def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Red
     These are the keys in use, whatever the environment calls a secret, and passwords in URLs.
     """
     values = environment_secrets(environ, names=key_names(settings)) | url_secrets((settings.mlflow_uri or "",))
+    if settings.signing_key is not None:
+        # What it holds is checked by who signs.
+        with suppress(OSError, ValueError):
+            values.add(read_regular(Path(settings.signing_key)).decode())
     return Redactor(tuple(sorted(values)))
 
 

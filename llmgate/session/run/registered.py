@@ -11,6 +11,7 @@ from llmgate.promote import tags
 from llmgate.promote.registries import open_registry
 from llmgate.promote.target import Registry, VersionFacts, parse_version_uri
 from llmgate.record.policy import Binding
+from llmgate.session.decide.attestation import check_signing
 from llmgate.session.decide.promote import source_digest
 from llmgate.session.decide.publish import new_version
 
@@ -78,6 +79,7 @@ def look_up(settings: Settings) -> Registered:
             where="--mlflow-model",
             fix="Leave out '/', ':' and '@', for example support-bot",
         )
+    check_signing(settings)
     if not settings.mlflow_uri:
         if settings.mlflow_model is not None:
             raise UsageError("no server is named to register it at", where="--mlflow-model", fix="Add --mlflow-uri")
