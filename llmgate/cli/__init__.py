@@ -44,6 +44,7 @@ COMMANDS = {
     "schema": "schema:schema",
     "show": "show:show",
     "status": "status:status",
+    "verdict": "verdict:verdict_group",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -56,6 +57,7 @@ SECTIONS = {
         "promote": "make the version that passed the champion",
         "status": "say who is champion, by which verdict, and who waits",
         "rollback": "go back to the champion before",
+        "verdict": "sign verdicts, and see who signed one and what for",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",
