@@ -19,13 +19,14 @@ from rich.table import Table
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.demo.progress import DemoProgress
-from llmgate.demo.registry import ALIAS, GatedServer, RegistryFiles, ask_directly, make_files
+from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles, ask_directly, make_files
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.generate.identity import weights_digest
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
+from llmgate.session.commands.champion import roll_back_alias
 from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
@@ -44,15 +45,16 @@ CHAMPION_URI: Final = f"models:/{CHAMPION}@{ALIAS}"
 SUITES: Final = Path(__file__).parent / "suites"
 """Samples of the suites in the repository, with margins that so few cases can decide; `llmgate power` says so. None
 runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
+REGISTRY: Final = "registry"
 REMOVED: Final = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
 IN_FLIGHT: Final = 64
 EXPECTED: Final = {
     "models": 30.0,
+    "MLflow starts": 1.0,
     "champion: vLLM starts": 36.0,
     "champion: answers": 28.0,
     "champion: verdicts": 8.0,
     "champion: serving": 5.0,
-    "MLflow starts": 1.0,
     "champion: decision": 5.0,
     "re-saved: vLLM starts": 34.0,
     "re-saved: answers": 16.0,
@@ -64,7 +66,7 @@ EXPECTED: Final = {
     "judge: verdicts": 30.0,
     "re-saved: decision": 3.0,
     f"{REMOVED}: decision": 3.0,
-    "promotion": 2.0,
+    "promotion": 6.0,
 }
 """Seconds on two quiet cores that compute in bfloat16."""
 
@@ -110,20 +112,20 @@ def run_demo(folder: Path) -> int:
     """
     with DemoProgress(EXPECTED) as progress, GatedServer() as server:
         folder.mkdir(parents=True, exist_ok=True)
+        # It takes a while, and so do the models.
+        server.start(new_registry(folder))
         progress.begin("models")
         champion = fetch_champion(folder / "models", progress.say)
         progress.say("making the candidates: one re-saved, one with layers removed")
         resaved = resave(champion, folder / "models" / "resaved")
         pruned = degrade(champion, folder / "models" / "pruned")
 
+        progress.begin("MLflow starts")
+        server.ready()
         runner = Runner(folder=folder, judge=champion, progress=progress, mlflow_uri=server.url)
         best = runner.contender("champion", champion, expected=Verdict.PASS, baseline=None)
         runner.make_room(best)
-        # Nobody needs it before the first decision, and vLLM's start leaves it half a machine.
-        server.start(runner.registry())
         runner.measure(best)
-        progress.begin("MLflow starts")
-        server.ready()
         first = runner.promote(runner.decide(best))
         candidates = [
             runner.contender("re-saved", resaved, expected=Verdict.PASS, baseline=CHAMPION_URI),
@@ -135,6 +137,7 @@ def run_demo(folder: Path) -> int:
         # The one that does not deserve it asks first: a refusal must not depend on who came before.
         refused = runner.ask_directly(runner.promote(worse))
         allowed = runner.promote(harmless)
+        runner.roll_back()
     entries = [first, allowed, refused]
     show(entries, folder)
     Console().print(progress.table())
@@ -151,12 +154,6 @@ class Runner:
     progress: DemoProgress
     mlflow_uri: str
 
-    def registry(self) -> RegistryFiles:
-        """A registry of this demo's own: each shows how its models come to be promoted, or do not."""
-        place = self.folder / "registry"
-        shutil.rmtree(place, ignore_errors=True)
-        return make_files(place, model=CHAMPION, suites=tuple(sorted(path.stem for path in SUITES.glob("*.yaml"))))
-
     def contender(self, title: str, model: Path, *, expected: Verdict, baseline: str | None) -> Contender:
         """A model and its questions."""
         out = self.folder / "runs" / model.name
@@ -166,6 +163,7 @@ class Runner:
 
     def settings(self, model: Path, out: Path, baseline: str | None) -> Settings:
         """The options of one run, as the command line would give them."""
+        files = RegistryFiles(folder=self.folder / REGISTRY)
         given = {
             "model": str(model),
             "served_name": CHAMPION if model == self.judge else f"{CHAMPION}-{model.name}",
@@ -178,21 +176,23 @@ class Runner:
             "mlflow_uri": self.mlflow_uri,
             "mlflow_experiment": "llmgate-demo",
             "mlflow_model": CHAMPION,
+            "registry_id": REGISTRY_ID,
+            "alias": ALIAS,
+            # With the first champion nothing is compared, so a key of its own has to answer for it.
+            "signing_key": str(files.key("bootstrap" if baseline is None else "gate")),
         }
         return settings_from(given, root=self.folder)
 
     def make_room(self, champion: Contender) -> None:
-        """A champion that has to be measured again begins another demo; records and versions of the one before stay.
+        """A champion that has to be measured again begins another demo; records of the one before stay.
 
         None of them could be compared with it.
         """
         if reusable(champion) or not in_the_way(champion):
             return
-        before = f"before-{new_run_id()}"
-        for path in (self.folder / "runs", self.folder / "registry"):
-            if path.exists():
-                path.rename(path.with_name(f"{path.stem}-{before}{path.suffix}"))
-        self.progress.say(f"the demo before asked otherwise: its records are in {self.folder / f'runs-{before}'} now")
+        before = self.folder / f"runs-before-{new_run_id()}"
+        (self.folder / "runs").rename(before)
+        self.progress.say(f"the demo before asked otherwise: its records are in {before} now")
 
     def measure(self, *contenders: Contender) -> None:
         """Ask each model of which no record of an earlier demo tells, then let one server judge the answers of all."""
@@ -242,6 +242,7 @@ class Runner:
         published = publish(out, decision, noted_baseline(out), contender.settings)
         if published.version is None:
             raise CannotRunError("MLflow registered no version", where=self.mlflow_uri)
+        self.progress.say(f"signed: {published.signed}")
         return published.version
 
     def promote(self, entry: Entry) -> Entry:
@@ -263,6 +264,22 @@ class Runner:
         refusal = ask_directly(self.mlflow_uri, CHAMPION, number)
         self.progress.say(f"the server: {refusal or 'done'}")
         return replace(entry, promotion=f"refused by the server: {refusal}", promoted=refusal is None)
+
+    def roll_back(self) -> None:
+        """Give the alias back to who held it before."""
+        self.progress.say(f"llmgate rollback models:/{CHAMPION} --reason demo")
+        done = roll_back_alias(f"models:/{CHAMPION}", alias=ALIAS, to=None, reason="demo", mlflow_uri=self.mlflow_uri)
+        self.progress.say(f"{done.version.uri} is {ALIAS} again (was {done.over.uri})")
+
+
+def new_registry(folder: Path) -> RegistryFiles:
+    """A registry of this demo's own, which shows from the beginning how its models fare; the one before is kept."""
+    place = folder / REGISTRY
+    if place.exists():
+        before = place.with_name(f"{REGISTRY}-before")
+        shutil.rmtree(before, ignore_errors=True)
+        place.rename(before)
+    return make_files(place, model=CHAMPION, suites=tuple(sorted(path.stem for path in SUITES.glob("*.yaml"))))
 
 
 def reusable(contender: Contender) -> bool:
