@@ -26,7 +26,7 @@ from llmgate.generate.identity import weights_digest
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
-from llmgate.session.commands.champion import roll_back_alias
+from llmgate.session.commands.champion import roll_back_alias, status_lines, status_of
 from llmgate.session.decide.promote import promote_version
 from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
@@ -38,6 +38,8 @@ from llmgate.session.settings import Settings, settings_from
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.report.pieces import LedLine
+
 __all__ = ["EXPECTED", "SUITES", "Contender", "Entry", "Runner", "run_demo", "show"]
 
 CHAMPION: Final = "smollm2-135m"
@@ -48,6 +50,8 @@ runs what the model wrote, which nobody has allowed: a model this small writes n
 REGISTRY: Final = "registry"
 REMOVED: Final = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
 IN_FLIGHT: Final = 64
+WIDTH: Final = 78
+"""Columns for what stands two further right."""
 EXPECTED: Final = {
     "models": 30.0,
     "MLflow starts": 1.0,
@@ -138,11 +142,13 @@ def run_demo(folder: Path) -> int:
         refused = runner.ask_directly(runner.promote(worse))
         allowed = runner.promote(harmless)
         runner.roll_back()
+        status = runner.status()
     entries = [first, allowed, refused]
-    show(entries, folder)
+    show(entries)
+    show_registry(status, folder)
     Console().print(progress.table())
     told = all(entry.decision.verdict is entry.contender.expected for entry in entries)
-    return 0 if told and first.promoted and allowed.promoted and not refused.promoted else 1
+    return 0 if told and first.promoted and allowed.promoted else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,14 +268,22 @@ class Runner:
         number = entry.version.rpartition("/")[2]
         self.progress.say(f"MlflowClient().set_registered_model_alias({CHAMPION!r}, {ALIAS!r}, {number!r})")
         refusal = ask_directly(self.mlflow_uri, CHAMPION, number)
-        self.progress.say(f"the server: {refusal or 'done'}")
-        return replace(entry, promotion=f"refused by the server: {refusal}", promoted=refusal is None)
+        if refusal is None:
+            raise CannotRunError(
+                "the demo's MLflow server gave the alias to a version that the gate refuses", where=self.mlflow_uri
+            )
+        self.progress.say(f"the server: {refusal}")
+        return replace(entry, promotion=f"refused by the server: {refusal}")
 
     def roll_back(self) -> None:
         """Give the alias back to who held it before."""
         self.progress.say(f"llmgate rollback models:/{CHAMPION} --reason demo")
         done = roll_back_alias(f"models:/{CHAMPION}", alias=ALIAS, to=None, reason="demo", mlflow_uri=self.mlflow_uri)
         self.progress.say(f"{done.version.uri} is {ALIAS} again (was {done.over.uri})")
+
+    def status(self) -> list[LedLine]:
+        """What the registry's ledger shows in the end."""
+        return status_lines(status_of(f"models:/{CHAMPION}", alias=ALIAS, mlflow_uri=self.mlflow_uri), width=WIDTH)
 
 
 def new_registry(folder: Path) -> RegistryFiles:
@@ -319,8 +333,8 @@ def score_of(entry: Entry, suite: str, name: str) -> str:
     return "-"
 
 
-def show(entries: list[Entry], folder: Path) -> None:
-    """The table at the end, 80 columns wide, and where to look."""
+def show(entries: list[Entry]) -> None:
+    """The table at the end, 80 columns wide, and a word on each model."""
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
     table = Table("", *(entry.contender.title for entry in entries))
     table.add_row("version", *(f"v{entry.version.rpartition('/')[2]}" for entry in entries))
@@ -337,4 +351,12 @@ def show(entries: list[Entry], folder: Path) -> None:
         if entry.promotion.startswith("refused"):
             click.echo(f"  promotion {entry.promotion}")
         click.echo(f"  report: {entry.contender.out / 'report.html'}")
-    click.echo(f"MLflow: mlflow ui --backend-store-uri sqlite:///{folder / 'mlflow.db'}")
+
+
+def show_registry(status: list[LedLine], folder: Path) -> None:
+    """What the ledger shows, and how to look at MLflow when the demo's server has ended."""
+    click.echo(f"llmgate status models:/{CHAMPION}")
+    for lead, text, _ in status:
+        click.echo(f"  {lead}{text}".rstrip())
+    database = RegistryFiles(folder=folder / REGISTRY).database
+    click.echo(f"MLflow, without the gate: mlflow ui --backend-store-uri sqlite:///{database}")

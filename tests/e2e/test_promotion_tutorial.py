@@ -34,7 +34,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "cookbook" / "promotion.md"
 PORT = "5000"
 """The server's on the page; here it gets one that is free."""
-STARTUP_S = 120.0
+STARTUP_S = 300.0
+INSTALL = "pip install 'pytest-llmgate[mlflow]'"
 EXPORT = re.compile(r"export (?P<name>[A-Z_]+)=(?P<value>.+)")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.extra, pytest.mark.mlflow_server]
@@ -67,6 +68,9 @@ class Reader:
         if (export := EXPORT.fullmatch(command)) is not None:
             (self.env[export["name"]],) = shlex.split(export["value"])
             return ""
+        if command == INSTALL:
+            # The wheel of this checkout is there already, with this extra.
+            command = "llmgate --version"
         if command.endswith("&"):
             shell = ["bash", "-c", command.removesuffix("&")]
             self.going_on.append(subprocess.Popen(shell, cwd=self.folder, env=self.env, start_new_session=True))
