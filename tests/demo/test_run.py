@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from unittest.mock import Mock
 
 import pytest
 from mlflow.tracking._model_registry.utils import _get_store_registry
@@ -27,6 +28,7 @@ from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.generate.client import Endpoint
 from llmgate.generate.identity import model_identity
 from llmgate.mlflow_server.entry import build_plain
+from llmgate.promote.mlflow_client import open_client
 from llmgate.record.manifest import ServerIdentity
 from llmgate.record.run.loading import load_record
 from llmgate.session.decide.records import decide_run, noted_baseline
@@ -300,19 +302,20 @@ def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
 
 
 def test_a_server_that_lets_everybody_promote_fails_the_demo(
-    started: list[str],
-    gated_here: list[GatedHere],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    gated_here: list[GatedHere], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made_ready(tmp_path, monkeypatch)
-    monkeypatch.setattr(demo, "make_files", lambda place, **_: make_files(place, model="another", suites=("x",)))
-    with pytest.raises(CannotRunError, match="gave the alias to a version that the gate refuses"):
-        demo.run_demo(tmp_path)
-    assert started
+    taker = runner(tmp_path)
+    entry = Entry(
+        contender=contender(taker, taker.judge), decision=Mock(spec=Decision), version="models:/smollm2-135m/1"
+    )
+    with demo.GatedServer() as server:
+        server.start(make_files(tmp_path / "registry", model="another", suites=("x",)))
+        client = open_client(server.url, server.url, create=True)
+        client.create_registered_model("smollm2-135m")
+        client.create_model_version("smollm2-135m", "s3://bucket/v1")
+        with pytest.raises(CannotRunError, match="gave the alias to a version that the gate refuses"):
+            replace(taker, mlflow_uri=server.url).ask_directly(entry)
     assert gated_here[0].ended
-    assert "alias champion" not in capsys.readouterr().out
 
 
 def test_the_suites_are_samples_of_ours_and_small() -> None:
