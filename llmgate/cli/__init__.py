@@ -43,8 +43,8 @@ COMMANDS = {
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
-    "status": "status:status",
     "verdict": "verdict:verdict_group",
+    "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -55,9 +55,9 @@ SECTIONS = {
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
+        "verdict": "sign verdicts, and see who signed one and what for",
         "status": "say who is champion, by which verdict, and who waits",
         "rollback": "go back to the champion before",
-        "verdict": "sign verdicts, and see who signed one and what for",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",
@@ -72,7 +72,7 @@ SECTIONS = {
     },
     "Data and suites": {
         "dataset": "verify, compare, describe and sample datasets",
-        "schema": "print the JSON Schema of suites, for editors",
+        "schema": "print the JSON Schema of suites, for editors, or of verdicts",
     },
     "Judges and people": {
         "judge": "test a judge before it may gate",

@@ -98,10 +98,12 @@ def keygen(out: Path, role: str) -> None:
 @click.option("--expires", default="30d", show_default=True, metavar="SPAN", help="How long it may promote.")
 @click.option("--weights", metavar="SHA256", help="With --offline: the weights that the registry's tags claim.")
 @click.option("--post", "posted", is_flag=True, help="Put it into the version's tag, where the registry looks for it.")
+@click.option("--keyless", is_flag=True, help="Sign by the identity of this CI job, through Sigstore: a bundle.")
 @signing_options
 def sign(
     run: Path,
     *,
+    keyless: bool,
     uri: str,
     alias: str,
     baseline: Path | None,
@@ -119,9 +121,11 @@ def sign(
 
     Exits with 0 once it is signed, whatever it says. Nothing is signed on a pull request from a fork. The key comes
     from --signing-key, LLMGATE_SIGNING_KEY (PEM), or LLMGATE_SIGNING_COMMAND with LLMGATE_SIGNING_PUBLIC_KEY.
+
+    --keyless writes verdict.sigstore.json instead, for readers who know Sigstore; a registry does not promote by it.
     """
     from llmgate.session.commands.verdict_keys import signer_from
-    from llmgate.session.commands.verdict_sign import compared_run, logged_run, post, span
+    from llmgate.session.commands.verdict_sign import compared_run, logged_run, post, span, statement
     from llmgate.session.commands.verdict_sign import sign as sign_it
     from llmgate.session.decide.origin import refuse_strangers
     from llmgate.session.decide.sign import write_signed
@@ -132,9 +136,20 @@ def sign(
         raise UsageError("--offline talks to no registry, so nothing can be posted", fix="Leave one of them out")
     if weights is not None and not told["offline"]:
         raise UsageError("the registry tells the weights itself", where="--weights", fix="Leave it out")
-    lasts, signer = span(expires), signer_from(signing_key, os.environ)
+    if keyless and (posted or signing_key is not None):
+        raise UsageError(
+            "--keyless has no key, and a registry takes no bundle", fix="Leave --signing-key and --post out"
+        )
+    lasts, signer = span(expires), None if keyless else signer_from(signing_key, os.environ)
     situation = situation_of(uri, alias, told, run=logged_run(run), tagged=weights)
-    signed = sign_it(run, situation, baseline=compared_run(run, baseline), signer=signer, expires=lasts)
+    baseline = compared_run(run, baseline)
+    if signer is None:
+        from llmgate.session.commands.verdict_keyless import sign_keyless, write_bundle
+
+        bundle = sign_keyless(statement(run, situation, baseline=baseline, expires=lasts))
+        show_lines([f"written: {write_bundle(run, bundle)}"])
+        return
+    signed = sign_it(run, situation, baseline=baseline, signer=signer, expires=lasts)
     files = write_signed(run, signed)
     verdict = signed.verdict
     colour = {"PASS": "green", "FAIL": "red"}.get(verdict.outcome, "yellow")
@@ -212,7 +227,7 @@ def show(place: str, *, alias: str, mlflow_uri: str | None, as_json: bool) -> No
     """
     from datetime import UTC, datetime
 
-    from llmgate.session.commands.verdict_check import read_verdict
+    from llmgate.session.commands.verdict_read import read_verdict
     from llmgate.session.commands.verdict_text import verdict_lines
 
     refuse_on_command_line(None, place=place, mlflow_uri=mlflow_uri)
@@ -231,6 +246,11 @@ def show(place: str, *, alias: str, mlflow_uri: str | None, as_json: bool) -> No
 @click.argument("place", metavar="FILE|models:/NAME/N")
 @click.option("--policy", type=PATH, metavar="FILE", help="The registry's policy: its keys and rules count.")
 @click.option("--key", type=PATH, metavar="FILE", help="A public key: the verdict has to be signed by it.")
+@click.option("--identity", metavar="WHO", help="Of a Sigstore bundle: the workflow's URI or the e-mail address.")
+@click.option("--issuer", metavar="URL", help="Of a Sigstore bundle: who vouches for that identity.")
+@click.option(
+    "--trust-config", type=PATH, metavar="FILE", help="Trust of your own Sigstore [default: the public one's]."
+)
 @click.option(
     "--version", "uri", metavar="models:/NAME/N", help="Whether it is about this version, and would promote it now."
 )
@@ -243,6 +263,9 @@ def verify(
     *,
     policy: Path | None,
     key: Path | None,
+    identity: str | None,
+    issuer: str | None,
+    trust_config: Path | None,
     uri: str | None,
     alias: str | None,
     records: Path | None,
@@ -251,22 +274,38 @@ def verify(
 ) -> None:
     """Verify a signed verdict, and print it.
 
-    With --policy or --key: is it signed by somebody who counts, unaltered, and for this registry? With --version: is
-    it about exactly this version, and would it promote it now? With --records: are these the records that it was
-    taken on? The question is never whether it says PASS, unless --version is given.
+    With --policy or --key: is it signed by somebody who counts, unaltered, and for this registry? With --identity and
+    --issuer: is the Sigstore bundle signed by them (no network needed)? With --version: is it about exactly this
+    version, and would it promote it now? With --records: are these the records that it was taken on? The question is
+    never whether it says PASS, unless --version is given.
 
     Exits with 0 if all that was asked holds, 1 if something does not, 4 if something cannot be read.
     """
     from datetime import UTC, datetime
 
-    from llmgate.session.commands.verdict_check import checked, compare_records, read_verdict, trust_from
+    from llmgate.session.commands.verdict_check import Trust, checked, compare_records, trust_from
+    from llmgate.session.commands.verdict_read import read_verdict
     from llmgate.session.commands.verdict_text import verdict_lines
 
     refuse_on_command_line(None, place=place, uri=uri, mlflow_uri=mlflow_uri)
     if baseline is not None and records is None:
         raise UsageError("there are no records to compare with", where="--baseline", fix="Add --records")
-    trust, now = trust_from(policy, key), datetime.now(UTC)
-    read = read_verdict(place, alias=alias or "champion", mlflow_uri=mlflow_uri)
+    now = datetime.now(UTC)
+    if identity is not None and issuer is not None and policy is None and key is None:
+        from llmgate.session.commands.verdict_keyless import verify_keyless
+
+        read = verify_keyless(Path(place), identity=identity, issuer=issuer, trust_config=trust_config)
+        trust = Trust(who=f"{identity} (by {issuer})")
+    elif {identity, issuer, trust_config} != {None}:
+        raise UsageError(
+            "a Sigstore bundle is verified by --identity together with --issuer, and by nothing else",
+            where="--identity, --issuer",
+            fix="For example --identity https://github.com/ORG/REPO/.github/workflows/gate.yml@refs/heads/main and "
+            "--issuer https://token.actions.githubusercontent.com",
+        )
+    else:
+        trust = trust_from(policy, key)
+        read = read_verdict(place, alias=alias or "champion", mlflow_uri=mlflow_uri)
     who, *held = checked(read, trust, version=uri, alias=alias, mlflow_uri=mlflow_uri, now=now)
     if records is not None:
         held += compare_records(read.verdict, records, baseline)

@@ -24,6 +24,7 @@ from llmgate.promote.mlflow_target import (
 from llmgate.promote.mlflow_values import (
     dataset_facts,
     description,
+    metric_datasets,
     run_metrics,
     run_params,
     run_tags,
@@ -94,8 +95,9 @@ class MlflowRegistry(MlflowTarget):
             )
         with failing(self, opened.info.run_id):
             with calls(self.tracking_uri):
-                log_values(self, opened, run, record)
-                log_inputs(self, opened.info.run_id, record, version)
+                model_id = logged_model_of(self, version)
+                log_values(self, opened, run, record, model_id)
+                log_inputs(self, opened.info.run_id, record, model_id)
                 log_files(self, opened.info.run_id, run, record)
             if new is not None:
                 version = create(self, opened, run, new)
@@ -169,30 +171,47 @@ def deleted_experiment(name: str) -> UsageError:
     return UsageError("this MLflow experiment was deleted", where=name, fix="Restore it or choose another name")
 
 
-def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record) -> None:
-    """Params and metrics, in requests of a size that MLflow takes."""
+def log_values(target: MlflowTarget, opened: Run, run: GateRun, record: Record, model_id: str | None) -> None:
+    """Params and metrics, in requests of a size that MLflow takes.
+
+    Where the version has a logged model, the metrics are that model's too, each with its dataset.
+    """
     from mlflow.entities import Metric, Param  # noqa: PLC0415 - an optional extra
 
     run_id, now = opened.info.run_id, int(time.time() * 1000)
     params = [Param(k, v) for k, v in run_params(record.manifest, run.baseline_uri).items()]
-    metrics = [Metric(k, v, now, 0) for k, v in run_metrics(run.decision, run.serving).items()]
+    measured_on = metric_datasets(run.decision, record.manifest) if model_id else {}
+    metrics = []
+    for name, value in run_metrics(run.decision, run.serving).items():
+        dataset = measured_on.get(name)
+        of_model = {"model_id": model_id} if model_id else {}
+        if dataset is not None:
+            of_model |= {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
+        metrics.append(Metric(name, value, now, 0, **of_model))
     for start in range(0, max(len(params), len(metrics)), BATCH):
         chunk = slice(start, start + BATCH)
         target.client.log_batch(run_id, metrics=metrics[chunk], params=params[chunk])
 
 
-def log_inputs(target: MlflowTarget, run_id: str, record: Record, version: VersionFacts | None) -> None:
+def logged_model_of(target: MlflowTarget, version: VersionFacts | None) -> str | None:
+    """MLflow's id of the logged model behind a version, None if it has none on this server."""
+    if version is None or not version.model_id:
+        return None
+    try:
+        found: str = target.client.get_logged_model(version.model_id).model_id
+    except Exception as error:
+        # A source may still name a model that was deleted, or that lives on another server.
+        if not is_absent(error):
+            raise
+        return None
+    return found
+
+
+def log_inputs(target: MlflowTarget, run_id: str, record: Record, model_id: str | None) -> None:
     """The datasets, and the logged model behind the version if it has one."""
     from mlflow.entities import LoggedModelInput  # noqa: PLC0415 - an optional extra
 
-    models = []
-    if version is not None and version.model_id:
-        try:
-            models = [LoggedModelInput(target.client.get_logged_model(version.model_id).model_id)]
-        except Exception as error:
-            # A source may still name a model that was deleted, or that lives on another server.
-            if not is_absent(error):
-                raise
+    models = [LoggedModelInput(model_id)] if model_id else []
     target.client.log_inputs(run_id, datasets=datasets(record), models=models)
 
 

@@ -85,7 +85,14 @@ class MlflowTarget:
     def aliases(self, name: str) -> frozenset[str]:
         """All aliases of the model, spelt as the registry keeps them."""
         with calls(f"models:/{name}"):
-            return frozenset(self.client.get_registered_model(name).aliases)
+            try:
+                return frozenset(self.client.get_registered_model(name).aliases)
+            except Exception as error:
+                if not is_absent(error):
+                    raise
+                raise CannotRunError(
+                    "there is no such registered model", where=f"models:/{name}", fix="Look at the registry's list"
+                ) from error
 
     def evidence(self, version: VersionFacts, into: Path, *, kept: str | None = None) -> EvidenceFiles | None:
         """Download what proves this version's verdict; None if the version names no gate run."""

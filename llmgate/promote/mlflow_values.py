@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.manifest import Manifest, SuiteIdentity
 
-__all__ = ["DatasetFacts", "dataset_facts", "description", "run_metrics", "run_params", "run_tags", "version_tags"]
+__all__ = [
+    "DatasetFacts",
+    "dataset_facts",
+    "description",
+    "metric_datasets",
+    "run_metrics",
+    "run_params",
+    "run_tags",
+    "version_tags",
+]
 
 MAX_PARAM = 6000
 MAX_TAG = 5000
@@ -94,6 +103,17 @@ def run_metrics(decision: Decision, serving: Mapping[str, float]) -> dict[str, f
     }
     metrics |= {key("serving", name): float(value) for name, value in serving.items()}
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def metric_datasets(decision: Decision, manifest: Manifest) -> dict[str, DatasetFacts]:
+    """On which dataset each figure of the decision was measured, by the name that `run_metrics` gives it."""
+    known = {suite.name: dataset_facts(suite) for suite in manifest.suites}
+    return {
+        key(m.suite, m.metric, name): known[m.suite]
+        for m in decision.metrics
+        for name in (*FIGURES, *COUNTS)
+        if m.suite in known
+    }
 
 
 def run_tags(manifest: Manifest, decision: Decision, *, subject: str | None, baseline: str | None) -> dict[str, str]:

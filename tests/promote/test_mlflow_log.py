@@ -103,6 +103,12 @@ def test_the_logged_model_behind_a_version_is_an_input_of_the_run(registry: Regi
     logged = registry.log(registry.measure("v1", f"models:/{registry.name}/1"))
     (entry,) = registry.raw("get_run", logged.run_id).inputs.model_inputs
     assert entry.model_id == model.model_id
+    told = {metric.key: metric for metric in registry.raw("get_logged_model", model.model_id).metrics}
+    assert told["support/accuracy/candidate"].value == 1.0
+    assert told["support/accuracy/candidate"].dataset_name == "support"
+    assert digest_of("dataset").startswith(told["support/accuracy/candidate"].dataset_digest)
+    assert told["serving/ttft_p50_s"].dataset_name is None
+    assert told.keys() == registry.raw("get_run", logged.run_id).data.metrics.keys()
 
 
 def test_a_source_that_names_a_logged_model_of_elsewhere(registry: Registry) -> None:

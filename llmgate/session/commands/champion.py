@@ -136,8 +136,8 @@ def since(champion: ChampionStatus) -> str:
     """When and how it got the alias."""
     if champion.since is None or champion.how is None:
         return "nobody wrote down when it got the alias"
-    how = {"bootstrapped": "promoted as the first", "overridden": "by an override", "rolled-back": "rolled back to"}
-    over = f", from version {champion.over}" if champion.how == "rolled-back" else f" over version {champion.over}"
+    how = {"bootstrapped": "promoted as the first", "overridden": "by an override", "rolled-back": "rolled back"}
+    over = f" {'from' if champion.how == 'rolled-back' else 'over'} version {champion.over}"
     return f"{when(champion.since)}, {how.get(champion.how, champion.how)}{over if champion.over else ''}"
 
 

@@ -1,4 +1,4 @@
-"""`llmgate verdict show` and `verify`: whose verdict it is, about what, and whether it would promote now."""
+"""`llmgate verdict verify`: whose verdict it is, about what, and whether it would promote now."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.check import Holder, about, may_hold, open_verdict
-from llmgate.attest.envelope import Envelope, read_envelope, verified_by
+from llmgate.attest.envelope import verified_by
 from llmgate.attest.keys import public_key
 from llmgate.attest.policy import RegistryPolicy, load_policy
-from llmgate.attest.statement import Verdict, read_statement
 from llmgate.errors import AttestationError, CannotRunError, UsageError
-from llmgate.promote.attached import attached_verdicts, held_by, registry_facts
+from llmgate.promote.attached import held_by, registry_facts
 from llmgate.promote.registries import open_registry
 from llmgate.promote.target import parse_version_uri
 from llmgate.record.disk import read_regular
@@ -25,80 +24,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.check import Signed
+    from llmgate.attest.statement import Verdict
     from llmgate.promote.target import Registry, VersionFacts
+    from llmgate.session.commands.verdict_read import ReadVerdict
 
-__all__ = ["ReadVerdict", "Trust", "checked", "compare_records", "read_verdict", "trust_from"]
+__all__ = ["Trust", "checked", "compare_records", "trust_from"]
 
 MAX_BYTES: Final = 200_000
-MODELS: Final = "models:/"
 GATE_ONLY: Final = "an override is about no record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadVerdict:
-    """A verdict that was read; nobody has vouched for it yet.
-
-    Attributes:
-        where: File or tag.
-        text: The envelope.
-        others: How many further verdicts for this alias the version has.
-    """
-
-    where: str
-    text: str
-    envelope: Envelope
-    verdict: Verdict
-    others: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whose signature counts: a registry's policy, or one public key."""
+    """Whose signature counts: a registry's policy, or one public key.
 
-    policy: RegistryPolicy | None
-    key: Path | None
-
-
-def read_verdict(place: str, *, alias: str, mlflow_uri: str | None) -> ReadVerdict:
-    """Read a file, or the newest verdict of a registered version.
-
-    Args:
-        place: A path, or `models:/NAME/VERSION`.
-        alias: For a version: which alias the verdict is for.
-        mlflow_uri: For a version.
-
-    Raises:
-        AttestationError: If it is no verdict, or the version has none.
-        CannotRunError: If the file cannot be read or MLflow not be reached.
+    With neither, somebody has verified the signature already, and `who` says whose it is.
     """
-    if place.startswith(MODELS):
-        name, number = parse_version_uri(place)
-        attached = attached_verdicts(open_registry(mlflow_uri).version(name, number), alias)
-        if not attached:
-            raise AttestationError(
-                f"this version has no signed verdict for the alias {alias!r}", where=place, fix="Run the gate on it"
-            )
-        newest = attached[0]
-        envelope = read_envelope(newest.text)
-        return ReadVerdict(
-            where=f"{place}, tag {newest.key}",
-            text=newest.text,
-            envelope=envelope,
-            verdict=newest.verdict,
-            others=len(attached) - 1,
-        )
-    try:
-        text = read_regular(Path(place), limit=MAX_BYTES).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise CannotRunError(f"cannot be read ({reason})", where=place, fix="Name a verdict.dsse.json") from error
-    try:
-        envelope = read_envelope(text)
-        verdict = read_statement(envelope.payload, envelope.digest)
-    except AttestationError as error:
-        where = f"{place}: {error.where}" if error.where else place
-        raise AttestationError(error.what, where=where, fix=error.fix) from error
-    return ReadVerdict(where=place, text=text, envelope=envelope, verdict=verdict)
+
+    policy: RegistryPolicy | None = None
+    key: Path | None = None
+    who: str = ""
 
 
 def trust_from(policy: Path | None, key: Path | None) -> Trust:
@@ -112,7 +57,7 @@ def trust_from(policy: Path | None, key: Path | None) -> Trust:
         raise UsageError(
             "name whose signature counts" if policy is None else "name one of them",
             where="--policy, --key",
-            fix="Give the registry's policy with --policy, or a public key with --key",
+            fix="Give the registry's policy with --policy, a key with --key, or --identity for a Sigstore bundle",
         )
     return Trust(policy=load_policy(policy) if policy is not None else None, key=key)
 
@@ -154,7 +99,7 @@ def checked(
                 where=read.where,
             )
     else:
-        yield signed_by_key(read, trust.key)
+        yield signed_by_key(read, trust.key) if trust.key is not None else trust.who
     if version is None:
         return
     registry = open_registry(mlflow_uri)
@@ -166,9 +111,8 @@ def checked(
         yield promotable(signed, trust.policy, registry, found, alias=asked, now=now)
 
 
-def signed_by_key(read: ReadVerdict, path: Path | None) -> str:
+def signed_by_key(read: ReadVerdict, path: Path) -> str:
     """The one key that was named signed it."""
-    assert path is not None  # noqa: S101 - `trust_from` has seen to it
     try:
         pem = read_regular(path, limit=MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as error:

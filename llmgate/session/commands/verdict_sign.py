@@ -26,11 +26,12 @@ from llmgate.promote.attached import attached_verdicts, attempts_so_far, champio
 from llmgate.promote.registries import open_registry
 from llmgate.promote.target import Registry, VersionFacts, parse_version_uri
 from llmgate.record.disk import read_regular
+from llmgate.session.decide.attestation import REGISTRY_ID
 from llmgate.session.decide.github import PUBLISHED_NAME
 from llmgate.session.decide.origin import refuse_strangers
 from llmgate.session.decide.promote import source_digest
 from llmgate.session.decide.records import BASELINE_NAME, decide_folders, noted_baseline
-from llmgate.session.decide.sign import sign_run
+from llmgate.session.decide.sign import sign_run, statement_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = [
     "OVERRIDE_LASTS",
     "OVERRIDE_NAME",
-    "REGISTRY_ID",
     "Asked",
     "Overridden",
     "Situation",
@@ -55,10 +55,9 @@ __all__ = [
     "registry_id",
     "sign",
     "span",
+    "statement",
 ]
 
-REGISTRY_ID: Final = "LLMGATE_REGISTRY_ID"
-"""Environment variable: the id that the registry's policy gives it."""
 OVERRIDE_NAME: Final = "override.dsse.json"
 OVERRIDE_LASTS: Final = "4h"
 """Long enough to promote by it, too short to be found lying around."""
@@ -244,6 +243,30 @@ def sign(
     )
 
 
+def statement(
+    out: Path,
+    situation: Situation,
+    *,
+    baseline: Path | None,
+    expires: timedelta,
+    environ: Mapping[str, str] = os.environ,
+) -> bytes:
+    """What `sign` signs, for a signature that is made elsewhere."""
+    refuse_strangers(environ)
+    return statement_of_run(
+        out,
+        decide_folders(out, baseline),
+        baseline=baseline,
+        registry=situation.facts,
+        champion=situation.champion,
+        now=datetime.now(UTC),
+        attempts=situation.attempts,
+        expires=expires,
+        tagged=situation.tagged,
+        environ=environ,
+    )
+
+
 def override(
     situation: Situation,
     *,
@@ -277,7 +300,7 @@ def override(
             )
     subject, subject_is = subject_of(situation, weights)
     now = datetime.now(UTC)
-    statement = override_statement(
+    made = override_statement(
         registry=situation.facts,
         champion=situation.champion,
         subject=subject,
@@ -287,7 +310,7 @@ def override(
         issued_at=now,
         expires_at=now + expires,
     )
-    envelope = sign_payload(canonical(statement), signer)
+    envelope = sign_payload(canonical(made), signer)
     return Overridden(envelope=envelope_text(envelope), verdict=read_statement(envelope.payload, envelope.digest))
 
 
