@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from support.registry import Registry
+    from support.signed_registry import SignedRegistry
+    from support.verdicts import Keys
 
 CPU_SECONDS = 60
 """Processor time that a test may use. Whatever is quadratic in a megabyte would use hours."""
@@ -119,6 +121,46 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     folder = tmp_path / "records"
     folder.mkdir()
     return Registry(uri=uri, name=f"bot-{digest_of(str(tmp_path))[:12]}", folder=folder, client=client)
+
+
+@pytest.fixture(scope="session")
+def bot_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """A key per role, and the policy that trusts them and protects the models of the fixture `registry`."""
+    from support.signed_registry import PROTECT_BOTS
+    from support.verdicts import make_keys
+
+    return make_keys(tmp_path_factory.mktemp("bot-keys"), protect=PROTECT_BOTS)
+
+
+@pytest.fixture
+def signed(registry: Registry, bot_keys: Keys) -> SignedRegistry:
+    """A registry that is not gated, with signed verdicts in it."""
+    from support.signed_registry import SignedRegistry
+
+    return SignedRegistry(plain=registry, keys=bot_keys, client=registry.client)
+
+
+@pytest.fixture
+def gated(registry: Registry, bot_keys: Keys, monkeypatch: pytest.MonkeyPatch) -> SignedRegistry:
+    """The same registry behind its gate, in this process: models are found by `MLFLOW_REGISTRY_URI`."""
+    from support.signed_registry import SignedRegistry
+
+    from llmgate.mlflow_quiet import quiet
+
+    uri = f"llmgate:{registry.uri}"
+    with quiet(), monkeypatch.context() as policy:
+        # A store is built once for each URI, whatever policy is named later.
+        policy.setenv("LLMGATE_REGISTRY_POLICY", str(bot_keys.path))
+        from mlflow import MlflowClient
+        from mlflow.tracking._model_registry.utils import _get_store_registry
+
+        from llmgate.mlflow_server.entry import build
+
+        _get_store_registry().register("llmgate", build)
+        client = MlflowClient(tracking_uri=registry.uri, registry_uri=uri)
+        client.search_registered_models(max_results=1)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)
+    return SignedRegistry(plain=registry, keys=bot_keys, client=client)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from llmgate.attest.tags import LEDGER, ledger_key
+from llmgate.attest.tags import ledger_key
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote import tags
 from llmgate.promote.mirror import read_mirror
@@ -36,6 +36,9 @@ DECISION_FILE = "decision.json"
 LOGGED_MODEL = re.compile(r"(?:^models:/|/models/)(m-[0-9a-f]{32})(?:/|$)")
 ALL_RUNS = 3
 """MLflow's `ViewType.ALL`, which cannot be imported before MLflow is."""
+NO_TAG = "mlflow.prompt.is_prompt?"
+"""MLflow takes no question mark in a tag's name. A gate looks first, and takes it for the tag that makes a prompt of a
+model, which nobody may change where the model is protected."""
 VERSIONS = 100
 """So many versions are looked at where the newest ones are asked for."""
 AGAIN = "run the gate again on this version"
@@ -231,13 +234,13 @@ class MlflowTarget:
         return tuple(found)
 
     def gated(self, name: str) -> bool | None:
-        """Ask to take away a tag that no server can have: only a gated one refuses that with a reason of llmgate's.
+        """Ask to take away a tag that no model can have: a gate refuses that for a model that it protects.
 
         MLflow itself says that there is no such model, or that the tag's name is not valid, before it touches anything.
         """
         with calls(f"models:/{name}"):
             try:
-                self.client.delete_registered_model_tag(name, f"{LEDGER}?")
+                self.client.delete_registered_model_tag(name, NO_TAG)
             except Exception as error:
                 if is_forbidden(error):
                     return True if quoted(error) is not None else None

@@ -88,7 +88,7 @@ class Status:
     Attributes:
         name: Registered model.
         alias: The alias.
-        gated: Whether the registry itself refuses what has no verdict; None if it does not say.
+        gated: Whether the registry itself protects the model; None if it does not say.
         ledgered: Whether it shows a ledger of this alias.
         champion: Who holds the alias, None if nobody does.
         ledger_holder: Who holds it by the ledger, where that is somebody else: then it was moved past the gate.

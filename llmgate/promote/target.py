@@ -263,7 +263,7 @@ class Registry(PromotionTarget, Protocol):
     """A registry: what promotion needs, and where gate runs are kept."""
 
     def gated(self, name: str) -> bool | None:
-        """Whether the registry itself refuses what has no verdict; None if it does not say."""
+        """Whether the registry itself protects a model: some alias of it needs a verdict. None if it does not say."""
 
     def versions(self, name: str) -> tuple[VersionFacts, ...]:
         """The newest versions of a model, newest first."""

@@ -155,10 +155,10 @@ def about_registry(status: Status) -> str:
     if status.gated is None:
         return "does not say whether it is gated"
     if not status.gated:
-        return "not gated: whoever may edit the model may set the alias"
+        return "no gate protects this model: whoever may edit it may set the alias"
     if status.ledgered:
         return "gated: it refuses what no verdict allows"
-    return "gated, and its ledger has nothing on this alias: nothing happened yet, or it is not protected"
+    return "gated, and its ledger has nothing on this alias: no verdict yet, or the alias is not protected"
 
 
 def waiting_lines(status: Status, width: int) -> Iterator[LedLine]:
