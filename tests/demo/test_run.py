@@ -125,8 +125,14 @@ def contender(taker: Runner, model: Path, *, worse: bool = False, baseline: Path
     title = {"champion": "champion", "pruned": REMOVED}.get(model.name, "re-saved")
     verdict = Verdict.FAIL if worse else Verdict.PASS
     made = taker.contender(title, model, expected=verdict, baseline=None)
-    apart = {"mlflow_uri": None, "mlflow_model": None, "registry_id": None, "signing_key": None}
-    settings = replace(made.settings, **apart, baseline=str(baseline) if baseline else None)
+    settings = replace(
+        made.settings,
+        mlflow_uri=None,
+        mlflow_model=None,
+        registry_id=None,
+        signing_key=None,
+        baseline=str(baseline) if baseline else None,
+    )
     return replace(made, settings=settings)
 
 
@@ -242,7 +248,8 @@ def gated_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[GatedHer
         return made[-1]
 
     monkeypatch.setattr(demo, "GatedServer", server)
-    monkeypatch.setitem(_get_store_registry()._registry, "sqlite", build_plain)
+    stores = _get_store_registry()  # type: ignore[no-untyped-call]
+    monkeypatch.setitem(stores._registry, "sqlite", build_plain)
     return made
 
 
@@ -301,21 +308,19 @@ def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
     assert all(one.ended for one in gated_here)
 
 
-def test_a_server_that_lets_everybody_promote_fails_the_demo(
-    gated_here: list[GatedHere], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("gated_here")
+def test_a_server_that_lets_everybody_promote_fails_the_demo(tmp_path: Path) -> None:
     taker = runner(tmp_path)
     entry = Entry(
         contender=contender(taker, taker.judge), decision=Mock(spec=Decision), version="models:/smollm2-135m/1"
     )
-    with demo.GatedServer() as server:
+    with GatedHere(tmp_path / "open.db") as server:
         server.start(make_files(tmp_path / "registry", model="another", suites=("x",)))
         client = open_client(server.url, server.url, create=True)
         client.create_registered_model("smollm2-135m")
         client.create_model_version("smollm2-135m", "s3://bucket/v1")
         with pytest.raises(CannotRunError, match="gave the alias to a version that the gate refuses"):
             replace(taker, mlflow_uri=server.url).ask_directly(entry)
-    assert gated_here[0].ended
 
 
 def test_the_suites_are_samples_of_ours_and_small() -> None:

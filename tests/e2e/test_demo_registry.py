@@ -36,7 +36,7 @@ with GatedServer() as server:
 def test_a_direct_client_is_refused_and_a_killed_owner_leaves_no_server(tmp_path: Path) -> None:
     paths = [str(entry_points(tmp_path / "plugin")), *(path for path in sys.path if path)]
     env = {**os.environ, MARK: str(tmp_path), "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", OWNER, tmp_path / "registry"]
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "registry")]
     with subprocess.Popen(command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as owner:
         try:
             assert owner.stdout is not None

@@ -104,7 +104,7 @@ def test_promotion_refusal_and_rollback(installed: Installed, built: Path, tmp_p
     env["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     keys = make_keys(tmp_path / "keys")
     env["LLMGATE_REGISTRY_POLICY"] = str(keys.path)
-    ours = [python, "-c", "import llmgate; print(llmgate.__file__)"]
+    ours = [str(python), "-c", "import llmgate; print(llmgate.__file__)"]
     assert str(tmp_path / "venv") in subprocess.check_output(ours, env=env, cwd=tmp_path, text=True)
 
     with socket.socket() as probe:
