@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,8 @@ from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.generate.identity import weights_digest
+from llmgate.promote.permission import DEFAULT_MAX_AGE
+from llmgate.promote.promotion_facts import instant
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
@@ -49,6 +52,8 @@ SUITES: Final = Path(__file__).parent / "suites"
 runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
 REGISTRY: Final = "registry"
 REMOVED: Final = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
+COUNTS: Final = DEFAULT_MAX_AGE - timedelta(hours=1)
+"""An older record promotes nothing by the end of the demo."""
 IN_FLIGHT: Final = 64
 WIDTH: Final = 78
 """Columns for what stands two further right."""
@@ -297,15 +302,18 @@ def new_registry(folder: Path) -> RegistryFiles:
 
 
 def reusable(contender: Contender) -> bool:
-    """Whether a sealed record asked the same questions of the same weights with the same llmgate."""
+    """Whether a sealed record asked the same questions of the same weights with the same llmgate, not too long ago."""
     plan = contender.plan
     try:
-        manifest = load_record(contender.out).manifest
+        record = load_record(contender.out)
         noted_baseline(contender.out)
     except RecordError:
         return False
+    manifest, sealed = record.manifest, instant(record.seal.sealed_at) if record.seal else None
     return (
-        manifest.cases_digest == cases_digest(case.planned for case in plan.cases)
+        sealed is not None
+        and datetime.now(UTC) - sealed < COUNTS
+        and manifest.cases_digest == cases_digest(case.planned for case in plan.cases)
         and {suite.digest for suite in manifest.suites} == {planned.suite.digest for planned in plan.suites}
         and manifest.policy == plan.policy
         and manifest.model.weights_digest == weights_digest(contender.model)

@@ -8,6 +8,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import Mock
@@ -178,6 +179,10 @@ def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
     taker.measure(champion)
     taker.measure(*candidates)
     assert started == []
+    assert demo.reusable(champion)
+    monkeypatch.setattr(demo, "COUNTS", timedelta(0))
+    assert not demo.reusable(champion)
+    assert demo.in_the_way(champion)
     assert list(taker.progress.took) == [name for name in EXPECTED if name in taker.progress.took]
 
 
