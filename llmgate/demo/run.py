@@ -6,9 +6,10 @@ again: the models, and every sealed record that asked the same questions of the 
 
 from __future__ import annotations
 
-import json
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,14 +20,18 @@ from rich.table import Table
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.demo.progress import DemoProgress
+from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles, ask_directly, make_files
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
+from llmgate.promote.permission import DEFAULT_MAX_AGE
+from llmgate.promote.promotion_facts import instant
 from llmgate.record.run.files import cases_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.record.weights import weights_digest
+from llmgate.session.commands.champion import roll_back_alias, status_lines, status_of
 from llmgate.session.decide.promote import promote_version
-from llmgate.session.decide.publish import publish, write_report
+from llmgate.session.decide.publish import publish
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.run.execute import AskedRun, asking, finish, judge_runs
 from llmgate.session.run.plan import Plan, make_plan, plan_file
@@ -36,17 +41,25 @@ from llmgate.session.settings import Settings, settings_from
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.report.pieces import LedLine
+
 __all__ = ["EXPECTED", "SUITES", "Contender", "Entry", "Runner", "run_demo", "show"]
 
 CHAMPION: Final = "smollm2-135m"
-CHAMPION_URI: Final = f"models:/{CHAMPION}@champion"
+CHAMPION_URI: Final = f"models:/{CHAMPION}@{ALIAS}"
 SUITES: Final = Path(__file__).parent / "suites"
 """Samples of the suites in the repository, with margins that so few cases can decide; `llmgate power` says so. None
 runs what the model wrote, which nobody has allowed: a model this small writes no programs."""
+REGISTRY: Final = "registry"
 REMOVED: Final = f"{LAYERS - len(KEPT_LAYERS)} of {LAYERS} layers removed"
+COUNTS: Final = DEFAULT_MAX_AGE - timedelta(hours=1)
+"""An older record promotes nothing by the end of the demo."""
 IN_FLIGHT: Final = 64
+WIDTH: Final = 78
+"""Columns for what stands two further right."""
 EXPECTED: Final = {
     "models": 30.0,
+    "MLflow starts": 1.0,
     "champion: vLLM starts": 36.0,
     "champion: answers": 28.0,
     "champion: verdicts": 8.0,
@@ -62,7 +75,7 @@ EXPECTED: Final = {
     "judge: verdicts": 30.0,
     "re-saved: decision": 3.0,
     f"{REMOVED}: decision": 3.0,
-    "promotion": 2.0,
+    "promotion": 6.0,
 }
 """Seconds on two quiet cores that compute in bfloat16."""
 
@@ -106,15 +119,19 @@ def run_demo(folder: Path) -> int:
     Raises:
         LlmgateError: If something could not be done.
     """
-    with DemoProgress(EXPECTED) as progress:
+    with DemoProgress(EXPECTED) as progress, GatedServer() as server:
         folder.mkdir(parents=True, exist_ok=True)
+        # It takes a while, and so do the models.
+        server.start(new_registry(folder))
         progress.begin("models")
         champion = fetch_champion(folder / "models", progress.say)
         progress.say("making the candidates: one re-saved, one with layers removed")
         resaved = resave(champion, folder / "models" / "resaved")
         pruned = degrade(champion, folder / "models" / "pruned")
 
-        runner = Runner(folder=folder, judge=champion, progress=progress)
+        progress.begin("MLflow starts")
+        server.ready()
+        runner = Runner(folder=folder, judge=champion, progress=progress, mlflow_uri=server.url)
         best = runner.contender("champion", champion, expected=Verdict.PASS, baseline=None)
         runner.make_room(best)
         runner.measure(best)
@@ -127,12 +144,16 @@ def run_demo(folder: Path) -> int:
         harmless, worse = (runner.decide(candidate) for candidate in candidates)
         progress.begin("promotion")
         # The one that does not deserve it asks first: a refusal must not depend on who came before.
-        refused = runner.promote(worse)
+        refused = runner.ask_directly(runner.promote(worse))
         allowed = runner.promote(harmless)
+        runner.roll_back()
+        status = runner.status()
     entries = [first, allowed, refused]
-    show(entries, folder)
+    show(entries)
+    show_registry(status, folder)
     Console().print(progress.table())
-    return 0 if all(entry.decision.verdict is entry.contender.expected for entry in entries) and allowed.promoted else 1
+    told = all(entry.decision.verdict is entry.contender.expected for entry in entries)
+    return 0 if told and first.promoted and allowed.promoted else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +163,7 @@ class Runner:
     folder: Path
     judge: Path
     progress: DemoProgress
-
-    @property
-    def mlflow_uri(self) -> str:
-        """The demo's own MLflow store."""
-        return f"sqlite:///{(self.folder / 'mlflow.db').resolve()}"
+    mlflow_uri: str
 
     def contender(self, title: str, model: Path, *, expected: Verdict, baseline: str | None) -> Contender:
         """A model and its questions."""
@@ -157,6 +174,7 @@ class Runner:
 
     def settings(self, model: Path, out: Path, baseline: str | None) -> Settings:
         """The options of one run, as the command line would give them."""
+        files = RegistryFiles(folder=self.folder / REGISTRY)
         given = {
             "model": str(model),
             "served_name": CHAMPION if model == self.judge else f"{CHAMPION}-{model.name}",
@@ -169,21 +187,23 @@ class Runner:
             "mlflow_uri": self.mlflow_uri,
             "mlflow_experiment": "llmgate-demo",
             "mlflow_model": CHAMPION,
+            "registry_id": REGISTRY_ID,
+            "alias": ALIAS,
+            # With the first champion nothing is compared, so a key of its own has to answer for it.
+            "signing_key": str(files.key("bootstrap" if baseline is None else "gate")),
         }
         return settings_from(given, root=self.folder)
 
     def make_room(self, champion: Contender) -> None:
-        """A champion that has to be measured again begins another demo; records and versions of the one before stay.
+        """A champion that has to be measured again begins another demo; records of the one before stay.
 
         None of them could be compared with it.
         """
         if reusable(champion) or not in_the_way(champion):
             return
-        before = f"before-{new_run_id()}"
-        for path in (self.folder / "runs", self.folder / "mlflow.db"):
-            if path.exists():
-                path.rename(path.with_name(f"{path.stem}-{before}{path.suffix}"))
-        self.progress.say(f"the demo before asked otherwise: its records are in {self.folder / f'runs-{before}'} now")
+        before = self.folder / f"runs-before-{new_run_id()}"
+        (self.folder / "runs").rename(before)
+        self.progress.say(f"the demo before asked otherwise: its records are in {before} now")
 
     def measure(self, *contenders: Contender) -> None:
         """Ask each model of which no record of an earlier demo tells, then let one server judge the answers of all."""
@@ -223,27 +243,24 @@ class Runner:
         return Entry(contender=contender, decision=decision, version=self.publish(contender, decision))
 
     def publish(self, contender: Contender, decision: Decision) -> str:
-        """Write the report, and log to MLflow once per record.
+        """Write the report, and log to MLflow.
 
         Returns:
             The registered version.
         """
         out = contender.out
-        note = out / "published.json"
-        if note.exists():
-            write_report(out, decision, noted_baseline(out))
-            return str(json.loads(note.read_text(encoding="utf-8"))["version"])
         self.progress.stage("logging to MLflow")
         published = publish(out, decision, noted_baseline(out), contender.settings)
         if published.version is None:
             raise CannotRunError("MLflow registered no version", where=self.mlflow_uri)
+        self.progress.say(f"signed: {published.signed}")
         return published.version
 
     def promote(self, entry: Entry) -> Entry:
         """Ask for the alias."""
         self.progress.say(f"asking to promote {entry.version} ({entry.contender.title})")
         try:
-            promotion = promote_version(entry.version, "champion", mlflow_uri=self.mlflow_uri)
+            promotion = promote_version(entry.version, ALIAS, mlflow_uri=self.mlflow_uri)
         except PromotionRefusedError as refusal:
             self.progress.say(f"refused: {refusal}")
             return replace(entry, promotion=f"refused: {refusal.what}")
@@ -251,17 +268,52 @@ class Runner:
         self.progress.say(word)
         return replace(entry, promotion=word, promoted=True)
 
+    def ask_directly(self, entry: Entry) -> Entry:
+        """Ask as any client could that does not care what llmgate says."""
+        number = entry.version.rpartition("/")[2]
+        self.progress.say(f"MlflowClient().set_registered_model_alias({CHAMPION!r}, {ALIAS!r}, {number!r})")
+        refusal = ask_directly(self.mlflow_uri, CHAMPION, number)
+        if refusal is None:
+            raise CannotRunError(
+                "the demo's MLflow server gave the alias to a version that the gate refuses", where=self.mlflow_uri
+            )
+        self.progress.say(f"the server: {refusal}")
+        return replace(entry, promotion=f"refused by the server: {refusal}")
+
+    def roll_back(self) -> None:
+        """Give the alias back to who held it before."""
+        self.progress.say(f"llmgate rollback models:/{CHAMPION} --reason demo")
+        done = roll_back_alias(f"models:/{CHAMPION}", alias=ALIAS, to=None, reason="demo", mlflow_uri=self.mlflow_uri)
+        self.progress.say(f"{done.version.uri} is {ALIAS} again (was {done.over.uri})")
+
+    def status(self) -> list[LedLine]:
+        """What the registry's ledger shows in the end."""
+        return status_lines(status_of(f"models:/{CHAMPION}", alias=ALIAS, mlflow_uri=self.mlflow_uri), width=WIDTH)
+
+
+def new_registry(folder: Path) -> RegistryFiles:
+    """A registry of this demo's own, which shows from the beginning how its models fare; the one before is kept."""
+    place = folder / REGISTRY
+    if place.exists():
+        before = place.with_name(f"{REGISTRY}-before")
+        shutil.rmtree(before, ignore_errors=True)
+        place.rename(before)
+    return make_files(place, model=CHAMPION, suites=tuple(sorted(path.stem for path in SUITES.glob("*.yaml"))))
+
 
 def reusable(contender: Contender) -> bool:
-    """Whether a sealed record asked the same questions of the same weights with the same llmgate."""
+    """Whether a sealed record asked the same questions of the same weights with the same llmgate, not too long ago."""
     plan = contender.plan
     try:
-        manifest = load_record(contender.out).manifest
+        record = load_record(contender.out)
         noted_baseline(contender.out)
     except RecordError:
         return False
+    manifest, sealed = record.manifest, instant(record.seal.sealed_at) if record.seal else None
     return (
-        manifest.cases_digest == cases_digest(case.planned for case in plan.cases)
+        sealed is not None
+        and datetime.now(UTC) - sealed < COUNTS
+        and manifest.cases_digest == cases_digest(case.planned for case in plan.cases)
         and {suite.digest for suite in manifest.suites} == {planned.suite.digest for planned in plan.suites}
         and manifest.policy == plan.policy
         and manifest.model.weights_digest == weights_digest(contender.model)
@@ -289,8 +341,8 @@ def score_of(entry: Entry, suite: str, name: str) -> str:
     return "-"
 
 
-def show(entries: list[Entry], folder: Path) -> None:
-    """The table at the end, 80 columns wide, and where to look."""
+def show(entries: list[Entry]) -> None:
+    """The table at the end, 80 columns wide, and a word on each model."""
     styles = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
     table = Table("", *(entry.contender.title for entry in entries))
     table.add_row("version", *(f"v{entry.version.rpartition('/')[2]}" for entry in entries))
@@ -307,4 +359,12 @@ def show(entries: list[Entry], folder: Path) -> None:
         if entry.promotion.startswith("refused"):
             click.echo(f"  promotion {entry.promotion}")
         click.echo(f"  report: {entry.contender.out / 'report.html'}")
-    click.echo(f"MLflow: mlflow ui --backend-store-uri sqlite:///{folder / 'mlflow.db'}")
+
+
+def show_registry(status: list[LedLine], folder: Path) -> None:
+    """What the ledger shows, and how to look at MLflow when the demo's server has ended."""
+    click.echo(f"llmgate status models:/{CHAMPION}")
+    for lead, text, _ in status:
+        click.echo(f"  {lead}{text}".rstrip())
+    database = RegistryFiles(folder=folder / REGISTRY).database
+    click.echo(f"MLflow, without the gate: mlflow ui --backend-store-uri sqlite:///{database}")

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from unittest.mock import Mock
 
 import pytest
+from mlflow.tracking._model_registry.utils import _get_store_registry
 from support.fake_server import FakeServer
 from support.servers import model_folder
 
+from llmgate.attest.policy import POLICY_VARIABLE
 from llmgate.demo import run as demo
 from llmgate.demo.progress import DemoProgress
+from llmgate.demo.registry import RegistryFiles, make_files
 from llmgate.demo.run import EXPECTED, REMOVED, SUITES, Contender, Entry, Runner, show
-from llmgate.errors import UsageError
+from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.generate.client import Endpoint
 from llmgate.generate.identity import model_identity
+from llmgate.mlflow_server.entry import build_plain
+from llmgate.promote.mlflow_client import open_client
 from llmgate.record.manifest import ServerIdentity
 from llmgate.record.run.loading import load_record
 from llmgate.session.decide.records import decide_run, noted_baseline
@@ -94,7 +102,10 @@ def folder(parent: Path, name: str) -> Path:
 
 def runner(parent: Path) -> Runner:
     progress = DemoProgress(EXPECTED)
-    return Runner(folder=parent, judge=folder(parent, "champion"), progress=progress)
+    make_files(parent / "registry", model="smollm2-135m", suites=("sentiment",))
+    return Runner(
+        folder=parent, judge=folder(parent, "champion"), progress=progress, mlflow_uri=f"sqlite:///{parent}/mlflow.db"
+    )
 
 
 def expected(plan: Plan) -> dict[str, str]:
@@ -115,7 +126,14 @@ def contender(taker: Runner, model: Path, *, worse: bool = False, baseline: Path
     title = {"champion": "champion", "pruned": REMOVED}.get(model.name, "re-saved")
     verdict = Verdict.FAIL if worse else Verdict.PASS
     made = taker.contender(title, model, expected=verdict, baseline=None)
-    settings = replace(made.settings, mlflow_uri=None, mlflow_model=None, baseline=str(baseline) if baseline else None)
+    settings = replace(
+        made.settings,
+        mlflow_uri=None,
+        mlflow_model=None,
+        registry_id=None,
+        signing_key=None,
+        baseline=str(baseline) if baseline else None,
+    )
     return replace(made, settings=settings)
 
 
@@ -152,7 +170,7 @@ def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
         Entry(contender=contender, decision=decided(contender), version=f"models:/smollm2-135m/{number}")
         for number, contender in enumerate([champion, *candidates], start=1)
     ]
-    show(entries, tmp_path)
+    show(entries)
     table = capsys.readouterr().out
     assert "json-extraction::valid-json" in table
     assert f"{REMOVED} ┃" in table
@@ -161,6 +179,10 @@ def test_one_judge_is_started_for_both_candidates_and_none_for_what_is_there(
     taker.measure(champion)
     taker.measure(*candidates)
     assert started == []
+    assert demo.reusable(champion)
+    monkeypatch.setattr(demo, "COUNTS", timedelta(0))
+    assert not demo.reusable(champion)
+    assert demo.in_the_way(champion)
     assert list(taker.progress.took) == [name for name in EXPECTED if name in taker.progress.took]
 
 
@@ -186,7 +208,7 @@ def test_a_demo_that_ended_before_the_judge_asks_no_model_a_question_twice(
 def test_runs_with_several_judges_are_refused_by_one_server(started: list[str], tmp_path: Path) -> None:
     taker, champion, candidates = three(tmp_path)
     taker.measure(champion)
-    other = Runner(folder=tmp_path, judge=folder(tmp_path, "other"), progress=taker.progress)
+    other = replace(taker, judge=folder(tmp_path, "other"))
     strange = contender(other, folder(tmp_path, "strange"), baseline=champion.out)
     with (
         taker.asked(candidates[0]) as first,
@@ -197,13 +219,61 @@ def test_runs_with_several_judges_are_refused_by_one_server(started: list[str], 
     assert not any(name.startswith("judge") for name in started)
 
 
-def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
-    started: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+class GatedHere:
+    """Instead of a server: a gated registry of this process that goes by the demo's policy.
+
+    Its database is one of its own: MLflow keeps those that it has opened once, by name.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self.url = f"sqlite:///{database}"
+        self.ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+
+    def start(self, files: RegistryFiles) -> None:
+        os.environ[POLICY_VARIABLE] = str(files.policy)
+
+    def ready(self) -> str:
+        return self.url
+
+
+@pytest.fixture
+def gated_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[GatedHere]:
+    """Every registry that is opened from now on is gated; the ones that a demo started."""
+    monkeypatch.setenv(POLICY_VARIABLE, "")
+    made: list[GatedHere] = []
+
+    def server() -> GatedHere:
+        made.append(GatedHere(tmp_path / f"here-{len(made)}.db"))
+        return made[-1]
+
+    monkeypatch.setattr(demo, "GatedServer", server)
+    stores = _get_store_registry()  # type: ignore[no-untyped-call]
+    monkeypatch.setitem(stores._registry, "sqlite", build_plain)
+    return made
+
+
+def made_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models are there."""
     models = {"fetch_champion": "champion", "resave": "resaved", "degrade": "pruned"}
     for function, name in models.items():
         made = folder(tmp_path, name)
         monkeypatch.setattr(demo, function, lambda *_, made=made: made)
+
+
+def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
+    started: list[str],
+    gated_here: list[GatedHere],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    made_ready(tmp_path, monkeypatch)
     other = tmp_path / "other suites"
     shutil.copytree(SUITES, other)
     (other / "sentiment.yaml").unlink()
@@ -211,7 +281,7 @@ def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
         before.setattr(demo, "SUITES", other)
         taker, champion, _ = three(tmp_path)
         taker.measure(champion)
-    for left in ("mlflow.db", "runs/resaved-baseline/record/manifest.json"):
+    for left in ("registry/mlflow.db", "runs/resaved-baseline/record/manifest.json"):
         (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / left).write_text("of the demo before", encoding="utf-8")
     started.clear()
@@ -221,14 +291,41 @@ def test_the_whole_goes_on_in_the_folder_of_a_demo_that_asked_otherwise(
     (kept,) = tmp_path.glob("runs-before-*")
     assert len(load_record(kept / "champion").cases) == 170
     assert (kept / "resaved-baseline" / "record" / "manifest.json").exists()
-    (store,) = tmp_path.glob("mlflow-before-*.db")
-    assert store.read_text(encoding="utf-8") == "of the demo before"
-    assert "the demo before asked otherwise" in capsys.readouterr().err
+    assert (tmp_path / "registry-before" / "mlflow.db").read_text(encoding="utf-8") == "of the demo before"
+    said = capsys.readouterr()
+    assert "the demo before asked otherwise" in said.err
+    # The server's own words, first as they came and then under the table.
+    blocked = "llmgate: promotion blocked: smollm2-135m v3 -> champion: the verdict is FAIL; "
+    assert "MlflowClient().set_registered_model_alias('smollm2-135m', 'champion', '3')" in said.err
+    assert f"{blocked}" in said.err
+    assert f"refused by the server: {blocked}" in said.out
+    assert "models:/smollm2-135m/1 is champion again (was models:/smollm2-135m/2)" in said.err
+    assert "mlflow ui --backend-store-uri" in said.out
 
+    # Again: nothing is asked, and a registry that knows nothing yet sees the same.
     started.clear()
     assert demo.run_demo(tmp_path) == 0
     assert started == []
-    assert "the whole demo" in capsys.readouterr().out
+    again = capsys.readouterr()
+    assert "the whole demo" in again.out
+    assert f"refused by the server: {blocked}" in again.out
+    assert not (tmp_path / "registry-before" / "mlflow.db").exists()
+    assert all(one.ended for one in gated_here)
+
+
+@pytest.mark.usefixtures("gated_here")
+def test_a_server_that_lets_everybody_promote_fails_the_demo(tmp_path: Path) -> None:
+    taker = runner(tmp_path)
+    entry = Entry(
+        contender=contender(taker, taker.judge), decision=Mock(spec=Decision), version="models:/smollm2-135m/1"
+    )
+    with GatedHere(tmp_path / "open.db") as server:
+        server.start(make_files(tmp_path / "registry", model="another", suites=("x",)))
+        client = open_client(server.url, server.url, create=True)
+        client.create_registered_model("smollm2-135m")
+        client.create_model_version("smollm2-135m", "s3://bucket/v1")
+        with pytest.raises(CannotRunError, match="gave the alias to a version that the gate refuses"):
+            replace(taker, mlflow_uri=server.url).ask_directly(entry)
 
 
 def test_the_suites_are_samples_of_ours_and_small() -> None:

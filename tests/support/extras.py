@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 import venv
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from uv import find_uv_bin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["ROOT", "extra_python", "pinned_python", "running", "wheel_python"]
+__all__ = ["ROOT", "extra_python", "fresh_python", "pinned_python", "running", "wheel", "wheel_python"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,22 +45,22 @@ def pinned_python(name: str, *arguments: str) -> Path:
 
 def wheel_python(folder: Path) -> Path:
     """The Python of an environment that has the wheel of this checkout, as a user would install it."""
-    build: list[str | Path] = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder / "dist", ROOT]
+    return fresh_python(folder / "venv", "-c", ROOT / "constraints.txt", wheel(folder / "dist"))
+
+
+def wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built into an empty folder."""
+    build: list[str | Path] = [find_uv_bin(), "build", "-q", "--wheel", "--out-dir", folder, ROOT]
     subprocess.run(build, check=True, stdin=subprocess.DEVNULL, timeout=600)
-    (wheel,) = (folder / "dist").glob("*.whl")
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder / "venv"], check=True)
-    install: list[str | Path] = [
-        find_uv_bin(),
-        "pip",
-        "install",
-        "-q",
-        "--python",
-        python,
-        "-c",
-        ROOT / "constraints.txt",
-        wheel,
-    ]
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def fresh_python(folder: Path, *arguments: str | Path) -> Path:
+    """The Python of an environment that is made anew; `arguments` are those of `uv pip install`."""
+    python = folder / "bin" / "python"
+    subprocess.run([find_uv_bin(), "venv", "-q", "--python", sys.executable, folder], check=True)
+    install: list[str | Path] = [find_uv_bin(), "pip", "install", "-q", "--python", python, *arguments]
     subprocess.run(install, check=True, stdin=subprocess.DEVNULL, timeout=600)
     return python
 
@@ -107,7 +108,15 @@ def running(
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with (
         log.open("wb") as out,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, env={**inherited, **env}) as process,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            env={**inherited, **env},
+            # So that its workers end with it.
+            start_new_session=True,
+        ) as process,
     ):
         try:
             deadline = time.monotonic() + timeout_s
@@ -118,7 +127,8 @@ def running(
                 time.sleep(0.2)
             yield
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def reachable(url: str) -> bool:

@@ -3,7 +3,8 @@
 FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
 refuses completions), `broken` (dies at the first completion), `mortal` (dies
 after twelve chat completions), `failing` (answers them with 500), `stranger` (serves
-another model), or the name of a death. Like the real one it has an engine process; this one detaches itself into a
+another model), or the name of a death. A question is its own answer, unless the model's folder has `answers.json`, which
+gives questions their answers. Like the real one it has an engine process; this one detaches itself into a
 session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
 """
 
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 ENGINE = """
 import os, signal, time
@@ -141,6 +143,7 @@ class Handler(BaseHTTPRequestHandler):
     name = ""
     mode = "ok"
     answered = 0
+    answers: dict[str, str] | None = None
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         del format, args
@@ -183,7 +186,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "mortal" and Handler.answered > 12:
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
-        choice = {"index": 0, "finish_reason": "length", **({"message": {"content": said}} if said else {"text": "a"})}
+        ended = "length"
+        if said is not None and self.answers is not None:
+            said, ended = self.answers.get(said.strip(), "?"), "stop"
+        choice = {"index": 0, "finish_reason": ended, **({"message": {"content": said}} if said else {"text": "a"})}
         self.answer(200, {"choices": [choice], "usage": {"completion_tokens": 1}})
 
 
@@ -195,6 +201,9 @@ def main() -> None:
     options, _ = parser.parse_known_args()
     mode = os.environ.get("FAKE_VLLM", "ok")
     Handler.name, Handler.mode = options.served_model_name, mode
+    known = Path(options.model, "answers.json")
+    if known.is_file():
+        Handler.answers = json.loads(known.read_text(encoding="utf-8"))
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)
