@@ -290,6 +290,8 @@ def test_a_state_that_somebody_broke(tried: Tried, hub: Hub) -> None:
         (Reply(status=404, json={"error": "Repository not found"}), AbsentError, "nothing under this name"),
         (Reply(status=429, json={"error": "slow down"}), CannotRunError, "too many calls"),
         (Reply(status=500), CannotRunError, "does not answer"),
+        (Reply(body=b"<html>"), CannotRunError, "answers with an error"),
+        (Reply(json={}), CannotRunError, "answers with an error|does not say which commit"),
         (Reply(status=418, json={"error": "teapot"}), CannotRunError, "answers with an error"),
     ],
 )
