@@ -33,7 +33,7 @@ def python() -> Path:
         ("clients/sagemaker_client.py", 30),
         ("clients/vertex_client.py", 32),
         ("clients/wandb_client.py", 30),
-        ("test_hugging_face.py", 34),
+        ("test_hugging_face.py", 37),
     ],
 )
 def test_a_registry_through_its_own_client(python: Path, checks: str, tests: int) -> None:
