@@ -108,10 +108,18 @@ def calls(
     except LlmgateError:
         raise
     except Exception as error:
-        answer = read(error)
+        answer = read(error) or unreadable(error)
         if answer is None:
             raise
         raise worded(service, where, answer, writing=writing) from error
+
+
+def unreadable(error: Exception) -> FailedCall | None:
+    """What client libraries trip over when something else than their service answers; None for all else."""
+    protobuf = any(kind.__module__.startswith("google.protobuf") for kind in type(error).__mro__)
+    if protobuf or isinstance(error, ValueError | LookupError | TypeError | AttributeError):
+        return FailedCall(meaning=Meaning.OTHER, said=f"it cannot be read: {type(error).__name__}: {error}")
+    return None
 
 
 def worded(service: str, where: str, answer: FailedCall, *, writing: bool) -> LlmgateError:

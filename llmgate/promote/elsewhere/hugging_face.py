@@ -104,9 +104,24 @@ class HuggingFaceRegistry:
         )
 
     def holder(self, model: str, alias: str) -> RegisteredVersion | None:
-        """The commit that the tag names."""
+        """The commit that the tag names.
+
+        Raises:
+            PromotionRefusedError: If there is no such tag any more, though a promotion has made one.
+        """
         target = self.tagged(model, alias)
-        return None if target is None else self.version(model, target)
+        if target is not None:
+            return self.version(model, target)
+        head = self.head(model)
+        notes = self.notes(model, head, alias)
+        if notes.holder is not None and notes.over is not None:
+            raise PromotionRefusedError(
+                f"the tag {alias!r} is gone: a promotion of {notes.holder[:12]} broke off, or somebody deleted it",
+                where=uri(model, alias),
+                fix=f"Set it back: {by_hand(model, alias, notes.over)}. Or, if nobody is to hold it, delete "
+                f"llmgate/{alias}.json in the branch {BRANCH}",
+            )
+        return None
 
     def attach(self, version: RegisteredVersion, alias: str, digest: str, envelope: str) -> None:
         """Commit the verdict and its digest to the branch."""
@@ -179,27 +194,38 @@ class HuggingFaceRegistry:
         """Nothing: a tag that was not moved is not held."""
 
     def move_tag(self, version: RegisteredVersion, alias: str, before: str | None) -> None:
-        """Delete the tag and make it again on the version, or where it was."""
-        with asking(version.uri, writing=True):
-            if before is not None:
-                self.api.delete_tag(version.model, tag=alias)
+        """Delete the tag and make it again on the version, or where it was. What an answer did not say is looked up."""
+        if before is not None:
+            try:
+                with asking(version.uri, writing=True):
+                    self.api.delete_tag(version.model, tag=alias)
+            except LlmgateError:
+                if self.tagged(version.model, alias) is not None:
+                    raise
         try:
-            with asking(version.uri, writing=True):
-                self.api.create_tag(version.model, tag=alias, revision=version.version)
+            self.make_tag(version, alias, version.version)
         except LlmgateError as error:
             if before is None:
                 raise
             try:
-                with asking(version.uri, writing=True):
-                    self.api.create_tag(version.model, tag=alias, revision=before)
+                self.make_tag(version, alias, before)
             except LlmgateError as second:
                 raise CannotRunError(
                     f"the tag {alias!r} was deleted and could not be made again ({second.what}), so nobody holds it",
                     where=version.uri,
-                    fix=f"Set it back by hand: hf repos tag create {version.model} {alias} --revision {before}",
+                    fix=f"Set it back by hand: {by_hand(version.model, alias, before)}",
                 ) from error
             error.add_note(f"The tag {alias!r} is back on {before}.")
             raise
+
+    def make_tag(self, version: RegisteredVersion, alias: str, revision: str) -> None:
+        """Make the tag; that the answer was lost is no failure."""
+        try:
+            with asking(version.uri, writing=True):
+                self.api.create_tag(version.model, tag=alias, revision=revision)
+        except LlmgateError:
+            if self.tagged(version.model, alias) != revision:
+                raise
 
     def tagged(self, model: str, alias: str) -> str | None:
         """The commit that a tag names."""
@@ -234,7 +260,7 @@ class HuggingFaceRegistry:
         """What the branch says about a commit."""
         return self.json(model, head, f"llmgate/{sha}/{STATE}")
 
-    def notes(self, model: str, head: str, alias: str) -> Notes:
+    def notes(self, model: str, head: str | None, alias: str) -> Notes:
         """What the branch says about an alias."""
         told = strings(self.json(model, head, f"llmgate/{alias}.json"))
         return Notes(holder=told.get("holder"), over=told.get("over"), verdict=told.get("verdict"))
@@ -322,6 +348,11 @@ def read_error(error: Exception) -> FailedCall | None:
 def is_transport(error: Exception) -> bool:
     """Whether it came from the HTTP client, whose name depends on the library's version."""
     return any(kind.__module__.partition(".")[0] in {"httpx", "httpx2", "requests"} for kind in type(error).__mro__)
+
+
+def by_hand(model: str, alias: str, revision: str) -> str:
+    """The command that sets a tag."""
+    return f"hf repos tag create {model} {alias} --revision {revision}"
 
 
 def folder(sha: str, alias: str) -> str:

@@ -231,6 +231,7 @@ def test_artifacts_that_may_not_be_written_leave_no_tag(tried: Tried, databricks
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
+        (Reply(body=b"<html>"), CannotRunError, "answers with an error"),
         (error(401, "UNAUTHENTICATED", "no"), CannotRunError, "does not know you"),
         (error(403, "PERMISSION_DENIED", "no"), CannotRunError, "forbids this"),
         (error(404, "RESOURCE_DOES_NOT_EXIST", "no"), AbsentError, "nothing under this name"),

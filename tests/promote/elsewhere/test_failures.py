@@ -39,6 +39,15 @@ def test_a_change_that_may_have_happened_says_so(meaning: Meaning) -> None:
     assert "look first" not in (failed(meaning).fix or "")
 
 
+@pytest.mark.parametrize("error", [ValueError("no JSON"), KeyError("branches"), TypeError("None"), AttributeError()])
+def test_answers_that_the_library_trips_over(error: Exception) -> None:
+    with (
+        pytest.raises(CannotRunError, match="answers with an error .it cannot be read"),
+        calls("Acme", "x", lambda _: None),
+    ):
+        raise error
+
+
 def test_what_is_not_the_librarys_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError), calls("Acme", "x", lambda _: None):
         raise ZeroDivisionError

@@ -236,6 +236,27 @@ def test_a_tag_that_cannot_be_put_back_either(tried: Tried, hub: Hub) -> None:
     assert f"hf repos tag create {MODEL} champion --revision {tried.first}" in str(caught.value)
 
 
+@pytest.mark.parametrize("lost", ["DELETE ", f"POST /api/models/{MODEL}/tag/"])
+def test_an_answer_that_is_lost_is_looked_up(tried: Tried, hub: Hub, lost: str) -> None:
+    tried.crowned()
+    text = tried.verdict(tried.second)
+    hub.faults = [Fault(on=lost, reply=Reply(status=502), after=True)]
+    assert tried.promote(tried.second, text).granted == "promoted"
+    assert hub.tags == {"champion": tried.second}
+
+
+def test_a_tag_that_is_gone_makes_nobody_the_first(tried: Tried, hub: Hub) -> None:
+    tried.crowned()
+    text = tried.verdict(tried.second)
+    tried.promote(tried.second, text)
+    del hub.tags["champion"]
+    with pytest.raises(PromotionRefusedError, match="is gone") as caught:
+        tried.promote(tried.second, text)
+    assert f"--revision {tried.first}" in str(caught.value)
+    hub.tags["champion"] = tried.first
+    assert tried.promote(tried.second, text).granted == "promoted"
+
+
 def test_an_interrupted_promotion_is_finished_by_the_same_and_by_no_other(tried: Tried, hub: Hub) -> None:
     tried.crowned()
     text = tried.verdict(tried.second)
@@ -290,6 +311,8 @@ def test_a_state_that_somebody_broke(tried: Tried, hub: Hub) -> None:
         (Reply(status=404, json={"error": "Repository not found"}), AbsentError, "nothing under this name"),
         (Reply(status=429, json={"error": "slow down"}), CannotRunError, "too many calls"),
         (Reply(status=500), CannotRunError, "does not answer"),
+        (Reply(body=b"<html>"), CannotRunError, "answers with an error"),
+        (Reply(json={}), CannotRunError, "answers with an error|does not say which commit"),
         (Reply(status=418, json={"error": "teapot"}), CannotRunError, "answers with an error"),
     ],
 )

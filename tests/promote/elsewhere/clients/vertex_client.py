@@ -182,6 +182,8 @@ def test_an_answer_that_is_lost_after_the_alias_moved(tried: Tried, google: Goog
 @pytest.mark.parametrize(
     ("reply", "kind", "words"),
     [
+        (Reply(body=b"<html>"), CannotRunError, "answers with an error"),
+        (Reply(json={}), CannotRunError, "does not say which version"),
         (error(401, "UNAUTHENTICATED", "no"), CannotRunError, "does not know you"),
         (error(403, "PERMISSION_DENIED", "no"), CannotRunError, "forbids this"),
         (error(404, "NOT_FOUND", "no"), AbsentError, "nothing under this name"),

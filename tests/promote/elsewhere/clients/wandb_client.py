@@ -220,6 +220,7 @@ def test_another_collection_of_the_same_artifact_is_left_alone(tried: Tried, wan
         (Reply(status=401, json={"errors": [{"message": "invalid api key"}]}), CannotRunError, "does not know you"),
         (Reply(status=403, json={"errors": [{"message": "permission denied"}]}), CannotRunError, "forbids this"),
         (Reply(json={"data": {"project": None}}), AbsentError, "nothing under this name"),
+        (Reply(body=b"<html>"), CannotRunError, "W&B"),
         (Reply(json={"data": {}}), CannotRunError, "answers with an error"),
     ],
 )
