@@ -37,7 +37,7 @@ def remote(uri: str, keys: Keys, tmp_path: Path) -> Registry:
     return Registry(store=gated(RemoteGate, BASE, uri, policy=PolicyFile(keys.path), gate_ledger=ledger), keys=keys)
 
 
-def blocked(act: Callable[[], Any], *words: str) -> None:
+def blocked(act: Callable[..., Any], *words: str) -> None:
     with pytest.raises(MlflowException) as caught:
         act()
     assert caught.value.error_code == "PERMISSION_DENIED"
