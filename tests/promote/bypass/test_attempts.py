@@ -85,9 +85,9 @@ def test_the_dialog_says_why_an_alias_is_refused(servers: dict[tuple[str, str], 
     version = scene.challenger()
     with open_page(browser, f"{live.url}/#/models/{scene.model}/versions/{version}", tmp_path / "profile") as page:
         page.click(BUTTON.format("Add"))
-        page.focus(FIELD)
-        page.type("champion")
+        page.fill(FIELD, "champion")
         page.press("Enter", 13)
+        page.wait_for("document.querySelector('[role=dialog]').innerText.includes('also being used on version 1')")
         page.click(BUTTON.format("Save aliases"))
         page.wait_for("document.body.innerText.includes('promotion blocked')")
         page.picture(tmp_path / "refused.png")
