@@ -40,28 +40,33 @@ def skeleton(text: str, *, keep: str = "") -> str:
     """
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
     plain = unicodedata.normalize("NFKD", plain.translate(CONFUSABLE)).translate(CONFUSABLE)
-    folded = "".join(c for c in plain if c.isalnum() or c in keep)
-    for pair, letter in PAIRS:
-        folded = folded.replace(pair, letter)
-    return folded
+    return "".join(c for c in plain if c.isalnum() or c in keep)
 
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a name, or one that it looks like, fits a pattern.
 
     A letter of a script that is related to Latin, and of which nothing is known, may look like any letter of a pattern
-    in ASCII.
+    in ASCII. Pairs that look like one letter are tried as both: in `r*` the `r` of `rn` counts.
     """
-    wanted = skeleton(pattern, keep="*?")
-    folded = skeleton(name)
+    wanted, folded = skeleton(pattern, keep="*?"), skeleton(name)
     unknown = "".join({c for c in folded if not c.isascii() and unicodedata.name(c, "").split(" ")[0] in RELATED})
+    strange = unknown if pattern.isascii() else ""
+    return fits(wanted, folded, strange) or fits(joined(wanted), joined(folded), strange)
 
-    def one(letter: str) -> str:
-        if letter in "*?":
-            return ".*" if letter == "*" else "."
-        return f"[{letter}{unknown}]" if pattern.isascii() else re.escape(letter)
 
-    return re.fullmatch("".join(map(one, wanted)), folded, re.DOTALL) is not None
+def fits(wanted: str, folded: str, strange: str) -> bool:
+    """Whether a folded name fits a folded pattern, in which strange letters of the name fit every letter."""
+    parts = {"*": ".*", "?": "."}
+    expression = "".join(parts.get(c) or f"[{re.escape(c + strange)}]" for c in wanted)
+    return re.fullmatch(expression, folded, re.DOTALL) is not None
+
+
+def joined(folded: str) -> str:
+    """With one letter for each pair that looks like it."""
+    for pair, letter in PAIRS:
+        folded = folded.replace(pair, letter)
+    return folded
 
 
 def look_alike(name: str, patterns: Iterable[str]) -> str | None:

@@ -106,9 +106,20 @@ class Page:
         """Go to a field, once it is there and lets itself be gone to."""
         self.wait_for(f"(e => {{ if (e) e.focus(); return !!e && document.activeElement === e }})({script})")
 
-    def type(self, text: str) -> None:
-        """Type where the focus is."""
-        self.send("Input.insertText", text=text)
+    def fill(self, script: str, text: str) -> None:
+        """Type into an empty field until it has the text; a dialog that is still opening takes the focus away again.
+
+        Raises:
+            RuntimeError: If it never has it.
+        """
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            self.focus(script)
+            self.send("Input.insertText", text=text)
+            if self.run(f"({script}).value") == text:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"{script} does not take {text!r}")
 
     def press(self, key: str, code: int) -> None:
         """Press a key that is no letter."""

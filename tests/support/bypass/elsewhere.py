@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 import sqlalchemy
 
 from llmgate.attest.statement import ChampionFacts
+from llmgate.errors import LlmgateError
 from llmgate.mlflow_quiet import quiet
 from support.bypass.scene import Answer, engine_of
 from support.bypass.table import WALLED, Area
+from support.bypass.weights import verified
 
 if TYPE_CHECKING:
     from support.bypass.scene import Scene
@@ -213,7 +216,10 @@ def asked(scene: Scene, query: str) -> Answer:
 )
 def database(scene: Scene) -> Answer:
     version = scene.challenger()
-    return scene.attempt(lambda: moved(scene, version))
+    answer = scene.attempt(lambda: moved(scene, version))
+    with pytest.raises(LlmgateError, match="verdict"):
+        verified(scene)
+    return answer
 
 
 def moved(scene: Scene, version: str) -> Any:

@@ -23,10 +23,11 @@ raw call, once on SQLite and once on PostgreSQL; the page is written from the sa
 
 {counts}
 
-*Refused* means: the server answers with an error (HTTP 403 with the words that are quoted, where llmgate refuses), and neither an alias, a
-stage, a version, a tag nor the ledger has changed in the database. *Without effect* means: the call is answered as if it had succeeded, and
-what was tried has not happened. *Limits* succeed, and the section that is named says why, and what catches them. The servers have two workers
-each; where “as administrator” stands, the server has basic authentication and workspaces, and an administrator tries it.
+*Refused* means: the server answers with an error (HTTP 403 with the words that are quoted, where llmgate refuses), and neither a model, a
+version, a stage, an alias nor the ledger's promotions have changed in the database; where the attempt is a single call, no tag and no verdict
+either. *Without effect* means: the call is answered as if it had succeeded, and what was tried has not happened. *Limits* succeed, and the
+section that is named says why, and what catches them. The servers have two workers; where “as administrator” stands, one worker, basic
+authentication and workspaces, and an administrator tries it.
 """
 LIMITS: Final = {
     "Whoever can write the database": """\
