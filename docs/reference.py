@@ -1,4 +1,4 @@
-"""Writes what the docs take from the definitions of assert types: tables of the cookbook, and the editors' schemas.
+"""Writes what the docs take from the definitions of assert types: tables of the cookbook, and the schemas.
 
 make docs
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.score.assertion.definition import Need
 from llmgate.score.builtin import SECTIONS
-from llmgate.session.commands.json_schemas import schema_text
+from llmgate.session.commands.json_schemas import KINDS, schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,10 +40,7 @@ def reference_files(root: Path) -> dict[Path, str]:
         for page in sorted((root / COOKBOOK).glob("*.md"))
     }
     folder = root / SCHEMAS
-    return pages | {
-        folder / "suite.schema.json": schema_text("suite", folder),
-        folder / "policy.schema.json": schema_text("policy", folder),
-    }
+    return pages | {folder / f"{kind}.schema.json": schema_text(kind, folder) for kind in KINDS}
 
 
 def _table(name: str) -> str:

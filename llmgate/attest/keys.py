@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
+import os
+import selectors
 import shlex
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +55,13 @@ COMMAND_KEY: Final = "LLMGATE_SIGNING_PUBLIC_KEY"
 """Environment variable: the public key of that command, PEM, or a file that holds it."""
 SIGNATURE_BYTES: Final = 64
 COMMAND_TIMEOUT_S: Final = 60.0
+COMMAND_BYTES: Final = 65_536
+POLL_S: Final = 0.1
+FIELD: Final = 2**255 - 19
+ORDER_8: Final = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+SMALL_ORDER: Final = frozenset({0, 1, FIELD - 1, ORDER_8, FIELD - ORDER_8})
+"""The y coordinates of the eight points whose order divides 8. As a public key each verifies signatures that anybody
+can make; RFC 8032 leaves it to implementations to refuse them, and OpenSSL does not."""
 MAKE = "Make a key with `llmgate verdict keygen`"
 
 
@@ -132,22 +145,12 @@ class CommandSigner:
     def sign(self, data: bytes) -> bytes:
         """Sign."""
         where = f"{COMMAND} ({self.command[0]})"
+        code, out, err = carried_out(self.command, data, self.environ, where)
+        if code:
+            last = err.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            raise AttestationError(f"the signing command ended with {code}: {last[0]}", where=where)
         try:
-            done = subprocess.run(  # noqa: S603 - the operator's own command
-                self.command,
-                input=data,
-                capture_output=True,
-                timeout=COMMAND_TIMEOUT_S,
-                env=dict(self.environ),
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise AttestationError(f"the signing command failed: {error}", where=where) from error
-        if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-            raise AttestationError(f"the signing command ended with {done.returncode}: {last[0]}", where=where)
-        try:
-            signature = base64.b64decode(done.stdout.strip(), validate=True)
+            signature = base64.b64decode(out.strip(), validate=True)
         except binascii.Error as error:
             raise AttestationError("the signing command did not print base64", where=where) from error
         if len(signature) != SIGNATURE_BYTES or not self.public.verify(data, signature):
@@ -157,6 +160,73 @@ class CommandSigner:
                 fix=f"Set {COMMAND_KEY} to the public key of the key that signs, which must be Ed25519",
             )
         return signature
+
+
+def carried_out(
+    command: tuple[str, ...], data: bytes, environ: Mapping[str, str], where: str
+) -> tuple[int, bytes, bytes]:
+    """Run a command, with a limit to its time and to what it prints; what it started ends with it.
+
+    Returns:
+        Exit code, output, errors.
+
+    Raises:
+        AttestationError: If it cannot be started, takes too long, or prints too much.
+    """
+    deadline = time.monotonic() + COMMAND_TIMEOUT_S
+    # A file, not a pipe: a command that does not read cannot hold us up.
+    with tempfile.TemporaryFile() as given:
+        given.write(data)
+        given.seek(0)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the operator's own command
+                command,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(environ),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise AttestationError(f"the signing command failed: {error}", where=where) from error
+    with process:
+        try:
+            out, err = printed(process, deadline, where)
+            return process.wait(max(0.0, deadline - time.monotonic())), out, err
+        except subprocess.TimeoutExpired as error:
+            raise AttestationError(
+                f"the signing command timed out after {COMMAND_TIMEOUT_S:g} seconds", where=where
+            ) from error
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def printed(process: subprocess.Popen[bytes], deadline: float, where: str) -> tuple[bytes, bytes]:
+    """What a process prints until it ends, on both streams; what it leaves behind may hold them open for longer."""
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    kept = {stream.fileno(): bytearray() for stream in streams}
+    with selectors.DefaultSelector() as selector:
+        for fd in kept:
+            selector.register(fd, selectors.EVENT_READ)
+        while selector.get_map():
+            ended = process.poll() is not None
+            ready = selector.select(0 if ended else POLL_S)
+            if ended and not ready:
+                break
+            if time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(process.args, COMMAND_TIMEOUT_S)
+            for key, _ in ready:
+                piece = os.read(key.fd, COMMAND_BYTES)
+                if not piece:
+                    selector.unregister(key.fd)
+                kept[key.fd] += piece
+                if len(kept[key.fd]) > COMMAND_BYTES:
+                    raise AttestationError(
+                        f"the signing command printed more than {COMMAND_BYTES:,} bytes", where=where
+                    )
+    out, err = (bytes(kept[stream.fileno()]) for stream in streams)
+    return out, err
 
 
 def generate() -> tuple[str, str]:
@@ -182,6 +252,8 @@ def public_key(pem: str, *, where: str | None = None) -> PublicKey:
         raise AttestationError("this is no public key in PEM", where=where, fix=MAKE) from error
     if not isinstance(key, Ed25519PublicKey):
         raise AttestationError("this is no Ed25519 key, and no other kind is accepted", where=where, fix=MAKE)
+    if (int.from_bytes(key.public_bytes_raw(), "little") % 2**255) % FIELD in SMALL_ORDER:
+        raise AttestationError("this is a key that verifies signatures of anybody", where=where, fix=MAKE)
     return public_of(key)
 
 

@@ -40,7 +40,7 @@ VERDICT_TYPE: Final = "urn:llmgate:verdict:v1"
 OVERRIDE_TYPE: Final = "urn:llmgate:override:v1"
 SVR_TYPE: Final = "https://in-toto.io/attestation/svr/v0.2"
 OUTCOMES: Final = ("PASS", "FAIL", "INCONCLUSIVE")
-TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

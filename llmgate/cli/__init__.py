@@ -43,6 +43,7 @@ COMMANDS = {
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
+    "verdict": "verdict:verdict_group",
     "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
@@ -54,6 +55,7 @@ SECTIONS = {
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
+        "verdict": "sign verdicts, and see who signed one and what for",
         "status": "say who is champion, by which verdict, and who waits",
         "rollback": "go back to the champion before",
     },
@@ -70,7 +72,7 @@ SECTIONS = {
     },
     "Data and suites": {
         "dataset": "verify, compare, describe and sample datasets",
-        "schema": "print the JSON Schema of suites, for editors",
+        "schema": "print the JSON Schema of suites, for editors, or of verdicts",
     },
     "Judges and people": {
         "judge": "test a judge before it may gate",

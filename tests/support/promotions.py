@@ -88,7 +88,13 @@ def make_manifest(
 
 
 def write_record(
-    folder: Path, manifest: Manifest, *, right: int = 100, shift: int = 0, age: timedelta = timedelta()
+    folder: Path,
+    manifest: Manifest,
+    *,
+    right: int = 100,
+    shift: int = 0,
+    age: timedelta = timedelta(),
+    metrics: tuple[str, ...] = ("accuracy",),
 ) -> Path:
     """A sealed record in which `right` of a hundred cases passed.
 
@@ -98,13 +104,15 @@ def write_record(
         right: How many passed.
         shift: The first case that passed; the others follow it, round the end.
         age: How long ago it was sealed.
+        metrics: What each case was scored on, alike.
     """
     with RunDir.create(folder, manifest, CASES) as run:
         for number, case in enumerate(CASES):
             score = 1.0 if (number - shift) % len(CASES) < right else 0.0
-            check = CheckResult(type="icontains", outcome=Outcome.PASS if score else Outcome.FAIL, score=score)
+            outcome = Outcome.PASS if score else Outcome.FAIL
+            checks = tuple(CheckResult(type="icontains", outcome=outcome, score=score, metric=m) for m in metrics)
             answer = Generation(text=f"Answer {number} of {manifest.run_id}.", latency_s=0.1)
-            run.append(CaseResult(key=CaseKey(suite=SUITE, case=case.case), answer=answer, checks=(check,)))
+            run.append(CaseResult(key=CaseKey(suite=SUITE, case=case.case), answer=answer, checks=checks))
         run.seal(sealed_at=(datetime.now(UTC) - age).isoformat())
     return folder
 

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import Manifest
     from llmgate.record.schema import Record
 
-__all__ = ["DEFAULT_EXPIRES", "ENVELOPE_NAME", "SVR_NAME", "VERIFIER", "SignedRun", "sign_run", "write_signed"]
+__all__ = [
+    "DEFAULT_EXPIRES",
+    "ENVELOPE_NAME",
+    "SVR_NAME",
+    "VERIFIER",
+    "SignedRun",
+    "sign_run",
+    "statement_of_run",
+    "write_signed",
+]
 
 ENVELOPE_NAME, SVR_NAME = SIGNED_NAMES
 VERIFIER: Final = "urn:llmgate"
@@ -75,9 +84,60 @@ def sign_run(
 
     Args:
         out: Folder of the candidate's record.
+        decision: As for `statement_of_run`, and so are the others.
+        baseline: The champion's record.
+        signer: Who signs.
+        registry: The version.
+        champion: Who holds the alias now.
+        now: Aware time.
+        attempts: Which attempt at this version it is.
+        expires: After how long it promotes nothing.
+        tagged: Digest of the weights that the registry's tags claim.
+        environ: The environment of the job.
+
+    Raises:
+        AttestationError: As `statement_of_run`, and if the signer does not sign.
+        RecordError: If a record cannot be read.
+    """
+    payload = statement_of_run(
+        out,
+        decision,
+        baseline=baseline,
+        registry=registry,
+        champion=champion,
+        now=now,
+        attempts=attempts,
+        expires=expires,
+        tagged=tagged,
+        environ=environ,
+    )
+    envelope = sign_payload(payload, signer)
+    verdict = read_statement(envelope.payload, envelope.digest)
+    svr = None
+    if decision.verdict is Outcome.PASS:
+        svr = envelope_text(sign_payload(canonical(svr_statement(verdict, verifier=VERIFIER)), signer))
+    return SignedRun(envelope=envelope_text(envelope), svr=svr, verdict=verdict)
+
+
+def statement_of_run(
+    out: Path,
+    decision: Decision,
+    *,
+    baseline: Path | None,
+    registry: RegistryFacts,
+    champion: ChampionFacts | None,
+    now: datetime,
+    attempts: int = 1,
+    expires: timedelta = DEFAULT_EXPIRES,
+    tagged: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> bytes:
+    """The bytes that are to be signed about a run, once everything was checked that can be from here.
+
+    Args:
+        out: Folder of the candidate's record.
         decision: Taken just now from the records, never one that was stored.
         baseline: Folder of the champion's record, None if nothing was compared.
-        signer: Who signs.
         registry: The version, as the registry tells of it, and the alias that it asks for.
         champion: Who holds the alias now: version, creation time and verdict; weights and journal where its own
             verdict names them. They are held against the baseline. None if nobody does. Without a baseline nothing
@@ -126,12 +186,7 @@ def sign_run(
         issued_at=now,
         expires_at=now + expires,
     )
-    envelope = sign_payload(canonical(fitted(bound)), signer)
-    verdict = read_statement(envelope.payload, envelope.digest)
-    svr = None
-    if decision.verdict is Outcome.PASS:
-        svr = envelope_text(sign_payload(canonical(svr_statement(verdict, verifier=VERIFIER)), signer))
-    return SignedRun(envelope=envelope_text(envelope), svr=svr, verdict=verdict)
+    return canonical(fitted(bound))
 
 
 def write_signed(out: Path, signed: SignedRun) -> tuple[Path, ...]:
