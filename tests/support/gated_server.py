@@ -20,10 +20,10 @@ from llmgate.attest.policy import POLICY_VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["ADMIN", "MlflowServer", "entry_points", "server_command", "start_server"]
+__all__ = ["ADMIN", "MlflowServer", "entry_points", "free_port", "server_command", "start_server", "wait_until_healthy"]
 
 ROOT: Final = Path(__file__).parents[2]
-STARTUP_S: Final = 120.0
+STARTUP_S: Final = 300.0
 ADMIN: Final = ("admin", "a-password-for-tests")
 """Who may do anything on a server that was started with `app_name="basic-auth"`."""
 
@@ -135,7 +135,7 @@ def start_server(
         )
     server = MlflowServer(url=f"http://127.0.0.1:{port}", process=process, log=log, folder=folder, backend=backend)
     try:
-        wait_until_healthy(server)
+        wait_until_healthy(server.url, process, log)
         yield server
     finally:
         server.kill()
@@ -164,20 +164,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_healthy(server: MlflowServer) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return when it answers.
 
     Raises:
         RuntimeError: It ended, or never answered; with its log.
     """
     deadline = time.monotonic() + STARTUP_S
-    while time.monotonic() < deadline and server.process.poll() is None:
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
                 if answer.status == 200:
                     return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(
-        f"mlflow server did not start:\n{server.log.read_text(encoding='utf-8', errors='replace')[-4000:]}"
-    )
+    raise RuntimeError(f"mlflow server did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}")
