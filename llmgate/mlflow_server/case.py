@@ -11,12 +11,14 @@ from llmgate.attest.policy import Protection, RegistryPolicy
 from llmgate.attest.statement import RegistryFacts
 from llmgate.errors import AttestationError
 from llmgate.mlflow_server.decisions import admit, attempt, decide
-from llmgate.mlflow_server.events import instant, millis
+from llmgate.mlflow_server.events import PromotionRow, VerdictRow, instant, millis
 from llmgate.mlflow_server.ledger import Ledger, mirror
 from llmgate.mlflow_server.tagged import digest_of, envelopes, is_prompt_version
 from llmgate.mlflow_server.view import View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmgate.attest.check import Signed
     from llmgate.mlflow_server.decisions import Move
     from llmgate.mlflow_server.events import History, VersionFacts
@@ -87,23 +89,34 @@ class Case:
             AttestationError: If it may not have it.
         """
         history = self.ledger.history(alias)
-        opened = self.opened(facts, alias, history)
+        shown = envelopes(facts.tags, alias)
+        opened = self.opened(facts, alias, history, shown)
         move = decide(
             facts=facts,
             present=present,
             history=history,
             opened=opened,
-            shown=frozenset(envelopes(facts.tags, alias)),
+            shown=frozenset(shown),
             rule=self.rule,
             now=self.now,
         )
-        self.ledger.add_promotion(alias, move, at=millis(self.now), reason=reason(move, opened))
-        return mirror(self.ledger.history(alias))
+        row = PromotionRow(
+            seq=history.last + 1,
+            alias=alias,
+            event=move.event,
+            to=move.to,
+            over=move.over,
+            at=millis(self.now),
+            reason=reason(move, opened),
+        )
+        return mirror(self.ledger.add_promotion(history, row))
 
-    def opened(self, facts: VersionFacts, alias: str, history: History) -> Signed | AttestationError | None:
+    def opened(
+        self, facts: VersionFacts, alias: str, history: History, shown: Mapping[str, str]
+    ) -> Signed | AttestationError | None:
         """The newest verdict that the ledger has on a version, verified again; why not; or None without any."""
         known = history.of(facts.version, facts.created)
-        text = envelopes(facts.tags, alias).get(known[-1].digest) if known else None
+        text = shown.get(known[-1].digest) if known else None
         if text is None:
             return None
         try:
@@ -124,7 +137,8 @@ class Case:
         verdict = signed.verdict
         history = self.ledger.history(alias)
         if admit(signed, history, facts, self.now):
-            self.ledger.add_verdict(
+            row = VerdictRow(
+                seq=history.last + 1,
                 alias=alias,
                 version=facts.version,
                 created=facts.created,
@@ -137,7 +151,8 @@ class Case:
                 signers=", ".join(sorted(key.name for key in signed.keys))[:500],
                 at=millis(self.now),
             )
-        return mirror(self.ledger.history(alias))
+            history = self.ledger.add_verdict(history, row)
+        return mirror(history)
 
     def knows(self, facts: VersionFacts, alias: str, text: str) -> bool:
         """Whether the ledger has the verdict that an envelope holds."""
@@ -154,4 +169,4 @@ def reason(move: Move, opened: Signed | AttestationError | None) -> str:
     """Why, and by whom, for an override."""
     if move.event != "overridden" or opened is None or isinstance(opened, AttestationError):
         return ""
-    return f"{opened.verdict.by}: {opened.verdict.reason}"
+    return f"{opened.verdict.by}: {opened.verdict.reason}"[:1000]

@@ -133,11 +133,13 @@ class History:
     Attributes:
         verdicts: For this alias, of all versions.
         promotions: Of this alias.
+        last: The place of the model's last event, whatever alias it was about; 0 before the first.
         whole: Whether no event of the model is missing between the first and the last.
     """
 
     verdicts: tuple[VerdictRow, ...] = ()
     promotions: tuple[PromotionRow, ...] = ()
+    last: int = 0
     whole: bool = True
 
     def of(self, version: int, created: int) -> tuple[VerdictRow, ...]:

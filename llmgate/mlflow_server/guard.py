@@ -291,7 +291,7 @@ class Gate(Store):  # type: ignore[misc]
 
     def gate_promote(self, case: Case, facts: VersionFacts, alias: str, holder: int | None) -> None:
         """Let a version have an alias or a stage, or refuse it."""
-        present = case.view.version(holder) if holder is not None else None
+        present = case.view.version(holder, tagged=False) if holder is not None else None
         try:
             shown = case.promote(facts, alias, present)
         except AttestationError as error:

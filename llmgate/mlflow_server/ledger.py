@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, func, select
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, func, select, union_all
 from sqlalchemy.exc import SQLAlchemyError
 
 from llmgate.attest.statement import written
@@ -16,8 +17,6 @@ from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from llmgate.mlflow_server.decisions import Move
 
 __all__ = ["MIRROR_LIMIT", "Ledger", "create_tables", "mirror", "tables"]
 
@@ -75,6 +74,7 @@ def tables() -> tuple[MetaData, Table, Table]:
 
 
 CATALOGUE, VERDICTS, PROMOTIONS = tables()
+BOTH: Final = (VERDICTS, PROMOTIONS)
 
 
 def create_tables(engine: Any, catalogue: MetaData = CATALOGUE) -> None:
@@ -138,15 +138,15 @@ class Ledger:
         return History(
             verdicts=tuple(read_verdict(row) for row in verdicts if row["alias"] == alias),
             promotions=tuple(read_promotion(row) for row in promotions if row["alias"] == alias),
+            last=last,
             whole=rows == last,
         )
 
     def extent(self) -> tuple[int, int]:
         """How many events the model has, and the number of the last one; they are equal unless some were deleted."""
-        counts = [
-            self.execute(select(func.count(), func.max(table.c.seq)).where(self.mine(table))).one()
-            for table in (VERDICTS, PROMOTIONS)
-        ]
+        counts = self.execute(
+            union_all(*(select(func.count(), func.max(table.c.seq)).where(self.mine(table)) for table in BOTH))
+        ).all()
         return sum(rows for rows, _ in counts), max(last or 0 for _, last in counts)
 
     def held(self, version: int, created: int) -> tuple[str, ...]:
@@ -167,35 +167,34 @@ class Ledger:
         found = self.execute(select(PROMOTIONS.c.verdict).where(self.mine(PROMOTIONS)))
         return frozenset(digest for (digest,) in found if digest is not None)
 
-    def add_verdict(self, **values: Any) -> None:
-        """Add a verdict; `values` are the columns, without the place."""
-        self.add(VERDICTS, values)
+    def add_verdict(self, history: History, row: VerdictRow) -> History:
+        """Add a verdict behind all events of the model, and give the history with it."""
+        self.add(VERDICTS, asdict(row))
+        return replace(history, verdicts=(*history.verdicts, row), last=row.seq)
 
-    def add_promotion(self, alias: str, move: Move, *, at: int, reason: str = "") -> None:
-        """Add a move of the alias."""
-        over = move.over
+    def add_promotion(self, history: History, row: PromotionRow) -> History:
+        """Add a move of the alias behind all events of the model, and give the history with it."""
+        over = row.over
         self.add(
             PROMOTIONS,
             {
-                "alias": alias,
-                "at": at,
-                "event": move.event,
-                "version": move.to.version,
-                "created": move.to.created,
-                "verdict": move.to.verdict,
-                "weights": move.to.weights,
+                "seq": row.seq,
+                "alias": row.alias,
+                "at": row.at,
+                "event": row.event,
+                **asdict(row.to),
                 "over_version": over and over.version,
                 "over_created": over and over.created,
                 "over_verdict": over and over.verdict,
                 "over_weights": over and over.weights,
-                "reason": reason[:1000],
+                "reason": row.reason,
             },
         )
+        return replace(history, promotions=(*history.promotions, row), last=row.seq)
 
     def add(self, table: Table, values: dict[str, Any]) -> None:
-        """Add a row behind all others of the model."""
-        _, last = self.extent()
-        self.execute(table.insert().values(workspace=self.workspace, model=self.model, seq=last + 1, **values))
+        """Add a row."""
+        self.execute(table.insert().values(workspace=self.workspace, model=self.model, **values))
 
 
 def read_verdict(row: Any) -> VerdictRow:

@@ -43,8 +43,8 @@ class View(Protocol):
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
 
-    def version(self, number: int) -> VersionFacts | None:
-        """A version, None if there is none or it is deleted."""
+    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:
+        """A version, None if there is none or it is deleted; its tags only if they matter."""
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""
@@ -95,7 +95,7 @@ class DatabaseView:
         found = self.session.execute(select(table.key, table.value).where(*self.mine(table), table.key == PROMPT))
         return any((key, value) == (PROMPT, "true") for key, value in found)
 
-    def version(self, number: int) -> VersionFacts | None:
+    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:
         """A version with the tags that matter."""
         table, tags = SqlModelVersion, SqlModelVersionTag
         row = self.session.execute(
@@ -105,13 +105,12 @@ class DatabaseView:
         ).one_or_none()
         if row is None:
             return None
-        found = self.session.execute(
-            select(tags.key, tags.value).where(
-                *self.mine(tags),
-                tags.version == number,
-                or_(tags.key == PROMPT, tags.key.startswith(f"{ATTESTATION}/", autoescape=True)),
-            )
+        wanted = select(tags.key, tags.value).where(
+            *self.mine(tags),
+            tags.version == number,
+            or_(tags.key == PROMPT, tags.key.startswith(f"{ATTESTATION}/", autoescape=True)),
         )
+        found = self.session.execute(wanted) if tagged else ()
         return VersionFacts(
             version=number,
             created=row[0],
@@ -183,7 +182,7 @@ class RemoteView:
         # `tags` hides the one that is asked for.
         return found is not None and found._tags.get(PROMPT) == "true"  # noqa: SLF001
 
-    def version(self, number: int) -> VersionFacts | None:
+    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:  # noqa: ARG002 - it has them
         """A version with the tags that matter."""
         found = there(lambda: self.get_version(self.name, str(number)))
         if found is None:

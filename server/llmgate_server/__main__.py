@@ -11,7 +11,7 @@ def main() -> int:
     # Late, so that whatever fails is told and not half a traceback of MLflow's.
     from mlflow.tracking._model_registry.registry import ModelRegistryStoreRegistry  # noqa: PLC0415
 
-    found = ModelRegistryStoreRegistry()
+    found = ModelRegistryStoreRegistry()  # type: ignore[no-untyped-call]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found.register_entrypoints()  # type: ignore[no-untyped-call]

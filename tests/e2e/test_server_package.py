@@ -145,7 +145,7 @@ def test_files_and_databricks_cannot_be_gated(python: Path, keys: Keys, tmp_path
 
 
 def test_an_image_can_ask_whether_it_is_closed(python: Path, tmp_path: Path) -> None:
-    command = [python, "-m", "llmgate_server"]
+    command = [str(python), "-m", "llmgate_server"]
     closed = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
     assert (closed.returncode, closed.stderr) == (0, "")
     info = tmp_path / "zz_other-0.dist-info"

@@ -50,7 +50,7 @@ class Ledgered:
     @property
     def history(self) -> History:
         rows = len(self.verdicts) + len(self.promotions)
-        last = max([row.seq for row in (*self.verdicts, *self.promotions)], default=0)
+        last = max([*(row.seq for row in self.verdicts), *(row.seq for row in self.promotions)], default=0)
         return History(verdicts=tuple(self.verdicts), promotions=tuple(self.promotions), whole=rows == last)
 
     @property
@@ -80,8 +80,9 @@ class Ledgered:
                     source="s3://b",
                     alias="champion",
                 ),
-                champion=held
-                and ChampionFacts(
+                champion=None
+                if held is None
+                else ChampionFacts(
                     version=str(held.version),
                     created_at=instant(held.created),
                     verdict=held.verdict,
@@ -252,7 +253,8 @@ def test_verdicts_of_a_version_are_kept_in_the_order_in_which_they_were_given(ac
 def test_a_ledger_without_one_of_its_rows_allows_nothing(acts: list[Act], data: st.DataObject) -> None:
     """But for the last row of all, whose absence looks like a ledger that was never longer."""
     registry = play(acts, rule(Rollback.ANY))
-    rows = [row for row in (*registry.verdicts, *registry.promotions) if row.seq < registry.seq - 1]
+    everything: list[VerdictRow | PromotionRow] = [*registry.verdicts, *registry.promotions]
+    rows = [row for row in everything if row.seq < registry.seq - 1]
     if not rows:
         return
     gone = data.draw(st.sampled_from(rows))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mlflow.server import constants
@@ -64,7 +64,9 @@ def test_the_scheme_opens_a_gated_database(new_database: Callable[[str], str]) -
 
 def test_mlflow_finds_the_scheme_by_our_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(entry_points(tmp_path)))
-    for registry, builder in ((ModelRegistryStoreRegistry(), build), (WorkspaceStoreRegistry(), build_workspaces)):
+    kinds: list[tuple[Any, Any]] = [(ModelRegistryStoreRegistry, build), (WorkspaceStoreRegistry, build_workspaces)]
+    for kind, builder in kinds:
+        registry = kind()
         registry.register_entrypoints()
         assert registry.get_store_builder("llmgate:postgresql+psycopg://u@h/db") is builder
 
@@ -115,8 +117,8 @@ def test_with_workspaces_their_store_has_to_be_guarded_too(
 
 
 def test_builders_of_workspaces_are_known_as_ours() -> None:
-    assert build_workspaces.llmgate_guard
-    assert build_plain_workspaces.llmgate_guard
+    for builder in (build_workspaces, build_plain_workspaces):
+        assert vars(builder) == {"llmgate_guard": True}
 
 
 def test_a_ledger_of_another_version_is_not_opened(new_database: Callable[[str], str]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from support.verdicts import Keys
 
 
-def blocked(act: Callable[[], Any], *words: str) -> str:
+def blocked(act: Callable[..., Any], *words: str) -> str:
     """The refusal's text."""
     with pytest.raises(MlflowException) as caught:
         act()
@@ -35,7 +35,11 @@ def blocked(act: Callable[[], Any], *words: str) -> str:
 
 
 def tag(key: str, value: str) -> Any:
-    return ModelVersionTag(key, value)
+    return ModelVersionTag(key, value)  # type: ignore[no-untyped-call]
+
+
+def model_tag(key: str, value: str) -> Any:
+    return RegisteredModelTag(key, value)  # type: ignore[no-untyped-call]
 
 
 def test_a_version_becomes_champion_by_its_verdict_and_the_ledger_says_so(registry: Registry) -> None:
@@ -317,11 +321,11 @@ def test_the_ledgers_tags_are_the_servers(on_sqlite: Registry, key: str) -> None
     on_sqlite.add(model="other")
     store = on_sqlite.store
     for model in (MODEL, "other"):
-        blocked(lambda m=model: store.set_registered_model_tag(m, RegisteredModelTag(key, "[]")), "only the registry")
+        blocked(lambda m=model: store.set_registered_model_tag(m, model_tag(key, "[]")), "only the registry")
         blocked(lambda m=model: store.delete_registered_model_tag(m, key), "only the registry")
         blocked(lambda m=model: store.set_model_version_tag(m, "1", tag(key, "[]")), "only the registry")
         blocked(lambda m=model: store.delete_model_version_tag(m, "1", key), "only the registry")
-    blocked(lambda: store.create_registered_model("new", [RegisteredModelTag(key, "[]")]), "only the registry")
+    blocked(lambda: store.create_registered_model("new", [model_tag(key, "[]")]), "only the registry")
     blocked(lambda: store.set_prompt_tag(MODEL, key, "[]"), "only the registry")
 
 
@@ -346,11 +350,11 @@ def test_a_protected_model_does_not_become_a_prompt(registry: Registry) -> None:
     store = registry.store
     registry.promote(registry.add())
     prompt = "mlflow.prompt.is_prompt"
-    blocked(lambda: store.set_registered_model_tag(MODEL, RegisteredModelTag(prompt, "true")), "cannot become a prompt")
+    blocked(lambda: store.set_registered_model_tag(MODEL, model_tag(prompt, "true")), "cannot become a prompt")
     blocked(lambda: store.delete_registered_model_tag(MODEL, prompt), "prompt")
     blocked(lambda: store.set_model_version_tag(MODEL, "1", tag(prompt, "true")), "prompt")
     blocked(lambda: registry.add(tags=[tag(prompt, "true")]), "prompt")
-    blocked(lambda: store.create_registered_model("support-x", [RegisteredModelTag(prompt, "TRUE")]), "makes no prompt")
+    blocked(lambda: store.create_registered_model("support-x", [model_tag(prompt, "TRUE")]), "makes no prompt")
     assert len(store.search_model_versions(f"name = '{MODEL}'")) == 1
 
 
@@ -388,7 +392,7 @@ def test_what_is_not_protected_works_as_without_a_gate(registry: Registry) -> No
     store.transition_model_version_stage("other", "2", "Production", archive_existing_versions=False)
     store.set_model_version_tag("other", "1", tag("llmgate.attestation/champion", "anything"))
     store.delete_model_version_tag("other", "1", "llmgate.attestation/champion")
-    store.set_registered_model_tag("other", RegisteredModelTag("team", "a"))
+    store.set_registered_model_tag("other", model_tag("team", "a"))
     store.delete_registered_model_alias("other", "champion")
     store.delete_model_version("other", "1")
     store.delete_registered_model("other")

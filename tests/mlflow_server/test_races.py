@@ -18,7 +18,7 @@ KILLS = 20
 def test_of_two_versions_that_eight_processes_promote_at_once_one_wins_each_time(database: str, keys: Keys) -> None:
     registry = Registry(store=open_store(database, keys.path), keys=keys)
     registry.promote(registry.add())
-    winners = []
+    winners: list[int] = []
     with racers(database, keys.path, PROCESSES) as others:
         for _ in range(ROUNDS):
             pair = registry.add(), registry.add()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
+from mlflow.entities.model_registry import ModelVersionTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 from support.gated_registry import MODEL, Registry, open_plain
@@ -37,7 +37,7 @@ def remote(uri: str, keys: Keys, tmp_path: Path) -> Registry:
     return Registry(store=gated(RemoteGate, BASE, uri, policy=PolicyFile(keys.path), gate_ledger=ledger), keys=keys)
 
 
-def blocked(act: Callable[[], Any], *words: str) -> None:
+def blocked(act: Callable[..., Any], *words: str) -> None:
     with pytest.raises(MlflowException) as caught:
         act()
     assert caught.value.error_code == "PERMISSION_DENIED"
@@ -73,9 +73,9 @@ def test_a_prompt_with_a_protected_name_holds_no_model(remote: Registry) -> None
     blocked(lambda: remote.add(model="support-prompt"), "it is a prompt")
     assert len(remote.store.search_prompt_versions("support-prompt")) == 1
     version = remote.add()
-    mark = ModelVersionTag("mlflow.prompt.is_prompt", "true")
+    mark: Any = ModelVersionTag("mlflow.prompt.is_prompt", "true")  # type: ignore[no-untyped-call]
     blocked(lambda: remote.store.set_model_version_tag(MODEL, str(version), mark), "prompt")
-    blocked(lambda: remote.store.set_registered_model_tag(MODEL, RegisteredModelTag(mark.key, "true")), "prompt")
+    blocked(lambda: remote.store.set_registered_model_tag(MODEL, mark), "prompt")
 
 
 def test_stages_of_a_model_whose_name_has_a_quote(remote: Registry) -> None:

@@ -92,7 +92,7 @@ def test_a_workspace_without_protected_models_goes(stores: tuple[Any, Any], mode
 
 
 def test_of_a_workspace_on_another_server_only_an_empty_one_goes(keys: Keys) -> None:
-    done = []
+    done: list[Any] = []
 
     class Remote(AbstractStore):
         """What MLflow's `RestWorkspaceStore` would send."""
@@ -100,14 +100,15 @@ def test_of_a_workspace_on_another_server_only_an_empty_one_goes(keys: Keys) -> 
         def list_workspaces(self) -> list[Workspace]:
             return []
 
-        def delete_workspace(self, name: str, mode: Any) -> None:
-            done.append((name, mode))
+        def delete_workspace(self, workspace_name: str, mode: Any = None) -> None:
+            done.append((workspace_name, mode))
 
-        def get_workspace(self, name: str) -> Workspace:
-            return Workspace(name=name, default_artifact_root="s3://here")
+        def get_workspace(self, workspace_name: str) -> Workspace:
+            return Workspace(name=workspace_name, default_artifact_root="s3://here")
 
-        def update_workspace(self, workspace: Workspace) -> None:
+        def update_workspace(self, workspace: Workspace) -> Workspace:
             done.append(workspace.default_artifact_root)
+            return workspace
 
     store = gated(RemoteWorkspaces, Remote, policy=PolicyFile(keys.path))
     for mode in MOVED:

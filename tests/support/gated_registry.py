@@ -38,7 +38,7 @@ def open_store(uri: str, policy: Path, **named: Any) -> Any:
 
 def open_plain(uri: str) -> Any:
     """A store of the same database without a gate, as somebody with the database's password has it."""
-    return SqlAlchemyStore(uri)
+    return SqlAlchemyStore(uri)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
