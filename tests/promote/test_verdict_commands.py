@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.registry import Registry
+    from support.signed_registry import SignedRegistry
 
 ANY = """
   - models: ["bot-*"]
@@ -192,3 +193,53 @@ def test_an_override_is_posted(registry: Registry, keys: Keys, tmp_path: Path) -
     # What the tags say will do where nothing better is known.
     registry.raw("set_model_version_tag", registry.name, "2", tags.WEIGHTS_DIGEST, digest_of("v2"))
     assert llmgate(registry, *arguments, "--yes").exit_code == 0
+
+
+def test_a_gated_registry_takes_what_the_commands_sign(gated: SignedRegistry, bot_keys: Keys, tmp_path: Path) -> None:
+    """Signed by one command and posted, the verdict moves the alias; nothing else does, an override excepted."""
+    plain = gated.plain
+
+    def promote(number: str) -> None:
+        gated.raw("set_registered_model_alias", gated.name, "champion", number)
+
+    first = plain.create("v1")
+    old = plain.measure("v1", first)
+    with pytest.raises(Exception, match="promotion blocked"):
+        promote("1")
+    assert sign(plain, bot_keys, first, old, "--post", role="bootstrap").exit_code == 0
+    promote("1")
+
+    second = plain.create("v2")
+    new = plain.measure("v2", second)
+    done = sign(plain, bot_keys, second, new, "--baseline", old, "--post")
+    assert done.exit_code == 0, done.output
+    checked = llmgate(plain, "verify", second, "--policy", bot_keys.path, "--version", second, "--records", new)
+    assert checked.exit_code == 0, checked.output
+    assert "It may have champion now (promoted)" in checked.output
+    promote("2")
+    assert (
+        "holds champion already"
+        in llmgate(plain, "verify", second, "--policy", bot_keys.path, "--version", second).output
+    )
+
+    # A FAIL that is signed later outdates nothing that was earned, and promotes nothing.
+    third = plain.create("v3")
+    worse = plain.measure("v3", third, right=10)
+    assert sign(plain, bot_keys, third, worse, "--baseline", new, "--post").exit_code == 0
+    with pytest.raises(Exception, match="the verdict is FAIL"):
+        promote("3")
+    checked = llmgate(plain, "verify", third, "--policy", bot_keys.path, "--version", third)
+    assert checked.exit_code == 1
+    assert "the verdict is FAIL" in checked.output
+    # A stranger's signature is not even taken.
+    done = sign(plain, bot_keys, third, worse, "--baseline", new, "--post", role="stranger")
+    assert done.exit_code == 1
+    assert "no key that counts" in done.output
+    done = llmgate(
+        plain,
+        *("override", third, "--reason", "a drill", "--by", "ada", "--registry-id", "test-registry", "--yes"),
+        *("--signing-key", bot_keys.folder / "override.pem", "--out", tmp_path / "override.dsse.json"),
+    )
+    assert done.exit_code == 0, done.output
+    promote("3")
+    assert plain.holder() == "3"

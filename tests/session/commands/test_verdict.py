@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import stat
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -415,3 +416,41 @@ def test_the_help_teaches() -> None:
     for command in ("keygen", "sign", "show", "verify", "override"):
         assert command in told
         assert llmgate(command, "--help").exit_code == 0
+
+
+def test_a_bundle_is_shown_and_not_believed(run: Path, keys: Keys, tmp_path: Path) -> None:
+    sign(run, keys)
+    envelope = json.loads((run / ENVELOPE_NAME).read_text())
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"mediaType": "x", "dsseEnvelope": envelope}), encoding="utf-8")
+    shown = llmgate("show", bundle)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("NOT VERIFIED")
+    bundle.write_text(json.dumps({"dsseEnvelope": []}), encoding="utf-8")
+    assert llmgate("show", bundle).exit_code == 1
+
+
+def test_an_identity_without_its_issuer_is_none(run: Path, keys: Keys) -> None:
+    sign(run, keys)
+    for options in (
+        ("--identity", "ada@example.org"),
+        ("--issuer", "https://example.org"),
+        ("--trust-config", "trust.json"),
+        ("--identity", "ada@example.org", "--issuer", "https://example.org", "--policy", keys.path),
+    ):
+        done = llmgate("verify", run / ENVELOPE_NAME, *options)
+        assert done.exit_code == 2
+        assert "--identity together with --issuer" in done.output
+
+
+def test_keyless_needs_its_library_and_no_key(run: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sigstore", None)
+    told = ("sign", run, "--version", URI, *TOLD, *FIRST, "--keyless")
+    done = llmgate(*told)
+    assert done.exit_code == 4
+    assert "pytest-llmgate[sigstore]" in done.output
+    done = llmgate("verify", run / "seal.json", "--identity", "a", "--issuer", "b")
+    assert done.exit_code == 4
+    done = llmgate(*told, "--signing-key", keys.folder / "gate.pem")
+    assert done.exit_code == 2
+    assert "--keyless has no key" in done.output
