@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -159,11 +160,11 @@ def gated(registry: Registry, bot_keys: Keys, monkeypatch: pytest.MonkeyPatch) -
         # A store is built once for each URI, whatever policy is named later.
         policy.setenv("LLMGATE_REGISTRY_POLICY", str(bot_keys.path))
         from mlflow import MlflowClient
-        from mlflow.tracking._model_registry.utils import _get_store_registry
 
         from llmgate.mlflow_server.entry import build
 
-        _get_store_registry().register("llmgate", build)
+        stores: Any = importlib.import_module("mlflow.tracking._model_registry.utils")
+        stores._get_store_registry().register("llmgate", build)
         client = MlflowClient(tracking_uri=registry.uri, registry_uri=uri)
         client.search_registered_models(max_results=1)
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", uri)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.promote.mirror import Mirror
     from llmgate.promote.target import PromotionTarget
 
-__all__ = ["Rollback", "former_holders", "roll_back"]
+__all__ = ["RolledBack", "former_holders", "roll_back"]
 
 NOBODY = "none"
 """What the note of a first promotion has in place of a version."""
@@ -31,7 +31,7 @@ MOST_STEPS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollback:
+class RolledBack:
     """What was done.
 
     Attributes:
@@ -65,7 +65,7 @@ def roll_back(
     reason: str,
     source_digest: SourceDigest,
     clock: Callable[[], datetime] | None = None,
-) -> Rollback:
+) -> RolledBack:
     """Give the alias back to a version that held it.
 
     A gated registry decides by its ledger whether that is allowed, and records it. For one that is not, the notes of
@@ -114,7 +114,7 @@ def roll_back(
     except LlmgateError as error:
         error.add_note(f"The alias {alias!r} is set to version {number}; only the note about it is missing.")
         raise
-    return Rollback(
+    return RolledBack(
         alias=alias,
         version=version,
         over=over,

@@ -19,7 +19,7 @@ from support.registry import Registry
 from support.verdicts import REGISTRY, Keys
 
 if TYPE_CHECKING:
-    from llmgate.promote.rollback import Rollback
+    from llmgate.promote.rollback import RolledBack
     from llmgate.promote.status import Status
     from llmgate.promote.target import VersionFacts
 
@@ -141,7 +141,7 @@ class SignedRegistry:
         """By MLflow's own client, as anybody would."""
         self.raw("set_registered_model_alias", self.name, alias, version.number)
 
-    def roll_back(self, reason: str = "it swears", **asked: Any) -> Rollback:
+    def roll_back(self, reason: str = "it swears", **asked: Any) -> RolledBack:
         """The call under test."""
         return roll_back(self.open(), self.name, reason=reason, source_digest=self.plain.contents.get, **asked)
 

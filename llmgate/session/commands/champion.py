@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.promote.mirror import MirrorEvent
-    from llmgate.promote.rollback import Rollback
+    from llmgate.promote.rollback import RolledBack
     from llmgate.promote.status import ChampionStatus, Status, WaitingVersion
     from llmgate.report.pieces import LedLine, Style
 
@@ -37,7 +37,7 @@ SENTENCE: Final = 300
 REASON: Final = 200
 
 
-def roll_back_alias(uri: str, *, alias: str, to: str | None, reason: str, mlflow_uri: str | None = None) -> Rollback:
+def roll_back_alias(uri: str, *, alias: str, to: str | None, reason: str, mlflow_uri: str | None = None) -> RolledBack:
     """Give an alias back to a version that held it.
 
     Args:
@@ -77,7 +77,8 @@ def status_of(uri: str, *, alias: str = CHAMPION, mlflow_uri: str | None = None)
         AttestationError: If the registry shows a ledger that cannot be read.
         CannotRunError: If MLflow cannot be reached, or has no such model.
     """
-    return read_status(open_registry(mlflow_uri), parse_model_uri(uri), alias)
+    name = parse_model_uri(uri)
+    return read_status(open_registry(mlflow_uri), name, alias)
 
 
 def status_values(value: Any) -> Any:
