@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.attest.envelope import read_envelope, verified_by
-from llmgate.attest.policy import Role, TrustedKey
-from llmgate.attest.statement import Verdict, read_statement
+from llmgate.attest.policy import KeyRole, TrustedKey
+from llmgate.attest.statement import VerdictStatement, read_statement
 from llmgate.errors import AttestationError
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class Signed:
         keys: The trusted keys that signed it, at least one.
     """
 
-    verdict: Verdict
+    verdict: VerdictStatement
     keys: tuple[TrustedKey, ...]
 
-    def signed_as(self, role: Role) -> bool:
+    def signed_as(self, role: KeyRole) -> bool:
         """Whether one of the keys may sign in this role."""
         return any(role in key.roles for key in self.keys)
 
@@ -108,12 +108,12 @@ def who(keyids: set[str], policy: RegistryPolicy, model: str, now: datetime) -> 
     return ""
 
 
-def roles_for(verdict: Verdict) -> tuple[Role, ...]:
+def roles_for(verdict: VerdictStatement) -> tuple[KeyRole, ...]:
     """The roles of which one must have signed it."""
-    return (Role.OVERRIDE,) if verdict.kind == "override" else (Role.GATE, Role.BOOTSTRAP)
+    return (KeyRole.OVERRIDE,) if verdict.kind == "override" else (KeyRole.GATE, KeyRole.BOOTSTRAP)
 
 
-def about(verdict: Verdict, facts: RegistryFacts) -> None:
+def about(verdict: VerdictStatement, facts: RegistryFacts) -> None:
     """Hold a verdict against the version that it is used for.
 
     Raises:
@@ -172,12 +172,12 @@ def may_hold(signed: Signed, *, rule: Protection, holder: Holder | None, now: da
             "an endpoint answered, and nothing shows that it served the weights of this version",
             fix="run the gate on the model folder with --model",
         )
-    if holder is None and not signed.signed_as(Role.BOOTSTRAP):
+    if holder is None and not signed.signed_as(KeyRole.BOOTSTRAP):
         raise AttestationError(
             "nobody holds the alias yet, and the first verdict needs a key of its own",
             fix="sign it with a key of the role bootstrap",
         )
-    if holder is not None and not signed.signed_as(Role.GATE):
+    if holder is not None and not signed.signed_as(KeyRole.GATE):
         raise AttestationError(
             "somebody holds the alias, and a bootstrap key only signs for the first",
             fix="sign it with a key of the role gate",
@@ -185,7 +185,7 @@ def may_hold(signed: Signed, *, rule: Protection, holder: Holder | None, now: da
     return "bootstrapped" if holder is None else "promoted"
 
 
-def in_time(verdict: Verdict, rule: Protection, now: datetime) -> None:
+def in_time(verdict: VerdictStatement, rule: Protection, now: datetime) -> None:
     """It has neither expired nor grown too old."""
     if now >= verdict.expires_at:
         raise AttestationError(f"the verdict expired at {verdict.expires_at:%Y-%m-%d %H:%M:%S} UTC", fix=AGAIN)
@@ -197,7 +197,7 @@ def in_time(verdict: Verdict, rule: Protection, now: datetime) -> None:
         )
 
 
-def against(verdict: Verdict, holder: Holder | None) -> None:
+def against(verdict: VerdictStatement, holder: Holder | None) -> None:
     """It was made for exactly who holds the alias now."""
     champion = verdict.champion
     if holder is None and champion is None:

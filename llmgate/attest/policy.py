@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POLICY_VARIABLE",
+    "KeyRole",
     "Protection",
     "RegistryPolicy",
-    "Role",
     "Rollback",
     "TrustedKey",
     "load_policy",
@@ -38,7 +38,7 @@ MAX_BYTES: Final = 1_000_000
 DAYS: Final = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     """What a key may sign."""
 
     GATE = "gate"
@@ -68,7 +68,7 @@ class TrustedKey:
 
     name: str
     key: PublicKey
-    roles: frozenset[Role]
+    roles: frozenset[KeyRole]
     models: tuple[str, ...] = ("*",)
     not_before: datetime | None = None
     not_after: datetime | None = None
@@ -168,18 +168,18 @@ Name = Annotated[str, StringConstraints(min_length=1, strict=True)]
 Pattern = Annotated[str, StringConstraints(min_length=1, strict=True, pattern=rf"^{PATTERN.pattern}$")]
 
 
-class Part(BaseModel):
+class RegistryPart(BaseModel):
     """A part of the file, in which an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class KeyPart(Part):
+class KeyPart(RegistryPart):
     """One key."""
 
     file: Name | None = None
     pem: Name | None = None
-    roles: list[Role] = Field(min_length=1)
+    roles: list[KeyRole] = Field(min_length=1)
     models: list[Pattern] = Field(default=["*"], min_length=1)
     not_before: Instant | None = None
     not_after: Instant | None = None
@@ -192,7 +192,7 @@ class KeyPart(Part):
         return self
 
 
-class RulePart(Part):
+class RulePart(RegistryPart):
     """One rule."""
 
     models: list[Pattern] = Field(min_length=1)
@@ -211,7 +211,7 @@ class RulePart(Part):
         return self
 
 
-class PolicyPart(Part):
+class RegistryPolicyPart(RegistryPart):
     """The file."""
 
     version: Literal[1]
@@ -267,7 +267,7 @@ def parse_policy(text: str, *, where: str, folder: Path) -> RegistryPolicy:
         PolicyError: If it says anything that is unknown or impossible.
     """
     try:
-        part = PolicyPart.model_validate(yaml.load(text, Loader=OnceLoader))  # noqa: S506 - a SafeLoader
+        part = RegistryPolicyPart.model_validate(yaml.load(text, Loader=OnceLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise PolicyError(f"the registry's policy is no YAML: {error}", where=where) from error
     except ValidationError as error:
@@ -320,7 +320,7 @@ def worded(problem: Any) -> str:
     place = ".".join(str(step) for step in problem["loc"])
     if problem["type"] == "extra_forbidden":
         name = str(problem["loc"][-1])
-        known = {1: PolicyPart, 3: KeyPart if problem["loc"][0] == "keys" else RulePart}
+        known = {1: RegistryPolicyPart, 3: KeyPart if problem["loc"][0] == "keys" else RulePart}
         part = known.get(len(problem["loc"]))
         return f"{place}: unknown key" + (f". {did_you_mean(name, part.model_fields)}" if part else "")
     return f"{place or 'the file'}: {str(problem['msg']).removeprefix('Value error, ')}"

@@ -25,7 +25,7 @@ __all__ = [
     "ChampionFacts",
     "RegistryFacts",
     "SuiteFacts",
-    "Verdict",
+    "VerdictStatement",
     "bind",
     "canonical",
     "moment",
@@ -97,7 +97,7 @@ class SuiteFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class VerdictStatement:
     """A statement that was read. Who signed it is told elsewhere.
 
     Attributes:
@@ -239,7 +239,7 @@ def override_statement(
     }
 
 
-def svr_statement(verdict: Verdict, *, verifier: str) -> dict[str, Any]:
+def svr_statement(verdict: VerdictStatement, *, verifier: str) -> dict[str, Any]:
     """A Simple Verification Result for tools that know nothing of ours: only a PASS has one.
 
     Args:
@@ -293,7 +293,7 @@ def bound_facts(
     }
 
 
-def read_statement(payload: bytes, digest: str) -> Verdict:
+def read_statement(payload: bytes, digest: str) -> VerdictStatement:
     """Read what was signed.
 
     Args:
@@ -315,7 +315,7 @@ def read_statement(payload: bytes, digest: str) -> Verdict:
     if expires_at <= issued_at:
         raise AttestationError("the verdict expires before it was given")
     gate = kind == "gate"
-    return Verdict(
+    return VerdictStatement(
         kind="gate" if gate else "override",
         outcome=predicate.one_of("verdict", OUTCOMES) if gate else "OVERRIDE",
         registry=read_registry(predicate),

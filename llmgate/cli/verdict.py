@@ -14,7 +14,7 @@ from llmgate.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.session.commands.verdict_sign import Asked, Situation
+    from llmgate.session.commands.verdict_sign import SigningQuestion, Situation
 
 __all__ = ["verdict_group"]
 
@@ -84,10 +84,10 @@ def keygen(out: Path, role: str) -> None:
     is ever overwritten. The role `gate` signs verdicts, `bootstrap` the very first one of an alias, `override` a
     person's decision; give each a key of its own, and the last two to people.
     """
-    from llmgate.attest.policy import Role
+    from llmgate.attest.policy import KeyRole
     from llmgate.session.commands.verdict_keys import make_keys
 
-    show_lines(make_keys(out).lines(Role(role)))
+    show_lines(make_keys(out).lines(KeyRole(role)))
 
 
 @verdict_group.command(short_help="Sign what a run showed about a version.")
@@ -327,10 +327,12 @@ def refuse_on_command_line(signing_key: Path | None, **given: Any) -> None:
 
 def situation_of(uri: str, alias: str, told: dict[str, Any], *, run: str | None, tagged: str | None) -> Situation:
     """What is known of the version: by the registry, or by what was told."""
-    from llmgate.session.commands.verdict_sign import Asked, look_up, registry_id
+    from llmgate.session.commands.verdict_sign import SigningQuestion, look_up, registry_id
     from llmgate.session.commands.verdict_told import told_situation
 
-    asked: Asked = Asked(uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ))
+    asked: SigningQuestion = SigningQuestion(
+        uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ)
+    )
     facts = {name: told[name] for name in FACTS}
     if told["offline"]:
         return told_situation(asked, **facts, attempt=told["attempt"], tagged=tagged, environ=os.environ)

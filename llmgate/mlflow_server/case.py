@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from llmgate.attest.check import Signed
     from llmgate.mlflow_server.decisions import Move
-    from llmgate.mlflow_server.events import History, VersionFacts
+    from llmgate.mlflow_server.events import History, StoredVersion
 
-__all__ = ["Case"]
+__all__ = ["LockedModel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class LockedModel:
     """What is known while a change to a protected model is decided.
 
     Attributes:
@@ -48,11 +48,11 @@ class Case:
     ledger: Ledger
     now: datetime
 
-    def is_prompt(self, facts: VersionFacts) -> bool:
+    def is_prompt(self, facts: StoredVersion) -> bool:
         """Whether a version is a prompt of a prompt: text, which no gate is about."""
         return is_prompt_version(facts) and self.view.is_prompt()
 
-    def facts_for(self, facts: VersionFacts, alias: str) -> RegistryFacts:
+    def facts_for(self, facts: StoredVersion, alias: str) -> RegistryFacts:
         """The version as a verdict has to name it."""
         return RegistryFacts(
             id=self.policy.registry,
@@ -64,7 +64,7 @@ class Case:
             alias=alias,
         )
 
-    def verified(self, text: str, facts: VersionFacts, alias: str) -> Signed:
+    def verified(self, text: str, facts: StoredVersion, alias: str) -> Signed:
         """A verdict on this version, for this alias, signed by somebody who counts now.
 
         Raises:
@@ -74,7 +74,7 @@ class Case:
         about(signed.verdict, self.facts_for(facts, alias))
         return signed
 
-    def promote(self, facts: VersionFacts, alias: str, present: VersionFacts | None) -> str:
+    def promote(self, facts: StoredVersion, alias: str, present: StoredVersion | None) -> str:
         """Let a version have an alias, and note it.
 
         Args:
@@ -112,7 +112,7 @@ class Case:
         return mirror(self.ledger.add_promotion(history, row))
 
     def opened(
-        self, facts: VersionFacts, alias: str, history: History, shown: Mapping[str, str]
+        self, facts: StoredVersion, alias: str, history: History, shown: Mapping[str, str]
     ) -> Signed | AttestationError | None:
         """The newest verdict that the ledger has on a version, verified again; why not; or None without any."""
         known = history.of(facts.version, facts.created)
@@ -124,7 +124,7 @@ class Case:
         except AttestationError as error:
             return error
 
-    def take(self, text: str, facts: VersionFacts, alias: str) -> str:
+    def take(self, text: str, facts: StoredVersion, alias: str) -> str:
         """Take a verdict into the ledger, be it good or bad for the version.
 
         Returns:
@@ -154,7 +154,7 @@ class Case:
             history = self.ledger.add_verdict(history, row)
         return mirror(history)
 
-    def knows(self, facts: VersionFacts, alias: str, text: str) -> bool:
+    def knows(self, facts: StoredVersion, alias: str, text: str) -> bool:
         """Whether the ledger has the verdict that an envelope holds."""
         digest = digest_of(text)
         return any(row.digest == digest for row in self.ledger.history(alias).of(facts.version, facts.created))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from llmgate.attest.check import Signed
     from llmgate.attest.policy import Protection
-    from llmgate.mlflow_server.events import History, VerdictRow, VersionFacts
+    from llmgate.mlflow_server.events import History, StoredVersion, VerdictRow
 
 __all__ = ["Move", "admit", "attempt", "decide", "holder_now", "stack"]
 
@@ -58,7 +58,7 @@ def stack(history: History) -> tuple[Held, ...]:
     return tuple(held)
 
 
-def holder_now(history: History, present: VersionFacts | None) -> tuple[Held | None, bool]:
+def holder_now(history: History, present: StoredVersion | None) -> tuple[Held | None, bool]:
     """Who holds the alias, with the verdict that earned it.
 
     Args:
@@ -76,7 +76,7 @@ def holder_now(history: History, present: VersionFacts | None) -> tuple[Held | N
     return Held(version=present.version, created=present.created, verdict=None, weights=None), not last
 
 
-def admit(signed: Signed, history: History, facts: VersionFacts, now: datetime) -> bool:
+def admit(signed: Signed, history: History, facts: StoredVersion, now: datetime) -> bool:
     """Whether the ledger takes a verdict that is about this version; False if it has it already.
 
     Raises:
@@ -100,7 +100,7 @@ def admit(signed: Signed, history: History, facts: VersionFacts, now: datetime) 
     return True
 
 
-def attempt(history: History, facts: VersionFacts, weights: str | None) -> int:
+def attempt(history: History, facts: StoredVersion, weights: str | None) -> int:
     """Which verdict on this version, or on the same weights under another number, the next one is."""
     same = [
         row
@@ -113,8 +113,8 @@ def attempt(history: History, facts: VersionFacts, weights: str | None) -> int:
 
 def decide(
     *,
-    facts: VersionFacts,
-    present: VersionFacts | None,
+    facts: StoredVersion,
+    present: StoredVersion | None,
     history: History,
     opened: Signed | AttestationError | None,
     shown: frozenset[str],
@@ -151,7 +151,7 @@ def decide(
 
 
 def promotion(
-    facts: VersionFacts,
+    facts: StoredVersion,
     over: Held | None,
     history: History,
     opened: Signed | AttestationError | None,
@@ -183,7 +183,7 @@ def promotion(
     return Move(event=granted, to=to, over=over)
 
 
-def rollback(facts: VersionFacts, history: History, rule: Protection, refusal: AttestationError) -> Held:
+def rollback(facts: StoredVersion, history: History, rule: Protection, refusal: AttestationError) -> Held:
     """Back to somebody who held the alias.
 
     Raises:

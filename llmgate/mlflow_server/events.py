@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from llmgate.attest.check import Granted, Holder
 
-__all__ = ["EPOCH", "Held", "History", "PromotionRow", "VerdictRow", "VersionFacts", "instant", "millis"]
+__all__ = ["EPOCH", "Held", "History", "PromotionRow", "StoredVersion", "VerdictRow", "instant", "millis"]
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Event = Granted | Literal["rolled-back"]
@@ -25,7 +25,7 @@ def millis(moment: datetime) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionFacts:
+class StoredVersion:
     """A version as the registry has it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Held:
     verdict: str | None
     weights: str | None
 
-    def same_version(self, other: Held | VersionFacts) -> bool:
+    def same_version(self, other: Held | StoredVersion) -> bool:
         """Whether both are one version, and not two that had one number."""
         return (self.version, self.created) == (other.version, other.created)
 

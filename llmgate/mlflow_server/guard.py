@@ -13,7 +13,7 @@ from mlflow.store.model_registry.abstract_store import AbstractStore
 from llmgate.attest.tags import STAGE, attestation_alias, attestation_key, ledger_key
 from llmgate.errors import AttestationError, PolicyError
 from llmgate.mlflow_server import refusal
-from llmgate.mlflow_server.case import Case
+from llmgate.mlflow_server.case import LockedModel
 from llmgate.mlflow_server.stages import Transition
 from llmgate.mlflow_server.tagged import (
     PLACEHOLDERS,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from llmgate.attest.policy import Protection, RegistryPolicy
-    from llmgate.mlflow_server.events import VersionFacts
+    from llmgate.mlflow_server.events import StoredVersion
     from llmgate.mlflow_server.ledger import Ledger
     from llmgate.mlflow_server.policy_file import PolicyFile
     from llmgate.mlflow_server.view import View
@@ -274,7 +274,7 @@ class Gate(Store):  # type: ignore[misc]
         return policy, policy.rule_for(name) if isinstance(name, str) else None
 
     @contextmanager
-    def gate_case(self, name: str, policy: RegistryPolicy, rule: Protection) -> Iterator[Case]:
+    def gate_case(self, name: str, policy: RegistryPolicy, rule: Protection) -> Iterator[LockedModel]:
         """A protected model, locked until what MLflow writes about it is written."""
         workspace = self.gate_workspace()
         with self.gate_transaction(workspace, name) as (view, ledger):
@@ -285,11 +285,11 @@ class Gate(Store):  # type: ignore[misc]
                     raise refusal.refused(f"change {name}", "it was just made or deleted", "try again")
             if (real := view.stored_name()) != name:
                 raise refusal.refused(f"change {name}", f"the model is called {real}", "use that name")
-            yield Case(
+            yield LockedModel(
                 name=name, workspace=workspace, policy=policy, rule=rule, view=view, ledger=ledger, now=self.gate_now()
             )
 
-    def gate_promote(self, case: Case, facts: VersionFacts, alias: str, holder: int | None) -> None:
+    def gate_promote(self, case: LockedModel, facts: StoredVersion, alias: str, holder: int | None) -> None:
         """Let a version have an alias or a stage, or refuse it."""
         present = case.view.version(holder, tagged=False) if holder is not None else None
         try:
@@ -298,7 +298,7 @@ class Gate(Store):  # type: ignore[misc]
             raise refusal.blocked(case.name, facts.version, alias, error) from error
         self.gate_mirror(case, alias, shown)
 
-    def gate_tag(self, case: Case, facts: VersionFacts, tag: Any) -> None:
+    def gate_tag(self, case: LockedModel, facts: StoredVersion, tag: Any) -> None:
         """Take a verdict from a tag, or refuse the tag."""
         if is_prompt_tag(tag.key):
             if tag.value == facts.tags.get(tag.key):
@@ -321,7 +321,7 @@ class Gate(Store):  # type: ignore[misc]
             raise refusal.refused(what, refusal.why(error), error.fix or AGAIN) from error
         self.gate_mirror(case, alias, shown)
 
-    def gate_mirror(self, case: Case, alias: str, shown: str) -> None:
+    def gate_mirror(self, case: LockedModel, alias: str, shown: str) -> None:
         """Show the last events where clients can read them."""
         name = case.name
         super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))  # type: ignore[no-untyped-call]
@@ -346,7 +346,7 @@ def guarded(rule: Protection, key: str) -> bool:
     return alias is None or rule.protects(alias)
 
 
-def held(case: Case, facts: VersionFacts) -> str:
+def held(case: LockedModel, facts: StoredVersion) -> str:
     """What a version holds or held, worded; empty if nothing."""
     now = [alias for alias, holder in case.view.aliases().items() if holder == facts.version]
     if protected := [alias for alias in now if case.rule.protects(alias)]:

@@ -17,7 +17,7 @@ from llmgate.mlflow_server.view import DatabaseView, RemoteView
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.mlflow_server.case import Case
+    from llmgate.mlflow_server.case import LockedModel
     from llmgate.mlflow_server.policy_file import PolicyFile
     from llmgate.mlflow_server.view import View
 
@@ -56,7 +56,7 @@ class DatabaseGate(Gate):
         active = getattr(self, "_get_active_workspace", None)
         return str(active()) if active is not None else DEFAULT_WORKSPACE
 
-    def gate_mirror(self, case: Case, alias: str, shown: str) -> None:
+    def gate_mirror(self, case: LockedModel, alias: str, shown: str) -> None:
         """Show the last events where clients can read them."""
         if not isinstance(case.view, DatabaseView):
             super().gate_mirror(case, alias, shown)

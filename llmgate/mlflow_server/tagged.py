@@ -12,7 +12,7 @@ from llmgate.errors import AttestationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.mlflow_server.events import VersionFacts
+    from llmgate.mlflow_server.events import StoredVersion
 
 __all__ = ["digest_of", "envelopes", "holds_verdict", "is_ledger", "is_prompt_tag", "is_prompt_version"]
 
@@ -36,7 +36,7 @@ def is_prompt_tag(key: str) -> bool:
     return skeleton(key) == skeleton(PROMPT_TAG)
 
 
-def is_prompt_version(facts: VersionFacts) -> bool:
+def is_prompt_version(facts: StoredVersion) -> bool:
     """Whether a version is text and not a model: it says so, and there is nothing that could be loaded."""
     return facts.tags.get(PROMPT_TAG) == "true" and facts.source in PLACEHOLDERS
 

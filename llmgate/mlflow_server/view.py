@@ -19,7 +19,7 @@ from mlflow.store.model_registry.dbmodels.models import (
 from sqlalchemy import insert, or_, select, update
 
 from llmgate.attest.tags import ATTESTATION
-from llmgate.mlflow_server.events import VersionFacts
+from llmgate.mlflow_server.events import StoredVersion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class View(Protocol):
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
 
-    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:
+    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
         """A version, None if there is none or it is deleted; its tags only if they matter."""
 
     def aliases(self) -> dict[str, int]:
@@ -95,7 +95,7 @@ class DatabaseView:
         found = self.session.execute(select(table.key, table.value).where(*self.mine(table), table.key == PROMPT))
         return any((key, value) == (PROMPT, "true") for key, value in found)
 
-    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:
+    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
         """A version with the tags that matter."""
         table, tags = SqlModelVersion, SqlModelVersionTag
         row = self.session.execute(
@@ -111,7 +111,7 @@ class DatabaseView:
             or_(tags.key == PROMPT, tags.key.startswith(f"{ATTESTATION}/", autoescape=True)),
         )
         found = self.session.execute(wanted) if tagged else ()
-        return VersionFacts(
+        return StoredVersion(
             version=number,
             created=row[0],
             source=row[1] or "",
@@ -195,12 +195,12 @@ class RemoteView:
         # `tags` hides the one that is asked for.
         return found is not None and found._tags.get(PROMPT) == "true"  # noqa: SLF001
 
-    def version(self, number: int, *, tagged: bool = True) -> VersionFacts | None:  # noqa: ARG002 - it has them
+    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:  # noqa: ARG002 - it has them
         """A version with the tags that matter."""
         found = there(lambda: self.get_version(self.name, str(number)))
         if found is None:
             return None
-        return VersionFacts(
+        return StoredVersion(
             version=int(found.version),
             created=int(found.creation_timestamp),
             source=found.source or "",

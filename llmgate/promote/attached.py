@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.envelope import read_envelope
-from llmgate.attest.statement import ChampionFacts, RegistryFacts, Verdict, read_statement
+from llmgate.attest.statement import ChampionFacts, RegistryFacts, VerdictStatement, read_statement
 from llmgate.attest.tags import attestation_alias, attestation_key
 from llmgate.errors import AttestationError
 from llmgate.promote import tags
@@ -46,7 +46,7 @@ class Attached:
 
     key: str
     text: str
-    verdict: Verdict
+    verdict: VerdictStatement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

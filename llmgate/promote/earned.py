@@ -19,7 +19,7 @@ from llmgate.record.run.loading import record_digest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.attest.statement import Verdict as Signed
+    from llmgate.attest.statement import VerdictStatement
     from llmgate.promote.target import PromotionTarget, VersionFacts
 
 __all__ = ["Earned", "differs", "keep_evidence", "read_earned", "short"]
@@ -103,7 +103,9 @@ def read_earned(target: PromotionTarget, holder: VersionFacts, alias: str, into:
         raise PromotionRefusedError(f"{what} cannot be read ({error.what}), {MEND}") from error
 
 
-def by_verdict(target: PromotionTarget, holder: VersionFacts, verdict: Signed, alias: str, into: Path) -> Earned:
+def by_verdict(
+    target: PromotionTarget, holder: VersionFacts, verdict: VerdictStatement, alias: str, into: Path
+) -> Earned:
     """The record that a signed verdict names, from the copy that was kept or from a gate run.
 
     Raises:
@@ -134,7 +136,7 @@ def by_verdict(target: PromotionTarget, holder: VersionFacts, verdict: Signed, a
     )
 
 
-def differs(files: EvidenceFiles, verdict: Signed) -> str | None:
+def differs(files: EvidenceFiles, verdict: VerdictStatement) -> str | None:
     """How files differ from what a signed verdict names, None if they do not.
 
     Raises:

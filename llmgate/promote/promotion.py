@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from llmgate.attest.policy import RegistryPolicy
-    from llmgate.attest.statement import Verdict as Signed
+    from llmgate.attest.statement import VerdictStatement as Signed
     from llmgate.promote.attached import Attached
     from llmgate.promote.evidence import Redecide, SourceDigest
     from llmgate.promote.target import EvidenceFiles, PromotionTarget

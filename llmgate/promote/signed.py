@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.policy import RegistryPolicy
-    from llmgate.attest.statement import Verdict
+    from llmgate.attest.statement import VerdictStatement
     from llmgate.promote.attached import Attached
     from llmgate.promote.target import EvidenceFiles, PromotionTarget, VersionFacts
 
@@ -78,7 +78,7 @@ def verify(
         raise PromotionRefusedError(error.what, fix=error.fix and f"{error.fix[0].upper()}{error.fix[1:]}") from error
 
 
-def refuse_others(files: EvidenceFiles, verdict: Verdict) -> None:
+def refuse_others(files: EvidenceFiles, verdict: VerdictStatement) -> None:
     """Refuse records that are not those that a verdict was signed for.
 
     Raises:

@@ -16,7 +16,7 @@ from llmgate.promote.promotion_facts import instant
 from llmgate.promote.rollback import former_holders
 
 if TYPE_CHECKING:
-    from llmgate.attest.statement import Verdict
+    from llmgate.attest.statement import VerdictStatement
     from llmgate.promote.mirror import Mirror
     from llmgate.promote.target import Registry, VersionFacts
 
@@ -184,7 +184,7 @@ def rollback_note(version: VersionFacts, alias: str) -> re.Match[str] | None:
     return match if match is not None and match["to"] == version.version else None
 
 
-def sentence_of(verdict: Verdict) -> str:
+def sentence_of(verdict: VerdictStatement) -> str:
     """What a verdict says in words."""
     if verdict.kind == "override":
         return f"Overridden by {verdict.by}: {verdict.reason}"

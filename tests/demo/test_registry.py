@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.attest.keys import load_signer
-from llmgate.attest.policy import Role, load_policy
+from llmgate.attest.policy import KeyRole, load_policy
 from llmgate.demo.registry import REGISTRY_ID, make_files
 from llmgate.errors import CannotRunError
 
@@ -31,7 +31,7 @@ def test_the_policy_protects_the_demos_alias_and_knows_a_key_per_role(tmp_path: 
     assert rule.weights
     assert policy.rule_for("another") is None
     trusted = {key.key.keyid: key.roles for key in policy.keys}
-    for role in (Role.GATE, Role.BOOTSTRAP):
+    for role in (KeyRole.GATE, KeyRole.BOOTSTRAP):
         signer = load_signer(files.key(role), {})
         assert signer is not None
         assert trusted[signer.keyid] == {role}

@@ -14,14 +14,14 @@ from support.verdicts import REGISTRY, digest_of
 
 from llmgate.attest.check import Signed
 from llmgate.attest.keys import generate, public_key
-from llmgate.attest.policy import Protection, Role, Rollback, TrustedKey
-from llmgate.attest.statement import ChampionFacts, RegistryFacts, SuiteFacts, Verdict
+from llmgate.attest.policy import KeyRole, Protection, Rollback, TrustedKey
+from llmgate.attest.statement import ChampionFacts, RegistryFacts, SuiteFacts, VerdictStatement
 from llmgate.errors import AttestationError
 from llmgate.mlflow_server.decisions import Move, admit, attempt, decide, holder_now, stack
-from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow, VersionFacts, instant, millis
+from llmgate.mlflow_server.events import Held, History, PromotionRow, StoredVersion, VerdictRow, instant, millis
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-KEY = TrustedKey(name="all", key=public_key(generate()[1], where="test"), roles=frozenset(Role))
+KEY = TrustedKey(name="all", key=public_key(generate()[1], where="test"), roles=frozenset(KeyRole))
 VERSIONS = (1, 2, 3)
 
 
@@ -31,8 +31,8 @@ def rule(rollback: Rollback = Rollback.PREVIOUS) -> Protection:
     )
 
 
-def facts(version: int) -> VersionFacts:
-    return VersionFacts(version=version, created=1_000 + version, source="s3://b", stage="None", tags={})
+def facts(version: int) -> StoredVersion:
+    return StoredVersion(version=version, created=1_000 + version, source="s3://b", stage="None", tags={})
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Ledgered:
         held = self.holder()
         override = outcome == "OVERRIDE"
         signed = Signed(
-            verdict=Verdict(
+            verdict=VerdictStatement(
                 kind="override" if override else "gate",
                 outcome=outcome,
                 registry=RegistryFacts(

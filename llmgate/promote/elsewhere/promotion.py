@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.attest.check import Granted, Holder, Signed, about, may_hold, open_verdict
 from llmgate.attest.envelope import read_envelope
-from llmgate.attest.statement import ChampionFacts, RegistryFacts, Verdict, read_statement
+from llmgate.attest.statement import ChampionFacts, RegistryFacts, VerdictStatement, read_statement
 from llmgate.errors import AttestationError, LlmgateError, PromotionRefusedError
 from llmgate.promote.alias import alias_problem
 from llmgate.promote.elsewhere.contract import RegisteredVersion, VerdictRegistry
@@ -162,7 +162,7 @@ def facts_to_sign(
     )
 
 
-def past_verdicts(registry: VerdictRegistry, version: RegisteredVersion, alias: str) -> tuple[Verdict, ...]:
+def past_verdicts(registry: VerdictRegistry, version: RegisteredVersion, alias: str) -> tuple[VerdictStatement, ...]:
     """What the verdicts say that lie with a version, oldest first. No signature was looked at.
 
     Raises:
@@ -209,7 +209,7 @@ def last_attached(version: RegisteredVersion, alias: str, lying: Mapping[str, st
     return text
 
 
-def not_outdated(verdict: Verdict, lying: Mapping[str, str], facts: RegistryFacts) -> None:
+def not_outdated(verdict: VerdictStatement, lying: Mapping[str, str], facts: RegistryFacts) -> None:
     """No verdict about this version came later, whoever signed it: what speaks against a promotion needs no key."""
     for digest, text in lying.items():
         other = read_unverified(digest, text)
@@ -222,7 +222,7 @@ def not_outdated(verdict: Verdict, lying: Mapping[str, str], facts: RegistryFact
             )
 
 
-def read_unverified(digest: str, text: str) -> Verdict:
+def read_unverified(digest: str, text: str) -> VerdictStatement:
     """A verdict that lies with a version, no signature looked at."""
     try:
         envelope = read_envelope(text)
@@ -284,7 +284,7 @@ def as_holder(registry: VerdictRegistry, over: RegisteredVersion | None, alias: 
     )
 
 
-def earned_verdict(registry: VerdictRegistry, over: RegisteredVersion, alias: str) -> Verdict | None:
+def earned_verdict(registry: VerdictRegistry, over: RegisteredVersion, alias: str) -> VerdictStatement | None:
     """The verdict that earned the holder its alias; None if it points to none, or that one is gone."""
     digest = over.earned.get(alias)
     text = None if digest is None else registry.envelopes(over, alias).get(digest)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.check import Signed
-    from llmgate.attest.statement import Verdict
+    from llmgate.attest.statement import VerdictStatement
     from llmgate.promote.target import Registry, VersionFacts
     from llmgate.session.commands.verdict_read import ReadVerdict
 
@@ -142,7 +142,7 @@ def promotable(
     return f"It may have {alias} now ({granted}), unless the registry's ledger has a newer verdict"
 
 
-def compare_records(verdict: Verdict, run: Path, baseline: Path | None) -> Iterator[str]:
+def compare_records(verdict: VerdictStatement, run: Path, baseline: Path | None) -> Iterator[str]:
     """Hold the files of a run against what was signed.
 
     Args:

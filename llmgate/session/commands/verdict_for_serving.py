@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.attest.check import open_verdict
 from llmgate.attest.envelope import read_envelope
 from llmgate.attest.keys import public_key
-from llmgate.attest.policy import RegistryPolicy, Role, TrustedKey, load_policy
+from llmgate.attest.policy import KeyRole, RegistryPolicy, TrustedKey, load_policy
 from llmgate.attest.statement import RegistryFacts, read_statement
 from llmgate.attest.tags import MAX_ENVELOPE, attestation_alias
 from llmgate.errors import AttestationError, CannotRunError, RecordError, UsageError
@@ -78,7 +78,7 @@ def trusted(question: VerifyQuestion) -> RegistryPolicy:
         text = read_regular(path, limit=MAX_ENVELOPE).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("the public key cannot be read", where=str(path), fix="Check --key") from error
-    key = TrustedKey(name=path.name, key=public_key(text, where=str(path)), roles=frozenset(Role))
+    key = TrustedKey(name=path.name, key=public_key(text, where=str(path)), roles=frozenset(KeyRole))
     return RegistryPolicy(registry="", ledger=None, keys=(key,), rules=(), where=str(path))
 
 
@@ -149,7 +149,7 @@ def by_rule(signed: Signed, policy: RegistryPolicy) -> None:
         return
     if missing := rule.missing(verdict.suites):
         raise AttestationError(f"the verdict lacks the suite {', '.join(missing)}, which the policy requires")
-    role = Role.BOOTSTRAP if verdict.champion is None else Role.GATE
+    role = KeyRole.BOOTSTRAP if verdict.champion is None else KeyRole.GATE
     if not signed.signed_as(role):
         compared = "nobody" if verdict.champion is None else f"version {verdict.champion.version}"
         raise AttestationError(f"the verdict was compared with {compared}, and no key of the role {role} signed it")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.keys import COMMAND, COMMAND_KEY, KEY, PublicKey, generate, load_signer, public_key
-from llmgate.attest.policy import Role
+from llmgate.attest.policy import KeyRole
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class KeyPair:
     public: Path
     key: PublicKey
 
-    def lines(self, role: Role) -> list[str]:
+    def lines(self, role: KeyRole) -> list[str]:
         """What is to be done with both."""
         name = re.sub(r"[^A-Za-z0-9_-]", "-", self.private.stem)
         return [
@@ -57,9 +57,9 @@ class KeyPair:
             *self.keeping(role),
         ]
 
-    def keeping(self, role: Role) -> list[str]:
+    def keeping(self, role: KeyRole) -> list[str]:
         """Where the private key belongs: people keep those that CI must not have."""
-        if role is not Role.GATE:
+        if role is not KeyRole.GATE:
             return [
                 f"Keep {self.private} out of CI, where those who may sign as {role} find it and nobody else does, and",
                 "name it with --signing-key. Whoever has it can promote past the gate.",

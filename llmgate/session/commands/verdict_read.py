@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from llmgate.attest.envelope import Envelope, parse_json, read_envelope
-from llmgate.attest.statement import Verdict, read_statement
+from llmgate.attest.statement import VerdictStatement, read_statement
 from llmgate.errors import AttestationError, CannotRunError
 from llmgate.promote.attached import attached_verdicts
 from llmgate.promote.registries import open_registry
@@ -36,7 +36,7 @@ class ReadVerdict:
     where: str
     text: str
     envelope: Envelope
-    verdict: Verdict
+    verdict: VerdictStatement
     others: int = 0
 
 

@@ -14,7 +14,7 @@ from llmgate.attest.policy import age
 from llmgate.attest.statement import (
     ChampionFacts,
     RegistryFacts,
-    Verdict,
+    VerdictStatement,
     canonical,
     override_statement,
     read_statement,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "OVERRIDE_LASTS",
     "OVERRIDE_NAME",
-    "Asked",
     "Overridden",
+    "SigningQuestion",
     "Situation",
     "compared_run",
     "logged_run",
@@ -64,7 +64,7 @@ OVERRIDE_LASTS: Final = "4h"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class SigningQuestion:
     """Which version is to get which alias, in which registry."""
 
     uri: str
@@ -112,7 +112,7 @@ class Overridden:
     """A signed override."""
 
     envelope: str
-    verdict: Verdict
+    verdict: VerdictStatement
 
 
 def registry_id(given: str | None, environ: Mapping[str, str]) -> str:
@@ -150,7 +150,7 @@ def span(text: str, option: str = "--expires") -> timedelta:
     return value
 
 
-def look_up(asked: Asked, *, mlflow_uri: str | None, run: str | None = None) -> Situation:
+def look_up(asked: SigningQuestion, *, mlflow_uri: str | None, run: str | None = None) -> Situation:
     """Ask MLflow what the version is and who holds the alias, by which verdict.
 
     Args:

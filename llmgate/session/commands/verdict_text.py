@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from llmgate.attest.envelope import Envelope
-    from llmgate.attest.statement import ChampionFacts, Verdict
+    from llmgate.attest.statement import ChampionFacts, VerdictStatement
 
 __all__ = ["NOT_VERIFIED", "verdict_lines"]
 
@@ -24,7 +24,9 @@ RECORDS: Final = {"candidate": "record"}
 NOT_VERIFIED: Final = "NOT VERIFIED: anybody could have written this; see `llmgate verdict verify`"
 
 
-def verdict_lines(verdict: Verdict, envelope: Envelope, *, verified: Sequence[str], now: datetime) -> list[str]:
+def verdict_lines(
+    verdict: VerdictStatement, envelope: Envelope, *, verified: Sequence[str], now: datetime
+) -> list[str]:
     """What stands in a verdict, in at most 80 columns.
 
     Args:
@@ -52,7 +54,7 @@ def entry(label: str, text: str) -> list[str]:
     )
 
 
-def facts(verdict: Verdict, envelope: Envelope, now: datetime) -> Iterator[tuple[str, str]]:
+def facts(verdict: VerdictStatement, envelope: Envelope, now: datetime) -> Iterator[tuple[str, str]]:
     """Label and text, in the order in which a reader asks."""
     told, registry = verdict.predicate, verdict.registry
     if verdict.kind == "override":

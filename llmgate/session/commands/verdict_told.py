@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from llmgate.session.commands.verdict_sign import Asked
+    from llmgate.session.commands.verdict_sign import SigningQuestion
 
 __all__ = ["told_situation"]
 
@@ -23,7 +23,7 @@ ASK: Final = "`llmgate status models:/NAME` on a machine that reaches the regist
 
 
 def told_situation(
-    asked: Asked,
+    asked: SigningQuestion,
     *,
     created_at: str | None,
     source: str | None,

@@ -30,7 +30,7 @@ from llmgate.session.run.weights import hash_folder
 if TYPE_CHECKING:
     from llmgate.attest.check import Signed
     from llmgate.attest.policy import RegistryPolicy
-    from llmgate.attest.statement import Verdict
+    from llmgate.attest.statement import VerdictStatement
     from llmgate.record.weights import WeightsManifest
     from llmgate.session.progress import Progress
 
@@ -121,7 +121,7 @@ def of_version(
 
 
 def of_folder(
-    folder: Path, verdict: Verdict, question: VerifyQuestion, progress: Progress, now: datetime
+    folder: Path, verdict: VerdictStatement, question: VerifyQuestion, progress: Progress, now: datetime
 ) -> WeightsCheck:
     """Hash a folder, and hold it against the verdict."""
     what = question.what if question.weights is None else str(question.weights)
@@ -143,14 +143,14 @@ def of_folder(
     )
 
 
-def passed(verdict: Verdict) -> str:
+def passed(verdict: VerdictStatement) -> str:
     """The weights that a verdict is about."""
     told, given = verdict.registry, f"{verdict.issued_at:%Y-%m-%d %H:%M} UTC"
     how = f"which got PASS on {given}" if verdict.kind == "gate" else f"which {verdict.by} let pass on {given}"
     return f"the weights of {told.model} version {told.version}, {how}"
 
 
-def remarks(verdict: Verdict, found: WeightsManifest, folder: Path, now: datetime) -> tuple[str, ...]:
+def remarks(verdict: VerdictStatement, found: WeightsManifest, folder: Path, now: datetime) -> tuple[str, ...]:
     """What is no reason to refuse, and still to be known."""
     lines = []
     if verdict.kind == "override":
@@ -170,7 +170,7 @@ def remarks(verdict: Verdict, found: WeightsManifest, folder: Path, now: datetim
     return tuple(lines)
 
 
-def which_differ(question: VerifyQuestion, verdict: Verdict, found: WeightsManifest) -> tuple[str, ...]:
+def which_differ(question: VerifyQuestion, verdict: VerdictStatement, found: WeightsManifest) -> tuple[str, ...]:
     """The files that differ, as far as a manifest of what passed is there."""
     path, asked = question.manifest, question.manifest is not None
     if path is None and question.verdict is not None:
@@ -192,7 +192,7 @@ def cut(lines: tuple[str, ...]) -> tuple[str, ...]:
     return lines if more <= 0 else (*lines[:MOST_LINES], f"… and {more:,} more")
 
 
-def of_server(question: VerifyQuestion, verdict: Verdict, progress: Progress, now: datetime) -> WeightsCheck:
+def of_server(question: VerifyQuestion, verdict: VerdictStatement, progress: Progress, now: datetime) -> WeightsCheck:
     """Hash the folder that a server loaded, and hold the server's tensors against it.
 
     Raises:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.attest.envelope import envelope_text, sign_payload
-from llmgate.attest.statement import Verdict, bind, canonical, read_statement, svr_statement, written
+from llmgate.attest.statement import VerdictStatement, bind, canonical, read_statement, svr_statement, written
 from llmgate.errors import AttestationError
 from llmgate.gate.decision.statement import statement
 from llmgate.gate.decision.statement_size import fitted
-from llmgate.gate.decision.types import Verdict as Outcome
+from llmgate.gate.decision.types import Verdict
 from llmgate.gate.metrics.policy_changes import weaker_than
 from llmgate.gate.serving.summary import summarise, told
 from llmgate.promote.succession import judged_by
@@ -63,7 +63,7 @@ class SignedRun:
 
     envelope: str
     svr: str | None
-    verdict: Verdict
+    verdict: VerdictStatement
 
 
 def sign_run(
@@ -114,7 +114,7 @@ def sign_run(
     envelope = sign_payload(payload, signer)
     verdict = read_statement(envelope.payload, envelope.digest)
     svr = None
-    if decision.verdict is Outcome.PASS:
+    if decision.verdict is Verdict.PASS:
         svr = envelope_text(sign_payload(canonical(svr_statement(verdict, verifier=VERIFIER)), signer))
     return SignedRun(envelope=envelope_text(envelope), svr=svr, verdict=verdict)
 
@@ -161,7 +161,7 @@ def statement_of_run(
     compared = None
     if champion is not None and against is not None:
         compared = compared_with(champion, against, registry)
-    if decision.verdict is Outcome.PASS:
+    if decision.verdict is Verdict.PASS:
         refuse_empty_pass(decision, record, against)
     made = statement(
         decision,
