@@ -14,7 +14,7 @@ from llmgate.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.session.commands.verdict_sign import SigningQuestion, Situation
+    from llmgate.session.commands.verdict_sign import Situation
 
 __all__ = ["verdict_group"]
 
@@ -330,9 +330,7 @@ def situation_of(uri: str, alias: str, told: dict[str, Any], *, run: str | None,
     from llmgate.session.commands.verdict_sign import SigningQuestion, look_up, registry_id
     from llmgate.session.commands.verdict_told import told_situation
 
-    asked: SigningQuestion = SigningQuestion(
-        uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ)
-    )
+    asked = SigningQuestion(uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ))
     facts = {name: told[name] for name in FACTS}
     if told["offline"]:
         return told_situation(asked, **facts, attempt=told["attempt"], tagged=tagged, environ=os.environ)
