@@ -43,10 +43,10 @@ COMMANDS = {
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
+    "status": "status:status",
+    "verdict": "verdict:verdict_group",
     "verify": "verify:verify",
     "webhook": "webhook:webhook",
-    "verdict": "verdict:verdict_group",
-    "status": "status:status",
 }
 """By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
 
@@ -57,14 +57,17 @@ SECTIONS = {
         "run": "ask a model, score the answers, and decide",
         "decide": "decide again without a model, or on results of any tool",
         "promote": "make the version that passed the champion",
-        "verify": "hold weights against a signed verdict, before they are served",
-        "verdict": "sign verdicts, and see who signed one and what for",
-        "status": "say who is champion, by which verdict, and who waits",
-        "rollback": "go back to the champion before",
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",
         "doctor": "look at what a run needs: endpoint, key, disk, suites",
+    },
+    "The registry, and what is served": {
+        "status": "say who is champion, by which verdict, and who waits",
+        "rollback": "go back to the champion before",
+        "verdict": "sign verdicts, and see who signed one and what for",
+        "verify": "hold weights against a signed verdict, before they are served",
+        "webhook": "gate what is new in MLflow, and watch who holds an alias",
     },
     "Before and after a run": {
         "power": "say what a gate can decide, before it is run",
@@ -84,7 +87,6 @@ SECTIONS = {
     },
     "For CI and for llmgate itself": {
         "github-summary": "write the summary of a step in GitHub Actions",
-        "webhook": "gate what is new in MLflow, and watch who holds an alias",
         "calibrate": "measure how often the gate errs",
     },
 }
