@@ -26,6 +26,7 @@ SIGNING_OPTIONS = (
     click.option("--registry-id", metavar="ID", help="`registry:` of its policy [default: LLMGATE_REGISTRY_ID]."),
     click.option("--signing-key", type=PATH, metavar="FILE", help="Private key [default: from the environment]."),
     MLFLOW_URI,
+    click.option("--verdicts-at", metavar="URI", help="SageMaker, Vertex AI: where verdicts lie, s3:// or gs://."),
     click.option("--offline", is_flag=True, help="Ask no registry; the options below tell the facts."),
     click.option("--created-at", metavar="TIME", help="When the version was created, as 2026-11-28T20:14:26.123Z."),
     click.option("--source", metavar="URI", help="The version's source."),
@@ -96,7 +97,7 @@ def keygen(out: Path, role: str) -> None:
 @ALIAS
 @click.option("--baseline", type=PATH, metavar="RUN", help="The champion's record [default: the one of the run].")
 @click.option("--expires", default="30d", show_default=True, metavar="SPAN", help="How long it may promote.")
-@click.option("--weights", metavar="SHA256", help="With --offline: the weights that the registry's tags claim.")
+@click.option("--weights", metavar="SHA256", help="What the version's weights are, where MLflow is not asked.")
 @click.option("--post", "posted", is_flag=True, help="Put it into the version's tag, where the registry looks for it.")
 @click.option("--keyless", is_flag=True, help="Sign by the identity of this CI job, through Sigstore: a bundle.")
 @signing_options
@@ -124,6 +125,7 @@ def sign(
 
     --keyless writes verdict.sigstore.json instead, for readers who know Sigstore; a registry does not promote by it.
     """
+    from llmgate.promote.elsewhere.address import is_elsewhere
     from llmgate.session.commands.verdict_keys import signer_from
     from llmgate.session.commands.verdict_sign import compared_run, logged_run, post, span, statement
     from llmgate.session.commands.verdict_sign import sign as sign_it
@@ -134,7 +136,7 @@ def sign(
     refuse_strangers(os.environ)
     if posted and told["offline"]:
         raise UsageError("--offline talks to no registry, so nothing can be posted", fix="Leave one of them out")
-    if weights is not None and not told["offline"]:
+    if weights is not None and not told["offline"] and not is_elsewhere(uri):
         raise UsageError("the registry tells the weights itself", where="--weights", fix="Leave it out")
     if keyless and (posted or signing_key is not None):
         raise UsageError(
@@ -327,7 +329,8 @@ def refuse_on_command_line(signing_key: Path | None, **given: Any) -> None:
 
 def situation_of(uri: str, alias: str, told: dict[str, Any], *, run: str | None, tagged: str | None) -> Situation:
     """What is known of the version: by the registry, or by what was told."""
-    from llmgate.session.commands.verdict_sign import SigningQuestion, look_up, registry_id
+    from llmgate.promote.elsewhere.address import is_elsewhere
+    from llmgate.session.commands.verdict_sign import SigningQuestion, look_up, look_up_elsewhere, registry_id
     from llmgate.session.commands.verdict_told import told_situation
 
     asked = SigningQuestion(uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ))
@@ -337,6 +340,8 @@ def situation_of(uri: str, alias: str, told: dict[str, Any], *, run: str | None,
     named = [f"--{name.replace('_', '-')}" for name, value in facts.items() if value is not None]
     if named:
         raise UsageError("the registry tells this itself", where=", ".join(named), fix="Add --offline, or leave it out")
+    if is_elsewhere(uri):
+        return look_up_elsewhere(asked, verdicts_at=told["verdicts_at"], tagged=tagged)
     return look_up(asked, mlflow_uri=told["mlflow_uri"], run=run)
 
 

@@ -30,6 +30,7 @@ from llmgate.session.decide.attestation import REGISTRY_ID
 from llmgate.session.decide.github import PUBLISHED_NAME
 from llmgate.session.decide.origin import refuse_strangers
 from llmgate.session.decide.promote import source_digest
+from llmgate.session.decide.promote_elsewhere import elsewhere_facts
 from llmgate.session.decide.records import BASELINE_NAME, decide_folders, noted_baseline
 from llmgate.session.decide.sign import sign_run, statement_of_run
 
@@ -49,6 +50,7 @@ __all__ = [
     "compared_run",
     "logged_run",
     "look_up",
+    "look_up_elsewhere",
     "override",
     "own_workspace",
     "post",
@@ -184,6 +186,21 @@ def look_up(asked: SigningQuestion, *, mlflow_uri: str | None, run: str | None =
         version=version,
         keys=keys_to_post(version, asked.alias, mirror),
     )
+
+
+def look_up_elsewhere(asked: SigningQuestion, *, verdicts_at: str | None, tagged: str | None) -> Situation:
+    """Ask another registry than MLflow the same.
+
+    Args:
+        asked: The version.
+        verdicts_at: Where SageMaker and Vertex AI keep verdicts.
+        tagged: Digest of the version's weights, as the caller knows it: these registries tell none.
+
+    Raises:
+        CannotRunError: If it cannot be reached, or its client is not installed.
+    """
+    facts, champion = elsewhere_facts(asked.uri, asked.alias, registry_id=asked.registry, verdicts_at=verdicts_at)
+    return Situation(facts=facts, champion=champion, tagged=tagged)
 
 
 def compared_run(out: Path, given: Path | None) -> Path | None:
@@ -341,10 +358,15 @@ def post(situation: Situation, envelope: str) -> str:
         The tag.
 
     Raises:
+        UsageError: If the version was not looked up in MLflow.
         PromotionRefusedError: If the registry does not take it.
     """
-    assert situation.registry is not None  # noqa: S101 - the caller has looked it up
-    assert situation.version is not None  # noqa: S101
+    if situation.registry is None or situation.version is None:
+        raise UsageError(
+            "only MLflow takes a verdict before it promotes",
+            where="--post",
+            fix="Leave it out; `llmgate promote URI --verdict FILE` attaches it",
+        )
     *earlier, last = situation.keys
     for key in earlier:
         try:

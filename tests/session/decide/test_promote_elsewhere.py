@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from support.promotions import POLICY, digest_of, make_manifest, write_record
 from support.shelf import MemoryRegistry, made
 from support.verdict_registry import PROTECT
 from support.verdicts import Keys, make_keys
@@ -95,3 +96,25 @@ def test_gate_runs_are_not_kept_there() -> None:
     with pytest.raises(CannotRunError, match="keeps no gate runs") as caught:
         open_registry("sagemaker://eu-west-1/support-bot/7")
     assert "llmgate promote" in str(caught.value)
+
+
+def test_a_run_is_signed_for_another_registry(
+    keys: Keys, registry: MemoryRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.versions["2"] = made("2", model="acme/support-bot")
+    out = write_record(tmp_path / "run", make_manifest("run", policy=POLICY), right=100)
+    monkeypatch.delenv("LLMGATE_SIGNING_KEY", raising=False)
+    command = ["verdict", "sign", str(out), "--version", URI, "--registry-id", keys.policy.registry]
+    command += ["--signing-key", str(keys.folder / "bootstrap.pem")]
+    untied = CliRunner().invoke(main, command)
+    assert untied.exit_code == 1
+    assert "nothing ties the weights" in " ".join(untied.output.split())
+    command += ["--weights", digest_of("weights")]
+    refused = CliRunner().invoke(main, [*command, "--post"])
+    assert refused.exit_code == 2, refused.output
+    assert "only MLflow takes a verdict before it promotes" in " ".join(refused.output.split())
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    promoted = run(URI, "--registry-policy", keys.path, "--verdict", out / "verdict.dsse.json")
+    assert promoted.exit_code == 0, promoted.output
+    assert registry.holders == {"champion": "2"}
