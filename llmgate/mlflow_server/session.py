@@ -27,7 +27,7 @@ class JoinedSessions:
 
     def __init__(self, maker: Callable[..., AbstractContextManager[Any]]) -> None:
         self.maker = maker
-        # `read_only` is new in MLflow 3.6; before that a session is for writing whatever one says.
+        # `read_only` came with MLflow 3.14; before that a session is for writing whatever one says.
         self.writing = {"read_only": False} if "read_only" in inspect.signature(maker).parameters else {}
         # One per store: a store that is built while another one's guard runs has a database of its own.
         self.held: ContextVar[Any] = ContextVar("llmgate_session", default=None)
