@@ -87,7 +87,7 @@ def test_the_dialog_says_why_an_alias_is_refused(servers: dict[tuple[str, str], 
         page.click(BUTTON.format("Add"))
         page.fill(FIELD, "champion")
         page.press("Enter", 13)
-        page.wait_for("document.querySelector('[role=dialog]').innerText.includes('@ champion')")
+        page.wait_for(r"/@\s*champion/.test(document.querySelector('[role=dialog]').innerText)")
         page.click(BUTTON.format("Save aliases"))
         page.wait_for("document.body.innerText.includes('promotion blocked')")
         page.picture(tmp_path / "refused.png")
