@@ -17,8 +17,9 @@ def demo(folder: Path) -> int:
     """Show the gate at work on a real small model, without a GPU.
 
     Fetches SmolLM2-135M, makes two candidates from it (re-saved, and one with layers removed), asks all three 260
-    questions, logs to MLflow, decides, and promotes the one that deserves it. What an earlier demo left in the folder
-    is used again. It takes vLLM for the CPU: pip install 'pytest-llmgate[demo]'
+    questions, logs to an MLflow server of its own that no unsigned verdict moves, decides, signs, promotes the one that
+    deserves it, is refused the other, and rolls back. Models and records of an earlier demo in the folder are used
+    again; the registry begins anew. It takes vLLM for the CPU: pip install 'pytest-llmgate[demo]'
     """
     from llmgate.demo.run import run_demo
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-__all__ = ["ALIAS", "REGISTRY_ID", "GatedServer", "RegistryFiles", "ask_directly", "make_files"]
+__all__ = ["ALIAS", "REGISTRY_ID", "GatedServer", "RegistryFiles", "ask_directly", "make_anew", "make_files"]
 
 REGISTRY_ID: Final = "llmgate-demo"
 """The name that every verdict of the demo carries: it counts for this registry alone."""
+MARKER: Final = ".llmgate-demo"
+"""Says that a folder is the demo's, which removes it."""
 ALIAS: Final = "champion"
 HOST: Final = "127.0.0.1"
 START_TIMEOUT_S: Final = 180.0
@@ -76,6 +79,21 @@ class RegistryFiles:
         return self.folder / f"{role}.pem"
 
 
+def make_anew(folder: Path, *, model: str, suites: tuple[str, ...]) -> RegistryFiles:
+    """A registry that knows of nothing yet, in the place of the one that an earlier demo made.
+
+    Raises:
+        CannotRunError: If something else is there, which is left alone.
+    """
+    if folder.is_symlink() or (folder.exists() and not (folder / MARKER).is_file()):
+        raise CannotRunError(
+            "it exists and was not made by the demo", where=str(folder), fix="Remove it, or choose another folder"
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    return make_files(folder, model=model, suites=suites)
+
+
 def make_files(folder: Path, *, model: str, suites: tuple[str, ...]) -> RegistryFiles:
     """Make keys and policy, or find them; the owner alone may read them.
 
@@ -96,6 +114,7 @@ def make_files(folder: Path, *, model: str, suites: tuple[str, ...]) -> Registry
         private_folder(folder)
     except OSError as error:
         raise CannotRunError(f"it cannot be made: {error.strerror}", where=str(folder)) from error
+    write_atomic(folder / MARKER, b"")
     keys = {}
     for role in ("gate", "bootstrap"):
         public = files.key(role).with_suffix(".pub")

@@ -6,7 +6,6 @@ again: the models, and every sealed record that asked the same questions of the 
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from rich.table import Table
 import llmgate
 from llmgate.demo.models import KEPT_LAYERS, LAYERS, degrade, fetch_champion, resave
 from llmgate.demo.progress import DemoProgress
-from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles, ask_directly, make_files
+from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles, ask_directly, make_anew
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
 from llmgate.promote.permission import DEFAULT_MAX_AGE
@@ -292,13 +291,9 @@ class Runner:
 
 
 def new_registry(folder: Path) -> RegistryFiles:
-    """A registry of this demo's own, which shows from the beginning how its models fare; the one before is kept."""
-    place = folder / REGISTRY
-    if place.exists():
-        before = place.with_name(f"{REGISTRY}-before")
-        shutil.rmtree(before, ignore_errors=True)
-        place.rename(before)
-    return make_files(place, model=CHAMPION, suites=tuple(sorted(path.stem for path in SUITES.glob("*.yaml"))))
+    """A registry of this demo's own, which shows from the beginning how its models fare."""
+    suites = tuple(sorted(path.stem for path in SUITES.glob("*.yaml")))
+    return make_anew(folder / REGISTRY, model=CHAMPION, suites=suites)
 
 
 def reusable(contender: Contender) -> bool:
@@ -367,4 +362,5 @@ def show_registry(status: list[LedLine], folder: Path) -> None:
     for lead, text, _ in status:
         click.echo(f"  {lead}{text}".rstrip())
     database = RegistryFiles(folder=folder / REGISTRY).database
-    click.echo(f"MLflow, without the gate: mlflow ui --backend-store-uri sqlite:///{database}")
+    click.echo("MLflow (this opens the database itself, past the gate):")
+    click.echo(f"  mlflow ui --backend-store-uri sqlite:///{database}")

@@ -9,7 +9,7 @@ import pytest
 
 from llmgate.attest.keys import load_signer
 from llmgate.attest.policy import KeyRole, load_policy
-from llmgate.demo.registry import REGISTRY_ID, make_files
+from llmgate.demo.registry import REGISTRY_ID, make_anew, make_files
 from llmgate.errors import CannotRunError
 
 if TYPE_CHECKING:
@@ -61,3 +61,24 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "registry").write_text("mine", encoding="utf-8")
     with pytest.raises(CannotRunError, match="registry: it cannot be made"):
         make_files(tmp_path / "registry", model="m", suites=("s",))
+
+
+def test_a_registry_of_the_demo_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    files = make_anew(tmp_path / "registry", model="m", suites=("s",))
+    before = files.key("gate").read_bytes()
+    files.database.write_text("of the demo before", encoding="utf-8")
+    assert make_anew(tmp_path / "registry", model="m", suites=("s",)) == files
+    assert not files.database.exists()
+    assert files.key("gate").read_bytes() != before
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "ci.pem").write_text("a key", encoding="utf-8")
+    link = tmp_path / "link"
+    link.symlink_to(files.folder)
+    for place in (mine, link):
+        with pytest.raises(CannotRunError, match="was not made by the demo"):
+            make_anew(place, model="m", suites=("s",))
+    assert [path.name for path in mine.iterdir()] == ["ci.pem"]
+    assert mode(mine) != 0o700
+    assert files.key("gate").exists()
