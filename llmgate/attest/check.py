@@ -172,6 +172,11 @@ def may_hold(signed: Signed, *, rule: Protection, holder: Holder | None, now: da
             "an endpoint answered, and nothing shows that it served the weights of this version",
             fix="run the gate on the model folder with --model",
         )
+    if verdict.weaker and not rule.weaker_policy:
+        raise AttestationError(
+            f"its policy asks for less than the one that the champion was held to ({'; '.join(verdict.weaker[:3])})",
+            fix="judge it by that one, or let somebody with an override key sign for it",
+        )
     if holder is None and not signed.signed_as(KeyRole.BOOTSTRAP):
         raise AttestationError(
             "nobody holds the alias yet, and the first verdict needs a key of its own",

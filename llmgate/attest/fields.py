@@ -85,3 +85,10 @@ class Fields:
         if not isinstance(value, list):
             raise AttestationError("this is no list", where=self.place(name))
         return [Fields(entry, f"{self.place(name)}[{i}]") for i, entry in enumerate(value)]
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts."""
+        value = self.get(name)
+        if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+            raise AttestationError("this is no list of texts", where=self.place(name))
+        return tuple(value)

@@ -91,6 +91,7 @@ class Protection:
         suites: Suites that a verdict must have asked, by name, with a pattern of their version.
         max_age: How long after it was given a verdict promotes.
         weights: Whether the subject has to be weights that were served; else answers of an endpoint will do.
+        weaker_policy: Whether a verdict counts whose policy asks for less than the one that the champion was held to.
         rollback: To which earlier champions the alias may go back.
     """
 
@@ -100,6 +101,7 @@ class Protection:
     suites: Mapping[str, str]
     max_age: timedelta
     weights: bool = True
+    weaker_policy: bool = False
     rollback: Rollback = Rollback.PREVIOUS
 
     def protects(self, alias: str) -> bool:
@@ -201,6 +203,7 @@ class RulePart(RegistryPart):
     suites: dict[Name, Pattern] = Field(min_length=1)
     max_age: Age = timedelta(days=30)
     binding: Literal["weights", "claimed"] = "weights"
+    weaker_policy: Literal["refuse", "allow"] = "refuse"
     rollback: Rollback = Rollback.PREVIOUS
 
     @model_validator(mode="after")
@@ -288,6 +291,7 @@ def parse_policy(text: str, *, where: str, folder: Path) -> RegistryPolicy:
                 suites=rule.suites,
                 max_age=rule.max_age,
                 weights=rule.binding == "weights",
+                weaker_policy=rule.weaker_policy == "allow",
                 rollback=rule.rollback,
             )
             for rule in part.protect

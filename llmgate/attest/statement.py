@@ -110,6 +110,7 @@ class VerdictStatement:
         suites: What was asked; empty for an override.
         records: Digests of the records by name: candidate, baseline, decision.
         attempts: Which attempt it is, by its own account.
+        weaker: What its policy asks less for than that of the baseline.
         issued_at: When it was given.
         expires_at: From when on it promotes nothing.
         reason: Why it is overridden.
@@ -127,6 +128,7 @@ class VerdictStatement:
     suites: tuple[SuiteFacts, ...]
     records: Mapping[str, str | None]
     attempts: int
+    weaker: tuple[str, ...]
     issued_at: datetime
     expires_at: datetime
     reason: str
@@ -325,6 +327,7 @@ def read_statement(payload: bytes, digest: str) -> VerdictStatement:
         suites=tuple(map(read_suite, predicate.objects("suites"))) if gate else (),
         records=read_records(predicate) if gate else MappingProxyType({}),
         attempts=predicate.whole("attempts", least=1) if gate else 0,
+        weaker=predicate.texts("weakerPolicy") if gate and "weakerPolicy" in predicate.values else (),
         issued_at=issued_at,
         expires_at=expires_at,
         reason="" if gate else predicate.text("reason", empty=False),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Move", "admit", "attempt", "decide", "holder_now", "stack"]
 
-GATE_IT = "run the gate on this version and put its verdict there with `llmgate promote`"
+GATE_IT = "run the gate on this version with a signing key, or sign its run with `llmgate verdict sign --post`"
 BY_OVERRIDE = "look into it, then let somebody with an override key sign for who shall hold it"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -175,6 +176,30 @@ def test_a_signed_key_twice_is_refused(keys: Keys, tmp_path: Path) -> None:
         text = envelope_text(sign_payload(payload.replace(old, new, 1), keys.signers["gate"]))
         with pytest.raises(AttestationError, match=why):
             admit(keys, text)
+
+
+def test_a_policy_that_asks_for_less_needs_a_person(keys: Keys) -> None:
+    statement = gate_statement()
+    statement["predicate"]["weakerPolicy"] = ["margin of support::accuracy 0.03 -> 0.3"]
+    now = datetime.now(UTC)
+    bound = bind(
+        statement,
+        registry=FACTS,
+        champion=CHAMPION,
+        records={"candidate": "0" * 64, "baseline": None, "decision": "0" * 64},
+        attempts=1,
+        issued_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+    with pytest.raises(AttestationError, match=r"asks for less .*0.03 -> 0.3"):
+        admit(keys, keys.sign(bound))
+    signed = open_verdict(keys.sign(bound), policy=keys.policy, model="support-bot", now=now)
+    rule = keys.policy.rule_for("support-bot")
+    assert rule is not None
+    assert may_hold(signed, rule=replace(rule, weaker_policy=True), holder=HOLDER, now=now) == "promoted"
+    bound["predicate"]["weakerPolicy"] = "no list"
+    with pytest.raises(AttestationError, match="no list of texts"):
+        admit(keys, keys.sign(bound))
 
 
 def test_one_good_signature_of_two_is_enough(keys: Keys) -> None:

@@ -70,6 +70,7 @@ class Ledgered:
         override = outcome == "OVERRIDE"
         signed = Signed(
             verdict=VerdictStatement(
+                weaker=(),
                 kind="override" if override else "gate",
                 outcome=outcome,
                 registry=RegistryFacts(
