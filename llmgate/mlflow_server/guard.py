@@ -296,7 +296,7 @@ class Gate(Store):  # type: ignore[misc]
             shown = case.promote(facts, alias, present)
         except AttestationError as error:
             raise refusal.blocked(case.name, facts.version, alias, error) from error
-        self.gate_mirror(case.name, alias, shown)
+        self.gate_mirror(case, alias, shown)
 
     def gate_tag(self, case: Case, facts: VersionFacts, tag: Any) -> None:
         """Take a verdict from a tag, or refuse the tag."""
@@ -319,10 +319,11 @@ class Gate(Store):  # type: ignore[misc]
             shown = case.take(tag.value or "", facts, alias)
         except AttestationError as error:
             raise refusal.refused(what, refusal.why(error), error.fix or AGAIN) from error
-        self.gate_mirror(case.name, alias, shown)
+        self.gate_mirror(case, alias, shown)
 
-    def gate_mirror(self, name: str, alias: str, shown: str) -> None:
+    def gate_mirror(self, case: Case, alias: str, shown: str) -> None:
         """Show the last events where clients can read them."""
+        name = case.name
         super().set_registered_model_tag(name, RegisteredModelTag(ledger_key(alias), shown))  # type: ignore[no-untyped-call]
 
     def gate_not_ledger(self, name: str, key: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, MetaData, String, Table, create_engine, event, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from llmgate.attest.tags import ledger_key
 from llmgate.mlflow_server.guard import Gate
 from llmgate.mlflow_server.ledger import CATALOGUE, Ledger, create_tables
 from llmgate.mlflow_server.session import join_sessions
@@ -16,6 +17,7 @@ from llmgate.mlflow_server.view import DatabaseView, RemoteView
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.mlflow_server.case import Case
     from llmgate.mlflow_server.policy_file import PolicyFile
     from llmgate.mlflow_server.view import View
 
@@ -53,6 +55,13 @@ class DatabaseGate(Gate):
         """The workspace of this request; before workspaces came, all was in the default one."""
         active = getattr(self, "_get_active_workspace", None)
         return str(active()) if active is not None else DEFAULT_WORKSPACE
+
+    def gate_mirror(self, case: Case, alias: str, shown: str) -> None:
+        """Show the last events where clients can read them."""
+        if not isinstance(case.view, DatabaseView):
+            super().gate_mirror(case, alias, shown)
+            return
+        case.view.write_tag(ledger_key(alias), shown)
 
     @contextmanager
     def gate_transaction(self, workspace: str, name: str) -> Iterator[tuple[View, Ledger]]:

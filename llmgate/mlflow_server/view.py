@@ -16,7 +16,7 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
     SqlRegisteredModelTag,
 )
-from sqlalchemy import or_, select, update
+from sqlalchemy import insert, or_, select, update
 
 from llmgate.attest.tags import ATTESTATION
 from llmgate.mlflow_server.events import VersionFacts
@@ -118,6 +118,19 @@ class DatabaseView:
             stage=row[2] or "None",
             tags={key: value or "" for key, value in found},
         )
+
+    def write_tag(self, key: str, value: str) -> None:
+        """Set a tag of the model with one statement where MLflow takes three; it is written with every promotion."""
+        table = SqlRegisteredModelTag
+        found = self.session.execute(
+            update(table)
+            .where(*self.mine(table), table.key == key)
+            .values(value=value)
+            .execution_options(synchronize_session=False)
+        )
+        if not found.rowcount:
+            place = {"workspace": self.workspace} if hasattr(table, "workspace") else {}
+            self.session.execute(insert(table).values(name=self.name, key=key, value=value, **place))
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""
