@@ -15,6 +15,7 @@ from llmgate.attest.tags import attestation_alias, attestation_key
 from llmgate.errors import AttestationError
 from llmgate.promote import tags
 from llmgate.promote.promotion_facts import instant
+from llmgate.promote.succession import NOTE_ROUNDING
 
 if TYPE_CHECKING:
     from llmgate.promote.mirror import Mirror
@@ -104,7 +105,7 @@ def held_by(version: VersionFacts, alias: str, mirror: Mirror | None, *, gated: 
     noted = version.tags.get(tags.PROMOTED_AT, "") if version.tags.get(tags.PROMOTED_ALIAS) == alias else ""
     promoted_at = instant(noted)
     # The note of when it was promoted comes after the verdict that allowed it; later ones did not.
-    before = [one for one in promoting if promoted_at is None or one.verdict.issued_at <= promoted_at]
+    before = [one for one in promoting if promoted_at is None or one.verdict.issued_at < promoted_at + NOTE_ROUNDING]
     own = next(iter(before), None)
     if own is None:
         return HeldBy()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from llmgate.attest.tags import ledger_key
-from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError
+from llmgate.errors import AttestationError, CannotRunError, LlmgateError, PromotionRefusedError
 from llmgate.promote import tags
 from llmgate.promote.mirror import read_mirror
 from llmgate.promote.mlflow_client import ABSENT, calls, first_line, is_absent, is_forbidden, open_client, quoted
@@ -216,7 +216,14 @@ class MlflowTarget:
                 if not is_absent(error):
                     raise
                 return None
-        return None if text is None else read_mirror(text, alias)
+        try:
+            return None if text is None else read_mirror(text, alias)
+        except AttestationError as error:
+            raise CannotRunError(
+                f"the registry's ledger cannot be read ({error.what})",
+                where=f"models:/{name}@{alias}",
+                fix=f"Something else than a gated registry wrote the model's tag {ledger_key(alias)}, or a newer one",
+            ) from error
 
     def runs_of(self, version: VersionFacts, record_run: str) -> tuple[str, ...]:
         """The gate runs that the version's tags name, the last one first, and that say that this is their record."""

@@ -119,8 +119,7 @@ def read_status(registry: Registry, name: str, alias: str = CHAMPION) -> Status:
         alias: The alias.
 
     Raises:
-        AttestationError: If the registry shows a ledger that cannot be read.
-        CannotRunError: If the registry cannot be reached.
+        CannotRunError: If the registry cannot be reached, or shows a ledger that cannot be read.
     """
     registry.aliases(name)  # says so if there is no such model; a look-up by alias does not
     holder = registry.holder(name, alias)

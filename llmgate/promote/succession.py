@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llmgate.promote.promotion_facts import PromotionFacts
     from llmgate.promote.target import RecordIdentity
 
-__all__ = ["against_the_holder", "as_strict", "kept", "two_models", "with_what_earned_it"]
+__all__ = ["NOTE_ROUNDING", "against_the_holder", "as_strict", "kept", "two_models", "with_what_earned_it"]
 
 NOTE_ROUNDING = timedelta(seconds=1)
 """The note of when a version was promoted has no fractions of seconds."""

@@ -106,6 +106,10 @@ def test_without_a_ledger_it_is_the_last_one_before_the_promotion(keys: Keys) ->
     noted = told | {tags.PROMOTED_AT: (NOW - timedelta(hours=3)).isoformat(), tags.PROMOTED_ALIAS: "champion"}
     assert held_by(version(noted), "champion", None, gated=False).digest == digest(earned)
     assert held_by(version({KEY: fail}), "champion", None).digest is None
+    # The note has whole seconds, and a promotion may follow its verdict within one.
+    at_once = verdict(keys, hours=-0.9 / 3600)
+    same_second = {KEY: at_once, tags.PROMOTED_AT: NOW.isoformat(), tags.PROMOTED_ALIAS: "champion"}
+    assert held_by(version(same_second), "champion", None).digest == digest(at_once)
 
 
 def test_a_champion_in_the_words_of_a_verdict(keys: Keys) -> None:

@@ -159,3 +159,18 @@ def test_there_is_nothing_to_go_back_from(signed: SignedRegistry) -> None:
         signed.roll_back()
     with pytest.raises(UsageError, match="the reason is empty"):
         signed.roll_back(reason=" \n")
+
+
+def test_a_ledger_that_somebody_else_wrote(signed: SignedRegistry, tmp_path: Path) -> None:
+    signed.crown()
+    signed.raw("set_registered_model_tag", signed.name, "llmgate.ledger/champion", "[{}]")
+    for ask in (
+        signed.status,
+        signed.roll_back,
+        lambda: signed.gate("v2"),
+        lambda: signed.plain.promote(f"models:/{signed.name}/1"),
+        lambda: find_baseline(signed.name, into=tmp_path / "baseline", tracking_uri=signed.plain.uri),
+    ):
+        with pytest.raises(CannotRunError, match="the registry's ledger cannot be read") as caught:
+            ask()
+        assert caught.value.exit_code == 4

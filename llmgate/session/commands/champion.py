@@ -74,8 +74,7 @@ def status_of(uri: str, *, alias: str = CHAMPION, mlflow_uri: str | None = None)
 
     Raises:
         UsageError: If the URI names no model.
-        AttestationError: If the registry shows a ledger that cannot be read.
-        CannotRunError: If MLflow cannot be reached, or has no such model.
+        CannotRunError: If MLflow cannot be reached, has no such model, or shows a ledger that cannot be read.
     """
     name = parse_model_uri(uri)
     return read_status(open_registry(mlflow_uri), name, alias)
