@@ -84,9 +84,18 @@ def sign_payload(payload: bytes, *signers: Signer) -> Envelope:
 
 
 def verified_by(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:
-    """Which of these keys signed it. Key ids are not believed: every key is tried on every signature."""
+    """Which of these keys signed it. Key ids are hints: the key that one names is tried first, and then all others."""
     message = pae(envelope.payload_type, envelope.payload)
-    return tuple(key for key in keys if any(key.verify(message, signature.sig) for signature in envelope.signatures))
+    known = {key.keyid: key for key in keys}
+    signed: set[str] = set()
+    for signature in envelope.signatures:
+        hinted = known.get(signature.keyid)
+        first = () if hinted is None else (hinted,)
+        tried = (*first, *(key for key in known.values() if key is not hinted))
+        found = next((key for key in tried if key.verify(message, signature.sig)), None)
+        if found is not None:
+            signed.add(found.keyid)
+    return tuple(key for key in known.values() if key.keyid in signed)
 
 
 def envelope_text(envelope: Envelope) -> str:

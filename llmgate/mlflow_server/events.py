@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from llmgate.attest.check import Granted, Holder
 
@@ -43,8 +43,8 @@ class StoredVersion:
     tags: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+# Rows are tuples: a registry with hundreds of promotions reads hundreds of rows at each.
+class Held(NamedTuple):
     """Somebody who held an alias.
 
     Attributes:
@@ -70,8 +70,7 @@ class Held:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictRow:
+class VerdictRow(NamedTuple):
     """A verdict that was verified when somebody put it on a version.
 
     Attributes:
@@ -103,8 +102,7 @@ class VerdictRow:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotionRow:
+class PromotionRow(NamedTuple):
     """An alias that moved.
 
     Attributes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, func, select, union_all
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from llmgate.attest.statement import written
@@ -16,7 +16,7 @@ from llmgate.errors import CannotRunError
 from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["MIRROR_LIMIT", "Ledger", "create_tables", "mirror", "tables"]
 
@@ -74,7 +74,24 @@ def tables() -> tuple[MetaData, Table, Table]:
 
 
 CATALOGUE, VERDICTS, PROMOTIONS = tables()
-BOTH: Final = (VERDICTS, PROMOTIONS)
+
+
+def of_model(table: Table, columns: Iterable[str]) -> Any:
+    """Some columns of the rows of one model, oldest first."""
+    mine = (table.c.workspace == bindparam("of_workspace")) & (table.c.model == bindparam("of_model"))
+    return select(*(table.c[name] for name in columns)).where(mine).order_by(table.c.seq)
+
+
+# Made once: to make a statement anew takes longer than to have SQLite carry it out.
+VERDICTS_OF: Final = of_model(VERDICTS, VerdictRow._fields)
+PROMOTIONS_OF: Final = of_model(
+    PROMOTIONS,
+    (
+        *("seq", "alias", "event", *Held._fields),
+        *("over_version", "over_created", "over_verdict", "over_weights", "at", "reason"),
+    ),
+)
+ADD: Final = {table.name: table.insert() for table in (VERDICTS, PROMOTIONS)}
 
 
 def create_tables(engine: Any, catalogue: MetaData = CATALOGUE) -> None:
@@ -121,42 +138,36 @@ class Ledger:
         self.workspace = workspace
         self.model = model
 
-    def mine(self, table: Table) -> Any:
-        """The rows of this model."""
-        return (table.c.workspace == self.workspace) & (table.c.model == self.model)
+    def rows(self, statement: Any) -> Any:
+        """The rows of this model, oldest first."""
+        return self.execute(statement, {"of_workspace": self.workspace, "of_model": self.model})
+
+    def verdicts(self) -> list[VerdictRow]:
+        """What the registry was shown of all versions, for all aliases."""
+        return [VerdictRow._make(row) for row in self.rows(VERDICTS_OF)]
+
+    def promotions(self) -> list[PromotionRow]:
+        """How all aliases moved."""
+        return [read_promotion(row) for row in self.rows(PROMOTIONS_OF)]
 
     def history(self, alias: str) -> History:
         """What there is on one alias."""
-        verdicts = self.execute(
-            select(VERDICTS).where(self.mine(VERDICTS), VERDICTS.c.alias == alias).order_by(VERDICTS.c.seq)
-        ).mappings()
-        promotions = self.execute(
-            select(PROMOTIONS).where(self.mine(PROMOTIONS), PROMOTIONS.c.alias == alias).order_by(PROMOTIONS.c.seq)
-        ).mappings()
-        rows, last = self.extent()
-        # A database that does not tell case apart finds the rows of names that differ in it; they are others.
+        verdicts, promotions = self.verdicts(), self.promotions()
+        last = max(verdicts[-1].seq if verdicts else 0, promotions[-1].seq if promotions else 0)
+        # A database that does not tell case apart would find the rows of names that differ in it, so it is not asked.
         return History(
-            verdicts=tuple(read_verdict(row) for row in verdicts if row["alias"] == alias),
-            promotions=tuple(read_promotion(row) for row in promotions if row["alias"] == alias),
+            verdicts=tuple(row for row in verdicts if row.alias == alias),
+            promotions=tuple(row for row in promotions if row.alias == alias),
             last=last,
-            whole=rows == last,
+            whole=len(verdicts) + len(promotions) == last,
         )
-
-    def extent(self) -> tuple[int, int]:
-        """How many events the model has, and the number of the last one; they are equal unless some were deleted."""
-        counts = self.execute(
-            union_all(*(select(func.count(), func.max(table.c.seq)).where(self.mine(table)) for table in BOTH))
-        ).all()
-        return sum(rows for rows, _ in counts), max(last or 0 for _, last in counts)
 
     def held(self, version: int, created: int) -> tuple[str, ...]:
         """The aliases that a version holds or ever held."""
-        mine = self.execute(select(PROMOTIONS).where(self.mine(PROMOTIONS)).order_by(PROMOTIONS.c.seq)).mappings()
-        rows = [read_promotion(row) for row in mine]
         return tuple(
             dict.fromkeys(
                 row.alias
-                for row in rows
+                for row in self.promotions()
                 for held in (row.to, row.over)
                 if held is not None and (held.version, held.created) == (version, created)
             )
@@ -164,12 +175,11 @@ class Ledger:
 
     def earned(self) -> frozenset[str]:
         """The digests of all verdicts that promoted a version of this model."""
-        found = self.execute(select(PROMOTIONS.c.verdict).where(self.mine(PROMOTIONS)))
-        return frozenset(digest for (digest,) in found if digest is not None)
+        return frozenset(row.to.verdict for row in self.promotions() if row.to.verdict is not None)
 
     def add_verdict(self, history: History, row: VerdictRow) -> History:
         """Add a verdict behind all events of the model, and give the history with it."""
-        self.add(VERDICTS, asdict(row))
+        self.add(VERDICTS, row._asdict())
         return replace(history, verdicts=(*history.verdicts, row), last=row.seq)
 
     def add_promotion(self, history: History, row: PromotionRow) -> History:
@@ -182,7 +192,7 @@ class Ledger:
                 "alias": row.alias,
                 "at": row.at,
                 "event": row.event,
-                **asdict(row.to),
+                **row.to._asdict(),
                 "over_version": over and over.version,
                 "over_created": over and over.created,
                 "over_verdict": over and over.verdict,
@@ -194,28 +204,14 @@ class Ledger:
 
     def add(self, table: Table, values: dict[str, Any]) -> None:
         """Add a row."""
-        self.execute(table.insert().values(workspace=self.workspace, model=self.model, **values))
-
-
-def read_verdict(row: Any) -> VerdictRow:
-    """A row as data."""
-    return VerdictRow(**{name: row[name] for name in VerdictRow.__dataclass_fields__})
+        self.execute(ADD[table.name], {"workspace": self.workspace, "model": self.model, **values})
 
 
 def read_promotion(row: Any) -> PromotionRow:
-    """A row as data."""
-    over = None
-    if row["over_version"] is not None:
-        over = Held(
-            version=row["over_version"],
-            created=row["over_created"],
-            verdict=row["over_verdict"],
-            weights=row["over_weights"],
-        )
-    to = Held(version=row["version"], created=row["created"], verdict=row["verdict"], weights=row["weights"])
-    return PromotionRow(
-        seq=row["seq"], alias=row["alias"], event=row["event"], to=to, over=over, at=row["at"], reason=row["reason"]
-    )
+    """A row of `PROMOTIONS_OF` as data."""
+    seq, alias, event, *held, at, reason = row
+    to, over = Held._make(held[:4]), Held._make(held[4:])
+    return PromotionRow(seq, alias, event, to, over if over.version is not None else None, at, reason)
 
 
 def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.exceptions import MlflowException
@@ -16,13 +17,10 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
     SqlRegisteredModelTag,
 )
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from llmgate.attest.tags import ATTESTATION
 from llmgate.mlflow_server.events import StoredVersion
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["PROMPT", "DatabaseView", "RemoteView", "View"]
 
@@ -53,64 +51,86 @@ class View(Protocol):
         """The versions that are in a stage, with that stage."""
 
 
+MODELS, MODEL_TAGS, ALIASES, VERSIONS, VERSION_TAGS = (
+    entity.__table__
+    for entity in (
+        SqlRegisteredModel,
+        SqlRegisteredModelTag,
+        SqlRegisteredModelAlias,
+        SqlModelVersion,
+        SqlModelVersionTag,
+    )
+)
+HAS_WORKSPACES: Final = "workspace" in MODELS.c
+"""Before workspaces came, tables had no column for them."""
+
+
+def mine(table: Any) -> tuple[Any, ...]:
+    """The rows of one model."""
+    found = (table.c.name == bindparam("of_model"),)
+    return (*found, table.c.workspace == bindparam("of_workspace")) if HAS_WORKSPACES else found
+
+
+# Statements are made once: to make them anew takes longer than to have SQLite carry them out.
+LOCK = update(MODELS).where(*mine(MODELS)).values(last_updated_time=MODELS.c.last_updated_time)
+STORED_NAME = select(MODELS.c.name).where(*mine(MODELS))
+IS_PROMPT = select(MODEL_TAGS.c.key, MODEL_TAGS.c.value).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == PROMPT)
+VERSION = select(VERSIONS.c.creation_time, VERSIONS.c.source, VERSIONS.c.current_stage).where(
+    *mine(VERSIONS), VERSIONS.c.version == bindparam("number"), VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL
+)
+TAGS_THAT_MATTER = select(VERSION_TAGS.c.key, VERSION_TAGS.c.value).where(
+    *mine(VERSION_TAGS),
+    VERSION_TAGS.c.version == bindparam("number"),
+    or_(VERSION_TAGS.c.key == PROMPT, VERSION_TAGS.c.key.startswith(f"{ATTESTATION}/", autoescape=True)),
+)
+CHANGE_TAG = (
+    update(MODEL_TAGS).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == bindparam("of_key")).values(value=bindparam("text"))
+)
+ADD_TAG = insert(MODEL_TAGS)
+ALIASES_OF = select(ALIASES.c.alias, ALIASES.c.version).where(*mine(ALIASES))
+STAGED = select(VERSIONS.c.version, VERSIONS.c.current_stage).where(
+    *mine(VERSIONS), VERSIONS.c.current_stage.not_in(["None", STAGE_DELETED_INTERNAL])
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseView:
     """A model in MLflow's own tables.
 
     Attributes:
-        session: The transaction.
+        execute: Carries out a statement with its parameters, inside of the transaction.
         workspace: MLflow's workspace.
         name: The model.
     """
 
-    session: Any
+    execute: Callable[..., Any]
     workspace: str
     name: str
 
-    def mine(self, table: Any) -> tuple[Any, ...]:
-        """The rows of this model; before workspaces came, tables had no column for them."""
-        found = (table.name == self.name,)
-        return (*found, table.workspace == self.workspace) if hasattr(table, "workspace") else found
+    def ask(self, statement: Any, **more: Any) -> Any:
+        """Carry out a statement about this model."""
+        place = {"of_model": self.name} | ({"of_workspace": self.workspace} if HAS_WORKSPACES else {})
+        return self.execute(statement, place | more)
 
     def lock(self) -> bool:
         """A write that changes nothing: it locks the row on servers, and the database on SQLite."""
-        touch = (
-            update(SqlRegisteredModel)
-            .where(*self.mine(SqlRegisteredModel))
-            .values(last_updated_time=SqlRegisteredModel.last_updated_time)
-            .execution_options(synchronize_session=False)
-        )
-        return bool(self.session.execute(touch).rowcount)
+        return bool(self.ask(LOCK).rowcount)
 
     def stored_name(self) -> str | None:
         """The model's name as it is stored."""
-        found: str | None = self.session.execute(
-            select(SqlRegisteredModel.name).where(*self.mine(SqlRegisteredModel))
-        ).scalar()
+        found: str | None = self.ask(STORED_NAME).scalar()
         return found
 
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
-        table = SqlRegisteredModelTag
-        found = self.session.execute(select(table.key, table.value).where(*self.mine(table), table.key == PROMPT))
-        return any((key, value) == (PROMPT, "true") for key, value in found)
+        return any((key, value) == (PROMPT, "true") for key, value in self.ask(IS_PROMPT))
 
     def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
         """A version with the tags that matter."""
-        table, tags = SqlModelVersion, SqlModelVersionTag
-        row = self.session.execute(
-            select(table.creation_time, table.source, table.current_stage).where(
-                *self.mine(table), table.version == number, table.current_stage != STAGE_DELETED_INTERNAL
-            )
-        ).one_or_none()
+        row = self.ask(VERSION, number=number).one_or_none()
         if row is None:
             return None
-        wanted = select(tags.key, tags.value).where(
-            *self.mine(tags),
-            tags.version == number,
-            or_(tags.key == PROMPT, tags.key.startswith(f"{ATTESTATION}/", autoescape=True)),
-        )
-        found = self.session.execute(wanted) if tagged else ()
+        found = self.ask(TAGS_THAT_MATTER, number=number) if tagged else ()
         return StoredVersion(
             version=number,
             created=row[0],
@@ -121,32 +141,17 @@ class DatabaseView:
 
     def write_tag(self, key: str, value: str) -> None:
         """Set a tag of the model with one statement where MLflow takes three; it is written with every promotion."""
-        table = SqlRegisteredModelTag
-        found = self.session.execute(
-            update(table)
-            .where(*self.mine(table), table.key == key)
-            .values(value=value)
-            .execution_options(synchronize_session=False)
-        )
-        if not found.rowcount:
-            place = {"workspace": self.workspace} if hasattr(table, "workspace") else {}
-            self.session.execute(insert(table).values(name=self.name, key=key, value=value, **place))
+        if not self.ask(CHANGE_TAG, of_key=key, text=value).rowcount:
+            place = {"workspace": self.workspace} if HAS_WORKSPACES else {}
+            self.execute(ADD_TAG, {"name": self.name, "key": key, "value": value, **place})
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""
-        table = SqlRegisteredModelAlias
-        found = self.session.execute(select(table.alias, table.version).where(*self.mine(table)))
-        return dict(iter(found))
+        return dict(iter(self.ask(ALIASES_OF)))
 
     def staged(self) -> dict[int, str]:
         """The versions that are in a stage."""
-        table = SqlModelVersion
-        found = self.session.execute(
-            select(table.version, table.current_stage).where(
-                *self.mine(table), table.current_stage.not_in(["None", STAGE_DELETED_INTERNAL])
-            )
-        )
-        return dict(iter(found))
+        return dict(iter(self.ask(STAGED)))
 
 
 class RemoteView:

@@ -57,7 +57,7 @@ def test_a_version_becomes_champion_by_its_verdict_and_the_ledger_says_so(regist
 
 def test_without_a_verdict_the_alias_stays(registry: Registry) -> None:
     version = registry.add()
-    text = blocked(lambda: registry.move(version), "no verdict of this version", "llmgate promote")
+    text = blocked(lambda: registry.move(version), "no verdict of this version", "llmgate verdict sign")
     assert text.startswith(f"llmgate: promotion blocked: {MODEL} v1 -> champion: ")
     assert registry.holder() is None
 
