@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ SEEN: Final = "verdict"
 """The registry was shown a verdict; the alias stayed where it was."""
 MAX_CHARACTERS: Final = 20_000
 """A registry writes 4,500."""
+NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ def read_event(entry: Fields) -> MirrorEvent:
     attempt = entry.values.get("attempt")
     return MirrorEvent(
         event=entry.one_of("event", (*MOVES, SEEN)),
-        version=entry.text("version", empty=False),
+        version=number(entry),
         at=moment(entry.text("at")),
         verdict=maybe(entry, "verdict"),
         outcome=maybe(entry, "outcome"),
@@ -134,6 +136,14 @@ def read_event(entry: Fields) -> MirrorEvent:
         attempt=None if attempt is None else entry.whole("attempt", least=1),
         reason=maybe(entry, "reason") or "",
     )
+
+
+def number(entry: Fields) -> str:
+    """A version's number, as text."""
+    text = entry.text("version")
+    if not NUMBER.fullmatch(text):
+        raise AttestationError(f"{text[:40]!r} is no version number", where=entry.place("version"))
+    return text
 
 
 def maybe(entry: Fields, name: str) -> str | None:

@@ -115,7 +115,7 @@ def created(name: str = "bot", version: str = "7", *, kind: str = "model_version
 def ledger_of(*versions: str) -> dict[str, str]:
     """A model's tags whose ledger says that these versions got the alias, one after the other."""
     events = [
-        {"event": "promoted", "version": version, "at": f"2026-11-28T20:{minute:02}:00Z"}
+        {"event": "promoted", "version": version, "at": f"2026-11-28T20:{minute:02}:00.000Z"}
         for minute, version in enumerate(versions)
     ]
     return {"llmgate.ledger/champion": json.dumps(events[::-1])}

@@ -10,26 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.names import skeleton
 from llmgate.attest.tags import ledger_key
+from llmgate.errors import AttestationError
+from llmgate.promote.mirror import MirrorEvent, read_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AliasFinding", "LedgerEvent", "ModelState", "Standing", "compare", "read_ledger"]
+__all__ = ["AliasFinding", "ModelState", "Standing", "compare"]
 
-MOVES: Final = frozenset({"promoted", "bootstrapped", "overridden", "rolled-back"})
-"""Events after which their version holds the alias."""
-VERDICT: Final = "verdict"
-"""An event that moves nothing."""
 NEARLY_FULL: Final = 3_000
 """Characters of a mirror from which on older events may have been left out: the server keeps it below 4,500, and an
 event with a reason in another script takes up to 1,500."""
-LARGEST: Final = 100_000
 LOST: Final = "the ledger's mirror lost events that were seen in it"
 FOREIGN: Final = "the tag was written by something else than a gated server, or by a newer one"
 
@@ -57,16 +52,6 @@ class ModelState:
     tags: Mapping[str, str]
 
 
-class LedgerEvent(BaseModel):
-    """One event of a mirror; what else it says is not needed here."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    event: Annotated[str, StringConstraints(pattern=r"^[a-z-]{1,40}$")]
-    version: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,9}$")]
-    at: AwareDatetime
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasFinding:
     """An alias compared with the ledger.
@@ -88,7 +73,7 @@ class AliasFinding:
     holder: str | None
     expected: str | None
     why: str
-    newest: LedgerEvent | None
+    newest: MirrorEvent | None
     lost: bool = False
 
     def __str__(self) -> str:
@@ -96,28 +81,7 @@ class AliasFinding:
         return f"{self.model} {self.alias}: {self.state}: {self.why}"
 
 
-EVENTS: Final = TypeAdapter(list[LedgerEvent])
-
-
-def read_ledger(text: str) -> tuple[LedgerEvent, ...]:
-    """The events of a mirror, newest first.
-
-    Raises:
-        ValueError: If it has another form; the message is one clause.
-    """
-    if len(text) > LARGEST:
-        raise ValueError(f"it has {len(text)} characters")
-    try:
-        events = tuple(EVENTS.validate_json(text))
-    except ValidationError as error:
-        raise ValueError("it is no list of events") from error
-    unknown = {event.event for event in events} - MOVES - {VERDICT}
-    if unknown:
-        raise ValueError(f"it has the unknown event {min(unknown)!r}")
-    return events
-
-
-def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) -> AliasFinding:
+def compare(model: ModelState, alias: str, *, known: MirrorEvent | None = None) -> AliasFinding:
     """Compare who holds an alias with what the ledger's mirror says.
 
     Args:
@@ -131,17 +95,17 @@ def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) 
     """
     holder = model.aliases.get(alias)
     text = model.tags.get(ledger_key(alias))
-    events: tuple[LedgerEvent, ...] = ()
+    events: tuple[MirrorEvent, ...] = ()
     lost = text is None and known is not None
     if text is None:
         state, why = without_ledger(holder, known)
     else:
         try:
-            events = read_ledger(text)
-        except ValueError as error:
+            events = read_mirror(text, alias).events
+        except AttestationError as error:
             state, why = (
                 Standing.UNCHECKED,
-                f"{held(holder)}, and the ledger's mirror cannot be read: {error}; {FOREIGN}",
+                f"{held(holder)}, and the ledger's mirror cannot be read: {error.what}; {FOREIGN}",
             )
         else:
             full = len(text) >= NEARLY_FULL
@@ -162,7 +126,7 @@ def compare(model: ModelState, alias: str, *, known: LedgerEvent | None = None) 
     )
 
 
-def without_ledger(holder: str | None, known: LedgerEvent | None) -> tuple[Standing, str]:
+def without_ledger(holder: str | None, known: MirrorEvent | None) -> tuple[Standing, str]:
     """What it means that there is no mirror."""
     if known is not None:
         return Standing.MOVED, f"{LOST}; {held(holder)}"
@@ -172,12 +136,12 @@ def without_ledger(holder: str | None, known: LedgerEvent | None) -> tuple[Stand
     return Standing.UNCHECKED, why
 
 
-def is_lost(known: LedgerEvent, events: Sequence[LedgerEvent], *, full: bool) -> bool:
+def is_lost(known: MirrorEvent, events: Sequence[MirrorEvent], *, full: bool) -> bool:
     """Whether an event that was seen is gone, and was not pushed out by newer ones."""
     return known not in events and not (full and events[0].at >= known.at)
 
 
-def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], full: bool) -> tuple[Standing, str]:
+def with_ledger(model: ModelState, alias: str, events: Sequence[MirrorEvent], full: bool) -> tuple[Standing, str]:
     """Whether the holder is the ledger's."""
     holder = model.aliases.get(alias)
     last = newest_move(events)
@@ -193,9 +157,9 @@ def with_ledger(model: ModelState, alias: str, events: Sequence[LedgerEvent], fu
     return Standing.AGREES, f"{held(holder)} ({says})"
 
 
-def newest_move(events: Sequence[LedgerEvent]) -> LedgerEvent | None:
+def newest_move(events: Sequence[MirrorEvent]) -> MirrorEvent | None:
     """The event that says who holds the alias."""
-    return next((event for event in events if event.event in MOVES), None)
+    return next((event for event in events if event.moved), None)
 
 
 def held(holder: str | None) -> str:
@@ -203,6 +167,6 @@ def held(holder: str | None) -> str:
     return "nobody holds it" if holder is None else f"v{holder} holds it"
 
 
-def dated(event: LedgerEvent) -> str:
+def dated(event: MirrorEvent) -> str:
     """An event and when it was."""
     return f"{event.event} {event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"

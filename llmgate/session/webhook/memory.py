@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llmgate.errors import CannotRunError, RecordError
-from llmgate.promote.webhook.ledger import LedgerEvent
+from llmgate.promote.mirror import MirrorEvent
 from llmgate.promote.webhook.replay import SeenDeliveries
 from llmgate.record.disk import first_problem, open_own, private_folder, read_regular, write_atomic
 
@@ -82,7 +82,7 @@ class StateFile(BaseModel):
     notes: list[PendingTag] = Field(default_factory=list)
     since: float | None = None
     seen: dict[str, float] = Field(default_factory=dict)
-    ledger: dict[str, LedgerEvent] = Field(default_factory=dict)
+    ledger: dict[str, MirrorEvent] = Field(default_factory=dict)
 
 
 class Memory:
@@ -133,7 +133,7 @@ class Memory:
         self.notes = {f"{note.name}/{note.version}": note for note in kept.notes}
         self.seen = SeenDeliveries(kept.seen)
         self.since = clock() if kept.since is None else kept.since
-        self.ledger: dict[str, LedgerEvent] = dict(kept.ledger)
+        self.ledger: dict[str, MirrorEvent] = dict(kept.ledger)
 
     def _read(self) -> StateFile:
         try:

@@ -15,7 +15,7 @@ from llmgate.session.webhook.alarm import alarm_body, post_alarm
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from llmgate.promote.webhook.ledger import LedgerEvent
+    from llmgate.promote.mirror import MirrorEvent
     from llmgate.promote.webhook.registry import WatchedRegistry
     from llmgate.session.webhook.memory import Memory
     from llmgate.session.webhook.settings import ReceiverSettings
@@ -46,7 +46,7 @@ async def examine(
     model: str,
     alias: str,
     *,
-    known: LedgerEvent | None = None,
+    known: MirrorEvent | None = None,
     settle_s: float | None = None,
 ) -> AliasFinding:
     """Compare one alias with the ledger; what disagrees is looked at twice.
@@ -65,7 +65,7 @@ async def examine(
     return finding
 
 
-async def look(registry: WatchedRegistry, model: str, alias: str, known: LedgerEvent | None) -> AliasFinding:
+async def look(registry: WatchedRegistry, model: str, alias: str, known: MirrorEvent | None) -> AliasFinding:
     """Compare one alias with the ledger now."""
     try:
         found = await asyncio.to_thread(registry.model, model)

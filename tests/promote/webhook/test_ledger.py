@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate.attest.tags import ledger_key
-from llmgate.promote.webhook.ledger import LedgerEvent, ModelState, Standing, compare
+from llmgate.promote.mirror import read_mirror
+from llmgate.promote.webhook.ledger import ModelState, Standing, compare
 
 START = datetime(2026, 11, 28, 20, 0, tzinfo=UTC)
 
 
 def event(name: str, version: str, minute: int) -> dict[str, Any]:
-    at = (START + timedelta(minutes=minute)).isoformat().replace("+00:00", "Z")
+    at = (START + timedelta(minutes=minute)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"event": name, "version": version, "verdict": "a" * 64, "outcome": "PASS", "at": at, "attempt": 1}
 
 
@@ -99,7 +100,7 @@ def test_a_mirror_that_cannot_be_read_could_not_be_checked(text: str) -> None:
 
 
 def test_a_mirror_that_lost_what_was_seen_moved_past_the_gate() -> None:
-    newest = LedgerEvent.model_validate(EARNED[0])
+    newest = read_mirror(json.dumps(EARNED[:1]), "champion").events[0]
     assert state(EARNED, {"champion": "2"}, known=newest)[0] is Standing.AGREES
     assert state([event("promoted", "3", 4), *EARNED], {"champion": "3"}, known=newest)[0] is Standing.AGREES
     assert state([event("promoted", "3", 4), *EARNED[1:]], {"champion": "3"}, known=newest)[0] is Standing.MOVED
@@ -110,7 +111,7 @@ def test_a_mirror_that_lost_what_was_seen_moved_past_the_gate() -> None:
 
 
 def test_a_mirror_in_which_newer_events_took_the_room_lost_nothing() -> None:
-    newest = LedgerEvent.model_validate(EARNED[0])
+    newest = read_mirror(json.dumps(EARNED[:1]), "champion").events[0]
     later = [event("promoted", str(40 - minute), 40 - minute) for minute in range(30)]
     assert state(later, {"champion": "40"}, known=newest)[0] is Standing.AGREES
     older = [event("promoted", str(40 - minute), -minute) for minute in range(1, 30)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import CannotRunError, RecordError
-from llmgate.promote.webhook.ledger import LedgerEvent
+from llmgate.promote.mirror import MirrorEvent
 from llmgate.promote.webhook.refusal import DeliveryRefusedError
 from llmgate.session.webhook.memory import Job, Memory, PendingTag
 
@@ -28,7 +28,7 @@ def test_all_of_it_is_there_again_and_for_the_owner_alone(tmp_path: Path) -> Non
     memory.notes["bot/7"] = PendingTag(name="bot", version="7", status="running now")
     memory.seen.remember("a", 999)
     at = datetime(2026, 11, 28, tzinfo=UTC)
-    memory.ledger["bot/champion"] = LedgerEvent(event="promoted", version="7", at=at)
+    memory.ledger["bot/champion"] = MirrorEvent(event="promoted", version="7", at=at)
     memory.save()
     memory.close()
     again = Memory(tmp_path / "state", clock)
