@@ -112,12 +112,11 @@ def webhook(
     check: bool,
     mlflow_uri: str | None,
 ) -> int:
-    r"""Receive MLflow's webhooks: gate new versions, and say when an alias moved past the gate.
+    """Receive MLflow's webhooks: gate new versions, and say when an alias moved past the gate.
 
     A signed model_version.created starts the command, and the version's tag llmgate.gate says how far it is.
     model_version_alias events, and a poll, compare the watched aliases with the ledger of a gated server.
 
-    \b
     With --check: exits with 0 if the aliases agree with the ledger, 1 if one moved past the gate, 4 if one could
     not be checked.
     """
