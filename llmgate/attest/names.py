@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def skeleton(text: str, *, keep: str = "") -> str:
     return "".join(c for c in plain if c.isalnum() or c in keep)
 
 
+@lru_cache(maxsize=1024)
 def matches(pattern: str, name: str) -> bool:
     """Whether a name, or one that it looks like, fits a pattern.
 

@@ -278,12 +278,13 @@ class Gate(Store):  # type: ignore[misc]
         """A protected model, locked until what MLflow writes about it is written."""
         workspace = self.gate_workspace()
         with self.gate_transaction(workspace, name) as (view, ledger):
-            if not view.lock():
+            if (real := view.lock()) is None:
                 # Raises what MLflow says of a model that is not there.
                 super().get_registered_model(name)
-                if not view.lock():
-                    raise refusal.refused(f"change {name}", "it was just made or deleted", "try again")
-            if (real := view.stored_name()) != name:
+                real = view.lock()
+            if real is None:
+                raise refusal.refused(f"change {name}", "it was just made or deleted", "try again")
+            if real != name:
                 raise refusal.refused(f"change {name}", f"the model is called {real}", "use that name")
             yield LockedModel(
                 name=name, workspace=workspace, policy=policy, rule=rule, view=view, ledger=ledger, now=self.gate_now()

@@ -23,6 +23,7 @@ __all__ = ["MIRROR_LIMIT", "Ledger", "create_tables", "mirror", "tables"]
 MIRROR_LIMIT: Final = 4_500
 """Characters of the tag that shows the last events; MLflow's column has 5,000."""
 CREATE_ATTEMPTS: Final = 20
+ENCODE: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 def tables() -> tuple[MetaData, Table, Table]:
@@ -230,7 +231,7 @@ def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:
         for row in sorted(rows, key=lambda row: row.seq, reverse=True):
             if row.seq in chosen:
                 continue
-            text = json.dumps(worded(row, history), separators=(",", ":"), sort_keys=True)
+            text = ENCODE(worded(row, history))
             if size + len(text) + 1 > room:
                 break
             size += len(text) + 1

@@ -68,8 +68,9 @@ class DatabaseGate(Gate):
         """A transaction of the registry's own database, which MLflow's methods join."""
         with self.gate_sessions.write() as session:
             # The session's own connection: the ORM's way to it costs more than the statements.
-            execute = session.connection().execute
-            yield DatabaseView(execute=execute, workspace=workspace, name=name), Ledger(execute, workspace, name)
+            connection = session.connection()
+            view = DatabaseView(connection=connection, workspace=workspace, name=name)
+            yield view, Ledger(connection.execute, workspace, name)
 
 
 def lock_table() -> tuple[MetaData, Table]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mlflow.entities.model_registry.model_version_stages import STAGE_DELETED_INTERNAL
 from mlflow.exceptions import MlflowException
-from mlflow.prompt.constants import IS_PROMPT_TAG_KEY
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.store.model_registry.dbmodels.models import (
     SqlModelVersion,
@@ -17,26 +15,30 @@ from mlflow.store.model_registry.dbmodels.models import (
     SqlRegisteredModelAlias,
     SqlRegisteredModelTag,
 )
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from llmgate.attest.tags import ATTESTATION
 from llmgate.mlflow_server.events import StoredVersion
+from llmgate.mlflow_server.tagged import PROMPT_TAG
 
-__all__ = ["PROMPT", "DatabaseView", "RemoteView", "View"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-PROMPT: Final = IS_PROMPT_TAG_KEY
-"""By this tag MLflow tells a prompt from a model."""
+__all__ = ["DatabaseView", "RemoteView", "View"]
+
 MISSING: Final = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
 
 class View(Protocol):
     """One model of a registry."""
 
-    def lock(self) -> bool:
-        """Keep everybody else from changing the model until the transaction ends; False if there is no such model."""
+    def lock(self) -> str | None:
+        """Keep everybody else from changing the model until the transaction ends.
 
-    def stored_name(self) -> str | None:
-        """The model's name as it is stored; a database may find it under another spelling."""
+        Returns:
+            The model's name as it is stored, since a database may find it under another spelling; None if there is no
+            such model.
+        """
 
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
@@ -73,15 +75,19 @@ def mine(table: Any) -> tuple[Any, ...]:
 
 # Statements are made once: to make them anew takes longer than to have SQLite carry them out.
 LOCK = update(MODELS).where(*mine(MODELS)).values(last_updated_time=MODELS.c.last_updated_time)
+LOCK_AND_NAME = LOCK.returning(MODELS.c.name)
 STORED_NAME = select(MODELS.c.name).where(*mine(MODELS))
-IS_PROMPT = select(MODEL_TAGS.c.key, MODEL_TAGS.c.value).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == PROMPT)
+IS_PROMPT = select(MODEL_TAGS.c.key, MODEL_TAGS.c.value).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == PROMPT_TAG)
 VERSION = select(VERSIONS.c.creation_time, VERSIONS.c.source, VERSIONS.c.current_stage).where(
     *mine(VERSIONS), VERSIONS.c.version == bindparam("number"), VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL
 )
-TAGS_THAT_MATTER = select(VERSION_TAGS.c.key, VERSION_TAGS.c.value).where(
+ITS_TAGS = and_(
     *mine(VERSION_TAGS),
-    VERSION_TAGS.c.version == bindparam("number"),
-    or_(VERSION_TAGS.c.key == PROMPT, VERSION_TAGS.c.key.startswith(f"{ATTESTATION}/", autoescape=True)),
+    VERSION_TAGS.c.version == VERSIONS.c.version,
+    or_(VERSION_TAGS.c.key == PROMPT_TAG, VERSION_TAGS.c.key.startswith(f"{ATTESTATION}/", autoescape=True)),
+)
+VERSION_AND_TAGS = VERSION.add_columns(VERSION_TAGS.c.key, VERSION_TAGS.c.value).select_from(
+    VERSIONS.outerjoin(VERSION_TAGS, ITS_TAGS)
 )
 CHANGE_TAG = (
     update(MODEL_TAGS).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == bindparam("of_key")).values(value=bindparam("text"))
@@ -98,52 +104,50 @@ class DatabaseView:
     """A model in MLflow's own tables.
 
     Attributes:
-        execute: Carries out a statement with its parameters, inside of the transaction.
+        connection: Of the transaction.
         workspace: MLflow's workspace.
         name: The model.
     """
 
-    execute: Callable[..., Any]
+    connection: Any
     workspace: str
     name: str
 
     def ask(self, statement: Any, **more: Any) -> Any:
         """Carry out a statement about this model."""
         place = {"of_model": self.name} | ({"of_workspace": self.workspace} if HAS_WORKSPACES else {})
-        return self.execute(statement, place | more)
+        return self.connection.execute(statement, place | more)
 
-    def lock(self) -> bool:
+    def lock(self) -> str | None:
         """A write that changes nothing: it locks the row on servers, and the database on SQLite."""
-        return bool(self.ask(LOCK).rowcount)
-
-    def stored_name(self) -> str | None:
-        """The model's name as it is stored."""
-        found: str | None = self.ask(STORED_NAME).scalar()
+        returning = self.connection.dialect.update_returning
+        locked = self.ask(LOCK_AND_NAME if returning else LOCK)
+        found: str | None = (locked if returning else self.ask(STORED_NAME)).scalar()
         return found
 
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
-        return any((key, value) == (PROMPT, "true") for key, value in self.ask(IS_PROMPT))
+        return any((key, value) == (PROMPT_TAG, "true") for key, value in self.ask(IS_PROMPT))
 
     def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
         """A version with the tags that matter."""
-        row = self.ask(VERSION, number=number).one_or_none()
-        if row is None:
+        rows = self.ask(VERSION_AND_TAGS if tagged else VERSION, number=number).all()
+        if not rows:
             return None
-        found = self.ask(TAGS_THAT_MATTER, number=number) if tagged else ()
+        created, source, stage, *_ = rows[0]
         return StoredVersion(
             version=number,
-            created=row[0],
-            source=row[1] or "",
-            stage=row[2] or "None",
-            tags={key: value or "" for key, value in found},
+            created=created,
+            source=source or "",
+            stage=stage or "None",
+            tags={key: value or "" for *_, key, value in rows if key is not None} if tagged else {},
         )
 
     def write_tag(self, key: str, value: str) -> None:
         """Set a tag of the model with one statement where MLflow takes three; it is written with every promotion."""
         if not self.ask(CHANGE_TAG, of_key=key, text=value).rowcount:
             place = {"workspace": self.workspace} if HAS_WORKSPACES else {}
-            self.execute(ADD_TAG, {"name": self.name, "key": key, "value": value, **place})
+            self.connection.execute(ADD_TAG, {"name": self.name, "key": key, "value": value, **place})
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""
@@ -180,25 +184,21 @@ class RemoteView:
         self.touch = touch
         self.name = name
 
-    def lock(self) -> bool:
+    def lock(self) -> str | None:
         """Take the lock, and ask whether the model is there."""
         self.touch()
-        return self.model() is not None
+        found = self.model()
+        return found and str(found.name)
 
     def model(self) -> Any:
         """The model as it is now, None if there is none."""
         return there(lambda: self.get_model(self.name))
 
-    def stored_name(self) -> str | None:
-        """The model's name as it is stored."""
-        found = self.model()
-        return found and str(found.name)
-
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
         found = self.model()
         # `tags` hides the one that is asked for.
-        return found is not None and found._tags.get(PROMPT) == "true"  # noqa: SLF001
+        return found is not None and found._tags.get(PROMPT_TAG) == "true"  # noqa: SLF001
 
     def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:  # noqa: ARG002 - it has them
         """A version with the tags that matter."""
@@ -210,7 +210,7 @@ class RemoteView:
             created=int(found.creation_timestamp),
             source=found.source or "",
             stage=found.current_stage or "None",
-            tags={k: v for k, v in found.tags.items() if k == PROMPT or k.startswith(f"{ATTESTATION}/")},
+            tags={k: v for k, v in found.tags.items() if k == PROMPT_TAG or k.startswith(f"{ATTESTATION}/")},
         )
 
     def aliases(self) -> dict[str, int]:

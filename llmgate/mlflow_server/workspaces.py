@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from llmgate.errors import PolicyError
 from llmgate.mlflow_server import refusal
 from llmgate.mlflow_server.session import join_sessions
-from llmgate.mlflow_server.view import PROMPT
+from llmgate.mlflow_server.tagged import PROMPT_TAG
 
 if TYPE_CHECKING:
     from llmgate.attest.policy import RegistryPolicy
@@ -122,9 +122,9 @@ def protected_models(session: Any, workspace: str, policy: RegistryPolicy) -> li
     prompts = {
         name
         for name, key, value in session.execute(
-            select(tags.name, tags.key, tags.value).where(tags.workspace == workspace, tags.key == PROMPT)
+            select(tags.name, tags.key, tags.value).where(tags.workspace == workspace, tags.key == PROMPT_TAG)
         )
-        if (key, value) == (PROMPT, "true")
+        if (key, value) == (PROMPT_TAG, "true")
     }
     names = session.execute(select(models.name).where(models.workspace == workspace)).scalars()
     return sorted(name for name in names if name not in prompts and policy.rule_for(name) is not None)
