@@ -28,13 +28,7 @@ def build_plain(store_uri: str, **_: Any) -> Any:
     Raises:
         SystemExit: On anything that is wrong.
     """
-    try:
-        # Here and not above: see the module's docstring.
-        from llmgate.mlflow_server.build import registry_store  # noqa: PLC0415
-
-        return registry_store(store_uri)
-    except Exception as error:
-        raise SystemExit(told(error)) from error
+    return opened("registry_store", store_uri)
 
 
 def build_workspaces(workspace_uri: str) -> Any:
@@ -52,17 +46,19 @@ def build_plain_workspaces(workspace_uri: str) -> Any:
     Raises:
         SystemExit: On anything that is wrong.
     """
+    return opened("workspace_store", workspace_uri)
+
+
+def opened(store: str, uri: str) -> Any:
+    """A store by the name of its builder; one sentence for whoever starts the server if there is none."""
     try:
-        from llmgate.mlflow_server.build import workspace_store  # noqa: PLC0415
+        # Here and not above: see the module's docstring.
+        from llmgate.mlflow_server import build as builders  # noqa: PLC0415
 
-        return workspace_store(workspace_uri)
+        return getattr(builders, store)(uri)
     except Exception as error:
-        raise SystemExit(told(error)) from error
-
-
-def told(error: Exception) -> str:
-    """One sentence for whoever starts the server."""
-    return f"llmgate: the registry is not opened: {' '.join(str(error).split()) or type(error).__name__}"
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise SystemExit(f"llmgate: the registry is not opened: {said}") from error
 
 
 # By this the registry's builder sees that deleting a workspace is guarded as well.

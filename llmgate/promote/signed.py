@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmgate.promote.attached import Attached
     from llmgate.promote.target import EvidenceFiles, PromotionTarget, VersionFacts
 
-__all__ = ["held_now", "how_to_sign", "newest_verdict", "refuse_others", "verify"]
+__all__ = ["held_now", "how_to_sign", "newest_verdict", "refusal", "refuse_others", "verify"]
 
 
 def how_to_sign(*, first: bool) -> str:
@@ -75,7 +75,13 @@ def verify(
         about(opened.verdict, registry_facts(version, alias, policy.registry))
         may_hold(opened, rule=rule, holder=holder, now=now)
     except AttestationError as error:
-        raise PromotionRefusedError(error.what, fix=error.fix and f"{error.fix[0].upper()}{error.fix[1:]}") from error
+        raise refusal(error) from error
+
+
+def refusal(error: AttestationError, *, where: str | None = None) -> PromotionRefusedError:
+    """What the rules say, as a refusal; a server has a semicolon before what to do, where here a sentence begins."""
+    fix = error.fix and error.fix[:1].upper() + error.fix[1:]
+    return PromotionRefusedError(error.what, where=where, fix=fix)
 
 
 def refuse_others(files: EvidenceFiles, verdict: VerdictStatement) -> None:

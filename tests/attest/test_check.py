@@ -42,6 +42,19 @@ def admit(
     return may_hold(signed, rule=rule, holder=holder, now=now)
 
 
+def bound_now(statement: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A statement that is bound to the version."""
+    return bind(
+        statement,
+        registry=FACTS,
+        champion=CHAMPION,
+        records={"candidate": "0" * 64, "baseline": None, "decision": "0" * 64},
+        attempts=1,
+        issued_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+
+
 def test_granted(keys: Keys) -> None:
     assert admit(keys, keys.verdict(FACTS, champion=CHAMPION)) == "promoted"
     assert admit(keys, keys.verdict(FACTS), None) == "bootstrapped"
@@ -148,15 +161,7 @@ def test_no_envelope(keys: Keys) -> None:
 @pytest.mark.parametrize("name", ["registry", "champion", "records", "attempts", "issuedAt", "expiresAt", "subjectIs"])
 def test_every_field_that_binds_must_be_there(keys: Keys, name: str) -> None:
     now = datetime.now(UTC)
-    statement = bind(
-        gate_statement(),
-        registry=FACTS,
-        champion=CHAMPION,
-        records={"candidate": "0" * 64, "baseline": None, "decision": "0" * 64},
-        attempts=1,
-        issued_at=now,
-        expires_at=now + timedelta(days=1),
-    )
+    statement = bound_now(gate_statement(), now)
     del statement["predicate"][name]
     with pytest.raises(AttestationError, match="missing"):
         admit(keys, keys.sign(statement))
@@ -182,15 +187,7 @@ def test_a_policy_that_asks_for_less_needs_a_person(keys: Keys) -> None:
     statement = gate_statement()
     statement["predicate"]["weakerPolicy"] = ["margin of support::accuracy 0.03 -> 0.3"]
     now = datetime.now(UTC)
-    bound = bind(
-        statement,
-        registry=FACTS,
-        champion=CHAMPION,
-        records={"candidate": "0" * 64, "baseline": None, "decision": "0" * 64},
-        attempts=1,
-        issued_at=now,
-        expires_at=now + timedelta(days=1),
-    )
+    bound = bound_now(statement, now)
     with pytest.raises(AttestationError, match=r"asks for less .*0.03 -> 0.3"):
         admit(keys, keys.sign(bound))
     signed = open_verdict(keys.sign(bound), policy=keys.policy, model="support-bot", now=now)
@@ -205,13 +202,5 @@ def test_a_policy_that_asks_for_less_needs_a_person(keys: Keys) -> None:
 def test_one_good_signature_of_two_is_enough(keys: Keys) -> None:
     statement = gate_statement()
     now = datetime.now(UTC)
-    bound = bind(
-        statement,
-        registry=FACTS,
-        champion=CHAMPION,
-        records={"candidate": "0" * 64, "baseline": None, "decision": "0" * 64},
-        attempts=1,
-        issued_at=now,
-        expires_at=now + timedelta(days=1),
-    )
+    bound = bound_now(statement, now)
     assert admit(keys, keys.sign(bound, "stranger", "gate")) == "promoted"

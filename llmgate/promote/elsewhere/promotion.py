@@ -18,6 +18,7 @@ from llmgate.attest.statement import ChampionFacts, RegistryFacts, VerdictStatem
 from llmgate.errors import AttestationError, LlmgateError, PromotionRefusedError
 from llmgate.promote.alias import alias_problem
 from llmgate.promote.elsewhere.contract import RegisteredVersion, VerdictRegistry
+from llmgate.promote.signed import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,8 +120,9 @@ def promote_elsewhere(
         lying = registry.envelopes(found, alias)
         text = envelope if envelope is not None else last_attached(found, alias, lying)
         signed = open_verdict(text, policy=policy, model=model, now=now())
-        about(signed.verdict, facts_of(found, alias, policy))
-        not_outdated(signed.verdict, lying, facts_of(found, alias, policy))
+        facts = registry_facts(found, alias, policy.registry)
+        about(signed.verdict, facts)
+        not_outdated(signed.verdict, lying, facts)
         asked = AskedPromotion(registry=registry, version=found, over=over, alias=alias, text=text)
         granted = allowed(asked, signed, rule, now())
         act(asked, signed.verdict.digest)
@@ -133,7 +135,7 @@ def promote_elsewhere(
             keys=tuple(key.name for key in signed.keys),
         )
     except AttestationError as error:
-        raise PromotionRefusedError(error.what, where=where, fix=capital(error.fix)) from error
+        raise refusal(error, where=where) from error
     except PromotionRefusedError as error:
         if error.where is not None:
             raise
@@ -291,11 +293,6 @@ def earned_verdict(registry: VerdictRegistry, over: RegisteredVersion, alias: st
     return None if digest is None or text is None else read_unverified(digest, text)
 
 
-def facts_of(version: RegisteredVersion, alias: str, policy: RegistryPolicy) -> RegistryFacts:
-    """What a verdict about this version has to name."""
-    return registry_facts(version, alias, policy.registry)
-
-
 def registry_facts(version: RegisteredVersion, alias: str, registry_id: str) -> RegistryFacts:
     """What a verdict about this version has to name."""
     return RegistryFacts(
@@ -312,8 +309,3 @@ def registry_facts(version: RegisteredVersion, alias: str, registry_id: str) -> 
 def identity(holder: RegisteredVersion | None) -> tuple[str, datetime] | None:
     """Tells a holder from one that was made again."""
     return None if holder is None else holder.identity
-
-
-def capital(text: str | None) -> str | None:
-    """The same sentence, with a capital letter in front."""
-    return text[:1].upper() + text[1:] if text else text

@@ -5,26 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.attest.check import open_verdict
 from llmgate.attest.envelope import read_envelope
 from llmgate.attest.keys import public_key
 from llmgate.attest.policy import KeyRole, RegistryPolicy, TrustedKey, load_policy
-from llmgate.attest.statement import RegistryFacts, read_statement
+from llmgate.attest.statement import read_statement
 from llmgate.attest.tags import MAX_ENVELOPE, attestation_alias
 from llmgate.errors import AttestationError, CannotRunError, RecordError, UsageError
 from llmgate.record.disk import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from llmgate.attest.check import Signed
     from llmgate.promote.target import VersionFacts
 
-__all__ = ["VerifyQuestion", "accepted", "facts_of", "newest", "read_verdict", "trusted"]
-
-WORKSPACE_VARIABLE: Final = "MLFLOW_WORKSPACE"
+__all__ = ["VerifyQuestion", "accepted", "newest", "read_verdict", "trusted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,16 +179,3 @@ def newest(
     if not found:
         raise problems[0]
     return accepted(max(found)[1], question, policy, now)
-
-
-def facts_of(version: VersionFacts, alias: str, registry: str, environ: Mapping[str, str]) -> RegistryFacts:
-    """A version as verdicts name it."""
-    return RegistryFacts(
-        id=registry,
-        workspace=environ.get(WORKSPACE_VARIABLE) or "default",
-        model=version.name,
-        version=version.version,
-        created_at=version.created_at,
-        source=version.source,
-        alias=alias,
-    )

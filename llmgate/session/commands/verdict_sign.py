@@ -32,7 +32,7 @@ from llmgate.session.decide.origin import refuse_strangers
 from llmgate.session.decide.promote import source_digest
 from llmgate.session.decide.promote_elsewhere import elsewhere_facts
 from llmgate.session.decide.records import BASELINE_NAME, decide_folders, noted_baseline
-from llmgate.session.decide.sign import sign_run, statement_of_run
+from llmgate.session.decide.sign import sign_statement, statement_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -233,31 +233,9 @@ def sign(
     expires: timedelta,
     environ: Mapping[str, str] = os.environ,
 ) -> SignedRun:
-    """Take the decision again from the record and sign it.
-
-    Args:
-        out: The run's folder.
-        situation: What is known of the version.
-        baseline: The champion's record, None if nothing was compared.
-        signer: Who signs.
-        expires: After how long it promotes nothing.
-        environ: Says where the code comes from.
-    """
-    # Before anything is read: what a fork brings along is not looked at.
-    refuse_strangers(environ)
-    return sign_run(
-        out,
-        decide_folders(out, baseline),
-        baseline=baseline,
-        signer=signer,
-        registry=situation.facts,
-        champion=situation.champion,
-        now=datetime.now(UTC),
-        attempts=situation.attempts,
-        expires=expires,
-        tagged=situation.tagged,
-        environ=environ,
-    )
+    """Take the decision again from the record and sign it; `statement` has the arguments, but for who signs."""
+    payload = statement(out, situation, baseline=baseline, expires=expires, environ=environ)
+    return sign_statement(payload, signer)
 
 
 def statement(
@@ -268,7 +246,16 @@ def statement(
     expires: timedelta,
     environ: Mapping[str, str] = os.environ,
 ) -> bytes:
-    """What `sign` signs, for a signature that is made elsewhere."""
+    """What is to be signed about a run, on a decision that is taken again from its record.
+
+    Args:
+        out: The run's folder.
+        situation: What is known of the version.
+        baseline: The champion's record, None if nothing was compared.
+        expires: After how long it promotes nothing.
+        environ: Says where the code comes from.
+    """
+    # Before anything is read: what a fork brings along is not looked at.
     refuse_strangers(environ)
     return statement_of_run(
         out,

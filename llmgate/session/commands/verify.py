@@ -15,12 +15,12 @@ from llmgate.attest.check import about
 from llmgate.errors import EXIT_FAIL, EXIT_PASS, CannotRunError, UsageError, WeightsError
 from llmgate.generate.key_travel import check_key
 from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
+from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
 from llmgate.session.commands.verdict_for_serving import (
     VerifyQuestion,
     accepted,
-    facts_of,
     newest,
     read_verdict,
     trusted,
@@ -115,7 +115,7 @@ def of_version(
         if question.verdict is not None
         else newest(version, alias, question, policy, now)
     )
-    about(signed.verdict, facts_of(version, alias, policy.registry or signed.verdict.registry.id, os.environ))
+    about(signed.verdict, registry_facts(version, alias, policy.registry or signed.verdict.registry.id))
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-verify-"))
     return signed, fetch_files(target, version, Path(scratch))
 

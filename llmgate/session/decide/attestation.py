@@ -14,7 +14,7 @@ from llmgate.promote import tags
 from llmgate.promote.alias import alias_problem
 from llmgate.promote.attached import attempts_so_far, champion_facts, keys_to_post, registry_facts
 from llmgate.promote.target import parse_version_uri
-from llmgate.session.decide.sign import sign_run, write_signed
+from llmgate.session.decide.sign import sign_statement, statement_of_run, write_signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,17 +150,17 @@ def post_verdict(
     past = tuple(one for one in registry.verdicts(version) if one.run != run)
     attempts = attempts_so_far(version, alias, mirror, past) + 1
     try:
-        signed = sign_run(
+        payload = statement_of_run(
             out,
             decision,
             baseline=Path(baseline.folder) if baseline is not None else None,
-            signer=signing.signer,
             registry=registry_facts(version, alias, signing.registry),
             champion=champion,
             now=datetime.now(UTC),
             attempts=attempts,
             tagged=version.tags.get(tags.WEIGHTS_DIGEST),
         )
+        signed = sign_statement(payload, signing.signer)
     except AttestationError as error:
         raise CannotRunError(f"the verdict was not signed: {error.what}", where=error.where, fix=error.fix) from error
     registry.log_files(run, write_signed(out, signed))

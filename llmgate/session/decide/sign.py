@@ -39,7 +39,7 @@ __all__ = [
     "SVR_NAME",
     "VERIFIER",
     "SignedRun",
-    "sign_run",
+    "sign_statement",
     "statement_of_run",
     "write_signed",
 ]
@@ -66,55 +66,20 @@ class SignedRun:
     verdict: VerdictStatement
 
 
-def sign_run(
-    out: Path,
-    decision: Decision,
-    *,
-    baseline: Path | None,
-    signer: Signer,
-    registry: RegistryFacts,
-    champion: ChampionFacts | None,
-    now: datetime,
-    attempts: int = 1,
-    expires: timedelta = DEFAULT_EXPIRES,
-    tagged: str | None = None,
-    environ: Mapping[str, str] = os.environ,
-) -> SignedRun:
+def sign_statement(payload: bytes, signer: Signer) -> SignedRun:
     """Sign what a run showed about a version. FAIL and INCONCLUSIVE are signed too: they outdate an older PASS.
 
     Args:
-        out: Folder of the candidate's record.
-        decision: As for `statement_of_run`, and so are the others.
-        baseline: The champion's record.
+        payload: What `statement_of_run` gave.
         signer: Who signs.
-        registry: The version.
-        champion: Who holds the alias now.
-        now: Aware time.
-        attempts: Which attempt at this version it is.
-        expires: After how long it promotes nothing.
-        tagged: Digest of the weights that the registry's tags claim.
-        environ: The environment of the job.
 
     Raises:
-        AttestationError: As `statement_of_run`, and if the signer does not sign.
-        RecordError: If a record cannot be read.
+        AttestationError: If the signer does not sign.
     """
-    payload = statement_of_run(
-        out,
-        decision,
-        baseline=baseline,
-        registry=registry,
-        champion=champion,
-        now=now,
-        attempts=attempts,
-        expires=expires,
-        tagged=tagged,
-        environ=environ,
-    )
     envelope = sign_payload(payload, signer)
     verdict = read_statement(envelope.payload, envelope.digest)
     svr = None
-    if decision.verdict is Verdict.PASS:
+    if verdict.outcome == Verdict.PASS:
         svr = envelope_text(sign_payload(canonical(svr_statement(verdict, verifier=VERIFIER)), signer))
     return SignedRun(envelope=envelope_text(envelope), svr=svr, verdict=verdict)
 

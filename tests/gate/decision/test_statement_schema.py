@@ -23,7 +23,7 @@ from llmgate.errors import AttestationError
 from llmgate.gate.decision.statement import statement
 from llmgate.gate.decision.statement_size import fitted
 from llmgate.record.policy import MetricPolicy, Policy
-from llmgate.session.decide.sign import sign_run
+from llmgate.session.decide.sign import sign_statement, statement_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,16 +54,16 @@ def compared(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("runs")
     old = write_record(folder / "old", make_manifest("old", registry_uri="models:/support-bot/1", weights="v1"))
     new = write_record(folder / "new", make_manifest("new", registry_uri="models:/support-bot/2", weights="v2"))
-    signed = sign_run(
+    payload = statement_of_run(
         new,
         redecide(new, old),
         baseline=old,
-        signer=keys.signers["gate"],
         registry=registry_facts(),
         champion=CHAMPION,
         now=NOW,
         environ={},
     )
+    signed = sign_statement(payload, keys.signers["gate"])
     document: dict[str, Any] = json.loads(read_envelope(signed.envelope).payload)
     return document
 
@@ -77,16 +77,16 @@ def test_a_signed_verdict_fits(compared: dict[str, Any]) -> None:
 def test_a_verdict_of_an_endpoint_fits(keys: Keys, tmp_path: Path) -> None:
     manifest = make_manifest("e", registry_uri="models:/support-bot/2", weights=None, endpoint="http://127.0.0.1:1/v1")
     run = write_record(tmp_path / "run", manifest, right=10)
-    signed = sign_run(
+    payload = statement_of_run(
         run,
         redecide(run, None),
         baseline=None,
-        signer=keys.signers["gate"],
         registry=registry_facts(),
         champion=None,
         now=NOW,
         environ={},
     )
+    signed = sign_statement(payload, keys.signers["gate"])
     document = json.loads(read_envelope(signed.envelope).payload)
     assert document["predicate"]["verdict"] == "FAIL"
     assert complaints("verdict", document) == []

@@ -24,7 +24,7 @@ from llmgate.gate.decision.types import OutputDrift, SliceDecision, Verdict
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.run.loading import record_digest
-from llmgate.session.decide.sign import ENVELOPE_NAME, SVR_NAME, sign_run, write_signed
+from llmgate.session.decide.sign import ENVELOPE_NAME, SVR_NAME, sign_statement, statement_of_run, write_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,15 +56,15 @@ def candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sign(keys: Keys, out: Path, baseline: Path | None = None, **given: Any) -> Any:
     """Sign a run as the command does."""
-    options = {
-        "signer": keys.signers["gate"],
+    options: dict[str, Any] = {
         "registry": FACTS,
         "champion": CHAMPION if baseline else None,
         "now": NOW,
         "environ": {},
     }
     decision = given.pop("decision", None) or redecide(out, baseline)
-    return sign_run(out, decision, baseline=baseline, **{**options, **given})
+    signer = given.pop("signer", keys.signers["gate"])
+    return sign_statement(statement_of_run(out, decision, baseline=baseline, **{**options, **given}), signer)
 
 
 def test_a_signed_pass_promotes(keys: Keys, candidate: Path, champion: Path) -> None:
