@@ -69,8 +69,10 @@ class Outcome:
 
 def run_llmgate(load: Load) -> Outcome:
     """The client of `llmgate.bench`, reading of the answers included in its CPU time."""
-    from llmgate.bench.load import measure_serving  # noqa: PLC0415 - each worker imports one client
-    from llmgate.bench.plan import chat_workload  # noqa: PLC0415
+    from llmgate.bench.client.load import measure_serving  # noqa: PLC0415 - each worker imports one client
+    from llmgate.bench.workload.load import Load as ServingLoad  # noqa: PLC0415
+    from llmgate.bench.workload.workload import chat_workload  # noqa: PLC0415
+    from llmgate.generate.client import Endpoint  # noqa: PLC0415
     from llmgate.record.schema import Message  # noqa: PLC0415
 
     workload = chat_workload(
@@ -83,7 +85,9 @@ def run_llmgate(load: Load) -> Outcome:
     cpu_s = time.process_time()
     trace = asyncio.run(
         measure_serving(
-            workload, url=load.url, concurrency=load.concurrency, requests=load.requests, warmup=load.warmup
+            workload,
+            Endpoint(url=load.url, model=MODEL),
+            ServingLoad(requests=load.requests, concurrency=load.concurrency, warmup=load.warmup),
         )
     )
     return Outcome(

@@ -1,1 +1,1 @@
-"""Serving throughput: plans, load, and whether the measurement may be believed."""
+"""Serving throughput: what is sent and when, the client that sends it, and what is watched meanwhile."""

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.output_features import FeatureWatch, OutputFeature
+from llmgate.record.policy_words import (
+    DEFAULT_ALPHA,
+    DEFAULT_MISSING,
+    DEFAULT_SLICE_ALPHA,
+    DEFAULT_SLICE_CASES,
+    MOST_ALPHA,
+    MOST_MARGIN,
+    MOST_MISSING,
+    Aggregate,
+    Binding,
+    Direction,
+    OnInconclusive,
+    Role,
+    Unadmitted,
+)
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.waiver import Waiver
 
 __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_MISSING",
     "DEFAULT_SLICE_ALPHA",
+    "DEFAULT_SLICE_CASES",
     "Aggregate",
     "Binding",
     "Direction",
@@ -26,71 +42,6 @@ __all__ = [
     "Unadmitted",
     "written_policy",
 ]
-
-DEFAULT_ALPHA = 0.05
-DEFAULT_SLICE_ALPHA = 0.01
-"""Family-wise over all slices: looking into them blocks an unchanged model in at most 1 of 100 further runs."""
-DEFAULT_SLICE_CASES = 20
-DEFAULT_MISSING = 0.01
-MOST_MISSING = 0.05
-MOST_ALPHA = 0.2
-MOST_MARGIN = 0.5
-"""Beyond these a gate lets nearly everything pass, so that somebody has to say why."""
-
-
-class Role(StrEnum):
-    """What a metric may do to the verdict."""
-
-    PRIMARY = "primary"
-    """Gates: the verdict is PASS only if this metric passes."""
-    GUARDRAIL = "guardrail"
-    """Gates like a primary; by convention with a wider margin."""
-    WATCH = "watch"
-    """Shown, never gates."""
-
-
-class Aggregate(StrEnum):
-    """How the asserts of one case become the case's score on a metric."""
-
-    ALL = "all"
-    """1 if every assert of the metric passes, else 0 (binary)."""
-    MEAN = "mean"
-    """Weighted mean of the assert scores (graded)."""
-
-
-class Direction(StrEnum):
-    """Which way a metric is good."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-    """The score counts something unwanted; differences and bounds are turned round, so that + is always better."""
-
-
-class OnInconclusive(StrEnum):
-    """What an INCONCLUSIVE verdict does to the exit code. It never allows a promotion."""
-
-    FAIL = "fail"
-    ALLOW = "allow"
-
-
-class Binding(StrEnum):
-    """What ties a run to the registered version that it names."""
-
-    WEIGHTS = "weights"
-    """llmgate served the folder, and its digest is the version's."""
-    CLAIMED = "claimed"
-    """Whoever started the run says so: an endpoint answered, or the version's digest is not known."""
-
-
-class Unadmitted(StrEnum):
-    """What becomes of a gating metric whose judge was never admitted."""
-
-    REFUSE = "refuse"
-    """It cannot pass."""
-    ALLOW = "allow"
-    """It gates by what the judge says, and every report says so."""
-    LABELS = "labels"
-    """It cannot pass by what the judge says; a run may start, and people's labels then decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,9 +221,11 @@ class Policy:
         waivers: Findings that somebody accepted until a date.
         watched: Output features that are shown and do not gate.
         binding: `claimed` allows the promotion of a version by a run that nothing but its own word ties to it.
+        serving: One entry per serving figure that gates or is watched.
 
     Raises:
-        PolicyError: If `slice_alpha` is none, or a waiver names a metric or slice that is not gated.
+        PolicyError: If `slice_alpha` is none, a waiver names a metric or slice that is not gated, or two metrics of a
+            suite share a name.
     """
 
     metrics: tuple[MetricPolicy, ...]
@@ -282,14 +235,25 @@ class Policy:
     waivers: tuple[Waiver, ...] = ()
     watched: tuple[FeatureWatch, ...] = ()
     binding: Binding = Binding.WEIGHTS
+    serving: tuple[ServingPolicy, ...] = ()
 
     def __post_init__(self) -> None:
+        named = {(metric.suite, metric.metric) for metric in self.metrics}
+        for figure in self.serving:
+            if (figure.suite, figure.metric) in named:
+                raise PolicyError(
+                    f"two metrics are called {figure.metric!r}",
+                    where=figure.where,
+                    fix="Give the metric that asserts feed another name, and gate a serving figure once",
+                )
+            named.add((figure.suite, figure.metric))
         if not (math.isfinite(self.slice_alpha) and 0 < self.slice_alpha < 0.5):
             raise PolicyError(
                 f"slice-alpha is {self.slice_alpha}, but must lie between 0 and 0.5, both excluded",
                 fix=f"The default is {DEFAULT_SLICE_ALPHA}",
             )
         gated = {(metric.suite, metric.metric) for metric in self.metrics if metric.gates}
+        gated |= {(figure.suite, figure.metric) for figure in self.serving if figure.gates}
         looked_into = {(slices.suite, slices.field) for slices in self.slices}
         for waiver in self.waivers:
             if waiver.metric is not None and (waiver.suite, waiver.metric) not in gated:
@@ -311,6 +275,8 @@ def written_policy(policy: Policy) -> dict[str, Any]:
     values = asdict(policy)
     if policy.binding is Binding.WEIGHTS:
         del values["binding"]
+    if not policy.serving:
+        del values["serving"]
     for written, metric in zip(values["metrics"], policy.metrics, strict=True):
         for name in metric.unsaid:
             del written[name]

@@ -1,8 +1,7 @@
 """The types of a run record: frozen, versioned, without I/O.
 
-A record is everything that happened in one run, enough to decide and to report again without a model. On disk
-it is four files (see `files`): the manifest (identities), the cases (what had to be evaluated), the journal
-(what happened, append-only) and the seal (that it is complete).
+A record is everything that happened in one run, enough to decide and to report again without a model. `run.files`
+has its form on disk.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from llmgate.record.answered_by import MaybeAnsweredBy, MaybeSaid, OnlyIfTrue
+from llmgate.record.arms import ServingArms
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
 from llmgate.record.output_features import AnswerFeatures, OutputFeature
-from llmgate.record.serving import ServingTrace
+from llmgate.record.serving.trace import ServingTrace
 
 __all__ = [
     "AnchorCheck",
@@ -86,8 +86,7 @@ class Message:
     Attributes:
         role: Who says it.
         content: Its text, as a reader sees it; pictures and calls of tools are worded.
-        wire: The message as it is sent, where role and content do not say it all; a picture's bytes are named by
-            their digest.
+        wire: The message as it is sent, where role and content do not say it all; pictures by their digest.
     """
 
     role: ChatRole
@@ -394,6 +393,7 @@ class Record:
     cases: tuple[PlannedCase, ...]
     results: Mapping[CaseKey, CaseResult]
     serving: tuple[ServingTrace, ...] = ()
+    arms: tuple[ServingArms, ...] = ()
     trials: tuple[JudgeTrial, ...] = ()
     anchors: AnchorCheck | None = None
     seal: Seal | None = None

@@ -29,7 +29,7 @@ from llmgate.record.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from llmgate.record.serving import ServingTrace
+    from llmgate.record.serving.trace import ServingTrace
 
 __all__ = [
     "CREATED_AT",

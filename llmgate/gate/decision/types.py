@@ -122,6 +122,10 @@ class MetricDecision:
             (PPI++); if not, those of a judged metric are about what the judge says.
         labels_digest: SHA-256 over the file of labels, "" for none or where they came with the scores.
         admission: Whether its judge was admitted; "" where no judge scores it, or it is only watched.
+        unit: Of a serving figure, such as `ms`; "" for scores. `candidate` and `champion` are then geometric means over
+            runs in this unit, as are `min` and `max`; `delta`, `lower`, `upper` and `margin` are relative changes, more
+            than 0 being better whatever the direction (−0.04: 4 % less throughput, or 4 % more latency), except for a
+            threshold, whose bounds are in the unit. `expected` and `evaluated` count pairs of runs.
     """
 
     suite: str
@@ -160,6 +164,7 @@ class MetricDecision:
     labels: int = 0
     labels_digest: str = ""
     admission: Literal["", "admitted", "unadmitted"] = ""
+    unit: str = ""
 
     @property
     def gates(self) -> bool:

@@ -9,12 +9,13 @@ from llmgate.gate.decision.types import Problem
 from llmgate.gate.evidence.evidence import Noise
 from llmgate.gate.evidence.pairing import Pairs
 from llmgate.record.policy import Direction, MetricPolicy
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.stats.interval import Interval
 
 if TYPE_CHECKING:
     from llmgate.gate.metrics.look import LookPoint  # noqa: TC004 - nothing reads this annotation
 
-__all__ = ["HypothesisTest", "MetricTest"]
+__all__ = ["HypothesisTest", "MetricTest", "ServingTest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +93,35 @@ class MetricTest:
     def shown(self, score: float) -> float:
         """A score, or a bound of one, as the metric counts it, from one that was turned so that more is better."""
         return 1.0 - score if self.policy.direction is Direction.LOWER else score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingTest:
+    """A serving figure with what was tested.
+
+    Attributes:
+        policy: What was asked.
+        candidate: The figure of each valid pair's candidate run, in its unit.
+        champion: The same of the champion's runs, in the same order; empty without a champion.
+        pairs: How many were wanted.
+        comparison: Of the mean logarithm of the ratio within pairs, turned so that more is better; None if that was
+            impossible or nobody asked.
+        floor: Of the mean logarithm of the candidate's figure over the limit, turned so that more is better; None if
+            there is no limit or that was impossible.
+        problem: What bars a PASS.
+        notes: Remarks for the report.
+    """
+
+    policy: ServingPolicy
+    candidate: tuple[float, ...] = ()
+    champion: tuple[float, ...] = ()
+    pairs: int = 0
+    comparison: HypothesisTest | None = None
+    floor: HypothesisTest | None = None
+    problem: Problem | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def hypotheses(self) -> tuple[HypothesisTest, ...]:
+        """What has been tested: the comparison, then the limit."""
+        return tuple(hypothesis for hypothesis in (self.comparison, self.floor) if hypothesis is not None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.record.serving import RequestTrace
+    from llmgate.record.serving.trace import RequestTrace
 
 __all__ = ["STEADY", "Steady", "peak_concurrency", "requests_needed", "steady_part"]
 

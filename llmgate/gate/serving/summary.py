@@ -37,7 +37,7 @@ from llmgate.stats.quantile import percentile, spread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.record.serving import RequestTrace, ServingTrace
+    from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
 __all__ = ["ServiceLevels", "ServingSummary", "summarise", "told"]
 

@@ -16,7 +16,7 @@ from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, r
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.record.serving import RequestTrace, ServingTrace
+    from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
 __all__ = ["doubts", "plausible"]
 

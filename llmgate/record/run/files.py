@@ -4,6 +4,8 @@ manifest.json       identities, digests, versions, hardware, seeds; written befo
 cases.jsonl         every case that must be answered
 journal.jsonl       what happened, append-only
 serving-NAME.json   raw timings of serving measurements
+arms-NAME.json      what was to be measured on two arms, the candidate's and the champion's
+arms-NAME.K.json    raw timings of the run at place K
 canaries.json       what judges said about answers that no judge should let pass
 anchors.json        what judges say now about answers that they judged before
 seal.json           digests of all of these; written last
@@ -19,13 +21,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
+from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
 from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import AnchorCheck, CaseKey, JudgeTrial, PlannedCase, Seal
-from llmgate.record.serving import ServingTrace
+from llmgate.record.serving.trace import ServingTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANCHORS",
+    "ARMS_GLOB",
+    "ARMS_PLAN",
+    "ARM_RUN",
     "CASE",
     "CASES_NAME",
     "MANIFEST",
@@ -41,11 +47,14 @@ __all__ = [
     "SERVING_GLOB",
     "TRIALS",
     "RecordFile",
+    "arm_run_name",
+    "arms_plan_name",
     "cases_digest",
     "encode_cases",
     "file_digest",
     "optional_files",
     "planned_keys",
+    "read_arms",
     "read_file",
     "read_lines",
 ]
@@ -96,6 +105,8 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
     }
     if manifest.policy.binding is Binding.WEIGHTS:
         policy["binding"] = True
+    if not manifest.policy.serving:
+        policy["serving"] = True
     return {"policy": policy} | {
         name: {"binding"} for name, model in identities.items() if model is not None and model.binding is None
     }
@@ -103,9 +114,12 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
 
 CASES_NAME: Final = "cases.jsonl"
 SERVING_GLOB: Final = "serving-*.json"
+ARMS_GLOB: Final = "arms-*.json"
 
 CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
 SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
+ARMS_PLAN: Final[TypeAdapter[ArmsPlan]] = TypeAdapter(ArmsPlan)
+ARM_RUN: Final[TypeAdapter[ArmRun]] = TypeAdapter(ArmRun)
 MANIFEST: Final[RecordFile[Manifest]] = RecordFile(
     name="manifest.json", holds=TypeAdapter(Manifest), unsaid=_unsaid_of_run
 )
@@ -146,7 +160,44 @@ def planned_keys(cases: Iterable[PlannedCase]) -> list[CaseKey]:
 
 def optional_files(path: Path) -> list[Path]:
     """The files that a record may have or not."""
-    return [*path.glob(SERVING_GLOB), *(path / file.name for file in (TRIALS, ANCHORS) if file.exists(path))]
+    globbed = (file for glob in (SERVING_GLOB, ARMS_GLOB) for file in path.glob(glob))
+    return [*globbed, *(path / file.name for file in (TRIALS, ANCHORS) if file.exists(path))]
+
+
+def arms_plan_name(suite: str) -> str:
+    """The file of a plan of two arms; suite names have no dot."""
+    return f"arms-{suite}.json"
+
+
+def arm_run_name(suite: str, position: int) -> str:
+    """The file of one run of an arm."""
+    return f"arms-{suite}.{position}.json"
+
+
+def read_arms(path: Path) -> tuple[ServingArms, ...]:
+    """All that was measured on two arms, by suite; runs in the order in which they were made.
+
+    Raises:
+        RecordError: If a file cannot be understood, its name is not that of its content, or a run is missing.
+    """
+    plans: dict[str, ArmsPlan] = {}
+    runs: dict[str, list[ArmRun]] = {}
+    for file in sorted(path.glob(ARMS_GLOB)):
+        if file.name.count(".") == 1:
+            plan = read_file(file, ARMS_PLAN)
+            suite, name = plan.suite, arms_plan_name(plan.suite)
+            plans[suite] = plan
+        else:
+            run = read_file(file, ARM_RUN)
+            suite, name = run.suite, arm_run_name(run.suite, run.position)
+            runs.setdefault(suite, []).append(run)
+        if file.name != name:
+            raise RecordError(f"this is {name} by its content", where=str(file), fix="Restore it")
+    for suite, made in runs.items():
+        made.sort(key=lambda run: run.position)
+        if suite not in plans or [run.position for run in made] != list(range(len(made))):
+            raise RecordError(f"a file of the arms of {suite!r} is missing", where=str(path), fix="Restore it")
+    return tuple(ServingArms(plan=plan, runs=tuple(runs.get(suite, ()))) for suite, plan in sorted(plans.items()))
 
 
 def file_digest(path: Path) -> str:

@@ -11,6 +11,7 @@ from llmgate.errors import RecordError
 from llmgate.record.manifest import RECORD_MAJOR
 from llmgate.record.run.files import (
     ANCHORS,
+    ARMS_GLOB,
     CASE,
     CASES_NAME,
     MANIFEST,
@@ -22,6 +23,7 @@ from llmgate.record.run.files import (
     file_digest,
     optional_files,
     planned_keys,
+    read_arms,
     read_file,
     read_lines,
 )
@@ -77,6 +79,7 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
         cases=cases,
         results=checked_results(path, cases, seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
+        arms=read_arms(path),
         trials=TRIALS.read(path) if TRIALS.exists(path) else (),
         anchors=ANCHORS.read(path) if ANCHORS.exists(path) else None,
         seal=seal,
@@ -140,7 +143,8 @@ def check_seal(path: Path, seal: Seal) -> None:
                 fix="Restore the seal, or run again",
             )
     for name in seal.files:
-        if name not in PLAIN_NAMES and not (Path(name).match(SERVING_GLOB) and Path(name).name == name):
+        measured = any(Path(name).match(glob) for glob in (SERVING_GLOB, ARMS_GLOB)) and Path(name).name == name
+        if name not in PLAIN_NAMES and not measured:
             raise RecordError(
                 f"the seal lists {name!r}, which is no file of a record",
                 where=str(path / SEAL.name),

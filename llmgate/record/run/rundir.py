@@ -11,16 +11,21 @@ from llmgate.record.disk import private_folder, write_atomic
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
+    ARM_RUN,
+    ARMS_PLAN,
     CASES_NAME,
     MANIFEST,
     SEAL,
     SERVING,
     SERVING_GLOB,
     TRIALS,
+    arm_run_name,
+    arms_plan_name,
     encode_cases,
     file_digest,
     optional_files,
     planned_keys,
+    read_arms,
     read_file,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, Journal
@@ -32,11 +37,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.looks import Stop
     from llmgate.record.manifest import Manifest
     from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
-    from llmgate.record.serving import ServingTrace
+    from llmgate.record.serving.trace import ServingTrace
 
 __all__ = ["RunDir", "folder_taken"]
 
@@ -201,6 +207,18 @@ class RunDir:
     def serving(self) -> tuple[ServingTrace, ...]:
         """The serving measurements recorded so far, by name."""
         return tuple(read_file(path, SERVING) for path in sorted(self.path.glob(SERVING_GLOB)))
+
+    def plan_arms(self, plan: ArmsPlan) -> None:
+        """Record what is to be measured on two arms, before the first run of it."""
+        write_atomic(self.path / arms_plan_name(plan.suite), self._journal.redact(ARMS_PLAN.dump_json(plan)))
+
+    def add_arm_run(self, run: ArmRun) -> None:
+        """Record one run of an arm."""
+        write_atomic(self.path / arm_run_name(run.suite, run.position), self._journal.redact(ARM_RUN.dump_json(run)))
+
+    def arms(self) -> tuple[ServingArms, ...]:
+        """What was measured on two arms so far, by suite."""
+        return read_arms(self.path)
 
     def add_trials(self, trials: tuple[JudgeTrial, ...]) -> None:
         """Record what judges said about canaries."""

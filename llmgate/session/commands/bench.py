@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from llmgate.bench.load import measure_serving
-from llmgate.bench.plan import chat_workload
+from llmgate.bench.client.load import measure_serving
+from llmgate.bench.workload.load import Load
+from llmgate.bench.workload.workload import chat_workload
 from llmgate.gate.serving.summary import summarise
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.target import open_target
@@ -60,12 +62,8 @@ def bench_endpoint(
         trace = asyncio.run(
             measure_serving(
                 workload,
-                url=target.endpoint.url,
-                api_key=target.endpoint.api_key,
-                names=target.server.model_names,
-                finish_reasons=target.endpoint.finish_reasons,
-                concurrency=concurrency,
-                requests=requests,
+                replace(target.endpoint, names=target.server.model_names),
+                Load(requests=requests, concurrency=concurrency),
                 on_progress=lambda done, total: progress.count("requests", done, total),
             )
         )

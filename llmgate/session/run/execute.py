@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from llmgate.bench.load import measure_serving
-from llmgate.bench.plan import chat_workload
+from llmgate.bench.client.load import measure_serving
+from llmgate.bench.workload.load import Load
+from llmgate.bench.workload.workload import chat_workload
 from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
@@ -280,13 +281,8 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Pro
         run.add_serving(
             await measure_serving(
                 workload,
-                url=target.endpoint.url,
-                api_key=target.endpoint.api_key,
-                names=target.server.model_names,
-                finish_reasons=target.endpoint.finish_reasons,
-                concurrency=spec.concurrency,
-                requests=spec.requests,
-                warmup=spec.warmup,
+                replace(target.endpoint, names=target.server.model_names),
+                Load(requests=spec.requests, concurrency=spec.concurrency, warmup=spec.warmup),
                 on_progress=lambda done, total: progress.count("serving requests", done, total),
             )
         )

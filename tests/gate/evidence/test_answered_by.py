@@ -12,7 +12,7 @@ from llmgate.gate.serving.summary import summarise
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
 from llmgate.record.schema import Generation, Record
-from llmgate.record.serving import RequestTrace, ServingTrace
+from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
 URL = "http://10.0.0.7:8000/v1"
 

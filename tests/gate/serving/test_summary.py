@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmgate.errors import UsageError
 from llmgate.gate.serving.summary import ServiceLevels, summarise
-from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
+from llmgate.record.serving.trace import RequestTrace, ServerHistogram, ServingTrace
 
 
 def request(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmgate.gate.serving.concurrency import peak_concurrency, requests_needed, steady_part
 from llmgate.gate.serving.summary import summarise
-from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
+from llmgate.record.serving.trace import RequestTrace, ServerHistogram, ServingTrace
 
 
 def slots_at_work(slots: int, rounds: int, *, pause: float = 0.0) -> tuple[RequestTrace, ...]:

@@ -27,7 +27,7 @@ from llmgate.record.schema import (
     Outcome,
     PlannedCase,
 )
-from llmgate.record.serving import RequestTrace, ServingTrace
+from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
 if TYPE_CHECKING:
     from pathlib import Path

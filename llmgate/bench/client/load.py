@@ -11,19 +11,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-from llmgate.bench.events import read_answer
-from llmgate.bench.http import Connection, Exchange, HttpOrigin, connect, fetch
-from llmgate.bench.plan import Workload, digest_bodies, model_in
-from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
+from llmgate.bench.client.events import read_answer
+from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, connect, fetch
+from llmgate.bench.client.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
+from llmgate.bench.workload.workload import Workload, digest_bodies, model_in
 from llmgate.errors import BenchError, UsageError
 from llmgate.generate.finish import FinishRule
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.answered_by import AnsweredBy
 from llmgate.record.redaction import REDACTED, Redactor
-from llmgate.record.serving import RequestTrace, ServerHistogram, ServingTrace
+from llmgate.record.serving.trace import RequestTrace, ServerHistogram, ServingTrace
 
-__all__ = ["CLIENT_VERSION", "measure_serving"]
+if TYPE_CHECKING:
+    from llmgate.bench.workload.load import Load
+    from llmgate.generate.client import Endpoint
+
+__all__ = ["CLIENT_VERSION", "Watch", "measure_serving"]
 
 CLIENT_VERSION = "llmgate-bench 1"
 """Changes when timings taken by two versions must not be compared."""
@@ -38,52 +43,59 @@ PATH = "/v1/chat/completions"
 Progress = Callable[[int, int], None]
 
 
+class Watch(Protocol):
+    """Something that is observed while a measurement goes on, and told in its trace."""
+
+    async def start(self) -> None:
+        """The warm-up is over, and the measurement is about to begin."""
+
+    async def stop(self) -> None:
+        """The last answer has come."""
+
+    def told(self, trace: ServingTrace) -> ServingTrace:
+        """The trace with what was observed; called once, after `stop`."""
+
+
 async def measure_serving(
     workload: Workload,
+    endpoint: Endpoint,
+    load: Load,
     *,
-    url: str,
-    api_key: str | None = None,
-    finish_reasons: frozenset[str] = frozenset(),
-    concurrency: int,
-    requests: int,
-    warmup: int | None = None,
-    timeout_s: float = 600.0,
-    names: Sequence[str] = (),
+    watches: Sequence[Watch] = (),
     on_progress: Progress | None = None,
 ) -> ServingTrace:
-    """Measure a server under a closed loop.
+    """Measure a server.
 
     A request that fails is recorded in its trace and sent only once. When a connection cannot be opened any more, the
     requests that are left are recorded as not sent.
 
     Args:
-        workload: What to send; begun again when `requests` is larger.
-        url: Base URL of an OpenAI-compatible server, with or without `/v1`.
-        api_key: Bearer token.
-        finish_reasons: Further ones by which the server says that an answer is complete.
-        concurrency: Requests in flight.
-        requests: How many to measure. At least three times the concurrency, or there is no steady state.
-        warmup: How many to send before, in the same way, unmeasured; by default as many as are in flight.
-        timeout_s: Longest time for one request.
-        names: Further names by which replies may call the model.
+        workload: What to send; begun again when the load asks for more requests.
+        endpoint: Where to.
+        load: How many, and when.
+        watches: Observe while it goes on.
         on_progress: Called with (ended, planned) during the measurement; must return at once.
 
     Raises:
         BenchError: If the server cannot be reached at all.
-        UsageError: If a number is out of range or the URL is none.
+        UsageError: If the endpoint's URL is none.
     """
-    warmup = concurrency if warmup is None else warmup
-    _check(concurrency, requests, warmup, timeout_s)
-    origin = HttpOrigin.parse(url, api_key=api_key)
-    bodies = workload.take(requests)
+    if not load.closed:
+        raise UsageError("only closed loops can be measured", where="bench", fix="Leave the arrivals out")
+    warmup = load.concurrency if load.warmup is None else load.warmup
+    origin = HttpOrigin.parse(endpoint.url, api_key=endpoint.api_key)
+    bodies = workload.take(load.requests)
     digest = digest_bodies(bodies)
-    rule = FinishRule(further=finish_reasons)
-    slots = [_Slot(origin, timeout_s, await connect(origin)) for _ in range(min(concurrency, requests))]
+    rule = FinishRule(further=endpoint.finish_reasons)
+    in_flight = min(load.concurrency, load.requests)
+    slots = [_Slot(origin, load.timeout_s, await connect(origin)) for _ in range(in_flight)]
     try:
         if warmup:
             await _Drive(origin, workload.warm_up(warmup), slots, None, finish=rule).run()
+        for watch in watches:
+            await watch.start()
         before = await _scrape(origin)
-        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, finish=rule, names=names)
+        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, finish=rule, names=endpoint.names)
         with quiet_collector():
             probe.start()
             cpu_s, start_s = time.process_time(), time.perf_counter()
@@ -91,15 +103,17 @@ async def measure_serving(
             duration_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
             probe.stop()
         after = await _scrape(origin)
+        for watch in reversed(watches):
+            await watch.stop()
     finally:
         for slot in slots:
             slot.connection.close()
         await asyncio.sleep(0)  # lets the transports close their sockets
-    return ServingTrace(
+    trace = ServingTrace(
         name=workload.name,
         workload=workload.description,
         workload_digest=digest,
-        concurrency=concurrency,
+        concurrency=load.concurrency,
         requests=tuple(_relative(trace, start_s) for trace in drive.traces()),
         duration_s=duration_s,
         client_cpu_s=cpu_s,
@@ -108,15 +122,11 @@ async def measure_serving(
         client_version=CLIENT_VERSION,
         server_ttft=growth(before, after),
         model=drive.model,
+        arrivals=load.arrivals,
     )
-
-
-def _check(concurrency: int, requests: int, warmup: int, timeout_s: float) -> None:
-    for name, value, least in (("concurrency", concurrency, 1), ("requests", requests, 1), ("warmup", warmup, 0)):
-        if value < least:
-            raise UsageError(f"{name} is {value}, but must be at least {least}", where="bench", fix=f"Raise {name}")
-    if not 0 < timeout_s < float("inf"):
-        raise UsageError(f"timeout_s is {timeout_s}, but must be a positive number", where="bench", fix="Give seconds")
+    for watch in watches:
+        trace = watch.told(trace)
+    return trace
 
 
 class _Slot:

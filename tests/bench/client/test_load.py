@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.fake_server import FakeServer, Fault, every
 
-from llmgate.bench.load import CLIENT_VERSION, measure_serving
-from llmgate.bench.plan import Workload, chat_workload, digest_bodies
+from llmgate.bench.client.load import CLIENT_VERSION, measure_serving
+from llmgate.bench.workload.load import Load
+from llmgate.bench.workload.workload import Workload, chat_workload, digest_bodies
 from llmgate.errors import BenchError, UsageError
 from llmgate.gate.serving.summary import summarise
+from llmgate.generate.client import Endpoint
 from llmgate.record.schema import Message
 
 if TYPE_CHECKING:
-    from llmgate.record.serving import ServingTrace
+    from llmgate.bench.client.load import Progress
+    from llmgate.record.serving.trace import ServingTrace
 
 pytestmark = pytest.mark.timing
 
@@ -28,9 +31,17 @@ def workload(count: int = 12, *, tokens: int = 4) -> Workload:
     return chat_workload(prompts, name="faq", model="fake-model", max_tokens=tokens, ignore_eos=True)
 
 
-def measure(server: FakeServer, load: Workload | None = None, **changes: Any) -> ServingTrace:
-    arguments: dict[str, Any] = {"concurrency": 2, "requests": 8, "warmup": 0, "timeout_s": 10.0} | changes
-    return asyncio.run(measure_serving(load or workload(), url=server.url, **arguments))
+def measure(
+    server: FakeServer,
+    sent: Workload | None = None,
+    *,
+    api_key: str | None = None,
+    on_progress: Progress | None = None,
+    **changes: Any,
+) -> ServingTrace:
+    load = Load(**{"concurrency": 2, "requests": 8, "warmup": 0, "timeout_s": 10.0, **changes})
+    endpoint = Endpoint(url=server.url, model="fake-model", api_key=api_key)
+    return asyncio.run(measure_serving(sent or workload(), endpoint, load, on_progress=on_progress))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +164,9 @@ def test_a_client_that_is_starved_says_so() -> None:
 
         careless = asyncio.ensure_future(block())
         try:
-            return await measure_serving(workload(), url=server.url, concurrency=2, requests=24)
+            return await measure_serving(
+                workload(), Endpoint(url=server.url, model="fake-model"), Load(concurrency=2, requests=24)
+            )
         finally:
             careless.cancel()
 
@@ -279,7 +292,7 @@ def test_tokens_that_share_a_chunk() -> None:
 
 
 def test_answers_beyond_the_buffer_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmgate.bench.load.UNREAD_BYTES", 2000)
+    monkeypatch.setattr("llmgate.bench.client.load.UNREAD_BYTES", 2000)
     with FakeServer() as server:
         trace = measure(server, requests=20)
     assert [request.index for request in trace.requests] == list(range(20))

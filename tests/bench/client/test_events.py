@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.bench.events import read_answer
-from llmgate.bench.http import Exchange
+from llmgate.bench.client.events import read_answer
+from llmgate.bench.client.http import Exchange
 from llmgate.generate.finish import FinishRule
 
 DONE = b"data: [DONE]\n\n"

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_server import FakeServer
 
-from llmgate.bench.http import Connection, Exchange, HttpOrigin, ResponseReader, connect, fetch
+from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, ResponseReader, connect, fetch
 from llmgate.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def test_garbage_that_was_put_off_is_found_when_the_server_closes() -> None:
 
 
 def test_an_endless_response_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmgate.bench.http.MAX_RESPONSE_BYTES", 1000)
+    monkeypatch.setattr("llmgate.bench.client.http.MAX_RESPONSE_BYTES", 1000)
     exchange = asyncio.run(served(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, ask))
     assert exchange.error == "the response is longer than 1000 bytes"
 

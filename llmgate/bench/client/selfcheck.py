@@ -9,7 +9,7 @@ import heapq
 import math
 from typing import TYPE_CHECKING
 
-from llmgate.record.serving import ServerHistogram
+from llmgate.record.serving.trace import ServerHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

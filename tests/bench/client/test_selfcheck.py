@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.bench.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
-from llmgate.record.serving import ServerHistogram
+from llmgate.bench.client.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
+from llmgate.record.serving.trace import ServerHistogram
 
 pytestmark = pytest.mark.timing
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.bench.plan import Workload, chat_workload, digest_bodies
+from llmgate.bench.workload.workload import Workload, chat_workload, digest_bodies
 from llmgate.errors import UsageError
 from llmgate.record.schema import Message
 

@@ -13,7 +13,7 @@ from llmgate.record.answered_by import AnsweredBy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmgate.bench.http import Exchange
+    from llmgate.bench.client.http import Exchange
 
 __all__ = ["StreamedAnswer", "read_answer"]
 

@@ -1,0 +1,1 @@
+"""The load client: sends requests when they are due and notes when bytes arrive."""

@@ -1,0 +1,1 @@
+"""What is sent, and when: request bodies, and times of arrival."""

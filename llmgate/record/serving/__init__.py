@@ -1,0 +1,1 @@
+"""Serving: raw timings, and how figures of them are gated."""
