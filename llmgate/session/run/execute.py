@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.workload.load import Load
@@ -18,6 +17,7 @@ from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
+from llmgate.session.heartbeat import run_async
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_monitor
@@ -35,18 +35,16 @@ from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
-    from llmgate.session.run.target import Target
+    from llmgate.session.target import Target
 
 __all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
-
-HEARTBEAT_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,23 +143,6 @@ def finish(asked: AskedRun, *, progress: Progress) -> Record:
     run_async(embed_answers(asked.settings, asked.plan, asked.run, progress=progress), progress)
     progress.stage("sealing the record")
     return asked.run.seal(sealed_at=timestamp())
-
-
-def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
-    """Run to the end, or until `progress.check` raises."""
-
-    async def watched() -> None:
-        task = asyncio.ensure_future(work)
-        try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=HEARTBEAT_S)
-                progress.check()
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        await task
-
-    asyncio.run(watched())
 
 
 @contextmanager

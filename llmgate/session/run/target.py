@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.weights import hash_folder
+from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -29,24 +29,17 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 
-__all__ = ["JudgePlace", "Target", "judge_endpoint", "judge_identity", "judge_place", "open_judge", "open_target"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A model that can be asked now.
-
-    Attributes:
-        endpoint: Where and under which name.
-        model: Its identity for the record.
-        server: What serves it.
-        death: Why the server is gone, None while it lives or when it is not ours.
-    """
-
-    endpoint: Endpoint
-    model: ModelIdentity
-    server: ServerIdentity
-    death: Callable[[], str | None]
+__all__ = [
+    "JudgePlace",
+    "endpoint_target",
+    "judge_endpoint",
+    "judge_identity",
+    "judge_place",
+    "open_judge",
+    "open_target",
+    "own_server",
+    "served_name",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +144,7 @@ def own_server(
             model=identity,
             server=replace(server.identity(), model_names=(name,)),
             death=server.death_reason,
+            pid=server.pid,
         )
         progress.stage("stopping the server")
 
