@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
 from llmgate.errors import UsageError
 from llmgate.record.arms import Hosting
+from llmgate.record.manifest import ModelIdentity
 from llmgate.session.serving.order import other
 from llmgate.session.target import Target
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from llmgate.record.arms import Arm
-    from llmgate.record.manifest import ModelIdentity
 
 __all__ = ["HOSTINGS", "AskedHosting", "Choice", "Place", "Stand", "Standing", "choose_hosting"]
 

@@ -13,10 +13,12 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from llmgate.record.arms import Arm
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.record.arms import Arm, ArmRun, ArmsPlan
+    from llmgate.record.arms import ArmRun, ArmsPlan
 
 __all__ = ["Step", "attempts_left", "halves", "next_step", "other", "partners", "planned_order", "steps_left"]
 
@@ -59,13 +61,15 @@ def planned_order(pairs: int, *, seed: int, champion: bool, phases: bool) -> tup
             arm always follow each other (A | B B | A A | B …).
     """
     if not champion:
-        return ("candidate",) * pairs
+        alone: tuple[Arm, ...] = ("candidate",)
+        return alone * pairs
     draw = random.Random(seed)  # noqa: S311 - an order, no secret
     order: list[Arm] = []
-    first: Arm = "candidate"
+    arms: tuple[Arm, Arm] = ("candidate", "champion")
+    first = draw.choice(arms)
     for pair in range(pairs):
-        if pair == 0 or (pair % BLOCK == 0 and not phases):
-            first = draw.choice(("candidate", "champion"))
+        if pair and pair % BLOCK == 0 and not phases:
+            first = draw.choice(arms)
         begins = first if pair % BLOCK == 0 else other(first)
         order += [begins, other(begins)]
     return tuple(order)
