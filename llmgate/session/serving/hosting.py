@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import UsageError
 from llmgate.record.arms import Hosting
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from llmgate.record.arms import Arm
 
-__all__ = ["HOSTINGS", "AskedHosting", "Choice", "Place", "Stand", "Standing", "choose_hosting"]
+__all__ = ["Choice", "Place", "Stand", "Standing", "choose_hosting"]
 
-AskedHosting = Literal["auto", "together", "shared", "restarts"]
-HOSTINGS: Final[tuple[str, ...]] = get_args(AskedHosting)
 GPU_SHARES: Final = 0.95
 """Of the memory of one GPU: what two servers may ask for together. CUDA itself takes some for each of them."""
 
@@ -35,6 +33,7 @@ class Place:
         label: What the user named: a folder, or a URL.
         model: Which model it is, where that is known before it is opened.
         open: Reaches it; starts a server if it is to be ours, which ends with the block.
+        engine: What serves it, as the endpoint says; ours is vLLM.
         owned: Whether opening starts a server, or has started one.
         up: Whether that server runs already.
         server: Equal for two places whose models one server serves by name, "" for one that is alone.
@@ -47,6 +46,7 @@ class Place:
     label: str
     model: ModelIdentity | None = None
     open: Callable[[], AbstractContextManager[Target]]
+    engine: str = "vllm"
     owned: bool
     up: bool = False
     server: str = ""
@@ -70,14 +70,12 @@ def choose_hosting(candidate: Place, champion: Place | None, *, asked: str, avai
     Args:
         candidate: One arm.
         champion: The other, None where there is none.
-        asked: What the user wants: one of `HOSTINGS`.
+        asked: What the user wants, `auto` for nothing special.
         available_gib: Main memory that is free now.
 
     Raises:
         UsageError: If that cannot be.
     """
-    if asked not in HOSTINGS:
-        raise UsageError(f"{asked!r} is no way to host two arms", where="--serving-hosting", fix=" | ".join(HOSTINGS))
     if champion is None:
         return Choice(hosting="together", reason="there is one arm")
     one_server = bool(candidate.server) and candidate.server == champion.server

@@ -1,0 +1,170 @@
+"""Candidate and champion measured against each other: the way that `llmgate run` and `llmgate bench --compare` share."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmgate.bench.watch.watches import watches_for
+from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.errors import RecordError
+from llmgate.gate.serving.validity import contended
+from llmgate.generate.identity import hardware
+from llmgate.report.visible import one_line
+from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
+from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, measure_arms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.bench.client.load import Watch
+    from llmgate.bench.workload.workload import Workload
+    from llmgate.record.arms import Arm, ServingArms
+    from llmgate.record.schema import Message
+    from llmgate.record.serving.plan import ServingSpec
+    from llmgate.session.progress import Progress
+    from llmgate.session.target import Target
+
+__all__ = ["OUR_EYES", "available_gib", "compare_serving", "hosting_of"]
+
+VLLM = "vllm"
+
+
+def _watches(target: Target) -> tuple[Watch, ...]:
+    return watches_for(target.endpoint, server_pid=target.pid)
+
+
+OUR_EYES = Eyes(watches=_watches, contended=contended)
+
+
+def compare_serving(
+    name: str,
+    spec: ServingSpec,
+    prompts: Sequence[Sequence[Message]],
+    places: tuple[Place, Place | None],
+    store: ArmsStore,
+    *,
+    choice: Choice,
+    progress: Progress,
+    eyes: Eyes = OUR_EYES,
+) -> ServingArms:
+    """Measure both arms, run by run, in mirrored order.
+
+    Args:
+        name: Of the suite, or the name given to `llmgate bench`.
+        spec: What is measured, and how often.
+        prompts: The suite's own, for workloads that are made of them.
+        places: Where the candidate is served, and the champion; None where only the candidate's own figures count.
+        store: Keeps plan and runs. What it has already of the same plan is kept: so an interrupted measurement goes on.
+        choice: See `hosting_of`.
+        progress: Told about every run; may raise to end.
+        eyes: Who else uses the machine.
+
+    Returns:
+        The plan with all runs. They may be too few to decide: whoever decides sees that.
+
+    Raises:
+        LlmgateError: As `measure_arms`, and what opening a place raises.
+    """
+    candidate, champion = places
+    by_arm: dict[Arm, Place] = {"candidate": candidate} | ({} if champion is None else {"champion": champion})
+    job = ArmsJob(
+        name=name,
+        pairs=spec.pairs,
+        load=load_of(spec),
+        workload=partial(_salted, spec, prompts, name, tuple(by_arm.values())),
+        hardware=hardware(),
+        levels=spec.levels.limits if spec.levels else {},
+    )
+    with Stand(by_arm, choice.hosting) as stand:
+        arms = measure_arms(
+            job,
+            stand,
+            {arm: place.model for arm, place in by_arm.items()},
+            store,
+            hosting=choice.hosting,
+            eyes=eyes,
+            progress=progress,
+        )
+        minutes = stand.gpu_minutes
+    counted = sum(all(run is not None for run in (pair if champion else pair[:1])) for pair in arms.pairs())
+    discarded = sum(bool(run.discarded) for run in arms.runs)
+    again = f", {discarded} runs discarded" if discarded else ""
+    gpu = f", {minutes:.1f} GPU minutes" if minutes else ""
+    what = "runs" if champion is None else "pairs of runs"
+    progress.stage(f"serving of {one_line(name)} measured: {counted} of {arms.plan.pairs} {what}{again}{gpu}")
+    return arms
+
+
+def hosting_of(
+    name: str, candidate: Place, champion: Place | None, store: ArmsStore | None, *, asked: str, free_gib: float | None = None
+) -> Choice:
+    """How the servers are kept up; what was begun goes on as it began.
+
+    Args:
+        name: As for `compare_serving`.
+        candidate: Where it is served.
+        champion: Likewise.
+        store: What is there already.
+        asked: `--serving-hosting`.
+        free_gib: Main memory that is free; None to ask the system.
+
+    Raises:
+        UsageError: If the arms cannot be hosted as asked.
+        RecordError: If an interrupted measurement was hosted in another way than is asked for now.
+    """
+    free = available_gib() if free_gib is None else free_gib
+    choice = choose_hosting(candidate, champion, asked=asked, available_gib=free)
+    earlier = begin(store, name) if store is not None else None
+    if earlier is None or earlier.plan.hosting == choice.hosting:
+        return choice
+    if asked != "auto":
+        raise RecordError(
+            f"the comparison of {name} cannot be gone on with: hosting was {earlier.plan.hosting}, and {asked} is asked",
+            where="--serving-hosting",
+            fix="Leave it out, or measure into another folder",
+        )
+    choice = choose_hosting(candidate, champion, asked=earlier.plan.hosting, available_gib=free)
+    return Choice(hosting=choice.hosting, reason="as it began")
+
+
+def available_gib() -> float:
+    """Main memory that programs can have now, or less where a control group allows less.
+
+    Infinite if the system does not tell.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("inf")
+    free = next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("MemAvailable:")), float("inf"))
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return free
+    return min(free, max(0, limit - used) / 2**30)
+
+
+def _salted(
+    spec: ServingSpec,
+    prompts: Sequence[Sequence[Message]],
+    name: str,
+    places: Sequence[Place],
+    model: str,
+    salt: str,
+) -> Workload:
+    """What is sent to a model, out of every prefix cache's reach."""
+    engines = {place.engine for place in places}
+    workload = build_workload(
+        spec.workload,
+        prompts,
+        name=name,
+        model=model,
+        max_tokens=spec.max_tokens,
+        # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
+        ignore_eos=engines == {VLLM},
+        requests=spec.requests,
+    )
+    return workload.salted(salt)
