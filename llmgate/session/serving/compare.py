@@ -1,28 +1,28 @@
-"""Candidate and champion measured against each other: the way that `llmgate run` and `llmgate bench --compare` share."""
+"""Candidate and champion measured against each other: what `llmgate run` and `llmgate bench --compare` share."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.build import build_workload, load_of
 from llmgate.errors import RecordError
-from llmgate.gate.serving.validity import contended
+from llmgate.gate.serving.contention import contended
 from llmgate.generate.identity import hardware
+from llmgate.record.schema import Message
+from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
 from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
 from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, measure_arms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from llmgate.bench.client.load import Watch
     from llmgate.bench.workload.workload import Workload
     from llmgate.record.arms import Arm, ServingArms
-    from llmgate.record.schema import Message
-    from llmgate.record.serving.plan import ServingSpec
     from llmgate.session.progress import Progress
     from llmgate.session.target import Target
 
@@ -68,12 +68,17 @@ def compare_serving(
         LlmgateError: As `measure_arms`, and what opening a place raises.
     """
     candidate, champion = places
-    by_arm: dict[Arm, Place] = {"candidate": candidate} | ({} if champion is None else {"champion": champion})
+    by_arm: dict[Arm, Place] = {"candidate": candidate}
+    if champion is not None:
+        by_arm["champion"] = champion
     job = ArmsJob(
         name=name,
         pairs=spec.pairs,
         load=load_of(spec),
-        workload=partial(_salted, spec, prompts, name, tuple(by_arm.values())),
+        # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
+        workload=_Prompts(
+            name=name, spec=spec, prompts=prompts, ignore_eos={place.engine for place in by_arm.values()} == {VLLM}
+        ),
         hardware=hardware(),
         levels=spec.levels.limits if spec.levels else {},
     )
@@ -98,7 +103,13 @@ def compare_serving(
 
 
 def hosting_of(
-    name: str, candidate: Place, champion: Place | None, store: ArmsStore | None, *, asked: str, free_gib: float | None = None
+    name: str,
+    candidate: Place,
+    champion: Place | None,
+    store: ArmsStore | None,
+    *,
+    asked: str,
+    free_gib: float | None = None,
 ) -> Choice:
     """How the servers are kept up; what was begun goes on as it began.
 
@@ -121,7 +132,7 @@ def hosting_of(
         return choice
     if asked != "auto":
         raise RecordError(
-            f"the comparison of {name} cannot be gone on with: hosting was {earlier.plan.hosting}, and {asked} is asked",
+            f"the comparison of {name} cannot be gone on with: hosting was {earlier.plan.hosting} and is now {asked}",
             where="--serving-hosting",
             fix="Leave it out, or measure into another folder",
         )
@@ -147,24 +158,24 @@ def available_gib() -> float:
     return min(free, max(0, limit - used) / 2**30)
 
 
-def _salted(
-    spec: ServingSpec,
-    prompts: Sequence[Sequence[Message]],
-    name: str,
-    places: Sequence[Place],
-    model: str,
-    salt: str,
-) -> Workload:
-    """What is sent to a model, out of every prefix cache's reach."""
-    engines = {place.engine for place in places}
-    workload = build_workload(
-        spec.workload,
-        prompts,
-        name=name,
-        model=model,
-        max_tokens=spec.max_tokens,
-        # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
-        ignore_eos=engines == {VLLM},
-        requests=spec.requests,
-    )
-    return workload.salted(salt)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prompts:
+    """What is sent, with the salt that keeps it out of every prefix cache."""
+
+    name: str
+    spec: ServingSpec
+    prompts: Sequence[Sequence[Message]]
+    ignore_eos: bool
+
+    def __call__(self, model: str, salt: str) -> Workload:
+        spec = self.spec
+        workload = build_workload(
+            spec.workload,
+            self.prompts,
+            name=self.name,
+            model=model,
+            max_tokens=spec.max_tokens,
+            ignore_eos=self.ignore_eos,
+            requests=spec.requests,
+        )
+        return workload.salted(salt)
