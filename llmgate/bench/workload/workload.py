@@ -68,7 +68,7 @@ def chat_workload(
     *,
     name: str,
     model: str,
-    max_tokens: int,
+    max_tokens: int | Sequence[int],
     ignore_eos: bool = False,
     sampling: Mapping[str, object] = NO_SAMPLING,
 ) -> Workload:
@@ -78,7 +78,7 @@ def chat_workload(
         prompts: One conversation per request; messages may be given as they are sent, with parts and tool calls.
         name: Name of the workload.
         model: The served model's name. It is not part of the digest: champion and candidate get the same workload.
-        max_tokens: Longest answer, in tokens.
+        max_tokens: Longest answer, in tokens; of all requests, or of each.
         ignore_eos: Every answer has exactly `max_tokens` tokens. A vLLM extension; without it the output length, and
             with it the load, depends on what the model says.
         sampling: Further fields of each request; temperature 0 unless given.
@@ -87,16 +87,17 @@ def chat_workload(
         UsageError: If there is no prompt, a prompt has no message, or an argument cannot be sent.
     """
     fix = "Change the arguments of the workload"
-    if max_tokens < 1:
-        raise UsageError(f"max_tokens is {max_tokens}, but must be at least 1", where=name, fix=fix)
+    longest = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
     if not prompts or not all(prompts):
         raise UsageError("every request needs at least one message", where=name, fix=fix)
+    if len(longest) != len(prompts):
+        raise UsageError(f"{len(longest)} lengths of answers for {len(prompts)} requests", where=name, fix=fix)
+    if min(longest) < 1:
+        raise UsageError(f"max_tokens is {min(longest)}, but must be at least 1", where=name, fix=fix)
     taken = sorted(RESERVED & set(sampling))
     if taken:
         raise UsageError(f"sampling may not set {', '.join(taken)}", where=name, fix=fix)
     common = {
-        "model": model,
-        "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": 0.0,
@@ -104,9 +105,13 @@ def chat_workload(
         **({"ignore_eos": True} if ignore_eos else {}),
     }
     bodies = tuple(
-        _dump({**common, "messages": [_sent(message) for message in messages]}, name) for messages in prompts
+        _dump(
+            {"model": model, "max_tokens": tokens, **common, "messages": [_sent(message) for message in messages]}, name
+        )
+        for messages, tokens in zip(prompts, longest, strict=True)
     )
-    length = f"exactly {max_tokens}" if ignore_eos else f"at most {max_tokens}"
+    least, most = min(longest), max(longest)
+    length = f"{'exactly' if ignore_eos else 'at most'} {most if least == most else f'{least} to {most}'}"
     description = f"{len(bodies)} chat prompts, {length} output tokens, streamed"
     return Workload(name=name, description=description, bodies=bodies, digest=digest_bodies(bodies))
 
