@@ -1,4 +1,4 @@
-"""Which champion is served, so that the candidate's serving can be compared with its: the one of the champion's record."""
+"""Which champion is served for a comparison of serving: the model of its record, as it was served there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VARIABLE: Final = re.compile(r"VLLM_[A-Z0-9_]+=")
 
 
 def unserved(settings: Settings, manifest: Manifest) -> CannotRunError | None:
-    """Why the champion cannot be served, as far as that is known without asking or hashing anything; None if nothing is.
+    """Why the champion cannot be served, as far as that is known without asking or hashing anything; None for nothing.
 
     Args:
         settings: The options.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
 from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, measure_arms
 
 if TYPE_CHECKING:
-
     from llmgate.bench.client.load import Watch
     from llmgate.bench.workload.workload import Workload
     from llmgate.record.arms import Arm, ServingArms
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OUR_EYES", "available_gib", "compare_serving", "hosting_of"]
 
+Prompts = Sequence[Sequence[Message | Mapping[str, object]]]
 VLLM = "vllm"
 
 
@@ -41,7 +41,7 @@ OUR_EYES = Eyes(watches=_watches, contended=contended)
 def compare_serving(
     name: str,
     spec: ServingSpec,
-    prompts: Sequence[Sequence[Message]],
+    prompts: Prompts,
     places: tuple[Place, Place | None],
     store: ArmsStore,
     *,
@@ -160,16 +160,16 @@ def available_gib() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prompts:
-    """What is sent, with the salt that keeps it out of every prefix cache."""
+    """What is sent to a model."""
 
     name: str
     spec: ServingSpec
-    prompts: Sequence[Sequence[Message]]
+    prompts: Prompts
     ignore_eos: bool
 
-    def __call__(self, model: str, salt: str) -> Workload:
+    def __call__(self, model: str) -> Workload:
         spec = self.spec
-        workload = build_workload(
+        return build_workload(
             spec.workload,
             self.prompts,
             name=self.name,
@@ -178,4 +178,3 @@ class _Prompts:
             ignore_eos=self.ignore_eos,
             requests=spec.requests,
         )
-        return workload.salted(salt)

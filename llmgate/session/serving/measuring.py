@@ -6,6 +6,7 @@ made again. What was interrupted goes on where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ SEEDS: Final = 2**31
 LAST_WORDS_S: Final = 3.0
 """Failed requests are often the first sign of a dying server; this long its process may take to end."""
 POLL_S: Final = 0.1
+SALT_CHARS: Final = 8
 
 
 class ArmsStore(Protocol):
@@ -77,8 +79,7 @@ class ArmsJob:
         name: Of the suite, or the name given to `llmgate bench`.
         pairs: Pairs of runs; without a champion, runs.
         load: How hard a server is worked, in every run.
-        workload: What is sent to a model, by its name in requests, with a salt that keeps prompts out of every prefix
-            cache: both runs of a pair get the same, each pair another.
+        workload: What is sent to a model, by its name in requests.
         hardware: Of this machine.
         levels: What a request must meet to count for goodput, in ms.
     """
@@ -86,7 +87,7 @@ class ArmsJob:
     name: str
     pairs: int
     load: Load
-    workload: Callable[[str, str], Workload]
+    workload: Callable[[str], Workload]
     hardware: Hardware
     levels: Mapping[str, float] = field(default_factory=dict)
 
@@ -179,7 +180,7 @@ class _Measurement:
 
     def _refuse_other(self, before: ArmsPlan, now: ArmsPlan) -> None:
         """What was measured belongs to a plan, and is no part of another one."""
-        changed = next(changes(_held_to(before), _held_to(now)), None) or self._other_load(now)
+        changed = next(changes(_held_to(before), _held_to(now)), None) or self._other_load()
         if changed is not None:
             raise RecordError(
                 f"the comparison of {self._job.name} cannot be gone on with: {changed}",
@@ -187,7 +188,7 @@ class _Measurement:
                 fix="Restore it, or measure into another folder",
             )
 
-    def _other_load(self, plan: ArmsPlan) -> str | None:
+    def _other_load(self) -> str | None:
         """How the load differs from that of the first run, None if it does not, or there is none."""
         if not self._runs:
             return None
@@ -200,7 +201,7 @@ class _Measurement:
         ):
             if then != now:
                 return f"{name} was {then} and is now {now}"
-        bodies = self._job.workload(was.model, _salt(plan, first.pair, 0)).take(load.requests)
+        bodies = self._job.workload(was.model).take(load.requests)
         return None if digest_bodies(bodies) == was.workload_digest else "the prompts were others"
 
     def carry_out(self) -> ServingArms:
@@ -251,13 +252,13 @@ class _Measurement:
         if standing.fresh:
             # A whole run unmeasured: allocators, kernels and clocks settle, and both arms begin alike.
             load = replace(load, warmup=max(load.requests, load.warmup or 0))
-        workload = self._job.workload(target.endpoint.model, _salt(self._plan, step.pair, step.attempt))
         measuring = measure_serving(
-            workload,
+            self._job.workload(target.endpoint.model),
             replace(target.endpoint, names=target.server.model_names),
             load,
             watches=self._eyes.watches(target),
             on_progress=lambda done, total: self._progress.count("serving requests", done, total),
+            salt=self._salt(step),
         )
         try:
             trace = run_async(measuring, self._progress)
@@ -267,6 +268,16 @@ class _Measurement:
             raise
         self._raise_if_dead(step, target, wait=any(request.error is not None for request in trace.requests))
         return trace
+
+    def _salt(self, step: Step) -> str:
+        """Keeps prompts out of every prefix cache: both runs of an attempt send the same bytes, and nobody else does.
+
+        One model on one server would find the first run's prompts in the second, so there the arms differ too.
+        """
+        asked = {(target.endpoint.url, target.endpoint.model) for target in self._stand.targets().values()}
+        alike = len(self._stand.targets()) > len(asked)
+        text = f"{self._plan.seed} {step.pair} {step.attempt} {step.arm if alike else ''}"
+        return hashlib.sha256(text.encode()).hexdigest()[:SALT_CHARS]
 
     def _raise_if_dead(self, step: Step, target: Target, *, wait: bool) -> None:
         """A server that died says nothing of how fast it is."""
@@ -314,10 +325,6 @@ class _Measurement:
     def _gpu_words(self, seconds: float) -> str:
         gpus = self._stand.gpus
         return f", {gpus * seconds / 60.0:.0f} GPU minutes" if gpus else ""
-
-
-def _salt(plan: ArmsPlan, pair: int, attempt: int) -> str:
-    return f"{plan.seed:08x}{pair:04x}{attempt:04x}"
 
 
 def _identity(target: Target) -> ArmIdentity:
