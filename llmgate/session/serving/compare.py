@@ -16,7 +16,7 @@ from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
 from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
-from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, measure_arms
+from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, finished, measure_arms
 
 if TYPE_CHECKING:
     from llmgate.bench.client.load import Watch
@@ -82,11 +82,15 @@ def compare_serving(
         hardware=hardware(),
         levels=spec.levels.limits if spec.levels else {},
     )
+    models = {arm: place.model for arm, place in by_arm.items()}
+    earlier = begin(store, name)
+    if earlier is not None and finished(job, models, earlier):
+        return earlier
     with Stand(by_arm, choice.hosting) as stand:
         arms = measure_arms(
             job,
             stand,
-            {arm: place.model for arm, place in by_arm.items()},
+            models,
             store,
             hosting=choice.hosting,
             eyes=eyes,

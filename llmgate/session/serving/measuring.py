@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from llmgate.session.serving.hosting import Stand, Standing
     from llmgate.session.serving.order import Step
 
-__all__ = ["ArmsJob", "ArmsStore", "Eyes", "begin", "measure_arms"]
+__all__ = ["ArmsJob", "ArmsStore", "Eyes", "begin", "finished", "measure_arms"]
 
 SEEDS: Final = 2**31
 LAST_WORDS_S: Final = 3.0
@@ -95,6 +95,26 @@ class ArmsJob:
 def begin(store: ArmsStore, name: str) -> ServingArms | None:
     """What an interrupted measurement left, None if there is none."""
     return next((arms for arms in store.arms() if arms.plan.suite == name), None)
+
+
+def finished(job: ArmsJob, models: Mapping[Arm, ModelIdentity | None], earlier: ServingArms) -> bool:
+    """Whether nothing is left to do of a job, so that no server needs to be started for it.
+
+    What belongs to another plan is not finished: it is refused when the servers are up, and all is known of them.
+    """
+    plan = earlier.plan
+    sides: dict[Arm, ArmIdentity | None] = {"candidate": plan.candidate, "champion": plan.champion}
+    same = all(
+        (side is not None) == (arm in models) and (side is None or models[arm] in (None, side.model))
+        for arm, side in sides.items()
+    )
+    return (
+        same
+        and (plan.pairs, dict(plan.levels)) == (job.pairs, dict(job.levels))
+        and _other_load(job, earlier.runs) is None
+        and not halves(plan, earlier.runs)
+        and steps_left(plan, earlier.runs) == 0
+    )
 
 
 def measure_arms(
@@ -180,29 +200,13 @@ class _Measurement:
 
     def _refuse_other(self, before: ArmsPlan, now: ArmsPlan) -> None:
         """What was measured belongs to a plan, and is no part of another one."""
-        changed = next(changes(_held_to(before), _held_to(now)), None) or self._other_load()
+        changed = next(changes(_held_to(before), _held_to(now)), None) or _other_load(self._job, self._runs)
         if changed is not None:
             raise RecordError(
                 f"the comparison of {self._job.name} cannot be gone on with: {changed}",
                 where="serving on two arms",
                 fix="Restore it, or measure into another folder",
             )
-
-    def _other_load(self) -> str | None:
-        """How the load differs from that of the first run, None if it does not, or there is none."""
-        if not self._runs:
-            return None
-        first, load = self._runs[0], self._job.load
-        was = first.trace
-        for name, then, now in (
-            ("concurrency", was.concurrency, load.concurrency),
-            ("requests", len(was.requests), load.requests),
-            ("arrivals", was.arrivals, load.arrivals),
-        ):
-            if then != now:
-                return f"{name} was {then} and is now {now}"
-        bodies = self._job.workload(was.model).take(load.requests)
-        return None if digest_bodies(bodies) == was.workload_digest else "the prompts were others"
 
     def carry_out(self) -> ServingArms:
         """Make the runs."""
@@ -325,6 +329,22 @@ class _Measurement:
     def _gpu_words(self, seconds: float) -> str:
         gpus = self._stand.gpus
         return f", {gpus * seconds / 60.0:.0f} GPU minutes" if gpus else ""
+
+
+def _other_load(job: ArmsJob, runs: Sequence[ArmRun]) -> str | None:
+    """How the load differs from that of the first run, None if it does not, or there is none."""
+    if not runs:
+        return None
+    was, load = runs[0].trace, job.load
+    for name, then, now in (
+        ("concurrency", was.concurrency, load.concurrency),
+        ("requests", len(was.requests), load.requests),
+        ("arrivals", was.arrivals, load.arrivals),
+    ):
+        if then != now:
+            return f"{name} was {then} and is now {now}"
+    same = digest_bodies(job.workload(was.model).take(load.requests)) == was.workload_digest
+    return None if same else "the prompts were others"
 
 
 def _identity(target: Target) -> ArmIdentity:
