@@ -9,6 +9,7 @@ have the same first numbers. BurstGPT's is CSV or JSONL with `Timestamp` in seco
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -120,7 +121,7 @@ def _rows(spec: WorkloadSpec) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         for fields in reader:
             if None in fields or None in fields.values():
@@ -132,7 +133,7 @@ def _csv_rows(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield reader.line_num, fields
     except csv.Error as error:
         raise DatasetError(
-            f"the row is not CSV ({error})", where=f"{name}:{reader.line_num}", fix="Look at its quotes"
+            f"the row is not CSV ({error})", where=f"{name}:{reader.reader.line_num}", fix="Look at its quotes"
         ) from error
 
 

@@ -10,6 +10,7 @@ and with them the digest of a workload.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from statistics import NormalDist
@@ -19,7 +20,6 @@ from llmgate.errors import UsageError
 from llmgate.record.disk import read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from llmgate.record.reach import Reach
