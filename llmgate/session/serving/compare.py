@@ -12,6 +12,7 @@ from llmgate.bench.workload.build import build_workload, load_of
 from llmgate.errors import RecordError
 from llmgate.gate.serving.contention import contended
 from llmgate.generate.identity import hardware
+from llmgate.record.arms import ServingArms
 from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
@@ -21,11 +22,11 @@ from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, f
 if TYPE_CHECKING:
     from llmgate.bench.client.load import Watch
     from llmgate.bench.workload.workload import Workload
-    from llmgate.record.arms import Arm, ServingArms
+    from llmgate.record.arms import Arm
     from llmgate.session.progress import Progress
     from llmgate.session.target import Target
 
-__all__ = ["OUR_EYES", "available_gib", "compare_serving", "hosting_of"]
+__all__ = ["OUR_EYES", "Measured", "available_gib", "compare_serving", "hosting_of"]
 
 Prompts = Sequence[Sequence[Message | Mapping[str, object]]]
 VLLM = "vllm"
@@ -33,6 +34,14 @@ VLLM = "vllm"
 
 def _watches(target: Target) -> tuple[Watch, ...]:
     return watches_for(target.endpoint, server_pid=target.pid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured, and for how long GPUs were held for it by servers of ours."""
+
+    arms: ServingArms
+    gpu_minutes: float
 
 
 OUR_EYES = Eyes(watches=_watches, contended=contended)
@@ -48,7 +57,7 @@ def compare_serving(
     choice: Choice,
     progress: Progress,
     eyes: Eyes = OUR_EYES,
-) -> ServingArms:
+) -> Measured:
     """Measure both arms, run by run, in mirrored order.
 
     Args:
@@ -85,7 +94,7 @@ def compare_serving(
     models = {arm: place.model for arm, place in by_arm.items()}
     earlier = begin(store, name)
     if earlier is not None and finished(job, models, earlier):
-        return earlier
+        return Measured(arms=earlier, gpu_minutes=0.0)
     with Stand(by_arm, choice.hosting) as stand:
         arms = measure_arms(
             job,
@@ -103,7 +112,7 @@ def compare_serving(
     gpu = f", {minutes:.1f} GPU minutes" if minutes else ""
     what = "runs" if champion is None else "pairs of runs"
     progress.stage(f"serving of {one_line(name)} measured: {counted} of {arms.plan.pairs} {what}{again}{gpu}")
-    return arms
+    return Measured(arms=arms, gpu_minutes=minutes)
 
 
 def hosting_of(
