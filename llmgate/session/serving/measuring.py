@@ -168,6 +168,7 @@ class _Measurement:
         self._progress = progress
         earlier = begin(store, job.name)
         self._runs: list[ArmRun] = list(earlier.runs) if earlier else []
+        self._since = len(self._runs)
         self._plan = self._planned(models, hosting, earlier.plan if earlier else None)
         self._started = time.monotonic()
         self._made = 0
@@ -185,7 +186,9 @@ class _Measurement:
         plan = ArmsPlan(
             suite=job.name,
             pairs=job.pairs,
-            order=planned_order(job.pairs, seed=seed, champion=champion is not None, phases=hosting == "restarts"),
+            order=before.order
+            if before
+            else planned_order(job.pairs, seed=seed, champion=champion is not None, phases=hosting == "restarts"),
             seed=seed,
             hosting=hosting,
             hardware=job.hardware,
@@ -200,7 +203,11 @@ class _Measurement:
 
     def _refuse_other(self, before: ArmsPlan, now: ArmsPlan) -> None:
         """What was measured belongs to a plan, and is no part of another one."""
-        changed = next(changes(_held_to(before), _held_to(now)), None) or _other_load(self._job, self._runs)
+        was, is_now = (plan.champion is not None for plan in (before, now))
+        if was != is_now:
+            changed: str | None = f"it was measured {'with' if was else 'without'} a champion"
+        else:
+            changed = next(changes(_held_to(before), _held_to(now)), None) or _other_load(self._job, self._runs)
         if changed is not None:
             raise RecordError(
                 f"the comparison of {self._job.name} cannot be gone on with: {changed}",
@@ -214,14 +221,14 @@ class _Measurement:
             self._keep(half)
         wanted = steps_left(self._plan, self._runs)
         self._progress.stage(f"measuring serving of {one_line(self._job.name)}: {wanted} runs")
-        while (step := next_step(self._plan, self._runs)) is not None:
+        while (step := next_step(self._plan, self._runs, since=self._since)) is not None:
             run = self._run(step)
             for partner in partners(self._runs, step.pair, run.discarded) if run.discarded else ():
                 self._keep(partner)
             self._keep(run)
             self._made += 1
             if run.discarded:
-                left = attempts_left(self._plan, self._runs)
+                left = attempts_left(self._plan, self._runs, since=self._since)
                 again = "its pair is made again" if left >= 0 else "and no further attempt is left"
                 self._progress.stage(f"run {step.position + 1} is discarded, {again}: {run.discarded}")
                 continue
