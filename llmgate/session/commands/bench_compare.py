@@ -30,7 +30,7 @@ from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redac
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
-from llmgate.session.serving.measuring import begin
+from llmgate.session.serving.plan import begin
 from llmgate.suite.form.part import first_problem
 from llmgate.suite.form.serving import ServingPart, serving_spec
 

@@ -97,7 +97,7 @@ def test_servers_that_take_turns_are_never_up_at_once() -> None:
     log: list[str] = []
     with Stand({"candidate": place("a", log), "champion": place("b", log)}, "restarts") as stand:
         for arm in ("candidate", "champion", "champion", "candidate"):
-            stand.at(arm)  # type: ignore[arg-type]
+            stand.at(arm)
     assert log == ["start a", "end a", "start b", "end b", "start a", "end a"]
 
 
@@ -125,7 +125,7 @@ def test_gpu_minutes_are_wall_time_times_gpus_of_servers_of_ours(hosting: Any, m
         "candidate": place("a", gpus=2),
         "champion": place("b", gpus=1),
     }
-    stand = Stand(places, hosting, clock=lambda: now[0])  # type: ignore[arg-type]
+    stand = Stand(places, hosting, clock=lambda: now[0])
     with stand:
         stand.at("candidate")
         now[0] = 10.0
