@@ -41,10 +41,10 @@ class FakeProc:
         (folder / "stat").write_text(" ".join(map(str, fields)) + "\n", encoding="utf-8")
         (folder / "cmdline").write_bytes(b"".join(os.fsencode(part) + b"\0" for part in cmdline))
         (folder / "environ").write_bytes(b"".join(os.fsencode(part) + b"\0" for part in environ))
+        for link in (folder / "fd").iterdir():
+            link.unlink()
         for number, target in enumerate(files):
-            link = folder / "fd" / str(number)
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
+            (folder / "fd" / str(number)).symlink_to(target)
 
     def gone(self, pid: int) -> None:
         """A process has ended."""

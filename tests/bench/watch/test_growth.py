@@ -34,7 +34,9 @@ def test_engines_are_added_up_and_shares_are_not() -> None:
         'vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 5\n'
         'vllm:num_requests_waiting_by_reason{engine="1",reason="capacity"} 6\n'
         'vllm:num_requests_waiting_by_reason{engine="0",reason="deferred"} 1\n'
-        "something_else 9\nvllm:num_requests_waiting NaN\n" + ttft(1, 2, 3, total=3.0) + ttft(2, 3, 4, total=1, engine="1")
+        "something_else 9\nvllm:num_requests_waiting NaN\n"
+        + ttft(1, 2, 3, total=3.0)
+        + ttft(2, 3, 4, total=1, engine="1")
     )
     assert dict(found.gauges) == {
         "vllm:num_requests_running": 7.0,
@@ -79,7 +81,10 @@ def test_a_server_that_was_started_again_has_no_growth() -> None:
 
 def test_histograms_whose_buckets_do_not_add_up_keep_count_and_sum() -> None:
     other = f'{TTFT}_bucket{{engine="1",le="0.5"}} 4\n{TTFT}_bucket{{engine="1",le="+Inf"}} 4\n{TTFT}_count{{engine="1"}} 4\n'
-    metrics = grown(page("vllm:num_preemptions_total 0\n"), page(ttft(5, 6, 7, total=1.0) + other + "vllm:num_preemptions_total 0\n"))
+    metrics = grown(
+        page("vllm:num_preemptions_total 0\n"),
+        page(ttft(5, 6, 7, total=1.0) + other + "vllm:num_preemptions_total 0\n"),
+    )
     assert metrics is not None
     assert (metrics.histograms[TTFT].count, metrics.histograms[TTFT].buckets) == (11, ())
 

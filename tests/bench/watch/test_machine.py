@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from llmgate.record.serving.trace import MachineUse, ServingTrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BURNT_S = 0.6
 ME = os.getpid()

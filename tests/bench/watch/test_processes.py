@@ -16,9 +16,7 @@ from llmgate.generate import supervisor
 
 
 def of(pid: int, *, parent: int = 1, own_s: float = 0.0, reaped_s: float = 0.0, started: int = 0) -> Process:
-    return Process(
-        pid=pid, parent=parent, group=pid, started=started, own_s=own_s, reaped_s=reaped_s, name=f"p{pid}"
-    )
+    return Process(pid=pid, parent=parent, group=pid, started=started, own_s=own_s, reaped_s=reaped_s, name=f"p{pid}")
 
 
 def table(*found: Process) -> dict[int, Process]:
@@ -124,7 +122,9 @@ def test_a_child_that_outlives_its_parent_stays_in_the_group() -> None:
 
             def orphans() -> list[Process]:
                 found = processes()
-                return [p for p in found.values() if p.group == server.pid and p.parent not in {server.pid, os.getpid()}]
+                return [
+                    p for p in found.values() if p.group == server.pid and p.parent not in {server.pid, os.getpid()}
+                ]
 
             assert wait_until(lambda: any(p.parent not in processes() or p.parent == 1 for p in orphans()))
             assert {p.pid for p in orphans()} <= server_tree(processes(), server.pid)

@@ -39,7 +39,8 @@ class Pages(FakeServer):
 
 @pytest.fixture
 def server() -> Iterator[Pages]:
-    with Pages() as found:
+    found = Pages()
+    with found:
         yield found
 
 
