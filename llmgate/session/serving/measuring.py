@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import Stand, Standing
-from llmgate.session.serving.order import Step
+    from llmgate.session.serving.order import Step
+    from llmgate.session.serving.plan import ArmsJob, ArmsStore
 
 __all__ = ["Eyes", "measure_arms"]
 
