@@ -173,7 +173,8 @@ def spec_of(asked: ByHand, *, name: str) -> ServingSpec:
         return " ".join([options.get(first, f"--{first.replace('_', '-')}"), *rest])
 
     written: dict[str, Any] = {
-        "concurrency": asked.concurrency,
+        # Of an open loop there may be any number, which the form takes where it says when requests are due.
+        "concurrency": asked.concurrency or None,
         "requests": asked.requests,
         "max_tokens": asked.max_tokens,
         "warmup": asked.warmup,
@@ -192,6 +193,7 @@ def spec_of(asked: ByHand, *, name: str) -> ServingSpec:
         raise UsageError(error.what, where=error.where, fix=error.fix) from error
     return replace(
         spec,
+        concurrency=asked.concurrency,
         workload=asked.workload,
         arrivals=asked.arrivals,
         levels=ServiceLevels(**levels) if levels else None,
