@@ -125,14 +125,7 @@ def bench(
                 metrics=metrics,
                 most=most,
                 least=least,
-                goodput=",".join(f"{name}={limit}" for name, limit in spec.levels.limits.items())
-                if spec.levels
-                else "",
-                requests=spec.requests,
-                concurrency=spec.concurrency,
-                max_tokens=spec.max_tokens,
-                workload=spec.workload,
-                arrivals=spec.arrivals,
+                spec=spec,
             ),
             progress=LineProgress(),
         )

@@ -23,11 +23,10 @@ from llmgate.record.arms import ServingArms
 from llmgate.record.disk import write_atomic
 from llmgate.record.reach import Reach
 from llmgate.record.run.watch import RunLock
-from llmgate.record.serving.plan import OWN_PROMPTS, ServiceLevels, WorkloadSpec
-from llmgate.record.serving.trace import CLOSED_LOOP, Arrivals
+from llmgate.record.serving.plan import ServiceLevels, ServingSpec
+from llmgate.session.commands.bench_load import prompts_for
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
-from llmgate.session.run.plan import plan_paths
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
 from llmgate.session.serving.plan import begin
@@ -37,17 +36,17 @@ from llmgate.suite.form.serving import ServingPart, serving_spec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmgate.record.serving.plan import ServingSpec
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import Place
     from llmgate.session.serving.measuring import Eyes
     from llmgate.session.settings import Settings
 
-__all__ = ["ByHand", "Comparison", "bench_compare", "comparison_json", "spec_of"]
+__all__ = ["ByHand", "Comparison", "bench_compare", "comparison_json", "gated_spec"]
 
 DEFAULT_FIGURES: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 DECISION_NAME: Final = "decision.json"
-NAME_CHARS: Final = 100
+OPTIONS: Final = {"gate": "--metric", "concurrency": "--in-flight"}
+"""Where a key of the form stands on the command line."""
 NUMBERS: Final = frozenset({"margin", "min", "max", "alpha"})
 WORDS: Final = frozenset({"role", "reason"})
 
@@ -66,13 +65,7 @@ class ByHand:
         metrics: `NAME` or `NAME:margin=0.05,role=guardrail`; empty for throughput and the medians of TTFT and TPOT.
         most: `p95_ttft_ms=500`: limits.
         least: `output_throughput=100`: limits.
-        goodput: `ttft_ms=500,tpot_ms=50`, "" for none.
-        requests: Of a run.
-        concurrency: Requests in flight.
-        max_tokens: Tokens of an answer.
-        warmup: Requests before each run.
-        workload: What is sent.
-        arrivals: When.
+        spec: What is sent, and when.
     """
 
     champion: str
@@ -84,13 +77,7 @@ class ByHand:
     metrics: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
-    goodput: str = ""
-    requests: int
-    concurrency: int
-    max_tokens: int
-    warmup: int = 4
-    workload: WorkloadSpec = OWN_PROMPTS
-    arrivals: Arrivals = CLOSED_LOOP
+    spec: ServingSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +107,8 @@ def bench_compare(
     """
     if settings.model or settings.endpoint:
         raise UsageError("--compare names both servers", fix="Leave --model and --endpoint out")
-    plan = plan_paths(suites, settings) if suites or asked.workload.kind == "prompts" else None
-    name = "+".join(suite.suite.name for suite in plan.suites)[:NAME_CHARS] if plan else "serving"
-    spec = spec_of(asked, name=name)
+    sent = prompts_for(suites, settings, asked.spec)
+    name, spec = sent.name, gated_spec(asked, name=sent.name)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
         out = Path(settings.out or closing.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-bench-")))
@@ -142,7 +128,7 @@ def bench_compare(
         measured = compare_serving(
             name,
             spec,
-            [case.messages for case in plan.cases] if plan else [],
+            sent.prompts,
             (candidate, champion),
             store,
             choice=choice,
@@ -155,49 +141,41 @@ def bench_compare(
     return Comparison(decision=decision, arms=measured.arms, gpu_minutes=measured.gpu_minutes)
 
 
-def spec_of(asked: ByHand, *, name: str) -> ServingSpec:
+def gated_spec(asked: ByHand, *, name: str) -> ServingSpec:
     """What is measured and tested: read by the form of suites, so that the same is refused for the same reasons.
 
     Raises:
         UsageError: If a figure, margin or limit is impossible.
     """
+    spec = asked.spec
     gates = dict(_figure(text, asked.margin) for text in asked.metrics or DEFAULT_FIGURES)
     if asked.metrics and len(gates) < len(asked.metrics):
         raise UsageError("a figure is named twice", where="--metric", fix="Name each figure once")
-    most, least = (_limits(texts, flag) for texts, flag in ((asked.most, "--max"), (asked.least, "--min")))
-    levels = _limits(tuple(filter(None, asked.goodput.split(","))), "--goodput")
 
     def where(*place: object) -> str:
-        options = {"gate": "--metric", "max": "--max", "min": "--min", "goodput": "--goodput"}
         first, *rest = map(str, place)
-        return " ".join([options.get(first, f"--{first.replace('_', '-')}"), *rest])
+        return " ".join([OPTIONS.get(first, f"--{first.replace('_', '-')}"), *rest])
 
     written: dict[str, Any] = {
-        # Of an open loop there may be any number, which the form takes where it says when requests are due.
-        "concurrency": asked.concurrency or None,
-        "requests": asked.requests,
-        "max_tokens": asked.max_tokens,
-        "warmup": asked.warmup,
+        # An open loop needs no more than a steady part would of one slot.
+        "concurrency": spec.concurrency if spec.arrivals.kind == "closed" else 1,
+        "requests": spec.requests,
+        "max_tokens": spec.max_tokens,
         "pairs": asked.pairs,
         "gate": gates,
-        "max": most,
-        "min": least,
+        "max": _limits(asked.most, "--max"),
+        "min": _limits(asked.least, "--min"),
+        "goodput": dict(spec.levels.limits) if spec.levels else None,
     }
     try:
-        part = ServingPart.model_validate(written | ({"goodput": levels} if levels else {}))
-        spec = serving_spec(part, suite=name, path=Path(), reach=Reach(folders=()), where=where)
+        part = ServingPart.model_validate(written)
+        read = serving_spec(part, suite=name, path=Path(), reach=Reach(folders=()), where=where)
     except ValidationError as error:
         problem = first_problem(error)
         raise UsageError(problem["msg"], where=where(*problem["loc"]), fix="Correct the value") from error
     except SuiteError as error:
         raise UsageError(error.what, where=error.where, fix=error.fix) from error
-    return replace(
-        spec,
-        concurrency=asked.concurrency,
-        workload=asked.workload,
-        arrivals=asked.arrivals,
-        levels=ServiceLevels(**levels) if levels else None,
-    )
+    return replace(spec, pairs=read.pairs, gates=read.gates)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

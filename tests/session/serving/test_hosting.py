@@ -16,6 +16,8 @@ from llmgate.session.target import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.record.arms import Arm
+
 
 def target(name: str) -> Target:
     return Target(
@@ -121,7 +123,7 @@ def test_a_server_that_does_not_start_ends_the_other_one() -> None:
 @pytest.mark.parametrize(("hosting", "minutes"), [("together", 10 * 3 / 60), ("restarts", 10 * 2 / 60)])
 def test_gpu_minutes_are_wall_time_times_gpus_of_servers_of_ours(hosting: Any, minutes: float) -> None:
     now = [0.0]
-    places = {
+    places: dict[Arm, Place] = {
         "candidate": place("a", gpus=2),
         "champion": place("b", gpus=1),
     }
