@@ -8,6 +8,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -251,7 +252,7 @@ def _adapted(identity: ModelIdentity, named: Named, base: str, known: Mapping[st
 def flag_value(flags: Sequence[str], *names: str) -> str | None:
     """The value of the last flag of one of these names, None if none is given."""
     value: str | None = None
-    for flag, following in zip(flags, (*flags[1:], ""), strict=True):
+    for flag, following in pairwise((*flags, "")):
         name, equals, own = flag.partition("=")
         if name.startswith("-") and name.lstrip("-").replace("_", "-") in names:
             value = own if equals else following

@@ -41,6 +41,8 @@ LAST_WORDS_S: Final = 3.0
 """Failed requests are often the first sign of a dying server; this long its process may take to end."""
 POLL_S: Final = 0.1
 SALT_BYTES: Final = 4
+LONG_S: Final = 30.0
+"""A run that takes as long tells how far it is; a shorter one has said so when it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ class _Measurement:
         self._own = secrets.token_hex(SALT_BYTES)
         self._started = time.monotonic()
         self._made = 0
+        self._long = True
 
     def carry_out(self) -> ServingArms:
         """Make the runs."""
@@ -167,7 +170,7 @@ class _Measurement:
             replace(target.endpoint, names=target.server.model_names),
             load,
             watches=self._eyes.watches(target),
-            on_progress=lambda done, total: self._progress.count("serving requests", done, total),
+            on_progress=self._count if self._long else None,
             salt=self._salt(step),
         )
         try:
@@ -176,8 +179,12 @@ class _Measurement:
             self._raise_if_dead(step, target, wait=True)
             error.fix = "What was measured is kept: mend the cause, and go on with --resume"
             raise
+        self._long = trace.duration_s > LONG_S
         self._raise_if_dead(step, target, wait=any(request.error is not None for request in trace.requests))
         return trace
+
+    def _count(self, done: int, total: int) -> None:
+        self._progress.count("serving requests", done, total)
 
     def _salt(self, step: Step) -> str:
         """Keeps prompts out of every prefix cache: both runs of an attempt send the same bytes, and nobody else does.
