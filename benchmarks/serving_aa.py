@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.workload.load import Load
@@ -48,6 +47,8 @@ from llmgate.record.serving.policy import SERVING_FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from llmgate.bench.workload.workload import Workload
     from llmgate.record.serving.trace import ServingTrace
@@ -66,16 +67,16 @@ SLOWER: Final = 0.08
 ALPHA: Final = 0.05
 DRAWS: Final = 400
 """Orders per window of the series."""
+WORDS: Final = ("river", "stone", "market", "winter", "engine", "garden", "letter", "silver", "morning", "harbour")
 TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 def workload(args: argparse.Namespace) -> Workload:
     """Prompts of one length and no common beginning, so that no cache of prefixes can tell runs apart."""
-    words = "river stone market winter engine garden letter silver morning harbour copper window".split()
     prompts = []
     for index in range(args.requests):
         draw = random.Random(index)  # noqa: S311 - a workload, not a secret
-        text = " ".join(draw.choice(words) for _ in range(40))
+        text = " ".join(draw.choice(WORDS) for _ in range(40))
         prompts.append([Message(role="user", content=f"{index}: {text}. Go on.")])
     return chat_workload(prompts, name="aa", model="aa", max_tokens=args.max_tokens, ignore_eos=True)
 
@@ -203,8 +204,8 @@ def measure(args: argparse.Namespace) -> None:
             left_s = (time.monotonic() - began) / (done - first) * (args.runs - done)
             run = series["runs"][-1]
             say(
-                f"{done} of {args.runs}, {left_s / 60:.1f} min left: {run['figures']['output_throughput']:.1f} tokens/s,"
-                f" {run['machine']['duration_s']:.1f} s, others {others_share(run['machine']):.0%}"
+                f"{done} of {args.runs}, {left_s / 60:.1f} min left: {run['figures']['output_throughput']:.1f} tokens/s"
+                f", {run['machine']['duration_s']:.1f} s, others {others_share(run['machine']):.0%}"
             )
     finally:
         for server in servers:
