@@ -99,11 +99,15 @@ class ServingCase:
     others: bool = False
 
 
-def serving_cases() -> Iterator[ServingCase]:
-    """All that a release tries."""
+def serving_cases(*, quick: bool = False) -> Iterator[ServingCase]:
+    """All that a release tries.
+
+    Args:
+        quick: Of the gate's own rule fewer sizes and spreads.
+    """
     for noise in NOISES:
-        for cv in CVS:
-            for pairs in PAIRS:
+        for cv in CVS[1:2] if quick else CVS:
+            for pairs in PAIRS[:2] if quick else PAIRS:
                 yield ServingCase(noise=noise, cv=cv, pairs=pairs)
     for cv in CVS:
         pairs = pairs_asked(cv, margin=SERVING_MARGIN, alpha=SERVING_ALPHA)

@@ -136,7 +136,8 @@ def _first_arms(order: RunOrder, rng: Generator, repetitions: int, pairs: int) -
     blocks = -(-pairs // 2) if order is RunOrder.BLOCKS else 1
     drawn = np.repeat(rng.random((repetitions, blocks)) < 0.5, 2 if order is RunOrder.BLOCKS else pairs, axis=1)
     mirrored = order in {RunOrder.BLOCKS, RunOrder.MIRRORED}
-    return np.logical_xor(drawn[:, :pairs], mirrored & (np.arange(pairs) % 2 == 1))
+    first: NDArray[np.bool_] = drawn[:, :pairs] ^ (mirrored & (np.arange(pairs) % 2 == 1))
+    return first
 
 
 def _in_time(
