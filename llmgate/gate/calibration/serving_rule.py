@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accepted_loss", "decide_pairs", "five_percent", "mann_whitney", "two_percent", "two_sigma"]
 
+NO_SPREAD: Final = 1e-9
 REQUESTS: Final = 64
 """Of each run, where requests are pooled: as many as a suite asks for by default."""
 REQUEST_CV: Final = 0.25
@@ -56,7 +57,7 @@ def decide_pairs(x: NDArray[np.float64], *, margin: float, latency: bool, alpha:
     residuals = x - mean[:, None]
     reach = float(special.stdtrit(n - 1, 1.0 - alpha)) * np.sqrt((residuals * residuals).sum(axis=1) / (n * (n - 1)))
     # Equal values show no spread; the gate decides nothing from them.
-    spread = ~np.all(x == x[:, :1], axis=1)
+    spread = np.ptp(x, axis=1) > NO_SPREAD
     passed = spread & (mean - reach > accepted_loss(margin, latency=latency))
     return Verdicts(passed=passed, failed=spread & ~passed & (mean + reach < 0.0))
 

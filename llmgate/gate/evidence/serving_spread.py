@@ -20,6 +20,7 @@ __all__ = ["ServingSpread", "pair_sd_of_cv", "pooled_spread"]
 
 _TAIL = 0.025
 """Bounds are a 95 % interval."""
+_NO_SPREAD = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ def pooled_spread(suite: str, metric: str, measured: Sequence[NDArray[np.float64
     told = [ratios for ratios in measured if len(ratios) >= 2]
     df = sum(len(ratios) - 1 for ratios in told)
     squares = math.fsum(float(np.sum((ratios - ratios.mean()) ** 2)) for ratios in told)
-    if df < 1 or not squares > 0.0:
+    # Equal values leave residues of rounding, which are not spread.
+    if df < 1 or not squares > df * _NO_SPREAD**2:
         return None
     return ServingSpread(
         suite=suite,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.evidence.serving_spread import pair_sd_of_cv
+from llmgate.gate.evidence.serving_spread import ServingSpread, pair_sd_of_cv
 from llmgate.gate.metrics.serving_scale import lost_margin
 from llmgate.record.policy import Direction, Role
 from llmgate.record.serving.plan import LEAST_PAIRS
@@ -22,7 +22,6 @@ from llmgate.stats.rules import TRule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from llmgate.gate.evidence.serving_spread import ServingSpread
     from llmgate.stats.power import Chances
 
 __all__ = [
@@ -32,6 +31,7 @@ __all__ = [
     "ServingChances",
     "ServingDesign",
     "ServingLimit",
+    "ServingNoise",
     "ServingPower",
     "hypotheses_of",
     "plan_serving",
@@ -55,6 +55,21 @@ class ServingDesign:
 
     policy: ServingPolicy
     pairs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingNoise:
+    """How much runs vary, and which slowdown is asked about.
+
+    Attributes:
+        spreads: What was measured.
+        cv: For figures of which nothing was measured, a fraction; None assumes 5 %.
+        slowdown: Of which the answer is to speak, a fraction.
+    """
+
+    spreads: tuple[ServingSpread, ...] = ()
+    cv: float | None = None
+    slowdown: float = DEFAULT_SLOWDOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +170,8 @@ def slowdown_log(slowdown: float, *, latency: bool) -> float:
 
 def plan_serving(
     designs: Iterable[ServingDesign],
-    spreads: Iterable[ServingSpread] = (),
+    noise: ServingNoise,
     *,
-    cv: float | None = None,
-    slowdown: float = DEFAULT_SLOWDOWN,
     hypotheses: int | None = None,
     wanted: float = DEFAULT_POWER,
 ) -> tuple[ServingPower, ...]:
@@ -166,9 +179,7 @@ def plan_serving(
 
     Args:
         designs: The gating figures.
-        spreads: What was measured.
-        cv: How much runs vary, for figures of which nothing was measured; None assumes 5 %.
-        slowdown: Of which the answer is to speak, a fraction.
+        noise: How much runs vary.
         hypotheses: Of the whole gate, scores included; None for those of the designs alone.
         wanted: The probability with which an unchanged model is to pass and a slowdown is to be found.
 
@@ -176,9 +187,9 @@ def plan_serving(
         UndefinedError: If a number is outside its range.
     """
     planned = tuple(designs)
-    known = {(spread.suite, spread.metric): spread for spread in spreads}
+    known = {(spread.suite, spread.metric): spread for spread in noise.spreads}
     family = hypotheses_of(design.policy for design in planned) if hypotheses is None else hypotheses
-    asked = _Asked(cv=cv, slowdown=slowdown, family=max(1, family), wanted=wanted)
+    asked = _Asked(cv=noise.cv, slowdown=noise.slowdown, family=max(1, family), wanted=wanted)
     return tuple(_plan(design, known.get((design.policy.suite, design.policy.metric)), asked) for design in planned)
 
 
