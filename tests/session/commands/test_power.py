@@ -201,7 +201,7 @@ def test_what_serving_cannot_be_is_a_usage_error(tmp_path: Path, option: str, va
 def test_earlier_runs_tell_how_much_serving_varies(tmp_path: Path) -> None:
     gate = ServingPolicy(suite="support", metric="output_throughput")
     policy = replace(make_policy(margin=0.05), serving=(gate,))
-    cases = [make_case(f"c{i}") for i in range(60)]
+    cases = tuple(make_case(f"c{i}") for i in range(60))
     for seed, name in enumerate(("one", "two")):
         arms = make_arms(noisy(100.0, 8, cv=0.03, seed=2 * seed), noisy(98.0, 8, cv=0.03, seed=2 * seed + 1))
         with RunDir.create(
