@@ -28,6 +28,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +59,7 @@ Run = dict[str, Any]
 FORMAT: Final = "llmgate-serving-aa/1"
 OTHERS_SHARE: Final = 0.05
 """Of the machine's processors; more than that used by others makes a run contended."""
+KEPT: Final = tuple(name for name in SERVING_FIGURES if not name.startswith(("p95", "p99")))
 DECIDED: Final = (
     "output_throughput", "request_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms", "median_e2el_ms",
 )  # fmt: skip
@@ -67,6 +69,7 @@ SLOWER: Final = 0.08
 ALPHA: Final = 0.05
 DRAWS: Final = 400
 """Orders per window of the series."""
+RATES: Final = ("FAIL at 0", "PASS at 0", "PASS at -5", "PASS at -8", "FAIL at -8")
 WORDS: Final = ("river", "stone", "market", "winter", "engine", "garden", "letter", "silver", "morning", "harbour")
 TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
@@ -135,7 +138,7 @@ def one_run(sent: Workload, server: Server, servers: Sequence[Server], args: arg
         "server": servers.index(server),
         "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         "machine": {"cores": os.cpu_count() or 1, **{name: round(value, 3) for name, value in use.items()}},
-        "figures": {name: float(f"{summary.metrics[name]:.6g}") for name in SERVING_FIGURES if name in summary.metrics},
+        "figures": {name: float(f"{summary.metrics[name]:.6g}") for name in KEPT if name in summary.metrics},
         "failed": int(summary.metrics["failed"]),
         "invalid": list(summary.invalid),
     }
@@ -245,7 +248,7 @@ def kept_pairs(series: dict[str, Any], figure: str, *, discard: bool, offset: in
     return kept
 
 
-def rates(kept: Sequence[NDArray[np.float64]], figure: str, pairs: int, *, drawn: bool) -> dict[str, float] | None:
+def rates(kept: Sequence[NDArray[np.float64]], figure: str, pairs: int, order: str) -> dict[str, float] | None:
     """How the rule decides on all windows of so many pairs; None if no sitting is long enough."""
     rng = np.random.default_rng(0)
     latency = figure.endswith("_ms")
@@ -254,7 +257,11 @@ def rates(kept: Sequence[NDArray[np.float64]], figure: str, pairs: int, *, drawn
         x = (logs[:, 1] - logs[:, 0]) * (-1.0 if latency else 1.0)
         windows = [x[i : i + pairs] for i in range(len(x) - pairs + 1)]
         for window in windows:
-            signs = rng.choice((-1.0, 1.0), size=(DRAWS, pairs)) if drawn else np.array([[1.0] * pairs, [-1.0] * pairs])
+            signs = rng.choice((-1.0, 1.0), size=(DRAWS, pairs))
+            if order != "drawn":
+                # Either arm may be first; the other order is A B B A …, or that in which two servers were measured.
+                turns = np.where(np.arange(pairs) % 2 == 1, -1.0, 1.0) if order == "A B B A" else np.ones(pairs)
+                signs = np.stack([turns, -turns])
             differences.append(window * signs)
     if not differences:
         return None
@@ -268,11 +275,11 @@ def rates(kept: Sequence[NDArray[np.float64]], figure: str, pairs: int, *, drawn
     unchanged, margin, slower = told(0.0), told(MARGIN), told(SLOWER)
     return {
         "windows": len(differences),
-        "fail at 0": unchanged[1],
-        "pass at 0": unchanged[0],
-        "pass at -5": margin[0],
-        "pass at -8": slower[0],
-        "fail at -8": slower[1],
+        "FAIL at 0": unchanged[1],
+        "PASS at 0": unchanged[0],
+        "PASS at -5": margin[0],
+        "PASS at -8": slower[0],
+        "FAIL at -8": slower[1],
     }
 
 
@@ -304,16 +311,18 @@ def decide(args: argparse.Namespace) -> None:
         say(f"{len(runs)} runs, {busy} contended, {sum(bool(run['invalid']) for run in runs)} invalid")
         for discard in (True, False):
             say("\ncontended pairs " + ("left out" if discard else "kept"))
-            say("| figure | noise | pairs | windows | FAIL at 0 | PASS at 0 | PASS at -5 | PASS at -8 | FAIL at -8 |")
-            say("|---|---|---:|---:|---:|---:|---:|---:|---:|")
+            say(
+                "| figure | noise | order | pairs | windows | FAIL at 0 | PASS at 0 | PASS at -5 | PASS at -8 | FAIL at -8 |"
+            )
+            say("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
             for figure in DECIDED:
                 kept = kept_pairs(series, figure, discard=discard)
                 words = noise(max(kept, key=len), two=two)
-                for pairs in PAIRS:
-                    told = rates(kept, figure, pairs, drawn=not two)
+                for order, pairs in product(("as measured",) if two else ("drawn", "A B B A"), PAIRS):
+                    told = rates(kept, figure, pairs, order)
                     if told is not None:
-                        cells = " | ".join(f"{value:.1f}" for name, value in told.items() if name != "windows")
-                        say(f"| {figure} | {words} | {pairs} | {told['windows']:.0f} | {cells} |")
+                        cells = " | ".join(f"{told[name]:.1f}" for name in RATES)
+                        say(f"| {figure} | {words} | {order} | {pairs} | {told['windows']:.0f} | {cells} |")
 
 
 def say(line: str) -> None:
