@@ -7,15 +7,17 @@ endless text. Formats only escape what is special in their own syntax. No number
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from llmgate.report.case_rows import ErrorRow, Listing
 from llmgate.report.pieces import State
 
 __all__ = [
+    "INTERVAL_KINDS",
     "Column",
     "DrawnInterval",
     "Fact",
+    "IntervalKind",
     "MetricRow",
     "Notice",
     "Panel",
@@ -30,6 +32,10 @@ __all__ = [
     "SliceRow",
     "columns",
 ]
+
+
+IntervalKind = Literal["difference", "rate", "change", "reserve"]
+INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +61,15 @@ class DrawnInterval:
     """An interval to be drawn.
 
     Attributes:
-        kind: `difference` in points around zero, `rate` in percent from 0 to 100.
+        kind: `difference` in points around zero, `rate` in percent from 0 to 100. Of serving: `change` against the
+            champion, and `reserve` up to the figure's own limit, both in percent around zero, more being better.
         lower: Lower one-sided bound, in points.
         upper: Upper one-sided bound, in points.
         point: The estimate, in points.
         limit: What the lower bound must reach, in points: −margin, or the minimum; None if there is none.
     """
 
-    kind: Literal["difference", "rate"]
+    kind: IntervalKind
     lower: float
     upper: float
     point: float
@@ -77,11 +84,11 @@ class MetricRow:
         outcome: `PASS`, `FAIL` or `INCONCLUSIVE` of this metric.
         state: How the outcome looks.
         gates: False for a metric that is only watched.
-        difference: Candidate minus champion in points, with its sign.
+        difference: Candidate minus champion in points, with its sign; of serving the relative change in words.
         bounds: Both one-sided bounds.
         level: The confidence of each bound, in words.
         limit: The margin or the minimum, in words.
-        counts: `300 of 300 cases`.
+        counts: `300 of 300 cases`; of serving `8 of 8 pairs`.
         changes: `19 better, 22 worse`, empty without a champion.
         waived: Whether a waiver keeps it from counting.
         chances: Both error rates of the gate in one sentence, empty if they are unknown.
