@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from llmgate.report.panel_rows import Panel
 from llmgate.report.pieces import State
-from llmgate.report.rows import Panel
 
 __all__ = [
     "ArmsView",
@@ -68,6 +68,7 @@ class PairsView:
         limit: What the whole interval must lie beyond.
         limit_words: What that is.
         low_is_better: Whether the whole interval must lie below the limit, not above it.
+        reading: Estimate, bounds and limit.
         summary: All of it in a sentence, for who cannot see the drawing.
     """
 
@@ -85,6 +86,7 @@ class PairsView:
     limit: float | None
     limit_words: str
     low_is_better: bool
+    reading: str
     summary: str
 
 
@@ -145,6 +147,7 @@ class ArmsView:
         id: Anchor within the page.
         title: Heading.
         lead: How to read it.
+        compared: Whether there are two sides.
         facts: Labels and sentences: hosting, order, time, discarded runs.
         invalid: Every reason against a run that counts.
         pairs: One per figure that was decided on.
@@ -155,6 +158,7 @@ class ArmsView:
     id: str
     title: str
     lead: str
+    compared: bool
     facts: tuple[tuple[str, str], ...]
     invalid: tuple[str, ...]
     pairs: tuple[PairsView, ...]

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from llmgate.report.arm_rows import ArmsView, CurveView
 from llmgate.report.case_rows import ErrorRow, Listing
+from llmgate.report.panel_rows import Column, Panel, PanelRow, columns
 from llmgate.report.pieces import State
 
 __all__ = [
@@ -134,52 +136,6 @@ class SliceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of a panel."""
-
-    title: str
-    number: bool = False
-
-
-def columns(*titles: str, number: bool = False) -> tuple[Column, ...]:
-    """Columns of the same kind, from their titles."""
-    return tuple(Column(title=title, number=number) for title in titles)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PanelRow:
-    """One row of a panel: a cell per column, and how it looks."""
-
-    cells: tuple[str, ...]
-    state: State | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """Evidence that is a table and needs no layout of its own: every format shows it the same way.
-
-    Attributes:
-        id: Anchor within the page, lower case with dashes.
-        title: Heading.
-        tag: A few words beside the heading.
-        lead: What the reader has to know to read it.
-        columns: Of the table; the first one names the rows.
-        rows: May be empty: a panel can be a sentence alone.
-        left_out: Rows that are not shown.
-        serious: Whether it is part of why the verdict is no PASS.
-    """
-
-    id: str
-    title: str
-    tag: str = ""
-    lead: str
-    columns: tuple[Column, ...] = ()
-    rows: tuple[PanelRow, ...] = ()
-    left_out: int = 0
-    serious: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ServingCell:
     """One side's figure, or, where no run is valid, the word INVALID instead of one."""
 
@@ -257,6 +213,8 @@ class ReportView:
         details: Labels and sentences below the verdict, in reading order.
         champion: Name of the champion, None if there is none.
         panels: Further evidence, in reading order.
+        curves: Serving at several loads.
+        arms: Serving of both sides, run by run.
     """
 
     state: State
@@ -285,3 +243,5 @@ class ReportView:
     serving: tuple[ServingTable, ...]
     provenance: tuple[ProvenanceGroup, ...]
     panels: tuple[Panel, ...] = ()
+    curves: tuple[CurveView, ...] = ()
+    arms: tuple[ArmsView, ...] = ()

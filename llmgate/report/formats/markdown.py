@@ -131,7 +131,7 @@ def _metrics(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
         [
             f"{SYMBOLS[it.state]} {it.outcome}{_aside(it)}",
             fitted(f"{it.suite}::{it.metric}" if alike[it.metric] > 1 else it.metric, NAME_BYTES, in_cell),
-            (f"{it.champion} → {it.candidate}" if view.champion else it.candidate)
+            (f"{it.champion} → {it.candidate}" if view.champion and it.champion != "–" else it.candidate)
             + f" ({it.bounds})"
             + (f", **{count(it.errors)} not evaluated**" if it.errors else ""),
             it.limit,

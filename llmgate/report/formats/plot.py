@@ -28,14 +28,14 @@ class ForestWords:
         caption: How to read it.
         zero: What zero means, empty where it means nothing.
         limit: What the limit is.
-        unit: Behind the axis, where its ends are not worse and better.
+        ends: What lies to the left and to the right.
     """
 
     label: str
     caption: str
     zero: str = "no change"
     limit: str = "tolerance"
-    unit: str = ""
+    ends: tuple[str, str] = ("← candidate worse", "candidate better →")
 
 
 WORDS: Final[dict[IntervalKind, ForestWords]] = {
@@ -50,7 +50,7 @@ WORDS: Final[dict[IntervalKind, ForestWords]] = {
         "the threshold.",
         zero="",
         limit="threshold",
-        unit="percent",
+        ends=("", "percent"),
     ),
     "change": ForestWords(
         label="Relative changes of serving figures with their intervals",
@@ -64,6 +64,7 @@ WORDS: Final[dict[IntervalKind, ForestWords]] = {
         "the shaded zone, right of the limit.",
         zero="",
         limit="limit",
+        ends=("← beyond the limit", "within the limit →"),
     ),
 }
 

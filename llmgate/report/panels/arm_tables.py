@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from llmgate.report.rows import Column, Panel, PanelRow, columns
+from llmgate.report.panel_rows import Column, Panel, PanelRow, columns
 from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import count, figure, percent
 

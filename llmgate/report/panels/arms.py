@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.serving.summary import ServingSummary, summarise
+from llmgate.gate.serving.summary import ServiceLevels, ServingSummary, summarise
 from llmgate.gate.serving.validity import plausible
 from llmgate.report.arm_rows import ArmsView, DiscardedRun, EcdfLine, EcdfView, PairPoint, PairsView
 from llmgate.report.panels.arm_facts import arm_facts
 from llmgate.report.panels.arm_tables import arm_tables
 from llmgate.report.panels.metrics import metric_row
-from llmgate.report.serving_words import change, figure_name, gain_of, quantity
+from llmgate.report.serving_words import change, gain_of, quantity
 from llmgate.report.visible import one_line
 from llmgate.report.words import figure, plural, points
 from llmgate.stats.quantile import percentile
@@ -70,6 +70,7 @@ class MeasuredArms:
             id=f"arms-{re.sub(r'[^a-z0-9]+', '-', plan.suite.lower()).strip('-') or 'serving'}",
             title=f"Serving, run by run: {name}",
             lead=f"The unit of the test is the {unit} because all requests of a run share its noise.",
+            compared=compared,
             facts=tuple(arm_facts(self.arms)),
             invalid=tuple(self.invalid()),
             pairs=tuple(self._pairs(metric) for metric in decided),
@@ -116,7 +117,8 @@ class MeasuredArms:
             for run in self.arms.runs
             if run.discarded or self._invalid(run)
         )
-        words = f"{row.difference}, bounds {row.bounds}" if compared else f"{row.candidate}, bounds {row.bounds}"
+        estimate = row.difference if compared else row.candidate
+        reading = ", ".join((*([] if estimate == "–" else [estimate]), f"bounds {row.bounds}", row.limit))
         return PairsView(
             metric=row.metric,
             unit="%" if compared else one_line(metric.unit, 20),
@@ -132,8 +134,8 @@ class MeasuredArms:
             limit=limit,
             limit_words="" if limit is None else f"margin {points(metric.margin)} %" if compared else row.limit,
             low_is_better=not compared and metric.max is not None,
-            summary=f"{row.metric}, {row.outcome}: {words}, {row.limit}. "
-            + " ".join(f"{point.words}." for point in drawn),
+            reading=reading,
+            summary=f"{row.metric}, {row.outcome}: {reading}. " + " ".join(f"{point.words}." for point in drawn),
         )
 
     def _points(self, metric: MetricDecision, *, compared: bool) -> Iterator[PairPoint]:
@@ -172,10 +174,11 @@ def measured(arms: ServingArms) -> MeasuredArms:
     Args:
         arms: As the record has them.
     """
+    levels = ServiceLevels(**arms.plan.levels) if arms.plan.levels else None
     return MeasuredArms(
         arms=arms,
         summaries={
-            run.position: replace(summarise(run.trace), name=arms.plan.suite) for run in arms.runs
+            run.position: replace(summarise(run.trace, levels=levels), name=arms.plan.suite) for run in arms.runs
         },
     )
 
