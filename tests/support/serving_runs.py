@@ -100,10 +100,12 @@ def noisy(mean: float, runs: int, *, cv: float = 0.01, seed: int = 0) -> tuple[f
 
 def alternating(pairs: int, first: Arm = "candidate", *, champion: bool = True) -> tuple[Arm, ...]:
     """A B B A …, or as many runs of the candidate alone."""
-    if not champion:
-        return ("candidate",) * pairs
     second: Arm = "champion" if first == "candidate" else "candidate"
-    return tuple(arm for k in range(pairs) for arm in ((first, second) if k % 2 == 0 else (second, first)))
+    order: list[Arm] = []
+    for k in range(pairs):
+        both = [first, second] if k % 2 == 0 else [second, first]
+        order += both if champion else ["candidate"]
+    return tuple(order)
 
 
 def make_plan(

@@ -35,8 +35,8 @@ _HEADLINE: Final = (
     *("better", "worse", "errors", "expected"),
 )
 
-_LATER: Final = ("as_baseline", "counted")
-"""Fields that were added later, and are left out where they are false."""
+_LATER: Final = ("as_baseline", "counted", "unit")
+"""Fields that were added later, and are left out where they are false or empty."""
 
 DECISION_MAJOR = 1
 DECISION_MINOR = 2

@@ -29,9 +29,9 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from llmgate.errors import UsageError
 from llmgate.gate.serving.concurrency import Steady, overlap, peak_concurrency, steady_part
 from llmgate.gate.serving.validity import doubts, plausible
+from llmgate.record.serving.plan import ServiceLevels
 from llmgate.stats.quantile import percentile, spread
 
 if TYPE_CHECKING:
@@ -47,28 +47,6 @@ TOLD = (
     "p50_e2el_ms", "p99_e2el_ms",
 )  # fmt: skip
 """The figures that a statement has room for; the rest follows from the record."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLevels:
-    """What a request must meet to count for goodput, in ms; None where there is no limit.
-
-    Raises:
-        UsageError: If there is no limit at all, or one is not a positive number.
-    """
-
-    ttft_ms: float | None = None
-    tpot_ms: float | None = None
-    e2el_ms: float | None = None
-
-    def __post_init__(self) -> None:
-        limits = [limit for limit in (self.ttft_ms, self.tpot_ms, self.e2el_ms) if limit is not None]
-        if not limits or not all(math.isfinite(limit) and limit > 0 for limit in limits):
-            raise UsageError(
-                f"service levels must be positive numbers, at least one: {self}",
-                where="goodput",
-                fix="Write for example ttft_ms: 500",
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Literal
 from llmgate.record.answered_by import MaybeAnsweredBy, Said
 
 __all__ = [
+    "CLOSED_LOOP",
     "ArrivalKind",
     "Arrivals",
     "DeviceUse",
