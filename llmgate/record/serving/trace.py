@@ -102,6 +102,7 @@ class MachineUse:
         client_s: The client and its own children, servers excepted.
         server_s: The server and its descendants; None if it does not run here or was not found.
         steal_s: What the host of a virtual machine took.
+        busiest: Which other processes used most, as `name (pid)`, at most three.
     """
 
     cores: int
@@ -110,6 +111,7 @@ class MachineUse:
     client_s: float
     server_s: float | None = None
     steal_s: float = 0.0
+    busiest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
