@@ -1,12 +1,13 @@
-"""Serving figures as people say them: names, quantities with units, relative changes with their direction."""
+"""Serving figures as people say them: quantities with units, relative changes with their direction."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.wording import amount
 from llmgate.record.policy import Direction
-from llmgate.report.words import figure, points, relative, signed_points, tell_apart
+from llmgate.report.words import UNDEFINED, points, relative, signed_points, tell_apart
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import MetricDecision
@@ -16,53 +17,23 @@ __all__ = [
     "change",
     "change_bounds",
     "change_limit",
-    "figure_name",
     "gain_of",
     "quantity",
     "quantity_bounds",
     "unit_limit",
 ]
 
-RATES: Final = {
-    "request_throughput": "request throughput",
-    "output_throughput": "output throughput",
-    "total_token_throughput": "total token throughput",
-    "request_goodput": "goodput",
-}
-TIMES: Final = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2el": "E2E latency"}
-MOST_DECIMALS: Final = 4
-
-
-def figure_name(metric: str) -> str:
-    """`output_throughput` as `output throughput`, `median_ttft_ms` as `median TTFT`; other names as they are."""
-    if metric in RATES:
-        return RATES[metric]
-    statistic, _, rest = metric.partition("_")
-    time = TIMES.get(rest.removesuffix("_ms"))
-    return f"{statistic} {time}" if time and rest.endswith("_ms") else metric
-
 
 def quantity(value: float | None, unit: str, limit: float | None = None) -> str:
-    """A figure with its unit, `10.9 tok/s`; with more decimals where it would look equal to a limit it differs from."""
+    """A figure with its unit, `10.9 tok/s`; with more digits where it would look equal to a limit it differs from."""
     if value is None:
         return "–"
-    return f"{_apart(value, limit)} {unit}" if math.isfinite(value) else figure(value)
+    return amount(value, unit, limit) if math.isfinite(value) else UNDEFINED
 
 
 def quantity_bounds(lower: float, upper: float, unit: str, limit: float | None = None) -> str:
     """`471 to 489 ms`."""
-    return f"{_apart(lower, limit)} to {_apart(upper, limit)} {unit}"
-
-
-def _apart(value: float, limit: float | None) -> str:
-    text = figure(value)
-    if limit is None or value == limit or not math.isfinite(value) or text != figure(limit):
-        return text
-    for digits in range(1, MOST_DECIMALS + 1):
-        text = f"{value:,.{digits}f}"
-        if text != f"{limit:,.{digits}f}":
-            break
-    return text
+    return f"{quantity(lower, '', limit)} to {quantity(upper, unit, limit)}"
 
 
 def gain_of(candidate: float, champion: float, direction: Direction) -> float:
@@ -127,8 +98,8 @@ def bracketed(metric: MetricDecision) -> str:
 
 
 def change_limit(margin: float | None) -> str:
-    """`margin 5 %`."""
-    return "no margin" if margin is None else f"margin {points(margin)} %"
+    """`tolerance 5 %`."""
+    return "no tolerance" if margin is None else f"tolerance {points(margin)} %"
 
 
 def unit_limit(metric: MetricDecision) -> str:

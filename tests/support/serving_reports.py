@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.decision.types import Verdict
+from llmgate.gate.decide import decide_serving
+from llmgate.gate.serving.arms import run_serving_tests
 from llmgate.gate.serving.summary import summarise
-from llmgate.record.arms import ArmRun
-from llmgate.record.policy import Direction, Role
+from llmgate.record.policy import Role
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.serving.trace import (
     DeviceUse,
     GaugeRange,
@@ -19,17 +20,17 @@ from llmgate.record.serving.trace import (
     ServerMetrics,
 )
 from llmgate.report.view import build_view
-from support.records import make_decision, make_metric, make_problem, make_record
+from support.records import make_decision, make_metric, make_record
 from support.reports import make_serving
 from support.serving_runs import SUITE, busy, make_arms, make_plan, make_trace
 
 if TYPE_CHECKING:
-    from llmgate.gate.decision.types import Decision, MetricDecision
-    from llmgate.record.arms import ServingArms
+    from llmgate.gate.decision.types import Decision
+    from llmgate.record.arms import ArmRun, ServingArms
     from llmgate.record.serving.trace import ServingTrace
     from llmgate.report.rows import ReportView
 
-__all__ = ["SERVING_LOOKS", "serving_arms", "serving_decision", "serving_look", "serving_metrics", "varied_trace"]
+__all__ = ["SERVING_LOOKS", "serving_arms", "serving_decision", "serving_look", "varied_trace"]
 
 SERVING_LOOKS: Final = ("serving", "serving-invalid", "serving-alone")
 PAIRS: Final = 6
@@ -132,74 +133,21 @@ def serving_arms(slower: float = 1.1, *, discard: bool = True, alone: bool = Fal
     return replace(arms, runs=tuple(replace(run, position=at) for at, run in enumerate(ordered)))
 
 
-def serving_metrics(first_verdict: Verdict = Verdict.FAIL, **changes: Any) -> tuple[MetricDecision, ...]:
-    """Output throughput, median TTFT with a limit, and p95 TTFT held against its limit alone."""
-    throughput = make_metric(
-        first_verdict,
-        suite=SUITE,
-        metric="output_throughput",
-        method="paired t on logarithms of ratios, 6 pairs",
-        unit="tok/s",
-        candidate=150.2,
-        champion=165.4,
-        delta=-0.092,
-        lower=-0.101,
-        upper=-0.083,
-        margin=0.05,
-        expected=PAIRS,
-        evaluated=PAIRS,
-        better=0,
-        worse=6,
-        p_worse=0.00002,
-        pass_if_unchanged=None,
-        pass_if_margin_lost=None,
-        reason="output throughput is 9.2 % lower, more than the margin of 5 %",
-    )
-    first = replace(
-        throughput,
-        metric="median_ttft_ms",
-        role=Role.GUARDRAIL,
-        verdict=Verdict.INCONCLUSIVE,
-        direction=Direction.LOWER,
-        unit="ms",
-        candidate=88.1,
-        champion=80.3,
-        delta=-0.097,
-        lower=-0.151,
-        upper=-0.046,
-        margin=0.1,
-        max=500.0,
-        p_worse=0.004,
-        reason="median TTFT is 9.7 % higher; up to 15.1 % (95 %) are not excluded, margin 10 %",
-    )
-    limit = replace(
-        first,
-        metric="p95_ttft_ms",
-        verdict=Verdict.PASS,
-        reference="threshold",
-        champion=None,
-        candidate=132.4,
-        delta=None,
-        lower=128.9,
-        upper=136.0,
-        margin=None,
-        better=0,
-        worse=0,
-        p_worse=None,
-        reason="p95 TTFT is at most 136 ms (95 %), limit 500 ms",
-    )
-    return tuple(replace(metric, **changes) for metric in (throughput, first, limit))
+def serving_decision(arms: ServingArms, *, bounded: float = 500.0) -> Decision:
+    """The decision on output throughput, on median TTFT with a limit beside it, and on a limit of median E2E latency.
 
-
-def serving_decision(**changes: Any) -> Decision:
-    """The decision of `llmgate bench --compare`: serving figures alone."""
-    verdict = changes.pop("verdict", Verdict.FAIL)
-    made: dict[str, Any] = {
-        "metrics": serving_metrics(verdict),
-        "sentence": "Do not ship: 1 of 3 gates failed: output throughput is 9.2 % lower, more than the margin of 5 %.",
-        "candidate_run": "",
-    }
-    return make_decision(verdict, **(made | changes))
+    Args:
+        arms: What was measured.
+        bounded: Limit of median E2E latency, ms.
+    """
+    policies = (
+        ServingPolicy(suite=SUITE, metric="output_throughput"),
+        ServingPolicy(suite=SUITE, metric="median_ttft_ms", role=Role.GUARDRAIL, margin=0.15, max=500.0),
+        ServingPolicy(suite=SUITE, metric="median_e2el_ms", role=Role.GUARDRAIL, margin=None, max=bounded),
+    )
+    champion = arms.plan.champion is not None
+    asked = policies if champion else policies[1:]
+    return decide_serving(run_serving_tests(asked, [arms], champion=champion))
 
 
 def serving_look(name: str) -> ReportView:
@@ -207,44 +155,24 @@ def serving_look(name: str) -> ReportView:
     alone = name == "serving-alone"
     arms = serving_arms(alone=alone, discard=not alone)
     if name == "serving-invalid":
-        runs = [replace(run, trace=replace(run.trace, client_cpu_s=run.trace.duration_s)) for run in arms.runs[-1:]]
-        arms = replace(arms, runs=(*arms.runs[:-1], *runs))
+        last = arms.runs[-1]
+        saturated = replace(last, trace=replace(last.trace, client_cpu_s=last.trace.duration_s))
+        arms = replace(arms, runs=(*arms.runs[:-1], saturated))
+    decided = serving_decision(arms)
     candidate = replace(make_record(path="runs/run-candidate"), arms=(arms,))
-    if alone:
-        metrics = serving_metrics()[2:]
-        decision = make_decision(candidate=candidate, metrics=metrics, sentence="PASS: p95 TTFT is at most 136 ms.")
-        loads = [
-            replace(summarise(varied_trace(7 + load, slower=load**0.5 / 2, concurrency=load, requests=16 * load)), name=it)
-            for it in ("sweep",)
-            for load in (1, 2, 4, 8)
-        ]
-        return build_view(candidate, None, decision, serving=loads)
-    champion = make_record(run_id="run-champion", version=7, path="runs/run-champion")
-    quality = make_metric(suite=SUITE)
-    if name == "serving":
-        decision = make_decision(
-            Verdict.FAIL,
-            candidate=candidate,
-            champion=champion,
-            metrics=(quality, *serving_metrics()),
-            sentence="Do not ship: 1 of 4 gates failed: output throughput is 9.2 % lower, more than the margin of 5 %.",
-        )
-    else:
-        open_metrics = serving_metrics(verdict=Verdict.INCONCLUSIVE, evaluated=5, errors=1)
-        decision = make_decision(
-            Verdict.INCONCLUSIVE,
-            candidate=candidate,
-            champion=champion,
-            metrics=(quality, *open_metrics),
-            problems=[
-                make_problem(
-                    "a run of pair 6 is INVALID: the client was the bottleneck",
-                    where=f"{SUITE}::serving",
-                    fix="Measure on a quiet machine: llmgate run --resume",
-                )
-            ],
-            sentence="INCONCLUSIVE: 1 of 6 pairs of runs is invalid, so nothing is proven.",
-        )
-    return build_view(
-        candidate, champion, decision, serving=[make_serving(5002.0)], champion_serving=[make_serving()]
+    champion = None if alone else make_record(run_id="run-champion", version=7, path="runs/run-champion")
+    quality = () if alone else (make_metric(suite=SUITE),)
+    decision = make_decision(
+        decided.verdict,
+        candidate=candidate,
+        champion=champion,
+        metrics=(*quality, *decided.metrics),
+        problems=decided.problems,
+        sentence=decided.sentence,
     )
+    loads = [
+        replace(summarise(varied_trace(7 + n, slower=n**0.5 / 2, concurrency=n, requests=16 * n)), name="sweep")
+        for n in (1, 2, 4, 8)
+    ]
+    shown = loads if alone else [make_serving(5002.0)]
+    return build_view(candidate, champion, decision, serving=shown, champion_serving=[] if alone else [make_serving()])

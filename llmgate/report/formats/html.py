@@ -25,7 +25,9 @@ def render_html(view: ReportView) -> str:
         forests=forests(view.metrics),
         serving=[(table, serving_plot(table)) for table in view.serving],
         curves=[curve_plot(curve) for curve in view.curves],
-        arms=[(it, [pairs_plot(pairs) for pairs in it.pairs], [ecdf_plot(ecdf) for ecdf in it.ecdfs]) for it in view.arms],
+        arms=[
+            (it, [pairs_plot(pairs) for pairs in it.pairs], [ecdf_plot(ecdf) for ecdf in it.ecdfs]) for it in view.arms
+        ],
         sections=_sections(view),
         page=PAGE,
     )

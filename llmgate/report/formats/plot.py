@@ -41,8 +41,8 @@ class ForestWords:
 WORDS: Final[dict[IntervalKind, ForestWords]] = {
     "difference": ForestWords(
         label="Differences with their intervals",
-        caption="Candidate minus champion, in points. A metric passes when its whole bar lies in the shaded zone, right "
-        "of the tolerance.",
+        caption="Candidate minus champion, in points. A metric passes when its whole bar lies in the shaded zone, "
+        "right of the tolerance.",
     ),
     "rate": ForestWords(
         label="Rates with their intervals",
@@ -55,8 +55,7 @@ WORDS: Final[dict[IntervalKind, ForestWords]] = {
     "change": ForestWords(
         label="Relative changes of serving figures with their intervals",
         caption="Serving of the candidate against the champion, in percent; right is better, for latencies too. A "
-        "figure passes when its whole bar lies in the shaded zone, right of the margin.",
-        limit="margin",
+        "figure passes when its whole bar lies in the shaded zone, right of the tolerance.",
     ),
     "reserve": ForestWords(
         label="Distances of serving figures from their limits, with their intervals",

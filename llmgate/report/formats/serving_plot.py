@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmgate.report.arm_rows import CurveView, EcdfView, PairsView
 from llmgate.report.axis import Axis, LogAxis, Tick, fitting_axis, ticks_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmgate.report.arm_rows import CurvePoint, CurveView, EcdfLine, EcdfView, PairsView
+    from llmgate.report.arm_rows import CurvePoint, EcdfLine
 
-__all__ = ["CurvePlot", "EcdfPlot", "Mark", "Band", "PairsPlot", "Path", "curve_plot", "ecdf_plot", "pairs_plot"]
+__all__ = ["Band", "CurvePlot", "EcdfPlot", "Mark", "PairsPlot", "Path", "curve_plot", "ecdf_plot", "pairs_plot"]
 
 CANVAS: Final = 1000
 """A path is drawn on as many units as this, in both directions: paths know no percentages."""
@@ -51,7 +52,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairsPlot:
-    """All pairs of one figure. `zone` is where the interval has to lie; positions of lines are None where there is none."""
+    """All pairs of one figure. `zone` is where the interval has to lie; a line that is None is not there."""
 
     view: PairsView
     points: tuple[Mark, ...]

@@ -38,7 +38,7 @@ def arm_facts(arms: ServingArms) -> Iterator[tuple[str, str]]:
 
 
 def pairs_words(arms: ServingArms) -> str:
-    """`8 of 8 pairs were measured, 18 runs in all; 2 were discarded and made again.`"""
+    """`8 of 8 pairs were measured, 18 runs in all; 2 were discarded and made again`."""
     plan = arms.plan
     whole = sum(mine is not None and (theirs is not None or plan.champion is None) for mine, theirs in arms.pairs())
     text = f"{count(whole)} of {plural(plan.pairs, 'pair' if plan.champion else 'run')} were measured"
@@ -51,9 +51,7 @@ def pairs_words(arms: ServingArms) -> str:
 def _order(arms: ServingArms) -> str:
     letters = [LETTERS[arm] for arm in arms.plan.order]
     cut = " …" if len(letters) > MOST_LETTERS else ""
-    return (
-        f"{' '.join(letters[:MOST_LETTERS])}{cut} (A the champion, B the candidate), by seed {arms.plan.seed}."
-    )
+    return f"{' '.join(letters[:MOST_LETTERS])}{cut} (A the champion, B the candidate), by seed {arms.plan.seed}."
 
 
 def load_words(trace: ServingTrace) -> str:
@@ -79,7 +77,7 @@ def gpu_minutes(arms: ServingArms) -> tuple[float, float, int]:
 
 
 def time_words(arms: ServingArms) -> str:
-    """`12.3 GPU minutes of measuring on 1 GPU, 1.2 of them in discarded runs.`"""
+    """`12.3 GPU minutes of measuring on 1 GPU, 1.2 of them in discarded runs`."""
     minutes, lost, gpus = gpu_minutes(arms)
     each = max(gpus, 1)
     what = f"GPU minutes of measuring on {plural(gpus, 'GPU')}" if gpus else "minutes of measuring, without a GPU"

@@ -10,8 +10,6 @@ from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import count, figure, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from llmgate.record.arms import Arm, ArmIdentity, ServingArms
     from llmgate.record.serving.trace import DeviceUse, ServerMetrics, ServingTrace
 
@@ -49,19 +47,19 @@ def _discarded(arms: ServingArms) -> Panel:
     )
 
 
+IDENTITY_READINGS: Final[tuple[tuple[str, Callable[[ArmIdentity], str]], ...]] = (
+    ("Model", lambda it: it.model.name),
+    ("Weights", lambda it: (it.model.weights_digest or "unknown (endpoint only)")[:23]),
+    ("Engine", lambda it: f"{it.server.engine} {it.server.version or 'of unknown version'}"),
+    ("Started by", lambda it: "llmgate" if it.server.owned else "someone else"),
+    ("Endpoint", lambda it: short_path(it.server.url)),
+)
+
+
 def _servers(candidate: ArmIdentity, champion: ArmIdentity) -> Panel:
     """What both arms are, where they differ; else one sentence."""
     mine, theirs = set(candidate.server.flags), set(champion.server.flags)
-    facts: list[tuple[str, str, str]] = [
-        (label, one_line(read(champion)), one_line(read(candidate)))
-        for label, read in (
-            ("Model", lambda it: it.model.name),
-            ("Weights", lambda it: (it.model.weights_digest or "unknown (endpoint only)")[:23]),
-            ("Engine", lambda it: f"{it.server.engine} {it.server.version or 'of unknown version'}"),
-            ("Started by", lambda it: "llmgate" if it.server.owned else "someone else"),
-            ("Endpoint", lambda it: short_path(it.server.url)),
-        )
-    ]
+    facts = [(label, one_line(read(champion)), one_line(read(candidate))) for label, read in IDENTITY_READINGS]
     facts.append(
         (
             "Flags of one side",
@@ -198,7 +196,11 @@ def _devices(arms: ServingArms) -> Panel:
     if any(energy):
         rows.append(PanelRow(cells=("Energy per million output tokens", *(it or "–" for it in energy))))
     return Panel(
-        id="gpus", title="GPUs", lead="By NVML, over the runs that count.", columns=_titles(arms, "Figure"), rows=tuple(rows)
+        id="gpus",
+        title="GPUs",
+        lead="By NVML, over the runs that count.",
+        columns=_titles(arms, "Figure"),
+        rows=tuple(rows),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from llmgate.gate.decision.wording import figure_name
 from llmgate.report.arm_rows import CurvePoint, CurveView
-from llmgate.report.pieces import State
 from llmgate.report.panel_rows import Column, Panel, PanelRow
-from llmgate.report.serving_words import figure_name, quantity
+from llmgate.report.pieces import State
+from llmgate.report.serving_words import quantity
 from llmgate.report.visible import one_line
 from llmgate.report.words import count
 
@@ -61,7 +62,11 @@ def curve_of(
         None if no measurement has both figures.
     """
     key, unit = next(
-        ((key, unit) for key, unit in THROUGHPUTS if any(key in run.metrics for runs in sides.values() for run in runs)),
+        (
+            (key, unit)
+            for key, unit in THROUGHPUTS
+            if any(key in run.metrics for runs in sides.values() for run in runs)
+        ),
         THROUGHPUTS[0],
     )
     drawn: list[CurvePoint] = []
@@ -93,7 +98,10 @@ def curve_of(
             lead=f"Latency over throughput at {len(rows)} loads.{level}",
             columns=(
                 *(Column(title=title) for title in ("Load", "Side")),
-                *(Column(title=title, number=True) for title in ("Throughput", "Median TTFT", "p95 TTFT", "Median TPOT")),
+                *(
+                    Column(title=title, number=True)
+                    for title in ("Throughput", "Median TTFT", "p95 TTFT", "Median TPOT")
+                ),
                 Column(title="Service level"),
             ),
             rows=tuple(rows),

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.details import chances_sentence
 from llmgate.gate.decision.types import Verdict
+from llmgate.gate.decision.wording import figure_name
 from llmgate.report.pieces import State
 from llmgate.report.rows import DrawnInterval, MetricRow
 from llmgate.report.serving_words import (
     change,
     change_bounds,
     change_limit,
-    figure_name,
     gain_of,
     quantity,
     quantity_bounds,
