@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.wording import amount
 from llmgate.record.policy import Direction
-from llmgate.report.words import UNDEFINED, points, relative, signed_points, tell_apart
+from llmgate.report.words import MINUS, UNDEFINED, points, relative, signed_points, tell_apart
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import MetricDecision
@@ -20,6 +20,7 @@ __all__ = [
     "gain_of",
     "quantity",
     "quantity_bounds",
+    "short_limit",
     "unit_limit",
 ]
 
@@ -107,6 +108,14 @@ def unit_limit(metric: MetricDecision) -> str:
     if metric.max is not None:
         return f"at most {plain(metric.max)} {metric.unit}"
     return "" if metric.min is None else f"at least {plain(metric.min)} {metric.unit}"
+
+
+def short_limit(metric: MetricDecision) -> str:
+    """For a narrow table: `−5 %`, `≤ 500 ms`, or both."""
+    parts = [] if metric.margin is None or metric.reference != "champion" else [f"{MINUS}{points(metric.margin)} %"]
+    parts += [] if metric.min is None else [f"≥ {plain(metric.min)} {metric.unit}"]
+    parts += [] if metric.max is None else [f"≤ {plain(metric.max)} {metric.unit}"]
+    return ", ".join(parts) or "–"
 
 
 def plain(limit: float) -> str:

@@ -34,7 +34,7 @@ def arm_facts(arms: ServingArms) -> Iterator[tuple[str, str]]:
     if arms.runs:
         yield "Load", load_words(arms.runs[0].trace)
         yield "Time", time_words(arms)
-        yield "Other processes", _others(arms)
+        yield "Other work", _others(arms)
 
 
 def pairs_words(arms: ServingArms) -> str:
@@ -109,7 +109,7 @@ def _others(arms: ServingArms) -> str:
         default=0.0,
     )
     if shares:
-        text = f"They used at most {percent(max(shares))} of the processors in runs that count"
+        text = f"Other processes used at most {percent(max(shares))} of the processors in runs that count"
     else:
         text = "The server's processor time could not be told from that of others"
     text += f"; the host took at most {percent(stolen)}" if stolen > 0 else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.wording import figure_name
 from llmgate.report.arm_rows import CurvePoint, CurveView
-from llmgate.report.panel_rows import Column, Panel, PanelRow
+from llmgate.report.panel_rows import Panel, PanelRow, columns
 from llmgate.report.pieces import State
 from llmgate.report.serving_words import quantity
 from llmgate.report.visible import one_line
@@ -25,6 +25,7 @@ CURVE_LATENCY: Final = "p95_ttft_ms"
 """What is held against the service level of a curve."""
 THROUGHPUTS: Final = (("output_throughput", "tok/s"), ("request_throughput", "req/s"))
 LEAST_LOADS: Final = 2
+FIGURES: Final = ("Throughput", "Median TTFT", "p95 TTFT", "Median TPOT")
 
 
 def curves(
@@ -96,14 +97,7 @@ def curve_of(
             id="loads",
             title="Loads",
             lead=f"Latency over throughput at {len(rows)} loads.{level}",
-            columns=(
-                *(Column(title=title) for title in ("Load", "Side")),
-                *(
-                    Column(title=title, number=True)
-                    for title in ("Throughput", "Median TTFT", "p95 TTFT", "Median TPOT")
-                ),
-                Column(title="Service level"),
-            ),
+            columns=(*columns("Load", "Side"), *columns(*FIGURES, number=True), *columns("Service level")),
             rows=tuple(rows),
         ),
     )

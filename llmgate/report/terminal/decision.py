@@ -11,8 +11,9 @@ from rich.cells import cell_len, set_cell_size
 
 from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.decision.wording import short_names
+from llmgate.gate.decision.wording import figure_name, short_names
 from llmgate.report.panels.metrics import metric_row
+from llmgate.report.serving_words import short_limit
 from llmgate.report.visible import one_line, visible
 from llmgate.report.words import factor, percent, points
 
@@ -116,7 +117,10 @@ def _outcome(metric: MetricDecision) -> str:
 
 
 def _names(metrics: Sequence[MetricDecision]) -> list[str]:
-    return [one_line(f"{metric.suite}::{metric.metric}", 200) for metric in metrics]
+    return [
+        one_line(f"{metric.suite}::{figure_name(metric.metric) if metric.unit else metric.metric}", 200)
+        for metric in metrics
+    ]
 
 
 def _row(cells: Sequence[str], sizes: Sequence[int]) -> str:
@@ -142,6 +146,8 @@ def _cells(metric: MetricDecision, name: str, *, compared: bool) -> list[str]:
 
 def _limit(metric: MetricDecision) -> str:
     """`−3`, `≥ 80 %`, or both."""
+    if metric.unit:
+        return short_limit(metric)
     if metric.two_sided and metric.margin is not None:
         return factor(metric.margin)
     parts = [] if metric.margin is None or metric.reference != "champion" else [f"−{points(metric.margin)}"]
