@@ -33,6 +33,7 @@ from llmgate.gate.metrics.serving import MEASURE, not_measured
 from llmgate.gate.metrics.serving_scale import lost_margin, sign_of
 from llmgate.gate.serving.arm_figures import figure_in, read_arms
 from llmgate.gate.serving.comparable_arms import arms_notes, arms_problem, uneven_arms
+from llmgate.record.serving.plan import LEAST_PAIRS
 from llmgate.record.serving.policy import tail_requests
 from llmgate.stats.paired import t_interval
 
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.gate.metrics.metric import HypothesisTest
-    from llmgate.gate.serving.arm_figures import ArmFigures
-    from llmgate.gate.serving.summary import ServiceLevels
+    from llmgate.gate.serving.arm_figures import ArmFigures, RunFigures
     from llmgate.record.arms import ServingArms
+    from llmgate.record.serving.plan import ServiceLevels
     from llmgate.record.serving.policy import ServingPolicy
 
 __all__ = ["MIN_PAIRS", "arms_problem", "run_serving_test", "run_serving_tests"]
 
-MIN_PAIRS: Final = 6
+MIN_PAIRS: Final = LEAST_PAIRS
 """Below it a t interval of pairs is too wide, and too sensitive to a single pair, to decide anything."""
 LEAST_SPREAD: Final = 1e-9
 """Real runs differ by more, so whatever does not was not measured."""
@@ -133,19 +134,33 @@ def _test(policy: ServingPolicy, figures: ArmFigures | None, *, champion: bool) 
 
 
 def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> Problem | None:
-    """Why nothing is tested: the machine was busy, the arms may not be compared, or the order was not kept."""
-    plan = figures.arms.plan
-    where = f"{plan.suite}::serving"
-    busy = [run for run in figures.runs(champion=compared) if run.busy]
+    """Why nothing is tested: the machine was busy, the arms may not be compared, or the figure is none."""
+    where, runs = f"{figures.arms.plan.suite}::serving", list(figures.runs(champion=compared))
+    busy = [run for run in runs if run.busy]
     if busy:
-        runs = count(len(list(figures.runs(champion=compared))), "run")
-        what = f"the machine was busy in {len(busy)} of {runs}, first in {busy[0].named}: {busy[0].busy}"
+        what = f"the machine was busy in {len(busy)} of {count(len(runs), 'run')}, first in {busy[0].named}: {busy[0].busy}"
         return Problem(where=where, what=what, fix=QUIETLY)
     if problem := uneven_arms(figures, champion=compared):
         return problem
-    if (again := _made_again(figures.arms)) is not None:
-        what = f"a run of pair {again + 1} was made again, and nothing says why the first does not count"
-        return Problem(where=where, what=what, fix="Measure serving anew")
+    return _unkept(figures) or _no_figure(policy, figures, runs)
+
+
+def _unkept(figures: ArmFigures) -> Problem | None:
+    """A run that counted was replaced without a reason: measuring until the figures please is no measurement."""
+    again = _made_again(figures.arms)
+    if again is None:
+        return None
+    what = f"a run of pair {again + 1} was made again, and nothing says why the first does not count"
+    return Problem(where=f"{figures.arms.plan.suite}::serving", what=what, fix="Measure serving anew")
+
+
+def _no_figure(policy: ServingPolicy, figures: ArmFigures, runs: Sequence[RunFigures]) -> Problem | None:
+    """Why a figure of these runs cannot gate, however it turned out."""
+    needed = tail_requests(policy.metric)
+    fewest = min((len(run.run.trace.requests) for run in runs), default=needed)
+    if policy.gates and fewest < needed:
+        what = f"runs of {count(fewest, 'request')} are too short for this percentile, which needs {needed:,}"
+        return Problem(where=policy.where, what=what, fix=f"Write `requests: {needed}`, or gate a median")
     if policy.metric == "request_goodput" and (figures.unusable or figures.levels is None):
         what = figures.unusable or "goodput has no service levels"
         return Problem(where=policy.where, what=what, fix="Write `goodput: {ttft_ms: 500}` into the suite's `serving:`")
@@ -189,10 +204,6 @@ def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -
             what = f"{run.named} {'is 0, so that it has no ratio' if zero else 'does not exist'}"
             fix = "Loosen what requests must meet" if zero else "Gate another figure, or let the server count tokens"
             return Problem(where=policy.where, what=what, fix=fix)
-    needed, fewest = tail_requests(policy.metric), min(len(run.run.trace.requests) for run in runs)
-    if fewest < needed:
-        what = f"runs of {count(fewest, 'request')} are too short for this percentile, which needs {needed:,}"
-        return Problem(where=policy.where, what=what, fix=f"Write `requests: {needed}`, or gate a median")
     return None
 
 

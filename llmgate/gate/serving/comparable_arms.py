@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Problem
-from llmgate.gate.decision.wording import one_line
+from llmgate.gate.decision.wording import count, one_line, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ __all__ = ["arms_notes", "arms_problem", "uneven_arms"]
 
 TOGETHER: Final = "Measure both arms again, in one run of this version of llmgate"
 AGAIN: Final = "Measure serving again, in the run that is decided on"
+ALIKE: Final = ("workload", "client_version", "concurrency", "arrivals", "requests")
+"""What all runs must have in common; of the requests, how many there are."""
 MEMORY_SHARE: Final = 0.02
 """By which the memory that a kernel reports may differ from one start of a machine to the next."""
 
@@ -55,16 +57,21 @@ def arms_problem(arms: ServingArms | None, candidate: Record, champion: Record |
 def uneven_arms(figures: ArmFigures, *, champion: bool) -> Problem | None:
     """The first field in which two runs differ that must be equal; None if there is none.
 
+    The prompts themselves need only be the same on both arms of a pair: other pairs have others, so that no prefix
+    cache knows them.
+
     Args:
         figures: The runs.
         champion: Whether the champion's are looked at too.
     """
     runs = list(figures.runs(champion=champion))
-    for run in runs[1:]:
-        first, other = _asked(runs[0].run.trace), _asked(run.run.trace)
-        for name, value in other.items():
-            if value != first[name]:
-                what = f"{name} is {_told(first[name])} in {runs[0].named} and {_told(value)} in {run.named}"
+    partners = [(new, old) for new, old in figures.pairs if new is not None and old is not None and champion]
+    pairs = [(new, old, ("workload_digest",)) for new, old in partners]
+    for first, other, names in [*((runs[0], run, ALIKE) for run in runs[1:]), *pairs]:
+        for name in names:
+            one, another = _asked(first.run.trace, name), _asked(other.run.trace, name)
+            if one != another:
+                what = f"{name} is {_told(one)} in {first.named} and {_told(another)} in {other.named}"
                 return Problem(where=f"{figures.arms.plan.suite}::serving", what=what, fix=TOGETHER)
     return None
 
@@ -83,6 +90,10 @@ def arms_notes(figures: ArmFigures, *, champion: bool) -> Iterator[str]:
             new, old = getattr(ours, name), getattr(theirs, name)
             if new != old:
                 yield f"The arms differ in the server's {name}: {_told(old)} → {_told(new)}."
+    again = [run.discarded for run in figures.arms.runs if run.discarded]
+    if again:
+        was = verb(len(again), "was", "were")
+        yield f"{count(len(again), 'run')} {was} discarded and made again, first because {one_line(again[0])}."
     runs = list(figures.runs(champion=champion))
     if any(run.run.trace.machine is None for run in runs):
         yield "Nobody watched who else used the machine."
@@ -119,14 +130,8 @@ def _per_request(runs: list[RunFigures], name: str) -> float | None:
     return total / completed if len(known) == len(totals) and completed and total else None
 
 
-def _asked(trace: ServingTrace) -> dict[str, object]:
-    return {
-        "workload_digest": trace.workload_digest,
-        "client_version": trace.client_version,
-        "concurrency": trace.concurrency,
-        "arrivals": trace.arrivals,
-        "the number of requests": len(trace.requests),
-    }
+def _asked(trace: ServingTrace, name: str) -> object:
+    return len(trace.requests) if name == "requests" else getattr(trace, name)
 
 
 def _other_hardware(arms: ServingArms, manifest: Manifest) -> str | None:
