@@ -34,6 +34,7 @@ What can go wrong, on purpose:
     `api_key`   requests with another one, or none, are answered 401.
     `lockstep`  (in flight, in all): a request is answered only while so many are in flight, or all have come. A client
                 that keeps fewer in flight gets no answer, however fast or slow the machine is.
+    `hangs_up`  every answer says that the connection is kept, and then the server closes it (llama.cpp after streams).
 """
 
 from __future__ import annotations
@@ -164,6 +165,7 @@ class FakeServer:
         die_after: See the module's text.
         api_key: Key that requests must carry.
         lockstep: See the module's text.
+        hangs_up: See the module's text.
         host: Address to listen on.
         port: 0 for a free one.
         ssl: Server context for https.
@@ -188,6 +190,7 @@ class FakeServer:
         die_after: int | None = None,
         api_key: str | None = None,
         lockstep: tuple[int, int] | None = None,
+        hangs_up: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         ssl: Any = None,
@@ -208,6 +211,7 @@ class FakeServer:
         self.die_after = die_after
         self.api_key = api_key
         self.lockstep = lockstep
+        self.hangs_up = hangs_up
         self.host = host
         self.port = port
         self.ssl = ssl
@@ -568,6 +572,8 @@ class _Answer:
         self.server.tokens += len(self.pieces)
         self.server.change(-1)
         write()
+        if self.server.hangs_up:
+            self.connection.close()
         self._free()
 
     def end(self) -> None:

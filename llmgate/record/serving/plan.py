@@ -105,6 +105,8 @@ class WorkloadSpec:
         path: The recorded traffic.
         within: Where what a suite names has to lie; None for what the user named.
         speed: 2 replays twice as fast as it was recorded.
+        unit: Of a trace's times; None for ms in Mooncake's form and s in BurstGPT's.
+        block: Tokens for which a trace's `hash_ids` stand, each.
         max_input: Longer prompts of a trace are cut to this.
         max_output: Longer answers of a trace are cut to this.
         tokenizer: A `tokenizer.json`, by which prompts have exactly as many tokens as asked; without one they have as
@@ -123,6 +125,8 @@ class WorkloadSpec:
     path: Path | None = None
     within: Reach | None = None
     speed: float = 1.0
+    unit: Literal["s", "ms"] | None = None
+    block: int = 512
     max_input: int | None = None
     max_output: int | None = None
     tokenizer: Path | None = None

@@ -190,9 +190,11 @@ class ServingTrace:
             any number.
         requests: One entry per planned request, in plan order.
         duration_s: Wall time of the measurement.
-        client_cpu_s: CPU time that this process spent during it.
-        client_lag_s: Lateness of a periodic timer in the event loop: the largest values seen, descending, at most 20.
-        client_blocked_s: Sum of all such lateness above 5 ms; None if it was not recorded.
+        client_cpu_s: CPU time that the client's process spent during it; of several processes, the busiest one.
+        client_lag_s: Lateness of a periodic timer in the event loop: the largest values seen, descending, at most 20;
+            of several processes, over all of them.
+        client_blocked_s: Sum of all such lateness above 5 ms, of several processes the largest such sum; None if it was
+            not recorded.
         client_version: Which client measured; other versions are not comparable.
         server_ttft: The server's own view, None if it has no such histogram.
         model: The name that requests carried, "" in older records.
@@ -200,6 +202,10 @@ class ServingTrace:
         machine: Who used the client's machine; None if nobody looked.
         metrics: The server's own account; None where it gives none.
         devices: The GPUs that the server runs on, as far as they can be seen from here.
+        client_processes: How many processes sent the load.
+        client_resent: Requests that were sent again on a fresh connection, because a kept one closed before a byte of
+            the answer came; their times are those of the second sending.
+        salt: What made this measurement's prompts differ from all others', "" for nothing.
     """
 
     name: str
@@ -218,3 +224,6 @@ class ServingTrace:
     machine: MachineUse | None = None
     metrics: ServerMetrics | None = None
     devices: tuple[DeviceUse, ...] = ()
+    client_processes: int = 1
+    client_resent: int = 0
+    salt: Said = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError, WithJsonSchema, model_validator
 
@@ -140,6 +140,10 @@ class TracePart(Part):
     """The recorded traffic; as many requests are replayed, from its beginning, as `requests:` says."""
     speed: Positive = 1.0
     """2 replays twice as fast as it was recorded."""
+    unit: Literal["s", "ms"] | None = None
+    """Of the times; default: ms in Mooncake's form, s in BurstGPT's."""
+    block: Count = 512
+    """Tokens for which each of `hash_ids` stands: 512 in Mooncake's traces, 16 in Qwen's."""
     max_input: Annotated[int | None, Field(alias="max-input", ge=1)] = None
     """Longer prompts are cut to this."""
     max_output: Annotated[int | None, Field(alias="max-output", ge=1)] = None

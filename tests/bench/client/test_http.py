@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_server import FakeServer
 
-from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, ResponseReader, connect, fetch
+from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, connect, fetch
 from llmgate.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
