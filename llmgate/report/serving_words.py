@@ -111,10 +111,10 @@ def unit_limit(metric: MetricDecision) -> str:
 
 
 def short_limit(metric: MetricDecision) -> str:
-    """For a narrow table: `−5 %`, `≤ 500 ms`, or both."""
+    """For a narrow table, in which the unit stands beside it: `−5 %`, `≤ 500`, or both."""
     parts = [] if metric.margin is None or metric.reference != "champion" else [f"{MINUS}{points(metric.margin)} %"]
-    parts += [] if metric.min is None else [f"≥ {plain(metric.min)} {metric.unit}"]
-    parts += [] if metric.max is None else [f"≤ {plain(metric.max)} {metric.unit}"]
+    parts += [] if metric.min is None else [f"≥ {plain(metric.min)}"]
+    parts += [] if metric.max is None else [f"≤ {plain(metric.max)}"]
     return ", ".join(parts) or "–"
 
 

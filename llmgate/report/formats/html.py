@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmgate.report.formats.plot import forests, serving_plot
-from llmgate.report.formats.serving_plot import curve_plot, ecdf_plot, pairs_plot
+from llmgate.report.formats.serving_plot import curve_plot, drawn_arms
 from llmgate.report.html_page import render_page
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def render_html(view: ReportView) -> str:
         forests=forests(view.metrics),
         serving=[(table, serving_plot(table)) for table in view.serving],
         curves=[curve_plot(curve) for curve in view.curves],
-        arms=[
-            (it, [pairs_plot(pairs) for pairs in it.pairs], [ecdf_plot(ecdf) for ecdf in it.ecdfs]) for it in view.arms
-        ],
+        arms=drawn_arms(view.arms),
         sections=_sections(view),
         page=PAGE,
     )

@@ -11,9 +11,20 @@ from llmgate.report.axis import Axis, LogAxis, Tick, fitting_axis, ticks_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from llmgate.report.arm_rows import CurvePoint, EcdfLine
+    from llmgate.report.arm_rows import ArmsView, CurvePoint, EcdfLine
 
-__all__ = ["Band", "CurvePlot", "EcdfPlot", "Mark", "PairsPlot", "Path", "curve_plot", "ecdf_plot", "pairs_plot"]
+__all__ = [
+    "Band",
+    "CurvePlot",
+    "EcdfPlot",
+    "Mark",
+    "PairsPlot",
+    "Path",
+    "curve_plot",
+    "drawn_arms",
+    "ecdf_plot",
+    "pairs_plot",
+]
 
 CANVAS: Final = 1000
 """A path is drawn on as many units as this, in both directions: paths know no percentages."""
@@ -86,6 +97,11 @@ class CurvePlot:
     level: float | None
     across: tuple[Tick, ...]
     upwards: tuple[Tick, ...]
+
+
+def drawn_arms(arms: Sequence[ArmsView]) -> list[tuple[ArmsView, list[PairsPlot], list[EcdfPlot]]]:
+    """Each view with its drawings."""
+    return [(it, [pairs_plot(pairs) for pairs in it.pairs], [ecdf_plot(ecdf) for ecdf in it.ecdfs]) for it in arms]
 
 
 def pairs_plot(view: PairsView) -> PairsPlot:

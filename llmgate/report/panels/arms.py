@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.serving.arm_figures import figure_in
 from llmgate.gate.serving.validity import plausible
-from llmgate.report.arm_rows import ArmsView, DiscardedRun, EcdfLine, EcdfView, PairPoint, PairsView
+from llmgate.report.arm_rows import ArmsView, DiscardedRun, EcdfLine, EcdfView, PairPoint, PairsView, Side
 from llmgate.report.panels.arm_facts import arm_facts
 from llmgate.report.panels.arm_tables import arm_tables
 from llmgate.report.panels.metrics import metric_row
@@ -20,17 +20,16 @@ from llmgate.report.words import figure, plural
 from llmgate.stats.quantile import percentile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.gate.serving.arm_figures import ArmFigures, RunFigures
     from llmgate.gate.serving.summary import ServingSummary
-    from llmgate.record.arms import ArmRun
-    from llmgate.record.serving.trace import RequestTrace
-    from llmgate.report.arm_rows import Side
+    from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
-__all__ = ["arms_view", "doubts_of", "summaries_of"]
+__all__ = ["arms_view", "doubts_of", "spread_of", "summaries_of"]
 
+SIDES: Final[tuple[Side, ...]] = ("champion", "candidate")
 STEPS: Final = 200
 """Steps of a distribution that are drawn; more are not to be seen."""
 LEAST_VALUES: Final = 2
@@ -71,7 +70,7 @@ def arms_view(figures: ArmFigures, decision: Decision) -> ArmsView:
         facts=tuple(arm_facts(figures.arms)),
         invalid=doubts_of(figures),
         pairs=tuple(_pairs(figures, metric) for metric in decided),
-        ecdfs=tuple(_ecdfs(figures)),
+        ecdfs=tuple(spread_of({side: [run.run.trace for run in _kept(figures, side)] for side in SIDES})),
         tables=tuple(arm_tables(figures.arms)),
     )
 
@@ -143,20 +142,24 @@ def _lost(figures: ArmFigures) -> Iterator[DiscardedRun]:
             yield DiscardedRun(at=run.position, words=f"Run {run.position + 1}, {run.arm}: {why}")
 
 
-def _ecdfs(figures: ArmFigures) -> Iterator[EcdfView]:
-    sides: tuple[Side, ...] = ("champion", "candidate")
+def spread_of(sides: Mapping[Side, Sequence[ServingTrace]]) -> Iterator[EcdfView]:
+    """How TTFT and ITL are spread on each side, over all of its runs.
+
+    Args:
+        sides: In the order in which they are named.
+    """
     for title, read in (("Time to first token", _ttft_ms), ("Time between tokens", _itl_ms)):
-        lines = (_line(side, _pooled([run.run for run in _kept(figures, side)], read)) for side in sides)
+        lines = (_line(side, _pooled(traces, read)) for side, traces in sides.items())
         drawn = tuple(line for line in lines if line is not None)
         if drawn:
             yield EcdfView(title=title, lines=drawn)
 
 
-def _pooled(runs: Sequence[ArmRun], read: Callable[[RequestTrace], Iterable[float]]) -> list[float]:
+def _pooled(traces: Sequence[ServingTrace], read: Callable[[RequestTrace], Iterable[float]]) -> list[float]:
     return sorted(
         value
-        for run in runs
-        for request in run.trace.requests
+        for trace in traces
+        for request in trace.requests
         if request.error is None and plausible(request)
         for value in read(request)
     )

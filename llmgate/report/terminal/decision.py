@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.report.pieces import LedLine, Style
 
-__all__ = ["decision_lines", "labelled", "terminal_width"]
+__all__ = ["LABEL", "decision_lines", "labelled", "terminal_width"]
 
 STYLES: Final[dict[Verdict, Style]] = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.INCONCLUSIVE: "warn"}
 LABEL: Final = 15

@@ -11,7 +11,7 @@ from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.report.panels.arm_facts import arm_facts
 from llmgate.report.panels.arms import doubts_of
 from llmgate.report.serving_words import bracketed, quantity, quantity_bounds, short_limit
-from llmgate.report.terminal.decision import labelled
+from llmgate.report.terminal.decision import LABEL, labelled
 from llmgate.report.visible import one_line
 from llmgate.report.words import plural
 
@@ -70,8 +70,8 @@ def _some(label: str, texts: Sequence[str], width: int) -> Iterator[str]:
         yield from _text("", f"and {len(texts) - NAMED:,} more", width)
 
 
-def _text(label: str, text: str, width: int, **how: int) -> Iterator[str]:
-    for lead, line, _ in labelled(label, text, width, **how):
+def _text(label: str, text: str, width: int, *, indent: int = LABEL) -> Iterator[str]:
+    for lead, line, _ in labelled(label, text, width, indent=indent):
         yield f"{lead}{line}"
 
 
@@ -81,15 +81,15 @@ def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[str]:
         return
     outcomes = [_outcome(metric) for metric in metrics]
     first = max(map(cell_len, outcomes))
-    for titles, rows in (
-        _filled(TITLES, [_cells(metric) for metric in metrics]),
-        _filled(NARROW, [_narrow(metric) for metric in metrics]),
+    for gap, (titles, rows) in (
+        (2, _filled(TITLES, [_cells(metric) for metric in metrics])),
+        (1, _filled(NARROW, [_narrow(metric) for metric in metrics])),
     ):
         sizes = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
-        if first + sum(sizes) + 2 * len(sizes) <= width:
-            yield " " * (first + 2) + _row(titles, sizes)
+        if first + 2 + sum(sizes) + gap * (len(sizes) - 1) <= width:
+            yield " " * (first + 2) + _row(titles, sizes, gap)
             for outcome, row in zip(outcomes, rows, strict=True):
-                yield f"{outcome:<{first}}  {_row(row, sizes)}"
+                yield f"{outcome:<{first}}  {_row(row, sizes, gap)}"
             return
     for outcome, metric in zip(outcomes, metrics, strict=True):
         name, sides, change, limit = _narrow(metric)
@@ -103,11 +103,11 @@ def _filled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[
     return [titles[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
-def _row(cells: Sequence[str], sizes: Sequence[int]) -> str:
+def _row(cells: Sequence[str], sizes: Sequence[int], gap: int) -> str:
     name, *others = cells
     parts = [name + " " * (sizes[0] - cell_len(name))]
     parts += [" " * (size - cell_len(cell)) + cell for cell, size in zip(others, sizes[1:], strict=True)]
-    return "  ".join(parts)
+    return (" " * gap).join(parts)
 
 
 def _outcome(metric: MetricDecision) -> str:
