@@ -14,6 +14,7 @@ from llmgate.report.arm_rows import ArmsView, DiscardedRun, EcdfLine, EcdfView, 
 from llmgate.report.panels.arm_facts import arm_facts
 from llmgate.report.panels.arm_tables import arm_tables
 from llmgate.report.panels.metrics import metric_row
+from llmgate.report.panels.serving_metrics import paired
 from llmgate.report.serving_words import change, change_limit, gain_of, quantity
 from llmgate.report.visible import one_line
 from llmgate.report.words import figure, plural
@@ -81,7 +82,7 @@ def _kept(figures: ArmFigures, side: Side) -> list[RunFigures]:
 
 
 def _pairs(figures: ArmFigures, metric: MetricDecision) -> PairsView:
-    compared = metric.reference == "champion"
+    compared = paired(metric)
     row = metric_row(metric)
     scale = 100.0 if compared else 1.0
     mean, lower, upper = (
@@ -91,7 +92,8 @@ def _pairs(figures: ArmFigures, metric: MetricDecision) -> PairsView:
     own = metric.max if metric.min is None else metric.min
     limit = (None if metric.margin is None else -100 * metric.margin) if compared else own
     estimate = row.difference if compared else row.candidate
-    reading = ", ".join((*([] if estimate == "–" else [estimate]), f"bounds {row.bounds}", row.limit))
+    bounds = row.bounds if metric.lower is None else f"bounds {row.bounds}"
+    reading = ", ".join((*([] if estimate == "–" else [estimate]), bounds, row.limit))
     drawn = tuple(_points(figures, metric, compared=compared))
     return PairsView(
         metric=row.metric,

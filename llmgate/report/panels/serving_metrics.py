@@ -25,7 +25,7 @@ from llmgate.report.words import plural, points, probability
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import MetricDecision
 
-__all__ = ["serving_metric_row"]
+__all__ = ["paired", "serving_metric_row"]
 
 
 def serving_metric_row(metric: MetricDecision) -> MetricRow:
@@ -52,7 +52,7 @@ def serving_metric_row(metric: MetricDecision) -> MetricRow:
         bounds=_bounds(metric, unit),
         level="" if metric.lower is None else f"{points(1 - metric.alpha)} % each side",
         limit=one_line(", ".join(limits) or "no limit"),
-        counts=f"{metric.evaluated:,} of {plural(metric.expected, 'pair' if compared else 'run')}",
+        counts=f"{metric.evaluated:,} of {plural(metric.expected, 'pair' if paired(metric) else 'run')}",
         errors=metric.errors,
         changes=f"{metric.better:,} better, {metric.worse:,} worse" if metric.better or metric.worse else "",
         p_worse=probability(metric.p_worse),
@@ -63,6 +63,11 @@ def serving_metric_row(metric: MetricDecision) -> MetricRow:
         interval=_interval(metric),
         waived=metric.waived,
     )
+
+
+def paired(metric: MetricDecision) -> bool:
+    """Whether its runs come in pairs: it was compared, or was to be and too few pairs count."""
+    return metric.reference == "champion" or (metric.reference == "none" and metric.champion is not None)
 
 
 def _bounds(metric: MetricDecision, unit: str) -> str:

@@ -160,7 +160,9 @@ def test_summaries_carry_the_name_of_the_suite(arms: ServingArms) -> None:
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=list(HOSTILE))
 def test_what_strangers_word_is_made_visible(text: str) -> None:
     arms = serving_arms()
-    said = ServerMetrics(gauges={f"vllm:num_requests_waiting_by_reason{{{text}}}": GaugeRange(mean=1, max=1, samples=1)})
+    said = ServerMetrics(
+        gauges={f"vllm:num_requests_waiting_by_reason{{{text}}}": GaugeRange(mean=1, max=1, samples=1)}
+    )
     runs = tuple(
         replace(
             run,
