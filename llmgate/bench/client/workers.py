@@ -34,7 +34,7 @@ IN_FLIGHT_EACH: Final = 128
 ARRIVALS_EACH: Final = 200
 """Requests per second."""
 WINDOW_S: Final = 1.0
-HEAD_START_S: Final = 0.05
+HEAD_START_S: Final = 0.1
 """From telling the workers to the common start."""
 ROOT: Final = Path(__file__).parents[3]
 LAST_WORDS: Final = 500

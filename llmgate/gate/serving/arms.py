@@ -138,7 +138,8 @@ def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> 
     where, runs = f"{figures.arms.plan.suite}::serving", list(figures.runs(champion=compared))
     busy = [run for run in runs if run.busy]
     if busy:
-        what = f"the machine was busy in {len(busy)} of {count(len(runs), 'run')}, first in {busy[0].named}: {busy[0].busy}"
+        first = f"first in {busy[0].named}: {busy[0].busy}"
+        what = f"the machine was busy in {len(busy)} of {count(len(runs), 'run')}, {first}"
         return Problem(where=where, what=what, fix=QUIETLY)
     if problem := uneven_arms(figures, champion=compared):
         return problem

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.who_answered import who_answered
 from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, requests_needed
+from llmgate.gate.serving.open_loop import late_sending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +95,8 @@ def _uncounted(done: Sequence[RequestTrace]) -> str | None:
 
 
 def _load(trace: ServingTrace, done: Sequence[RequestTrace], steady: Steady | None) -> str | None:
+    if trace.arrivals.kind != "closed":
+        return late_sending(trace, done)
     nominal, needed = trace.concurrency, requests_needed(trace.concurrency)
     if len(trace.requests) < needed:
         return f"{len(trace.requests)} requests at {nominal} in flight have no steady part; send at least {needed}"

@@ -113,7 +113,8 @@ def test_lengths_have_the_distribution_that_is_asked_for() -> None:
     assert set(chosen) == {8, 512}
     assert fmean(chosen) == pytest.approx(260, rel=0.05)
     normal = drawn(TokenLengths(kind="normal", first=500, second=50))
-    assert (fmean(normal), pstdev(normal)) == (pytest.approx(500, rel=0.01), pytest.approx(50, rel=0.05))
+    assert fmean(normal) == pytest.approx(500, rel=0.01)
+    assert pstdev(normal) == pytest.approx(50, rel=0.05)
     log = drawn(TokenLengths(kind="lognormal", first=200, second=0.5))
     assert median(log) == pytest.approx(200, rel=0.05)
     assert fmean(log) == pytest.approx(200 * 2.718281828**0.125, rel=0.05)

@@ -1,0 +1,76 @@
+"""Options of `llmgate bench` that say what is sent and when, and what is searched for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["load_options", "sweep_options"]
+
+LOAD = (
+    click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests of a run."),
+    click.option(
+        "--in-flight",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Requests in flight at once [default: 8]; with --arrivals the most that may be [default: any number].",
+    ),
+    click.option("--max-tokens", type=click.IntRange(2), default=64, show_default=True, help="Tokens per answer."),
+    click.option(
+        "--workload",
+        default="prompts",
+        metavar="KIND:KEY=VALUE,...",
+        help="What is sent instead of the suites' prompts, which then need not be named: random:in=512,out=64..256;"
+        " shared-prefix:groups=4,prefix=512,in=64; multi-turn:turns=4,in=128; trace:FILE,speed=2. Lengths are 512,"
+        " 64..256, 128|512, normal(512,64) or lognormal(512,0.5,16..4096), in words, or in tokens with"
+        " tokenizer=FOLDER.",
+    ),
+    click.option(
+        "--arrivals",
+        metavar="KIND:KEY=VALUE,...",
+        help="When requests are due: closed; poisson:rate=4; gamma:rate=4,burstiness=0.5; constant:rate=4;"
+        " ramp:from=1,to=8. Default: closed, one when another has ended; of a trace its own times.",
+    ),
+    click.option("--seed", type=int, metavar="N", help="Of all that is drawn: prompts, lengths, times. [default: 0]"),
+    click.option(
+        "--goodput",
+        default="",
+        metavar="KEY:MS,...",
+        help="Service levels of request_goodput, e.g. ttft_ms:500,tpot_ms:50.",
+    ),
+)
+SWEEP = (
+    click.option(
+        "--sweep",
+        type=click.Choice(["concurrency", "rate"]),
+        help="Look for the largest load, in requests in flight or per second, at which --slo holds.",
+    ),
+    click.option(
+        "--slo",
+        "slos",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="What has to hold, e.g. p95_ttft_ms=500 or output_throughput=100; several have to hold together.",
+    ),
+    click.option("--runs", type=click.IntRange(3), default=3, show_default=True, help="Runs of each load of a sweep."),
+    click.option("--from", "smallest", type=float, default=1.0, show_default=True, help="Smallest load of a sweep."),
+    click.option("--to", "largest", type=float, default=256.0, show_default=True, help="Largest load of a sweep."),
+)
+
+
+def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options on what is sent and when."""
+    for option in reversed(LOAD):
+        function = option(function)
+    return function
+
+
+def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a sweep."""
+    for option in reversed(SWEEP):
+        function = option(function)
+    return function
