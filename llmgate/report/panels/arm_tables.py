@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from llmgate.gate.serving.cost import kwh_per_million
 from llmgate.report.panel_rows import Column, Panel, PanelRow, columns
 from llmgate.report.visible import one_line, short_flags, short_path
 from llmgate.report.words import count, figure, percent
@@ -232,12 +234,6 @@ DEVICE_READINGS: Final[tuple[tuple[str, Callable[[Sequence[DeviceUse]], str]], .
 
 
 def _per_token(traces: Sequence[ServingTrace]) -> str:
-    """Over the runs whose energy and tokens are both known in full."""
-    spent, written = 0.0, 0
-    for trace in traces:
-        energy = [it.energy_j for it in trace.devices]
-        tokens = [it.completion_tokens for it in trace.requests]
-        if energy and None not in energy and None not in tokens:
-            spent += sum(it for it in energy if it is not None)
-            written += sum(it for it in tokens if it is not None)
-    return f"{figure(spent / JOULES_PER_WATT_HOUR / written * 1e6 / 1e3)} kWh" if spent and written else ""
+    """The median over the runs of which it is known."""
+    known = [kwh for trace in traces if (kwh := kwh_per_million(trace)) is not None]
+    return f"{figure(median(known))} kWh" if known else ""

@@ -11,7 +11,7 @@ from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.report.panels.arm_facts import arm_facts
 from llmgate.report.panels.arms import doubts_of
 from llmgate.report.serving_words import bracketed, quantity, quantity_bounds, short_limit
-from llmgate.report.terminal.decision import LABEL, labelled
+from llmgate.report.terminal.decision import decision_lines, labelled, outcome_of, style_of
 from llmgate.report.visible import one_line
 from llmgate.report.words import plural
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.record.arms import ServingArms
+    from llmgate.report.pieces import LedLine, Style
 
-__all__ = ["arms_lines", "serving_lines"]
+__all__ = ["arms_lines", "serving_led_lines", "serving_lines"]
 
 TITLES: Final = ("figure", "champion", "candidate", "change [interval]", "limit")
 NARROW: Final = ("figure", "runs", "change [interval]", "limit")
@@ -30,19 +31,22 @@ NAMED: Final = 5
 
 
 def serving_lines(decision: Decision, arms: ServingArms, width: int) -> list[str]:
-    """What `llmgate bench --compare` prints: figures, how they were measured, what is wrong, the verdict.
+    """As `serving_led_lines`, without colours."""
+    return [f"{lead}{text}".rstrip() for lead, text, _ in serving_led_lines(decision, (arms,), width)]
+
+
+def serving_led_lines(decision: Decision, arms: Sequence[ServingArms], width: int) -> list[LedLine]:
+    """A decision with the measurements on two arms that it rests on: figures, how it was done, the verdict.
 
     Args:
-        decision: On the serving figures of both arms.
-        arms: All runs that were made.
+        decision: On serving alone, or on scores as well: then all metrics stand in one table.
+        arms: All runs that were made, by suite.
         width: Columns of the terminal; no line is wider.
     """
-    measured = [metric for metric in decision.metrics if metric.unit]
-    lines = list(_table(measured, width))
-    lines += arms_lines(arms, width)
-    lines += _some("Problem", [str(problem) for problem in decision.problems], width)
-    lines += _text(str(decision.verdict), decision.sentence, width, indent=0)
-    return [line.rstrip() for line in lines]
+    alone = bool(decision.metrics) and all(metric.unit for metric in decision.metrics)
+    beside = [line for it in arms for line in _arms(it, width, named=len(arms) > 1)]
+    table = list(_table(decision.metrics, width)) if alone else None
+    return decision_lines(decision, width=width, table=table, beside=beside)
 
 
 def arms_lines(arms: ServingArms, width: int) -> list[str]:
@@ -52,34 +56,35 @@ def arms_lines(arms: ServingArms, width: int) -> list[str]:
         arms: All runs that were made.
         width: Columns of the terminal; no line is wider.
     """
-    lines = [line for label, text in arm_facts(arms) for line in _text(label, text, width)]
+    return [f"{lead}{text}".rstrip() for lead, text, _ in _arms(arms, width)]
+
+
+def _arms(arms: ServingArms, width: int, *, named: bool = False) -> Iterator[LedLine]:
+    if named:
+        yield from labelled("Serving of", one_line(arms.plan.suite, 120), width)
+    for label, text in arm_facts(arms):
+        yield from labelled(label, text, width)
     discarded = [
         f"run {run.position + 1}, {run.arm}, pair {run.pair + 1}: {one_line(run.discarded)}"
         for run in arms.runs
         if run.discarded
     ]
-    lines += _some("Discarded", discarded, width)
-    lines += _some("INVALID", doubts_of(read_arms(arms)), width)
-    return [line.rstrip() for line in lines]
+    yield from _some("Discarded", discarded, width, style="warn")
+    yield from _some("INVALID", doubts_of(read_arms(arms)), width, style="bad")
 
 
-def _some(label: str, texts: Sequence[str], width: int) -> Iterator[str]:
+def _some(label: str, texts: Sequence[str], width: int, *, style: Style) -> Iterator[LedLine]:
     for text in texts[:NAMED]:
-        yield from _text(label, text, width)
+        yield from labelled(label, text, width, style=style)
     if len(texts) > NAMED:
-        yield from _text("", f"and {len(texts) - NAMED:,} more", width)
+        yield from labelled("", f"and {len(texts) - NAMED:,} more", width)
 
 
-def _text(label: str, text: str, width: int, *, indent: int = LABEL) -> Iterator[str]:
-    for lead, line, _ in labelled(label, text, width, indent=indent):
-        yield f"{lead}{line}"
-
-
-def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[str]:
+def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[LedLine]:
     """A row per figure; where the width does not do, with both sides in one column; else as a text per figure."""
     if not metrics:
         return
-    outcomes = [_outcome(metric) for metric in metrics]
+    outcomes = [outcome_of(metric) for metric in metrics]
     first = max(map(cell_len, outcomes))
     for gap, (titles, rows) in (
         (2, _filled(TITLES, [_cells(metric) for metric in metrics])),
@@ -87,14 +92,15 @@ def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[str]:
     ):
         sizes = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
         if first + 2 + sum(sizes) + gap * (len(sizes) - 1) <= width:
-            yield " " * (first + 2) + _row(titles, sizes, gap)
-            for outcome, row in zip(outcomes, rows, strict=True):
-                yield f"{outcome:<{first}}  {_row(row, sizes, gap)}"
+            yield " " * (first + 2), _row(titles, sizes, gap), "plain"
+            for metric, outcome, row in zip(metrics, outcomes, rows, strict=True):
+                yield f"{outcome:<{first}}  ", _row(row, sizes, gap), style_of(metric)
             return
     for outcome, metric in zip(outcomes, metrics, strict=True):
         name, sides, change, limit = _narrow(metric)
         parts = [sides, change, *([] if limit == "–" else [f"limit {limit}"])]
-        yield from _text(outcome, f"{name}: {', '.join(part for part in parts if part != '–')}", width)
+        text = f"{name}: {', '.join(part for part in parts if part != '–')}"
+        yield from labelled(outcome, text, width, style=style_of(metric))
 
 
 def _filled(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
@@ -108,12 +114,6 @@ def _row(cells: Sequence[str], sizes: Sequence[int], gap: int) -> str:
     parts = [name + " " * (sizes[0] - cell_len(name))]
     parts += [" " * (size - cell_len(cell)) + cell for cell, size in zip(others, sizes[1:], strict=True)]
     return (" " * gap).join(parts)
-
-
-def _outcome(metric: MetricDecision) -> str:
-    if metric.waived:
-        return f"waived {metric.verdict.lower()}"
-    return str(metric.verdict) if metric.gates else "watched"
 
 
 def _cells(metric: MetricDecision) -> tuple[str, ...]:
