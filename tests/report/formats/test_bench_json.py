@@ -18,7 +18,7 @@ VLLM = {
 def test_each_run_that_counts_has_the_keys_of_vllm_by_pair() -> None:
     arms = serving_arms()
     decision = serving_decision(arms)
-    told = json.loads(compare_json(decision, arms))
+    told = json.loads(json.dumps(compare_json(decision, arms), allow_nan=False))
     assert (told["verdict"], told["sentence"]) == ("FAIL", decision.sentence)
     assert [metric["metric"] for metric in told["metrics"]] == [metric.metric for metric in decision.metrics]
     assert told["metrics"][0]["unit"] == "tok/s"
@@ -34,7 +34,7 @@ def test_a_busy_machine_stands_with_its_run() -> None:
     arms = serving_arms(discard=False)
     first = replace(arms.runs[0], trace=busy(arms.runs[0].trace))
     disturbed = replace(arms, runs=(first, *arms.runs[1:]))
-    told = json.loads(compare_json(serving_decision(disturbed), disturbed))
+    told = compare_json(serving_decision(disturbed), disturbed)
     assert told["verdict"] == "INCONCLUSIVE"
     assert "other processes used" in told["arms"]["candidate"][0]["invalid"][0]
     assert told["problems"]
@@ -42,6 +42,6 @@ def test_a_busy_machine_stands_with_its_run() -> None:
 
 def test_without_a_champion_its_side_is_empty() -> None:
     arms = serving_arms(alone=True, discard=False)
-    told = json.loads(compare_json(serving_decision(arms), arms))
+    told = compare_json(serving_decision(arms), arms)
     assert told["arms"]["champion"] == []
     assert len(told["arms"]["candidate"]) == 6

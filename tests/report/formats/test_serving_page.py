@@ -6,13 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from report.formats.test_html import OURS, Document
 from support.hostile import HOSTILE
 from support.serving_reports import serving_arms, serving_decision, varied_trace
 
 from llmgate.gate.serving.summary import summarise
 from llmgate.report.formats.serving_page import serving_page
 from llmgate.report.panels.serving_page import comparison_page, measurement_page
-from report.formats.test_html import OURS, Document
 
 SWEEP = tuple(
     summarise(varied_trace(load, slower=load**0.5 / 2, concurrency=load, requests=16 * load)) for load in (1, 2, 4)

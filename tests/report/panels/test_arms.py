@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from support.hostile import HOSTILE
@@ -11,12 +12,14 @@ from support.serving_reports import serving_arms, serving_decision, varied_trace
 from support.serving_runs import make_arms, with_run
 
 from llmgate.gate.serving.arm_figures import read_arms
-from llmgate.record.arms import ServingArms
 from llmgate.record.serving.trace import GaugeRange, ServerMetrics
-from llmgate.report.arm_rows import ArmsView
 from llmgate.report.panels.arm_facts import gpu_minutes, load_words
 from llmgate.report.panels.arms import STEPS, arms_view, doubts_of, summaries_of
 from llmgate.report.visible import visible
+
+if TYPE_CHECKING:
+    from llmgate.record.arms import ServingArms
+    from llmgate.report.arm_rows import ArmsView
 
 
 def view_of(arms: ServingArms) -> ArmsView:

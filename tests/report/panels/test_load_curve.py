@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from support.reports import make_serving
 
-from llmgate.gate.serving.summary import ServingSummary
 from llmgate.report.panels.load_curve import curve_of, curves
+
+if TYPE_CHECKING:
+    from llmgate.gate.serving.summary import ServingSummary
 
 
 def load(concurrency: int, throughput: float, p95: float, **changes: object) -> ServingSummary:
