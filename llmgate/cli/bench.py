@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -12,6 +12,11 @@ from llmgate.cli.frame import PATH, Command, show_json, show_lines
 from llmgate.cli.load_options import load_options, sweep_options
 from llmgate.cli.options import run_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
+
+if TYPE_CHECKING:
+    from llmgate.gate.serving.summary import ServingSummary
+    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
 
@@ -53,6 +58,7 @@ __all__ = ["bench"]
     "--max", "most", multiple=True, metavar="NAME=MS", help="A latency that B must keep, e.g. p95_ttft_ms=500."
 )
 @click.option("--min", "least", multiple=True, metavar="NAME=N", help="A throughput that B must reach.")
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write there a page with plots of what was measured.")
 @click.option("--output", "kept", type=PATH, metavar="FILE", help="Write there what --json prints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
 def bench(
@@ -78,6 +84,7 @@ def bench(
     metrics: tuple[str, ...],
     most: tuple[str, ...],
     least: tuple[str, ...],
+    page: Path | None,
     kept: Path | None,
     as_json: bool,
     **options: Any,
@@ -130,8 +137,9 @@ def bench(
             progress=LineProgress(),
         )
         _show(comparison_json(comparison), as_json=as_json, kept=kept)
+        _draw(page, comparison)
         if not as_json:
-            show_decision(comparison.decision)
+            show_decision(comparison.decision, (comparison.arms,))
         return comparison.decision.exit_code
     _only(
         "a comparison",
@@ -162,6 +170,7 @@ def bench(
             eyes=OUR_EYES,
         )
         _show(sweep_facts(found), as_json=as_json, kept=kept)
+        _draw(page, found)
         if not as_json:
             show_lines(sweep_lines(found))
         return sweep_exit(found)
@@ -170,6 +179,7 @@ def bench(
 
     summary = bench_endpoint(suites, settings, spec, progress=LineProgress(), eyes=OUR_EYES)
     _show(bench_facts(summary, spec), as_json=as_json, kept=kept)
+    _draw(page, summary)
     if not as_json:
         show_lines(bench_lines(summary, spec))
     return EXIT_CANNOT_RUN if summary.invalid else EXIT_PASS
@@ -197,3 +207,11 @@ def _show(facts: dict[str, Any], *, as_json: bool, kept: Path | None) -> None:
         write_atomic(kept, f"{text}\n".encode(), private=False)
     if as_json:
         show_json(facts)
+
+
+def _draw(page: Path | None, measured: ServingSummary | Sweep | Comparison) -> None:
+    """Write the page where one is wanted."""
+    if page is not None:
+        from llmgate.session.commands.bench_page import write_page
+
+        write_page(page, measured)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +16,13 @@ from llmgate.gate.decide import decide_serving
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision
 from llmgate.gate.serving.arms import run_serving_tests
-from llmgate.gate.serving.summary import summarise
 from llmgate.generate.server_command import check_flags
 from llmgate.record.arms import ServingArms
 from llmgate.record.disk import write_atomic
 from llmgate.record.reach import Reach
 from llmgate.record.run.watch import RunLock
-from llmgate.record.serving.plan import ServiceLevels, ServingSpec
+from llmgate.record.serving.plan import ServingSpec
+from llmgate.report.formats.bench_json import compare_json
 from llmgate.session.commands.bench_load import prompts_for
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
@@ -180,29 +179,7 @@ def gated_spec(asked: ByHand, *, name: str) -> ServingSpec:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The decision, and every run with the keys of `vllm bench serve`."""
-    arms = comparison.arms
-    levels = ServiceLevels(**arms.plan.levels) if arms.plan.levels else None
-    runs = []
-    for run in arms.runs:
-        summary = summarise(run.trace, levels=levels)
-        runs.append(
-            {
-                "position": run.position,
-                "pair": run.pair,
-                "arm": run.arm,
-                "started_at": run.started_at,
-                "discarded": run.discarded,
-                "invalid": list(summary.invalid),
-                **summary.metrics,
-            }
-        )
-    plan = asdict(arms.plan)
-    return {
-        "decision": json.loads(decision_to_json(comparison.decision)),
-        "plan": plan,
-        "runs": runs,
-        "gpu_minutes": comparison.gpu_minutes,
-    }
+    return {**compare_json(comparison.decision, comparison.arms), "gpu_minutes": comparison.gpu_minutes}
 
 
 def _place(settings: Settings, text: str, args: str, log_path: Path, progress: Progress) -> Place:
