@@ -63,8 +63,8 @@ class StampedSocket(socket.socket):
 class KernelClock:
     """Turns the kernel's time stamps into seconds of `time.perf_counter`.
 
-    The kernel stamps nothing while no socket asks for it, and begins a moment after the first one does. So a clock holds
-    such a socket until it is closed, or fresh connections would miss their first stamps.
+    The kernel stamps nothing while no socket asks for it, and begins a moment after the first one does. So a clock
+    holds such a socket until it is closed, or fresh connections would miss their first stamps.
     """
 
     def __init__(self) -> None:

@@ -204,7 +204,8 @@ def test_a_connection_that_closes_before_a_byte_says_so_and_whether_it_had_carri
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             origin = HttpOrigin.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-            connection, ended = await connect(origin), []
+            connection = await connect(origin)
+            ended: list[Connection] = []
             connection.on_idle_end = ended.append
             for _ in range(kept):
                 assert (await reply_to(origin.get("/"), origin, connection)).error is None
