@@ -82,10 +82,23 @@ def bench(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
+    r"""Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
 
     A closed loop at fixed concurrency, or an open one where --arrivals say when requests are due. The measurement
     checks itself and says INVALID where it must not be believed.
+
+    \b
+    --workload random:in=512,out=64..256
+    --workload shared-prefix:groups=4,prefix=512,in=64
+    --workload multi-turn:turns=4,in=128
+    --workload trace:FILE,speed=2,max-input=4096
+    --arrivals poisson:rate=4
+    --arrivals gamma:rate=4,burstiness=0.5
+    --arrivals constant:rate=4
+    --arrivals ramp:from=1,to=8
+
+    Lengths are 512, 64..256, 128|512, normal(512,64) or lognormal(512,0.5,16..4096): in words, or exactly in tokens
+    with tokenizer=FOLDER. A trace is JSONL of Mooncake's form, or CSV of BurstGPT's.
 
     With --sweep, the largest load is looked for at which --slo holds. Ends with 0 if there is one, with 1 if not even
     the smallest holds, with 3 if the runs do not say.

@@ -24,16 +24,12 @@ LOAD = (
         "--workload",
         default="prompts",
         metavar="KIND:KEY=VALUE,...",
-        help="What is sent instead of the suites' prompts, which then need not be named: random:in=512,out=64..256;"
-        " shared-prefix:groups=4,prefix=512,in=64; multi-turn:turns=4,in=128; trace:FILE,speed=2. Lengths are 512,"
-        " 64..256, 128|512, normal(512,64) or lognormal(512,0.5,16..4096), in words, or in tokens with"
-        " tokenizer=FOLDER.",
+        help="What is sent instead of the suites' prompts, which then need not be named; see above.",
     ),
     click.option(
         "--arrivals",
         metavar="KIND:KEY=VALUE,...",
-        help="When requests are due: closed; poisson:rate=4; gamma:rate=4,burstiness=0.5; constant:rate=4;"
-        " ramp:from=1,to=8. Default: closed, one when another has ended; of a trace its own times.",
+        help="When requests are due; see above. Default: closed, one when another has ended; of a trace its own times.",
     ),
     click.option("--seed", type=int, metavar="N", help="Of all that is drawn: prompts, lengths, times. [default: 0]"),
     click.option(
