@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.bench.client.load import measure_serving
-from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
 from llmgate.gate.serving.summary import summarise
 from llmgate.session.commands.bench_load import prompts_for
 from llmgate.session.heartbeat import run_async
@@ -56,6 +56,7 @@ def bench_endpoint(
         BenchError: If the server cannot be reached.
     """
     asked = prompts_for(suites, settings, spec)
+    check_workload(spec)
     with opened(settings, progress) as target:
         progress.stage(f"measuring: {spec.requests} requests, {load_words(spec)}")
         trace = run_once(target, spec, asked, eyes=eyes, progress=progress)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.bench.workload.build import check_workload
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, UsageError
 from llmgate.gate.serving.knee import Holding, Search
 from llmgate.record.policy_words import Direction
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.session.commands.bench import opened, run_once
 from llmgate.session.commands.bench_load import prompts_for
-from llmgate.session.serving.sweep import load_in_words, sweep
+from llmgate.session.serving.sweep import at_load, load_in_words, sweep
 from llmgate.suite.form.serving import turned
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def bench_sweep(
     if spec.levels is None and any(level.metric == "request_goodput" for level in levels):
         raise UsageError("goodput without service levels counts every request", where="--slo", fix="Add --goodput")
     search = Search(levels=levels, least=least, most=most, whole=kind == "concurrency", runs=runs)
+    check_workload(at_load(spec, kind, most, search))
     with opened(settings, progress) as target:
         return sweep(
             spec,
