@@ -9,8 +9,7 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
-from llmgate.cli.load_options import load_options, sweep_options
-from llmgate.cli.options import run_options
+from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 __all__ = ["bench"]
@@ -106,9 +105,9 @@ def bench(
     With --compare, A is the champion and B the candidate. Runs of both take turns; a run that other processes disturbed
     is made again with its pair. Ends with 0, 1 or 3, as PASS, FAIL or INCONCLUSIVE; what is INVALID never passes.
     """
-    from llmgate.session.commands.bench_load import load_spec
     from llmgate.session.progress import LineProgress
     from llmgate.session.serving.compare import OUR_EYES
+    from llmgate.session.serving.load_spec import load_spec
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -167,7 +166,8 @@ def bench(
         ),
     )
     if sweep is not None:
-        from llmgate.session.commands.bench_sweep import bench_sweep, sweep_exit, sweep_facts, sweep_lines
+        from llmgate.session.commands.bench import bench_sweep
+        from llmgate.session.serving.sweep_told import sweep_exit, sweep_facts, sweep_lines
 
         found = bench_sweep(
             suites,

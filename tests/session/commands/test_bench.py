@@ -14,8 +14,8 @@ from llmgate.cli import main
 from llmgate.errors import UsageError
 from llmgate.record.serving.plan import ServiceLevels, TokenLengths
 from llmgate.record.serving.trace import Arrivals
-from llmgate.session.commands.bench_load import load_spec, read_levels
-from llmgate.session.commands.bench_sweep import read_slos
+from llmgate.session.serving.load_spec import load_spec, read_levels
+from llmgate.session.serving.sweep_told import read_slos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

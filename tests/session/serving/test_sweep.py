@@ -14,8 +14,8 @@ from llmgate.gate.serving.knee import Holding, Search
 from llmgate.record.serving.plan import ServiceLevels, ServingSpec
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.serving.trace import Arrivals
-from llmgate.session.commands.bench_sweep import sweep_exit, sweep_facts, sweep_lines
 from llmgate.session.serving.sweep import Sweep, SweepKind, at_load, sweep
+from llmgate.session.serving.sweep_told import sweep_exit, sweep_facts, sweep_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
