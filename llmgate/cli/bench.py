@@ -9,8 +9,7 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
-from llmgate.cli.load_options import load_options, sweep_options
-from llmgate.cli.options import run_options
+from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
@@ -89,10 +88,23 @@ def bench(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
+    r"""Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
 
     A closed loop at fixed concurrency, or an open one where --arrivals say when requests are due. The measurement
     checks itself and says INVALID where it must not be believed.
+
+    \b
+    --workload random:in=512,out=64..256
+    --workload shared-prefix:groups=4,prefix=512,in=64
+    --workload multi-turn:turns=4,in=128
+    --workload trace:FILE,speed=2,max-input=4096
+    --arrivals poisson:rate=4
+    --arrivals gamma:rate=4,burstiness=0.5
+    --arrivals constant:rate=4
+    --arrivals ramp:from=1,to=8
+
+    Lengths are 512, 64..256, 128|512, normal(512,64) or lognormal(512,0.5,16..4096): in words, or exactly in tokens
+    with tokenizer=FOLDER. A trace is JSONL of Mooncake's form, or CSV of BurstGPT's.
 
     With --sweep, the largest load is looked for at which --slo holds. Ends with 0 if there is one, with 1 if not even
     the smallest holds, with 3 if the runs do not say.
@@ -100,9 +112,9 @@ def bench(
     With --compare, A is the champion and B the candidate. Runs of both take turns; a run that other processes disturbed
     is made again with its pair. Ends with 0, 1 or 3, as PASS, FAIL or INCONCLUSIVE; what is INVALID never passes.
     """
-    from llmgate.session.commands.bench_load import load_spec
     from llmgate.session.progress import LineProgress
     from llmgate.session.serving.compare import OUR_EYES
+    from llmgate.session.serving.load_spec import load_spec
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -155,7 +167,8 @@ def bench(
         ),
     )
     if sweep is not None:
-        from llmgate.session.commands.bench_sweep import bench_sweep, sweep_exit, sweep_facts, sweep_lines
+        from llmgate.session.commands.bench import bench_sweep
+        from llmgate.session.serving.sweep_told import sweep_exit, sweep_facts, sweep_lines
 
         found = bench_sweep(
             suites,
