@@ -79,13 +79,13 @@ class ServerWatch:
         await self._sampling.start()
 
     async def stop(self) -> None:
-        """Take the last page, and end the looking."""
+        """End the looking, and take the last page."""
         if self._before is None:
             return
-        self._after = await self._page()
         if self._sampling is not None:
             self._seen = await self._sampling.stop()
-            self.note = self.note or self._sampling.note
+            self.note = self._sampling.note
+        self._after = await self._page()
 
     def told(self, trace: ServingTrace) -> ServingTrace:
         """The trace with the server's account; as it was if it gives none.
