@@ -174,25 +174,28 @@ def test_it_imports_the_standard_library_only() -> None:
     assert loaded.stdout.strip() == "['__main__']"
 
 
-def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("other", [(200, ""), (404, "no such route"), (307, "")])
+def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch, other: tuple[int, str]) -> None:
     asked: list[str] = []
     restricts = True
 
     def answer(_server: object, _method: str, path: str, *, timeout_s: float) -> tuple[int, str]:
         asked.append(path)
-        return 200, "" if "?" in path and not restricts else "vllm:num_requests_running 1\n"
+        return other if "?" in path and not restricts else (200, "vllm:num_requests_running 1\n")
 
     monkeypatch.setattr(sampler, "fetch", answer)
     metrics = Metrics({"server": {}, "names": NAMES, "timeout_s": 1.0})
     metrics.look()
     metrics.note()
     assert [parse_qs(urlsplit(path).query)["name[]"] for path in asked] == [NAMES, NAMES]
+    assert metrics.patience == 1
     # prometheus_client of several processes restricts to nothing: such a server is asked for whole pages.
     asked.clear()
     restricts = False
     metrics.look()
     metrics.note()
     assert asked[1:] == ["/metrics", "/metrics"]
+    assert metrics.patience == 2
     assert metrics.told() == {"pages": ["vllm:num_requests_running 1"] * 2, "failures": 0}
 
 
