@@ -119,7 +119,8 @@ class Metrics:
         """Look, and find out how this server is asked."""
         self._path = WHOLE
         with contextlib.suppress(PageError):
-            if self._lines(self._some):
+            wanted, others = self._lines(self._some)
+            if wanted and not others:
                 self._path = self._some
                 return
         with contextlib.suppress(PageError):
@@ -133,7 +134,7 @@ class Metrics:
     def note(self) -> None:
         """Look, and keep the lines."""
         try:
-            lines = self._lines(self._path)
+            lines, _ = self._lines(self._path)
         except PageError:
             self._failures += 1
             return
@@ -151,12 +152,14 @@ class Metrics:
         """The lines of each look, and how many looks failed."""
         return {"pages": self._pages, "failures": self._failures}
 
-    def _lines(self, path: str) -> str:
+    def _lines(self, path: str) -> tuple[str, bool]:
+        """The lines that are wanted, and whether there are others."""
         status, text = fetch(self._server, "GET", path, timeout_s=self._timeout_s)
         if status != http.client.OK:
             raise PageError(f"status {status}")
-        found = ((NAME.match(line), line) for line in text.split("\n"))
-        return "\n".join(line for name, line in found if name is not None and name[0] in self._names)
+        found = [(name[0], line) for line in text.split("\n") if (name := NAME.match(line)) is not None]
+        wanted = [line for name, line in found if name in self._names]
+        return "\n".join(wanted), len(wanted) < len(found)
 
 
 class Devices:

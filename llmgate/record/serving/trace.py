@@ -6,9 +6,12 @@ can be taken again when a definition is improved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from llmgate.record.answered_by import MaybeAnsweredBy, Said
 
@@ -25,6 +28,8 @@ __all__ = [
     "ServingTrace",
 ]
 
+Bound = Annotated[float, BeforeValidator(lambda value: math.inf if value is None else value)]
+"""JSON has no infinity: what is written for it is null."""
 ArrivalKind = Literal["closed", "poisson", "gamma", "constant", "ramp", "trace"]
 
 
@@ -134,7 +139,7 @@ class HistogramGrowth:
 
     count: int
     sum: float
-    buckets: tuple[tuple[float, int], ...] = ()
+    buckets: tuple[tuple[Bound, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,9 @@ def test_it_imports_the_standard_library_only() -> None:
     assert loaded.stdout.strip() == "['__main__']"
 
 
-@pytest.mark.parametrize("other", [(200, ""), (404, "no such route"), (307, "")])
+@pytest.mark.parametrize(
+    "other", [(200, ""), (404, "no such route"), (307, ""), (200, "vllm:num_requests_running 1\nvllm:more 2\n")]
+)
 def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch, other: tuple[int, str]) -> None:
     asked: list[str] = []
     restricts = True
@@ -189,7 +191,7 @@ def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch, other: tuple
     metrics.note()
     assert [parse_qs(urlsplit(path).query)["name[]"] for path in asked] == [NAMES, NAMES]
     assert metrics.patience == 1
-    # prometheus_client of several processes restricts to nothing: such a server is asked for whole pages.
+    # prometheus_client of several processes restricts to nothing, others to everything: then it is whole pages.
     asked.clear()
     restricts = False
     metrics.look()
