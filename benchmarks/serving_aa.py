@@ -311,10 +311,8 @@ def decide(args: argparse.Namespace) -> None:
         say(f"{len(runs)} runs, {busy} contended, {sum(bool(run['invalid']) for run in runs)} invalid")
         for discard in (True, False):
             say("\ncontended pairs " + ("left out" if discard else "kept"))
-            say(
-                "| figure | noise | order | pairs | windows | FAIL at 0 | PASS at 0 | PASS at -5 | PASS at -8 | FAIL at -8 |"
-            )
-            say("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
+            say(f"| figure | noise | order | pairs | windows | {' | '.join(RATES)} |")
+            say("|---|---|---" + "|---:" * (2 + len(RATES)) + "|")
             for figure in DECIDED:
                 kept = kept_pairs(series, figure, discard=discard)
                 words = noise(max(kept, key=len), two=two)
