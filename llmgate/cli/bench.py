@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
-from llmgate.cli.load_options import load_options, sweep_options
-from llmgate.cli.options import run_options
+from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
+
+if TYPE_CHECKING:
+    from llmgate.gate.serving.summary import ServingSummary
+    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
 
@@ -53,6 +57,7 @@ __all__ = ["bench"]
     "--max", "most", multiple=True, metavar="NAME=MS", help="A latency that B must keep, e.g. p95_ttft_ms=500."
 )
 @click.option("--min", "least", multiple=True, metavar="NAME=N", help="A throughput that B must reach.")
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write there a page with plots of what was measured.")
 @click.option("--output", "kept", type=PATH, metavar="FILE", help="Write there what --json prints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
 def bench(
@@ -78,14 +83,28 @@ def bench(
     metrics: tuple[str, ...],
     most: tuple[str, ...],
     least: tuple[str, ...],
+    page: Path | None,
     kept: Path | None,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
+    r"""Measure serving throughput and latency, with the prompts of SUITES or with another --workload.
 
     A closed loop at fixed concurrency, or an open one where --arrivals say when requests are due. The measurement
     checks itself and says INVALID where it must not be believed.
+
+    \b
+    --workload random:in=512,out=64..256
+    --workload shared-prefix:groups=4,prefix=512,in=64
+    --workload multi-turn:turns=4,in=128
+    --workload trace:FILE,speed=2,max-input=4096
+    --arrivals poisson:rate=4
+    --arrivals gamma:rate=4,burstiness=0.5
+    --arrivals constant:rate=4
+    --arrivals ramp:from=1,to=8
+
+    Lengths are 512, 64..256, 128|512, normal(512,64) or lognormal(512,0.5,16..4096): in words, or exactly in tokens
+    with tokenizer=FOLDER. A trace is JSONL of Mooncake's form, or CSV of BurstGPT's.
 
     With --sweep, the largest load is looked for at which --slo holds. Ends with 0 if there is one, with 1 if not even
     the smallest holds, with 3 if the runs do not say.
@@ -93,9 +112,9 @@ def bench(
     With --compare, A is the champion and B the candidate. Runs of both take turns; a run that other processes disturbed
     is made again with its pair. Ends with 0, 1 or 3, as PASS, FAIL or INCONCLUSIVE; what is INVALID never passes.
     """
-    from llmgate.session.commands.bench_load import load_spec
     from llmgate.session.progress import LineProgress
     from llmgate.session.serving.compare import OUR_EYES
+    from llmgate.session.serving.load_spec import load_spec
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
@@ -125,20 +144,14 @@ def bench(
                 metrics=metrics,
                 most=most,
                 least=least,
-                goodput=",".join(f"{name}={limit}" for name, limit in spec.levels.limits.items())
-                if spec.levels
-                else "",
-                requests=spec.requests,
-                concurrency=spec.concurrency,
-                max_tokens=spec.max_tokens,
-                workload=spec.workload,
-                arrivals=spec.arrivals,
+                spec=spec,
             ),
             progress=LineProgress(),
         )
         _show(comparison_json(comparison), as_json=as_json, kept=kept)
+        _draw(page, comparison)
         if not as_json:
-            show_decision(comparison.decision)
+            show_decision(comparison.decision, (comparison.arms,))
         return comparison.decision.exit_code
     _only(
         "a comparison",
@@ -154,7 +167,8 @@ def bench(
         ),
     )
     if sweep is not None:
-        from llmgate.session.commands.bench_sweep import bench_sweep, sweep_exit, sweep_facts, sweep_lines
+        from llmgate.session.commands.bench import bench_sweep
+        from llmgate.session.serving.sweep_told import sweep_exit, sweep_facts, sweep_lines
 
         found = bench_sweep(
             suites,
@@ -169,6 +183,7 @@ def bench(
             eyes=OUR_EYES,
         )
         _show(sweep_facts(found), as_json=as_json, kept=kept)
+        _draw(page, found)
         if not as_json:
             show_lines(sweep_lines(found))
         return sweep_exit(found)
@@ -177,6 +192,7 @@ def bench(
 
     summary = bench_endpoint(suites, settings, spec, progress=LineProgress(), eyes=OUR_EYES)
     _show(bench_facts(summary, spec), as_json=as_json, kept=kept)
+    _draw(page, summary)
     if not as_json:
         show_lines(bench_lines(summary, spec))
     return EXIT_CANNOT_RUN if summary.invalid else EXIT_PASS
@@ -204,3 +220,11 @@ def _show(facts: dict[str, Any], *, as_json: bool, kept: Path | None) -> None:
         write_atomic(kept, f"{text}\n".encode(), private=False)
     if as_json:
         show_json(facts)
+
+
+def _draw(page: Path | None, measured: ServingSummary | Sweep | Comparison) -> None:
+    """Write the page where one is wanted."""
+    if page is not None:
+        from llmgate.session.commands.bench_page import write_page
+
+        write_page(page, measured)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import Message
     from llmgate.record.serving.plan import ServingSpec, TokenLengths, WorkloadSpec
 
-__all__ = ["build_workload", "load_of"]
+__all__ = ["build_workload", "check_workload", "load_of"]
 
 MOST_TOKENS: Final = 50_000_000
 """Of all prompts of a workload together: they are kept in memory."""
@@ -86,6 +86,18 @@ def build_workload(
     )
     _, _, answers = built.description.partition(", ")
     return replace(built, description=f"{requests} {_described(spec, words)}, {answers}")
+
+
+def check_workload(spec: ServingSpec) -> None:
+    """Read the files that a measurement needs, so that one that cannot be used is refused before a server starts.
+
+    Raises:
+        UsageError: If a tokenizer cannot be used.
+        DatasetError: If a trace cannot be read or is too short.
+    """
+    open_words(spec.workload.tokenizer, within=spec.workload.within, where=spec.workload.where)
+    if spec.workload.kind == "trace":
+        read_trace(spec.workload, spec.requests)
 
 
 def load_of(spec: ServingSpec) -> Load:

@@ -1,19 +1,25 @@
-"""`llmgate bench`: one serving measurement, without scores."""
+"""`llmgate bench`: one serving measurement, or the search for the largest load, without scores."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.bench.client.load import measure_serving
-from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.errors import UsageError
+from llmgate.gate.serving.knee import Search
 from llmgate.gate.serving.summary import summarise
-from llmgate.session.commands.bench_load import prompts_for
+from llmgate.record.schema import Message
 from llmgate.session.heartbeat import run_async
+from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.target import open_target
+from llmgate.session.serving.sweep import at_load, sweep
+from llmgate.session.serving.sweep_told import read_slos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,13 +27,13 @@ if TYPE_CHECKING:
     from llmgate.gate.serving.summary import ServingSummary
     from llmgate.record.serving.plan import ServingSpec
     from llmgate.record.serving.trace import ServingTrace
-    from llmgate.session.commands.bench_load import Asked
     from llmgate.session.progress import Progress
     from llmgate.session.serving.measuring import Eyes
+    from llmgate.session.serving.sweep import Sweep, SweepKind
     from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "load_words", "opened", "run_once"]
+__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "load_words"]
 
 TABLE: Final = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2el"))
 THROUGHPUTS: Final = (
@@ -35,7 +41,23 @@ THROUGHPUTS: Final = (
     ("good requests/s", "request_goodput"),
     ("output tokens/s", "output_throughput"),
 )
+NAME_CHARS: Final = 100
+NO_SUITE: Final = "serving"
+"""The name of a measurement without a suite."""
 QUANTILES: Final = ("p50", "p90", "p95", "p99")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPrompts:
+    """What is sent where no suite says more.
+
+    Attributes:
+        name: Of the suites, or a general one.
+        prompts: The suites' own; empty where the workload is made of others.
+    """
+
+    name: str
+    prompts: tuple[tuple[Message | Mapping[str, object], ...], ...] = ()
 
 
 def bench_endpoint(
@@ -56,12 +78,75 @@ def bench_endpoint(
         BenchError: If the server cannot be reached.
     """
     asked = prompts_for(suites, settings, spec)
+    check_workload(spec)
     with opened(settings, progress) as target:
         progress.stage(f"measuring: {spec.requests} requests, {load_words(spec)}")
         trace = run_once(target, spec, asked, eyes=eyes, progress=progress)
     summary = summarise(trace, levels=spec.levels)
     other = eyes.contended(trace)
     return summary if other is None else replace(summary, notes=(*summary.notes, other))
+
+
+def bench_sweep(
+    suites: Sequence[Path],
+    settings: Settings,
+    spec: ServingSpec,
+    kind: SweepKind,
+    *,
+    slos: Sequence[str],
+    least: float,
+    most: float,
+    runs: int,
+    progress: Progress,
+    eyes: Eyes,
+) -> Sweep:
+    """Look for the largest load.
+
+    Args:
+        suites: Whose prompts are sent, where the workload is made of them.
+        settings: Which server.
+        spec: What is sent.
+        kind: What is varied.
+        slos: What has to hold, as `read_slos` takes it.
+        least: Smallest load.
+        most: Largest load.
+        runs: Of each load.
+        progress: Told about every run.
+        eyes: Who else uses the machine.
+
+    Raises:
+        UsageError: If nothing has to hold, or what is named does not exist.
+        LlmgateError: As `sweep`, and what opening a server raises.
+    """
+    asked = prompts_for(suites, settings, spec)
+    levels = read_slos(slos, suite=asked.name)
+    if spec.levels is None and any(level.metric == "request_goodput" for level in levels):
+        raise UsageError("goodput without service levels counts every request", where="--slo", fix="Add --goodput")
+    search = Search(levels=levels, least=least, most=most, whole=kind == "concurrency", runs=runs)
+    check_workload(at_load(spec, kind, most, search))
+    with opened(settings, progress) as target:
+        return sweep(
+            spec,
+            search,
+            kind,
+            lambda each: run_once(target, each, asked, eyes=eyes, progress=progress),
+            contended=eyes.contended,
+            death=target.death,
+            progress=progress,
+        )
+
+
+def prompts_for(suites: Sequence[Path], settings: Settings, spec: ServingSpec) -> OwnPrompts:
+    """The prompts of suites, and what the measurement is called.
+
+    Raises:
+        UsageError: If no suite is named and the workload is made of their prompts.
+    """
+    if not suites and spec.workload.kind != "prompts":
+        return OwnPrompts(name=NO_SUITE)
+    plan = plan_paths(suites, settings)
+    name = "+".join(suite.suite.name for suite in plan.suites)[:NAME_CHARS]
+    return OwnPrompts(name=name, prompts=tuple(tuple(case.messages) for case in plan.cases))
 
 
 @contextmanager
@@ -74,7 +159,7 @@ def opened(settings: Settings, progress: Progress) -> Iterator[Target]:
         yield target
 
 
-def run_once(target: Target, spec: ServingSpec, asked: Asked, *, eyes: Eyes, progress: Progress) -> ServingTrace:
+def run_once(target: Target, spec: ServingSpec, asked: OwnPrompts, *, eyes: Eyes, progress: Progress) -> ServingTrace:
     """One run."""
     workload = build_workload(
         spec.workload,

@@ -31,7 +31,7 @@ Price = Annotated[Finite, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class Prices(Part):
+class PriceForm(Part):
     """The form of the file."""
 
     currency: Text = "USD"
@@ -54,10 +54,10 @@ def read_prices(path: Path) -> PriceTable:
         fix = FORM if error.what == EMPTY else error.fix
         raise SuiteError(error.what, where=error.where, fix=fix) from error
     try:
-        form = Prices.model_validate(document.data)
+        form = PriceForm.model_validate(document.data)
     except ValidationError as error:
         problem = first_problem(error)
-        what, fix = worded(problem, problem["loc"], Prices)
+        what, fix = worded(problem, problem["loc"], PriceForm)
         raise SuiteError(what, where=document.where(*problem["loc"]), fix=fix) from error
     if form.per_kwh is None and not form.gpus:
         raise SuiteError("there is no price", where=str(path), fix=FORM)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.watch.watches import watches_for
-from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
 from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
@@ -100,6 +100,8 @@ def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress:
         with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
             target = replace(opened, model=registered.bind(settings, opened.model))
             planned = plan()
+            for spec in filter(None, (each.suite.serving for each in planned.suites)):
+                check_workload(spec)
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
             run = open_run(settings, planned, target, out)

@@ -303,10 +303,10 @@ def test_through_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    library(tmp_path, monkeypatch, init="raise NVMLError('NVML Shared Library Not Found')")
+    library(tmp_path, monkeypatch, init="raise NVMLError('NVML Shared Library Not ServerDevices')")
     watch = DeviceWatch(ME)
     assert watched(watch) == TRACE
-    assert watch.note == "GPUs were not looked at: NVMLError: NVML Shared Library Not Found"
+    assert watch.note == "GPUs were not looked at: NVMLError: NVML Shared Library Not ServerDevices"
 
 
 def test_the_real_library_without_a_driver() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+from pydantic import TypeAdapter
 
 from llmgate.bench.watch.exposition import read_samples
 from llmgate.bench.watch.growth import Page, grown, page_of, ranges, ttft_of
@@ -98,3 +101,11 @@ def test_ranges() -> None:
     looks = [page(f"vllm:num_requests_running {value}\n") for value in (1, 4, 1)]
     assert ranges([*looks, page("")]) == {"vllm:num_requests_running": GaugeRange(mean=2.0, max=4.0, samples=3)}
     assert ranges([]) == {}
+
+
+def test_it_can_be_written_and_read() -> None:
+    metrics = grown(page(ttft(1, 2, 3, total=3.0)), page(ttft(2, 3, 5, total=9.5)))
+    assert metrics is not None
+    metrics = replace(metrics, gauges=ranges([page("vllm:num_requests_running 1\n")]))
+    adapter = TypeAdapter(ServerMetrics)
+    assert adapter.validate_json(adapter.dump_json(metrics)) == metrics

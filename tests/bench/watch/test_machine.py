@@ -155,6 +155,22 @@ def test_arithmetic(tmp_path: Path) -> None:
     assert use.busiest == ("compiler (60)",)
 
 
+def test_bursts_that_the_ticks_missed(tmp_path: Path) -> None:
+    proc = FakeProc(tmp_path)
+    proc.process(ME, parent=1)
+    proc.process(50, parent=1, name="server")
+    proc.process(60, parent=1, name="neighbour")
+    proc.stat(*[0] * 10)
+    before = look(50, proc=tmp_path, counters_last=True)
+    proc.process(ME, parent=1, own=10)
+    proc.process(50, parent=1, own=500)
+    proc.process(60, parent=1, own=40, reaped=20)
+    proc.stat(450, *[0] * 9)
+    use = use_between(before, look(50, proc=tmp_path, counters_last=False))
+    assert use.busy_s == pytest.approx(0.1 + 5.0 + 0.6)
+    assert others_s(use) == pytest.approx(0.6)
+
+
 def test_another_server_that_the_client_owns_is_somebody_else(tmp_path: Path) -> None:
     """The other arm's server: what it does now is taken from this one."""
     proc = FakeProc(tmp_path)

@@ -101,7 +101,8 @@ def test_a_number_that_is_used_again_is_another_process() -> None:
     assert used_s(before, after, then={1, 2}, now={1, 2}) == pytest.approx(1.0)
 
 
-def test_a_supervised_server(tmp_path: Path) -> None:
+def test_a_supervised_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # not the lock of servers that really start
     with start_server(spec(tmp_path)) as server:
         assert server.pid is not None
         found = processes()

@@ -19,7 +19,7 @@ from support.servers import wait_until
 from llmgate.bench.watch import sampler
 from llmgate.bench.watch.machine import look
 from llmgate.bench.watch.sampler import Metrics, PageError, fetch
-from llmgate.bench.watch.sampling import Sampling
+from llmgate.bench.watch.sampling import SamplerRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,8 @@ def exists(pid: int | None) -> bool:
 
 
 def test_it_looks_until_it_is_told_to_stop(server: Pages) -> None:
-    async def measure() -> tuple[Sampling, int | None, dict[str, Any] | None]:
-        sampling = Sampling(job(server))
+    async def measure() -> tuple[SamplerRun, int | None, dict[str, Any] | None]:
+        sampling = SamplerRun(job(server))
         await sampling.start()
         pid = sampling.pid
         assert await asyncio.to_thread(wait_until, lambda: server.looks >= 4)
@@ -76,7 +76,7 @@ def test_it_looks_until_it_is_told_to_stop(server: Pages) -> None:
 
 def test_its_time_is_the_clients(server: Pages) -> None:
     async def measure() -> None:
-        sampling = Sampling(job(server))
+        sampling = SamplerRun(job(server))
         await sampling.start()
         assert sampling.pid in look(None, counters_last=True).client
         await sampling.stop()
@@ -86,7 +86,7 @@ def test_its_time_is_the_clients(server: Pages) -> None:
 
 def test_a_server_that_is_away_is_no_reason_to_end(server: Pages) -> None:
     async def measure() -> dict[str, Any] | None:
-        sampling = Sampling(job(server))
+        sampling = SamplerRun(job(server))
         await sampling.start()
         assert await asyncio.to_thread(wait_until, lambda: server.looks >= 3)
         await asyncio.to_thread(server.die)
@@ -103,7 +103,7 @@ def test_nobody_ends_it(server: Pages) -> None:
     """A measurement that fails never stops its watches."""
 
     async def fail() -> int | None:
-        sampling = Sampling(job(server))
+        sampling = SamplerRun(job(server))
         await sampling.start()
         return sampling.pid
 
@@ -116,8 +116,8 @@ def test_its_parent_is_killed(server: Pages) -> None:
     """Also where a fork of the parent holds the pipe open."""
     program = textwrap.dedent(f"""\
         import asyncio, os, time
-        from llmgate.bench.watch.sampling import Sampling
-        sampling = Sampling({job(server)!r})
+        from llmgate.bench.watch.sampling import SamplerRun
+        sampling = SamplerRun({job(server)!r})
         asyncio.run(sampling.start())
         if os.fork() == 0:
             time.sleep(60)
@@ -142,8 +142,8 @@ def test_its_parent_is_killed(server: Pages) -> None:
 def test_why_it_cannot_look(tmp_path: Path) -> None:
     (tmp_path / "pynvml.py").write_text("raise ImportError('libnvidia-ml.so.1 is not there')\n", encoding="utf-8")
 
-    async def measure() -> Sampling:
-        sampling = Sampling({"what": "devices", "path": str(tmp_path), "period_s": 0.1})
+    async def measure() -> SamplerRun:
+        sampling = SamplerRun({"what": "devices", "path": str(tmp_path), "period_s": 0.1})
         await sampling.start()
         assert await sampling.stop() is None
         return sampling
@@ -154,8 +154,8 @@ def test_why_it_cannot_look(tmp_path: Path) -> None:
 
 
 def test_it_ends_too_soon(server: Pages) -> None:
-    async def measure() -> Sampling:
-        sampling = Sampling(job(server))
+    async def measure() -> SamplerRun:
+        sampling = SamplerRun(job(server))
         await sampling.start()
         assert sampling.pid is not None
         os.kill(sampling.pid, 9)
@@ -174,25 +174,30 @@ def test_it_imports_the_standard_library_only() -> None:
     assert loaded.stdout.strip() == "['__main__']"
 
 
-def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "other", [(200, ""), (404, "no such route"), (307, ""), (200, "vllm:num_requests_running 1\nvllm:more 2\n")]
+)
+def test_it_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch, other: tuple[int, str]) -> None:
     asked: list[str] = []
     restricts = True
 
     def answer(_server: object, _method: str, path: str, *, timeout_s: float) -> tuple[int, str]:
         asked.append(path)
-        return 200, "" if "?" in path and not restricts else "vllm:num_requests_running 1\n"
+        return other if "?" in path and not restricts else (200, "vllm:num_requests_running 1\n")
 
     monkeypatch.setattr(sampler, "fetch", answer)
     metrics = Metrics({"server": {}, "names": NAMES, "timeout_s": 1.0})
     metrics.look()
     metrics.note()
     assert [parse_qs(urlsplit(path).query)["name[]"] for path in asked] == [NAMES, NAMES]
-    # prometheus_client of several processes restricts to nothing: such a server is asked for whole pages.
+    assert metrics.patience == 1
+    # prometheus_client of several processes restricts to nothing, others to everything: then it is whole pages.
     asked.clear()
     restricts = False
     metrics.look()
     metrics.note()
     assert asked[1:] == ["/metrics", "/metrics"]
+    assert metrics.patience == 2
     assert metrics.told() == {"pages": ["vllm:num_requests_running 1"] * 2, "failures": 0}
 
 

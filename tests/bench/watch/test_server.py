@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_measurement() -> None:
     assert trace.metrics.counters == {"vllm:generation_tokens": 18.0}
     histogram = trace.metrics.histograms[TTFT]
     assert trace.server_ttft == ServerHistogram(count=6, sum_s=histogram.sum)
-    assert (histogram.count, histogram.buckets[-1][1]) == (6, 6)
+    assert (histogram.count, histogram.buckets[-1]) == (6, (math.inf, 6))
     assert histogram.buckets == tuple(sorted(histogram.buckets))
     running = trace.metrics.gauges[RUNNING]
     assert (running.max, 0 < running.mean <= 2, running.samples >= 3) == (2.0, True, True)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.bench.workload import build
-from llmgate.bench.workload.build import build_workload, load_of
-from llmgate.errors import UsageError
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.errors import DatasetError, UsageError
 from llmgate.record.schema import Message
 from llmgate.record.serving.plan import OWN_PROMPTS, ServingSpec, TokenLengths, WorkloadSpec
 from llmgate.record.serving.trace import Arrivals
@@ -146,6 +146,14 @@ def test_a_trace_has_its_lengths_and_its_common_beginnings(trace: WorkloadSpec) 
     assert found[0][0] != found[2][0]
     assert [body["max_tokens"] for body in bodies(trace, 4)] == [7, 9, 1, 2]
     assert built(trace, 4).description.startswith("4 requests of the trace t.jsonl, lengths in words, at most 1 to 9")
+
+
+def test_files_are_read_before_anything_starts(trace: WorkloadSpec, tmp_path: Path) -> None:
+    check_workload(ServingSpec(requests=4, workload=trace))
+    with pytest.raises(DatasetError, match="the trace has 4 requests with an answer, and 5 are to be sent"):
+        check_workload(ServingSpec(requests=5, workload=trace))
+    with pytest.raises(UsageError, match="cannot be read"):
+        check_workload(ServingSpec(workload=replace(RANDOM, tokenizer=tmp_path)))
 
 
 def test_a_trace_is_replayed_at_its_times(trace: WorkloadSpec) -> None:

@@ -1,29 +1,22 @@
-"""`llmgate bench --sweep`: the largest load at which service levels hold."""
+"""A sweep on the command line: what has to hold, read from it; what was found, in words, as JSON and as exit code."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, UsageError
-from llmgate.gate.serving.knee import Holding, Search
+from llmgate.gate.serving.knee import Holding
 from llmgate.record.policy_words import Direction
 from llmgate.record.serving.policy import ServingPolicy
-from llmgate.session.commands.bench import opened, run_once
-from llmgate.session.commands.bench_load import prompts_for
-from llmgate.session.serving.sweep import load_in_words, sweep
+from llmgate.session.serving.sweep import load_in_words
 from llmgate.suite.form.serving import turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from llmgate.record.serving.plan import ServingSpec
-    from llmgate.session.progress import Progress
-    from llmgate.session.serving.measuring import Eyes
-    from llmgate.session.serving.sweep import Sweep, SweepKind, SweptLoad
-    from llmgate.session.settings import Settings
+    from llmgate.session.serving.sweep import Sweep, SweptLoad
 
-__all__ = ["bench_sweep", "read_slos", "sweep_exit", "sweep_facts", "sweep_lines"]
+__all__ = ["read_slos", "sweep_exit", "sweep_facts", "sweep_lines"]
 
 COLUMNS: Final = (
     ("req/s", "request_throughput", 2),
@@ -32,54 +25,6 @@ COLUMNS: Final = (
     ("TPOT p95", "p95_tpot_ms", 1),
     ("goodput", "request_goodput", 2),
 )
-
-
-def bench_sweep(
-    suites: Sequence[Path],
-    settings: Settings,
-    spec: ServingSpec,
-    kind: SweepKind,
-    *,
-    slos: Sequence[str],
-    least: float,
-    most: float,
-    runs: int,
-    progress: Progress,
-    eyes: Eyes,
-) -> Sweep:
-    """Look for the largest load.
-
-    Args:
-        suites: Whose prompts are sent, where the workload is made of them.
-        settings: Which server.
-        spec: What is sent.
-        kind: What is varied.
-        slos: What has to hold, as `read_slos` takes it.
-        least: Smallest load.
-        most: Largest load.
-        runs: Of each load.
-        progress: Told about every run.
-        eyes: Who else uses the machine.
-
-    Raises:
-        UsageError: If nothing has to hold, or what is named does not exist.
-        LlmgateError: As `sweep`, and what opening a server raises.
-    """
-    asked = prompts_for(suites, settings, spec)
-    levels = read_slos(slos, suite=asked.name)
-    if spec.levels is None and any(level.metric == "request_goodput" for level in levels):
-        raise UsageError("goodput without service levels counts every request", where="--slo", fix="Add --goodput")
-    search = Search(levels=levels, least=least, most=most, whole=kind == "concurrency", runs=runs)
-    with opened(settings, progress) as target:
-        return sweep(
-            spec,
-            search,
-            kind,
-            lambda each: run_once(target, each, asked, eyes=eyes, progress=progress),
-            contended=eyes.contended,
-            death=target.death,
-            progress=progress,
-        )
 
 
 def read_slos(texts: Sequence[str], *, suite: str) -> tuple[ServingPolicy, ...]:

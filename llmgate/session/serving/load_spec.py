@@ -1,44 +1,20 @@
-"""What `llmgate bench` sends and when, from its options; and what a server is asked meanwhile."""
+"""What `llmgate bench` sends and when, from its options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from llmgate.errors import UsageError, did_you_mean
-from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServiceLevels, ServingSpec
-from llmgate.session.run.plan import plan_paths
 from llmgate.suite.form.load import read_arrivals, read_workload
 from llmgate.suite.form.serving import arrivals_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from llmgate.session.settings import Settings
-
-__all__ = ["Asked", "load_spec", "prompts_for", "read_levels"]
+__all__ = ["load_spec", "read_levels"]
 
 DEFAULT_IN_FLIGHT: Final = 8
 LEVELS: Final = ("ttft_ms", "tpot_ms", "e2el_ms")
-NAME_CHARS: Final = 100
-NO_SUITE: Final = "serving"
-"""The name of a measurement without a suite."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is sent where no suite says more.
-
-    Attributes:
-        name: Of the suites, or a general one.
-        prompts: The suites' own; empty where the workload is made of others.
-    """
-
-    name: str
-    prompts: tuple[tuple[Message | Mapping[str, object], ...], ...] = ()
 
 
 def load_spec(
@@ -107,16 +83,3 @@ def read_levels(text: str) -> ServiceLevels:
         except ValueError as error:
             raise UsageError(f"{each!r} has no number", where="--goodput", fix="Write ttft_ms:500") from error
     return ServiceLevels(**levels)
-
-
-def prompts_for(suites: Sequence[Path], settings: Settings, spec: ServingSpec) -> Asked:
-    """The prompts of suites, and what the measurement is called.
-
-    Raises:
-        UsageError: If no suite is named and the workload is made of their prompts.
-    """
-    if not suites and spec.workload.kind != "prompts":
-        return Asked(name=NO_SUITE)
-    plan = plan_paths(suites, settings)
-    name = "+".join(suite.suite.name for suite in plan.suites)[:NAME_CHARS]
-    return Asked(name=name, prompts=tuple(tuple(case.messages) for case in plan.cases))
