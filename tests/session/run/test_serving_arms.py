@@ -87,7 +87,7 @@ def test_an_equal_candidate_passes_with_serving_in_the_verdict(tmp_path: Path, c
         done = run(new.url, "candidate", "--baseline", "champion")
         assert done.exit_code == 0, done.output
     assert "6 pairs of runs, together" in done.output
-    assert "words::output_throughput" in done.output
+    assert "words::output throughput" in done.output
     assert {model for model, _ in client.asked} == {"old", "new"}
     record = load_record(tmp_path / "candidate")
     assert [arms.plan.suite for arms in record.arms] == ["words"]
