@@ -23,7 +23,8 @@ from llmgate.record.reach import Reach
 from llmgate.record.run.watch import RunLock
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.formats.bench_json import compare_json
-from llmgate.session.commands.bench_load import prompts_for
+from llmgate.report.terminal.power_serving import serving_preflight
+from llmgate.session.commands.bench import prompts_for
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
@@ -124,6 +125,8 @@ def bench_compare(
         candidate = _place(settings, asked.candidate, asked.candidate_args, out / "server-candidate.log", progress)
         choice = hosting_of(name, candidate, champion, store, asked=settings.serving_hosting)
         progress.stage(f"{spec.pairs} pairs of runs, {choice.hosting} ({choice.reason})")
+        for line in serving_preflight(spec, begin(store, name)):
+            progress.stage(line)
         measured = compare_serving(
             name,
             spec,

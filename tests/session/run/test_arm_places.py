@@ -13,6 +13,7 @@ from support.servers import model_folder
 
 from llmgate.errors import CannotRunError, EndpointError, UsageError
 from llmgate.generate.model_folder import model_folder as find_folder
+from llmgate.generate.server_command import Device
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.session.run import arm_places
@@ -115,7 +116,7 @@ def test_gpus_are_counted_by_the_flags(tmp_path: Path, monkeypatch: pytest.Monke
     folder = model_folder(tmp_path)
     with_gpus = replace(make_manifest().hardware, gpus=("NVIDIA H100 80 GB",) * 8)
     monkeypatch.setattr(arm_places, "hardware", lambda: with_gpus)
-    engine = type("Engine", (), {"device": arm_places.Device.GPU})()
+    engine = type("Engine", (), {"device": Device.GPU})()
     monkeypatch.setattr(arm_places, "find_engine", lambda *_: engine)
     for args, count, share in (
         ("", 1, None),
