@@ -87,7 +87,7 @@ def test_an_equal_candidate_passes_with_serving_in_the_verdict(tmp_path: Path, c
         done = run(new.url, "candidate", "--baseline", "champion")
         assert done.exit_code == 0, done.output
     assert "6 pairs of runs, together" in done.output
-    assert "words::output throughput" in done.output
+    assert "output throughput" in done.output
     assert {model for model, _ in client.asked} == {"old", "new"}
     record = load_record(tmp_path / "candidate")
     assert [arms.plan.suite for arms in record.arms] == ["words"]
@@ -117,6 +117,7 @@ def test_on_a_busy_machine_it_is_not_decided(tmp_path: Path, client: Played) -> 
         done = run(new.url, "candidate", "--baseline", "champion")
     assert done.exit_code == 3, done.output
     assert "no further attempt is left" in done.output
+    assert "other processes used" in done.output.split("INCONCLUSIVE")[-1]
 
 
 def test_a_champion_that_is_gone_is_told_before_anything_is_asked(tmp_path: Path, client: Played) -> None:
