@@ -109,8 +109,23 @@ def test_differences_of_the_servers_are_named_and_what_is_alike_too(view: ArmsVi
     table = next(table for table in view.tables if table.id == "servers")
     rows = {row.cells[0]: row.cells[1:] for row in table.rows}
     assert rows["Engine"] == ("vllm 0.32.0", "vllm 0.25.1")
-    assert rows["Flags of one side"][0] == "--max-num-seqs 256"
-    assert table.lead.startswith("Alike in model")
+    assert rows["Flags"][0] == "--max-num-seqs 256"
+    assert table.lead == "The same on both sides: model, who started it, endpoint."
+
+
+def test_flags_that_were_swapped_are_no_less_different() -> None:
+    arms = serving_arms()
+    assert arms.plan.champion is not None
+    swapped = tuple(
+        replace(it, server=replace(it.server, flags=flags))
+        for it, flags in (
+            (arms.plan.candidate, ("--a", "1", "--b", "2")),
+            (arms.plan.champion, ("--a", "2", "--b", "1")),
+        )
+    )
+    plan = replace(arms.plan, candidate=swapped[0], champion=swapped[1])
+    table = next(table for table in view_of(replace(arms, plan=plan)).tables if table.id == "servers")
+    assert ("Flags", "--a 2 --b 1", "--a 1 --b 2") in [row.cells for row in table.rows]
 
 
 def test_what_servers_and_gpus_say_stands_in_tables(view: ArmsView) -> None:
