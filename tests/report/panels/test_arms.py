@@ -9,7 +9,7 @@ import pytest
 from support.hostile import HOSTILE
 from support.reports import texts_of
 from support.serving_reports import serving_arms, serving_decision, varied_trace
-from support.serving_runs import make_arms, with_run
+from support.serving_runs import busy, make_arms, with_run
 
 from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.record.serving.trace import GaugeRange, ServerMetrics
@@ -38,7 +38,7 @@ def view(arms: ServingArms) -> ArmsView:
 
 def test_how_it_was_measured_is_said(view: ArmsView) -> None:
     facts = dict(view.facts)
-    assert facts["Pairs"] == "6 of 6 pairs were measured, 14 runs in all; 2 were discarded and made again."
+    assert facts["Pairs"] == "6 of 6 pairs were measured, 14 runs in all; 2 were discarded."
     assert facts["Order"] == "B A A B B A A B B A A B (A the champion, B the candidate), by seed 7."
     assert facts["Hosting"] == "One server at a time, started anew for each phase."
     assert facts["Load"] == "32 requests per run, 4 in flight: 32 chat prompts of support."
@@ -75,6 +75,14 @@ def test_an_invalid_run_is_named_and_its_pair_is_no_point(arms: ServingArms) -> 
     assert doubt.startswith("run 14, candidate, pair 6: the client used")
     assert [point.number for point in seen.pairs[0].points] == [1, 2, 3, 4, 5]
     assert seen.pairs[0].discarded[-1].words.startswith("Run 14, candidate: INVALID")
+
+
+def test_where_no_run_counts_the_load_of_those_that_were_discarded_is_told() -> None:
+    arms = serving_arms(discard=False)
+    lost = tuple(replace(run, trace=busy(run.trace), discarded="other processes were busy") for run in arms.runs)
+    facts = dict(view_of(replace(arms, runs=lost)).facts)
+    assert facts["Pairs"] == "0 of 6 pairs were measured, 12 runs in all; 12 were discarded."
+    assert facts["Other work"] == "Other processes used at most 30.5 % of the processors in runs that were discarded."
 
 
 def test_a_busy_machine_makes_a_run_that_counts_invalid() -> None:
