@@ -129,11 +129,14 @@ def bench(
         seed=seed,
     )
     if compare is not None:
-        from llmgate.session.commands.bench_compare import ByHand, bench_compare, comparison_json
+        from llmgate.session.commands.bench import prompts_for
+        from llmgate.session.run.by_hand import ByHand, compare_by_hand, comparison_json
 
         _only("a sweep", "--sweep", (("--sweep", sweep), ("--slo", slos)), fix="Leave it out of a comparison")
-        comparison = bench_compare(
-            suites,
+        sent = prompts_for(suites, settings, spec)
+        comparison = compare_by_hand(
+            sent.name,
+            sent.prompts,
             settings,
             ByHand(
                 champion=compare[0],
