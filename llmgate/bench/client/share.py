@@ -145,6 +145,7 @@ class Share:
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+        self._clock.close()
 
     def _sending(self, bodies: Sequence[bytes], on_ended: Callable[[int], None] | None) -> Sending:
         return Sending(

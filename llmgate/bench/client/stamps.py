@@ -29,6 +29,13 @@ TRIES: Final = 9
 SLACK_S: Final = 1e-4
 
 
+def _ask_for_stamps(of: socket.socket) -> None:
+    """Have the kernel note arrivals; without effect where it cannot."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            of.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+
+
 class StampedSocket(socket.socket):
     """A TCP socket that keeps the kernel's time stamp of the last read.
 
@@ -42,9 +49,7 @@ class StampedSocket(socket.socket):
 
     def ask_for_stamps(self) -> None:
         """Have the kernel note arrivals; without effect where it cannot."""
-        if sys.platform == "linux":
-            with suppress(OSError):
-                self.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        _ask_for_stamps(self)
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """As of the class above."""
@@ -56,10 +61,20 @@ class StampedSocket(socket.socket):
 
 
 class KernelClock:
-    """Turns the kernel's time stamps into seconds of `time.perf_counter`."""
+    """Turns the kernel's time stamps into seconds of `time.perf_counter`.
+
+    The kernel stamps nothing while no socket asks for it, and begins a moment after the first one does. So a clock
+    holds such a socket until it is closed, or fresh connections would miss their first stamps.
+    """
 
     def __init__(self) -> None:
+        self._held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        _ask_for_stamps(self._held)
         self._ahead_ns = _ahead_ns()
+
+    def close(self) -> None:
+        """Let the kernel stop."""
+        self._held.close()
 
     def time_s(self, stamp: bytes, *, after_s: float, before_s: float) -> float | None:
         """When bytes arrived.

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from llmgate.bench.client.messages import Begin, Done, Ended, Failed, Task, frame, received
 from llmgate.bench.client.plan_files import write_bodies, write_tickets
@@ -23,7 +23,7 @@ from llmgate.errors import BenchError, UsageError
 from llmgate.record.environment import for_programs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from llmgate.bench.client.share import Job, Outcome
     from llmgate.bench.workload.load import Load
@@ -34,10 +34,12 @@ IN_FLIGHT_EACH: Final = 128
 ARRIVALS_EACH: Final = 200
 """Requests per second."""
 WINDOW_S: Final = 1.0
-HEAD_START_S: Final = 0.05
+HEAD_START_S: Final = 0.1
 """From telling the workers to the common start."""
 ROOT: Final = Path(__file__).parents[3]
 LAST_WORDS: Final = 500
+
+T = TypeVar("T")
 
 
 def processes_for(load: Load, *, cores: int | None = None) -> int:
@@ -123,7 +125,7 @@ class Workers:
         """
         for job in self._jobs:
             await self._start(job)
-        await asyncio.gather(*(self._next(k) for k in range(len(self._jobs))))
+        await _together([self._next(k) for k in range(len(self._jobs))])
 
     async def run(self, on_ended: Callable[[int], None] | None = None) -> tuple[Outcome, ...]:
         """Measure, all from one moment on.
@@ -134,7 +136,7 @@ class Workers:
         begin = frame(Begin(start_s=time.perf_counter() + HEAD_START_S))
         for process in self._processes:
             _input(process).write(begin)
-        return tuple(await asyncio.gather(*(self._outcome(k, on_ended) for k in range(len(self._jobs)))))
+        return tuple(await _together([self._outcome(k, on_ended) for k in range(len(self._jobs))]))
 
     async def close(self) -> None:
         """End the processes."""
@@ -191,6 +193,17 @@ class Workers:
                 self._ended[k] = message.count
                 on_ended(sum(self._ended))
         return message.outcome
+
+
+async def _together(work: Sequence[Coroutine[None, None, T]]) -> list[T]:
+    """The results of all; when one fails, the others are given up before that is told."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _input(process: asyncio.subprocess.Process) -> asyncio.StreamWriter:

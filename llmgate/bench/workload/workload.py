@@ -70,12 +70,9 @@ class Workload:
             repetitions.append(seen[body])
             seen[body] += 1
         width = len(str(max(repetitions, default=0)))  # all marks are equally long
-        return tuple(
-            _unique(
-                body, f"[{salt}.{repetition:0{width}}] " if salt else f"[{repetition:0{width}}] " * (repetition > 0)
-            )
-            for body, repetition in zip(bodies, repetitions, strict=True)
-        )
+        before = f"{salt}." if salt else ""
+        marks = (f"[{before}{repetition:0{width}}] " if salt or repetition else "" for repetition in repetitions)
+        return tuple(_unique(body, mark) for body, mark in zip(bodies, marks, strict=True))
 
     def warm_up(self, count: int, *, salt: str = "") -> tuple[bytes, ...]:
         """As `take`, with the words of every message in reverse order.
@@ -177,7 +174,8 @@ def _unique(body: bytes, mark: str) -> bytes:
         if isinstance(content, str):
             message["content"] = mark + content
             break
-        texts = [p for p in content if isinstance(p, dict) and isinstance(p.get("text"), str)] if content else []
+        parts = content if isinstance(content, list) else []
+        texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
         if texts:
             texts[0]["text"] = mark + texts[0]["text"]
             break

@@ -219,6 +219,10 @@ def _notes(trace: ServingTrace, done: Sequence[RequestTrace], metrics: Mapping[s
         notes.append("not checked against the server's own view: it has no time-to-first-token histogram")
     if trace.arrivals.kind != "closed" and (behind := falling_behind(done)):
         notes.append(behind)
+    if trace.client_resent:
+        notes.append(
+            f"{trace.client_resent} requests were sent again: the server closes connections that it says it keeps"
+        )
     if trace.requests and "steady_request_throughput" in metrics:
         share = metrics["steady_duration"] / metrics["duration"] if "duration" in metrics else math.nan
         notes.append(f"the steady part is {share:.0%} of the run; whole-run throughput includes its start and end")
