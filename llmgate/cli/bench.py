@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,6 +11,11 @@ from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
 from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
+
+if TYPE_CHECKING:
+    from llmgate.gate.serving.summary import ServingSummary
+    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
 
@@ -52,6 +57,7 @@ __all__ = ["bench"]
     "--max", "most", multiple=True, metavar="NAME=MS", help="A latency that B must keep, e.g. p95_ttft_ms=500."
 )
 @click.option("--min", "least", multiple=True, metavar="NAME=N", help="A throughput that B must reach.")
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write there a page with plots of what was measured.")
 @click.option("--output", "kept", type=PATH, metavar="FILE", help="Write there what --json prints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
 def bench(
@@ -77,6 +83,7 @@ def bench(
     metrics: tuple[str, ...],
     most: tuple[str, ...],
     least: tuple[str, ...],
+    page: Path | None,
     kept: Path | None,
     as_json: bool,
     **options: Any,
@@ -137,20 +144,14 @@ def bench(
                 metrics=metrics,
                 most=most,
                 least=least,
-                goodput=",".join(f"{name}={limit}" for name, limit in spec.levels.limits.items())
-                if spec.levels
-                else "",
-                requests=spec.requests,
-                concurrency=spec.concurrency,
-                max_tokens=spec.max_tokens,
-                workload=spec.workload,
-                arrivals=spec.arrivals,
+                spec=spec,
             ),
             progress=LineProgress(),
         )
         _show(comparison_json(comparison), as_json=as_json, kept=kept)
+        _draw(page, comparison)
         if not as_json:
-            show_decision(comparison.decision)
+            show_decision(comparison.decision, (comparison.arms,))
         return comparison.decision.exit_code
     _only(
         "a comparison",
@@ -182,6 +183,7 @@ def bench(
             eyes=OUR_EYES,
         )
         _show(sweep_facts(found), as_json=as_json, kept=kept)
+        _draw(page, found)
         if not as_json:
             show_lines(sweep_lines(found))
         return sweep_exit(found)
@@ -190,6 +192,7 @@ def bench(
 
     summary = bench_endpoint(suites, settings, spec, progress=LineProgress(), eyes=OUR_EYES)
     _show(bench_facts(summary, spec), as_json=as_json, kept=kept)
+    _draw(page, summary)
     if not as_json:
         show_lines(bench_lines(summary, spec))
     return EXIT_CANNOT_RUN if summary.invalid else EXIT_PASS
@@ -217,3 +220,11 @@ def _show(facts: dict[str, Any], *, as_json: bool, kept: Path | None) -> None:
         write_atomic(kept, f"{text}\n".encode(), private=False)
     if as_json:
         show_json(facts)
+
+
+def _draw(page: Path | None, measured: ServingSummary | Sweep | Comparison) -> None:
+    """Write the page where one is wanted."""
+    if page is not None:
+        from llmgate.session.commands.bench_page import write_page
+
+        write_page(page, measured)

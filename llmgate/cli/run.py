@@ -35,6 +35,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
@@ -72,13 +73,14 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
+    arms = read_arms(out)
     try:
         published = publish(out, decision, baseline, settings)
     except LlmgateError:
         # Whoever cannot be told by the registry is told here.
-        show_decision(decision)
+        show_decision(decision, arms)
         raise
-    show_decision(decision)
+    show_decision(decision, arms)
     for line in published.lines():
         click.echo(line)
     if decision.is_baseline:

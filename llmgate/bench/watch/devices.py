@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.bench.watch.processes import PROC, processes, server_tree
-from llmgate.bench.watch.sampling import Sampling
+from llmgate.bench.watch.sampling import SamplerRun
 from llmgate.record.serving.trace import DeviceUse
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.serving.trace import ServingTrace
 
-__all__ = ["DeviceWatch", "Found", "found_devices", "visible"]
+__all__ = ["DeviceWatch", "ServerDevices", "found_devices", "visible"]
 
 PERIOD_S: Final = 0.5
 GIB: Final = 2**30
@@ -35,7 +35,7 @@ HIDDEN: Final = "which GPUs the server uses cannot be seen from this container; 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ServerDevices:
     """The devices of a server, and what a reader should know about that."""
 
     devices: tuple[DeviceUse, ...] = ()
@@ -59,13 +59,13 @@ class DeviceWatch:
         self._server_pid = server_pid
         self._period_s = period_s
         self._proc = proc
-        self._sampling: Sampling | None = None
+        self._sampling: SamplerRun | None = None
         self._members: set[int] = set()
-        self._found = Found()
+        self._found = ServerDevices()
 
     async def start(self) -> None:
         """Start to look."""
-        self._sampling, self._members, self._found = None, self._tree(), Found()
+        self._sampling, self._members, self._found = None, self._tree(), ServerDevices()
         if self._server_pid is None:
             self.note = "the server does not run here, so its GPUs cannot be seen"
             return
@@ -73,7 +73,7 @@ class DeviceWatch:
         if module is None or module.origin is None:
             self.note = "GPUs were not looked at: the extra `gpu` (nvidia-ml-py) is not installed"
             return
-        self._sampling = Sampling(
+        self._sampling = SamplerRun(
             {"what": "devices", "path": str(Path(module.origin).parent), "period_s": self._period_s}
         )
         await self._sampling.start()
@@ -115,7 +115,7 @@ def found_devices(
     all_seen: bool,
     uses_gpu: bool,
     visible_devices: str | None,
-) -> Found:
+) -> ServerDevices:
     """Choose the server's devices.
 
     They are those on which a process of the server runs. A container may not show the processes of its GPUs, or show
@@ -133,7 +133,7 @@ def found_devices(
     note = ""
     if not mine and uses_gpu and not (all_seen and all(device["listed"] for device in devices)):
         mine, note = visible(devices, visible_devices), HIDDEN
-    return Found(devices=tuple(_use(device, server, seen["elapsed_s"]) for device in mine), note=note)
+    return ServerDevices(devices=tuple(_use(device, server, seen["elapsed_s"]) for device in mine), note=note)
 
 
 def visible(devices: Sequence[Mapping[str, Any]], chosen: str | None) -> list[Mapping[str, Any]]:

@@ -129,11 +129,11 @@ def _shrunk(before: Histogram, after: Histogram | None) -> bool:
 def _growth(before: Histogram, after: Histogram) -> HistogramGrowth:
     added = {bound: count - before.buckets.get(bound, 0.0) for bound, count in after.buckets.items()}
     bounds = sorted(added)
-    counts = [round(added[bound]) for bound in bounds]
+    count, counts = round(after.count - before.count), [round(added[bound]) for bound in bounds]
     # Engines with other bounds than their neighbours make no common histogram.
-    whole = bool(bounds) and bounds[-1] == math.inf and counts == sorted(counts)
+    whole = bool(bounds) and bounds[-1] == math.inf and counts == sorted(counts) and counts[-1] == count
     return HistogramGrowth(
-        count=round(after.count - before.count),
+        count=count,
         sum=after.sum - before.sum,
         buckets=tuple(zip(bounds, counts, strict=True)) if whole else (),
     )

@@ -57,7 +57,8 @@ def find_server(url: str, proc: Path = PROC) -> int | None:
 
     Several processes may hold one listening socket: a server and its workers. Then it is the one from which the others
     descend, or else their common parent. A parent that holds no such socket is not taken beyond that: a shell, a test
-    run or a container's first process has other children, and what they do must not pass for the server's work.
+    run or a container's first process has other children, and what they do must not pass for the server's work. Nor is
+    it this process or one above it: then client and server could not be told apart.
     """
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -70,7 +71,8 @@ def find_server(url: str, proc: Path = PROC) -> int | None:
     except OSError:
         return None
     known = {pid for pid in holders if pid in table}
-    if not known or any(table[pid].name in FORWARDERS for pid in known):
+    own = {os.getpid(), *_above(os.getpid(), table)}
+    if not known or known & own or any(table[pid].name in FORWARDERS for pid in known):
         return None
     return _eldest(known, table)
 

@@ -1,7 +1,9 @@
 """Who used the processors of this machine during a measurement: the client, the server, or somebody else.
 
 Read before and after only, so that it costs the measurement nothing. `/proc/stat` counts by the timer's ticks: at 250
-a second on 2 processors, a measurement of 1 s is known to about 2 % of the machine and one of 10 s to 0.7 %.
+a second on 2 processors, a measurement of 1 s is known to about 2 % of the machine and one of 10 s to 0.7 %. Work in
+bursts shorter than a tick may be missed there, so that the sum over all processes, which is exact, is taken where it is
+more; that sum alone would miss what other containers do, and children that nobody waits for.
 
 In a container `/proc/stat` is the host's, while the processes that can be seen are the container's. What other
 containers of the host do is then somebody else's work, and rightly so, because it takes time from the server too. The
@@ -136,10 +138,16 @@ def use_between(before: Look, after: Look) -> MachineUse:
     if before.server and server:
         server_s = used_s(before.table, after.table, then=before.server, now=server)
     client_s = used_s(before.table, after.table, then=before.client | _waited_for(before, after), now=client)
+    others_s = used_s(
+        before.table,
+        after.table,
+        then=before.table.keys() - before.server - before.client,
+        now=after.table.keys() - server - client,
+    )
     return MachineUse(
         cores=max(before.cores, after.cores),
         duration_s=after.at_s - before.at_s,
-        busy_s=max(0.0, after.busy_s - before.busy_s),
+        busy_s=max(after.busy_s - before.busy_s, client_s + (server_s or 0.0) + others_s),
         client_s=client_s,
         server_s=server_s,
         steal_s=max(0.0, after.steal_s - before.steal_s),

@@ -18,14 +18,14 @@ from llmgate.record.environment import for_programs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Sampling"]
+__all__ = ["SamplerRun"]
 
 START_S: Final = 15.0
 """A first look at a GPU may have to load its driver; on a busy machine even a small program takes its time."""
 STOP_S: Final = 15.0
 
 
-class Sampling:
+class SamplerRun:
     """One run of the sampler. If nobody ends it, it ends with this object or with this process.
 
     Args:
@@ -39,7 +39,7 @@ class Sampling:
         self.note = ""
         self._job = job
         self._process: subprocess.Popen[bytes] | None = None
-        self._end: weakref.finalize[[subprocess.Popen[bytes]], Sampling] | None = None
+        self._end: weakref.finalize[[subprocess.Popen[bytes]], SamplerRun] | None = None
 
     @property
     def pid(self) -> int | None:

@@ -17,7 +17,7 @@ from llmgate.bench.watch.engines import GAUGES
 from llmgate.bench.watch.exposition import read_samples
 from llmgate.bench.watch.growth import grown, page_of, ranges, ttft_of
 from llmgate.bench.watch.sampler import PageError, fetch
-from llmgate.bench.watch.sampling import Sampling
+from llmgate.bench.watch.sampling import SamplerRun
 from llmgate.errors import BenchError
 from llmgate.record.serving.trace import ServerMetrics
 
@@ -57,7 +57,7 @@ class ServerWatch:
         self._server = _server(endpoint)
         self._url = endpoint.url
         self._period_s = period_s
-        self._sampling: Sampling | None = None
+        self._sampling: SamplerRun | None = None
         self._before: str | None = None
         self._after: str | None = None
         self._seen: dict[str, Any] | None = None
@@ -75,17 +75,17 @@ class ServerWatch:
             "timeout_s": LOOK_S,
             "period_s": self._period_s,
         }
-        self._sampling = Sampling(job)
+        self._sampling = SamplerRun(job)
         await self._sampling.start()
 
     async def stop(self) -> None:
-        """Take the last page, and end the looking."""
+        """End the looking, and take the last page."""
         if self._before is None:
             return
-        self._after = await self._page()
         if self._sampling is not None:
             self._seen = await self._sampling.stop()
-            self.note = self.note or self._sampling.note
+            self.note = self._sampling.note
+        self._after = await self._page()
 
     def told(self, trace: ServingTrace) -> ServingTrace:
         """The trace with the server's account; as it was if it gives none.

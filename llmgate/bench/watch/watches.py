@@ -26,4 +26,4 @@ def watches_for(endpoint: Endpoint, *, server_pid: int | None) -> tuple[Watch, .
         server_pid: The server's process where llmgate started it. Otherwise it is looked for on this machine.
     """
     pid = find_server(endpoint.url) if server_pid is None else server_pid
-    return ServerWatch(endpoint), DeviceWatch(pid), MachineWatch(pid)
+    return DeviceWatch(pid), ServerWatch(endpoint), MachineWatch(pid)

@@ -138,7 +138,8 @@ def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> 
     where, runs = f"{figures.arms.plan.suite}::serving", list(figures.runs(champion=compared))
     busy = [run for run in runs if run.busy]
     if busy:
-        what = f"the machine was busy in {len(busy)} of {count(len(runs), 'run')}, first in {busy[0].named}: {busy[0].busy}"
+        first = f"first in {busy[0].named}: {busy[0].busy}"
+        what = f"the machine was busy in {len(busy)} of {count(len(runs), 'run')}, {first}"
         return Problem(where=where, what=what, fix=QUIETLY)
     if problem := uneven_arms(figures, champion=compared):
         return problem
@@ -197,7 +198,12 @@ def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -
     whole = len(figures.believed(champion=compared))
     if whole < plan.pairs:
         units = f"{plan.pairs:,} {'pairs of runs' if compared else 'runs'}"
-        return Problem(where=where, what=f"{whole:,} of {units} {verb(whole, 'was', 'were')} measured", fix=RESUME)
+        what = f"{whole:,} of {units} {verb(whole, 'was', 'were')} measured"
+        discarded = [run.discarded for run in figures.arms.runs if run.discarded]
+        if discarded:
+            made = f"{count(len(discarded), 'run')} {verb(len(discarded), 'was', 'were')} discarded"
+            what = f"{what}, and {made}, the last because {discarded[-1]}"
+        return Problem(where=where, what=what, fix=RESUME)
     for run in runs:
         if figure_in(run, policy.metric) is None:
             zero = policy.metric in run.summary.metrics

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.gate.decision.types import Problem
 from llmgate.gate.decision.wording import count, one_line, verb
+from llmgate.gate.serving.contention import contention_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +96,8 @@ def arms_notes(figures: ArmFigures, *, champion: bool) -> Iterator[str]:
         was = verb(len(again), "was", "were")
         yield f"{count(len(again), 'run')} {was} discarded and made again, first because {one_line(again[0])}."
     runs = list(figures.runs(champion=champion))
-    if any(run.run.trace.machine is None for run in runs):
-        yield "Nobody watched who else used the machine."
-    elif any(run.run.trace.machine is not None and run.run.trace.machine.server_s is None for run in runs):
-        yield "The server runs elsewhere: only the client's machine was watched for other processes."
+    for note in dict.fromkeys(filter(None, (contention_note(run.run.trace) for run in runs))):
+        yield f"{note[0].upper()}{note[1:]}."
     yield from _token_notes(runs)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,37 +16,37 @@ from llmgate.gate.decide import decide_serving
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision
 from llmgate.gate.serving.arms import run_serving_tests
-from llmgate.gate.serving.summary import summarise
 from llmgate.generate.server_command import check_flags
 from llmgate.record.arms import ServingArms
 from llmgate.record.disk import write_atomic
 from llmgate.record.reach import Reach
 from llmgate.record.run.watch import RunLock
-from llmgate.record.serving.plan import OWN_PROMPTS, ServiceLevels, WorkloadSpec
-from llmgate.record.serving.trace import CLOSED_LOOP, Arrivals
+from llmgate.record.serving.plan import ServingSpec
+from llmgate.report.formats.bench_json import compare_json
+from llmgate.report.terminal.power_serving import serving_preflight
+from llmgate.session.commands.bench import prompts_for
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
-from llmgate.session.run.plan import plan_paths
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
-from llmgate.session.serving.measuring import begin
+from llmgate.session.serving.plan import begin
 from llmgate.suite.form.part import first_problem
 from llmgate.suite.form.serving import ServingPart, serving_spec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmgate.record.serving.plan import ServingSpec
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import Place
     from llmgate.session.serving.measuring import Eyes
     from llmgate.session.settings import Settings
 
-__all__ = ["ByHand", "Comparison", "bench_compare", "comparison_json", "spec_of"]
+__all__ = ["ByHand", "Comparison", "bench_compare", "comparison_json", "gated_spec"]
 
 DEFAULT_FIGURES: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 DECISION_NAME: Final = "decision.json"
-NAME_CHARS: Final = 100
+OPTIONS: Final = {"gate": "--metric", "concurrency": "--in-flight"}
+"""Where a key of the form stands on the command line."""
 NUMBERS: Final = frozenset({"margin", "min", "max", "alpha"})
 WORDS: Final = frozenset({"role", "reason"})
 
@@ -66,13 +65,7 @@ class ByHand:
         metrics: `NAME` or `NAME:margin=0.05,role=guardrail`; empty for throughput and the medians of TTFT and TPOT.
         most: `p95_ttft_ms=500`: limits.
         least: `output_throughput=100`: limits.
-        goodput: `ttft_ms=500,tpot_ms=50`, "" for none.
-        requests: Of a run.
-        concurrency: Requests in flight.
-        max_tokens: Tokens of an answer.
-        warmup: Requests before each run.
-        workload: What is sent.
-        arrivals: When.
+        spec: What is sent, and when.
     """
 
     champion: str
@@ -84,13 +77,7 @@ class ByHand:
     metrics: tuple[str, ...] = ()
     most: tuple[str, ...] = ()
     least: tuple[str, ...] = ()
-    goodput: str = ""
-    requests: int
-    concurrency: int
-    max_tokens: int
-    warmup: int = 4
-    workload: WorkloadSpec = OWN_PROMPTS
-    arrivals: Arrivals = CLOSED_LOOP
+    spec: ServingSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +107,8 @@ def bench_compare(
     """
     if settings.model or settings.endpoint:
         raise UsageError("--compare names both servers", fix="Leave --model and --endpoint out")
-    plan = plan_paths(suites, settings) if suites or asked.workload.kind == "prompts" else None
-    name = "+".join(suite.suite.name for suite in plan.suites)[:NAME_CHARS] if plan else "serving"
-    spec = spec_of(asked, name=name)
+    sent = prompts_for(suites, settings, asked.spec)
+    name, spec = sent.name, gated_spec(asked, name=sent.name)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
         out = Path(settings.out or closing.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-bench-")))
@@ -139,10 +125,12 @@ def bench_compare(
         candidate = _place(settings, asked.candidate, asked.candidate_args, out / "server-candidate.log", progress)
         choice = hosting_of(name, candidate, champion, store, asked=settings.serving_hosting)
         progress.stage(f"{spec.pairs} pairs of runs, {choice.hosting} ({choice.reason})")
+        for line in serving_preflight(spec, begin(store, name)):
+            progress.stage(line)
         measured = compare_serving(
             name,
             spec,
-            [case.messages for case in plan.cases] if plan else [],
+            sent.prompts,
             (candidate, champion),
             store,
             choice=choice,
@@ -155,76 +143,46 @@ def bench_compare(
     return Comparison(decision=decision, arms=measured.arms, gpu_minutes=measured.gpu_minutes)
 
 
-def spec_of(asked: ByHand, *, name: str) -> ServingSpec:
+def gated_spec(asked: ByHand, *, name: str) -> ServingSpec:
     """What is measured and tested: read by the form of suites, so that the same is refused for the same reasons.
 
     Raises:
         UsageError: If a figure, margin or limit is impossible.
     """
+    spec = asked.spec
     gates = dict(_figure(text, asked.margin) for text in asked.metrics or DEFAULT_FIGURES)
     if asked.metrics and len(gates) < len(asked.metrics):
         raise UsageError("a figure is named twice", where="--metric", fix="Name each figure once")
-    most, least = (_limits(texts, flag) for texts, flag in ((asked.most, "--max"), (asked.least, "--min")))
-    levels = _limits(tuple(filter(None, asked.goodput.split(","))), "--goodput")
 
     def where(*place: object) -> str:
-        options = {"gate": "--metric", "max": "--max", "min": "--min", "goodput": "--goodput"}
         first, *rest = map(str, place)
-        return " ".join([options.get(first, f"--{first.replace('_', '-')}"), *rest])
+        return " ".join([OPTIONS.get(first, f"--{first.replace('_', '-')}"), *rest])
 
     written: dict[str, Any] = {
-        # Of an open loop there may be any number, which the form takes where it says when requests are due.
-        "concurrency": asked.concurrency or None,
-        "requests": asked.requests,
-        "max_tokens": asked.max_tokens,
-        "warmup": asked.warmup,
+        # An open loop needs no more than a steady part would of one slot.
+        "concurrency": spec.concurrency if spec.arrivals.kind == "closed" else 1,
+        "requests": spec.requests,
+        "max_tokens": spec.max_tokens,
         "pairs": asked.pairs,
         "gate": gates,
-        "max": most,
-        "min": least,
+        "max": _limits(asked.most, "--max"),
+        "min": _limits(asked.least, "--min"),
+        "goodput": dict(spec.levels.limits) if spec.levels else None,
     }
     try:
-        part = ServingPart.model_validate(written | ({"goodput": levels} if levels else {}))
-        spec = serving_spec(part, suite=name, path=Path(), reach=Reach(folders=()), where=where)
+        part = ServingPart.model_validate(written)
+        read = serving_spec(part, suite=name, path=Path(), reach=Reach(folders=()), where=where)
     except ValidationError as error:
         problem = first_problem(error)
         raise UsageError(problem["msg"], where=where(*problem["loc"]), fix="Correct the value") from error
     except SuiteError as error:
         raise UsageError(error.what, where=error.where, fix=error.fix) from error
-    return replace(
-        spec,
-        concurrency=asked.concurrency,
-        workload=asked.workload,
-        arrivals=asked.arrivals,
-        levels=ServiceLevels(**levels) if levels else None,
-    )
+    return replace(spec, pairs=read.pairs, gates=read.gates)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The decision, and every run with the keys of `vllm bench serve`."""
-    arms = comparison.arms
-    levels = ServiceLevels(**arms.plan.levels) if arms.plan.levels else None
-    runs = []
-    for run in arms.runs:
-        summary = summarise(run.trace, levels=levels)
-        runs.append(
-            {
-                "position": run.position,
-                "pair": run.pair,
-                "arm": run.arm,
-                "started_at": run.started_at,
-                "discarded": run.discarded,
-                "invalid": list(summary.invalid),
-                **summary.metrics,
-            }
-        )
-    plan = asdict(arms.plan)
-    return {
-        "decision": json.loads(decision_to_json(comparison.decision)),
-        "plan": plan,
-        "runs": runs,
-        "gpu_minutes": comparison.gpu_minutes,
-    }
+    return {**compare_json(comparison.decision, comparison.arms), "gpu_minutes": comparison.gpu_minutes}
 
 
 def _place(settings: Settings, text: str, args: str, log_path: Path, progress: Progress) -> Place:

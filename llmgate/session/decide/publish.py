@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
+from llmgate.gate.serving.arms_told import told_arms
 from llmgate.gate.serving.summary import summarise
 from llmgate.promote.target import GateRun, NewVersion
 from llmgate.record.disk import read_regular, write_atomic
@@ -85,7 +86,12 @@ def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Pa
     champion = load_record(Path(baseline.folder)) if baseline else None
     view = view_of(candidate, champion, decision)
     write_atomic(out / "decision.json", decision_to_json(decision).encode())
-    verdict = statement(decision, candidate=candidate.manifest, issued_at=timestamp())
+    verdict = statement(
+        decision,
+        candidate=candidate.manifest,
+        issued_at=timestamp(),
+        arms=told_arms(candidate.arms, candidate.manifest.policy),
+    )
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=2, sort_keys=True, allow_nan=False).encode())
     write_atomic(out / "summary.md", render_markdown(view).encode())
     write_atomic(out / "report.html", render_html(view).encode())

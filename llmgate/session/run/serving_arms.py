@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
-from llmgate.record.run.files import MANIFEST
+from llmgate.record.run.files import MANIFEST, read_arms
+from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 from llmgate.session.run.arm_places import running_place
 from llmgate.session.run.champion import LOG_NAME, champion_place, unserved, why_not
@@ -20,6 +21,7 @@ from llmgate.suite.cases import PlannedSuite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.record.arms import ServingArms
     from llmgate.record.manifest import Manifest
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
@@ -176,6 +178,10 @@ def plan_run_arms(settings: Settings, plan: Plan, run: RunDir, target: Target, *
         runs = 0 if spec is None else spec.pairs
         told = f"{runs} pairs of runs, {choice.hosting} ({choice.reason})" if each.compared else f"{runs} runs"
         progress.stage(f"serving of {name} will be measured in {told}")
+        if spec is not None and each.compared:
+            gates = tuple(policy for policy in plan.policy.serving if policy.suite == name)
+            for line in serving_preflight(replace(spec, gates=gates), _measured_before(run.path, name)):
+                progress.stage(line)
     return RunArms(wanted=wanted, candidate=candidate, champion=champion, choices=tuple(choices))
 
 
@@ -194,9 +200,20 @@ def serving_warnings(settings: Settings, plan: Plan, baseline: Path | None) -> I
         yield why_not(problem)
 
 
-def _champion_manifest(out: Path) -> Manifest | None:
+def _baseline_folder(out: Path) -> Path | None:
     baseline = noted_baseline(out) if (out / BASELINE_NAME).exists() else None
-    return None if baseline is None else MANIFEST.read(Path(baseline.folder))
+    return None if baseline is None else Path(baseline.folder)
+
+
+def _champion_manifest(out: Path) -> Manifest | None:
+    folder = _baseline_folder(out)
+    return None if folder is None else MANIFEST.read(folder)
+
+
+def _measured_before(out: Path, suite: str) -> ServingArms | None:
+    """How the champion's run was measured against its own champion: that tells how much runs vary here."""
+    folder = _baseline_folder(out)
+    return None if folder is None else next((it for it in read_arms(folder) if it.plan.suite == suite), None)
 
 
 def _wanted(plan: Plan, champion: Manifest | None) -> tuple[Wanted, ...]:

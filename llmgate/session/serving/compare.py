@@ -17,7 +17,8 @@ from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
 from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
-from llmgate.session.serving.measuring import ArmsJob, ArmsStore, Eyes, begin, finished, measure_arms
+from llmgate.session.serving.measuring import Eyes, measure_arms
+from llmgate.session.serving.plan import ArmsJob, ArmsStore, begin, finished
 
 if TYPE_CHECKING:
     from llmgate.bench.client.load import Watch

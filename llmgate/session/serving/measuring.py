@@ -10,23 +10,21 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from llmgate.bench.client.load import Watch, measure_serving
-from llmgate.bench.workload.load import Load
-from llmgate.bench.workload.workload import Workload, digest_bodies
 from llmgate.errors import BenchError, RecordError, ServerError
 from llmgate.gate.serving.summary import summarise
-from llmgate.record.arms import ArmIdentity, ArmRun, ArmsPlan, ServingArms
-from llmgate.record.manifest import Hardware, ServerIdentity
+from llmgate.record.arms import ArmRun, ServingArms
 from llmgate.record.run.rundir import changes
 from llmgate.record.serving.trace import ServingTrace
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
 from llmgate.session.heartbeat import run_async
 from llmgate.session.progress import time_left
-from llmgate.session.serving.order import attempts_left, halves, next_step, partners, planned_order, steps_left
+from llmgate.session.serving.order import attempts_left, halves, next_step, partners, steps_left
+from llmgate.session.serving.plan import begin, identity_of, is_unopened, lasting, plan_job
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
@@ -35,27 +33,16 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import Stand, Standing
     from llmgate.session.serving.order import Step
+    from llmgate.session.serving.plan import ArmsJob, ArmsStore
 
-__all__ = ["ArmsJob", "ArmsStore", "Eyes", "begin", "finished", "measure_arms"]
+__all__ = ["Eyes", "measure_arms"]
 
-SEEDS: Final = 2**31
 LAST_WORDS_S: Final = 3.0
 """Failed requests are often the first sign of a dying server; this long its process may take to end."""
 POLL_S: Final = 0.1
-SALT_CHARS: Final = 8
-
-
-class ArmsStore(Protocol):
-    """Where a plan and its runs are kept: a run's record, or a folder of `llmgate bench`."""
-
-    def plan_arms(self, plan: ArmsPlan) -> None:
-        """Keep what is to be measured."""
-
-    def add_arm_run(self, run: ArmRun) -> None:
-        """Keep one run."""
-
-    def arms(self) -> tuple[ServingArms, ...]:
-        """What was kept so far."""
+SALT_BYTES: Final = 4
+LONG_S: Final = 30.0
+"""A run that takes as long tells how far it is; a shorter one has said so when it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,52 +56,6 @@ class Eyes:
 
     watches: Callable[[Target], Sequence[Watch]]
     contended: Callable[[ServingTrace], str | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmsJob:
-    """What is measured on both arms.
-
-    Attributes:
-        name: Of the suite, or the name given to `llmgate bench`.
-        pairs: Pairs of runs; without a champion, runs.
-        load: How hard a server is worked, in every run.
-        workload: What is sent to a model, by its name in requests.
-        hardware: Of this machine.
-        levels: What a request must meet to count for goodput, in ms.
-    """
-
-    name: str
-    pairs: int
-    load: Load
-    workload: Callable[[str], Workload]
-    hardware: Hardware
-    levels: Mapping[str, float] = field(default_factory=dict)
-
-
-def begin(store: ArmsStore, name: str) -> ServingArms | None:
-    """What an interrupted measurement left, None if there is none."""
-    return next((arms for arms in store.arms() if arms.plan.suite == name), None)
-
-
-def finished(job: ArmsJob, models: Mapping[Arm, ModelIdentity | None], earlier: ServingArms) -> bool:
-    """Whether nothing is left to do of a job, so that no server needs to be started for it.
-
-    What belongs to another plan is not finished: it is refused when the servers are up, and all is known of them.
-    """
-    plan = earlier.plan
-    sides: dict[Arm, ArmIdentity | None] = {"candidate": plan.candidate, "champion": plan.champion}
-    same = all(
-        (side is not None) == (arm in models) and (side is None or models[arm] in (None, side.model))
-        for arm, side in sides.items()
-    )
-    return (
-        same
-        and (plan.pairs, dict(plan.levels)) == (job.pairs, dict(job.levels))
-        and _other_load(job, earlier.runs) is None
-        and not halves(plan, earlier.runs)
-        and steps_left(plan, earlier.runs) == 0
-    )
 
 
 def measure_arms(
@@ -168,45 +109,13 @@ class _Measurement:
         self._progress = progress
         earlier = begin(store, job.name)
         self._runs: list[ArmRun] = list(earlier.runs) if earlier else []
-        self._plan = self._planned(models, hosting, earlier.plan if earlier else None)
+        self._since = len(self._runs)
+        self._plan = plan_job(job, models, stand.targets(), hosting=hosting, earlier=earlier)
+        self._store.plan_arms(self._plan)
+        self._own = secrets.token_hex(SALT_BYTES)
         self._started = time.monotonic()
         self._made = 0
-
-    def _planned(
-        self, models: Mapping[Arm, ModelIdentity | None], hosting: Hosting, before: ArmsPlan | None
-    ) -> ArmsPlan:
-        job, up = self._job, self._stand.targets()
-        seed = before.seed if before else secrets.randbelow(SEEDS)
-        sides = {
-            arm: _identity(up[arm]) if arm in up else _expected(before, arm) or _unopened(model)
-            for arm, model in models.items()
-        }
-        champion = sides.get("champion")
-        plan = ArmsPlan(
-            suite=job.name,
-            pairs=job.pairs,
-            order=planned_order(job.pairs, seed=seed, champion=champion is not None, phases=hosting == "restarts"),
-            seed=seed,
-            hosting=hosting,
-            hardware=job.hardware,
-            candidate=sides["candidate"],
-            champion=champion,
-            levels=dict(job.levels),
-        )
-        if before is not None:
-            self._refuse_other(before, plan)
-        self._store.plan_arms(plan)
-        return plan
-
-    def _refuse_other(self, before: ArmsPlan, now: ArmsPlan) -> None:
-        """What was measured belongs to a plan, and is no part of another one."""
-        changed = next(changes(_held_to(before), _held_to(now)), None) or _other_load(self._job, self._runs)
-        if changed is not None:
-            raise RecordError(
-                f"the comparison of {self._job.name} cannot be gone on with: {changed}",
-                where="serving on two arms",
-                fix="Restore it, or measure into another folder",
-            )
+        self._long = True
 
     def carry_out(self) -> ServingArms:
         """Make the runs."""
@@ -214,14 +123,14 @@ class _Measurement:
             self._keep(half)
         wanted = steps_left(self._plan, self._runs)
         self._progress.stage(f"measuring serving of {one_line(self._job.name)}: {wanted} runs")
-        while (step := next_step(self._plan, self._runs)) is not None:
+        while (step := next_step(self._plan, self._runs, since=self._since)) is not None:
             run = self._run(step)
             for partner in partners(self._runs, step.pair, run.discarded) if run.discarded else ():
                 self._keep(partner)
             self._keep(run)
             self._made += 1
             if run.discarded:
-                left = attempts_left(self._plan, self._runs)
+                left = attempts_left(self._plan, self._runs, since=self._since)
                 again = "its pair is made again" if left >= 0 else "and no further attempt is left"
                 self._progress.stage(f"run {step.position + 1} is discarded, {again}: {run.discarded}")
                 continue
@@ -261,7 +170,7 @@ class _Measurement:
             replace(target.endpoint, names=target.server.model_names),
             load,
             watches=self._eyes.watches(target),
-            on_progress=lambda done, total: self._progress.count("serving requests", done, total),
+            on_progress=self._count if self._long else None,
             salt=self._salt(step),
         )
         try:
@@ -270,18 +179,23 @@ class _Measurement:
             self._raise_if_dead(step, target, wait=True)
             error.fix = "What was measured is kept: mend the cause, and go on with --resume"
             raise
+        self._long = trace.duration_s > LONG_S
         self._raise_if_dead(step, target, wait=any(request.error is not None for request in trace.requests))
         return trace
+
+    def _count(self, done: int, total: int) -> None:
+        self._progress.count("serving requests", done, total)
 
     def _salt(self, step: Step) -> str:
         """Keeps prompts out of every prefix cache: both runs of an attempt send the same bytes, and nobody else does.
 
-        One model on one server would find the first run's prompts in the second, so there the arms differ too.
+        Not what an interrupted process sent either. One model on one server would find the first run's prompts in the
+        second, so there the arms differ too.
         """
         asked = {(target.endpoint.url, target.endpoint.model) for target in self._stand.targets().values()}
         alike = len(self._stand.targets()) > len(asked)
-        text = f"{self._plan.seed} {step.pair} {step.attempt} {step.arm if alike else ''}"
-        return hashlib.sha256(text.encode()).hexdigest()[:SALT_CHARS]
+        text = f"{self._own} {step.pair} {step.attempt} {step.arm if alike else ''}"
+        return hashlib.sha256(text.encode()).hexdigest()[: 2 * SALT_BYTES]
 
     def _raise_if_dead(self, step: Step, target: Target, *, wait: bool) -> None:
         """A server that died says nothing of how fast it is."""
@@ -297,15 +211,15 @@ class _Measurement:
 
     def _check_identity(self, arm: Arm, target: Target) -> None:
         """Write down what serves an arm when it is first seen; later it must be the same."""
-        now = _identity(target)
+        now = identity_of(target)
         known = self._plan.candidate if arm == "candidate" else self._plan.champion
-        if known is not None and _is_unopened(known):
+        if known is not None and is_unopened(known):
             changed = next(changes(known.model, now.model, f"the {arm}'s model"), None)
         else:
-            changed = next(changes(_lasting(known), _lasting(now), f"the {arm}'s"), None)
+            changed = next(changes(lasting(known), lasting(now), f"the {arm}'s"), None)
         if changed is not None:
             raise RecordError(changed, where=f"serving of {self._job.name}", fix="Measure one model on one server")
-        if known is not None and _is_unopened(known):
+        if known is not None and is_unopened(known):
             self._plan = replace(self._plan, candidate=now) if arm == "candidate" else replace(self._plan, champion=now)
             self._store.plan_arms(self._plan)
 
@@ -329,54 +243,3 @@ class _Measurement:
     def _gpu_words(self, seconds: float) -> str:
         gpus = self._stand.gpus
         return f", {gpus * seconds / 60.0:.0f} GPU minutes" if gpus else ""
-
-
-def _other_load(job: ArmsJob, runs: Sequence[ArmRun]) -> str | None:
-    """How the load differs from that of the first run, None if it does not, or there is none."""
-    if not runs:
-        return None
-    was, load = runs[0].trace, job.load
-    for name, then, now in (
-        ("concurrency", was.concurrency, load.concurrency),
-        ("requests", len(was.requests), load.requests),
-        ("arrivals", was.arrivals, load.arrivals),
-    ):
-        if then != now:
-            return f"{name} was {then} and is now {now}"
-    same = digest_bodies(job.workload(was.model).take(load.requests)) == was.workload_digest
-    return None if same else "the prompts were others"
-
-
-def _identity(target: Target) -> ArmIdentity:
-    return ArmIdentity(model=target.model, server=target.server)
-
-
-def _unopened(model: ModelIdentity | None) -> ArmIdentity:
-    """An arm whose server takes its turn later; what that is, is written down then."""
-    if model is None:
-        raise RecordError("an arm that is not open has no known model", fix="Please report this")
-    return ArmIdentity(model=model, server=ServerIdentity(engine="vllm", owned=True))
-
-
-def _is_unopened(arm: ArmIdentity) -> bool:
-    """A server of ours always has flags: we give it some."""
-    return arm.server.owned and not arm.server.flags
-
-
-def _expected(before: ArmsPlan | None, arm: Arm) -> ArmIdentity | None:
-    if before is None:
-        return None
-    return before.candidate if arm == "candidate" else before.champion
-
-
-def _lasting(arm: ArmIdentity | None) -> ArmIdentity | None:
-    """Without what changes with every start: the port."""
-    return (
-        arm if arm is None else replace(arm, server=replace(arm.server, url="" if arm.server.owned else arm.server.url))
-    )
-
-
-def _held_to(plan: ArmsPlan) -> dict[str, object]:
-    """What a measurement that is gone on with shares with the one before."""
-    held = {each.name: getattr(plan, each.name) for each in fields(plan)}
-    return held | {"candidate": _lasting(plan.candidate), "champion": _lasting(plan.champion)}

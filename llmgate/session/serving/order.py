@@ -4,7 +4,7 @@ Pairs are made A B, B A, A B … Blocks of two pairs are mirrored, so that a dri
 arms alike; which arm begins a block is drawn.
 
 A discarded run takes its partner with it: the pair is made again at once, as a pair, so that its two runs stay
-neighbours in time. There are at most as many further attempts as pairs were planned.
+neighbours in time. There are at most as many further attempts as pairs were planned, so that a busy machine ends it.
 """
 
 from __future__ import annotations
@@ -75,17 +75,18 @@ def planned_order(pairs: int, *, seed: int, champion: bool, phases: bool) -> tup
     return tuple(order)
 
 
-def next_step(plan: ArmsPlan, runs: Sequence[ArmRun]) -> Step | None:
+def next_step(plan: ArmsPlan, runs: Sequence[ArmRun], *, since: int = 0) -> Step | None:
     """The next run to make.
 
     Args:
         plan: What is wanted.
         runs: What was made, in order.
+        since: How many runs there were when this process began.
 
     Returns:
         None if every pair is complete, or too many were spoilt.
     """
-    if attempts_left(plan, runs) < 0:
+    if attempts_left(plan, runs, since=since) < 0:
         return None
     kept = {(run.pair, run.arm) for run in runs if not run.discarded}
     for pair, arm in _wanted(plan):
@@ -100,9 +101,13 @@ def steps_left(plan: ArmsPlan, runs: Sequence[ArmRun]) -> int:
     return sum(wanted not in kept for wanted in _wanted(plan))
 
 
-def attempts_left(plan: ArmsPlan, runs: Sequence[ArmRun]) -> int:
-    """How many more attempts may be spoilt; below 0, the comparison stays incomplete."""
-    return plan.pairs - _spoilt(runs)
+def attempts_left(plan: ArmsPlan, runs: Sequence[ArmRun], *, since: int = 0) -> int:
+    """How many more attempts may be spoilt; below 0, the comparison stays incomplete.
+
+    Whoever goes on with it later, when the machine is quiet, has as many again: who else used the machine says nothing
+    of how fast an arm is, so it biases nothing how often that is waited out.
+    """
+    return plan.pairs - _spoilt(runs[since:])
 
 
 def partners(runs: Sequence[ArmRun], pair: int, why: str) -> tuple[ArmRun, ...]:

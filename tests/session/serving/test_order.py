@@ -131,6 +131,16 @@ def test_a_machine_that_is_always_busy_is_given_up_with_the_comparison_incomplet
     assert not any(all(pair) for pair in ServingArms(plan=plan, runs=tuple(runs)).pairs())
 
 
+def test_whoever_goes_on_later_has_as_many_attempts_again() -> None:
+    plan = plan_of(6)
+    runs = carry_out(plan, busy=set(range(1000)))
+    assert next_step(plan, runs) is None
+    step = next_step(plan, runs, since=len(runs))
+    assert step is not None
+    assert (step.pair, step.position) == (0, 7)
+    assert attempts_left(plan, runs, since=len(runs)) == 6
+
+
 @given(pairs=st.integers(1, 8), seed=st.integers(0, 99), busy=st.sets(st.integers(0, 40)))
 def test_whatever_is_discarded_kept_pairs_are_neighbours_and_attempts_are_bounded(
     pairs: int, seed: int, busy: set[int]
