@@ -14,7 +14,7 @@ from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
     from llmgate.gate.serving.summary import ServingSummary
-    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.session.run.by_hand import Comparison
     from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
@@ -128,11 +128,14 @@ def bench(
         seed=seed,
     )
     if compare is not None:
-        from llmgate.session.commands.bench_compare import ByHand, bench_compare, comparison_json
+        from llmgate.session.commands.bench import prompts_for
+        from llmgate.session.run.by_hand import ByHand, compare_by_hand, comparison_json
 
         _only("a sweep", "--sweep", (("--sweep", sweep), ("--slo", slos)), fix="Leave it out of a comparison")
-        comparison = bench_compare(
-            suites,
+        sent = prompts_for(suites, settings, spec)
+        comparison = compare_by_hand(
+            sent.name,
+            sent.prompts,
             settings,
             ByHand(
                 champion=compare[0],

@@ -57,8 +57,8 @@ def late_sending(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | Non
     """Why the load was not the one that was asked for; None if it was.
 
     The client is late where a request was sent after it was due, by more than does harm: a tenth of the median TTFT,
-    or 5 ms. That may happen to one request, or to one in fifty, and all together may not take more than 2 % longer to be
-    sent than planned.
+    or 5 ms. That may happen to one request, or to one in fifty, and all together may not take more than 2 % longer to
+    be sent than planned.
 
     Args:
         trace: What happened.

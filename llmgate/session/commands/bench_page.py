@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.report.serving_rows import ServingPage
-    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.session.run.by_hand import Comparison
     from llmgate.session.serving.sweep import SweptLoad
 
 __all__ = ["page_of", "write_page"]
