@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Outcome", "Share", "in_order"]
 
 PATH: Final = "/v1/chat/completions"
+CONNECTIONS: Final = 16_384
 BURST_S: Final = 0.05
 LEAST_AHEAD: Final = 4
 MOST_AHEAD: Final = 64
@@ -100,6 +103,7 @@ class Share:
             BenchError: If the server cannot be reached.
         """
         job = self._job
+        _make_room_for_connections()
         await self._pool.fill(job.concurrency if job.due is None else _ahead(job.due, job.concurrency))
         if job.warm_up:
             tickets, concurrency = in_order(len(job.warm_up)), job.warm_up_concurrency
@@ -151,6 +155,15 @@ class Share:
         return Sending(
             pool=self._pool, bodies=bodies, wire=self._wire, timeout_s=self._job.timeout_s, on_ended=on_ended
         )
+
+
+def _make_room_for_connections() -> None:
+    """A process may open about a thousand files, by default, and more if it asks: an open loop can need them."""
+    with suppress(OSError, ValueError):
+        least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if least < CONNECTIONS and (most == resource.RLIM_INFINITY or least < most):
+            wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def in_order(planned: int) -> Tickets:
