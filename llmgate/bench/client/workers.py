@@ -68,7 +68,8 @@ def processes_for(load: Load, *, cores: int | None = None) -> int:
     if not load.closed and load.concurrency:
         return 1
     wanted = load.concurrency / IN_FLIGHT_EACH if load.closed else _busiest(load.due_s) / ARRIVALS_EACH
-    usable = (cores or len(os.sched_getaffinity(0))) - 1
+    known = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    usable = (cores or known) - 1
     return max(1, min(math.ceil(wanted), usable, at_most))
 
 
