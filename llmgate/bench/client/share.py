@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.bench.client.drive import Drive, Tickets
 
-__all__ = ["Job", "Outcome", "Share", "in_order"]
+__all__ = ["LoadJob", "Share", "ShareOutcome", "in_order"]
 
 PATH: Final = "/v1/chat/completions"
 CONNECTIONS: Final = 16_384
@@ -33,7 +33,7 @@ MOST_AHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LoadJob:
     """What one process does. Plain data: it is sent to worker processes.
 
     Attributes:
@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ShareOutcome:
     """What came of it. Times in seconds of `time.perf_counter`.
 
     Attributes:
@@ -88,7 +88,7 @@ class Share:
         tickets: Of a closed loop: says which request is next.
     """
 
-    def __init__(self, job: Job, bodies: Sequence[bytes], tickets: Tickets) -> None:
+    def __init__(self, job: LoadJob, bodies: Sequence[bytes], tickets: Tickets) -> None:
         self._job = job
         self._bodies = bodies
         self._tickets = tickets
@@ -111,7 +111,7 @@ class Share:
             await ClosedLoop(sending, tickets=tickets, concurrency=concurrency).run(time.perf_counter())
             self._pool.resent = 0
 
-    async def run(self, start_s: float | None = None, on_ended: Callable[[int], None] | None = None) -> Outcome:
+    async def run(self, start_s: float | None = None, on_ended: Callable[[int], None] | None = None) -> ShareOutcome:
         """Measure.
 
         Args:
@@ -136,7 +136,7 @@ class Share:
             end_s, cpu_s = time.perf_counter(), time.process_time() - cpu_s
             probe.stop()
             self._pool.keep_ahead(0)
-        return Outcome(
+        return ShareOutcome(
             answers=drive.answers(job.reader, None if self._clock.was_set() else self._clock),
             start_s=begun_s if start_s is None else start_s,
             end_s=end_s,

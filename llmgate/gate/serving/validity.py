@@ -135,8 +135,8 @@ def _saturated(trace: ServingTrace) -> str | None:
     many = trace.client_processes
     who = "the client" if many == 1 else f"the busiest of the client's {many} processes"
     return (
-        f"{who} used {trace.client_cpu_s:.2f} s of CPU in {trace.duration_s:.2f} s: it was the bottleneck, or something "
-        "else in its process was busy"
+        f"{who} used {trace.client_cpu_s:.2f} s of CPU in {trace.duration_s:.2f} s: it was the bottleneck, or "
+        "something else in its process was busy"
     )
 
 
