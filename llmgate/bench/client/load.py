@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from llmgate.bench.client.http import HttpOrigin, connect, fetch
 from llmgate.bench.client.reading import AnswerReader, replays_marked
 from llmgate.bench.client.selfcheck import KEPT, growth, read_ttft_histogram
-from llmgate.bench.client.share import LoadJob, Share, in_order
+from llmgate.bench.client.share import LoadJob, LoadShare, in_order
 from llmgate.bench.client.workers import Workers, jobs_for, processes_for
 from llmgate.bench.workload.workload import Workload, digest_bodies, model_in
 from llmgate.errors import BenchError
@@ -125,7 +125,7 @@ class _Alone:
     """This process does it all."""
 
     def __init__(self, job: LoadJob, bodies: Sequence[bytes]) -> None:
-        self._share = Share(job, bodies, in_order(len(bodies)))
+        self._share = LoadShare(job, bodies, in_order(len(bodies)))
 
     async def prepare(self) -> None:
         await self._share.prepare()

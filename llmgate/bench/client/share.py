@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.bench.client.drive import Drive, Tickets
 
-__all__ = ["LoadJob", "Share", "ShareOutcome", "in_order"]
+__all__ = ["LoadJob", "LoadShare", "ShareOutcome", "in_order"]
 
 PATH: Final = "/v1/chat/completions"
 CONNECTIONS: Final = 16_384
@@ -79,7 +79,7 @@ class ShareOutcome:
     resent: int
 
 
-class Share:
+class LoadShare:
     """Does a job.
 
     Args:

@@ -23,7 +23,7 @@ from llmgate.bench.client.messages import (
     received,
 )
 from llmgate.bench.client.plan_files import MappedBodies, shared_tickets
-from llmgate.bench.client.share import Share
+from llmgate.bench.client.share import LoadShare
 from llmgate.errors import BenchError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def work(own: asyncio.StreamReader, told: IO[bytes]) -> None:
     task = await _next(own)
     if not isinstance(task, WorkerTask):
         raise TypeError(type(task).__name__)
-    share = Share(task.job, MappedBodies(task.bodies, task.ends), shared_tickets(task.tickets))
+    share = LoadShare(task.job, MappedBodies(task.bodies, task.ends), shared_tickets(task.tickets))
     try:
         await share.prepare()
         gc.collect()  # takes tens of milliseconds the first time; the start is the same moment for all
