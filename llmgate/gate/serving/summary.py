@@ -206,16 +206,16 @@ def _client(trace: ServingTrace, done: Sequence[RequestTrace]) -> dict[str, floa
 
 def _notes(trace: ServingTrace, metrics: Mapping[str, float]) -> tuple[str, ...]:
     notes = []
-    if trace.client_resent:
-        notes.append(
-            f"{trace.client_resent} requests were sent again: the server closes connections that it says it keeps"
-        )
     if metrics.get("tokens_per_event", 1.0) > 1.0:
         notes.append(f"itl is a chunk gap: events bear {metrics['tokens_per_event']:.2f} tokens on average")
     if "mean_ttft_ms" in metrics and "mean_tpot_ms" not in metrics:
         notes.append("tpot does not exist: no answer has two tokens that the server counted")
     if trace.server_ttft is None:
         notes.append("not checked against the server's own view: it has no time-to-first-token histogram")
+    if trace.client_resent:
+        notes.append(
+            f"{trace.client_resent} requests were sent again: the server closes connections that it says it keeps"
+        )
     if trace.requests and "steady_request_throughput" in metrics:
         share = metrics["steady_duration"] / metrics["duration"] if "duration" in metrics else math.nan
         notes.append(f"the steady part is {share:.0%} of the run; whole-run throughput includes its start and end")
