@@ -27,6 +27,7 @@ from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.serving.arms import with_hypotheses
 from llmgate.gate.summary import MOST_WORDS
 from llmgate.record.policy import MetricPolicy, Policy, Role
+from llmgate.record.schema import Generation
 from llmgate.record.scores import ItemScore, ScoreTable
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.waiver import Waiver
@@ -74,9 +75,10 @@ def records(
 
 def quicker(record: Record) -> Record:
     """Answers that took another time than the champion's, so that they are no copy."""
-    results = {
-        key: replace(result, answer=replace(result.answer, latency_s=0.2)) for key, result in record.results.items()
-    }
+    results = {}
+    for key, result in record.results.items():
+        assert isinstance(result.answer, Generation)
+        results[key] = replace(result, answer=replace(result.answer, latency_s=0.2))
     return seal(replace(record, results=results))
 
 
@@ -131,7 +133,9 @@ def test_a_busy_machine_is_no_verdict_and_is_told_once() -> None:
 
 def test_arms_of_another_model_are_not_believed() -> None:
     candidate, champion = records(QUICK)
-    other = replace(candidate.arms[0].plan, candidate=candidate.arms[0].plan.champion)
+    theirs = candidate.arms[0].plan.champion
+    assert theirs is not None
+    other = replace(candidate.arms[0].plan, candidate=theirs)
     candidate = replace(candidate, arms=(replace(candidate.arms[0], plan=other),))
     decision = decide_records(candidate, champion, today=TODAY)
     assert decision.verdict is Verdict.INCONCLUSIVE
@@ -427,6 +431,7 @@ def test_numbers_of_a_decision() -> None:
     assert slow.delta == pytest.approx(-0.1, abs=0.005)
     assert slow.lower is not None
     assert slow.upper is not None
+    assert slow.delta is not None
     assert slow.lower < slow.delta < slow.upper < 0.0
     assert (slow.better, slow.worse, slow.expected, slow.evaluated, slow.errors) == (0, 8, 8, 8, 0)
     assert latency.candidate is not None

@@ -112,7 +112,7 @@ def with_serving(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         for run, number in (("old", 1), ("new", 2))
     ]
     arms = make_arms(noisy(100, 9), noisy(100, 9, seed=1), plan=make_plan(9, candidate=made[1], champion=made[0]))
-    again = replace(arms.runs[0], position=99, discarded="somebody compiled")
+    again = replace(arms.runs[0], position=len(arms.runs), discarded="somebody compiled")
     arms = replace(arms, runs=(*arms.runs, again))
     old = write_record(folder / "old", made[0])
     new = write_record(folder / "new", made[1], arms=(arms,))
@@ -169,7 +169,7 @@ def test_runs_that_must_not_be_believed_have_no_figure() -> None:
 
 
 def test_arms_are_left_out_where_there_is_no_room(with_serving: dict[str, Any]) -> None:
-    short = fitted(with_serving, room=5_000)
+    short = fitted(with_serving, room=3_500)
     assert complaints("verdict", short) == []
     assert short["predicate"]["arms"] == []
     assert short["predicate"]["leftOut"]["arms"] == 1
