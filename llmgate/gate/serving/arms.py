@@ -198,7 +198,12 @@ def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -
     whole = len(figures.believed(champion=compared))
     if whole < plan.pairs:
         units = f"{plan.pairs:,} {'pairs of runs' if compared else 'runs'}"
-        return Problem(where=where, what=f"{whole:,} of {units} {verb(whole, 'was', 'were')} measured", fix=RESUME)
+        what = f"{whole:,} of {units} {verb(whole, 'was', 'were')} measured"
+        discarded = [run.discarded for run in figures.arms.runs if run.discarded]
+        if discarded:
+            made = f"{count(len(discarded), 'run')} {verb(len(discarded), 'was', 'were')} discarded"
+            what = f"{what}, and {made}, the last because {discarded[-1]}"
+        return Problem(where=where, what=what, fix=RESUME)
     for run in runs:
         if figure_in(run, policy.metric) is None:
             zero = policy.metric in run.summary.metrics
