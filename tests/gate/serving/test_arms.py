@@ -140,6 +140,7 @@ def test_it_never_passes(name: str) -> None:
     assert test.problem.where.startswith("support::serving")
     decision = decide(test)
     assert decision.verdict is Verdict.INCONCLUSIVE
+    assert decision.metrics[0].verdict is Verdict.INCONCLUSIVE
     assert decision.exit_code == 3
     assert decision.barring == (test.problem,)
 
@@ -415,6 +416,29 @@ def test_a_limit_agrees_with_scipy(values: list[float], limit: float, metric: st
     assert test.floor.p == pytest.approx(bad, abs=1e-9)
     assert test.floor.passed == (good < 0.05)
     assert test.floor.worse == (bad < 0.05)
+
+
+@pytest.mark.parametrize(
+    ("metric", "ratio", "passes"),
+    [
+        ("output_throughput", 0.9505, True),
+        ("output_throughput", 0.9495, False),
+        ("median_ttft_ms", 1.0495, True),
+        ("median_ttft_ms", 1.0505, False),
+    ],
+)
+def test_the_margin_is_one_of_ratios(metric: str, ratio: float, *, passes: bool) -> None:
+    new = [ratio * x * jitter for x, jitter in zip(OLD, noisy(1.0, 8, cv=1e-6, seed=3), strict=True)]
+    test = of_figures(new, OLD, gate(metric))
+    assert test.comparison is not None
+    assert test.comparison.passed is passes
+    assert test.comparison.worse is not passes
+
+
+def test_six_pairs_are_enough() -> None:
+    for new, verdict in ((NEW, Verdict.PASS), (noisy(80, 8), Verdict.FAIL)):
+        assert decide(run_test(make_arms(new[:MIN_PAIRS], OLD[:MIN_PAIRS]))).verdict is verdict
+    assert MIN_PAIRS == 6
 
 
 def test_a_maximum_of_a_latency() -> None:
