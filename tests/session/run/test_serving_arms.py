@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
 from support.records import make_manifest
+from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 from support.serving_runs import busy, make_trace
 
 from llmgate.bench.workload.workload import digest_bodies
@@ -52,7 +54,7 @@ class Played:
         number = len(self.asked)
         self.asked.append((endpoint.model, endpoint.url))
         trace = make_trace(
-            self.speed[endpoint.model] * (1.0 + 0.004 * ((number * 7) % 5 - 2)), name=workload.name,
+            self.speed.get(endpoint.model, 100.0) * (1.0 + 0.004 * ((number * 7) % 5 - 2)), name=workload.name,
             requests=load.requests, concurrency=load.concurrency, workload_digest=digest_bodies(workload.take(load.requests)), model=endpoint.model,
         )  # fmt: skip
         return self.then(number, trace)
@@ -228,3 +230,42 @@ def test_a_champion_whose_folder_is_gone_is_told_before_any_server_starts(tmp_pa
     assert "the run will not pass" in line
     assert list(serving_warnings(settings, plan, None)) == []
     assert list(serving_warnings(replace(settings, no_bench=True), plan, tmp_path / "old")) == []
+
+
+@pytest.mark.usefixtures("own_lock")
+@pytest.mark.parametrize(("hosting", "starts"), [("together", 2), ("restarts", 13)])
+def test_servers_of_ours_serve_both_and_end(
+    tmp_path: Path, client: Played, monkeypatch: pytest.MonkeyPatch, hosting: str, starts: int
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv(MARK, str(tmp_path))
+    suite(tmp_path, COMPARED)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    old, new = model_folder(tmp_path / "old"), model_folder(tmp_path / "new")
+    (new / "generation_config.json").write_text("{}", encoding="utf-8")
+    first = llmgate("run", "words.yaml", "--model", old, "--out", "champion", "--as-baseline", "--server-args", "--x 1")
+    assert first.exit_code == 0, first.output
+    done = llmgate(
+        "run",
+        "words.yaml",
+        "--model",
+        new,
+        "--out",
+        "candidate",
+        "--baseline",
+        "champion",
+        "--serving-hosting",
+        hosting,
+    )
+    assert done.exit_code == 0, done.output
+    assert wait_until(lambda: not marked(tmp_path), timeout_s=30)
+    assert done.output.count("vLLM: ready") == done.output.count("stopping the server") == starts
+    record = load_record(tmp_path / "candidate")
+    plan = record.arms[0].plan
+    assert plan.hosting == hosting
+    assert plan.champion is not None
+    assert plan.champion.model.weights_digest == load_record(tmp_path / "champion").manifest.model.weights_digest
+    assert plan.champion.server.flags == load_record(tmp_path / "champion").manifest.server.flags
+    assert "--x" not in plan.candidate.server.flags
+    assert plan.candidate.model.weights_digest == record.manifest.model.weights_digest
