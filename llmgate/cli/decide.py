@@ -14,10 +14,11 @@ from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand
 from llmgate.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.arms import ServingArms
     from llmgate.session.decide.results import ResultsQuestion
 
 __all__ = ["decide", "show_decision"]
@@ -199,11 +200,22 @@ def json_of(decision: Decision, *, with_headline: bool) -> str:
     return decision_to_json(decision, headline(decision)) if with_headline else decision_to_json(decision)
 
 
-def show_decision(decision: Decision) -> None:
-    """Print the metrics as a table, what there is to say about them, the verdict, and what to do next."""
+def show_decision(decision: Decision, arms: Sequence[ServingArms] = ()) -> None:
+    """Print the metrics as a table, what there is to say about them, the verdict, and what to do next.
+
+    Args:
+        decision: What to say.
+        arms: The measurements on two arms that it rests on.
+    """
     from llmgate.report.terminal.decision import decision_lines, terminal_width
 
+    if arms:
+        from llmgate.report.terminal.serving import serving_led_lines
+
+        lines = serving_led_lines(decision, arms, terminal_width())
+    else:
+        lines = decision_lines(decision, width=terminal_width())
     colours = {"good": "green", "bad": "red", "warn": "yellow"}
-    for lead, text, style in decision_lines(decision, width=terminal_width()):
+    for lead, text, style in lines:
         click.secho(lead, fg=colours.get(style), bold=style in colours or None, nl=False)
         click.echo(text)

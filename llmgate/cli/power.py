@@ -17,7 +17,8 @@ HELP = """Say what the gate of SUITES can decide, before anything is run.
 
 Per gating metric: how often it passes an unchanged model, which loss it finds, and what would make it enough. How much
 scores change if nothing has changed is measured by two runs of the same model (--aa), a run with repeats (--repeats) or
-past releases (--history); without any it is assumed, or given (--discordance). Without SUITES the runs say what is
+past releases (--history); without any it is assumed, or given (--discordance). How much the serving runs of one model
+vary is read from the pairs of runs in the same records, or given (--serving-cv). Without SUITES the runs say what is
 gated.
 
 \b
@@ -38,6 +39,11 @@ gated.
 @click.option("--margin", type=float, metavar="M", help="Assume this margin, e.g. 0.03.")
 @click.option("--n", "cases", type=int, metavar="N", help="Assume so many cases.")
 @click.option("--repeat", type=int, metavar="K", help="Assume so many answers to each case.")
+@click.option("--serving-cv", type=float, metavar="CV", help="How much serving runs vary, where no run tells.")
+@click.option("--serving-pairs", type=int, metavar="N", help="Assume so many pairs of serving runs.")
+@click.option(
+    "--serving-slowdown", type=float, default=0.08, show_default=True, help="Say how surely this slowdown is found."
+)
 @click.option("--policy", type=PATH, metavar="FILE", help="Policy file that overrides margins and roles.")
 @click.option(
     "--power", "wanted", type=float, default=0.8, show_default=True, help="How often an unchanged model is to pass."
@@ -55,6 +61,9 @@ def power(
     margin: float | None,
     cases: int | None,
     repeat: int | None,
+    serving_cv: float | None,
+    serving_pairs: int | None,
+    serving_slowdown: float,
     policy: Path | None,
     wanted: float,
     strict: bool,
@@ -76,6 +85,9 @@ def power(
         repeat=repeat,
         policy=policy,
         power=wanted,
+        pairs=serving_pairs,
+        serving_cv=serving_cv,
+        slowdown=serving_slowdown,
         options=options,
     )
     answer = ask_power(question, root=Path.cwd())

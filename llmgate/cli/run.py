@@ -35,6 +35,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
@@ -43,6 +44,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
+    from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
     from llmgate.session.settings import settings_from
 
@@ -64,18 +66,21 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
+    for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+        click.secho(visible_text(line), err=True, fg="yellow")
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
+    arms = read_arms(out)
     try:
         published = publish(out, decision, baseline, settings)
     except LlmgateError:
         # Whoever cannot be told by the registry is told here.
-        show_decision(decision)
+        show_decision(decision, arms)
         raise
-    show_decision(decision)
+    show_decision(decision, arms)
     for line in published.lines():
         click.echo(line)
     if decision.is_baseline:

@@ -22,6 +22,7 @@ from llmgate.demo.progress import DemoProgress
 from llmgate.demo.registry import ALIAS, REGISTRY_ID, GatedServer, RegistryFiles, ask_directly, make_anew
 from llmgate.errors import CannotRunError, LlmgateError, PromotionRefusedError, RecordError
 from llmgate.gate.decision.types import Decision, Verdict
+from llmgate.gate.decision.wording import amount
 from llmgate.promote.permission import DEFAULT_MAX_AGE
 from llmgate.promote.promotion_facts import instant
 from llmgate.record.run.files import cases_digest
@@ -332,7 +333,7 @@ def score_of(entry: Entry, suite: str, name: str) -> str:
     for metric in entry.decision.metrics:
         if (metric.suite, metric.metric) == (suite, name) and metric.candidate is not None:
             mark = "" if metric.verdict is Verdict.PASS else f" {metric.verdict}"
-            return f"{metric.candidate:.1%}{mark}"
+            return f"{amount(metric.candidate, metric.unit) if metric.unit else f'{metric.candidate:.1%}'}{mark}"
     return "-"
 
 

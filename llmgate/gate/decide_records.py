@@ -25,12 +25,14 @@ from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.sequential.stopping_rule import run_test_at
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
+from llmgate.gate.serving.arms import arms_problem, run_serving_tests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
     from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
     from llmgate.record.labels import AnswerLabels
     from llmgate.record.policy import Policy
@@ -89,7 +91,13 @@ def decide_records(
         repeats = repeat_scores(champion, policy)
         known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
         champion_evidence = replace(others[0], repeats=repeats, noise=known)
-    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks)
+    serving = run_serving_tests(
+        policy.serving,
+        candidate.arms,
+        champion=champion is not None,
+        unfit=[arms_problem(arms, candidate, champion) for arms in candidate.arms],
+    )
+    decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
     return replace(decision, preferences=preferences_of(candidate, policy))
 
 
@@ -100,6 +108,7 @@ def _decide(
     *,
     today: date | None,
     looks: Mapping[str, SuiteLook],
+    serving: Sequence[ServingTest],
 ) -> Decision:
     """As `decide`, where cases were answered several times, and suites could stop early: at which look, by name."""
     matches = Matches()
@@ -111,7 +120,7 @@ def _decide(
     ]
     checked = [apply_judge_checks(test, candidate, champion) for test in tests]
     confirmed, look_decisions = confirm(checked, looks, policy, champion=champion is not None)
-    decision = decide_tests(confirmed, candidate, champion, policy, today=today, matches=matches)
+    decision = decide_tests(confirmed, candidate, champion, policy, today=today, matches=matches, serving=serving)
     return replace(
         decision,
         looks=look_decisions,

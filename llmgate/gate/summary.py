@@ -10,8 +10,11 @@ from llmgate.gate.decision.details import worst_slice
 from llmgate.gate.decision.types import MetricDecision, Problem, Verdict
 from llmgate.gate.decision.wording import count, name_some, one_line, percent, points, short_name, short_names, verb
 from llmgate.gate.metrics.chances import cases_to_add, rounded_up
+from llmgate.gate.metrics.closeness import excess_of, room_of
 from llmgate.gate.metrics.length import length_limits, lengths_needed
-from llmgate.gate.metrics.metric import MetricTest
+from llmgate.gate.metrics.metric import MetricTest, ServingTest
+from llmgate.gate.metrics.serving import pairs_to_add
+from llmgate.gate.metrics.serving_words import not_excluded, serving_loss, serving_pass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +32,12 @@ class _Gate:
     """A metric that counts, with its test and the name that tells it from all others."""
 
     metric: MetricDecision
-    test: MetricTest
+    test: MetricTest | ServingTest
     name: str
 
 
 def decision_sentence(
-    verdict: Verdict, basis: VerdictBasis, problems: Sequence[Problem], tests: Sequence[MetricTest]
+    verdict: Verdict, basis: VerdictBasis, problems: Sequence[Problem], tests: Sequence[MetricTest | ServingTest]
 ) -> str:
     """What to do and the one reason that matters most: the worst loss, the closest call, or what is missing.
 
@@ -65,7 +68,12 @@ def decision_sentence(
 def _passing(gates: Sequence[_Gate], basis: VerdictBasis) -> str:
     waived = sum(use.status == "applied" for use in basis.uses)
     of_all = sum(metric.gates for metric in basis.metrics)
-    calls = [(_room(gate, hypothesis), gate, hypothesis) for gate in gates for hypothesis in gate.test.hypotheses]
+    shares = _mixed(gates)
+    calls = [
+        (room_of(gate.test, hypothesis, shares=shares), gate, hypothesis)
+        for gate in gates
+        for hypothesis in gate.test.hypotheses
+    ]
     _, closest, hypothesis = min(calls, key=lambda call: call[0])
     call = _passed(closest, hypothesis)
     if of_all == 1 and not waived:
@@ -89,7 +97,10 @@ def _failing(gates: Sequence[_Gate], basis: VerdictBasis) -> str:
         lead += f"{count(others + 1, 'slice')} {verb(others + 1, 'is', 'are')} worse."
         loss = _moved(worst.champion, worst.candidate, by=worst.delta)
         return f"{lead} {'Worst: ' if others else ''}{short_name(worst.short_name)} {loss}."
-    worst_gate, hypothesis = max(((gate, _failed_test(gate)) for gate in failed), key=lambda found: _excess(*found))
+    worst_gate, hypothesis = max(
+        ((gate, _failed_test(gate)) for gate in failed),
+        key=lambda found: excess_of(found[0].test, found[1], shares=_mixed(failed)),
+    )
     loss = _lost(worst_gate, hypothesis)
     if of_all == 1 and not required:
         return f"{loss}."
@@ -103,7 +114,7 @@ def _open(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
     if problems:
         return _barred(gates, problems)
     undecided = [
-        (_room(gate, hypothesis), gate, hypothesis)
+        (room_of(gate.test, hypothesis, shares=_mixed(gates)), gate, hypothesis)
         for gate in gates
         if gate.metric.verdict is not Verdict.PASS
         for hypothesis in gate.test.hypotheses
@@ -116,6 +127,10 @@ def _open(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
     if hypothesis.worse:
         tests = sum(len(other.test.hypotheses) for other in gates)
         return f"{name} looks worse, but that may be chance among {count(tests, 'test')}."
+    if isinstance(test, ServingTest):
+        found, noun = not_excluded(test, hypothesis, name), "pair" if test.champion else "run"
+        more = pairs_to_add(test, hypothesis)
+        return f"{found} Add about {count(more, noun)} and run again." if more else found
     noun = "labelled case" if test.labels else "case"
     seen = count(test.labels or gate.metric.evaluated, noun)
     margin = test.margin or 0.0
@@ -127,7 +142,7 @@ def _open(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
         found = f"{seen} cannot show that {name} is at most {percent(gate.metric.max)}."
     else:
         found = f"{seen} cannot show that {name} is at least {percent(gate.metric.min or 0.0)}."
-    more = _to_add(gate, hypothesis)
+    more = _to_add(gate, test, hypothesis)
     return f"{found} Add about {count(more, noun)} and run again." if more else found
 
 
@@ -135,9 +150,10 @@ def _barred(gates: Sequence[_Gate], problems: Sequence[Problem]) -> str:
     first, others = problems[0], len(problems) - 1
     more = f" ({count(others, 'more problem')})" if others else ""
     for gate in gates:
-        if gate.test.problem is first:
-            metric = gate.metric
-            if metric.errors and metric.evaluated:
+        metric = gate.metric
+        # A measurement that must not be believed is no single figure's.
+        if gate.test.problem is first and (not metric.unit or first.where == gate.test.policy.where):
+            if not metric.unit and metric.errors and metric.evaluated:
                 lost = f"{metric.errors:,} of {count(metric.expected, 'case')}"
                 return f"{lost} could not be evaluated for {gate.name}{more}."
             return _within(f"{gate.name}: {first.what}", more)
@@ -155,19 +171,20 @@ def _all(number: int) -> str:
     return {1: "the only gate", 2: "both gates"}.get(number, f"all {number:,} gates")
 
 
-def _room(gate: _Gate, hypothesis: HypothesisTest) -> float:
-    """How far what is proven is from its limit, as a fraction of scores; of lengths, of the champion's."""
-    interval, margin = hypothesis.interval, gate.test.margin or 0.0
-    if gate.metric.two_sided:
-        shortest, longest = length_limits(margin)
-        return min(math.expm1(interval.lower) - shortest, longest - math.expm1(interval.upper))
-    limit = -margin if hypothesis is gate.test.comparison else gate.test.policy.floor or 0.0
-    return interval.lower - limit
+def _mixed(gates: Sequence[_Gate]) -> bool:
+    """Whether both scores and serving figures gate, which have no common unit."""
+    return len({isinstance(gate.test, ServingTest) for gate in gates}) > 1
 
 
 def _passed(gate: _Gate, hypothesis: HypothesisTest) -> str:
     """What is proven, beside what was asked."""
-    test, interval, margin = gate.test, hypothesis.interval, gate.test.margin or 0.0
+    if isinstance(gate.test, ServingTest):
+        return serving_pass(gate.test, hypothesis)
+    return _scores_passed(gate, gate.test, hypothesis)
+
+
+def _scores_passed(gate: _Gate, test: MetricTest, hypothesis: HypothesisTest) -> str:
+    interval, margin = hypothesis.interval, test.margin or 0.0
     if gate.metric.two_sided:
         shortest, longest = length_limits(margin or 1.0)
         shorter, longer = math.expm1(interval.lower), math.expm1(interval.upper)
@@ -196,19 +213,11 @@ def _failed_test(gate: _Gate) -> HypothesisTest:
     return test.floor or test.hypotheses[0]
 
 
-def _excess(gate: _Gate, hypothesis: HypothesisTest) -> float:
-    """How much more was lost than is allowed, as a fraction."""
-    estimate = hypothesis.interval.estimate
-    if gate.metric.two_sided:
-        return abs(estimate) - math.log1p(gate.test.margin or 0.0)
-    if hypothesis is gate.test.comparison:
-        return -estimate - (gate.test.margin or 0.0)
-    return (gate.test.policy.floor or 0.0) - estimate
-
-
 def _lost(gate: _Gate, hypothesis: HypothesisTest) -> str:
     """What was lost, beside what was allowed; where the estimate alone is no more than that, up to how much."""
     metric, test, interval, name = gate.metric, gate.test, hypothesis.interval, gate.name
+    if isinstance(test, ServingTest):
+        return serving_loss(test, hypothesis, metric, name)
     margin = test.margin or 0.0
     if metric.two_sided:
         beyond = abs(interval.estimate) > math.log1p(margin)
@@ -242,9 +251,8 @@ def _limit(metric: MetricDecision) -> float:
     return (metric.min or 0.0) if metric.max is None else metric.max
 
 
-def _to_add(gate: _Gate, hypothesis: HypothesisTest) -> int:
+def _to_add(gate: _Gate, test: MetricTest, hypothesis: HypothesisTest) -> int:
     """How many cases more would decide, 0 where that is not known."""
-    test = gate.test
     if not gate.metric.two_sided:
         return cases_to_add(test, hypothesis)
     if test.pairs is None or not test.margin:

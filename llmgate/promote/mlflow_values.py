@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmgate.gate.decision.wording import amount
 from llmgate.promote import tags
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ MAX_DATASET_DIGEST = 36
 
 NOT_A_KEY = re.compile(r"[^A-Za-z0-9_\-. /]")
 FIGURES = ("candidate", "champion", "delta", "lower", "upper", "margin", "min")
+IN_UNIT = ("candidate", "champion", "min", "max")
+"""Figures of serving that have its unit; the others are relative changes, except for the bounds of a limit alone."""
 COUNTS = ("expected", "evaluated", "errors", "better", "worse")
 
 
@@ -98,8 +101,8 @@ def run_metrics(decision: Decision, serving: Mapping[str, float]) -> dict[str, f
     metrics = {
         key(m.suite, m.metric, name): float(value)
         for m in decision.metrics
-        for name in (*FIGURES, *COUNTS)
-        if (value := getattr(m, name)) is not None
+        for name, value in figures_of(m).items()
+        if value is not None
     }
     metrics |= {key("serving", name): float(value) for name, value in serving.items()}
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
@@ -111,8 +114,24 @@ def metric_datasets(decision: Decision, manifest: Manifest) -> dict[str, Dataset
     return {
         key(m.suite, m.metric, name): known[m.suite]
         for m in decision.metrics
-        for name in (*FIGURES, *COUNTS)
+        for name in figures_of(m)
         if m.suite in known
+    }
+
+
+def figures_of(metric: MetricDecision) -> dict[str, float | None]:
+    """Figures and counts of a metric by name; of serving with the unit in the name: `candidate_tok_per_s`."""
+    counts = {name: getattr(metric, name) for name in COUNTS}
+    if not metric.unit:
+        return {**{name: getattr(metric, name) for name in FIGURES}, **counts}
+    unit = metric.unit.replace("/", "_per_")
+    bounds = "relative" if metric.reference == "champion" else unit
+    return {
+        **{f"{name}_{unit}": getattr(metric, name) for name in IN_UNIT},
+        "delta_relative": metric.delta,
+        "margin_relative": metric.margin,
+        **{f"{name}_{bounds}": getattr(metric, name) for name in ("lower", "upper")},
+        **counts,
     }
 
 
@@ -182,19 +201,39 @@ def description(decision: Decision) -> str:
 
 
 def row(metric: MetricDecision) -> str:
-    """One line of the table; figures in points."""
+    """One line of the table; figures in points, those of serving in their unit and relative changes in percent."""
+    if metric.unit:
+        figures = serving_cells(metric)
+    else:
+        figures = (
+            points(metric.candidate),
+            points(metric.champion),
+            points(metric.delta, sign=True),
+            f"{points(metric.lower, sign=True)} to {points(metric.upper, sign=True)}",
+        )
     cells = (
         plain(f"{metric.suite}::{metric.metric}"),
         str(metric.role),
         str(metric.verdict),
-        points(metric.candidate),
-        points(metric.champion),
-        points(metric.delta, sign=True),
-        f"{points(metric.lower, sign=True)} to {points(metric.upper, sign=True)}",
+        *figures,
         f"{metric.evaluated}/{metric.expected}",
         str(metric.errors),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def serving_cells(metric: MetricDecision) -> tuple[str, str, str, str]:
+    """Candidate and champion in their unit, the relative change with its bounds; more than 0 is better."""
+    score, champion = (
+        "–" if value is None or not math.isfinite(value) else amount(value, metric.unit)
+        for value in (metric.candidate, metric.champion)
+    )
+    if metric.lower is None or metric.upper is None:
+        return score, champion, "–", "–"
+    if metric.reference != "champion":
+        return score, champion, "–", f"{amount(metric.lower)} to {amount(metric.upper, metric.unit)}"
+    lower, upper = points(metric.lower, sign=True), points(metric.upper, sign=True)
+    return score, champion, f"{points(metric.delta, sign=True)} %", f"{lower} to {upper} %"
 
 
 def points(value: float | None, *, sign: bool = False) -> str:

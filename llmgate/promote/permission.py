@@ -196,9 +196,8 @@ def explained(facts: PromotionFacts) -> str | None:
     """What is unusually lax has a reason."""
     if facts.settled:
         return None
-    for metric in facts.evidence.candidate.manifest.policy.metrics:
-        if problem := metric.unexplained:
-            return f"{metric.where}: {problem}; add `reason:` to the policy or tighten it, and {AGAIN}"
+    for where, problem in facts.evidence.candidate.manifest.policy.unexplained:
+        return f"{where}: {problem}; add `reason:` to the policy or tighten it, and {AGAIN}"
     return None
 
 

@@ -107,8 +107,8 @@ def not_replaced(facts: PromotionFacts) -> str | None:
 
 
 def judged_by(decision: Decision, reference: Literal["champion", "threshold"]) -> bool:
-    """Whether any gating metric was judged that way."""
-    return any(m.gates and m.reference == reference for m in decision.metrics)
+    """Whether any gating metric was judged that way. How fast answers come says nothing of what they are worth."""
+    return any(m.gates and m.reference == reference and not m.unit for m in decision.metrics)
 
 
 def same_weights(baseline: RecordIdentity, earned: RecordIdentity) -> bool:

@@ -1,4 +1,4 @@
-"""Suite files as pytest sees them: an item per case and one per gated metric."""
+"""Suite files as pytest sees them: an item per case and one per gated metric, serving figures included."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from llmgate.pytest_plugin.controller import NotAskedError
 from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
 from llmgate.record.schema import Generation, Outcome
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.report.visible import visible
 from llmgate.suite.folder import Sort
 
@@ -65,6 +66,11 @@ class SuiteFile(pytest.File):
         for metric in self.planned.suite.metrics:
             if metric.gates:
                 gate = GateItem.from_parent(self, name=f"gate::{metric.metric}", metric=metric)
+                self.config.stash.setdefault(GATES, set()).add(gate.nodeid)
+                yield gate
+        for figure in self.planned.suite.serving.gates if self.planned.suite.serving else ():
+            if figure.gates:
+                gate = GateItem.from_parent(self, name=f"gate::serving::{figure.metric}", metric=figure)
                 self.config.stash.setdefault(GATES, set()).add(gate.nodeid)
                 yield gate
 
@@ -143,7 +149,7 @@ class CaseItem(SuiteItem):
 class GateItem(SuiteItem):
     """One gated metric: passes only if the decision says PASS."""
 
-    def __init__(self, *, metric: MetricPolicy, **kwargs: Any) -> None:
+    def __init__(self, *, metric: MetricPolicy | ServingPolicy, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.metric = metric
 
@@ -160,13 +166,15 @@ class GateItem(SuiteItem):
         """
         decision = pytest_run(self.config).decision()
         name = (self.metric.suite, self.metric.metric)
-        metric = next((metric for metric in decision.metrics if (metric.suite, metric.metric) == name), None)
+        # A metric may be called as a figure of serving is.
+        serving = isinstance(self.metric, ServingPolicy)
+        metric = next((m for m in decision.metrics if (m.suite, m.metric) == name and bool(m.unit) is serving), None)
         if metric is None:
             raise GateClosedError("the decision says nothing about this metric")
         lost = [
             f"slice {s.name}: {100 * s.delta:+.1f} points on {s.cases:,} cases (p = {s.p_worse:.2g}, adjusted)"
             for s in decision.slices
-            if (s.suite, s.metric) == name and s.failed and not s.waived
+            if (s.suite, s.metric) == name and s.failed and not s.waived and not serving
         ]
         if lost:
             raise GateClosedError("\n".join([f"FAIL: {metric.reason}", *lost]))

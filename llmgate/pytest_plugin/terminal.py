@@ -9,8 +9,10 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError
+from llmgate.record.run.files import read_arms
 from llmgate.record.run.watch import RunPhase
 from llmgate.report.terminal.decision import decision_lines
+from llmgate.report.terminal.serving import serving_led_lines
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
@@ -130,7 +132,10 @@ def summarise(
         reporter.write_line(f"NO VERDICT: {why}", yellow=True)
         reporter.write_line(f"record: {out}")
         return
-    for lead, text, style in decision_lines(decision, width=width_of(reporter)):
+    arms = read_arms(out)
+    width = width_of(reporter)
+    lines = serving_led_lines(decision, arms, width) if arms else decision_lines(decision, width=width)
+    for lead, text, style in lines:
         reporter.write(lead, **({COLOURS[style]: True, "bold": True} if style in COLOURS else {}))
         reporter.write_line(text)
     if ungated:

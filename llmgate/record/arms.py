@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from llmgate.record.manifest import Hardware, ModelIdentity, ServerIdentity
@@ -30,12 +31,13 @@ class ArmsPlan:
     Attributes:
         suite: Suite name, or the name given to `llmgate bench`.
         pairs: Pairs of runs that are wanted, one run of each arm in each; without a champion, runs.
-        order: The arms in the order in which the wanted runs are made, pair after pair: A B B A …
-        seed: Which decided which arm is first.
+        order: The arms in the order in which the wanted runs are made, pair after pair.
+        seed: Which decided which arm is first in each pair.
         hosting: How the servers are kept up.
         hardware: Of the machine on which the client runs.
         candidate: The arm under test.
         champion: What it is compared with; None where only limits are asked about.
+        levels: What a request must meet to count for goodput, in ms, by `ttft_ms`, `tpot_ms` and `e2el_ms`.
     """
 
     suite: str
@@ -46,6 +48,7 @@ class ArmsPlan:
     hardware: Hardware
     candidate: ArmIdentity
     champion: ArmIdentity | None = None
+    levels: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,6 +269,13 @@ class Policy:
                     fix=did_you_mean(waiver.field, [field for suite, field in looked_into if suite == waiver.suite]),
                 )
 
+    @property
+    def unexplained(self) -> tuple[tuple[str, str], ...]:
+        """Where a gate is so lax that it needs a reason and has none, and what is lax."""
+        asked = [(metric.where, metric.unexplained) for metric in self.metrics]
+        asked += [(figure.where, figure.unexplained) for figure in self.serving]
+        return tuple((where, problem) for where, problem in asked if problem)
+
 
 def written_policy(policy: Policy) -> dict[str, Any]:
     """A policy as digests cover it: what was added later is left out where it says nothing, so older digests hold."""

@@ -7,15 +7,19 @@ endless text. Formats only escape what is special in their own syntax. No number
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from llmgate.report.arm_rows import ArmsView, CurveView
 from llmgate.report.case_rows import ErrorRow, Listing
+from llmgate.report.panel_rows import Column, Panel, PanelRow, columns
 from llmgate.report.pieces import State
 
 __all__ = [
+    "INTERVAL_KINDS",
     "Column",
     "DrawnInterval",
     "Fact",
+    "IntervalKind",
     "MetricRow",
     "Notice",
     "Panel",
@@ -30,6 +34,10 @@ __all__ = [
     "SliceRow",
     "columns",
 ]
+
+
+IntervalKind = Literal["difference", "rate", "change", "reserve"]
+INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +63,15 @@ class DrawnInterval:
     """An interval to be drawn.
 
     Attributes:
-        kind: `difference` in points around zero, `rate` in percent from 0 to 100.
+        kind: `difference` in points around zero, `rate` in percent from 0 to 100. Of serving: `change` against the
+            champion, and `reserve` up to the figure's own limit, both in percent around zero, more being better.
         lower: Lower one-sided bound, in points.
         upper: Upper one-sided bound, in points.
         point: The estimate, in points.
         limit: What the lower bound must reach, in points: −margin, or the minimum; None if there is none.
     """
 
-    kind: Literal["difference", "rate"]
+    kind: IntervalKind
     lower: float
     upper: float
     point: float
@@ -77,11 +86,11 @@ class MetricRow:
         outcome: `PASS`, `FAIL` or `INCONCLUSIVE` of this metric.
         state: How the outcome looks.
         gates: False for a metric that is only watched.
-        difference: Candidate minus champion in points, with its sign.
+        difference: Candidate minus champion in points, with its sign; of serving the relative change in words.
         bounds: Both one-sided bounds.
         level: The confidence of each bound, in words.
         limit: The margin or the minimum, in words.
-        counts: `300 of 300 cases`.
+        counts: `300 of 300 cases`; of serving `8 of 8 pairs`.
         changes: `19 better, 22 worse`, empty without a champion.
         waived: Whether a waiver keeps it from counting.
         chances: Both error rates of the gate in one sentence, empty if they are unknown.
@@ -124,52 +133,6 @@ class SliceRow:
     candidate: str
     difference: str
     errors: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """A column of a panel."""
-
-    title: str
-    number: bool = False
-
-
-def columns(*titles: str, number: bool = False) -> tuple[Column, ...]:
-    """Columns of the same kind, from their titles."""
-    return tuple(Column(title=title, number=number) for title in titles)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PanelRow:
-    """One row of a panel: a cell per column, and how it looks."""
-
-    cells: tuple[str, ...]
-    state: State | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """Evidence that is a table and needs no layout of its own: every format shows it the same way.
-
-    Attributes:
-        id: Anchor within the page, lower case with dashes.
-        title: Heading.
-        tag: A few words beside the heading.
-        lead: What the reader has to know to read it.
-        columns: Of the table; the first one names the rows.
-        rows: May be empty: a panel can be a sentence alone.
-        left_out: Rows that are not shown.
-        serious: Whether it is part of why the verdict is no PASS.
-    """
-
-    id: str
-    title: str
-    tag: str = ""
-    lead: str
-    columns: tuple[Column, ...] = ()
-    rows: tuple[PanelRow, ...] = ()
-    left_out: int = 0
-    serious: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +213,8 @@ class ReportView:
         details: Labels and sentences below the verdict, in reading order.
         champion: Name of the champion, None if there is none.
         panels: Further evidence, in reading order.
+        curves: Serving at several loads.
+        arms: Serving of both sides, run by run.
     """
 
     state: State
@@ -278,3 +243,5 @@ class ReportView:
     serving: tuple[ServingTable, ...]
     provenance: tuple[ProvenanceGroup, ...]
     panels: tuple[Panel, ...] = ()
+    curves: tuple[CurveView, ...] = ()
+    arms: tuple[ArmsView, ...] = ()

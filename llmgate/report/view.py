@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
+from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
 from llmgate.report.panels.anchors import anchors_panel
+from llmgate.report.panels.arms import arms_view, summaries_of
 from llmgate.report.panels.cases import CaseBook
 from llmgate.report.panels.facts import facts
+from llmgate.report.panels.load_curve import CURVE_LATENCY, curves
 from llmgate.report.panels.looks import asked_of, look_panel
 from llmgate.report.panels.metrics import metric_row
 from llmgate.report.panels.notices import notices
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.gate.serving.arm_figures import ArmFigures
     from llmgate.gate.serving.summary import ServingSummary
     from llmgate.record.schema import Record
+    from llmgate.report.arm_rows import Side
     from llmgate.report.rows import Panel
 
 __all__ = ["build_view"]
@@ -83,6 +88,9 @@ def build_view(
     errors, errors_left_out = book.errors()
     slices, slices_left_out = slice_rows(candidate, champion, most=limits.slices)
     state = _state(decision)
+    arms = [read_arms(it) for it in candidate.arms]
+    serving = _with_arms(serving, arms, "candidate")
+    champion_serving = _with_arms(champion_serving, arms, "champion")
     name, champion_name = _names(candidate, champion)
     return ReportView(
         state=state,
@@ -116,7 +124,23 @@ def build_view(
         serving=serving_tables(serving, champion_serving),
         provenance=provenance(candidate, champion),
         panels=tuple(_panels(candidate, decision, limits.slices)),
+        curves=tuple(curves(serving, champion_serving, _levels(decision))),
+        arms=tuple(arms_view(it, decision) for it in arms),
     )
+
+
+def _with_arms(serving: Sequence[ServingSummary], arms: Sequence[ArmFigures], side: Side) -> tuple[ServingSummary, ...]:
+    """Measurements of one side; a suite that was measured on two arms is shown by these alone."""
+    on_arms = {it.arms.plan.suite for it in arms}
+    return (
+        *(run for run in serving if run.name not in on_arms),
+        *(run for it in arms for run in summaries_of(it, side)),
+    )
+
+
+def _levels(decision: Decision) -> dict[str, float]:
+    """The limit of the p95 of TTFT in ms, by suite."""
+    return {it.suite: it.max for it in decision.metrics if it.metric == CURVE_LATENCY and it.max is not None}
 
 
 def _panels(candidate: Record, decision: Decision, most: int) -> Iterator[Panel]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 __all__ = [
+    "MINUS",
+    "UNDEFINED",
     "count",
     "factor",
     "figure",

@@ -184,6 +184,20 @@ OPTIONS: Final[tuple[Option, ...]] = (
         name="resume", kind="flag", default=False, help="Go on with the unfinished run in --out, keeping its answers."
     ),
     Option(name="no-bench", kind="flag", default=False, help="Skip the serving measurements that suites ask for."),
+    Option(
+        name="serving-champion",
+        metavar="DIR|URL",
+        # In a file, whoever changes the repository could have the candidate compared with a slower server.
+        by_hand=True,
+        help="Where the champion is served for the comparison of serving, as URL or URL#NAME, or its model folder. "
+        "Default: the folder or endpoint of its run.",
+    ),
+    Option(
+        name="serving-hosting",
+        metavar="HOW",
+        default="auto",
+        help="How both are served: together, shared (one server, two names), restarts (one after another), or auto.",
+    ),
     Option(name="mlflow-uri", metavar="URI", help="Log the run to this MLflow tracking server or store."),
     Option(name="mlflow-experiment", metavar="NAME", default="llmgate", help="MLflow experiment of the run."),
     Option(
@@ -234,7 +248,7 @@ PURPOSES: Final = {
     "The model": "model endpoint served_name deployment api_key_env reply_names finish_reasons",
     "The server that llmgate starts": "server_args server_python port startup_timeout",
     "What it is compared with, and how strictly": (
-        "baseline as_baseline policy allow_inconclusive strict_power no_stopping"
+        "baseline as_baseline policy allow_inconclusive strict_power no_stopping serving_champion serving_hosting"
     ),
     "How it is asked": "repeat concurrency timeout retries no_bench",
     "Judges and embeddings": (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from llmgate.errors import UsageError
+from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.finish import NOT_COMPLETE
 from llmgate.generate.key_travel import check_key, is_loopback, is_openai
@@ -20,9 +20,11 @@ from llmgate.record.redaction import TOKEN
 from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options import OPTIONS, Option, file_options
 
-__all__ = ["OPENAI_KEY", "Settings", "own_key_name", "read_folders", "settings_from"]
+__all__ = ["HOSTINGS", "OPENAI_KEY", "Settings", "own_key_name", "read_folders", "settings_from"]
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
+HOSTINGS: Final = ("auto", "together", "shared", "restarts")
+"""How the servers of two arms are kept up."""
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -66,6 +68,8 @@ class Settings:
     out: str | None
     resume: bool
     no_bench: bool
+    serving_champion: str | None
+    serving_hosting: str
     mlflow_uri: str | None = field(repr=False)
     mlflow_experiment: str
     mlflow_model: str | None
@@ -286,6 +290,7 @@ def check(settings: Settings) -> None:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
     check_endpoints(settings)
     check_flags(settings.server_args)
+    check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
@@ -295,6 +300,22 @@ def check(settings: Settings) -> None:
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_serving(settings: Settings) -> None:
+    """Refuse a champion that is served and compared with nothing, and a hosting that does not exist."""
+    if settings.serving_champion and not settings.baseline:
+        raise UsageError(
+            "the champion that is served is that of a run, and none is named",
+            where="--serving-champion",
+            fix="Add --baseline RUN",
+        )
+    if settings.serving_hosting not in HOSTINGS:
+        raise UsageError(
+            f"{settings.serving_hosting!r} is no way to host two arms",
+            where="--serving-hosting",
+            fix=did_you_mean(settings.serving_hosting, HOSTINGS),
+        )
 
 
 def check_endpoints(settings: Settings) -> None:

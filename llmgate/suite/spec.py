@@ -14,6 +14,7 @@ from llmgate.errors import DatasetError, SuiteError
 from llmgate.record.output_features import FeatureWatch
 from llmgate.record.policy import MetricPolicy, SlicePolicy
 from llmgate.record.reach import Reach, contained
+from llmgate.record.serving.plan import ServingSpec
 from llmgate.record.waiver import Waiver
 from llmgate.suite.asserts import AssertSpec, Json, with_members
 from llmgate.suite.data.locate import locate
@@ -21,6 +22,7 @@ from llmgate.suite.data.source import DatasetSource
 from llmgate.suite.form.asserts import Defaults, assert_spec, check_defaults
 from llmgate.suite.form.document import Document, read_document
 from llmgate.suite.form.gate import Gates
+from llmgate.suite.form.serving import serving_spec
 from llmgate.suite.form.suite_file import JudgePart, SamplingPart, SuitePart, validate, where_written
 from llmgate.suite.prompt.entries import Conversation, Prompt, PromptMessage, column_path, read_prompt
 from llmgate.suite.prompt.file import KeptPrompt
@@ -31,17 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Prices", "Suite", "load_suite"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingSpec:
-    """The serving measurement that a suite asks for."""
-
-    concurrency: int
-    requests: int
-    max_tokens: int
-    warmup: int
+__all__ = ["Prices", "ServingSpec", "Suite", "load_suite"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +175,20 @@ def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = (
         watched=part.drift.watched(part.suite),
         admissions=admission_files(part.judge, document, reach),
         reach=reach,
-        serving=ServingSpec(**part.serving.model_dump()) if part.serving else None,
+        serving=read_serving(document, part, reach),
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
         digest=suite_digest(part, prompt, tools, asserts, vocabulary),
         threshold=part.threshold,
     )
+
+
+def read_serving(document: Document, part: SuitePart, reach: Reach) -> ServingSpec | None:
+    """`serving:`, None where a suite has none."""
+    if part.serving is None:
+        return None
+    where = partial(document.where, "serving")
+    return serving_spec(part.serving, suite=part.suite, path=document.path, reach=reach, where=where)
 
 
 def admission_files(part: JudgePart, document: Document, reach: Reach) -> tuple[Path, ...]:

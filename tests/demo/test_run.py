@@ -34,7 +34,7 @@ from llmgate.record.manifest import ServerIdentity
 from llmgate.record.run.loading import load_record
 from llmgate.session.decide.records import decide_run, noted_baseline
 from llmgate.session.run import execute
-from llmgate.session.run.target import Target
+from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

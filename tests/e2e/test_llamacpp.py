@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from typing import TYPE_CHECKING
@@ -10,8 +11,12 @@ import pytest
 from support.adversary import llmgate
 from support.extras import pinned_python, running
 
+from llmgate.bench.client.load import measure_serving
+from llmgate.bench.workload.load import Load
+from llmgate.bench.workload.workload import chat_workload
+from llmgate.generate.client import Endpoint
 from llmgate.record.run.loading import load_record
-from llmgate.record.schema import CaseKey, Failure, Generation, Outcome
+from llmgate.record.schema import CaseKey, Failure, Generation, Message, Outcome
 from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
@@ -82,6 +87,17 @@ def write_suite(
     (folder / "small.yaml").write_text(text, encoding="utf-8")
     (folder / "small.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     write_lock(folder / "small.jsonl", licence="CC0-1.0")
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+def test_serving_is_measured_although_the_server_closes_connections_that_it_says_it_keeps(
+    server: str, in_flight: int
+) -> None:
+    prompts = [[Message(role="user", content=row["question"])] for row in ROWS]
+    workload = chat_workload(prompts, name="small", model="smollm2", max_tokens=8)
+    load = Load(requests=16, concurrency=in_flight)
+    trace = asyncio.run(measure_serving(workload, Endpoint(url=server, model="smollm2"), load))
+    assert [request.error for request in trace.requests] == [None] * 16
 
 
 def test_a_run_of_an_honest_model_passes(server: str, tmp_path: Path) -> None:

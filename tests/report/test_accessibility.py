@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.records import make_case, make_check, make_decision, make_flip, make_metric, make_record, make_result
 from support.reports import look, make_serving
+from support.serving_reports import SERVING_LOOKS, serving_look
 
 from llmgate.gate.decision.types import SliceDecision, Verdict
 from llmgate.report.formats.html import render_html
@@ -148,6 +149,13 @@ def test_axe_finds_nothing(crowded: ReportView, tmp_path: Path, axe: str, dark: 
 @pytest.mark.parametrize("name", ["inconclusive", "not-evaluated", "no-champion"])
 def test_axe_finds_nothing_whatever_the_verdict(tmp_path: Path, axe: str, name: str) -> None:
     assert examine(tmp_path, render_html(look(name)), width=375, axe=axe)["violations"] == []
+
+
+@pytest.mark.parametrize("name", SERVING_LOOKS)
+@pytest.mark.parametrize("width", [375, 1280])
+def test_axe_finds_nothing_on_serving(tmp_path: Path, axe: str, name: str, width: int) -> None:
+    found = examine(tmp_path, render_html(serving_look(name)), width=width, axe=axe)
+    assert (found["broken"], found["overflow"], found["violations"]) == ([], 0, [])
 
 
 def test_axe_would_find_something(tmp_path: Path, axe: str) -> None:

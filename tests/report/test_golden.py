@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.reports import LOOKS, look
+from support.serving_reports import SERVING_LOOKS, serving_look
 
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
@@ -30,3 +31,12 @@ def test_html(name: str) -> None:
 @pytest.mark.parametrize("name", LOOKS)
 def test_markdown(name: str) -> None:
     check(f"report-{name}.md", render_markdown(look(name)))
+
+
+def test_html_of_serving() -> None:
+    check("report-serving.html", render_html(serving_look("serving")))
+
+
+@pytest.mark.parametrize("name", SERVING_LOOKS)
+def test_markdown_of_serving(name: str) -> None:
+    check(f"report-{name}.md", render_markdown(serving_look(name)))

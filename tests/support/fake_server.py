@@ -34,6 +34,7 @@ What can go wrong, on purpose:
     `api_key`   requests with another one, or none, are answered 401.
     `lockstep`  (in flight, in all): a request is answered only while so many are in flight, or all have come. A client
                 that keeps fewer in flight gets no answer, however fast or slow the machine is.
+    `hangs_up`  every answer says that the connection is kept, and then the server closes it (llama.cpp after streams).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ import contextlib
 import json
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -57,6 +59,7 @@ import httptools
 
 __all__ = ["FakeServer", "Fault", "Seen", "Truth", "echo", "every"]
 
+SO_TIMESTAMPNS = 35
 BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 GENERATION = frozenset({"/v1/chat/completions", "/v1/completions"})
 
@@ -108,6 +111,7 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes
     time_s: float
+    arrived_s: float = 0.0
 
     @property
     def json(self) -> dict[str, Any]:
@@ -122,6 +126,7 @@ class Truth:
     Attributes:
         number: As in `Seen`.
         read_s: When the request had been read.
+        arrived_s: When its last bytes had come, by the kernel (Linux); `read_s` where that is not known.
         started_s: When it had a slot.
         tokens_s: When each token was about to be handed to the socket (streamed requests).
         end_s: When the last byte was.
@@ -129,6 +134,7 @@ class Truth:
 
     number: int
     read_s: float
+    arrived_s: float = 0.0
     started_s: float = 0.0
     tokens_s: list[float] = field(default_factory=list)
     end_s: float = 0.0
@@ -142,6 +148,33 @@ class Truth:
     def gaps_s(self) -> list[float]:
         """Gaps between the writes of consecutive tokens."""
         return [b - a for a, b in zip(self.tokens_s, self.tokens_s[1:], strict=False)]
+
+
+class _Stamped(socket.socket):
+    """A socket whose reads bear the kernel's time stamp; made here and not taken from llmgate, which it judges."""
+
+    stamp = b""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        descriptor, address = self._accept()  # type: ignore[attr-defined]
+        accepted = _Stamped(self.family, self.type, self.proto, fileno=descriptor)
+        with contextlib.suppress(OSError):
+            accepted.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        return accepted, address
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        data, said, _, _ = self.recvmsg(size, socket.CMSG_SPACE(16), flags)
+        self.stamp = said[0][2] if said else b""
+        return data
+
+
+def _ahead_s() -> float:
+    """The clock of the day minus `perf_counter`."""
+    tries = []
+    for _ in range(9):
+        before, day, after = time.perf_counter(), time.time(), time.perf_counter()
+        tries.append((after - before, day - (before + after) / 2))
+    return min(tries)[1]
 
 
 class FakeServer:
@@ -164,6 +197,7 @@ class FakeServer:
         die_after: See the module's text.
         api_key: Key that requests must carry.
         lockstep: See the module's text.
+        hangs_up: See the module's text.
         host: Address to listen on.
         port: 0 for a free one.
         ssl: Server context for https.
@@ -188,6 +222,7 @@ class FakeServer:
         die_after: int | None = None,
         api_key: str | None = None,
         lockstep: tuple[int, int] | None = None,
+        hangs_up: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         ssl: Any = None,
@@ -208,6 +243,7 @@ class FakeServer:
         self.die_after = die_after
         self.api_key = api_key
         self.lockstep = lockstep
+        self.hangs_up = hangs_up
         self.host = host
         self.port = port
         self.ssl = ssl
@@ -220,8 +256,10 @@ class FakeServer:
         self.open: set[_Connection] = set()
         self.waiting: deque[_Answer] = deque()
         self.ttfts: list[float] = []
+        self.events: dict[tuple[bool, str, str | None], bytes] = {}
         self.tokens = 0
         self.alive = False
+        self.ahead_s = _ahead_s()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fake-server", daemon=True)
         self._listening = threading.Event()
@@ -261,7 +299,7 @@ class FakeServer:
         try:
             self._server = self.loop.run_until_complete(
                 self.loop.create_server(
-                    lambda: _Connection(self), self.host, self.port, ssl=self.ssl, backlog=2048, reuse_address=True
+                    lambda: _Connection(self), sock=self._listening_socket(), ssl=self.ssl, backlog=2048
                 )
             )
             self.port = self._server.sockets[0].getsockname()[1]
@@ -273,6 +311,17 @@ class FakeServer:
             self.loop.run_forever()
             self.loop.run_until_complete(self._drain())
         self.loop.close()
+
+    def _listening_socket(self) -> socket.socket:
+        family, kind, protocol, _, address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
+        listening = _Stamped(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
 
     async def _drain(self) -> None:
         """End with no socket open: whoever was just accepted is dropped too, before the listening socket closes."""
@@ -371,6 +420,7 @@ class _Connection(asyncio.Protocol):
         self.requests: deque[Callable[[], None]] = deque()
         self.busy = False
         self.silent: _Answer | None = None
+        self._stamped: _Stamped | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: dict[str, str] = {}
@@ -378,7 +428,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        below = self.transport.get_extra_info("socket")
+        below.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stamped = getattr(below, "_sock", None)
         self.server.connections += 1
         self.server.open.add(self)
         if not self.server.alive:  # it was being accepted while the server ended
@@ -437,6 +489,15 @@ class _Connection(asyncio.Protocol):
         head = [f"HTTP/1.1 {status} Fake", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *extra]
         self.write("\r\n".join(head).encode() + b"\r\n\r\n" + body)
 
+    def _arrived_s(self, now: float) -> float:
+        """When the bytes that were read last had come; `now` if the kernel did not say, or a time that cannot be."""
+        stamp = self._stamped.stamp if self._stamped is not None else b""
+        if len(stamp) != 16:
+            return now
+        seconds, nanoseconds = struct.unpack("@ll", stamp)
+        arrived_s = seconds - self.server.ahead_s + nanoseconds * 1e-9
+        return arrived_s if now - 1 < arrived_s < now else now
+
     def _route(self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
         server = self.server
         locked = server.api_key is not None and path.startswith("/v1/")
@@ -444,7 +505,10 @@ class _Connection(asyncio.Protocol):
             self.reply(401, _error("Unauthorized"))
         elif path in GENERATION and method == "POST":
             number = len(server.seen) + 1
-            seen = Seen(number=number, method=method, path=path, headers=headers, body=body, time_s=now)
+            arrived_s = self._arrived_s(now)
+            seen = Seen(
+                number=number, method=method, path=path, headers=headers, body=body, time_s=now, arrived_s=arrived_s
+            )
             server.accept(self, seen)
         elif path == "/v1/models":
             card = {"id": server.model, "object": "model", "owned_by": "fake", "root": server.model}
@@ -475,7 +539,7 @@ class _Answer:
         self.with_usage = server.usage and bool((body.get("stream_options") or {}).get("include_usage"))
         self.pieces, self.finish = _pieces(server.answer(body), body)
         self.prompt_tokens = max(1, len(re.findall(r"\S+", echo(body))))
-        self.truth = Truth(number=seen.number, read_s=seen.time_s)
+        self.truth = Truth(number=seen.number, read_s=seen.time_s, arrived_s=seen.arrived_s)
         self.at = 0
         connection.busy = True
 
@@ -510,7 +574,7 @@ class _Answer:
         piece = "".join(self.pieces[self.at : self.at + server.tokens_per_chunk])
         self.at += server.tokens_per_chunk
         last = self.at >= len(self.pieces)
-        data = self._event({"content": piece}, self.finish if last else None)
+        data = self._quick({"content": piece}, self.finish if last else None)
         if self.fault is Fault.CUT and (last or self.at >= len(self.pieces) / 2):
             self.connection.write(data[: len(data) // 2])
             self.connection.close()
@@ -568,6 +632,8 @@ class _Answer:
         self.server.tokens += len(self.pieces)
         self.server.change(-1)
         write()
+        if self.server.hangs_up:
+            self.connection.close()
         self._free()
 
     def end(self) -> None:
@@ -578,6 +644,16 @@ class _Answer:
         self.connection.busy = False
         self.server.next()
         self.connection.pump()
+
+    def _quick(self, delta: dict[str, str], finish: str | None) -> bytes:
+        """As `_event`; JSON is written once per text, since a server that is slow itself is no truth."""
+        key = (self.chat, delta.get("content", ""), finish)
+        before = b'data: {"id":"fake-%d",' % self.truth.number
+        after = self.server.events.get(key)
+        if after is None:
+            after = self._event(delta, finish).partition(b",")[2].removesuffix(b"\r\n")
+            self.server.events[key] = after
+        return _chunk(before + after)
 
     def _base(self) -> dict[str, Any]:
         kind = ("chat.completion" if self.chat else "text_completion") + (".chunk" if self.stream and self.chat else "")
@@ -598,7 +674,7 @@ class _Answer:
 
     def _tail(self) -> bytes:
         usage = _sse(self._base() | {"choices": [], "usage": self._usage()}) if self.with_usage else b""
-        return usage + _chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+        return usage + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 def _pieces(text: str, body: Mapping[str, Any]) -> tuple[list[str], str]:
@@ -613,10 +689,10 @@ def _pieces(text: str, body: Mapping[str, Any]) -> tuple[list[str], str]:
 
 
 def _sse(content: object) -> bytes:
-    return _chunked(b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n")
+    return _chunk(b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n")
 
 
-def _chunked(data: bytes) -> bytes:
+def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 

@@ -1,28 +1,35 @@
 """A small HTTP/1.1 client whose only aim is to know when bytes arrived.
 
-`data_received` notes the time and looks at the last four bytes; headers are parsed with the first read, the body's
-framing when it seems to be over, its JSON not here at all. A false alarm costs an early parse, never a wrong end.
+A read notes the time and the kernel's time stamp, and looks at its last four bytes; nothing else happens while a stream
+comes. Headers are parsed with the first read, the body's framing when it seems to be over, its content afterwards. A
+false alarm costs an early parse, never a wrong end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import httptools
 
+from llmgate.bench.client.response import Exchange, Reply, ResponseFraming
+from llmgate.bench.client.stamps import KernelClock, StampedSocket
 from llmgate.errors import BenchError, UsageError
 
-__all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "HttpOrigin", "ResponseReader", "connect", "fetch"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "HttpOrigin", "Reply", "connect", "fetch", "trust"]
 
 MAX_RESPONSE_BYTES = 64 * 2**20
 """A longer response is an error: it would be kept in memory until it is over."""
+READ_BYTES = 64 * 2**10
 
 END = b"\r\n\r\n"
 
@@ -75,14 +82,18 @@ class HttpOrigin:
     def __str__(self) -> str:
         return f"{'https' if self.tls else 'http'}://{self._authority}{self.prefix}"
 
+    def posts(self, path: str) -> Callable[[bytes], bytes]:
+        """What makes a POST request with a JSON body, ready for the socket, out of the body."""
+        head = self._head("POST", path) + b"Content-Type: application/json\r\nContent-Length: "
+        return lambda body: b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
     def get(self, path: str) -> bytes:
         """A GET request for a path below the prefix, ready for the socket."""
         return self._head("GET", path) + b"\r\n"
 
     def post(self, path: str, body: bytes) -> bytes:
         """A POST request with a JSON body, ready for the socket."""
-        head = self._head("POST", path)
-        return head + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        return self.posts(path)(body)
 
     @property
     def _authority(self) -> str:
@@ -102,178 +113,54 @@ class HttpOrigin:
         return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One request and what came back. Times in seconds of `time.perf_counter`.
+class Connection(asyncio.BufferedProtocol):
+    """One keep-alive connection: one exchange at a time, reported by a call from within the event loop.
+
+    Args:
+        stamped: The socket below it.
+        clock: What the kernel's time stamps mean.
 
     Attributes:
-        sent_s: When the request's first byte was handed to the socket.
-        end_s: When the last byte of the response arrived, or the exchange failed.
-        status: HTTP status, 0 if none came.
-        headers: Names in lower case.
-        pieces: Body bytes in order, each with the time at which it arrived.
-        error: Why the response is not complete, None if it is. A status is not an error here.
+        on_idle_end: Called when the server closes it while it carries no exchange.
+        carried: Exchanges that have ended on it.
     """
 
-    sent_s: float
-    end_s: float
-    status: int = 0
-    headers: Mapping[str, str]
-    pieces: tuple[tuple[float, bytes], ...] = ()
-    error: str | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of the body."""
-        return sum(len(data) for _, data in self.pieces)
-
-
-class ResponseReader:
-    """Finds the end of a response and keeps its body in pieces with their times.
-
-    Attributes:
-        status: HTTP status, 0 before it is known.
-        headers: Names in lower case; a repeated one is joined with commas.
-        pieces: Body so far, as far as it has been parsed.
-        complete: Whether the last byte has come.
-        surplus: Whether bytes came after it: such a connection cannot be used again.
-    """
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.pieces: list[tuple[float, bytes]] = []
-        self.complete = False
-        self.surplus = False
-        self.size = 0
-        self._parser = httptools.HttpResponseParser(self)
-        self._unparsed: list[tuple[float, bytes]] = []
-        self._now = 0.0
-        self._body_known = False
-        self._keep_alive = False
-        self._chunked = False
-        self._missing: int | None = None
-        self._tail = b""
-
-    def feed(self, now: float, data: bytes) -> bool:
-        """Take bytes that arrived at `now`; whether the response is complete.
-
-        Raises:
-            httptools.HttpParserError: If it is not HTTP.
-        """
-        self.size += len(data)
-        self._unparsed.append((now, data))
-        self._tail = (self._tail + data[-len(END) :])[-len(END) :]
-        if self._body_known:
-            if self._chunked:
-                if self._tail != END:
-                    return False
-            elif self._missing is None:
-                return False
-            else:
-                self._missing -= len(data)
-                if self._missing > 0:
-                    return False
-        self.parse()
-        return self.complete
-
-    def parse(self) -> None:
-        """Parse what has been put off.
-
-        Raises:
-            httptools.HttpParserError: If it is not HTTP.
-        """
-        unparsed, self._unparsed = self._unparsed, []
-        for now, data in unparsed:
-            self._now = now
-            try:
-                self._parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                if not self.complete:
-                    raise httptools.HttpParserError(str(error) or type(error).__name__) from error
-                self.surplus = True
-        if self._missing is not None:
-            self._missing = int(self.headers["content-length"]) - sum(len(data) for _, data in self.pieces)
-
-    def at_eof(self) -> bool:
-        """Whether the response is complete now that the server has closed: it had no length of its own."""
-        self.parse()
-        if self._body_known and not self._chunked and self._missing is None:
-            self.complete = True
-        return self.complete
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection may carry another request."""
-        return self.complete and not self.surplus and self._keep_alive
-
-    # Called by the parser.
-
-    def on_message_begin(self) -> None:
-        """A response begins; a second one was not asked for."""
-        self.surplus = self.surplus or self.complete
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        if not self.complete:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
-    def on_headers_complete(self) -> None:
-        """The body's framing is known; 1xx responses have none and another response follows."""
-        if self.complete:
-            return
-        self.status = int(self._parser.get_status_code())
-        if self.status >= 200:
-            self._body_known = True
-            # Later the parser has forgotten this response and says no.
-            self._keep_alive = bool(self._parser.should_keep_alive())
-            self._chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
-            if not self._chunked and "content-length" in self.headers:
-                self._missing = int(self.headers["content-length"])
-
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body, without its framing."""
-        if not self.complete:
-            self.pieces.append((self._now, body))
-
-    def on_message_complete(self) -> None:
-        """The last byte of a response."""
-        if self._body_known:
-            self.complete = True
-        else:
-            self.headers.clear()
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection: one exchange at a time, reported by a call from within the event loop."""
-
-    def __init__(self) -> None:
+    def __init__(self, stamped: StampedSocket, clock: KernelClock | None = None) -> None:
+        self.on_idle_end: Callable[[Connection], None] | None = None
+        self.carried = 0
         self._loop = asyncio.get_running_loop()
+        self._socket = stamped
+        self._clock = clock
         self._transport: asyncio.Transport | None = None
-        self._reader: ResponseReader | None = None
-        self._on_done: Callable[[Exchange], None] | None = None
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._framing: ResponseFraming | None = None
+        self._on_done: Callable[[Reply], None] | None = None
         self._sent_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._reusable = True
+        self._data: list[bytes] = []
+        self._reads: list[tuple[int, float, bytes]] = []
+        self._size = 0
+        self._parsed = 0
+        self._chunked = False
 
     @property
     def usable(self) -> bool:
         """Whether a request can be sent: connected, idle, and the last response left it in order."""
         transport = self._transport
-        return transport is not None and not transport.is_closing() and self._reader is None and self._reusable
+        return transport is not None and not transport.is_closing() and self._framing is None and self._reusable
 
-    def send(self, request: bytes, on_done: Callable[[Exchange], None], *, timeout_s: float) -> None:
-        """Send a request; `on_done` gets the exchange, complete or failed, exactly once.
+    def send(self, request: bytes, on_done: Callable[[Reply], None], *, timeout_s: float) -> None:
+        """Send a request; `on_done` gets the reply, complete or failed, exactly once.
 
-        A request is never sent twice: whoever finds the connection not `usable` opens another one before sending.
+        A connection sends a request once. Whether one that was `dropped` is sent again is the caller's decision.
 
         Raises:
             RuntimeError: If the connection is not usable.
         """
         if not self.usable:
             raise RuntimeError("the connection is closed or busy")
-        self._reader = ResponseReader()
+        self._framing = ResponseFraming()
         self._on_done = on_done
         self._timer = self._loop.call_later(timeout_s, self._timed_out, timeout_s)
         transport = cast("asyncio.Transport", self._transport)
@@ -282,6 +169,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once; an exchange in progress fails."""
+        self.on_idle_end = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -291,89 +179,162 @@ class Connection(asyncio.Protocol):
         """The connection stands."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where to put what came; emptied at once."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came: note when, and whether that was all."""
         now = time.perf_counter()
-        reader = self._reader
-        if reader is None:
+        data = bytes(self._buffer[:nbytes])
+        self._data.append(data)
+        self._reads.append((nbytes, now, self._socket.stamp))
+        self._size += nbytes
+        if self._chunked and nbytes >= len(END) and data[-4:] != END and self._size <= MAX_RESPONSE_BYTES:
+            return
+        self._look(now)
+
+    def _look(self, now: float) -> None:
+        """See whether the response is over."""
+        framing = self._framing
+        if framing is None:
             self._reusable = False
             self.close()
             return
+        unparsed = self._data[self._parsed :]
+        self._parsed = len(self._data)
         try:
-            complete = reader.feed(now, data)
+            complete = framing.feed(unparsed[0] if len(unparsed) == 1 else b"".join(unparsed))
         except httptools.HttpParserError as error:
             self._finish(now, f"the response is not HTTP ({error})")
             return
+        self._chunked = framing.chunked
         if complete:
-            self._finish(now, None)
-        elif reader.size > MAX_RESPONSE_BYTES:
+            self._finish(self._arrived_s(now), None)
+        elif self._size > MAX_RESPONSE_BYTES:
             self._finish(now, f"the response is longer than {MAX_RESPONSE_BYTES} bytes")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server closed, or the network failed."""
         self._transport = None
-        if self._reader is None:
+        framing = self._framing
+        if framing is None:
+            if self.on_idle_end is not None:
+                self.on_idle_end(self)
             return
         now = time.perf_counter()
         try:
-            complete = exc is None and self._reader.at_eof()
+            framing.feed(b"".join(self._data[self._parsed :]))
         except httptools.HttpParserError as error:
             self._finish(now, f"the response is not HTTP ({error})")
             return
+        complete = exc is None and framing.at_eof()
         why = f" ({exc})" if exc else ""
-        self._finish(now, None if complete else f"the connection closed after {self._reader.size} bytes{why}")
+        cut = None if complete else f"the connection closed after {self._size} bytes{why}"
+        self._finish(now, cut, dropped=self._size == 0)
 
     def _timed_out(self, timeout_s: float) -> None:
         self._finish(time.perf_counter(), f"no complete answer within {timeout_s:g} s")
 
-    def _finish(self, now: float, error: str | None) -> None:
-        reader, on_done, timer = self._reader, self._on_done, self._timer
-        self._reader = self._on_done = self._timer = None
-        if reader is None or on_done is None or timer is None:
+    def _arrived_s(self, now: float) -> float:
+        """When the last bytes arrived that were read at `now`."""
+        if self._clock is None:
+            return now
+        time_s = self._clock.time_s(self._socket.stamp, after_s=self._sent_s, before_s=now)
+        return now if time_s is None else time_s
+
+    def _begin(self) -> None:
+        """Forget the exchange before."""
+        self._data, self._reads = [], []
+        self._size = self._parsed = 0
+        self._chunked = False
+
+    def _finish(self, end_s: float, error: str | None, *, dropped: bool = False) -> None:
+        framing, on_done, timer = self._framing, self._on_done, self._timer
+        self._framing = self._on_done = self._timer = None
+        if framing is None or on_done is None or timer is None:
             return
         timer.cancel()
-        if error is not None:
-            with suppress(httptools.HttpParserError):
-                reader.parse()  # what came before it broke
-        if error is not None or not reader.keep_alive:
+        if error is not None or not framing.keep_alive:
             self._reusable = False
             self.close()
-        on_done(
-            Exchange(
-                sent_s=self._sent_s,
-                end_s=now,
-                status=reader.status,
-                headers=reader.headers,
-                pieces=tuple(reader.pieces),
-                error=error,
-            )
+        framing.close()
+        reply = Reply(
+            sent_s=self._sent_s,
+            end_s=end_s,
+            error=error,
+            data=b"".join(self._data),
+            reads=tuple(self._reads),
+            dropped=dropped,
+            reused=self.carried > 0,
         )
+        self.carried += 1
+        self._begin()
+        on_done(reply)
+
+
+def trust(origin: HttpOrigin) -> ssl.SSLContext | None:
+    """What to check a server's certificate against: the system's store (`SSL_CERT_FILE` is honoured); None without TLS.
+
+    Reading the store takes tens of milliseconds, so it is done once, before a measurement.
+    """
+    return ssl.create_default_context() if origin.tls else None
 
 
 async def connect(
-    origin: HttpOrigin, *, ssl_context: ssl.SSLContext | None = None, timeout_s: float = 10.0
+    origin: HttpOrigin,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    clock: KernelClock | None = None,
+    timeout_s: float = 10.0,
 ) -> Connection:
     """Open a connection.
 
     Args:
         origin: Where to.
-        ssl_context: For https, the system's trust store by default (`SSL_CERT_FILE` is honoured).
+        ssl_context: For https, by default that of `trust`.
+        clock: What the kernel's time stamps mean; without it `Reply.end_s` is the time of reading.
         timeout_s: Longest time to wait for it.
 
     Raises:
         BenchError: If it cannot be reached.
     """
-    loop = asyncio.get_running_loop()
-    context = (ssl_context or ssl.create_default_context()) if origin.tls else None
+    context = (ssl_context or trust(origin)) if origin.tls else None
     try:
         async with asyncio.timeout(timeout_s):
-            _, connection = await loop.create_connection(Connection, origin.host, origin.port, ssl=context)
+            return await _connected(origin, context, clock)
     except (OSError, TimeoutError, UnicodeError) as error:
         why = str(error) or f"no connection within {timeout_s:g} s"
         raise BenchError(
             f"the server cannot be reached ({why})", where=str(origin), fix="Check that it runs and the URL is right"
         ) from error
-    return connection
+
+
+async def _connected(origin: HttpOrigin, context: ssl.SSLContext | None, clock: KernelClock | None) -> Connection:
+    """To the first of the host's addresses that answers."""
+    loop = asyncio.get_running_loop()
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        origin.host, origin.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+    ):
+        stamped = StampedSocket(family, kind, protocol)
+        try:
+            stamped.setblocking(False)
+            stamped.ask_for_stamps()
+            await loop.sock_connect(stamped, address)
+        except BaseException as error:
+            stamped.close()
+            if not isinstance(error, OSError):
+                raise
+            failure = error
+            continue
+        name = origin.host if context is not None else None
+        # From here on the socket is the transport's, which also closes it when the handshake fails.
+        _, connection = await loop.create_connection(
+            partial(Connection, stamped, clock), sock=stamped, ssl=context, server_hostname=name
+        )
+        return connection
+    raise failure or OSError("the host has no address")
 
 
 async def fetch(connection: Connection, request: bytes, *, timeout_s: float) -> Exchange:
@@ -382,6 +343,6 @@ async def fetch(connection: Connection, request: bytes, *, timeout_s: float) -> 
     Raises:
         RuntimeError: If the connection is not usable.
     """
-    done: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+    done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     connection.send(request, done.set_result, timeout_s=timeout_s)
-    return await done
+    return (await done).exchange(None)

@@ -1,44 +1,38 @@
-"""Drives a workload in a closed loop: a fixed number of requests in flight, each answer at once followed by the next.
-
-The next request leaves from within the callback that saw the last byte of the answer before, so a slot is empty for
-microseconds. Answers are read after the measurement; only when 64 MiB of them wait, each is read as it ends.
-"""
+"""Measures a server: sends a workload as a load says, and puts what happened into one trace."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from llmgate.bench.client.events import read_answer
-from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, connect, fetch
-from llmgate.bench.client.selfcheck import LagProbe, growth, quiet_collector, read_ttft_histogram
+from llmgate.bench.client.http import HttpOrigin, connect, fetch
+from llmgate.bench.client.reading import AnswerReader, replays_marked
+from llmgate.bench.client.selfcheck import KEPT, growth, read_ttft_histogram
+from llmgate.bench.client.share import LoadJob, LoadShare, in_order
+from llmgate.bench.client.workers import Workers, jobs_for, processes_for
 from llmgate.bench.workload.workload import Workload, digest_bodies, model_in
-from llmgate.errors import BenchError, UsageError
-from llmgate.generate.finish import FinishRule
-from llmgate.generate.who_answered import with_headers
-from llmgate.record.answered_by import AnsweredBy
-from llmgate.record.redaction import REDACTED, Redactor
+from llmgate.errors import BenchError
 from llmgate.record.serving.trace import RequestTrace, ServerHistogram, ServingTrace
 
 if TYPE_CHECKING:
+    from llmgate.bench.client.share import ShareOutcome
     from llmgate.bench.workload.load import Load
     from llmgate.generate.client import Endpoint
 
 __all__ = ["CLIENT_VERSION", "Watch", "measure_serving"]
 
-CLIENT_VERSION = "llmgate-bench 1"
+CLIENT_VERSION: Final = "llmgate-bench 2"
 """Changes when timings taken by two versions must not be compared."""
+UNSTAMPED: Final = ", no kernel time stamps"
+"""Added to it where times are those at which this process got to read: they are later."""
+UNSTAMPED_SHARE: Final = 0.01
 
-UNREAD_BYTES = 64 * 2**20
-SCRAPE_TIMEOUT_S = 10.0
-OWN_ID_CHARS = 16
-"""Shorter ids of replies may come twice by chance: Ollama draws a number below 1000."""
-REPLAYED = "one reply id came twice"
-PATH = "/v1/chat/completions"
+SCRAPE_TIMEOUT_S: Final = 10.0
+OPEN_WARM_UP: Final = 8
+SALT_BYTES: Final = 4
 
 Progress = Callable[[int, int], None]
 
@@ -63,11 +57,13 @@ async def measure_serving(
     *,
     watches: Sequence[Watch] = (),
     on_progress: Progress | None = None,
+    salt: str | None = None,
 ) -> ServingTrace:
     """Measure a server.
 
-    A request that fails is recorded in its trace and sent only once. When a connection cannot be opened any more, the
-    requests that are left are recorded as not sent.
+    A request that fails is recorded in its trace and not tried again. (One whose connection the server had meant to
+    close is sent again before anything is timed, see `Drive`; the trace counts them.) When a connection cannot be
+    opened any more, the requests that are left are recorded as not sent.
 
     Args:
         workload: What to send; begun again when the load asks for more requests.
@@ -75,211 +71,122 @@ async def measure_serving(
         load: How many, and when.
         watches: Observe while it goes on.
         on_progress: Called with (ended, planned) during the measurement; must return at once.
+        salt: Put into every prompt (see `Workload.take`), so that nothing that was asked before can be answered out of
+            a cache. Give the same one to two measurements that are to send the same bytes; "" sends the prompts as they
+            are. By default a new one.
 
     Raises:
         BenchError: If the server cannot be reached at all.
-        UsageError: If the endpoint's URL is none.
+        UsageError: If the endpoint's URL is none, or the load cannot be divided as it says.
     """
-    if not load.closed:
-        raise UsageError("only closed loops can be measured", where="bench", fix="Leave the arrivals out")
-    warmup = load.concurrency if load.warmup is None else load.warmup
+    salt = secrets.token_hex(SALT_BYTES) if salt is None else salt
+    bodies = workload.take(load.requests, salt=salt)
     origin = HttpOrigin.parse(endpoint.url, api_key=endpoint.api_key)
-    bodies = workload.take(load.requests)
-    digest = digest_bodies(bodies)
-    rule = FinishRule(further=endpoint.finish_reasons)
-    in_flight = min(load.concurrency, load.requests)
-    slots = [_Slot(origin, load.timeout_s, await connect(origin)) for _ in range(in_flight)]
+    processes = processes_for(load)
+    crew = _crew(_job(workload, endpoint, load, origin, salt), bodies, processes)
+    planned = len(bodies)
+    on_ended = None if on_progress is None else lambda ended: on_progress(ended, planned)
     try:
-        if warmup:
-            await _Drive(origin, workload.warm_up(warmup), slots, None, finish=rule).run()
+        await crew.prepare()
         for watch in watches:
             await watch.start()
         before = await _scrape(origin)
-        probe, drive = LagProbe(), _Drive(origin, bodies, slots, on_progress, finish=rule, names=endpoint.names)
-        with quiet_collector():
-            probe.start()
-            cpu_s, start_s = time.process_time(), time.perf_counter()
-            await drive.run()
-            duration_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
-            probe.stop()
+        outcomes = await crew.run(on_ended)
         after = await _scrape(origin)
         for watch in reversed(watches):
             await watch.stop()
     finally:
-        for slot in slots:
-            slot.connection.close()
-        await asyncio.sleep(0)  # lets the transports close their sockets
-    trace = ServingTrace(
+        await crew.close()
+    trace = replace(
+        _trace(outcomes, planned),
         name=workload.name,
         workload=workload.description,
-        workload_digest=digest,
+        workload_digest=digest_bodies(workload.take(load.requests)),
         concurrency=load.concurrency,
-        requests=tuple(_relative(trace, start_s) for trace in drive.traces()),
-        duration_s=duration_s,
-        client_cpu_s=cpu_s,
-        client_lag_s=probe.worst_s,
-        client_blocked_s=probe.blocked_s,
-        client_version=CLIENT_VERSION,
         server_ttft=growth(before, after),
-        model=drive.model,
+        model=model_in(bodies[0]),
         arrivals=load.arrivals,
+        salt=salt,
     )
     for watch in watches:
         trace = watch.told(trace)
     return trace
 
 
-class _Slot:
-    """One of the requests in flight: its connection and what is on its way."""
+class _Crew(Protocol):
+    async def prepare(self) -> None: ...
 
-    def __init__(self, origin: HttpOrigin, timeout_s: float, connection: Connection) -> None:
-        self.origin = origin
-        self.timeout_s = timeout_s
-        self.connection = connection
-        self.index = -1
-        self.queued_s = 0.0
+    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[ShareOutcome, ...]: ...
+
+    async def close(self) -> None: ...
 
 
-class _Drive:
-    """Sends each body once, `len(slots)` at a time."""
+class _Alone:
+    """This process does it all."""
 
-    def __init__(
-        self,
-        origin: HttpOrigin,
-        bodies: Sequence[bytes],
-        slots: Sequence[_Slot],
-        on_progress: Progress | None,
-        *,
-        finish: FinishRule,
-        names: Sequence[str] = (),
-    ) -> None:
-        ready: dict[bytes, bytes] = {}
-        self._requests = [ready.setdefault(body, origin.post(PATH, body)) for body in bodies]
-        self.model = model_in(bodies[0])
-        self._names = names
-        self._origin = origin
-        self._redact = Redactor((origin.api_key or "",))
-        self._slots = slots
-        self._finish = finish
-        self._on_progress = on_progress
-        self._traces: list[RequestTrace | None] = [None] * len(bodies)
-        self._ids: set[str] = set()
-        self._unread: list[tuple[int, float, Exchange]] = []
-        self._unread_bytes = 0
-        self._next = 0
-        self._ended = 0
-        self._lost: str | None = None
-        self._reconnects: set[asyncio.Task[None]] = set()
-        self._all_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, job: LoadJob, bodies: Sequence[bytes]) -> None:
+        self._share = LoadShare(job, bodies, in_order(len(bodies)))
 
-    async def run(self) -> None:
-        """Send everything and wait for the last answer."""
-        start_s = time.perf_counter()
-        for slot in self._slots:
-            self._go_on(slot, start_s)
-        try:
-            await self._all_ended
-        finally:
-            for task in self._reconnects:
-                task.cancel()
+    async def prepare(self) -> None:
+        await self._share.prepare()
 
-    def traces(self) -> tuple[RequestTrace, ...]:
-        """One entry per body, in order; reads what has been put off."""
-        for index, queued_s, exchange in self._unread:
-            self._read(index, queued_s, exchange)
-        self._unread.clear()
-        missing = [index for index, trace in enumerate(self._traces) if trace is None]
-        if missing:
-            raise BenchError(f"{len(missing)} requests ended without a trace", where=str(self._origin))
-        return tuple(trace for trace in self._traces if trace is not None)
+    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[ShareOutcome, ...]:
+        return (await self._share.run(None, on_ended),)
 
-    def _go_on(self, slot: _Slot, free_s: float) -> None:
-        """Send the next request of a slot that has been free since `free_s`."""
-        if self._next >= len(self._requests):
-            return
-        slot.index, slot.queued_s = self._next, free_s
-        self._next += 1
-        if self._lost is not None:
-            self._fail(slot, f"not sent: {self._lost}")
-        elif slot.connection.usable:
-            self._send(slot)
-        else:
-            task = asyncio.get_running_loop().create_task(self._reconnect(slot))
-            self._reconnects.add(task)
-            task.add_done_callback(self._reconnects.discard)
+    async def close(self) -> None:
+        await self._share.close()
 
-    def _send(self, slot: _Slot) -> None:
-        request = self._requests[slot.index]
-        slot.connection.send(request, lambda exchange: self._answered(slot, exchange), timeout_s=slot.timeout_s)
 
-    async def _reconnect(self, slot: _Slot) -> None:
-        try:
-            try:
-                slot.connection = await connect(slot.origin)
-            except BenchError as error:
-                self._lost = self._lost or error.what
-                self._fail(slot, f"not sent: {error.what}")
-            else:
-                self._send(slot)
-        except Exception as error:  # noqa: BLE001 - as in _answered
-            self._give_up(error)
+def _crew(job: LoadJob, bodies: Sequence[bytes], processes: int) -> _Crew:
+    return _Alone(job, bodies) if processes == 1 else Workers(jobs_for(job, processes), bodies)
 
-    def _answered(self, slot: _Slot, exchange: Exchange) -> None:
-        try:
-            index, queued_s = slot.index, slot.queued_s
-            self._go_on(slot, exchange.end_s)
-            if self._unread_bytes < UNREAD_BYTES:
-                self._unread.append((index, queued_s, exchange))
-                self._unread_bytes += exchange.size
-            else:
-                self._read(index, queued_s, exchange)
-            self._count()
-        except Exception as error:  # noqa: BLE001 - the event loop would only log it, and the run never end
-            self._give_up(error)
 
-    def _give_up(self, error: Exception) -> None:
-        if not self._all_ended.done():
-            self._all_ended.set_exception(error)
+def _job(workload: Workload, endpoint: Endpoint, load: Load, origin: HttpOrigin, salt: str) -> LoadJob:
+    """All of it, as one job."""
+    in_flight = min(load.concurrency, load.requests)
+    warm_up_concurrency = in_flight or min(OPEN_WARM_UP, load.requests)
+    warm_up = warm_up_concurrency if load.warmup is None else load.warmup
+    return LoadJob(
+        origin=origin,
+        reader=AnswerReader(
+            model=model_in(workload.bodies[0]),
+            names=endpoint.names,
+            finish_reasons=endpoint.finish_reasons,
+            api_key=endpoint.api_key,
+        ),
+        concurrency=in_flight,
+        due=None if load.closed else tuple(enumerate(load.due_s)),
+        warm_up=workload.warm_up(warm_up, salt=salt) if warm_up else (),
+        warm_up_concurrency=warm_up_concurrency,
+        timeout_s=load.timeout_s,
+    )
 
-    def _fail(self, slot: _Slot, why: str) -> None:
-        now = time.perf_counter()
-        self._traces[slot.index] = RequestTrace(
-            index=slot.index, queued_s=slot.queued_s, sent_s=now, token_events_s=(), end_s=now, error=why
-        )
-        self._count()
-        # Not a direct call: thousands of requests that cannot be sent would be as many nested calls.
-        asyncio.get_running_loop().call_soon(self._go_on, slot, now)
 
-    def _count(self) -> None:
-        self._ended += 1
-        if self._on_progress is not None:
-            self._on_progress(self._ended, len(self._requests))
-        if self._ended == len(self._requests) and not self._all_ended.done():
-            self._all_ended.set_result(None)
+def _trace(outcomes: Sequence[ShareOutcome], planned: int) -> ServingTrace:
+    """What all processes saw, in one trace, in the order of the plan, without what is known beforehand.
 
-    def _read(self, index: int, queued_s: float, exchange: Exchange) -> None:
-        answer = read_answer(exchange, self._finish)
-        said = replace(answer.said, model=None) if answer.said.model in self._names else answer.said
-        by = with_headers(said, exchange.headers, asked=self.model)
-        if answer.reply_id in self._ids:
-            by = replace(by or AnsweredBy(), cached=REPLAYED)
-        elif len(answer.reply_id) >= OWN_ID_CHARS:
-            self._ids.add(answer.reply_id)
-        error = answer.error
-        if error is not None:
-            # Nothing but words is lost here, so the key goes however short it is.
-            error = self._redact.text(error).replace(self._origin.api_key or REDACTED, REDACTED)
-        self._traces[index] = RequestTrace(
-            index=index,
-            queued_s=queued_s,
-            sent_s=exchange.sent_s,
-            token_events_s=answer.token_events_s,
-            end_s=exchange.end_s,
-            prompt_tokens=answer.prompt_tokens,
-            completion_tokens=answer.completion_tokens,
-            error=error,
-            answered_by=by,
-        )
+    Raises:
+        BenchError: If a request has no trace.
+    """
+    answers = sorted((a for outcome in outcomes for a in outcome.answers), key=lambda answer: answer.trace.index)
+    if [answer.trace.index for answer in answers] != list(range(planned)):
+        raise BenchError(f"{len(answers)} traces came of {planned} requests", where="bench")
+    start_s, end_s = min(o.start_s for o in outcomes), max(o.end_s for o in outcomes)
+    reads, unstamped = sum(a.reads for a in answers), sum(a.unstamped for a in answers)
+    return ServingTrace(
+        name="",
+        workload="",
+        workload_digest="",
+        concurrency=0,
+        requests=tuple(_relative(trace, start_s) for trace in replays_marked(answers)),
+        duration_s=end_s - start_s,
+        client_cpu_s=max(o.cpu_s for o in outcomes),
+        client_lag_s=tuple(sorted((lag for o in outcomes for lag in o.lag_s), reverse=True)[:KEPT]),
+        client_blocked_s=max(o.blocked_s for o in outcomes),
+        client_version=CLIENT_VERSION + (UNSTAMPED if unstamped > UNSTAMPED_SHARE * reads else ""),
+        client_processes=len(outcomes),
+        client_resent=sum(o.resent for o in outcomes),
+    )
 
 
 def _relative(trace: RequestTrace, start_s: float) -> RequestTrace:

@@ -14,10 +14,11 @@ from llmgate.record.serving.trace import ServerHistogram
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LATE_S", "LagProbe", "growth", "quiet_collector", "read_ttft_histogram"]
+__all__ = ["KEPT", "LATE_S", "LagProbe", "growth", "quiet_collector", "read_ttft_histogram"]
 
 PERIOD_S = 0.005
 KEPT = 20
+"""Lags that a trace keeps."""
 LATE_S = 0.005
 """Lateness that counts as time in which the loop was blocked. Rounding of timers alone makes up to 1 ms."""
 HISTOGRAM = "vllm:time_to_first_token_seconds"
@@ -71,16 +72,21 @@ class LagProbe:
 
 @contextlib.contextmanager
 def quiet_collector() -> Iterator[None]:
-    """Take what exists out of the garbage collector's sight, so that a full collection is short.
+    """Keep the garbage collector from running.
 
-    In a process that has loaded torch or pydantic such a collection would otherwise block the loop for tens of ms.
+    In a process that has loaded torch or pydantic a full collection blocks the loop for tens of ms, and even without,
+    answers that wait to be read make each one longer. The client breaks its own circles.
     """
     gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 def read_ttft_histogram(text: str) -> ServerHistogram | None:

@@ -21,8 +21,10 @@ class Load:
         concurrency: Requests in flight of a closed loop; in an open one the most that may be, 0 for any number.
         arrivals: What the times follow, for the record.
         due_s: Of an open loop: when each request is due, in seconds from the start, ascending, one per request.
-        warmup: How many to send before, in a closed loop, unmeasured; None for as many as are in flight.
+        warmup: How many to send before, in a closed loop, unmeasured; None for as many as are in flight (in an open
+            loop without a limit, 8).
         timeout_s: Longest time for one request.
+        processes: How many processes send them; None lets the client choose by the load.
 
     Raises:
         UsageError: If a number is out of range, or the times do not fit the arrivals.
@@ -34,10 +36,12 @@ class Load:
     due_s: tuple[float, ...] = ()
     warmup: int | None = None
     timeout_s: float = 600.0
+    processes: int | None = None
 
     def __post_init__(self) -> None:
         least = (("requests", self.requests, 1), ("concurrency", self.concurrency, 1 if self.closed else 0))
-        for name, value, lowest in (*least, ("warmup", self.warmup or 0, 0)):
+        others = (("warmup", self.warmup or 0, 0), ("processes", 1 if self.processes is None else self.processes, 1))
+        for name, value, lowest in (*least, *others):
             if value < lowest:
                 raise UsageError(f"{name} is {value}, but must be at least {lowest}", fix=f"Raise {name}")
         if not 0 < self.timeout_s < math.inf:

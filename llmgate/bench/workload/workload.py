@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -51,16 +51,35 @@ class Workload:
                 "the digest is not that of the bodies", where=self.name, fix="Build workloads with chat_workload"
             )
 
-    def take(self, count: int) -> tuple[bytes, ...]:
-        """The first `count` requests to send, beginning again as often as needed."""
-        return tuple(self.bodies[i % len(self.bodies)] for i in range(count))
+    def take(self, count: int, *, salt: str = "") -> tuple[bytes, ...]:
+        """The first `count` requests to send, beginning again as often as needed; no two of them are the same.
 
-    def warm_up(self, count: int) -> tuple[bytes, ...]:
+        A repeated prompt would be answered out of a gateway's cache, or find all of itself in the server's prefix
+        cache. So each repetition begins its prompts with a mark of its own, `[1] `, `[2] `, …: what the prompts of one
+        repetition share they still share, and nothing with those of another one. A salt does the same for measurements:
+        it is part of every mark. Digests are taken without one, so that measurements can be compared.
+
+        Args:
+            count: How many.
+            salt: Sets these requests apart from those of other measurements.
+        """
+        bodies = [self.bodies[i % len(self.bodies)] for i in range(count)]
+        seen: Counter[bytes] = Counter()
+        repetitions = []
+        for body in bodies:  # counted, because a workload may hold a prompt more than once
+            repetitions.append(seen[body])
+            seen[body] += 1
+        width = len(str(max(repetitions, default=0)))  # all marks are equally long
+        before = f"{salt}." if salt else ""
+        marks = (f"[{before}{repetition:0{width}}] " if salt or repetition else "" for repetition in repetitions)
+        return tuple(_unique(body, mark) for body, mark in zip(bodies, marks, strict=True))
+
+    def warm_up(self, count: int, *, salt: str = "") -> tuple[bytes, ...]:
         """As `take`, with the words of every message in reverse order.
 
         So they are as long as the real ones, but leave nothing in the prefix cache that a measured request could hit.
         """
-        return tuple(_reversed_words(body) for body in islice(self.take(count), count))
+        return tuple(_reversed_words(body) for body in self.take(count, salt=salt))
 
 
 def chat_workload(
@@ -68,7 +87,7 @@ def chat_workload(
     *,
     name: str,
     model: str,
-    max_tokens: int,
+    max_tokens: int | Sequence[int],
     ignore_eos: bool = False,
     sampling: Mapping[str, object] = NO_SAMPLING,
 ) -> Workload:
@@ -78,7 +97,7 @@ def chat_workload(
         prompts: One conversation per request; messages may be given as they are sent, with parts and tool calls.
         name: Name of the workload.
         model: The served model's name. It is not part of the digest: champion and candidate get the same workload.
-        max_tokens: Longest answer, in tokens.
+        max_tokens: Longest answer, in tokens; of all requests, or of each.
         ignore_eos: Every answer has exactly `max_tokens` tokens. A vLLM extension; without it the output length, and
             with it the load, depends on what the model says.
         sampling: Further fields of each request; temperature 0 unless given.
@@ -87,16 +106,17 @@ def chat_workload(
         UsageError: If there is no prompt, a prompt has no message, or an argument cannot be sent.
     """
     fix = "Change the arguments of the workload"
-    if max_tokens < 1:
-        raise UsageError(f"max_tokens is {max_tokens}, but must be at least 1", where=name, fix=fix)
+    longest = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else max_tokens
     if not prompts or not all(prompts):
         raise UsageError("every request needs at least one message", where=name, fix=fix)
+    if len(longest) != len(prompts):
+        raise UsageError(f"{len(longest)} lengths of answers for {len(prompts)} requests", where=name, fix=fix)
+    if min(longest) < 1:
+        raise UsageError(f"max_tokens is {min(longest)}, but must be at least 1", where=name, fix=fix)
     taken = sorted(RESERVED & set(sampling))
     if taken:
         raise UsageError(f"sampling may not set {', '.join(taken)}", where=name, fix=fix)
     common = {
-        "model": model,
-        "max_tokens": max_tokens,
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": 0.0,
@@ -104,9 +124,13 @@ def chat_workload(
         **({"ignore_eos": True} if ignore_eos else {}),
     }
     bodies = tuple(
-        _dump({**common, "messages": [_sent(message) for message in messages]}, name) for messages in prompts
+        _dump(
+            {"model": model, "max_tokens": tokens, **common, "messages": [_sent(message) for message in messages]}, name
+        )
+        for messages, tokens in zip(prompts, longest, strict=True)
     )
-    length = f"exactly {max_tokens}" if ignore_eos else f"at most {max_tokens}"
+    least, most = min(longest), max(longest)
+    length = f"{'exactly' if ignore_eos else 'at most'} {most if least == most else f'{least} to {most}'}"
     description = f"{len(bodies)} chat prompts, {length} output tokens, streamed"
     return Workload(name=name, description=description, bodies=bodies, digest=digest_bodies(bodies))
 
@@ -134,6 +158,28 @@ def digest_bodies(bodies: Sequence[bytes]) -> str:
 def model_in(body: bytes) -> str:
     """The model that a request names, "" if it names none."""
     return str(_load(body, 0).get("model") or "")
+
+
+def _unique(body: bytes, mark: str) -> bytes:
+    """The body with a mark before the first text that it has; as it is without a mark, or without a text.
+
+    Its fields stay in their order, and no other byte of their values changes.
+    """
+    if not mark:
+        return body
+    fields = _load(body, 0)
+    messages = fields.get("messages")
+    for message in messages if isinstance(messages, list) else []:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, str):
+            message["content"] = mark + content
+            break
+        parts = content if isinstance(content, list) else []
+        texts = [part for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+        if texts:
+            texts[0]["text"] = mark + texts[0]["text"]
+            break
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def _reversed_words(body: bytes) -> bytes:

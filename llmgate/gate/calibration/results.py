@@ -27,8 +27,11 @@ __all__ = [
     "Cell",
     "DecisionRule",
     "Requirement",
+    "ServingRow",
+    "ServingRule",
     "Truth",
     "requirements",
+    "serving_requirements",
 ]
 
 SIMULATED = "simulated"
@@ -37,6 +40,8 @@ FIVE_POINTS = 0.05
 
 _MISSED = 0.02
 """Five lost points may pass this often."""
+_SLOWER_PASSES = 0.05
+"""One that is 8 % slower may pass this often."""
 _NEAR = 0.02
 """A PASS rate may lie so far from the promised one."""
 _PAIRS_FOR_FIVE_POINTS = 300
@@ -64,6 +69,18 @@ class Truth(StrEnum):
     MARGIN = "margin"
     FIVE_POINTS = "five points"
     REAL_MARGIN = "real loss, margin set to it"
+    SLOWER = "8 % slower"
+    FASTER = "5 % faster"
+
+
+class ServingRule(StrEnum):
+    """Who decides on serving: the gate, or a rule that others use, for comparison."""
+
+    GATE = "llmgate"
+    MANN_WHITNEY = "Mann-Whitney over all requests"
+    FIVE_PERCENT = "block if the median run is 5 % slower"
+    TWO_PERCENT = "block if the mean is 2 % slower"
+    TWO_SIGMA = "block beyond 2 σ of the champion's runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +167,44 @@ class CalibrationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServingRow:
+    """One rule on one kind of serving runs.
+
+    Attributes:
+        rule: Who decides.
+        noise: What disturbs the runs, in words.
+        order: In which order the two arms' runs are made, in words.
+        cv: How much runs vary by chance alone, a fraction.
+        pairs: Pairs of runs of each measurement.
+        margin: The gate's margin, relative.
+        alpha: One-sided error rate.
+        asked: Whether a release must show it; what only shows why the gate does otherwise, or what others do, is not.
+        sized: Whether so many pairs are those that power asks for, to find 8 % four times out of five.
+        cells: By truth.
+    """
+
+    rule: ServingRule
+    noise: str
+    order: str
+    cv: float
+    pairs: int
+    margin: float
+    alpha: float
+    asked: bool = True
+    sized: bool = False
+    cells: tuple[Cell, ...]
+
+    def cell(self, truth: Truth) -> Cell | None:
+        """The cell of one truth, None if it was not tried."""
+        return next((cell for cell in self.cells if cell.truth is truth), None)
+
+    @property
+    def name(self) -> str:
+        """Names the row in messages."""
+        return f"serving, {self.noise}, {self.pairs} pairs, runs vary by {percent(self.cv)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """One figure that a release must show.
 
@@ -195,6 +250,7 @@ class Calibration:
         alpha: Its one-sided error rate.
         rows: What was found.
         notes: What was left out, and why.
+        serving: What was found of the serving rule.
     """
 
     seed: int
@@ -204,11 +260,12 @@ class Calibration:
     alpha: float
     rows: tuple[CalibrationRow, ...]
     notes: tuple[str, ...] = ()
+    serving: tuple[ServingRow, ...] = ()
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
         """What is asked of these rows."""
-        return requirements(self.rows)
+        return (*requirements(self.rows), *serving_requirements(self.serving))
 
     @property
     def unmet(self) -> tuple[Requirement, ...]:
@@ -267,7 +324,40 @@ def _saved(cells: Sequence[Cell | None], row: CalibrationRow) -> Iterator[Requir
             )
 
 
-def _rate(what: str, row: CalibrationRow, cell: Cell, rate: float, limit: float) -> Requirement:
+def serving_requirements(rows: Iterable[ServingRow]) -> tuple[Requirement, ...]:
+    """What is asked of the serving rule.
+
+    Args:
+        rows: What was found.
+    """
+    return tuple(requirement for row in rows if row.asked for requirement in _of_serving(row))
+
+
+def _of_serving(row: ServingRow) -> Iterator[Requirement]:
+    wrong = (
+        (Truth.UNCHANGED, "serving: an unchanged model fails", row.alpha),
+        (Truth.MARGIN, "serving: a lost margin passes", row.alpha),
+        (Truth.SLOWER, "serving: 8 % slower passes", _SLOWER_PASSES),
+    )
+    for truth, what, limit in wrong:
+        cell = row.cell(truth)
+        if cell is not None:
+            yield _rate(what, row, cell, cell.fail_rate if truth is Truth.UNCHANGED else cell.pass_rate, limit)
+    promises = (
+        (Truth.UNCHANGED, "serving: PASS of an unchanged model lies off its promise"),
+        (Truth.SLOWER, "serving: FAIL of one that is 8 % slower lies off its promise"),
+    )
+    for truth, what in promises:
+        cell = row.cell(truth)
+        if cell is not None and cell.promised is not None:
+            rate = cell.pass_rate if truth is Truth.UNCHANGED else cell.fail_rate
+            # Of the promise 50 %, where it is largest: of one near 100 % a deviation means as much.
+            room = _room(0.5, cell.runs)
+            found = abs(rate - cell.promised)
+            yield Requirement(what=what, where=row.name, found=found, limit=_NEAR, room=room, runs=cell.runs)
+
+
+def _rate(what: str, row: CalibrationRow | ServingRow, cell: Cell, rate: float, limit: float) -> Requirement:
     return Requirement(what=what, where=row.name, found=rate, limit=limit, room=_room(limit, cell.runs), runs=cell.runs)
 
 

@@ -23,6 +23,8 @@ def next_step(decision: Decision) -> str:
         return "promote this model with llmgate promote." if run else "promote the candidate."
     if decision.verdict is Verdict.FAIL:
         where = "in report.html or with llmgate show" if run else "among the flips of --json"
+        if _only_serving(decision, Verdict.FAIL) and not decision.required_failures:
+            return f"look at the runs {where if run else 'one by one'}, make it as fast as it was and run again."
         return f"look at the cases that got worse {where}, mend the candidate and run again."
     if decision.is_baseline:
         return "compare later runs with this one: --baseline and its folder."
@@ -30,7 +32,15 @@ def next_step(decision: Decision) -> str:
         problem = decision.barring[0]
         fix = one_line(problem.fix or f"mend {problem.where}: {problem.what}", 300)
         return f"{fix[0].lower()}{fix[1:]}." if fix[:2].istitle() else f"{fix}."
-    return "add cases, or accept a wider margin; llmgate power says how many or how wide."
+    more = "pairs of runs" if _only_serving(decision, Verdict.INCONCLUSIVE) else "cases"
+    return f"add {more}, or accept a wider margin; llmgate power says how many or how wide."
+
+
+def _only_serving(decision: Decision, verdict: Verdict) -> bool:
+    """Whether all that came to a verdict are figures of serving, and no slice is worse."""
+    found = [metric for metric in decision.metrics if metric.gates and not metric.waived and metric.verdict is verdict]
+    lost = any(part.failed and not part.waived for part in decision.slices)
+    return bool(found) and all(metric.unit for metric in found) and not lost
 
 
 def recorded(decision: Decision) -> Decision:
@@ -53,9 +63,11 @@ def detail_lines(decision: Decision) -> tuple[tuple[str, str], ...]:
 def _details(decision: Decision) -> Iterator[tuple[str, str]]:
     gates = [metric for metric in decision.metrics if metric.gates and not metric.waived]
     yield "Gates", _gates(decision, gates)
-    if decision.metrics:
+    if any(not metric.unit for metric in decision.metrics):
         yield "Cases", _cases(decision)
-    compared = [metric for metric in gates if metric.reference == "champion" and not metric.two_sided]
+    if any(metric.unit for metric in gates):
+        yield "Runs", _runs(decision)
+    compared = [metric for metric in gates if metric.reference == "champion" and not (metric.two_sided or metric.unit)]
     if compared:
         better, worse = (sum(getattr(metric, side) for metric in compared) for side in ("better", "worse"))
         scores = sum(metric.evaluated for metric in compared)
@@ -101,7 +113,7 @@ def _gates(decision: Decision, gates: Sequence[MetricDecision]) -> str:
 def _cases(decision: Decision) -> str:
     """How many cases each metric has, the gated ones first: a PASS beside missing cases must say whose they are."""
     names = short_names(decision.metrics)
-    named = list(zip(names, decision.metrics, strict=True))
+    named = [(name, metric) for name, metric in zip(names, decision.metrics, strict=True) if not metric.unit]
     gated = [(name, metric) for name, metric in named if metric.gates]
     sizes = sorted({metric.expected for _, metric in gated})
     size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}" if sizes else "no"
@@ -115,6 +127,18 @@ def _cases(decision: Decision) -> str:
         return f"{lead}, all evaluated."
     others = ", all evaluated" if not any(metric.errors for _, metric in gated) else ""
     return f"{lead}{others}. Not all evaluated: {name_some(short)}."
+
+
+def _runs(decision: Decision) -> str:
+    """How many runs each gated figure of serving has."""
+    named = zip(short_names(decision.metrics), decision.metrics, strict=True)
+    gated = [(name, metric) for name, metric in named if metric.gates and metric.unit]
+    sizes = sorted({metric.expected for _, metric in gated})
+    size = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    unit = "pair" if any(metric.champion is not None or metric.reference == "none" for _, metric in gated) else "run"
+    lead = f"{size} {unit}{'' if sizes[-1] == 1 else 's'}{' of runs' if unit == 'pair' else ''} per serving gate"
+    short = [f"{name} {metric.evaluated:,} of {metric.expected:,}" for name, metric in gated if metric.errors]
+    return f"{lead}. Not all count: {name_some(short)}." if short else f"{lead}{', all valid' if sizes[-1] else ''}."
 
 
 def _chances(decision: Decision, gates: Sequence[MetricDecision]) -> Iterator[tuple[str, str]]:
@@ -140,11 +164,13 @@ def chances_sentence(metric: MetricDecision) -> str:
         "run": "from a noise run of the champion",
         "history": "from past releases",
     }.get(metric.chances_from, after_loss)
-    loss = f"a true {points(metric.margin)}-point loss"
+    who, loss = "An identical model", f"a true {points(metric.margin)}-point loss"
+    if metric.unit:
+        who, loss = "An unchanged server", f"a true loss of {points(metric.margin)} %"
     if metric.two_sided:
         loss = f"a true change by a factor of {1.0 + metric.margin:.6g}"
     return (
-        f"An identical model would pass this gate {share(metric.pass_if_unchanged)} of the time"
+        f"{who} would pass this gate {share(metric.pass_if_unchanged)} of the time"
         f"{f' ({basis})' if basis else ''}; {loss} would pass at most {share(metric.pass_if_margin_lost)} of the time."
     )
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.judges.identity import JudgeIdentity
     from llmgate.record.manifest import Manifest, ModelIdentity
-    from llmgate.record.policy import Policy
+    from llmgate.record.policy import MetricPolicy, Policy
+    from llmgate.record.serving.policy import ServingPolicy
 
 __all__ = [
     "DECISION_MAJOR",
@@ -35,8 +36,8 @@ _HEADLINE: Final = (
     *("better", "worse", "errors", "expected"),
 )
 
-_LATER: Final = ("as_baseline", "counted")
-"""Fields that were added later, and are left out where they are false."""
+_LATER: Final = ("as_baseline", "counted", "unit")
+"""Fields that were added later, and are left out where they are false or empty."""
 
 DECISION_MAJOR = 1
 DECISION_MINOR = 2
@@ -84,6 +85,7 @@ def statement(
     champion: Manifest | None = None,
     expires_at: str | None = None,
     serving: Sequence[Mapping[str, object]] = (),
+    arms: Sequence[Mapping[str, object]] = (),
 ) -> dict[str, object]:
     """An in-toto Statement v1, unsigned: what was judged, by what, with which result.
 
@@ -98,6 +100,7 @@ def statement(
         champion: Manifest of the champion's run.
         expires_at: As `issued_at`; None for a statement that names no end.
         serving: Serving measurements in figures, see `llmgate.gate.serving.summary.told`.
+        arms: Measurements on two arms, run by run, see `llmgate.gate.serving.arms_told.told_arms`.
 
     Raises:
         RecordError: If decision, manifests and policy do not belong together, or a time has no zone.
@@ -131,6 +134,7 @@ def statement(
         "waivers": [asdict(use) for use in decision.waivers],
         "outputs": [asdict(drift) for drift in decision.outputs],
         "serving": [dict(figures) for figures in serving],
+        **({"arms": [dict(figures) for figures in arms]} if arms else {}),
         "decision": hashlib.sha256(decision_to_json(decision).encode()).hexdigest(),
         "llmgate": candidate.llmgate_version,
         "tools": _tools(candidate),
@@ -150,11 +154,12 @@ def _check_belongs(decision: Decision, candidate: Manifest, champion: Manifest |
         _refuse_pair("run", decision.candidate_run, candidate.run_id)
     if champion is not None and decision.champion_run != champion.run_id:
         _refuse_pair("champion's run", decision.champion_run, champion.run_id)
-    decided = [(m.suite, m.metric, m.role, m.alpha, m.min) for m in decision.metrics]
-    asked = [(m.suite, m.metric, m.role, m.alpha, m.min) for m in policy.metrics]
+    wanted_metrics: list[MetricPolicy | ServingPolicy] = [*policy.metrics, *policy.serving]
+    decided = [(m.suite, m.metric, m.role, m.alpha, m.min, m.max) for m in decision.metrics]
+    asked = [(m.suite, m.metric, m.role, m.alpha, m.min, m.max) for m in wanted_metrics]
     if decided != asked:
         _refuse_pair("policy", decided, asked)
-    for metric, wanted in zip(decision.metrics, policy.metrics, strict=True):
+    for metric, wanted in zip(decision.metrics, wanted_metrics, strict=True):
         if None not in {metric.margin, wanted.margin} and metric.margin != wanted.margin:
             _refuse_pair(f"margin of {metric.suite}::{metric.metric}", metric.margin, wanted.margin)
 
@@ -187,7 +192,9 @@ def _tools(manifest: Manifest) -> dict[str, object]:
 
 def _metric(metric: MetricDecision) -> dict[str, object]:
     values = asdict(metric)
-    return {key: value for key, value in values.items() if key not in {"reason", "notes"}}
+    return {
+        key: value for key, value in values.items() if key not in {"reason", "notes"} and (value or key not in _LATER)
+    }
 
 
 def _admission(record: AdmissionRecord) -> dict[str, object]:
@@ -236,7 +243,7 @@ def headline(decision: Decision) -> dict[str, Any]:
 
     Returns:
         `delta`, `lower`, `upper`, `margin`, `se` and `se_clustered` as fractions, `n` evaluated pairs, `errors` and
-        `expected` ones, `better` and `worse` pairs and their share `discordance`, `clusters`, `alpha`,
+        `expected` ones, `better` and `worse` pairs and, of scores, their share `discordance`, `clusters`, `alpha`,
         `metric`, and the `method` of the interval.
     """
     gating = [metric for metric in decision.metrics if metric.gates]
@@ -244,5 +251,5 @@ def headline(decision: Decision) -> dict[str, Any]:
         return {}
     metric = gating[0]
     n = metric.evaluated
-    discordance = (metric.better + metric.worse) / n if n else None
+    discordance = (metric.better + metric.worse) / n if n and not metric.unit else None
     return {**{key: getattr(metric, key) for key in _HEADLINE}, "n": n, "discordance": discordance}

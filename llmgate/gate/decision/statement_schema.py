@@ -6,7 +6,7 @@ that is written. A newer minor version may add fields, so unknown ones are allow
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic import TypeAdapter
 
@@ -14,6 +14,7 @@ from llmgate.attest.fields import SHA256
 from llmgate.attest.statement import OUTCOMES, OVERRIDE_TYPE, STATEMENT_TYPE, TIME, VERDICT_TYPE
 from llmgate.gate.decision.statement_size import FIGURES
 from llmgate.gate.decision.types import MetricDecision
+from llmgate.record.arms import Hosting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +63,8 @@ def verdict_schema() -> dict[str, Any]:
             "attempts": {"type": "integer", "minimum": 1, "description": "Which attempt at this version it is."},
             "metrics": {
                 "type": "array",
-                "description": "Metrics with their intervals. Scores, bounds and margins are fractions.",
+                "description": "Metrics with their intervals. Scores, bounds and margins are fractions. Of serving"
+                " figures, which have a unit, candidate, champion and limits are in it, and bounds relative changes.",
                 "items": metric,
             },
         },
@@ -90,6 +92,11 @@ def verdict_schema() -> dict[str, Any]:
                     }
                 ),
             },
+            "arms": {
+                "type": "array",
+                "description": "Serving measured on two arms, run by run: the figures that gate.",
+                "items": arms_shape(),
+            },
             "tools": {"type": "object", "description": "What answered and measured, with versions."},
             "llmgate": text("The version of llmgate that measured."),
             "leftOut": {
@@ -99,6 +106,35 @@ def verdict_schema() -> dict[str, Any]:
             },
         },
         definitions=definitions,
+    )
+
+
+def arms_shape() -> dict[str, Any]:
+    """One measurement on two arms."""
+    figure = maybe({"type": "number"})
+    return shape(
+        {
+            "name": text("Suite."),
+            "hosting": {
+                "enum": list(get_args(Hosting)),
+                "description": "Both servers at once, one for both, or one at a time.",
+            },
+            "pairs": {"type": "integer", "minimum": 0, "description": "Pairs of runs that were wanted."},
+            "order": {"type": "string", "pattern": "^[AB]*$", "description": "Candidate A, champion B, as planned."},
+            "discarded": {"type": "integer", "minimum": 0, "description": "Runs that were made again."},
+            "figures": {
+                "type": "object",
+                "description": "By metric and arm one figure per pair, null where it must not be believed.",
+                "additionalProperties": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": figure},
+                },
+            },
+        },
+        optional={
+            "servers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "By arm."},
+            "reasons": texts("Why runs were made again, and how many of them."),
+        },
     )
 
 

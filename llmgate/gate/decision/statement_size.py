@@ -20,7 +20,7 @@ PAYLOAD_BYTES: Final = 44_000
 """In base64 58,668 characters, which leaves room for five signatures below `attest.tags.MAX_ENVELOPE`."""
 FIGURES: Final = (
     *("suite", "metric", "role", "verdict", "reference", "alpha", "candidate", "champion", "delta", "lower", "upper"),
-    *("margin", "min", "max", "expected", "evaluated", "errors", "waived"),
+    *("margin", "min", "max", "unit", "expected", "evaluated", "errors", "waived"),
 )
 """What is left of a gating metric when there is no room for all of it."""
 SHORTENED: Final = {
@@ -29,6 +29,7 @@ SHORTENED: Final = {
     "slicesFailed": 5,
     "weakerPolicy": 5,
     "serving": 0,
+    "arms": 0,
     "admissions": 0,
 }
 """Lists that are shortened after the metrics, in this order, and how many entries stay."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llmgate.gate.decision.types import MetricDecision
 
-__all__ = ["count", "name_some", "one_line", "percent", "points", "share", "short_name", "short_names", "verb"]
+__all__ = [
+    "amount",
+    "count",
+    "figure_name",
+    "name_some",
+    "one_line",
+    "percent",
+    "points",
+    "share",
+    "short_name",
+    "short_names",
+    "verb",
+]
 
 _NAMED = 3
 """How many of the affected cases are named."""
 _MOST_DECIMALS = 6
+_LATENCY_WORDS: Final = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2el": "E2E latency"}
 
 
 def count(number: int, noun: str) -> str:
@@ -79,7 +93,28 @@ def short_name(name: str) -> str:
 def short_names(metrics: Sequence[MetricDecision]) -> list[str]:
     """Of each metric its own name, with its suite before it where two suites have one of that name."""
     plain = [metric.metric for metric in metrics]
+    worded = [figure_name(metric.metric) if metric.unit else metric.metric for metric in metrics]
     return [
-        short_name(metric.metric if plain.count(metric.metric) == 1 else f"{metric.suite}::{metric.metric}")
-        for metric in metrics
+        short_name(name if plain.count(metric.metric) == 1 else f"{metric.suite}::{name}")
+        for metric, name in zip(metrics, worded, strict=True)
     ]
+
+
+def figure_name(metric: str) -> str:
+    """A serving figure as people call it: `median_ttft_ms` is `median TTFT`."""
+    words = metric.removesuffix("_ms").split("_")
+    if metric.endswith("_ms"):
+        return " ".join(_LATENCY_WORDS.get(word, word) for word in words)
+    return "goodput" if metric == "request_goodput" else " ".join(words)
+
+
+def amount(value: float, unit: str = "", other: float | None = None) -> str:
+    """A serving figure with three digits, and more where they are needed to tell it from another: `12.1 tok/s`."""
+    decimals = 0 if value >= 100.0 else 1 if value >= 10.0 else 2
+    if 0.0 < value < 1.0:
+        decimals = 2 - math.floor(math.log10(value))
+    while decimals < _MOST_DECIMALS and value != other and f"{value:.{decimals}f}" == f"{other or 0.0:.{decimals}f}":
+        decimals += 1
+    text = f"{value:,.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text and value == float(text.replace(",", "")) else text
+    return f"{text} {unit}".rstrip()

@@ -54,14 +54,17 @@ def check_policy(record: Record, policy: Policy) -> None:
     for key, result in record.results.items():
         if isinstance(result.answer, Generation) and result.judged:
             known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
+    asked = [(metric.where, metric.suite) for metric in policy.metrics]
+    asked += [(figure.where, figure.suite) for figure in policy.serving]
+    for where, suite in asked:
+        if suite not in suites:
+            raise PolicyError(f"unknown suite {suite!r}", where=where, fix=did_you_mean(suite, suites))
     seen = set()
     for metric in policy.metrics:
         where = metric.where
         if (metric.suite, metric.metric) in seen:
             raise PolicyError("the policy names this metric twice", where=where, fix="Keep one of them")
         seen.add((metric.suite, metric.metric))
-        if metric.suite not in suites:
-            raise PolicyError(f"unknown suite {metric.suite!r}", where=where, fix=did_you_mean(metric.suite, suites))
         metrics = known.get(metric.suite, set())
         if metrics and metric.trait is None and metric.metric not in metrics:
             raise PolicyError(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import MetricPolicy
+    from llmgate.record.serving.policy import ServingPolicy
 
 __all__ = ["weaker_than"]
 
@@ -30,6 +31,7 @@ def weaker_than(champion: Manifest, candidate: Manifest) -> tuple[str, ...]:
     return (
         *_suites(champion, candidate),
         *_metrics(champion, candidate),
+        *_serving(champion, candidate),
         *_slices(champion, candidate),
         *_whole(champion, candidate),
     )
@@ -65,20 +67,46 @@ def _metrics(champion: Manifest, candidate: Manifest) -> Iterator[str]:
             yield from (f"{before.where}: {change}" for change in _metric(before, after, default))
 
 
+def _serving(champion: Manifest, candidate: Manifest) -> Iterator[str]:
+    """How many pairs of runs there are is no matter of strictness: with fewer, fewer pass."""
+    figures = {(figure.suite, figure.metric): figure for figure in candidate.policy.serving}
+    suites = {suite.name for suite in candidate.suites}
+    for before in champion.policy.serving:
+        after = figures.get((before.suite, before.metric))
+        if not before.gates or (after is None and before.suite not in suites):
+            continue
+        if after is None:
+            yield f"{before.where}: the gate is gone"
+        elif not after.gates:
+            yield f"{before.where}: {before.role} → {after.role}"
+        else:
+            yield from (f"{before.where}: {change}" for change in _figure(before, after))
+
+
+def _figure(before: ServingPolicy, after: ServingPolicy) -> Iterator[str]:
+    if before.margin is not None and (after.margin is None or after.margin > before.margin):
+        yield f"margin {_number(before.margin)} → {_number(after.margin)}"
+    yield from _alpha_and_limits(before, after)
+
+
+def _alpha_and_limits(before: MetricPolicy | ServingPolicy, after: MetricPolicy | ServingPolicy) -> Iterator[str]:
+    if after.alpha > before.alpha:
+        yield f"alpha {before.alpha:g} → {after.alpha:g}"
+    if before.min is not None and (after.min is None or after.min < before.min):
+        yield f"min {_number(before.min)} → {_number(after.min)}"
+    if before.max is not None and (after.max is None or after.max > before.max):
+        yield f"max {_number(before.max)} → {_number(after.max)}"
+
+
 def _metric(before: MetricPolicy, after: MetricPolicy, default: float) -> Iterator[str]:
     for name in ("aggregate", "direction", "trait", "judged"):
         if getattr(after, name) != getattr(before, name):
             yield f"{name} {getattr(before, name)} → {getattr(after, name)}"
     if (after.margin or default) > (before.margin or default):
         yield f"margin {_number(before.margin, 'default')} → {_number(after.margin, 'default')}"
-    if after.alpha > before.alpha:
-        yield f"alpha {before.alpha:g} → {after.alpha:g}"
+    yield from _alpha_and_limits(before, after)
     if after.missing > before.missing:
         yield f"missing {before.missing:g} → {after.missing:g}"
-    if before.min is not None and (after.min is None or after.min < before.min):
-        yield f"min {_number(before.min)} → {_number(after.min)}"
-    if before.max is not None and (after.max is None or after.max > before.max):
-        yield f"max {_number(before.max)} → {_number(after.max)}"
     if STRICTNESS.index(after.unadmitted) < STRICTNESS.index(before.unadmitted):
         yield f"unadmitted {before.unadmitted} → {after.unadmitted}"
 

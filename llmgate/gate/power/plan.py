@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llmgate.gate.evidence.gather import feeds
 from llmgate.gate.metrics.tests import default_margin
+from llmgate.gate.power.serving import ServingNoise, ServingPower, hypotheses_of, plan_serving
 from llmgate.record.policy import Aggregate, Direction, MetricPolicy, Role
 from llmgate.stats.detectable import (
     DEFAULT_POWER,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llmgate.gate.evidence.evidence import Noise
+    from llmgate.gate.power.serving import ServingDesign
     from llmgate.record.policy import Policy
     from llmgate.record.schema import PlannedCase
     from llmgate.stats.rules import ComparisonRule
@@ -136,6 +138,7 @@ class Power:
         joint: P(PASS | nothing changed) of all metrics together if they err independently.
         joint_least: The least that it can be, whatever their dependence: 1 − Σ(1 − p).
         joint_most: The most that it can be: the smallest p.
+        serving: One per gating figure of serving.
     """
 
     metrics: tuple[MetricPower, ...]
@@ -143,11 +146,17 @@ class Power:
     joint: float
     joint_least: float
     joint_most: float
+    serving: tuple[ServingPower, ...] = ()
+
+    @property
+    def gating(self) -> int:
+        """How many metrics and figures are compared with the champion's."""
+        return len(self.metrics) + sum(figure.comparison is not None for figure in self.serving)
 
     @property
     def enough(self) -> bool:
         """Whether every metric, and all of them together, pass an unchanged model as often as wanted."""
-        return bool(self.metrics) and self.joint >= self.wanted
+        return self.gating > 0 and self.joint >= self.wanted
 
 
 def designs_of(cases: Iterable[PlannedCase], policy: Policy) -> tuple[Design, ...]:
@@ -176,6 +185,8 @@ def plan_power(
     *,
     discordance: float | None = None,
     wanted: float = DEFAULT_POWER,
+    serving: Sequence[ServingDesign] = (),
+    runs: ServingNoise | None = None,
 ) -> Power:
     """What a gate can decide, from its size and from how much scores change if nothing has changed.
 
@@ -184,23 +195,29 @@ def plan_power(
         noise: What was measured.
         discordance: Share of scores that differ, for metrics of which nothing was measured; None assumes 10 %.
         wanted: The probability with which an unchanged model is to pass.
+        serving: The gating figures of serving; they stand in one family of hypotheses with the metrics.
+        runs: How much their runs vary; None for what is assumed.
 
     Raises:
         UndefinedError: If a number is outside its range.
     """
     known = {(spread.suite, spread.metric): spread for spread in noise}
     hypotheses = sum(1 + (design.policy.floor is not None) for design in designs)
+    hypotheses += hypotheses_of(design.policy for design in serving)
     metrics = tuple(
         _plan(design, known.get((design.policy.suite, design.policy.metric)), discordance, wanted, hypotheses)
         for design in designs
     )
+    figures = plan_serving(serving, runs or ServingNoise(), hypotheses=hypotheses, wanted=wanted)
     chances = [metric.pass_if_unchanged for metric in metrics]
+    chances += [figure.comparison.pass_if_unchanged for figure in figures if figure.comparison is not None]
     return Power(
         metrics=metrics,
         wanted=wanted,
         joint=math.prod(chances),
         joint_least=max(0.0, 1.0 - math.fsum(1.0 - chance for chance in chances)),
         joint_most=min(chances, default=1.0),
+        serving=figures,
     )
 
 

@@ -127,5 +127,10 @@ def settled(tests: Sequence[MetricTest], policy: Policy, *, champion: bool) -> s
 
 
 def _hypotheses_of(policy: Policy, *, champion: bool) -> int:
-    """How many p-values the gating metrics of a run have at most."""
-    return sum(champion + (metric.floor is not None) for metric in policy.metrics if metric.gates)
+    """How many p-values the gating metrics of a run have at most, those of serving included."""
+    asked = sum(champion + (metric.floor is not None) for metric in policy.metrics if metric.gates)
+    return asked + sum(
+        (champion and figure.margin is not None) + (figure.limit is not None)
+        for figure in policy.serving
+        if figure.gates
+    )

@@ -6,10 +6,14 @@ All figures of `ServingSummary.metrics` (times in ms, throughput per second; a f
     request_throughput, output_throughput, total_token_throughput    over the whole run, start and end included
     request_goodput                                                  only with service levels
     {mean,median,std,p50,p90,p95,p99}_{ttft,tpot,itl,e2el}_ms        over completed requests (itl: gaps pooled)
+    max_output_tokens_per_s                                          most tokens within a second, see below
+    max_concurrent_requests                                          the same as peak_concurrency, see below
+    rtfx                                                             0: seconds of audio sent per second
 
 and llmgate's own:
 
-    steady_duration, steady_concurrency                              see `llmgate.gate.serving.concurrency`
+    steady_duration, steady_concurrency                              see `llmgate.gate.serving.concurrency`, and of
+                                                                     open loops `llmgate.gate.serving.open_loop`
     steady_request_throughput, steady_output_throughput              over the steady part
     peak_concurrency                                                 a running count
     mean_client_queue_ms, p99_client_queue_ms, max_client_queue_ms   from due to sent: the client's own delay
@@ -18,20 +22,27 @@ and llmgate's own:
     server_mean_ttft_ms                                              the server's own view
 
 TTFT is the first token event minus sending. E2EL ends at the last token event. TPOT is (E2EL − TTFT)/(tokens − 1),
-undefined below two tokens. vLLM's `max_concurrent_requests`, a count in one-second buckets, is left out on purpose.
+undefined below two tokens.
+
+Two figures are not quite vLLM's. Its `max_concurrent_requests` counts all requests that were in flight at any time of a
+second, so that a server with 8 slots and short answers is said to have had 40 in flight; here it is what the name says,
+the most that were in flight at one moment. Its `max_output_tokens_per_s` counts events of streams in seconds since the
+first sending; here an event counts for the tokens that it bears, which is the same where each bears one.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from llmgate.errors import UsageError
 from llmgate.gate.serving.concurrency import Steady, overlap, peak_concurrency, steady_part
+from llmgate.gate.serving.open_loop import falling_behind, open_steady_part
 from llmgate.gate.serving.validity import doubts, plausible
+from llmgate.record.serving.plan import ServiceLevels
 from llmgate.stats.quantile import percentile, spread
 
 if TYPE_CHECKING:
@@ -47,28 +58,6 @@ TOLD = (
     "p50_e2el_ms", "p99_e2el_ms",
 )  # fmt: skip
 """The figures that a statement has room for; the rest follows from the record."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLevels:
-    """What a request must meet to count for goodput, in ms; None where there is no limit.
-
-    Raises:
-        UsageError: If there is no limit at all, or one is not a positive number.
-    """
-
-    ttft_ms: float | None = None
-    tpot_ms: float | None = None
-    e2el_ms: float | None = None
-
-    def __post_init__(self) -> None:
-        limits = [limit for limit in (self.ttft_ms, self.tpot_ms, self.e2el_ms) if limit is not None]
-        if not limits or not all(math.isfinite(limit) and limit > 0 for limit in limits):
-            raise UsageError(
-                f"service levels must be positive numbers, at least one: {self}",
-                where="goodput",
-                fix="Write for example ttft_ms: 500",
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +91,8 @@ def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> Se
         levels: Service levels for goodput.
     """
     done = tuple(request for request in trace.requests if request.error is None and plausible(request))
-    steady = steady_part(done, trace.concurrency)
+    is_open = trace.arrivals.kind != "closed"
+    steady = open_steady_part(done) if is_open else steady_part(done, trace.concurrency)
     metrics = {
         "completed": float(len(done)),
         "failed": float(len(trace.requests) - len(done)),
@@ -118,7 +108,7 @@ def summarise(trace: ServingTrace, *, levels: ServiceLevels | None = None) -> Se
         completed=len(done),
         metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
         invalid=doubts(trace, done, steady),
-        notes=_notes(trace, metrics),
+        notes=_notes(trace, done, metrics),
     )
 
 
@@ -146,9 +136,23 @@ def _totals(trace: ServingTrace, done: Sequence[RequestTrace], levels: ServiceLe
         metrics |= {"total_output_tokens": float(written), "output_throughput": written / duration}
     if read is not None and written is not None:
         metrics["total_token_throughput"] = (read + written) / duration
+    if written is not None and done:
+        metrics["max_output_tokens_per_s"] = _busiest_second(done)
+    metrics["rtfx"] = 0.0
     if levels is not None and written is not None:
         metrics["request_goodput"] = sum(_good(request, levels) for request in done) / duration
     return metrics
+
+
+def _busiest_second(done: Sequence[RequestTrace]) -> float:
+    """Most tokens in one of the seconds since the first sending."""
+    begin_s = min(request.sent_s for request in done)
+    seconds: defaultdict[int, float] = defaultdict(float)
+    for request in done:
+        share = (request.completion_tokens or 0) / len(request.token_events_s)
+        for time_s in request.token_events_s:
+            seconds[int(time_s - begin_s)] += share
+    return max(seconds.values())
 
 
 def _latencies(done: Sequence[RequestTrace]) -> dict[str, float]:
@@ -184,7 +188,8 @@ def _steady(done: Sequence[RequestTrace], steady: Steady | None) -> dict[str, fl
 
 
 def _client(trace: ServingTrace, done: Sequence[RequestTrace]) -> dict[str, float]:
-    metrics = {"peak_concurrency": float(peak_concurrency(done))}
+    peak = float(peak_concurrency(done))
+    metrics = {"peak_concurrency": peak, "max_concurrent_requests": peak}
     if done:
         queued_ms = [(request.sent_s - request.queued_s) * 1e3 for request in done]
         metrics |= {
@@ -204,7 +209,7 @@ def _client(trace: ServingTrace, done: Sequence[RequestTrace]) -> dict[str, floa
     return metrics
 
 
-def _notes(trace: ServingTrace, metrics: Mapping[str, float]) -> tuple[str, ...]:
+def _notes(trace: ServingTrace, done: Sequence[RequestTrace], metrics: Mapping[str, float]) -> tuple[str, ...]:
     notes = []
     if metrics.get("tokens_per_event", 1.0) > 1.0:
         notes.append(f"itl is a chunk gap: events bear {metrics['tokens_per_event']:.2f} tokens on average")
@@ -212,6 +217,12 @@ def _notes(trace: ServingTrace, metrics: Mapping[str, float]) -> tuple[str, ...]
         notes.append("tpot does not exist: no answer has two tokens that the server counted")
     if trace.server_ttft is None:
         notes.append("not checked against the server's own view: it has no time-to-first-token histogram")
+    if trace.arrivals.kind != "closed" and (behind := falling_behind(done)):
+        notes.append(behind)
+    if trace.client_resent:
+        notes.append(
+            f"{trace.client_resent} requests were sent again: the server closes connections that it says it keeps"
+        )
     if trace.requests and "steady_request_throughput" in metrics:
         share = metrics["steady_duration"] / metrics["duration"] if "duration" in metrics else math.nan
         notes.append(f"the steady part is {share:.0%} of the run; whole-run throughput includes its start and end")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
     from llmgate.record.serving.trace import ServingTrace
 
-__all__ = ["RunDir", "folder_taken"]
+__all__ = ["RunDir", "changes", "folder_taken"]
 
 
 def names_of(admissions: Iterable[AdmissionRecord]) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from llmgate.errors import PolicyError, did_you_mean
 from llmgate.record.policy_words import DEFAULT_ALPHA, MOST_ALPHA, MOST_MARGIN, Direction, Role
 
-__all__ = ["DEFAULT_SERVING_MARGIN", "SERVING_FIGURES", "TAILS", "ServingPolicy", "unit_of"]
+__all__ = ["DEFAULT_SERVING_MARGIN", "SERVING_FIGURES", "TAILS", "ServingPolicy", "tail_requests", "unit_of"]
 
 DEFAULT_SERVING_MARGIN: Final = 0.05
 LATENCIES: Final = ("ttft", "tpot", "itl", "e2el")
@@ -116,3 +116,8 @@ def unit_of(metric: str) -> str:
     if metric.endswith("_ms"):
         return "ms"
     return "tok/s" if "token" in metric or metric.startswith("output") else "req/s"
+
+
+def tail_requests(metric: str) -> int:
+    """How many requests a run needs so that a figure may gate: ten beyond the percentile of a tail, at least one."""
+    return math.ceil(1000 / (100 - int(metric[1:3]))) if metric in TAILS else 1

@@ -6,13 +6,17 @@ can be taken again when a definition is improved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from llmgate.record.answered_by import MaybeAnsweredBy, Said
 
 __all__ = [
+    "CLOSED_LOOP",
     "ArrivalKind",
     "Arrivals",
     "DeviceUse",
@@ -25,6 +29,8 @@ __all__ = [
     "ServingTrace",
 ]
 
+Bound = Annotated[float, BeforeValidator(lambda value: math.inf if value is None else value)]
+"""JSON has no infinity: what is written for it is null."""
 ArrivalKind = Literal["closed", "poisson", "gamma", "constant", "ramp", "trace"]
 
 
@@ -101,6 +107,7 @@ class MachineUse:
         client_s: The client and its own children, servers excepted.
         server_s: The server and its descendants; None if it does not run here or was not found.
         steal_s: What the host of a virtual machine took.
+        busiest: Which other processes used most, as `name (pid)`, at most three.
     """
 
     cores: int
@@ -109,6 +116,7 @@ class MachineUse:
     client_s: float
     server_s: float | None = None
     steal_s: float = 0.0
+    busiest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +140,7 @@ class HistogramGrowth:
 
     count: int
     sum: float
-    buckets: tuple[tuple[float, int], ...] = ()
+    buckets: tuple[tuple[Bound, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +195,11 @@ class ServingTrace:
             any number.
         requests: One entry per planned request, in plan order.
         duration_s: Wall time of the measurement.
-        client_cpu_s: CPU time that this process spent during it.
-        client_lag_s: Lateness of a periodic timer in the event loop: the largest values seen, descending, at most 20.
-        client_blocked_s: Sum of all such lateness above 5 ms; None if it was not recorded.
+        client_cpu_s: CPU time that the client's process spent during it; of several processes, the busiest one.
+        client_lag_s: Lateness of a periodic timer in the event loop: the largest values seen, descending, at most 20;
+            of several processes, over all of them.
+        client_blocked_s: Sum of all such lateness above 5 ms, of several processes the largest such sum; None if it was
+            not recorded.
         client_version: Which client measured; other versions are not comparable.
         server_ttft: The server's own view, None if it has no such histogram.
         model: The name that requests carried, "" in older records.
@@ -197,6 +207,10 @@ class ServingTrace:
         machine: Who used the client's machine; None if nobody looked.
         metrics: The server's own account; None where it gives none.
         devices: The GPUs that the server runs on, as far as they can be seen from here.
+        client_processes: How many processes sent the load.
+        client_resent: Requests that were sent again on a fresh connection, because a kept one closed before a byte of
+            the answer came; their times are those of the second sending.
+        salt: What made this measurement's prompts differ from all others', "" for nothing.
     """
 
     name: str
@@ -215,3 +229,6 @@ class ServingTrace:
     machine: MachineUse | None = None
     metrics: ServerMetrics | None = None
     devices: tuple[DeviceUse, ...] = ()
+    client_processes: int = 1
+    client_resent: int = 0
+    salt: Said = ""

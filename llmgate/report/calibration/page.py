@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmgate.gate.calibration.results import DecisionRule, Truth
+from llmgate.gate.calibration.results import Cell, DecisionRule, Truth
 from llmgate.report.axis import Axis, Tick
 from llmgate.report.calibration.tables import calibration_sentence, facts, sheets
 from llmgate.report.html_page import render_page
@@ -14,15 +14,17 @@ from llmgate.report.words import count, percent
 from llmgate.stats.proportion import clopper_pearson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
-    from llmgate.gate.calibration.results import Calibration, CalibrationRow, Cell
+    from llmgate.gate.calibration.results import Calibration, CalibrationRow
     from llmgate.report.calibration.tables import CalibrationOrigin
 
 __all__ = ["Dot", "Drawing", "calibration_page", "drawings"]
 
 _TAIL = 0.025
 """Bars are 95 % intervals."""
+_SERVING_DRAWN = (0.05, 8)
+"""How much runs vary, and pairs, of the rows that are drawn; all are in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,16 @@ class Drawing:
     limit: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rate:
+    """What becomes a dot."""
+
+    name: str
+    where: str
+    cell: Cell
+    good: bool
+
+
 def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
     """What is drawn, those without a rate left out."""
     own = [row for row in calibration.rows if row.rule in {DecisionRule.GATE, DecisionRule.LOOKS}]
@@ -95,14 +107,19 @@ def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
             name,
             title,
             caption,
-            [(row, cell, (what, row.name) not in unmet) for row in own if (cell := row.cell(truth)) is not None],
+            [
+                _Rate(name=_name(row), where=_where(row), cell=cell, good=(what, row.name) not in unmet)
+                for row in own
+                if (cell := row.cell(truth)) is not None
+            ],
             limit=calibration.alpha,
             passes=truth is Truth.MARGIN,
         )
         for name, title, truth, what in limited
     ]
+    off = "PASS of an unchanged model lies off its promise"
     promised = [
-        (row, cell, ("PASS of an unchanged model lies off its promise", row.name) not in unmet)
+        _Rate(name=_name(row), where=_where(row), cell=cell, good=(off, row.name) not in unmet)
         for row in own
         if (cell := row.cell(Truth.UNCHANGED)) is not None and cell.promised is not None
     ]
@@ -111,6 +128,7 @@ def drawings(calibration: Calibration) -> tuple[Drawing, ...]:
     )
     drawn.append(_rates("promise", "What was promised is what happens", caption, promised, limit=None, passes=True))
     drawn.append(_compared(calibration))
+    drawn += _serving(calibration, unmet)
     return tuple(drawing for drawing in drawn if drawing is not None)
 
 
@@ -146,6 +164,8 @@ def _highlights(calibration: Calibration) -> list[tuple[str, str, str]]:
         "a lost margin passes": "highest rate of lost margins that pass",
         "five lost points pass": "highest rate of five lost points that pass",
         "PASS of an unchanged model lies off its promise": "farthest from a promise",
+        "serving: an unchanged model fails": "serving: highest rate of false alarms",
+        "serving: a lost margin passes": "serving: highest rate of lost margins that pass",
     }
     highlights = []
     for what, label in labels.items():
@@ -161,33 +181,62 @@ def _rates(
     name: str,
     title: str,
     caption: str,
-    cells: Sequence[tuple[CalibrationRow, Cell, bool]],
+    rates: Sequence[_Rate],
     *,
     limit: float | None,
     passes: bool,
 ) -> Drawing | None:
-    if not cells:
+    if not rates:
         return None
-    measured = [(row, cell, good, cell.passed if passes else cell.failed) for row, cell, good in cells]
-    bars = [clopper_pearson(wrong, cell.runs, alpha=_TAIL) for _, cell, _, wrong in measured]
-    shown = [cell.promised for _, cell, _, _ in measured if limit is None and cell.promised is not None]
+    counted = [rate.cell.passed if passes else rate.cell.failed for rate in rates]
+    bars = [clopper_pearson(n, rate.cell.runs, alpha=_TAIL) for rate, n in zip(rates, counted, strict=True)]
+    shown = [rate.cell.promised for rate in rates if limit is None and rate.cell.promised is not None]
     axis = _axis([*(bar.upper for bar in bars), *shown, limit or 0.0])
     dots = tuple(
         Dot(
-            name=_name(row),
-            where=_where(row),
+            name=rate.name,
+            where=rate.where,
             lower=axis.at(100 * bar.lower),
             upper=axis.at(100 * bar.upper),
             point=axis.at(100 * bar.estimate),
-            promised=axis.at(100 * cell.promised) if limit is None and cell.promised is not None else None,
-            good=good,
+            promised=axis.at(100 * promise) if limit is None and promise is not None else None,
+            good=rate.good,
             text=percent(bar.estimate),
-            detail=f"promised {percent(cell.promised)}" if limit is None else f"of {count(cell.runs)} data sets",
+            detail=f"promised {percent(promise)}" if limit is None else f"of {count(rate.cell.runs)} data sets",
         )
-        for (row, cell, good, _), bar in zip(measured, bars, strict=True)
+        for rate, bar in zip(rates, bars, strict=True)
+        for promise in (rate.cell.promised,)
     )
     at = None if limit is None else axis.at(100 * limit)
     return Drawing(id=name, title=title, caption=caption, dots=dots, ticks=axis.ticks(signed=False), limit=at)
+
+
+def _serving(calibration: Calibration, unmet: Container[tuple[str, str]]) -> Iterator[Drawing | None]:
+    """Both errors of the serving rule, at one size and spread: what disturbs the runs is what differs."""
+    asked = [row for row in calibration.serving if row.asked and not row.sized]
+    chosen = [row for row in asked if (row.cv, row.pairs) == _SERVING_DRAWN]
+    if not chosen:
+        return
+    size = f"{chosen[0].pairs} pairs of runs, runs vary by {percent(chosen[0].cv, 0)}"
+    kinds = (
+        ("serving-blocked", "Serving: an unchanged model is blocked", Truth.UNCHANGED),
+        ("serving-lost", "Serving: a lost margin passes", Truth.MARGIN),
+    )
+    for name, title, truth in kinds:
+        what = "serving: an unchanged model fails" if truth is Truth.UNCHANGED else "serving: a lost margin passes"
+        yield _rates(
+            name,
+            title,
+            f"Share of measurements, in percent, with 95 % intervals, by what disturbs the runs; {size}. It should lie"
+            f" in the shaded zone, at {percent(chosen[0].alpha, 0)} or less.",
+            [
+                _Rate(name=row.noise, where=f"{row.pairs} pairs", cell=cell, good=(what, row.name) not in unmet)
+                for row in chosen
+                if (cell := row.cell(truth)) is not None
+            ],
+            limit=chosen[0].alpha,
+            passes=truth is Truth.MARGIN,
+        )
 
 
 def _compared(calibration: Calibration) -> Drawing | None:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from llmgate.gate.calibration.results import SIMULATED, DecisionRule, Truth
+from llmgate.report.calibration.serving import serving_json, serving_sheets
+from llmgate.report.calibration.sheet import Sheet
 from llmgate.report.markdown_text import as_table, prose
 from llmgate.report.visible import one_line, visible
 from llmgate.report.words import count, percent, plural, points
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "CalibrationOrigin",
-    "Sheet",
     "calibration_json",
     "calibration_lines",
     "calibration_markdown",
@@ -48,25 +49,6 @@ class CalibrationOrigin:
     command: str
     created_at: str
     data: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """One table.
-
-    Attributes:
-        id: For links.
-        title: Its heading.
-        lead: What it tells, one or two sentences.
-        header: Titles of the columns; the first is text, the others are figures.
-        rows: Cells, one per column.
-    """
-
-    id: str
-    title: str
-    lead: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def calibration_sentence(calibration: Calibration) -> str:
@@ -129,6 +111,7 @@ def sheets(calibration: Calibration) -> tuple[Sheet, ...]:
                 if row not in own
             ),
         ),
+        *serving_sheets(calibration.serving),
     )
     return tuple(sheet for sheet in tables if sheet.rows)
 
@@ -201,6 +184,7 @@ def calibration_json(calibration: Calibration, origin: CalibrationOrigin) -> str
         "met": calibration.met,
         "requirements": [asdict(requirement) | {"met": requirement.met} for requirement in calibration.requirements],
         "rows": [_row_json(row) for row in calibration.rows],
+        "serving": [serving_json(row) | {"cells": [_cell_json(c) for c in row.cells]} for row in calibration.serving],
         "notes": list(calibration.notes),
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"

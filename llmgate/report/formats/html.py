@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmgate.report.formats.plot import forests, serving_plot
+from llmgate.report.formats.serving_plot import curve_plot, drawn_arms
 from llmgate.report.html_page import render_page
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def render_html(view: ReportView) -> str:
         view=view,
         forests=forests(view.metrics),
         serving=[(table, serving_plot(table)) for table in view.serving],
+        curves=[curve_plot(curve) for curve in view.curves],
+        arms=drawn_arms(view.arms),
         sections=_sections(view),
         page=PAGE,
     )
@@ -36,6 +39,7 @@ def _sections(view: ReportView) -> list[dict[str, Any]]:
         ("metrics", "Metrics", len(view.metrics)),
         ("worse", "Worse", view.worse.total),
         ("serving", "Serving", len(view.serving)),
+        *((it.id, it.title, len(it.pairs)) for it in view.arms),
         *((panel.id, panel.title, len(panel.rows) + panel.left_out) for panel in view.panels),
         ("better", "Better", view.better.total),
         ("missed", "Below par", view.missed.total),

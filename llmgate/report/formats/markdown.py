@@ -17,6 +17,7 @@ from llmgate.report.words import count, plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from llmgate.report.arm_rows import ArmsView
     from llmgate.report.case_rows import Answer, CaseRow, Listing
     from llmgate.report.pieces import Text
     from llmgate.report.rows import MetricRow, Notice, Panel, ReportView, ServingCell, ServingTable
@@ -98,6 +99,10 @@ def _parts(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
     yield from _panels(view.panels, serious=True)
     for table in view.serving:
         yield f"serving ({table.concurrency} in flight)", [_serving(table, compared=view.champion is not None)]
+    for curve in view.curves:
+        yield f"serving at several loads ({curve.title})", [_panel(curve.table, len(curve.table.rows))]
+    for arms in view.arms:
+        yield arms.title.lower(), [_arms(arms, spelt_out=True), _arms(arms, spelt_out=False)]
     yield from _errors(view)
     yield from _panels(view.panels, serious=False)
     yield from _slices(view)
@@ -131,7 +136,7 @@ def _metrics(view: ReportView) -> Iterator[tuple[str, Iterable[str]]]:
         [
             f"{SYMBOLS[it.state]} {it.outcome}{_aside(it)}",
             fitted(f"{it.suite}::{it.metric}" if alike[it.metric] > 1 else it.metric, NAME_BYTES, in_cell),
-            (f"{it.champion} → {it.candidate}" if view.champion else it.candidate)
+            (f"{it.champion} → {it.candidate}" if view.champion and it.champion != "–" else it.candidate)
             + f" ({it.bounds})"
             + (f", **{count(it.errors)} not evaluated**" if it.errors else ""),
             it.limit,
@@ -249,6 +254,19 @@ def _serving(table: ServingTable, *, compared: bool) -> str:
     text += as_table(["Figure", "Champion", "Candidate", "Change"] if compared else ["Figure", "Candidate"], rows)
     text += "".join(f"\n{prose(note)}\n" for note in table.notes)
     return folded(f"Serving: {table.name}, {table.concurrency} in flight{', INVALID' if table.invalid else ''}", text)
+
+
+def _arms(view: ArmsView, *, spelt_out: bool) -> str:
+    """How serving was measured on two arms, and what each pair of runs says where there is room for it."""
+    text = ""
+    if view.invalid:
+        text += "**INVALID: these runs must not be believed.**\n\n"
+        text += "".join(f"- {prose(reason)}\n" for reason in view.invalid[:SHOWN_REMARKS]) + "\n"
+    text += "".join(f"- **{label}:** {fitted(it, 2 * QUOTE_BYTES, prose)}\n" for label, it in view.facts)
+    for pairs in view.pairs if spelt_out else ():
+        text += f"\n**{prose(pairs.metric)}**, {pairs.outcome}: {prose(pairs.reading)}\n\n"
+        text += "".join(f"- {prose(point.words)}\n" for point in pairs.points)
+    return folded(view.title, text)
 
 
 def _cell(cell: ServingCell | None) -> str:

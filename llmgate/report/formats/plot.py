@@ -3,18 +3,69 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.report.axis import Axis, Tick
-from llmgate.report.rows import DrawnInterval, MetricRow, ServingRow, ServingTable
+from llmgate.report.rows import INTERVAL_KINDS, DrawnInterval, IntervalKind, MetricRow, ServingRow, ServingTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Bar", "BarPlot", "Forest", "Lane", "forests", "serving_plot"]
 
+FARTHEST: Final = 300.0
+"""Relative changes worse than four times the latency are drawn at the edge, so that the margin is still to be seen."""
 CLIP = 1.0
 """Relative changes beyond ±100 % are drawn at the edge: one doubled latency must not flatten all other bars."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestWords:
+    """What stands around a drawing of intervals.
+
+    Attributes:
+        label: What it is, for who cannot see it.
+        caption: How to read it.
+        zero: What zero means, empty where it means nothing.
+        limit: What the limit is.
+        ends: What lies to the left and to the right.
+    """
+
+    label: str
+    caption: str
+    zero: str = "no change"
+    limit: str = "tolerance"
+    ends: tuple[str, str] = ("← candidate worse", "candidate better →")
+
+
+WORDS: Final[dict[IntervalKind, ForestWords]] = {
+    "difference": ForestWords(
+        label="Differences with their intervals",
+        caption="Candidate minus champion, in points. A metric passes when its whole bar lies in the shaded zone, "
+        "right of the tolerance.",
+    ),
+    "rate": ForestWords(
+        label="Rates with their intervals",
+        caption="Rate of the candidate, in percent. A metric passes when its whole bar lies in the shaded zone, above "
+        "the threshold.",
+        zero="",
+        limit="threshold",
+        ends=("", "percent"),
+    ),
+    "change": ForestWords(
+        label="Relative changes of serving figures with their intervals",
+        caption="Serving of the candidate against the champion, in percent; right is better, for latencies too. A "
+        "figure passes when its whole bar lies in the shaded zone, right of the tolerance.",
+    ),
+    "reserve": ForestWords(
+        label="Distances of serving figures from their limits, with their intervals",
+        caption="How much better a serving figure is than its limit, in percent. It passes when its whole bar lies in "
+        "the shaded zone, right of the limit.",
+        zero="",
+        limit="limit",
+        ends=("← beyond the limit", "within the limit →"),
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +89,14 @@ class Lane:
 class Forest:
     """All intervals of one kind on one axis."""
 
-    kind: str
+    kind: IntervalKind
     lanes: tuple[Lane, ...]
     ticks: tuple[Tick, ...]
+
+    @property
+    def words(self) -> ForestWords:
+        """What stands around it."""
+        return WORDS[self.kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +128,19 @@ def forests(rows: Sequence[MetricRow]) -> tuple[Forest, ...]:
     drawn = [(row, row.interval) for row in rows if row.interval is not None]
     return tuple(
         _forest(kind, [(row, interval) for row, interval in drawn if interval.kind == kind])
-        for kind in ("difference", "rate")
+        for kind in INTERVAL_KINDS
         if any(interval.kind == kind for _, interval in drawn)
     )
 
 
-def _forest(kind: str, drawn: Sequence[tuple[MetricRow, DrawnInterval]]) -> Forest:
+def _forest(kind: IntervalKind, drawn: Sequence[tuple[MetricRow, DrawnInterval]]) -> Forest:
     values = [v for _, i in drawn for v in (i.lower, i.upper, i.point, i.limit) if v is not None]
-    compared = kind == "difference"
+    compared = kind != "rate"
     low, high = min(values), max(values)
     if compared:
         low, high = min(low, 0.0), max(high, 0.0)
+    if kind in {"change", "reserve"}:
+        low = max(low, -FARTHEST)
     pad = max((high - low) * 0.12, 0.5)
     axis = (
         Axis(low=low - pad, high=high + pad) if compared else Axis(low=max(0.0, low - pad), high=min(100.0, high + pad))

@@ -47,9 +47,10 @@ def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     )
     yield Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves")
     if book.champion is not None:
-        worse = sum(metric.worse for metric in gating)
-        better = sum(metric.better for metric in gating)
-        scores = plural(sum(metric.evaluated for metric in gating if not metric.two_sided), "score")
+        scored = [metric for metric in gating if not metric.unit]
+        worse = sum(metric.worse for metric in scored)
+        better = sum(metric.better for metric in scored)
+        scores = plural(sum(metric.evaluated for metric in scored if not metric.two_sided), "score")
         detail = f"of {scores} on gates: {count(better)} better, {count(worse)} worse"
         yield Fact(label="Scores that changed", value=count(better + worse), detail=detail)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.details import chances_sentence
 from llmgate.gate.decision.types import Verdict
+from llmgate.report.panels.serving_metrics import serving_metric_row
 from llmgate.report.pieces import State
 from llmgate.report.rows import DrawnInterval, MetricRow
 from llmgate.report.visible import one_line
@@ -20,6 +21,8 @@ __all__ = ["metric_row"]
 
 def metric_row(metric: MetricDecision) -> MetricRow:
     """One metric with its evidence."""
+    if metric.unit:
+        return serving_metric_row(metric)
     compared = metric.reference == "champion"
     return MetricRow(
         suite=one_line(metric.suite, 120),

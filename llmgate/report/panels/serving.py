@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from llmgate.report.visible import one_line
 from llmgate.report.words import figure, plural, relative
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmgate.gate.serving.summary import ServingSummary
 
@@ -62,15 +63,20 @@ def _table(workload: Workload, candidate: list[ServingSummary], champion: list[S
         concurrency=workload[1],
         rows=tuple(_row(key, candidate, champion) for key in keys if _label(key)),
         invalid=(*_against("candidate", candidate), *_against("champion", champion)),
-        notes=tuple(
-            dict.fromkeys(
-                f"{side}: {one_line(note)}"
-                for side, runs in (("candidate", candidate), ("champion", champion))
-                for run in runs
-                for note in (*run.notes, *_lost(run))
-            )
-        ),
+        notes=(*_notes("candidate", candidate), *_notes("champion", champion)),
     )
+
+
+def _notes(side: str, runs: list[ServingSummary]) -> Iterator[str]:
+    """Remarks on the runs of a side; those that differ in numbers alone are one, with how many runs say so."""
+    alike: dict[str, list[str]] = {}
+    for run in runs:
+        for note in (*run.notes, *_lost(run)):
+            alike.setdefault(re.sub(r"\d+", "#", note), []).append(one_line(note))
+    for notes in alike.values():
+        others = len(set(notes)) - 1
+        more = f" (the first of {plural(len(notes), 'run')} of which this is said)" if others else ""
+        yield f"{side}: {notes[0]}{more}"
 
 
 def _lost(run: ServingSummary) -> tuple[str, ...]:

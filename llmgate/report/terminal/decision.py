@@ -11,8 +11,9 @@ from rich.cells import cell_len, set_cell_size
 
 from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.decision.wording import short_names
+from llmgate.gate.decision.wording import figure_name, short_names
 from llmgate.report.panels.metrics import metric_row
+from llmgate.report.serving_words import short_limit
 from llmgate.report.visible import one_line, visible
 from llmgate.report.words import factor, percent, points
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision, MetricDecision
     from llmgate.report.pieces import LedLine, Style
 
-__all__ = ["decision_lines", "labelled", "terminal_width"]
+__all__ = ["decision_lines", "labelled", "outcome_of", "style_of", "terminal_width"]
 
 STYLES: Final[dict[Verdict, Style]] = {Verdict.PASS: "good", Verdict.FAIL: "bad", Verdict.INCONCLUSIVE: "warn"}
 LABEL: Final = 15
@@ -39,13 +40,21 @@ def terminal_width() -> int:
     return max(LEAST_WIDTH, shutil.get_terminal_size((LOG_WIDTH, 24)).columns)
 
 
-def decision_lines(decision: Decision, *, width: int) -> list[LedLine]:
+def decision_lines(
+    decision: Decision, *, width: int, table: Sequence[LedLine] | None = None, beside: Sequence[LedLine] = ()
+) -> list[LedLine]:
     """The table, the labelled lines, the verdict with its sentence, and what to do next.
 
     For doors that have a decision and no record. Reasons and problems quote what endpoints said: no line holds a
     control character, and none is wider than `width`.
+
+    Args:
+        decision: What to say.
+        width: Columns of the terminal.
+        table: In place of the table of metrics.
+        beside: Further lines, before the problems and the verdict.
     """
-    lines = [*_table(decision.metrics, width), *_spelt_out(decision, width)]
+    lines = [*(_table(decision.metrics, width) if table is None else table), *_spelt_out(decision, width, beside)]
     lines += labelled(f"{decision.verdict}", decision.sentence, width, style=STYLES[decision.verdict], indent=0)
     lines += labelled("Next:", next_step(decision), width, indent=0)
     return lines
@@ -66,9 +75,10 @@ def labelled(label: str, text: str, width: int, *, style: Style = "plain", inden
         yield " " * len(lead), line, "plain"
 
 
-def _spelt_out(decision: Decision, width: int) -> Iterator[LedLine]:
+def _spelt_out(decision: Decision, width: int, beside: Sequence[LedLine]) -> Iterator[LedLine]:
     for label, text in detail_lines(decision):
         yield from labelled(label, text, width)
+    yield from beside
     problems = [problem for problem in decision.problems if problem.counted or not decision.is_baseline]
     for problem in problems[:PROBLEMS]:
         yield from labelled("Missing" if problem.counted else "Problem", str(problem), width, style="warn")
@@ -84,14 +94,14 @@ def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[LedLine]:
     compared = any(metric.reference == "champion" for metric in metrics)
     titles = ["metric", *(["champion"] if compared else []), "candidate", "bounds", "limit"]
     rows = [_cells(metric, name, compared=compared) for metric, name in zip(metrics, _names(metrics), strict=True)]
-    outcomes = [_outcome(metric) for metric in metrics]
+    outcomes = [outcome_of(metric) for metric in metrics]
     first = max(cell_len(outcome) for outcome in outcomes)
     sizes = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
     room = width - first - 2 - sum(sizes[1:]) - 2 * (len(sizes) - 1)
     if room < LEAST_NAME:
         for outcome, metric, row in zip(outcomes, metrics, rows, strict=True):
             figures = ", ".join(f"{title} {cell}" for title, cell in zip(titles[1:], row[1:], strict=True))
-            yield from labelled(outcome, f"{row[0]}: {figures}", width, style=_style(metric), indent=0)
+            yield from labelled(outcome, f"{row[0]}: {figures}", width, style=style_of(metric), indent=0)
         return
     if room < sizes[0]:
         rows = [
@@ -101,14 +111,15 @@ def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[LedLine]:
         sizes[0] = max(min(room, max(cell_len(row[0]) for row in rows)), len(titles[0]))
     yield " " * (first + 2), _row(titles, sizes), "plain"
     for metric, outcome, row in zip(metrics, outcomes, rows, strict=True):
-        yield f"{outcome:<{first}}  ", _row(row, sizes), _style(metric)
+        yield f"{outcome:<{first}}  ", _row(row, sizes), style_of(metric)
 
 
-def _style(metric: MetricDecision) -> Style:
+def style_of(metric: MetricDecision) -> Style:
+    """The colour of its verdict; none for what does not count."""
     return STYLES[metric.verdict] if metric.gates and not metric.waived else "plain"
 
 
-def _outcome(metric: MetricDecision) -> str:
+def outcome_of(metric: MetricDecision) -> str:
     """The verdict; of what does not count in lower case, so that nobody takes it for one."""
     if metric.waived:
         return f"waived {metric.verdict.lower()}"
@@ -116,7 +127,10 @@ def _outcome(metric: MetricDecision) -> str:
 
 
 def _names(metrics: Sequence[MetricDecision]) -> list[str]:
-    return [one_line(f"{metric.suite}::{metric.metric}", 200) for metric in metrics]
+    return [
+        one_line(f"{metric.suite}::{figure_name(metric.metric) if metric.unit else metric.metric}", 200)
+        for metric in metrics
+    ]
 
 
 def _row(cells: Sequence[str], sizes: Sequence[int]) -> str:
@@ -142,6 +156,8 @@ def _cells(metric: MetricDecision, name: str, *, compared: bool) -> list[str]:
 
 def _limit(metric: MetricDecision) -> str:
     """`−3`, `≥ 80 %`, or both."""
+    if metric.unit:
+        return short_limit(metric)
     if metric.two_sided and metric.margin is not None:
         return factor(metric.margin)
     parts = [] if metric.margin is None or metric.reference != "champion" else [f"−{points(metric.margin)}"]

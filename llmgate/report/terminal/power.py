@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from llmgate.report.terminal.chances import chance
+from llmgate.report.terminal.power_serving import serving_lines
 from llmgate.report.visible import full_name, one_line
 from llmgate.report.words import count, percent, plural, points
 
@@ -25,7 +27,7 @@ SOURCES = {
 
 
 def power_lines(power: Power, texts: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    """Some lines per metric, what they come to together, and how often the server words the same answer differently.
+    """Some lines per metric and figure, what they come to, and how often the server words the same answer differently.
 
     Args:
         power: What the gate can decide.
@@ -33,11 +35,13 @@ def power_lines(power: Power, texts: Mapping[str, tuple[int, int]]) -> Iterator[
     """
     for metric in power.metrics:
         yield from _metric_lines(metric, power.wanted)
-    if len(power.metrics) > 1:
+    for figure in power.serving:
+        yield from serving_lines(figure, power.wanted)
+    if power.gating > 1:
         yield (
-            f"all {len(power.metrics)} gating metrics together pass an unchanged model {_chance(power.joint)} of the"
-            f" time if they err independently (between {_chance(power.joint_least)} and"
-            f" {_chance(power.joint_most)} however they depend on each other)"
+            f"all {power.gating} gating metrics together pass an unchanged model {chance(power.joint)} of the"
+            f" time if they err independently (between {chance(power.joint_least)} and"
+            f" {chance(power.joint_most)} however they depend on each other)"
         )
     for suite, (differ, compared) in texts.items():
         if compared:
@@ -49,7 +53,7 @@ def power_lines(power: Power, texts: Mapping[str, tuple[int, int]]) -> Iterator[
 def shortfall(power: Power, *, strict: bool) -> str:
     """What is to be said where the gate passes an unchanged model too rarely."""
     lead = "refused" if strict else "warning"
-    rate = f"{_chance(power.joint)} of the time, less than {_chance(power.wanted)}"
+    rate = f"{chance(power.joint)} of the time, less than {chance(power.wanted)}"
     return f"{lead}: this gate passes an unchanged model {rate}"
 
 
@@ -58,7 +62,7 @@ def preflight_line(metric: MetricPower, wanted: float) -> str:
     return (
         f"{full_name(metric.suite, metric.metric)}: {plural(metric.cases, 'case')}, tolerance {points(metric.margin)};"
         " an unchanged model would"
-        f" pass {_chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
+        f" pass {chance(metric.pass_if_unchanged)} of the time, {_loss(metric, wanted)}; {advice(metric, wanted)}"
     )
 
 
@@ -80,7 +84,7 @@ def advice(metric: MetricPower, wanted: float) -> str:
     if metric.pass_least is not None and metric.pass_least < wanted:
         return (
             f"enough as measured; the {plural(metric.measured_on or 0, 'case')} that tell leave room for"
-            f" {_chance(metric.pass_least)}"
+            f" {chance(metric.pass_least)}"
         )
     return "enough"
 
@@ -94,8 +98,8 @@ def _metric_lines(metric: MetricPower, wanted: float) -> Iterator[str]:
     yield f"  {_spread(metric)}"
     between = ""
     if metric.pass_least is not None and metric.pass_most is not None:
-        between = f" ({_chance(metric.pass_least)} to {_chance(metric.pass_most)} within the bounds of that)"
-    passes = f"passes {_chance(metric.pass_if_unchanged)} of the time{between}"
+        between = f" ({chance(metric.pass_least)} to {chance(metric.pass_most)} within the bounds of that)"
+    passes = f"passes {chance(metric.pass_if_unchanged)} of the time{between}"
     yield f"  an unchanged model {passes}; {_loss(metric, wanted)}"
     if metric.threshold is not None:
         yield f"  {_threshold(metric, wanted)}"
@@ -118,9 +122,9 @@ def _spread_of(metric: MetricPower, variance: float) -> str:
 
 def _loss(metric: MetricPower, wanted: float) -> str:
     if metric.detectable is None:
-        return f"no loss is found {_chance(wanted)} of the time"
+        return f"no loss is found {chance(wanted)} of the time"
     loss = points(math.ceil(1000.0 * metric.detectable) / 1000.0)
-    return f"a true loss of {loss} points is found {_chance(wanted)} of the time"
+    return f"a true loss of {loss} points is found {chance(wanted)} of the time"
 
 
 def _threshold(metric: MetricPower, wanted: float) -> str:
@@ -129,16 +133,7 @@ def _threshold(metric: MetricPower, wanted: float) -> str:
         return ""
     passing = "no rate passes" if threshold.passing is None else f"a true rate of {percent(threshold.passing)} passes"
     failing = "none fails" if threshold.failing is None else f"one of {percent(threshold.failing)} fails"
-    return f"limit {percent(threshold.limit)}: {passing} {_chance(wanted)} of the time, {failing} as often"
-
-
-def _chance(probability: float) -> str:
-    """In whole per cent; certainty is only claimed where it is certain."""
-    if 0.995 <= probability < 1.0:
-        return "more than 99 %"
-    if 0.0 < probability < 0.005:
-        return "less than 1 %"
-    return percent(probability, 0)
+    return f"limit {percent(threshold.limit)}: {passing} {chance(wanted)} of the time, {failing} as often"
 
 
 def _round_up(cases: int) -> int:

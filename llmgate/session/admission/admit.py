@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
     from llmgate.session.progress import Progress
-    from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
+    from llmgate.session.target import Target
 
 __all__ = ["Asked", "admit_judge", "admit_recorded", "asked_in"]
 

@@ -1,89 +1,222 @@
-"""`llmgate bench`: one serving measurement, without scores."""
+"""`llmgate bench`: one serving measurement, or the search for the largest load, without scores."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.bench.client.load import measure_serving
-from llmgate.bench.workload.load import Load
-from llmgate.bench.workload.workload import chat_workload
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.errors import UsageError
+from llmgate.gate.serving.knee import Search
 from llmgate.gate.serving.summary import summarise
+from llmgate.record.schema import Message
+from llmgate.session.heartbeat import run_async
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.target import open_target
+from llmgate.session.serving.sweep import at_load, sweep
+from llmgate.session.serving.sweep_told import read_slos
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmgate.gate.serving.summary import ServingSummary
+    from llmgate.record.serving.plan import ServingSpec
+    from llmgate.record.serving.trace import ServingTrace
     from llmgate.session.progress import Progress
+    from llmgate.session.serving.measuring import Eyes
+    from llmgate.session.serving.sweep import Sweep, SweepKind
     from llmgate.session.settings import Settings
+    from llmgate.session.target import Target
 
-__all__ = ["bench_endpoint", "bench_lines"]
+__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "load_words", "prompts_for"]
 
 TABLE: Final = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2el"))
+THROUGHPUTS: Final = (
+    ("requests/s", "request_throughput"),
+    ("good requests/s", "request_goodput"),
+    ("output tokens/s", "output_throughput"),
+)
+NAME_CHARS: Final = 100
+NO_SUITE: Final = "serving"
+"""The name of a measurement without a suite."""
 QUANTILES: Final = ("p50", "p90", "p95", "p99")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPrompts:
+    """What is sent where no suite says more.
+
+    Attributes:
+        name: Of the suites, or a general one.
+        prompts: The suites' own; empty where the workload is made of others.
+    """
+
+    name: str
+    prompts: tuple[tuple[Message | Mapping[str, object], ...], ...] = ()
+
+
 def bench_endpoint(
-    suites: Sequence[Path],
-    settings: Settings,
-    *,
-    requests: int,
-    concurrency: int,
-    max_tokens: int,
-    progress: Progress,
+    suites: Sequence[Path], settings: Settings, spec: ServingSpec, *, progress: Progress, eyes: Eyes
 ) -> ServingSummary:
-    """Measure a server with the prompts of suites.
+    """Measure a server once.
+
+    Args:
+        suites: Whose prompts are sent, where the workload is made of them.
+        settings: Which server.
+        spec: What is sent, and when.
+        progress: Told how far it is.
+        eyes: Who else uses the machine; only told, as a single run is compared with nothing.
 
     Raises:
         UsageError: If no suite or no model is named.
+        DatasetError: If a trace cannot be replayed.
         BenchError: If the server cannot be reached.
     """
+    asked = prompts_for(suites, settings, spec)
+    check_workload(spec)
+    with opened(settings, progress) as target:
+        progress.stage(f"measuring: {spec.requests} requests, {load_words(spec)}")
+        trace = run_once(target, spec, asked, eyes=eyes, progress=progress)
+    summary = summarise(trace, levels=spec.levels)
+    other = eyes.contended(trace)
+    return summary if other is None else replace(summary, notes=(*summary.notes, other))
+
+
+def bench_sweep(
+    suites: Sequence[Path],
+    settings: Settings,
+    spec: ServingSpec,
+    kind: SweepKind,
+    *,
+    slos: Sequence[str],
+    least: float,
+    most: float,
+    runs: int,
+    progress: Progress,
+    eyes: Eyes,
+) -> Sweep:
+    """Look for the largest load.
+
+    Args:
+        suites: Whose prompts are sent, where the workload is made of them.
+        settings: Which server.
+        spec: What is sent.
+        kind: What is varied.
+        slos: What has to hold, as `read_slos` takes it.
+        least: Smallest load.
+        most: Largest load.
+        runs: Of each load.
+        progress: Told about every run.
+        eyes: Who else uses the machine.
+
+    Raises:
+        UsageError: If nothing has to hold, or what is named does not exist.
+        LlmgateError: As `sweep`, and what opening a server raises.
+    """
+    asked = prompts_for(suites, settings, spec)
+    levels = read_slos(slos, suite=asked.name)
+    if spec.levels is None and any(level.metric == "request_goodput" for level in levels):
+        raise UsageError("goodput without service levels counts every request", where="--slo", fix="Add --goodput")
+    search = Search(levels=levels, least=least, most=most, whole=kind == "concurrency", runs=runs)
+    check_workload(at_load(spec, kind, most, search))
+    with opened(settings, progress) as target:
+        return sweep(
+            spec,
+            search,
+            kind,
+            lambda each: run_once(target, each, asked, eyes=eyes, progress=progress),
+            contended=eyes.contended,
+            death=target.death,
+            progress=progress,
+        )
+
+
+def prompts_for(suites: Sequence[Path], settings: Settings, spec: ServingSpec) -> OwnPrompts:
+    """The prompts of suites, and what the measurement is called.
+
+    Raises:
+        UsageError: If no suite is named and the workload is made of their prompts.
+    """
+    if not suites and spec.workload.kind != "prompts":
+        return OwnPrompts(name=NO_SUITE)
     plan = plan_paths(suites, settings)
-    prompts = [case.messages for case in plan.cases]
+    name = "+".join(suite.suite.name for suite in plan.suites)[:NAME_CHARS]
+    return OwnPrompts(name=name, prompts=tuple(tuple(case.messages) for case in plan.cases))
+
+
+@contextmanager
+def opened(settings: Settings, progress: Progress) -> Iterator[Target]:
+    """The server that is measured; one that was started for it ends with the block."""
     with (
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as scratch,
         open_target(settings, log_path=Path(scratch) / "server.log", progress=progress) as target,
     ):
-        workload = chat_workload(
-            prompts,
-            name="+".join(suite.suite.name for suite in plan.suites),
-            model=target.endpoint.model,
-            max_tokens=max_tokens,
-            # Fixed lengths make two models comparable. Only vLLM knows the field.
-            ignore_eos=target.server.engine == "vllm",
-        )
-        progress.stage(f"measuring: {requests} requests, {concurrency} in flight")
-        trace = asyncio.run(
-            measure_serving(
-                workload,
-                replace(target.endpoint, names=target.server.model_names),
-                Load(requests=requests, concurrency=concurrency),
-                on_progress=lambda done, total: progress.count("requests", done, total),
-            )
-        )
-    return summarise(trace)
+        yield target
 
 
-def bench_lines(summary: ServingSummary, *, as_json: bool) -> list[str]:
-    """The figures as JSON, or as a table with a verdict on the measurement itself."""
-    if as_json:
-        facts = {
-            **summary.metrics,
-            "max_concurrency": summary.concurrency,
-            "num_prompts": summary.requests,
-            "invalid": list(summary.invalid),
-            "notes": list(summary.notes),
-        }
-        return [json.dumps(facts, indent=2, sort_keys=True, allow_nan=False)]
+def run_once(target: Target, spec: ServingSpec, asked: OwnPrompts, *, eyes: Eyes, progress: Progress) -> ServingTrace:
+    """One run."""
+    workload = build_workload(
+        spec.workload,
+        asked.prompts,
+        name=asked.name,
+        model=target.endpoint.model,
+        max_tokens=spec.max_tokens,
+        # Fixed lengths make two models comparable. Only vLLM knows the field.
+        ignore_eos=target.server.engine == "vllm",
+        requests=spec.requests,
+    )
+    return run_async(
+        measure_serving(
+            workload,
+            replace(target.endpoint, names=target.server.model_names),
+            load_of(spec),
+            watches=eyes.watches(target),
+            on_progress=lambda done, total: progress.count("requests", done, total),
+        ),
+        progress,
+    )
+
+
+def load_words(spec: ServingSpec) -> str:
+    """How hard the server is worked, in words."""
+    arrivals, most = spec.arrivals, f", {spec.concurrency} in flight at most" if spec.concurrency else ""
+    if arrivals.kind == "closed":
+        return f"{spec.concurrency} in flight"
+    if arrivals.kind == "trace":
+        return f"at recorded times{f', {arrivals.speed:g} times as fast' if arrivals.speed != 1 else ''}{most}"
+    if arrivals.kind == "ramp":
+        return f"{arrivals.rate_from:g} to {arrivals.rate:g} per second{most}"
+    bursts = f", burstiness {arrivals.burstiness:g}" if arrivals.kind == "gamma" else ""
+    return f"{arrivals.rate:g} per second, {arrivals.kind}{bursts}{most}"
+
+
+def bench_facts(summary: ServingSummary, spec: ServingSpec) -> dict[str, Any]:
+    """The figures as JSON has them: the keys of `vllm bench serve`, then ours."""
+    rated = spec.arrivals.kind not in {"closed", "trace"}
+    return {
+        "request_goodput": None,
+        **summary.metrics,
+        "max_concurrency": summary.concurrency or None,
+        "request_rate": spec.arrivals.rate if rated else "inf",
+        "burstiness": spec.arrivals.burstiness,
+        "num_prompts": summary.requests,
+        "arrivals": asdict(spec.arrivals),
+        "invalid": list(summary.invalid),
+        "notes": list(summary.notes),
+    }
+
+
+def bench_lines(summary: ServingSummary, spec: ServingSpec) -> list[str]:
+    """The figures as a table, with a verdict on the measurement itself."""
     metrics = summary.metrics
-    lines = [f"{summary.completed} of {summary.requests} requests completed, {summary.concurrency} in flight"]
-    for label, key in (("requests/s", "request_throughput"), ("output tokens/s", "output_throughput")):
+    lines = [f"{summary.completed} of {summary.requests} requests completed, {load_words(spec)}"]
+    for label, key in THROUGHPUTS:
         if key in metrics:
             lines.append(f"{label:<16}{metrics[key]:>10.2f}")
     lines.append(f"{'ms':<16}" + "".join(f"{quantile:>10}" for quantile in QUANTILES))

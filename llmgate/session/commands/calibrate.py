@@ -14,7 +14,8 @@ import numpy as np
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
-from llmgate.gate.calibration.results import FIVE_POINTS, Calibration
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingRow
+from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
 from llmgate.record.disk import write_atomic
@@ -29,16 +30,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.gate.calibration.resampled import SystemPair
-    from llmgate.gate.calibration.results import CalibrationRow
+    from llmgate.gate.calibration.serving import ServingCase
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Job = partial[tuple[CalibrationRow, ...]]
+    Found = tuple[CalibrationRow | ServingRow, ...]
+    Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
 
 MARGIN: Final = 0.03
 SIZES: Final = (100, 300, 1000)
+CASES_PER_JOB: Final = 12
+"""Of serving: together they take about as long as another design."""
 NEARLY: Final = 0.9
 """Share of a size that two systems have to share: 299 items stand for 300."""
 
@@ -135,23 +139,28 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         raise UsageError(f"the seed is {seed}", where="--seed", fix="Give a whole number that is not negative")
     if jobs < 1:
         raise UsageError(f"{jobs} processes measure nothing", where="--jobs", fix="Give 1 or more")
-    choosing, drawing = np.random.SeedSequence(seed).spawn(2)
-    planned = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
+    choosing, drawing, serving = np.random.SeedSequence(seed).spawn(3)
+    planned: list[Job] = [partial(_simulate, design, effort.repetitions) for design in DESIGNS]
     planned += [partial(_simulate_looks, design, effort.repetitions) for design in PUBLISHED]
     notes = list(data.notes)
     for results, source in zip(data.sets, choosing.spawn(len(data.sets)), strict=True):
         planned += _real(results, effort, np.random.default_rng(source), notes)
-    progress.stage(f"measuring {len(planned)} designs")
-    work = [partial(job, source) for job, source in zip(planned, drawing.spawn(len(planned)), strict=True)]
-    measured = _carry_out(work, jobs, progress)
+    cases = tuple(serving_cases(quick=effort.quick))
+    parts = [cases[i : i + CASES_PER_JOB] for i in range(0, len(cases), CASES_PER_JOB)]
+    served: list[Job] = [partial(_serve, part, effort.repetitions) for part in parts]
+    sources = (*drawing.spawn(len(planned)), *serving.spawn(len(served)))
+    work: list[Job] = [partial(job, source) for job, source in zip((*planned, *served), sources, strict=True)]
+    progress.stage(f"measuring {len(work)} designs")
+    measured = [row for rows in _carry_out(work, jobs, progress) for row in rows]
     return Calibration(
         seed=seed,
         repetitions=effort.repetitions,
         quick=effort.quick,
         margin=MARGIN,
         alpha=DEFAULT_ALPHA,
-        rows=tuple(row for rows in measured for row in rows),
+        rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
+        serving=tuple(row for row in measured if isinstance(row, ServingRow)),
     )
 
 
@@ -193,7 +202,7 @@ def write_calibration(calibration: Calibration, data: RealData, out: Path, *, co
     return tuple(out / name for name in contents)
 
 
-def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[tuple[CalibrationRow, ...]]:
+def _carry_out(work: Sequence[Job], jobs: int, progress: Progress) -> list[Found]:
     progress.count("designs", 0, len(work))
     if jobs == 1:
         rows = []
@@ -236,21 +245,22 @@ def _real(results: PairedResults, effort: Effort, rng: np.random.Generator, note
         yield partial(_resample, fewer.pairs, sampling)
 
 
-def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> tuple[CalibrationRow, ...]:
+def _serve(cases: Sequence[ServingCase], repetitions: int, source: np.random.SeedSequence) -> Found:
+    rng = np.random.default_rng(source)
+    return tuple(row for case in cases for row in simulate_serving(case, rng=rng, repetitions=repetitions))
+
+
+def _simulate(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return simulate(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _simulate_looks(
-    design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence
-) -> tuple[CalibrationRow, ...]:
+def _simulate_looks(design: SimulatedDesign, repetitions: int, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     return simulate_looks(design, rng=rng, repetitions=repetitions, margin=MARGIN, alpha=DEFAULT_ALPHA)
 
 
-def _resample(
-    pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence
-) -> tuple[CalibrationRow, ...]:
+def _resample(pairs: Sequence[SystemPair], sampling: Sampling, source: np.random.SeedSequence) -> Found:
     rng = np.random.default_rng(source)
     planted = resample(pairs, sampling, rng=rng, margin=MARGIN, alpha=DEFAULT_ALPHA)
     real = real_losses(pairs, sampling, rng=rng, alpha=DEFAULT_ALPHA)

@@ -12,8 +12,11 @@ from llmgate.gate.evidence.comparable import check_decidable
 from llmgate.gate.evidence.repeats import repeat_scores
 from llmgate.gate.power.noise import noise_of_history, noise_of_repeats, noise_of_run, texts_flipped
 from llmgate.gate.power.plan import Design, Power, designs_of, plan_power
+from llmgate.gate.power.serving import DEFAULT_SLOWDOWN, ServingDesign, ServingNoise
+from llmgate.gate.serving.arms_spread import spreads_of_arms
 from llmgate.record.policy import Aggregate, MetricPolicy
 from llmgate.record.run.loading import load_record
+from llmgate.record.serving.plan import DEFAULT_PAIRS, LEAST_PAIRS
 from llmgate.session.decide.records import chosen_policy
 from llmgate.session.settings import settings_from
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.gate.evidence.evidence import Noise
+    from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
 
 __all__ = ["PowerAnswer", "PowerQuestion", "ask_power"]
@@ -41,6 +45,9 @@ class PowerQuestion:
         repeat: In place of the suite's.
         policy: Policy file.
         power: The wanted probability.
+        pairs: Pairs of serving runs, in place of the suite's.
+        serving_cv: How much serving runs vary, for figures of which no record tells.
+        slowdown: Of serving, about which the answer speaks.
         options: Those that it shares with `llmgate run`.
     """
 
@@ -54,6 +61,9 @@ class PowerQuestion:
     repeat: int | None = None
     policy: Path | None = None
     power: float = 0.8
+    pairs: int | None = None
+    serving_cv: float | None = None
+    slowdown: float = DEFAULT_SLOWDOWN
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -93,10 +103,21 @@ def ask_power(question: PowerQuestion, *, root: Path) -> PowerAnswer:
     _check(question)
     records = _records(question)
     noise, texts = _noise(question, records)
-    designs = tuple(_changed(design, question) for design in _designs(question, records, root))
-    if not designs:
+    found, serving = _designs(question, records, root)
+    designs = tuple(_changed(design, question) for design in found)
+    if not (designs or serving):
         raise UsageError("no metric gates, so there is nothing to plan", fix="Give a metric role: primary")
-    power = plan_power(designs, noise, discordance=question.discordance, wanted=question.power)
+    if question.pairs is not None:
+        serving = tuple(replace(design, pairs=question.pairs) for design in serving)
+    arms = [measured for record in records for measured in record.arms]
+    runs = ServingNoise(
+        spreads=spreads_of_arms((design.policy for design in serving), arms),
+        cv=question.serving_cv,
+        slowdown=question.slowdown,
+    )
+    power = plan_power(
+        designs, noise, discordance=question.discordance, wanted=question.power, serving=serving, runs=runs
+    )
     return PowerAnswer(power=power, texts=texts, remarks=tuple(_remarks(power, noise)))
 
 
@@ -110,9 +131,13 @@ def _check(question: PowerQuestion) -> None:
         value = getattr(question, name)
         if value is not None and not (0.0 <= value <= 1.0 if name == "discordance" else 0.0 < value < 1.0):
             raise UsageError(f"--{name} is {value}", fix="Give a fraction between 0 and 1, such as 0.1")
-    for name, value in (("n", question.cases), ("repeat", question.repeat)):
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} is {value}", fix="Give at least 1")
+    for name, value in (("serving-cv", question.serving_cv), ("serving-slowdown", question.slowdown)):
+        if value is not None and not 0.0 < value < 1.0:
+            raise UsageError(f"--{name} is {value}", fix="Give a fraction between 0 and 1, such as 0.05")
+    least = {"n": 1, "repeat": 1, "serving-pairs": LEAST_PAIRS}
+    for name, value in (("n", question.cases), ("repeat", question.repeat), ("serving-pairs", question.pairs)):
+        if value is not None and value < least[name]:
+            raise UsageError(f"--{name} is {value}", fix=f"Give at least {least[name]}")
     if not (question.suites or named or question.cases):
         raise UsageError(
             "neither a suite nor a run says what is gated",
@@ -148,7 +173,9 @@ def _noise(question: PowerQuestion, records: Sequence[Record]) -> tuple[tuple[No
     return (), {}
 
 
-def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> tuple[Design, ...]:
+def _designs(
+    question: PowerQuestion, records: Sequence[Record], root: Path
+) -> tuple[tuple[Design, ...], tuple[ServingDesign, ...]]:
     if question.suites:
         # Suites and YAML are read only where a suite is named.
         from llmgate.session.run.plan import plan_paths  # noqa: PLC0415
@@ -159,11 +186,20 @@ def _designs(question: PowerQuestion, records: Sequence[Record], root: Path) -> 
             "repeat": question.repeat,
         }
         plan = plan_paths(question.suites, settings_from(given, root=root))
-        return designs_of((case.planned for case in plan.cases), plan.policy)
+        pairs = {one.suite.name: one.suite.serving.pairs for one in plan.suites if one.suite.serving is not None}
+        return designs_of((case.planned for case in plan.cases), plan.policy), _serving(plan.policy, pairs)
     if records:
-        return designs_of(records[-1].cases, chosen_policy(records[-1].manifest, question.policy))
+        policy = chosen_policy(records[-1].manifest, question.policy)
+        pairs = {arms.plan.suite: arms.plan.pairs for arms in records[-1].arms}
+        return designs_of(records[-1].cases, policy), _serving(policy, pairs)
     metric = MetricPolicy(suite="suite", metric="score", margin=question.margin, aggregate=Aggregate.ALL)
-    return (Design(policy=metric, cases=question.cases or 1),)
+    return (Design(policy=metric, cases=question.cases or 1),), ()
+
+
+def _serving(policy: Policy, pairs: Mapping[str, int]) -> tuple[ServingDesign, ...]:
+    return tuple(
+        ServingDesign(policy=gate, pairs=pairs.get(gate.suite, DEFAULT_PAIRS)) for gate in policy.serving if gate.gates
+    )
 
 
 def _changed(design: Design, question: PowerQuestion) -> Design:

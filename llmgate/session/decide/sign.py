@@ -14,6 +14,7 @@ from llmgate.gate.decision.statement import statement
 from llmgate.gate.decision.statement_size import fitted
 from llmgate.gate.decision.types import Verdict
 from llmgate.gate.metrics.policy_changes import weaker_than
+from llmgate.gate.serving.arms_told import told_arms
 from llmgate.gate.serving.summary import summarise, told
 from llmgate.promote.succession import judged_by
 from llmgate.record.disk import write_atomic
@@ -134,6 +135,7 @@ def statement_of_run(
         champion=against.manifest if against is not None else None,
         issued_at=written(now),
         serving=[told(summarise(trace)) for trace in record.serving],
+        arms=told_arms(record.arms, record.manifest.policy),
     )
     predicate: Any = made["predicate"]
     # The registry cannot judge policies; whoever reads the verdict should know.
@@ -262,11 +264,10 @@ def refuse_empty_pass(decision: Decision, record: Record, against: Record | None
             "that they are two models",
             fix="Serve this version under a name of its own, or name each with --deployment, and run the gate again",
         )
-    for metric in here.policy.metrics:
-        if problem := metric.unexplained:
-            raise AttestationError(
-                f"{metric.where}: {problem}", fix="Add `reason:` to the policy or tighten it, and run the gate again"
-            )
+    for where, problem in here.policy.unexplained:
+        raise AttestationError(
+            f"{where}: {problem}", fix="Add `reason:` to the policy or tighten it, and run the gate again"
+        )
 
 
 def same_place(here: Manifest, there: Manifest) -> bool:

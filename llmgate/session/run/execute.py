@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.bench.client.load import measure_serving
-from llmgate.bench.workload.load import Load
-from llmgate.bench.workload.workload import chat_workload
+from llmgate.bench.watch.watches import watches_for
+from llmgate.bench.workload.build import build_workload, check_workload, load_of
 from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
@@ -18,6 +17,7 @@ from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
+from llmgate.session.heartbeat import run_async
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_monitor
@@ -30,23 +30,22 @@ from llmgate.session.run.models import identify_models, models_beside, open_clie
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
+from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from llmgate.record.schema import Record
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
-    from llmgate.session.run.target import Target
+    from llmgate.session.target import Target
 
 __all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
-
-HEARTBEAT_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +100,19 @@ def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress:
         with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
             target = replace(opened, model=registered.bind(settings, opened.model))
             planned = plan()
+            for spec in filter(None, (each.suite.serving for each in planned.suites)):
+                check_workload(spec)
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
             closing.callback(run.close)
+            arms = plan_run_arms(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
-            run_async(ask_and_bench(settings, planned, run, target, monitor=looks, progress=progress), progress)
+            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress), progress)
+            if not settings.no_bench:
+                run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
+            arms.beside(run, progress=progress)
+        arms.afterwards(settings, target, run, progress=progress)
         yield AskedRun(settings=settings, plan=planned, run=run)
 
 
@@ -145,23 +151,6 @@ def finish(asked: AskedRun, *, progress: Progress) -> Record:
     run_async(embed_answers(asked.settings, asked.plan, asked.run, progress=progress), progress)
     progress.stage("sealing the record")
     return asked.run.seal(sealed_at=timestamp())
-
-
-def run_async(work: Coroutine[None, None, None], progress: Progress) -> None:
-    """Run to the end, or until `progress.check` raises."""
-
-    async def watched() -> None:
-        task = asyncio.ensure_future(work)
-        try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=HEARTBEAT_S)
-                progress.check()
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        await task
-
-    asyncio.run(watched())
 
 
 @contextmanager
@@ -225,10 +214,10 @@ def has_run(out: Path) -> bool:
     return MANIFEST.exists(out)
 
 
-async def ask_and_bench(
+async def ask(
     settings: Settings, plan: Plan, run: RunDir, target: Target, *, monitor: InterimMonitor | None, progress: Progress
 ) -> None:
-    """Everything for which the model under test must be up."""
+    """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
         client = await open_client(target.endpoint, settings, stack, death=target.death)
         models = await models_beside(settings, plan, run.manifest, client, stack)
@@ -237,8 +226,6 @@ async def ask_and_bench(
         await generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)
         if models:
             await judge_all(settings, plan, run, models, progress=progress)
-    if not settings.no_bench:
-        await bench_suites(plan, run, target, progress=progress)
 
 
 def waits_for_judge(run: RunDir) -> bool:
@@ -262,27 +249,38 @@ async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models,
     await judge_anchors(run, settings, plan, models, progress=progress)
 
 
-async def bench_suites(plan: Plan, run: RunDir, target: Target, *, progress: Progress) -> None:
-    """Take the serving measurements that suites ask for, now that the server has nothing else to do."""
-    done = {trace.name for trace in run.serving()}
+async def bench_suites(plan: Plan, run: RunDir, target: Target, *, others: frozenset[str], progress: Progress) -> None:
+    """Take the single serving measurements that suites ask for, now that the server has nothing else to do.
+
+    Args:
+        plan: What suites ask for.
+        run: Where results go; what it holds already is kept.
+        target: What is measured.
+        others: Suites that are measured in several runs instead.
+        progress: Told about every measurement.
+    """
+    done = {trace.name for trace in run.serving()} | others
     for planned in plan.suites:
         spec = planned.suite.serving
         if spec is None or planned.suite.name in done or planned.suite.name not in plan.gated:
             continue
         progress.stage(f"measuring serving: {spec.requests} requests, {spec.concurrency} in flight")
-        workload = chat_workload(
+        workload = build_workload(
+            spec.workload,
             [case.messages for case in planned.cases],
             name=planned.suite.name,
             model=target.endpoint.model,
             max_tokens=spec.max_tokens,
             # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
             ignore_eos=target.server.engine == "vllm",
+            requests=spec.requests,
         )
         run.add_serving(
             await measure_serving(
                 workload,
                 replace(target.endpoint, names=target.server.model_names),
-                Load(requests=spec.requests, concurrency=spec.concurrency, warmup=spec.warmup),
+                load_of(spec),
+                watches=watches_for(target.endpoint, server_pid=target.pid),
                 on_progress=lambda done, total: progress.count("serving requests", done, total),
             )
         )

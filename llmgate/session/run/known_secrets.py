@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clean_logs", "errors_redacted", "key_names", "redactor", "short_keys"]
 
-SERVER_LOGS: Final = ("server.log", "judge.log")
+SERVER_LOGS: Final = ("server.log", "server-candidate.log", "server-champion.log", "judge.log")
 
 
 def redactor(settings: Settings, environ: Mapping[str, str] = os.environ) -> Redactor:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from llmgate.record.redaction import Redactor
     from llmgate.session.run.models import Identities
     from llmgate.session.run.plan import Plan
-    from llmgate.session.run.target import Target
     from llmgate.session.settings import Settings
+    from llmgate.session.target import Target
 
 __all__ = ["make_manifest"]
 

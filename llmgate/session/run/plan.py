@@ -199,6 +199,7 @@ def make_plan(
         waivers=tuple(waiver for planned in suites for waiver in planned.suite.waivers),
         watched=tuple(watch for planned in suites for watch in planned.suite.watched),
         binding=binding(suites),
+        serving=tuple(gate for planned in suites if planned.suite.serving for gate in planned.suite.serving.gates),
     )
     if settings.policy:
         policy = override_policy(policy, settings.policy)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.session.run.plan import Plan
-    from llmgate.session.run.target import Target
+    from llmgate.session.target import Target
 
 __all__ = ["preflight"]
 

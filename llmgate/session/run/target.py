@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
@@ -21,32 +21,29 @@ from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.weights import hash_folder
+from llmgate.session.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
     from llmgate.session.settings import Settings
 
-__all__ = ["JudgePlace", "Target", "judge_endpoint", "judge_identity", "judge_place", "open_judge", "open_target"]
+__all__ = [
+    "JudgePlace",
+    "endpoint_target",
+    "identify_folder",
+    "judge_endpoint",
+    "judge_identity",
+    "judge_place",
+    "open_judge",
+    "open_target",
+    "own_server",
+    "served_name",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A model that can be asked now.
-
-    Attributes:
-        endpoint: Where and under which name.
-        model: Its identity for the record.
-        server: What serves it.
-        death: Why the server is gone, None while it lives or when it is not ours.
-    """
-
-    endpoint: Endpoint
-    model: ModelIdentity
-    server: ServerIdentity
-    death: Callable[[], str | None]
+NOTHING: Final = MappingProxyType[str, str]({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +111,21 @@ def served_name(settings: Settings) -> str:
     return settings.served_name or Path(settings.model or "").resolve().name
 
 
+def identify_folder(
+    settings: Settings, model: str, name: str, *, progress: Progress, manifest_path: Path | None = None
+) -> ModelIdentity:
+    """Which model a folder holds, by its weights; what they are goes to a file if one is named."""
+    progress.stage(f"hashing the weights of {model}")
+
+    def digest(folder: Path) -> str:
+        manifest = hash_folder(folder, progress, trust_cache=settings.trust_weights_cache)
+        if manifest_path is not None:
+            write_atomic(manifest_path, manifest.to_json().encode())
+        return manifest.digest
+
+    return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+
+
 @contextmanager
 def own_server(
     settings: Settings,
@@ -123,22 +135,29 @@ def own_server(
     log_path: Path,
     progress: Progress,
     manifest_path: Path | None = None,
+    identity: ModelIdentity | None = None,
+    env: Mapping[str, str] = NOTHING,
 ) -> Iterator[Target]:
-    """Start vLLM, wait until it answers, end it with the block."""
-    progress.stage(f"hashing the weights of {model}")
+    """Start vLLM, wait until it answers, end it with the block.
 
-    def digest(folder: Path) -> str:
-        manifest = hash_folder(folder, progress, trust_cache=settings.trust_weights_cache)
-        if manifest_path is not None:
-            write_atomic(manifest_path, manifest.to_json().encode())
-        return manifest.digest
-
-    identity = model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    Args:
+        settings: The options.
+        model: What it serves.
+        name: Under which name.
+        log_path: Where its output goes.
+        progress: Told about the start.
+        manifest_path: Gets the manifest of the model's files.
+        identity: Of the model, where that is known already: a folder is not hashed at every start.
+        env: For the server, besides what it inherits.
+    """
+    if identity is None:
+        identity = identify_folder(settings, model, name, progress=progress, manifest_path=manifest_path)
     spec = ServerSpec(
         model=model,
         served_name=name,
         port=settings.port,
         flags=settings.server_args,
+        env=env,
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
         python=settings.server_python or sys.executable,
@@ -151,6 +170,7 @@ def own_server(
             model=identity,
             server=replace(server.identity(), model_names=(name,)),
             death=server.death_reason,
+            pid=server.pid,
         )
         progress.stage("stopping the server")
 

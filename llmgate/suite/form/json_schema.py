@@ -37,6 +37,7 @@ def suite_schema(types: Mapping[str, Mapping[str, str]], prefixes: Iterable[str]
     _allow_short_gate(schema)
     _allow_listed_slices(schema)
     _allow_short_drift(schema)
+    _allow_words_of_serving(schema)
     _name_types(schema["$defs"]["AssertPart"], types, prefixes)
     return _published(schema, f"urn:llmgate:suite:{SUITE_MAJOR}", "llmgate suite")
 
@@ -101,6 +102,13 @@ def _allow_short_drift(schema: dict[str, Any]) -> None:
     roles = schema["$defs"]["TraitRole"]["enum"]
     _allow(schema, "TraitPart", {"enum": [*roles, False]})
     _allow(schema, "DriftBlock", {"enum": ["off", False]})
+
+
+def _allow_words_of_serving(schema: dict[str, Any]) -> None:
+    """`workload:` and `arrivals:` may be a word, and hold no more than one part."""
+    for name, word in (("WorkloadPart", "prompts"), ("ArrivalsPart", "closed")):
+        schema["$defs"][name]["maxProperties"] = 1
+        _allow(schema, name, {"const": word})
 
 
 def _allow(schema: dict[str, Any], name: str, short: dict[str, Any]) -> None:

@@ -9,6 +9,9 @@ slices:
 slice-alpha: 0.01
 drift:
   short-facts: {refusals: {margin: 0.05}, length: watch}
+serving:
+  short-facts/output_throughput: {margin: 0.05}
+  short-facts/p95_ttft_ms: {max: 500}
 waivers:
   - {metric: short-facts/accuracy, until: 2026-12-31, by: Ada, reason: known and accepted}
 """
@@ -34,10 +37,12 @@ from llmgate.record.policy import (
     SlicePolicy,
     Unadmitted,
 )
+from llmgate.record.serving.policy import DEFAULT_SERVING_MARGIN, ServingPolicy
 from llmgate.suite.form.document import Document, read_document
 from llmgate.suite.form.drift import DriftBlock, with_drift
 from llmgate.suite.form.gate import SlicesPart, WaiverPart
 from llmgate.suite.form.part import Finite, first_problem, placed, worded
+from llmgate.suite.form.serving import turned
 
 if TYPE_CHECKING:
     from llmgate.record.waiver import Waiver
@@ -74,6 +79,26 @@ class MetricPart(BaseModel):
     """The share of cases, up to 0.05, that may lack a score if it passes with them counted against the candidate."""
 
 
+class FigureChange(BaseModel):
+    """What a policy file may say about one serving figure; what it leaves out stays as the suite has it."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    role: Role | None = None
+    """primary and guardrail gate; watch is only shown."""
+    margin: Finite | None = None
+    """The largest loss against the champion that is accepted, relative: 0.05 is 5 % less throughput or 5 % more
+    latency."""
+    min: Finite | None = None
+    """What the lower confidence bound must reach, where more is better."""
+    max: Finite | None = None
+    """What the upper confidence bound must not exceed, where less is better."""
+    alpha: Finite | None = None
+    """One-sided error rate."""
+    reason: str | None = None
+    """Why, where alpha is above 0.2 or the margin above 0.5."""
+
+
 class PolicyPart(BaseModel):
     """The whole file."""
 
@@ -91,6 +116,8 @@ class PolicyPart(BaseModel):
     """Error rate of all slices together."""
     drift: dict[str, DriftBlock] = {}
     """Suite to the traits of answers that gate, are watched, or are left out."""
+    serving: dict[str, FigureChange] = {}
+    """SUITE/FIGURE to how it gates; figures that the suite does not gate are measured for this."""
     waivers: list[WaiverPart] = []
     """Findings that somebody accepts until a date, beside those of the suites; they name SUITE/METRIC or SUITE/CASE."""
     binding: Binding | None = None
@@ -136,6 +163,7 @@ def override_policy(policy: Policy, path: str) -> Policy:
             slice_alpha=policy.slice_alpha if part.slice_alpha is None else part.slice_alpha,
             # Those who gate own the file: what it accepts comes on top of what the suites say.
             waivers=(*policy.waivers, *file_waivers(part, document)),
+            serving=changed_serving(policy, part, document),
             binding=part.binding or policy.binding,
         )
     except PolicyError as error:
@@ -161,9 +189,35 @@ def changed_slices(policy: Policy, part: PolicyPart, document: Document) -> tupl
     return tuple(changed)
 
 
+def changed_serving(policy: Policy, part: PolicyPart, document: Document) -> tuple[ServingPolicy, ...]:
+    """The serving figures with what the file says about them.
+
+    A figure that no suite gates is gated by what the file says; a limit alone asks about no champion.
+    """
+    changed = {(figure.suite, figure.metric): figure for figure in policy.serving}
+    for name, change in part.serving.items():
+        where = document.where("serving", name)
+        suite, slash, written = name.rpartition("/")
+        if not slash:
+            raise PolicyError(f"{name!r} names no suite", where=where, fix="Write SUITE/FIGURE")
+        check_suite(policy, suite, where)
+        figure, said = turned(written), change.model_dump(exclude_none=True)
+        with placed(where, PolicyError):
+            known = changed.get((suite, figure))
+            if known is None:
+                margin = None if {"min", "max"} & said.keys() else DEFAULT_SERVING_MARGIN
+                known = ServingPolicy(suite=suite, metric=figure, **{"margin": margin, **said})
+            else:
+                known = replace(known, **said)
+            if problem := known.unexplained:
+                raise PolicyError(problem, fix="Add `reason: …` beside it, or write a smaller one")
+        changed[suite, figure] = known
+    return tuple(changed.values())
+
+
 def check_suite(policy: Policy, suite: str, where: str) -> None:
     """Refuse a suite that the policy knows no metric of."""
-    suites = {metric.suite for metric in policy.metrics}
+    suites = {metric.suite for metric in policy.metrics} | {figure.suite for figure in policy.serving}
     if suite not in suites:
         raise PolicyError(f"there is no suite {suite!r}", where=where, fix=did_you_mean(suite, suites))
 

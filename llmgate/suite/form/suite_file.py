@@ -12,6 +12,7 @@ from llmgate.suite.form.drift import DriftBlock
 from llmgate.suite.form.gate import GateBlock, is_long
 from llmgate.suite.form.part import Finite, Name, Part, first_problem, worded
 from llmgate.suite.form.prompt import Entries
+from llmgate.suite.form.serving import ServingPart
 
 if TYPE_CHECKING:
     from llmgate.suite.form.document import Document
@@ -56,19 +57,6 @@ class SamplingPart(Part):
     response_format: dict[str, Any] | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
     """Further fields of the request, passed through as they are."""
-
-
-class ServingPart(Part):
-    """`serving:` - the throughput measurement."""
-
-    concurrency: Annotated[int, Field(ge=1)] = 8
-    """Requests in flight at once."""
-    requests: Annotated[int, Field(ge=1)] = 64
-    """Requests that are measured."""
-    max_tokens: Annotated[int, Field(ge=2)] = 64
-    """Tokens per answer."""
-    warmup: Annotated[int, Field(ge=0)] = 4
-    """Requests before the measured ones."""
 
 
 class JudgePart(Part):
@@ -125,7 +113,7 @@ class SuitePart(Part):
     drift: DriftBlock = DriftBlock()
     """Which traits of answers are compared with the champion's, and which of them gate; off for none."""
     serving: ServingPart | None = None
-    """Measure throughput and latency too."""
+    """Measure throughput and latency too, and gate them."""
     judge: JudgePart = JudgePart()
     """Sampling of the judge."""
     prices: PricesPart | None = None

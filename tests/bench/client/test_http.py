@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
-import httptools
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.fake_server import FakeServer
 
-from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, ResponseReader, connect, fetch
+from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, Reply, connect, fetch
+from llmgate.bench.client.stamps import KernelClock
 from llmgate.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\r\n\r\r\n7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"
-LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab\r\n\r"
-EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
-EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 9\r\n\r\n"
-
-
-def body_of(reader: ResponseReader) -> bytes:
-    return b"".join(data for _, data in reader.pieces)
 
 
 @pytest.mark.parametrize(
@@ -80,76 +73,6 @@ def test_urls_with_and_without_v1(url: str, host: str, line: str) -> None:
     assert "Authorization" not in HttpOrigin.parse(url).get("/metrics").decode()
 
 
-@settings(deadline=None)
-@given(st.sampled_from([CHUNKED, LENGTH, EMPTY, EARLY + CHUNKED]), st.lists(st.integers(1, 30), max_size=60))
-def test_a_response_ends_where_it_ends_however_it_is_cut(response: bytes, cuts: list[int]) -> None:
-    pieces, at = [], 0
-    for cut in cuts:
-        pieces.append(response[at : at + cut])
-        at += cut
-    pieces = [piece for piece in (*pieces, response[at:]) if piece]
-    reader = ResponseReader()
-    ends = [reader.feed(float(k), piece) for k, piece in enumerate(pieces)]
-    assert ends == [False] * (len(pieces) - 1) + [True]
-    whole = {CHUNKED: b"ab\r\n\r\r\n0\r\n\r\n", LENGTH: b"ab\r\n\r", EMPTY: b""}
-    expected = next(body for key, body in whole.items() if response.endswith(key))
-    assert body_of(reader) == expected
-    assert reader.keep_alive
-    times = [time_s for time_s, _ in reader.pieces]
-    assert times == sorted(times)
-    assert all(time_s < len(pieces) for time_s in times)
-
-
-def test_body_bytes_carry_the_time_of_their_own_read_although_parsed_later() -> None:
-    reader = ResponseReader()
-    reader.feed(1.0, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    reader.feed(2.0, b"1\r\na\r\n")
-    reader.feed(3.0, b"1\r\nb\r\n")
-    assert reader.feed(4.0, b"0\r\n\r\n")
-    assert reader.pieces == [(2.0, b"a"), (3.0, b"b")]
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        b"\x00\xff garbage\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc",
-    ],
-)
-def test_what_is_not_http_is_an_error(response: bytes) -> None:
-    with pytest.raises(httptools.HttpParserError):
-        ResponseReader().feed(0.0, response)
-
-
-def test_a_connection_is_not_used_again_when_the_server_says_so() -> None:
-    reader = ResponseReader()
-    assert reader.feed(0.0, LENGTH.replace(b"\r\n\r\nab", b"\r\nConnection: close\r\n\r\nab"))
-    assert not reader.keep_alive
-
-
-@pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"garbage", b"\x00"])
-def test_bytes_after_the_response_are_not_part_of_it(surplus: bytes) -> None:
-    reader = ResponseReader()
-    assert reader.feed(0.0, LENGTH + surplus)
-    assert body_of(reader) == b"ab\r\n\r"
-    assert not reader.keep_alive
-
-
-def test_a_response_without_a_length_ends_with_the_connection() -> None:
-    reader = ResponseReader()
-    assert not reader.feed(1.0, b"HTTP/1.1 200 OK\r\n\r\nab")
-    assert not reader.feed(2.0, b"cd")
-    assert reader.at_eof()
-    assert body_of(reader) == b"abcd"
-    cut = ResponseReader()
-    cut.feed(1.0, CHUNKED[:-3])
-    assert not cut.at_eof()
-
-
 async def served(answer: bytes, use: Callable[[HttpOrigin], Awaitable[Exchange]], *, close: bool = False) -> Exchange:
     """Talk to a server that answers every read with the same bytes."""
 
@@ -194,14 +117,6 @@ def test_broken_responses_are_recorded_not_raised(answer: bytes, close: bool, me
     assert exchange.error is not None
     assert message in exchange.error
     assert exchange.end_s > exchange.sent_s
-
-
-def test_garbage_that_was_put_off_is_found_when_the_server_closes() -> None:
-    reader = ResponseReader()
-    assert not reader.feed(1.0, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    assert not reader.feed(2.0, b"zz\r\n")
-    with pytest.raises(httptools.HttpParserError):
-        reader.at_eof()
 
 
 def test_an_endless_response_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,13 +167,78 @@ def test_a_busy_connection_refuses_a_second_request() -> None:
 
 
 def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
-    async def check() -> bool:
-        connection = Connection()
-        assert not connection.usable
-        connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
-        return connection.usable
+    async def check() -> tuple[bool, bool]:
+        async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await talking.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.close()
 
-    assert not asyncio.run(check())
+        talking = asyncio.Event()
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            connection = await connect(HttpOrigin.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+            before = connection.usable
+            talking.set()
+            await asyncio.sleep(0.2)
+            return before, connection.usable
+
+    assert asyncio.run(check()) == (True, False)
+
+
+async def reply_to(request: bytes, origin: HttpOrigin, connection: Connection) -> Reply:
+    done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    connection.send(request, done.set_result, timeout_s=5)
+    return await done
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_connection_that_closes_before_a_byte_says_so_and_whether_it_had_carried_anything(kept: bool) -> None:
+    async def check() -> tuple[Reply, list[Connection]]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for _ in range(kept):
+                await reader.read(65536)
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            await reader.read(65536)
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            origin = HttpOrigin.parse(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            connection = await connect(origin)
+            ended: list[Connection] = []
+            connection.on_idle_end = ended.append
+            for _ in range(kept):
+                assert (await reply_to(origin.get("/"), origin, connection)).error is None
+            reply = await reply_to(origin.get("/"), origin, connection)
+            await asyncio.sleep(0.01)
+            return reply, ended
+
+    reply, ended = asyncio.run(check())
+    assert (reply.dropped, reply.reused, reply.error) == (True, kept, "the connection closed after 0 bytes")
+    assert ended == [], "it was not idle"
+
+
+def test_a_connection_that_got_some_bytes_was_not_dropped() -> None:
+    async def check(origin: HttpOrigin) -> Exchange:
+        connection = await connect(origin)
+        reply = await reply_to(origin.get("/"), origin, connection)
+        assert not reply.dropped
+        return reply.exchange(None)
+
+    assert asyncio.run(served(b"H", check, close=True)).error == "the connection closed after 1 bytes"
+
+
+def test_the_end_of_an_idle_connection_is_told() -> None:
+    async def check() -> bool:
+        with FakeServer() as server:
+            connection = await connect(HttpOrigin.parse(server.url))
+            ended: list[Connection] = []
+            connection.on_idle_end = ended.append
+            server.die()
+            await asyncio.sleep(0.1)
+        return ended == [connection]
+
+    assert asyncio.run(check())
 
 
 def test_a_server_that_is_not_there() -> None:
@@ -281,16 +261,24 @@ def test_tls(tmp_path: Path) -> None:
     context.load_cert_chain(certificate, key)
     trusting = ssl.create_default_context(cafile=str(certificate))
 
-    async def check(url: str, client: ssl.SSLContext | None) -> int:
+    async def check(url: str, client: ssl.SSLContext | None) -> Exchange:
         origin = HttpOrigin.parse(url)
-        connection = await connect(origin, ssl_context=client)
-        exchange = await fetch(connection, origin.get("/health"), timeout_s=5)
+        connection = await connect(origin, ssl_context=client, clock=clock)
+        body = b'{"stream":true,"messages":[{"role":"user","content":"a b c"}]}'
+        reply = await reply_to(origin.post("/v1/chat/completions", body), origin, connection)
         connection.close()
         await asyncio.sleep(0.05)
-        return exchange.status
+        return reply.exchange(clock)
 
-    with FakeServer(ssl=context) as server:
+    clock = KernelClock()
+    with FakeServer(ssl=context, itl_s=0.03) as server, contextlib.closing(clock):
         url = server.url.replace("127.0.0.1", "localhost")
-        assert asyncio.run(check(url, trusting)) == 200
+        exchange = asyncio.run(check(url, trusting))
+        assert (exchange.status, exchange.error) == (200, None)
+        assert b"".join(data for _, data in exchange.pieces).count(b"data: {") == 3
+        times = [time_s for time_s, _ in exchange.pieces]
+        assert times[-1] - times[0] > 0.05, "the arrival of each, with TLS too"
+        if sys.platform == "linux":
+            assert exchange.unstamped < len(exchange.pieces)
         with pytest.raises(BenchError, match="certificate"):
             asyncio.run(check(url, None))

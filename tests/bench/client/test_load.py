@@ -37,11 +37,12 @@ def measure(
     *,
     api_key: str | None = None,
     on_progress: Progress | None = None,
+    salt: str | None = "",
     **changes: Any,
 ) -> ServingTrace:
     load = Load(**{"concurrency": 2, "requests": 8, "warmup": 0, "timeout_s": 10.0, **changes})
     endpoint = Endpoint(url=server.url, model="fake-model", api_key=api_key)
-    return asyncio.run(measure_serving(sent or workload(), endpoint, load, on_progress=on_progress))
+    return asyncio.run(measure_serving(sent or workload(), endpoint, load, on_progress=on_progress, salt=salt))
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,10 @@ def test_every_request_is_sent_once_in_order_and_traced() -> None:
     assert {request.error for request in trace.requests} == {None}
     assert {request.completion_tokens for request in trace.requests} == {4}
     assert {len(request.token_events_s) for request in trace.requests} == {4}
-    assert {request.prompt_tokens for request in trace.requests} == {6}
-    assert (trace.name, trace.concurrency, trace.client_version) == ("faq", 1, CLIENT_VERSION)
+    assert [request.prompt_tokens for request in trace.requests] == [6] * 5 + [7] * 2, "repeats bear a mark"
+    assert (trace.name, trace.concurrency) == ("faq", 1)
+    assert trace.client_version.startswith(CLIENT_VERSION)
+    assert (trace.client_processes, trace.client_resent, trace.salt) == (1, 0, "")
     assert trace.workload_digest == digest_bodies(load.take(7)) != load.digest
     for earlier, later in zip(trace.requests, trace.requests[1:], strict=False):
         assert later.queued_s == earlier.end_s, "a slot is free when the last byte came"
@@ -144,7 +147,7 @@ def test_time_stamps_agree_with_what_the_server_wrote() -> None:
         trace = measure(server, workload(tokens=8), concurrency=4, requests=24, warmup=4)
     truth = sorted(server.truth, key=lambda t: t.number)[4:]
     ours = [request.token_events_s[0] - request.sent_s for request in trace.requests]
-    theirs = [one.ttft_s for one in truth]
+    theirs = [one.tokens_s[0] - one.arrived_s for one in truth]
     assert median(ours) == pytest.approx(median(theirs), abs=max(0.002, 0.1 * median(theirs)))
     gaps = [b - a for r in trace.requests for a, b in zip(r.token_events_s, r.token_events_s[1:], strict=False)]
     assert median(gaps) == pytest.approx(median(gap for one in truth for gap in one.gaps_s), abs=0.002)
@@ -245,7 +248,7 @@ def test_a_server_that_dies_fails_what_is_left() -> None:
     assert summarise(trace).invalid
 
 
-def test_a_server_that_closes_after_each_answer_is_still_asked() -> None:
+def test_a_server_that_cuts_each_answer_is_still_asked() -> None:
     # A cut connection is replaced before the next request is sent.
     with FakeServer(faults=every(2, Fault.CUT)) as server:
         trace = measure(server, requests=10, concurrency=1)
@@ -291,8 +294,8 @@ def test_tokens_that_share_a_chunk() -> None:
     assert any("chunk gap" in note for note in summary.notes)
 
 
-def test_answers_beyond_the_buffer_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmgate.bench.client.load.UNREAD_BYTES", 2000)
+def test_answers_beyond_the_buffer_are_written_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmgate.bench.client.backlog.UNREAD_BYTES", 2000)
     with FakeServer() as server:
         trace = measure(server, requests=20)
     assert [request.index for request in trace.requests] == list(range(20))

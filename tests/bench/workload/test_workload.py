@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from llmgate.bench.workload.workload import Workload, chat_workload, digest_bodies
 from llmgate.errors import UsageError
 from llmgate.record.schema import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def prompts(*texts: str) -> list[list[Message]]:
@@ -99,7 +102,69 @@ def test_requests_begin_again() -> None:
     workload = build("a", "b", "c")
     a, b, c = workload.bodies
     assert workload.take(2) == (a, b)
-    assert workload.take(5) == (a, b, c, a, b)
+    assert workload.take(5)[:3] == (a, b, c)
+    assert texts_of(workload.take(5)[3:]) == [["[1] Be brief.", "a"], ["[1] Be brief.", "b"]]
+
+
+def texts_of(bodies: Sequence[bytes]) -> list[list[Any]]:
+    return [[message.get("content") for message in json.loads(body)["messages"]] for body in bodies]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.text(max_size=4), min_size=1, max_size=6), st.integers(1, 30), st.text("0123456789abcdef", min_size=1)
+)
+def test_no_two_requests_are_the_same_and_only_the_mark_differs(texts: list[str], count: int, salt: str) -> None:
+    workload = build(*texts)
+    taken = workload.take(count, salt=salt)
+    assert len(set(taken)) == count
+    assert len({len(system) - len("Be brief.") for system, _ in texts_of(taken)}) == 1, "all marks are equally long"
+    for k, body in enumerate(taken):
+        sent, plain = json.loads(body), json.loads(workload.bodies[k % len(texts)])
+        system = sent["messages"][0]["content"]
+        assert system.startswith(f"[{salt}.")
+        sent["messages"][0]["content"] = system.partition("] ")[2]
+        assert sent == plain
+        assert list(sent) == list(plain)
+    assert not set(taken) & set(workload.take(count, salt=f"{salt}x"))
+    assert taken == workload.take(count, salt=salt)
+
+
+def test_what_prompts_of_one_repetition_share_they_still_share() -> None:
+    first, second, third, fourth = texts_of(build("a", "b").take(4, salt="s"))
+    assert first[0] == second[0] == "[s.0] Be brief."
+    assert third[0] == fourth[0] == "[s.1] Be brief."
+
+
+def test_a_prompt_that_the_workload_holds_twice_is_not_sent_twice() -> None:
+    assert texts_of(build("a", "a", "b").take(3)) == [
+        ["Be brief.", "a"],
+        ["[1] Be brief.", "a"],
+        ["Be brief.", "b"],
+    ]
+
+
+def test_the_mark_goes_before_the_first_text() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:,"}}
+    conversations: list[list[dict[str, Any]]] = [
+        [{"role": "user", "content": [image, {"type": "text", "text": "what is this?"}]}],
+        [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "42"}],
+        [{"role": "user", "content": [image]}],
+    ]
+    taken = chat_workload(conversations, name="faq", model="m", max_tokens=8).take(3, salt="s")
+    assert texts_of(taken) == [
+        [[image, {"type": "text", "text": "[s.0] what is this?"}]],
+        [None, "[s.0] 42"],
+        [[image]],
+    ]
+
+
+def test_warm_up_bears_the_salt_as_well() -> None:
+    workload = build("one two three")
+    assert texts_of(workload.warm_up(2, salt="s")) == [
+        ["brief. Be [s.0]", "three two one"],
+        ["brief. Be [s.1]", "three two one"],
+    ]
 
 
 def test_warm_up_has_the_same_words_and_no_common_prefix() -> None:

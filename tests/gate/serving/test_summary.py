@@ -111,7 +111,7 @@ def test_keys_are_those_of_vllm() -> None:
     }
     totals = {"duration", "completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput"}
     assert latencies | totals | {"output_throughput", "total_token_throughput"} <= keys
-    assert "max_concurrent_requests" not in keys, "vLLM counts it in one-second buckets"
+    assert {"max_output_tokens_per_s", "max_concurrent_requests", "rtfx"} <= keys
     assert "request_goodput" not in keys, "without service levels there is no goodput"
 
 
@@ -155,6 +155,30 @@ def test_failed_requests_are_counted_and_not_averaged() -> None:
     assert summary.metrics["mean_ttft_ms"] == pytest.approx(200)
     assert summary.metrics["request_throughput"] == pytest.approx(1.0)
     assert any("1 of 5 requests failed" in r and "request 4: HTTP 500: injected" in r for r in summary.invalid)
+
+
+def test_the_most_in_a_second_and_at_a_moment() -> None:
+    # Tokens at 0.2, 0.3, 0.4 | 1.0, 1.1 | 2.5: three in the first second, of which one event bears two.
+    requests = [request(0, 0.0, (0.2, 0.3, 0.4), tokens=6), request(1, 0.9, (0.1, 0.2)), request(2, 2.3, (0.2,))]
+    m = summarise(trace(requests)).metrics
+    assert m["max_output_tokens_per_s"] == pytest.approx(6.0)
+    assert m["max_concurrent_requests"] == m["peak_concurrency"] == 1.0, "vLLM would count two in the first second"
+    assert m["rtfx"] == 0.0
+    later = summarise(
+        trace(
+            [
+                replace(
+                    r,
+                    token_events_s=tuple(t + 7 for t in r.token_events_s),
+                    sent_s=r.sent_s + 7,
+                    queued_s=r.queued_s + 7,
+                    end_s=r.end_s + 7,
+                )
+                for r in requests
+            ]
+        )
+    ).metrics
+    assert later["max_output_tokens_per_s"] == m["max_output_tokens_per_s"], "seconds count from the first sending"
 
 
 def test_goodput_counts_requests_that_meet_every_level() -> None:

@@ -6,12 +6,23 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from support.hostile import HOSTILE, MARKER
 
-from llmgate.gate.calibration.results import SIMULATED, Calibration, CalibrationRow, Cell, DecisionRule, Truth
+from llmgate.gate.calibration.results import (
+    SIMULATED,
+    Calibration,
+    CalibrationRow,
+    Cell,
+    DecisionRule,
+    ServingRow,
+    ServingRule,
+    Truth,
+)
 from llmgate.report.calibration.page import calibration_page, drawings
 from llmgate.report.calibration.tables import (
     CalibrationOrigin,
@@ -223,3 +234,85 @@ def test_what_is_not_met_is_drawn_as_such() -> None:
     assert [dot.state for dot in drawn["blocked"].dots] == ["pass"]
     assert "promise" not in drawn
     assert drawings(found()) == ()
+
+
+def served(**changes: Any) -> ServingRow:
+    rates = {
+        Truth.FASTER: (0.97, 0.0, -0.05),
+        Truth.UNCHANGED: (0.58, 0.047, 0.0),
+        Truth.MARGIN: (0.05, 0.58, 0.05),
+        Truth.SLOWER: (0.002, 0.91, 0.08),
+    }
+    of = tuple(
+        Cell(truth=truth, loss=loss, runs=20_000, passed=round(20_000 * passed), failed=round(20_000 * failed))
+        for truth, (passed, failed, loss) in rates.items()
+    )
+    fields: dict[str, Any] = {
+        "rule": ServingRule.GATE, "noise": "a drift", "order": "drawn for each pair", "cv": 0.05, "pairs": 8,
+        "margin": 0.05, "alpha": 0.05, "cells": of,
+    }  # fmt: skip
+    return ServingRow(**(fields | changes))
+
+
+SERVED = replace(
+    ALL,
+    serving=(
+        served(),
+        served(pairs=12),
+        served(pairs=7, sized=True),
+        served(pairs=7, sized=True, asked=False, rule=ServingRule.MANN_WHITNEY),
+        served(order="A B B A …", asked=False),
+    ),
+)
+
+
+def test_serving_has_tables_of_its_own() -> None:
+    tables = {sheet.id: sheet for sheet in sheets(SERVED)}
+    assert list(tables)[-3:] == ["serving", "serving-pairs", "serving-order"]
+    assert all(len(cells) == len(sheet.header) for sheet in tables.values() for cells in sheet.rows)
+    assert tables["serving"].rows == (
+        (
+            "a drift",
+            "5 %",
+            "8 / 12",
+            "4.7 / 4.7",
+            "97.0 / 97.0",
+            "58.0 / 58.0",
+            "5.0 / 5.0",
+            "0.2 / 0.2",
+            "91.0 / 91.0",
+        ),
+    )
+    assert tables["serving"].lead.startswith("Margin 5 %, 5 % per side, 20,000 measurements per figure.")
+    assert "which arm goes first is drawn for each pair" in tables["serving"].lead
+    assert tables["serving"].lead.endswith("One that is 8 % slower passed in at most 0.2 % of any row.")
+    assert [line[:3] for line in tables["serving-pairs"].rows] == [
+        ("llmgate", "5 %", "7"),
+        ("Mann-Whitney over all requests", "5 %", "7"),
+    ]
+    # Beside the other order stands the gate's own, on the same noise and size.
+    assert tables["serving-order"].rows == (
+        ("drawn for each pair", "a drift", "5 %", "8", "4.7", "5.0"),
+        ("A B B A …", "a drift", "5 %", "8", "4.7", "5.0"),
+    )
+    assert calibration_sentence(SERVED) == "SHOWN: all 17 requirements are met."
+
+
+def test_serving_is_promised_drawn_and_told_to_programs() -> None:
+    promised = served(pairs=7, sized=True)
+    cells = tuple(replace(cell, promised=0.864) if cell.truth is Truth.SLOWER else cell for cell in promised.cells)
+    found = replace(SERVED, serving=(*SERVED.serving, replace(promised, cells=cells)))
+    pairs = next(sheet for sheet in sheets(found) if sheet.id == "serving-pairs")
+    assert pairs.rows[-1][-1] == "0.0 / 4.7 / 58.0 / 91.0 (86)"
+    drawn = {drawing.id: drawing for drawing in drawings(SERVED)}
+    assert [dot.name for dot in drawn["serving-blocked"].dots] == ["a drift"]
+    assert drawn["serving-lost"].dots[0].text == "5.0 %"
+    assert all(dot.good for dot in drawn["serving-lost"].dots)
+    assert not {"serving-blocked", "serving-lost"} & {drawing.id for drawing in drawings(ALL)}
+    document = json.loads(calibration_json(SERVED, ORIGIN))
+    assert [row["rule"] for row in document["serving"]].count("llmgate") == 4
+    assert (
+        document["serving"][0]["cells"][1] | {"pass_rate": 0.58, "truth": "unchanged"}
+        == document["serving"][0]["cells"][1]
+    )
+    assert "highest rate of lost margins that pass" in calibration_page(SERVED, ORIGIN)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 from support.fake_server import FakeServer
 from support.project import WRONG, answer_right, write_suite
+from support.records import make_case, make_manifest, make_policy, make_result
+from support.serving_runs import make_arms, noisy
 
 from llmgate.cli import main
+from llmgate.record.run.files import cases_digest
+from llmgate.record.run.rundir import RunDir
+from llmgate.record.serving.policy import ServingPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,3 +157,66 @@ def test_a_suite_without_a_gate(tmp_path: Path) -> None:
     write_suite(tmp_path, gate="role: watch")
     done = llmgate("power", tmp_path)
     assert (done.exit_code, "no metric gates" in done.output) == (2, True)
+
+
+SERVING = "serving:\n  gate:\n    output_throughput: {margin: 0.05}\n    median_ttft_ms: {role: watch}\n  pairs: 8\n"
+
+
+def test_a_suite_says_how_serving_is_gated(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=1000, gate="margin: 0.1", extra=SERVING)
+    done = llmgate("power", "words.yaml", "--discordance", 0.02)
+    assert "words::serving::output_throughput: 8 pairs of runs, tolerance 5.0 %" in done.output
+    assert "runs vary by 5.0 %, assumed" in done.output
+    assert "an unchanged model passes 58 % of the time; a slowdown of" in done.output
+    assert "advice: set pairs: 14" in done.output
+    assert "median_ttft_ms" not in done.output
+    assert "warning: this gate passes an unchanged model 58 % of the time" in done.output
+    more = llmgate(
+        "power", "words.yaml", "--discordance", 0.02, "--serving-cv", 0.02, "--serving-slowdown", 0.1, "--json"
+    )
+    found = json.loads(more.stdout)
+    assert found["enough"]
+    (figure,) = found["serving"]
+    assert (figure["pairs"], figure["source"], figure["comparison"]["slowdown"]) == (8, "given", 0.1)
+    assert figure["run_cv"] == pytest.approx(0.02)
+    again = json.loads(llmgate("power", "words.yaml", "--serving-pairs", 14, "--json").stdout)
+    assert again["serving"][0]["comparison"]["pass_if_unchanged"] >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--serving-cv", 0, "--serving-cv is 0.0. Give a fraction between 0 and 1"),
+        ("--serving-slowdown", 1, "--serving-slowdown is 1.0. Give a fraction between 0 and 1"),
+        ("--serving-pairs", 5, "--serving-pairs is 5. Give at least 6"),
+    ],
+)
+def test_what_serving_cannot_be_is_a_usage_error(tmp_path: Path, option: str, value: float, message: str) -> None:
+    write_suite(tmp_path, extra=SERVING)
+    done = llmgate("power", "words.yaml", option, value)
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_earlier_runs_tell_how_much_serving_varies(tmp_path: Path) -> None:
+    gate = ServingPolicy(suite="support", metric="output_throughput")
+    policy = replace(make_policy(margin=0.05), serving=(gate,))
+    cases = tuple(make_case(f"c{i}") for i in range(60))
+    for seed, name in enumerate(("one", "two")):
+        arms = make_arms(noisy(100.0, 8, cv=0.03, seed=2 * seed), noisy(98.0, 8, cv=0.03, seed=2 * seed + 1))
+        with RunDir.create(
+            tmp_path / name,
+            make_manifest(run_id=name, version=seed + 7, policy=policy, cases_digest=cases_digest(cases)),
+            cases,
+        ) as run:
+            for number, case in enumerate(cases):
+                run.append(make_result(case.case, score=float(number > seed)))
+            run.plan_arms(arms.plan)
+            for made in arms.runs:
+                run.add_arm_run(made)
+            run.seal(sealed_at="2026-11-28T20:00:00+00:00")
+    told = llmgate("power", "--history", "one", "--history", "two", "--json")
+    assert told.exit_code == 0, told.output
+    (figure,) = json.loads(told.stdout)["serving"]
+    assert (figure["source"], figure["measured_on"], figure["pairs"]) == ("history", 16, 8)
+    assert 0.015 < figure["run_cv"] < 0.05

@@ -4,7 +4,8 @@ FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` 
 refuses completions), `broken` (dies at the first completion), `mortal` (dies
 after twelve chat completions), `failing` (answers them with 500), `stranger` (serves
 another model), or the name of a death. A question is its own answer, unless the model's folder has `answers.json`, which
-gives questions their answers. Like the real one it has an engine process; this one detaches itself into a
+gives questions their answers. A streamed answer has as many tokens as may be, at the pace that `pace.json` of the model's folder
+gives (`ttft_ms`, `itl_ms`). `--lora-modules` serves further names. Like the real one it has an engine process; this one detaches itself into a
 session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
 """
 
@@ -19,6 +20,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 ENGINE = """
 import os, signal, time
@@ -144,6 +146,8 @@ class Handler(BaseHTTPRequestHandler):
     mode = "ok"
     answered = 0
     answers: dict[str, str] | None = None
+    pace: ClassVar[dict[str, float]] = {}
+    adapters: tuple[str, ...] = ()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         del format, args
@@ -166,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"version": "0.32.0+fake"})
         elif self.path == "/v1/models" and self.allowed():
             name = "someone-else" if self.mode == "stranger" else self.name
-            self.answer(200, {"object": "list", "data": [{"id": name}]})
+            self.answer(200, {"object": "list", "data": [{"id": each} for each in (name, *self.adapters)]})
         else:
             self.answer(404, {})
 
@@ -186,11 +190,37 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "mortal" and Handler.answered > 12:
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
+        if said is not None and body.get("stream"):
+            self.stream(body)
+            return
         ended = "length"
         if said is not None and self.answers is not None:
             said, ended = self.answers.get(said.strip(), "?"), "stop"
         choice = {"index": 0, "finish_reason": ended, **({"message": {"content": said}} if said else {"text": "a"})}
         self.answer(200, {"choices": [choice], "usage": {"completion_tokens": 1}})
+
+    def stream(self, body: dict[str, Any]) -> None:
+        tokens, due = int(body["max_tokens"]), time.perf_counter() + self.pace.get("ttft_ms", 0.0) / 1e3
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        common = {"id": f"chatcmpl-{os.urandom(12).hex()}", "object": "chat.completion.chunk", "model": body["model"]}
+        for index in range(tokens):
+            time.sleep(max(0.0, due - time.perf_counter()))
+            due += self.pace.get("itl_ms", 0.0) / 1e3
+            ended = "length" if index == tokens - 1 else None
+            self.event({**common, "choices": [{"index": 0, "delta": {"content": " a"}, "finish_reason": ended}]})
+        usage = {"prompt_tokens": 4, "completion_tokens": tokens, "total_tokens": 4 + tokens}
+        self.event({**common, "choices": [], "usage": usage})
+        self.wfile.write(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    def event(self, content: object) -> None:
+        self.wfile.write(chunk(b"data: " + json.dumps(content).encode() + b"\n\n"))
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def main() -> None:
@@ -198,12 +228,17 @@ def main() -> None:
     for flag in ("--model", "--served-model-name", "--host"):
         parser.add_argument(flag, required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--lora-modules", nargs="*", default=[])
     options, _ = parser.parse_known_args()
     mode = os.environ.get("FAKE_VLLM", "ok")
     Handler.name, Handler.mode = options.served_model_name, mode
     known = Path(options.model, "answers.json")
     if known.is_file():
         Handler.answers = json.loads(known.read_text(encoding="utf-8"))
+    pace = Path(options.model, "pace.json")
+    if pace.is_file():
+        Handler.pace = json.loads(pace.read_text(encoding="utf-8"))
+    Handler.adapters = tuple(entry.partition("=")[0] for entry in options.lora_modules)
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)

@@ -1,0 +1,125 @@
+"""Which champion is served for a comparison of serving: the model of its record, as it was served there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from llmgate.errors import CannotRunError, EndpointError, LlmgateError
+from llmgate.session.run.arm_places import NamedArm, endpoint_place, folder_place, read_named
+from llmgate.session.run.target import identify_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmgate.record.manifest import Manifest, ModelIdentity
+    from llmgate.session.progress import Progress
+    from llmgate.session.serving.hosting import ArmPlace
+    from llmgate.session.settings import Settings
+
+__all__ = ["LOG_NAME", "champion_place", "unserved", "vllm_flags", "why_not"]
+
+LOG_NAME: Final = "server-champion.log"
+OPTION: Final = "--serving-champion"
+VARIABLE: Final = re.compile(r"VLLM_[A-Z0-9_]+=")
+
+
+def unserved(settings: Settings, manifest: Manifest) -> CannotRunError | None:
+    """Why the champion cannot be served, as far as that is known without asking or hashing anything; None for nothing.
+
+    Args:
+        settings: The options.
+        manifest: Of the champion's run.
+    """
+    if settings.serving_champion is not None:
+        return None
+    if not manifest.server.owned:
+        return None
+    if Path(manifest.model.source).expanduser().is_dir():
+        return None
+    return CannotRunError(
+        f"the champion's model folder {manifest.model.source} is not there",
+        where="serving of the champion",
+        fix=f"Name it, or an endpoint that serves it: {OPTION} DIR|URL",
+    )
+
+
+def champion_place(settings: Settings, manifest: Manifest, *, log_path: Path, progress: Progress) -> ArmPlace:
+    """Where the champion is served: what `--serving-champion` names, or the folder or endpoint of its run.
+
+    A server of ours gets the flags that the champion's had: so it is what its users would get.
+
+    Args:
+        settings: The options.
+        manifest: Of the champion's run.
+        log_path: Where its server's output goes.
+        progress: Told about hashing.
+
+    Raises:
+        CannotRunError: If it is gone, or is another model by now.
+        UsageError: If `--serving-champion` names nothing that can be served.
+        LlmgateError: As hashing and asking do.
+    """
+    problem = unserved(settings, manifest)
+    if problem is not None:
+        raise problem
+    named = _named(settings, manifest)
+    if named.url:
+        place = endpoint_place(settings, named, progress=progress)
+        if place.model is not None:
+            _check_weights(place.model, manifest, named)
+        return place
+    flags, env = vllm_flags(manifest.server.flags) if manifest.server.owned else (settings.server_args, {})
+    own = replace(settings, server_args=flags, port=None)
+    identity = identify_folder(
+        replace(settings, registry_uri=None), named.folder, Path(named.folder).resolve().name, progress=progress
+    )
+    _check_weights(identity, manifest, named)
+    return folder_place(own, named, log_path=log_path, progress=progress, env=env, identity=identity)
+
+
+def vllm_flags(recorded: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What a record says of a server of ours → flags and variables that make it again."""
+    flags = tuple(entry for entry in recorded if not VARIABLE.match(entry))
+    variables = (entry.partition("=") for entry in recorded if VARIABLE.match(entry))
+    return flags, {name: value for name, _, value in variables}
+
+
+def _named(settings: Settings, manifest: Manifest) -> NamedArm:
+    if settings.serving_champion is not None:
+        named = read_named(settings.serving_champion, where=OPTION)
+        known = named.url and named.name is None and not manifest.server.owned
+        return replace(named, name=manifest.model.name) if known else named
+    if manifest.server.owned:
+        return NamedArm(text=manifest.model.source, folder=manifest.model.source)
+    return NamedArm(
+        text=f"{manifest.server.url}#{manifest.model.name}", url=manifest.server.url, name=manifest.model.name
+    )
+
+
+def _check_weights(served: ModelIdentity, manifest: Manifest, named: NamedArm) -> None:
+    """Refuse another model than the one whose answers are compared with.
+
+    Raises:
+        CannotRunError: If it is one.
+    """
+    ran = manifest.model
+    if served.weights_digest is not None and served.weights_digest != ran.weights_digest:
+        raise CannotRunError(
+            f"the weights in {named.folder} are not those of the champion's run",
+            where="serving of the champion",
+            fix=f"Name the folder that it was asked in: {OPTION} DIR",
+        )
+    if ran.weights_digest is not None and named.url:
+        raise EndpointError(
+            "an endpoint does not prove its weights, and those of the champion's run are known",
+            where=f"serving of the champion at {named.url}",
+            fix=f"Name its model folder: {OPTION} DIR",
+        )
+
+
+def why_not(error: LlmgateError) -> str:
+    """One line for whoever waits for the run."""
+    return f"warning: serving is not compared with the champion, so the run will not pass: {error}"
