@@ -2,6 +2,7 @@
 
     python benchmarks/serving_aa.py measure --runs 120 --out benchmarks/serving_aa/one.json --model MODEL
     python benchmarks/serving_aa.py measure --runs 120 --out benchmarks/serving_aa/two.json --model MODEL --servers 2
+    python benchmarks/serving_aa.py measure --runs 60 --restart-every 5 --out benchmarks/serving_aa/starts.json
     python benchmarks/serving_aa.py decide benchmarks/serving_aa/*.json
 
 `measure` starts one vLLM server, or two equal ones that are up together, and measures short runs one after another;
@@ -26,6 +27,7 @@ import platform
 import random
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
@@ -33,14 +35,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from scipy import stats
 
 from llmgate.bench.client.load import measure_serving
+from llmgate.bench.watch.machine import MachineWatch
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import chat_workload
 from llmgate.demo.models import fetch_champion
 from llmgate.gate.calibration.serving_rule import decide_pairs
+from llmgate.gate.serving.contention import contended
 from llmgate.gate.serving.summary import summarise
-from llmgate.generate import supervisor
 from llmgate.generate.client import Endpoint
 from llmgate.generate.server import Device, Server, ServerSpec, launch
 from llmgate.record.schema import Message
@@ -52,13 +56,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmgate.bench.workload.workload import Workload
-    from llmgate.record.serving.trace import ServingTrace
 
 Run = dict[str, Any]
 
 FORMAT: Final = "llmgate-serving-aa/1"
-OTHERS_SHARE: Final = 0.05
-"""Of the machine's processors; more than that used by others makes a run contended."""
 KEPT: Final = tuple(name for name in SERVING_FIGURES if not name.startswith(("p95", "p99")))
 DECIDED: Final = (
     "output_throughput", "request_throughput", "median_ttft_ms", "median_tpot_ms", "median_itl_ms", "median_e2el_ms",
@@ -71,7 +72,6 @@ DRAWS: Final = 400
 """Orders per window of the series."""
 RATES: Final = ("FAIL at 0", "PASS at 0", "PASS at -5", "PASS at -8", "FAIL at -8")
 WORDS: Final = ("river", "stone", "market", "winter", "engine", "garden", "letter", "silver", "morning", "harbour")
-TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 
 def workload(args: argparse.Namespace) -> Workload:
@@ -84,62 +84,30 @@ def workload(args: argparse.Namespace) -> Workload:
     return chat_workload(prompts, name="aa", model="aa", max_tokens=args.max_tokens, ignore_eos=True)
 
 
-def cpu_ticks(pid: int) -> int:
-    """Processor time of one process and of its children that have ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return sum(map(int, fields[11:15]))
-
-
-def machine() -> tuple[float, float]:
-    """Processor time of all processes, and what the host took, in seconds since the start."""
-    fields = list(map(int, Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]))
-    user, nice, system, _, _, irq, softirq, steal = fields
-    return (user + nice + system + irq + softirq) * TICK_S, steal * TICK_S
-
-
-def used(servers: Sequence[Server]) -> dict[str, float]:
-    """Who has used how much until now."""
-    busy_s, steal_s = machine()
-    pids = [pid for server in servers if server.pid for pid in supervisor.members(os.getsid(server.pid))]
-    return {
-        "busy_s": busy_s,
-        "steal_s": steal_s,
-        "server_s": sum(map(cpu_ticks, pids)) * TICK_S,
-        "client_s": time.process_time(),
-        "at_s": time.monotonic(),
-    }
-
-
-def others_share(use: dict[str, float]) -> float:
+def others_share(run: Run) -> float:
     """Share of the machine's processors that went to processes that do not belong here."""
-    ours = use["server_s"] + use["client_s"]
-    return max(0.0, use["busy_s"] - ours) / (use["cores"] * use["duration_s"])
-
-
-def contended(run: Run) -> bool:
-    """Whether the session would discard this run."""
     use = run["machine"]
-    return others_share(use) > OTHERS_SHARE or use["steal_s"] > OTHERS_SHARE * use["cores"] * use["duration_s"]
+    others_s: float = use["busy_s"] - use["client_s"] - (use["server_s"] or 0.0)
+    return max(0.0, others_s) / float(use["cores"] * use["duration_s"])
 
 
 def one_run(sent: Workload, server: Server, servers: Sequence[Server], args: argparse.Namespace) -> Run:
-    """Measure once."""
+    """Measure once, and note what the gate would say of it."""
     load = Load(requests=args.requests, concurrency=args.concurrency, warmup=args.warmup)
-    before, at = used(servers), time.time()
-    trace: ServingTrace = asyncio.run(measure_serving(sent, Endpoint(url=f"{server.url}/v1", model="aa"), load))
-    after = used(servers)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    endpoint = Endpoint(url=f"{server.url}/v1", model="aa")
+    trace = asyncio.run(measure_serving(sent, endpoint, load, watches=(MachineWatch(server.pid),)))
+    if trace.machine is None:
+        sys.exit("nobody saw who used the processors")
     summary = summarise(trace)
-    use = {name: after[name] - before[name] for name in before}
-    use["duration_s"] = use.pop("at_s")
+    use = {name: round(value, 3) for name, value in asdict(trace.machine).items() if value is not None}
     return {
         "server": servers.index(server),
-        "at": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
-        "machine": {"cores": os.cpu_count() or 1, **{name: round(value, 3) for name, value in use.items()}},
+        "at": at,
+        "machine": use,
         "figures": {name: float(f"{summary.metrics[name]:.6g}") for name in KEPT if name in summary.metrics},
         "failed": int(summary.metrics["failed"]),
+        "contended": contended(trace) or "",
         "invalid": list(summary.invalid),
     }
 
@@ -179,37 +147,43 @@ def new_series(args: argparse.Namespace) -> dict[str, Any]:
 def measure(args: argparse.Namespace) -> None:
     """Measure until the series has as many runs as were asked for."""
     out: Path = args.out
-    series = json.loads(out.read_text(encoding="utf-8")) if out.exists() else new_series(args)
-    other = [name for name in ("format", "load", "servers", "flags") if series[name] != new_series(args)[name]]
+    fresh = new_series(args)
+    series = json.loads(out.read_text(encoding="utf-8")) if out.exists() else fresh
+    other = [name for name in fresh if name not in {"date", "runs"} and series[name] != fresh[name]]
     if other:
         sys.exit(f"{out} was measured with another {', '.join(other)}; give another --out")
-    sitting = 1 + max((run["sitting"] for run in series["runs"]), default=-1)
+    out.parent.mkdir(parents=True, exist_ok=True)
     model = args.model or fetch_champion(Path.home() / ".cache" / "llmgate" / "serving-aa", say)
-    spec = ServerSpec(
-        model=str(model), served_name="aa", device=Device.CPU, flags=("--no-enable-prefix-caching", *series["flags"])
-    )
+    flags = ("--no-enable-prefix-caching", *series["flags"])
+    spec = ServerSpec(model=str(model), served_name="aa", device=Device.CPU, flags=flags)
+    began, first = time.monotonic(), len(series["runs"])
+    while (left := args.runs - len(series["runs"])) > 0:
+        for _ in one_sitting(series, spec, min(left, args.restart_every or left), args):
+            unfinished = out.with_suffix(".part")
+            unfinished.write_text(dump(series), encoding="utf-8")
+            unfinished.replace(out)
+            done, run = len(series["runs"]), series["runs"][-1]
+            left_s = (time.monotonic() - began) / (done - first) * (args.runs - done)
+            say(
+                f"{done} of {args.runs}, {left_s / 60:.1f} min left: {run['figures']['output_throughput']:.1f} tokens/s"
+                f", {run['machine']['duration_s']:.1f} s, others {others_share(run):.0%}"
+            )
+
+
+def one_sitting(series: dict[str, Any], spec: ServerSpec, runs: int, args: argparse.Namespace) -> Iterator[None]:
+    """Start the servers, measure so many runs, and stop them; yields after each run."""
+    sitting = 1 + max((run["sitting"] for run in series["runs"]), default=-1)
+    sent = workload(args)
     servers: list[Server] = []
     try:
         for _ in range(args.servers):
             servers.append(launch(spec, on_progress=say))
             servers[-1].wait_ready()
-        sent = workload(args)
         for server in servers:
             one_run(sent, server, servers, args)  # the first run of a process pays for what is made once
-        began, first = time.monotonic(), len(series["runs"])
-        for server in turns(servers, args.runs - first):
+        for server in turns(servers, runs):
             series["runs"].append({"sitting": sitting, **one_run(sent, server, servers, args)})
-            out.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = out.with_suffix(".part")
-            unfinished.write_text(dump(series), encoding="utf-8")
-            unfinished.replace(out)
-            done = len(series["runs"])
-            left_s = (time.monotonic() - began) / (done - first) * (args.runs - done)
-            run = series["runs"][-1]
-            say(
-                f"{done} of {args.runs}, {left_s / 60:.1f} min left: {run['figures']['output_throughput']:.1f} tokens/s"
-                f", {run['machine']['duration_s']:.1f} s, others {others_share(run['machine']):.0%}"
-            )
+            yield
     finally:
         for server in servers:
             server.stop()
@@ -241,7 +215,7 @@ def kept_pairs(series: dict[str, Any], figure: str, *, discard: bool, offset: in
     for runs in sittings.values():
         pairs = [runs[i : i + 2] for i in range(offset, len(runs) - 1, 2)]
         if discard:
-            pairs = [pair for pair in pairs if not any(contended(run) for run in pair)]
+            pairs = [pair for pair in pairs if not any(run["contended"] for run in pair)]
         if series["servers"] == 2:
             pairs = [sorted(pair, key=lambda run: int(run["server"])) for pair in pairs]
         kept.append(np.array([[math.log(run["figures"][figure]) for run in pair] for pair in pairs]).reshape(-1, 2))
@@ -300,21 +274,44 @@ def noise(logs: NDArray[np.float64], *, two: bool) -> str:
     return f"CV {100 * runs.std(ddof=1):.1f} %, lag-1 {lag:+.2f}, sd of a pair {100 * pair:.1f} %"
 
 
+def start_effect(series: dict[str, Any], figure: str) -> str | None:
+    """How much of a run's variance its server's start decides, by one-way analysis of variance; None with few starts.
+
+    ρ = (MSB − MSW) / (MSB + (k − 1)·MSW), contended runs left out, the figure as a logarithm.
+    """
+    starts: dict[int, list[float]] = {}
+    for run in series["runs"]:
+        if not run["contended"]:
+            starts.setdefault(run["sitting"], []).append(math.log(run["figures"][figure]))
+    groups = [np.array(values) for values in starts.values() if len(values) >= 2]
+    if len(groups) < 4 or series["servers"] == 2:
+        return None
+    sizes, means = np.array([len(group) for group in groups]), np.array([group.mean() for group in groups])
+    total = sizes.sum()
+    between = float((sizes * (means - np.concatenate(groups).mean()) ** 2).sum()) / (len(groups) - 1)
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / (total - len(groups))
+    k = (total - (sizes**2).sum() / total) / (len(groups) - 1)
+    share = (between - within) / (between + (k - 1) * within)
+    p = float(stats.f.sf(between / within, len(groups) - 1, total - len(groups)))
+    return f"{len(groups)} starts: a start decides {100 * share:.0f} % of a run's variance (p = {p:.3f})"
+
+
 def decide(args: argparse.Namespace) -> None:
     """Print what the rule would have said."""
     for path in args.series:
         series = json.loads(path.read_text(encoding="utf-8"))
         runs, two = series["runs"], series["servers"] == 2
-        busy = sum(map(contended, runs))
+        busy = sum(bool(run["contended"]) for run in runs)
         say(f"\n{path.name}: {series['date']}, {series['hardware']['processor']}, {series['hardware']['cores']} cores,")
         say(f"{series['engine']}, {series['model']}, {series['load']}, {series['servers']} server(s)")
         say(f"{len(runs)} runs, {busy} contended, {sum(bool(run['invalid']) for run in runs)} invalid")
+        for figure in DECIDED:
+            if (effect := start_effect(series, figure)) is not None:
+                say(f"{figure}, {effect}")
         for discard in (True, False):
             say("\ncontended pairs " + ("left out" if discard else "kept"))
-            say(
-                "| figure | noise | order | pairs | windows | FAIL at 0 | PASS at 0 | PASS at -5 | PASS at -8 | FAIL at -8 |"
-            )
-            say("|---|---|---|---:|---:|---:|---:|---:|---:|---:|")
+            say(f"| figure | noise | order | pairs | windows | {' | '.join(RATES)} |")
+            say("|---|---|---" + "|---:" * (2 + len(RATES)) + "|")
             for figure in DECIDED:
                 kept = kept_pairs(series, figure, discard=discard)
                 words = noise(max(kept, key=len), two=two)
@@ -340,6 +337,7 @@ def main() -> None:
     measuring.add_argument("--runs", type=int, default=120)
     measuring.add_argument("--servers", type=int, choices=(1, 2), default=1)
     measuring.add_argument("--model", help="model folder [default: the demo's]")
+    measuring.add_argument("--restart-every", type=int, metavar="K", help="start the servers anew after K runs")
     measuring.add_argument("--called", default="SmolLM2-135M-Instruct", help="the model's name, for readers")
     measuring.add_argument("--concurrency", type=int, default=8)
     measuring.add_argument("--requests", type=int, default=24)

@@ -13,8 +13,9 @@ from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
+    from llmgate.gate.decision.types import Decision
     from llmgate.gate.serving.summary import ServingSummary
-    from llmgate.session.run.by_hand import Comparison
+    from llmgate.record.arms import ServingArms
     from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
@@ -152,7 +153,7 @@ def bench(
             progress=LineProgress(),
         )
         _show(comparison_json(comparison), as_json=as_json, kept=kept)
-        _draw(page, comparison)
+        _draw(page, (comparison.decision, comparison.arms))
         if not as_json:
             show_decision(comparison.decision, (comparison.arms,))
         return comparison.decision.exit_code
@@ -225,9 +226,9 @@ def _show(facts: dict[str, Any], *, as_json: bool, kept: Path | None) -> None:
         show_json(facts)
 
 
-def _draw(page: Path | None, measured: ServingSummary | Sweep | Comparison) -> None:
+def _draw(page: Path | None, measured: ServingSummary | Sweep | tuple[Decision, ServingArms]) -> None:
     """Write the page where one is wanted."""
     if page is not None:
-        from llmgate.session.commands.bench_page import write_page
+        from llmgate.session.serving.page import write_page
 
         write_page(page, measured)

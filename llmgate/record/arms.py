@@ -31,8 +31,8 @@ class ArmsPlan:
     Attributes:
         suite: Suite name, or the name given to `llmgate bench`.
         pairs: Pairs of runs that are wanted, one run of each arm in each; without a champion, runs.
-        order: The arms in the order in which the wanted runs are made, pair after pair: A B B A …
-        seed: Which decided which arm is first.
+        order: The arms in the order in which the wanted runs are made, pair after pair.
+        seed: Which decided which arm is first in each pair.
         hosting: How the servers are kept up.
         hardware: Of the machine on which the client runs.
         candidate: The arm under test.

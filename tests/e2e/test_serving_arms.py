@@ -6,11 +6,13 @@ The machine may be busy: then the comparison stays without a verdict, and what i
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.servers import MARK, marked, wait_until
 
 from llmgate.gate.serving.contention import contended
 from llmgate.record.run.files import read_arms
@@ -61,14 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def engines() -> set[str]:
-    """Processes of vLLM engines."""
-    listed = subprocess.run(["ps", "-eo", "pid,comm"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in listed.splitlines() if "VLLM" in line}
-
-
 def test_two_equal_servers_of_ours_are_compared_run_by_run(project: Path, smollm2_dir: Path) -> None:
-    others = engines()
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("llmgate")), "bench", "towns.yaml",
@@ -77,11 +72,11 @@ def test_two_equal_servers_of_ours_are_compared_run_by_run(project: Path, smollm
             "--pairs", str(PAIRS), "--requests", "12", "--in-flight", "4", "--max-tokens", "8",
             "--metric", "output_throughput:margin=0.3", "--out", "kept",
         ],
-        cwd=project, capture_output=True, text=True, check=False, timeout=1500,
+        cwd=project, env={**os.environ, MARK: str(project)}, capture_output=True, text=True, check=False, timeout=1500,
     )  # fmt: skip
     told = done.stdout + done.stderr
     assert done.returncode in {0, 1, 3}, told
-    assert engines() <= others, "no engine is left"
+    assert wait_until(lambda: not marked(project), timeout_s=30), "no process is left"
     (arms,) = read_arms(project / "kept")
     candidate, champion = arms.plan.candidate, arms.plan.champion
     assert champion is not None

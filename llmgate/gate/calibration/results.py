@@ -351,7 +351,8 @@ def _of_serving(row: ServingRow) -> Iterator[Requirement]:
         cell = row.cell(truth)
         if cell is not None and cell.promised is not None:
             rate = cell.pass_rate if truth is Truth.UNCHANGED else cell.fail_rate
-            room = _room(cell.promised, cell.runs)
+            # Of the promise 50 %, where it is largest: of one near 100 % a deviation means as much.
+            room = _room(0.5, cell.runs)
             found = abs(rate - cell.promised)
             yield Requirement(what=what, where=row.name, found=found, limit=_NEAR, room=room, runs=cell.runs)
 

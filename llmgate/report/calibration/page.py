@@ -230,7 +230,7 @@ def _serving(calibration: Calibration, unmet: Container[tuple[str, str]]) -> Ite
             f"Share of measurements, in percent, with 95 % intervals, by what disturbs the runs; {size}. It should lie"
             f" in the shaded zone, at {percent(chosen[0].alpha, 0)} or less.",
             [
-                _Rate(name=row.noise, where=size, cell=cell, good=(what, row.name) not in unmet)
+                _Rate(name=row.noise, where=f"{row.pairs} pairs", cell=cell, good=(what, row.name) not in unmet)
                 for row in chosen
                 if (cell := row.cell(truth)) is not None
             ],

@@ -30,6 +30,8 @@ def serving_sheets(rows: Sequence[ServingRow]) -> tuple[Sheet, ...]:
     own = [row for row in rows if row.rule is ServingRule.GATE]
     plain = [row for row in own if row.asked and not row.sized]
     order = plain[0].order if plain else ""
+    slow = [cell.pass_rate for row in plain if (cell := row.cell(Truth.SLOWER)) is not None]
+    missed = percent(max(slow, default=None))
     compared = [row for row in own if not row.asked]
     # What the other orders are held against: the same noise and size in the gate's order.
     against = {(row.noise, row.cv, row.pairs) for row in compared}
@@ -42,16 +44,15 @@ def serving_sheets(rows: Sequence[ServingRow]) -> tuple[Sheet, ...]:
             title="The gate on simulated serving",
             lead=f"Margin {margin}, {alpha} per side, {runs} measurements per figure. The unit is a pair of "
             f"neighbouring runs, and which arm goes first is {order}. Bursts of a neighbour slow a quarter of the runs "
-            "by 2 to 50 %; made again are pairs in which more than 5 % of the machine was seen to go to others.",
+            "by 2 to 50 %; made again are pairs in which more than 5 % of the machine was seen to go to others. "
+            f"One that is 8 % slower passed in at most {missed} of any row.",
             header=(
                 "what disturbs the runs",
                 "runs vary by",
                 "pairs",
                 "FAIL % at 0",
-                "PASS % at +5",
-                "PASS % at 0",
                 f"PASS % at −{margin.removesuffix(' %')}",
-                "PASS % at −8",
+                "PASS % at 0",
                 "FAIL % at −8",
             ),
             rows=tuple(_grouped(plain)),
@@ -96,20 +97,17 @@ def _grouped(rows: Iterable[ServingRow]) -> Iterator[tuple[str, ...]]:
     for row in rows:
         groups.setdefault((row.noise, row.cv), []).append(row)
 
-    def failed(cell: Cell) -> float:
-        return cell.fail_rate
-
-    def passed(cell: Cell) -> float:
-        return cell.pass_rate
-
     for (noise, cv), alike in groups.items():
+        unchanged, margin, slower = ([row.cell(truth) for row in alike] for truth in TRUTHS[1:])
         yield (
             noise,
             percent(cv, 0),
             " / ".join(str(row.pairs) for row in alike),
-            _rates((row.cell(Truth.UNCHANGED) for row in alike), failed),
-            *(_rates((row.cell(truth) for row in alike), passed) for truth in TRUTHS),
-            _rates((row.cell(Truth.SLOWER) for row in alike), failed),
+            _rates(unchanged, lambda cell: cell.fail_rate),
+            _rates(margin, lambda cell: cell.pass_rate),
+            # Errors are told exactly; power to a whole per cent is enough.
+            _rates(unchanged, lambda cell: cell.pass_rate, digits=0),
+            _rates(slower, lambda cell: cell.fail_rate, digits=0),
         )
 
 
@@ -129,5 +127,5 @@ def _errors(row: ServingRow) -> tuple[str, str]:
     return _rates([unchanged], lambda cell: cell.fail_rate), _rates([margin], lambda cell: cell.pass_rate)
 
 
-def _rates(cells: Iterable[Cell | None], rate: Callable[[Cell], float]) -> str:
-    return " / ".join("–" if cell is None else f"{100 * rate(cell):.1f}" for cell in cells)
+def _rates(cells: Iterable[Cell | None], rate: Callable[[Cell], float], *, digits: int = 1) -> str:
+    return " / ".join("–" if cell is None else f"{100 * rate(cell):.{digits}f}" for cell in cells)

@@ -59,7 +59,7 @@ def compare_serving(
     progress: Progress,
     eyes: Eyes = OUR_EYES,
 ) -> Measured:
-    """Measure both arms, run by run, in mirrored order.
+    """Measure both arms, pair by pair, in an order that is drawn.
 
     Args:
         name: Of the suite, or the name given to `llmgate bench`.

@@ -176,8 +176,12 @@ class Stand:
         self._close_all()
 
     def at(self, arm: Arm) -> ReadyArm:
-        """The arm, ready to be measured; where servers take turns, the other arm's server ends first."""
-        if arm not in self._open:
+        """The arm, ready to be measured; where servers take turns, each run has a start of its own.
+
+        A start that several pairs share would make them one: what differs from start to start is part of a run's
+        noise, and pairs are taken as independent.
+        """
+        if arm not in self._open or self._hosting == "restarts":
             self._close_all()
             self._open_arm(arm)
         fresh = arm in self._fresh

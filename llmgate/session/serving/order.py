@@ -1,7 +1,9 @@
 """Which run comes next. Pure: it follows from the plan and from the runs that were made.
 
-Pairs are made A B, B A, A B … Blocks of two pairs are mirrored, so that a drift that is even within a block hits both
-arms alike; which arm begins a block is drawn.
+Which arm goes first is drawn for each pair, by a fair coin. So the differences within pairs have signs of their own
+whatever disturbs runs in time, and the t test rests on that and on no model of the noise: in A B B A … neighbouring
+pairs are correlated where runs are, and a neighbour that comes every four runs hits the same arm for ever
+(docs/calibration.md has the figures).
 
 A discarded run takes its partner with it: the pair is made again at once, as a pair, so that its two runs stay
 neighbours in time. There are at most as many further attempts as pairs were planned, so that a busy machine ends it.
@@ -24,8 +26,6 @@ __all__ = ["Step", "attempts_left", "halves", "next_step", "other", "partners", 
 
 WITH_ITS_PAIR: Final = "made again with its pair: "
 INTERRUPTED: Final = "the measurement was interrupted before the other run of the pair"
-BLOCK: Final = 2
-"""Pairs of a mirrored block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,28 +50,23 @@ def other(arm: Arm) -> Arm:
     return "champion" if arm == "candidate" else "candidate"
 
 
-def planned_order(pairs: int, *, seed: int, champion: bool, phases: bool) -> tuple[Arm, ...]:
+def planned_order(pairs: int, *, seed: int, champion: bool) -> tuple[Arm, ...]:
     """The arms in the order of the wanted runs.
 
     Args:
         pairs: Pairs of runs; without a champion, runs.
-        seed: Draws which arm begins.
+        seed: Draws which arm is first in each pair.
         champion: Whether there are two arms.
-        phases: Draw once and not for every block: where each change of arms costs a start of a server, two runs of one
-            arm always follow each other (A | B B | A A | B …).
     """
     if not champion:
         alone: tuple[Arm, ...] = ("candidate",)
         return alone * pairs
     draw = random.Random(seed)  # noqa: S311 - an order, no secret
-    order: list[Arm] = []
     arms: tuple[Arm, Arm] = ("candidate", "champion")
-    first = draw.choice(arms)
-    for pair in range(pairs):
-        if pair and pair % BLOCK == 0 and not phases:
-            first = draw.choice(arms)
-        begins = first if pair % BLOCK == 0 else other(first)
-        order += [begins, other(begins)]
+    order: list[Arm] = []
+    for _ in range(pairs):
+        first = draw.choice(arms)
+        order += [first, other(first)]
     return tuple(order)
 
 

@@ -111,7 +111,7 @@ def plan_job(
         for arm, model in models.items()
     }
     champion = sides.get("champion")
-    drawn = planned_order(job.pairs, seed=seed, champion=champion is not None, phases=hosting == "restarts")
+    drawn = planned_order(job.pairs, seed=seed, champion=champion is not None)
     plan = ArmsPlan(
         suite=job.name,
         pairs=job.pairs,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmgate.session.serving.sweep import Sweep, SweptLoad
 
-__all__ = ["read_slos", "sweep_exit", "sweep_facts", "sweep_lines"]
+__all__ = ["read_slos", "sweep_answer", "sweep_exit", "sweep_facts", "sweep_lines"]
 
 COLUMNS: Final = (
     ("req/s", "request_throughput", 2),
@@ -75,14 +75,18 @@ def sweep_lines(found: Sweep) -> list[str]:
     for each in found.loads:
         cells = [f"{_cell(each, name, digits):>{_width(title)}}" for title, name, digits in columns]
         lines.append(f"{each.load:>9g}{each.requests:>10}" + "".join(cells) + f"  {_word(each)}")
+    lines.append(sweep_answer(found))
+    lines += [f"note: {_discarded(each)}" for each in found.loads if each.discarded]
+    return [line.rstrip() for line in lines]
+
+
+def sweep_answer(found: Sweep) -> str:
+    """The largest load, what it holds, and why the search ended there."""
     levels = ", ".join(
         f"{level.metric} {'≤' if level.max is not None else '≥'} {level.limit:g}" for level in found.search.levels
     )
-    knee = found.knee
-    answer = "none" if knee.load is None else load_in_words(knee.load, found.kind)
-    lines.append(f"Largest load with {levels}: {answer} ({knee.reason})")
-    lines += [f"note: {_discarded(each)}" for each in found.loads if each.discarded]
-    return [line.rstrip() for line in lines]
+    answer = "none" if found.knee.load is None else load_in_words(found.knee.load, found.kind)
+    return f"Largest load with {levels}: {answer} ({found.knee.reason})"
 
 
 def sweep_facts(found: Sweep) -> dict[str, Any]:

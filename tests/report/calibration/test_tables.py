@@ -285,6 +285,7 @@ def test_serving_has_tables_of_its_own() -> None:
     )
     assert tables["serving"].lead.startswith("Margin 5 %, 5 % per side, 20,000 measurements per figure.")
     assert "which arm goes first is drawn for each pair" in tables["serving"].lead
+    assert tables["serving"].lead.endswith("One that is 8 % slower passed in at most 0.2 % of any row.")
     assert [line[:3] for line in tables["serving-pairs"].rows] == [
         ("llmgate", "5 %", "7"),
         ("Mann-Whitney over all requests", "5 %", "7"),

@@ -265,9 +265,9 @@ def test_servers_that_take_turns_are_never_up_at_once(tmp_path: Path) -> None:
     assert found.arms.plan.hosting == "restarts"
     starts = [line for line in lines.lines if line.startswith("vLLM: ready")]
     ends = [line for line in lines.lines if line == "stopping the server"]
-    assert len(starts) == len(ends) == 7
+    assert len(starts) == len(ends) == 12
     events = [line[:9] for line in lines.lines if line.startswith(("vLLM: ready", "stopping"))]
-    assert events == ["vLLM: rea", "stopping "] * 7
+    assert events == ["vLLM: rea", "stopping "] * 12
     assert len(found.arms.runs) == 12
 
 
