@@ -13,8 +13,9 @@ from llmgate.cli.options import load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
+    from llmgate.gate.decision.types import Decision
     from llmgate.gate.serving.summary import ServingSummary
-    from llmgate.session.commands.bench_compare import Comparison
+    from llmgate.record.arms import ServingArms
     from llmgate.session.serving.sweep import Sweep
 
 __all__ = ["bench"]
@@ -128,11 +129,14 @@ def bench(
         seed=seed,
     )
     if compare is not None:
-        from llmgate.session.commands.bench_compare import ByHand, bench_compare, comparison_json
+        from llmgate.session.commands.bench import prompts_for
+        from llmgate.session.run.by_hand import ByHand, compare_by_hand, comparison_json
 
         _only("a sweep", "--sweep", (("--sweep", sweep), ("--slo", slos)), fix="Leave it out of a comparison")
-        comparison = bench_compare(
-            suites,
+        sent = prompts_for(suites, settings, spec)
+        comparison = compare_by_hand(
+            sent.name,
+            sent.prompts,
             settings,
             ByHand(
                 champion=compare[0],
@@ -149,7 +153,7 @@ def bench(
             progress=LineProgress(),
         )
         _show(comparison_json(comparison), as_json=as_json, kept=kept)
-        _draw(page, comparison)
+        _draw(page, (comparison.decision, comparison.arms))
         if not as_json:
             show_decision(comparison.decision, (comparison.arms,))
         return comparison.decision.exit_code
@@ -222,9 +226,9 @@ def _show(facts: dict[str, Any], *, as_json: bool, kept: Path | None) -> None:
         show_json(facts)
 
 
-def _draw(page: Path | None, measured: ServingSummary | Sweep | Comparison) -> None:
+def _draw(page: Path | None, measured: ServingSummary | Sweep | tuple[Decision, ServingArms]) -> None:
     """Write the page where one is wanted."""
     if page is not None:
-        from llmgate.session.commands.bench_page import write_page
+        from llmgate.session.serving.page import write_page
 
         write_page(page, measured)

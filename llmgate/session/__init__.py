@@ -9,13 +9,15 @@
       run.target                 a model folder or an endpoint → something that can be asked
       run.power_check            what the gate will be able to decide
       run.manifest               who, what and where, written down before the first request
+      run.serving_arms           which suites compare serving, where the champion is served, and how both are hosted
       run.measure                cases → answers → scores, each in the record at once
       run.early_stopping         which suites may stop before their end
       run.judge_canaries, run.anchors, run.embed_outputs    facts about judges and answers, for the decision
+      serving.compare            candidate and champion, run by run, where serving gates
     decide.records             records → decision (decide_run)
     decide.publish             decision → report, MLflow; decide.github → CI
     decide.promote             decision, taken again → alias
 
-Folders import downwards only: commands and admission → run → decide → the modules here. Import modules, not this
-package: the doors must be able to read the options without loading the rest.
+Folders import downwards only: commands and admission → run → serving → decide → the modules here. Import modules, not
+this package: the doors must be able to read the options without loading the rest.
 """

@@ -290,12 +290,7 @@ def check(settings: Settings) -> None:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
     check_endpoints(settings)
     check_flags(settings.server_args)
-    if settings.serving_hosting not in HOSTINGS:
-        raise UsageError(
-            f"{settings.serving_hosting!r} is no way to host two arms",
-            where="--serving-hosting",
-            fix=did_you_mean(settings.serving_hosting, HOSTINGS),
-        )
+    check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
@@ -305,6 +300,22 @@ def check(settings: Settings) -> None:
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_serving(settings: Settings) -> None:
+    """Refuse a champion that is served and compared with nothing, and a hosting that does not exist."""
+    if settings.serving_champion and not settings.baseline:
+        raise UsageError(
+            "the champion that is served is that of a run, and none is named",
+            where="--serving-champion",
+            fix="Add --baseline RUN",
+        )
+    if settings.serving_hosting not in HOSTINGS:
+        raise UsageError(
+            f"{settings.serving_hosting!r} is no way to host two arms",
+            where="--serving-hosting",
+            fix=did_you_mean(settings.serving_hosting, HOSTINGS),
+        )
 
 
 def check_endpoints(settings: Settings) -> None:

@@ -7,19 +7,20 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from support.project import write_suite
 from support.servers import FAKE_VLLM, model_folder
 
 from llmgate.gate.decision.types import Verdict
+from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
-from llmgate.session.commands.bench_compare import ByHand, bench_compare
 from llmgate.session.progress import LineProgress
+from llmgate.session.run.by_hand import ByHand, compare_by_hand
 from llmgate.session.serving.measuring import Eyes
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PROMPTS = [[Message(role="user", content=f"Say word-{k}")] for k in range(16)]
 UNWATCHED = Eyes(watches=lambda _: (), contended=lambda _: None)
 
 
@@ -44,8 +45,9 @@ def test_the_real_client_tells_a_slower_server_from_an_equal_one(
         metrics=("output_throughput",),
         spec=ServingSpec(concurrency=2, requests=16, max_tokens=16, warmup=2),
     )
-    found = bench_compare(
-        [write_suite(tmp_path)],
+    found = compare_by_hand(
+        "words",
+        PROMPTS,
         settings_from({"serving_hosting": "together"}, root=tmp_path),
         question,
         progress=LineProgress(),

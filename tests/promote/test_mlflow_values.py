@@ -15,11 +15,13 @@ from llmgate.promote.mlflow_values import (
     dataset_facts,
     description,
     key,
+    metric_datasets,
     run_metrics,
     run_params,
     run_tags,
     version_tags,
 )
+from llmgate.record.policy import Direction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +56,30 @@ def test_what_is_no_number_is_not_drawn_as_one(decision: Decision, value: float)
     assert metrics["serving/requests"] == 3.0
     assert "support/accuracy/delta" not in metrics
     assert metrics["support/accuracy/candidate"] == 1.0
+
+
+def test_figures_of_serving_have_their_unit_in_the_name(decision: Decision) -> None:
+    first = replace(
+        decision.metrics[0], metric="output_throughput", unit="tok/s", reference="champion", candidate=146.2,
+        champion=162.7, delta=-0.101, lower=-0.125, upper=-0.077, margin=0.05, min=100.0, expected=6, evaluated=6,
+    )  # fmt: skip
+    limit = replace(
+        first, metric="p95_ttft_ms", unit="ms", reference="threshold", direction=Direction.LOWER, candidate=480.0,
+        champion=None, delta=None, lower=471.0, upper=489.0, margin=None, min=None, max=500.0,
+    )  # fmt: skip
+    decision = replace(decision, metrics=(first, limit))
+    metrics = run_metrics(decision, {})
+    assert metrics["support/output_throughput/candidate_tok_per_s"] == 146.2
+    assert metrics["support/output_throughput/delta_relative"] == -0.101
+    assert metrics["support/output_throughput/lower_relative"] == -0.125
+    assert metrics["support/output_throughput/min_tok_per_s"] == 100.0
+    assert metrics["support/p95_ttft_ms/upper_ms"] == 489.0
+    assert metrics["support/p95_ttft_ms/max_ms"] == 500.0
+    assert not any(name.endswith(("/candidate", "/lower", "/delta")) for name in metrics)
+    assert metrics.keys() <= metric_datasets(decision, make_manifest("run-1")).keys()
+    rows = description(decision).split("\n")[6:8]
+    assert "| 146 tok/s | 163 tok/s | -10.1 % | -12.5 to -7.7 % | 6/6 |" in rows[0]
+    assert "| 480 ms | – | – | 471 to 489 ms |" in rows[1]
 
 
 def test_long_values_are_cut_visibly() -> None:

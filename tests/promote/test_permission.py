@@ -15,6 +15,7 @@ from llmgate.promote.target import PastVerdict, PromotionEvidence, RecordIdentit
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
 from llmgate.record.policy import Binding, Policy, Role
 from llmgate.record.schema import Seal
+from llmgate.record.serving.policy import ServingPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,10 @@ def metric(
         errors=0,
         reason="By eye.",
     )
+
+
+QUICK = replace(metric(reference="threshold"), metric="output_throughput", unit="tok/s")
+"""A figure of serving that passes."""
 
 
 def decision(
@@ -131,6 +136,13 @@ def judged_by(number: int, **changes: object) -> RecordIdentity:
     (gate,) = plain.manifest.policy.metrics
     policy = Policy(metrics=(replace(gate, **changes),))  # type: ignore[arg-type]  # as above
     return replace(plain, manifest=replace(plain.manifest, policy=policy))
+
+
+def serving_by(number: int, *, margin: float) -> RecordIdentity:
+    """The record with a serving gate of that margin."""
+    plain = identity(number)
+    figure = ServingPolicy(suite="support", metric="output_throughput", margin=margin)
+    return replace(plain, manifest=replace(plain.manifest, policy=replace(plain.manifest.policy, serving=(figure,))))
 
 
 def at(url: str, number: int, *, name: str = "served", binding: Binding = Binding.CLAIMED) -> RecordIdentity:
@@ -334,6 +346,24 @@ REFUSED: dict[str, tuple[Callable[[], Case], str]] = {
     "a policy that asks for less": (
         lambda: Case(evidence=evidence(candidate=judged_by(7, margin=0.2, min=0.6))),
         r"asks for less .*margin 0.1 → 0.2; .*min 0.7 → 0.6\).*--accept-policy-change",
+    ),
+    "a margin of serving that nobody explains": (
+        lambda: Case(evidence=evidence(candidate=serving_by(7, margin=0.9))),
+        "support::serving::output_throughput: margin is 0.9, which is above 0.5 and needs a reason",
+    ),
+    "speed alone held to a threshold": (
+        lambda: Case(
+            holder=None,
+            evidence=first(
+                claimed=decision(Verdict.PASS, QUICK, champion=None),
+                decision=decision(Verdict.PASS, QUICK, champion=None),
+            ),
+        ),
+        "no metric was held to a threshold",
+    ),
+    "speed alone compared": (
+        lambda: Case(evidence=both(decision(Verdict.PASS, replace(QUICK, reference="champion")))),
+        "no metric was compared",
     ),
     "champion exists, no comparison": (lambda: Case(evidence=first()), "version 6 holds the alias but"),
     "first promotion without a threshold": (

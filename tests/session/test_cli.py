@@ -263,9 +263,12 @@ def test_bench_prints_the_keys_of_vllm(tmp_path: Path) -> None:
             "--max-tokens",
             "8",
             "--json",
+            "--html",
+            "page.html",
         )
     facts = json.loads(done.stdout)
     assert facts["completed"] == 16
+    assert "Output tokens per second" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert facts["median_ttft_ms"] >= 20
     assert {"request_throughput", "output_throughput", "p99_tpot_ms", "p99_itl_ms", "invalid"} <= facts.keys()
     assert done.exit_code == (4 if facts["invalid"] else 0)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.arms import ServingArms
 
 __all__ = ["POLICY", "SUITE", "digest_of", "make_manifest", "redecide", "store_decision", "write_record"]
 
@@ -95,6 +96,7 @@ def write_record(
     shift: int = 0,
     age: timedelta = timedelta(),
     metrics: tuple[str, ...] = ("accuracy",),
+    arms: tuple[ServingArms, ...] = (),
 ) -> Path:
     """A sealed record in which `right` of a hundred cases passed.
 
@@ -105,6 +107,7 @@ def write_record(
         shift: The first case that passed; the others follow it, round the end.
         age: How long ago it was sealed.
         metrics: What each case was scored on, alike.
+        arms: Serving, measured on two arms.
     """
     with RunDir.create(folder, manifest, CASES) as run:
         for number, case in enumerate(CASES):
@@ -113,6 +116,10 @@ def write_record(
             checks = tuple(CheckResult(type="icontains", outcome=outcome, score=score, metric=m) for m in metrics)
             answer = Generation(text=f"Answer {number} of {manifest.run_id}.", latency_s=0.1)
             run.append(CaseResult(key=CaseKey(suite=SUITE, case=case.case), answer=answer, checks=checks))
+        for measured in arms:
+            run.plan_arms(measured.plan)
+            for arm_run in measured.runs:
+                run.add_arm_run(arm_run)
         run.seal(sealed_at=(datetime.now(UTC) - age).isoformat())
     return folder
 

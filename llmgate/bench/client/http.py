@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from llmgate.bench.client.response import Exchange, Framing, Reply
+from llmgate.bench.client.response import Exchange, Reply, ResponseFraming
 from llmgate.bench.client.stamps import KernelClock, StampedSocket
 from llmgate.errors import BenchError, UsageError
 
@@ -133,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
         self._clock = clock
         self._transport: asyncio.Transport | None = None
         self._buffer = memoryview(bytearray(READ_BYTES))
-        self._framing: Framing | None = None
+        self._framing: ResponseFraming | None = None
         self._on_done: Callable[[Reply], None] | None = None
         self._sent_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if not self.usable:
             raise RuntimeError("the connection is closed or busy")
-        self._framing = Framing()
+        self._framing = ResponseFraming()
         self._on_done = on_done
         self._timer = self._loop.call_later(timeout_s, self._timed_out, timeout_s)
         transport = cast("asyncio.Transport", self._transport)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 from llmgate.bench.client.http import HttpOrigin, connect, fetch
 from llmgate.bench.client.reading import AnswerReader, replays_marked
 from llmgate.bench.client.selfcheck import KEPT, growth, read_ttft_histogram
-from llmgate.bench.client.share import Job, Share, in_order
+from llmgate.bench.client.share import LoadJob, LoadShare, in_order
 from llmgate.bench.client.workers import Workers, jobs_for, processes_for
 from llmgate.bench.workload.workload import Workload, digest_bodies, model_in
 from llmgate.errors import BenchError
 from llmgate.record.serving.trace import RequestTrace, ServerHistogram, ServingTrace
 
 if TYPE_CHECKING:
-    from llmgate.bench.client.share import Outcome
+    from llmgate.bench.client.share import ShareOutcome
     from llmgate.bench.workload.load import Load
     from llmgate.generate.client import Endpoint
 
@@ -116,7 +116,7 @@ async def measure_serving(
 class _Crew(Protocol):
     async def prepare(self) -> None: ...
 
-    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[Outcome, ...]: ...
+    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[ShareOutcome, ...]: ...
 
     async def close(self) -> None: ...
 
@@ -124,29 +124,29 @@ class _Crew(Protocol):
 class _Alone:
     """This process does it all."""
 
-    def __init__(self, job: Job, bodies: Sequence[bytes]) -> None:
-        self._share = Share(job, bodies, in_order(len(bodies)))
+    def __init__(self, job: LoadJob, bodies: Sequence[bytes]) -> None:
+        self._share = LoadShare(job, bodies, in_order(len(bodies)))
 
     async def prepare(self) -> None:
         await self._share.prepare()
 
-    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[Outcome, ...]:
+    async def run(self, on_ended: Callable[[int], None] | None) -> tuple[ShareOutcome, ...]:
         return (await self._share.run(None, on_ended),)
 
     async def close(self) -> None:
         await self._share.close()
 
 
-def _crew(job: Job, bodies: Sequence[bytes], processes: int) -> _Crew:
+def _crew(job: LoadJob, bodies: Sequence[bytes], processes: int) -> _Crew:
     return _Alone(job, bodies) if processes == 1 else Workers(jobs_for(job, processes), bodies)
 
 
-def _job(workload: Workload, endpoint: Endpoint, load: Load, origin: HttpOrigin, salt: str) -> Job:
+def _job(workload: Workload, endpoint: Endpoint, load: Load, origin: HttpOrigin, salt: str) -> LoadJob:
     """All of it, as one job."""
     in_flight = min(load.concurrency, load.requests)
     warm_up_concurrency = in_flight or min(OPEN_WARM_UP, load.requests)
     warm_up = warm_up_concurrency if load.warmup is None else load.warmup
-    return Job(
+    return LoadJob(
         origin=origin,
         reader=AnswerReader(
             model=model_in(workload.bodies[0]),
@@ -162,7 +162,7 @@ def _job(workload: Workload, endpoint: Endpoint, load: Load, origin: HttpOrigin,
     )
 
 
-def _trace(outcomes: Sequence[Outcome], planned: int) -> ServingTrace:
+def _trace(outcomes: Sequence[ShareOutcome], planned: int) -> ServingTrace:
     """What all processes saw, in one trace, in the order of the plan, without what is known beforehand.
 
     Raises:

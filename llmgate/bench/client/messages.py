@@ -6,54 +6,63 @@ import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from llmgate.bench.client.share import Job, Outcome
+from llmgate.bench.client.share import LoadJob, ShareOutcome
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Begin", "Done", "Ended", "Failed", "Ready", "Task", "frame", "received"]
+__all__ = [
+    "WorkerBegin",
+    "WorkerDone",
+    "WorkerFailed",
+    "WorkerProgress",
+    "WorkerReady",
+    "WorkerTask",
+    "frame",
+    "received",
+]
 
 LENGTH_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class WorkerTask:
     """To a worker: what to do, and where the shared files are."""
 
-    job: Job
+    job: LoadJob
     bodies: int
     ends: tuple[int, ...]
     tickets: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
+class WorkerBegin:
     """To a worker: measure, from this time of `time.perf_counter` on."""
 
     start_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class WorkerReady:
     """From a worker: it is connected and warm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class WorkerProgress:
     """From a worker: so many requests have ended."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class WorkerDone:
     """From a worker: that was all."""
 
-    outcome: Outcome
+    outcome: ShareOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class WorkerFailed:
     """From a worker: the server cannot be reached."""
 
     what: str

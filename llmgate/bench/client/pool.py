@@ -140,7 +140,11 @@ class Pool:
 
     async def _replace(self) -> None:
         with suppress(BenchError):  # Whoever needs it will find out, and say so.
-            self._idle.append(await self._connected())
+            connection = await self._connected()
+            if self._keeps:
+                self._idle.append(connection)
+            else:
+                self._forget(connection)
 
     def _begin(self, opening: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(opening)

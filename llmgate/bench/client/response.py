@@ -13,7 +13,7 @@ import httptools
 if TYPE_CHECKING:
     from llmgate.bench.client.stamps import KernelClock
 
-__all__ = ["Exchange", "Framing", "Reply"]
+__all__ = ["Exchange", "Reply", "ResponseFraming"]
 
 END = b"\r\n\r\n"
 
@@ -89,7 +89,7 @@ class Reply:
         )
 
 
-class Framing:
+class ResponseFraming:
     """Finds the end of a response.
 
     Attributes:
@@ -182,7 +182,7 @@ class _Body:
             self._parser.feed_data(data)
 
     def close(self) -> None:
-        """As for `Framing`."""
+        """As for `ResponseFraming`."""
         del self._parser
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
     from llmgate.bench.client.drive import Drive, Tickets
 
-__all__ = ["Job", "Outcome", "Share", "in_order"]
+__all__ = ["LoadJob", "LoadShare", "ShareOutcome", "in_order"]
 
 PATH: Final = "/v1/chat/completions"
+CONNECTIONS: Final = 16_384
 BURST_S: Final = 0.05
 LEAST_AHEAD: Final = 4
 MOST_AHEAD: Final = 64
@@ -30,7 +33,7 @@ MOST_AHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LoadJob:
     """What one process does. Plain data: it is sent to worker processes.
 
     Attributes:
@@ -54,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ShareOutcome:
     """What came of it. Times in seconds of `time.perf_counter`.
 
     Attributes:
@@ -76,7 +79,7 @@ class Outcome:
     resent: int
 
 
-class Share:
+class LoadShare:
     """Does a job.
 
     Args:
@@ -85,7 +88,7 @@ class Share:
         tickets: Of a closed loop: says which request is next.
     """
 
-    def __init__(self, job: Job, bodies: Sequence[bytes], tickets: Tickets) -> None:
+    def __init__(self, job: LoadJob, bodies: Sequence[bytes], tickets: Tickets) -> None:
         self._job = job
         self._bodies = bodies
         self._tickets = tickets
@@ -100,6 +103,7 @@ class Share:
             BenchError: If the server cannot be reached.
         """
         job = self._job
+        _make_room_for_connections()
         await self._pool.fill(job.concurrency if job.due is None else _ahead(job.due, job.concurrency))
         if job.warm_up:
             tickets, concurrency = in_order(len(job.warm_up)), job.warm_up_concurrency
@@ -107,7 +111,7 @@ class Share:
             await ClosedLoop(sending, tickets=tickets, concurrency=concurrency).run(time.perf_counter())
             self._pool.resent = 0
 
-    async def run(self, start_s: float | None = None, on_ended: Callable[[int], None] | None = None) -> Outcome:
+    async def run(self, start_s: float | None = None, on_ended: Callable[[int], None] | None = None) -> ShareOutcome:
         """Measure.
 
         Args:
@@ -132,7 +136,7 @@ class Share:
             end_s, cpu_s = time.perf_counter(), time.process_time() - cpu_s
             probe.stop()
             self._pool.keep_ahead(0)
-        return Outcome(
+        return ShareOutcome(
             answers=drive.answers(job.reader, None if self._clock.was_set() else self._clock),
             start_s=begun_s if start_s is None else start_s,
             end_s=end_s,
@@ -151,6 +155,15 @@ class Share:
         return Sending(
             pool=self._pool, bodies=bodies, wire=self._wire, timeout_s=self._job.timeout_s, on_ended=on_ended
         )
+
+
+def _make_room_for_connections() -> None:
+    """A process may open about a thousand files, by default, and more if it asks: an open loop can need them."""
+    with suppress(OSError, ValueError):
+        least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if least < CONNECTIONS and (most == resource.RLIM_INFINITY or least < most):
+            wanted = CONNECTIONS if most == resource.RLIM_INFINITY else min(CONNECTIONS, most)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def in_order(planned: int) -> Tickets:

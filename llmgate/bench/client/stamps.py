@@ -68,13 +68,16 @@ class KernelClock:
     """
 
     def __init__(self) -> None:
-        self._held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        _ask_for_stamps(self._held)
+        self._held: socket.socket | None = None
+        with suppress(OSError):  # a host without IPv4: the first stamps may be missing there
+            self._held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            _ask_for_stamps(self._held)
         self._ahead_ns = _ahead_ns()
 
     def close(self) -> None:
         """Let the kernel stop."""
-        self._held.close()
+        if self._held is not None:
+            self._held.close()
 
     def time_s(self, stamp: bytes, *, after_s: float, before_s: float) -> float | None:
         """When bytes arrived.

@@ -12,9 +12,18 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Final
 
-from llmgate.bench.client.messages import Begin, Done, Ended, Failed, Ready, Task, frame, received
+from llmgate.bench.client.messages import (
+    WorkerBegin,
+    WorkerDone,
+    WorkerFailed,
+    WorkerProgress,
+    WorkerReady,
+    WorkerTask,
+    frame,
+    received,
+)
 from llmgate.bench.client.plan_files import MappedBodies, shared_tickets
-from llmgate.bench.client.share import Share
+from llmgate.bench.client.share import LoadShare
 from llmgate.errors import BenchError
 
 if TYPE_CHECKING:
@@ -34,21 +43,21 @@ async def work(own: asyncio.StreamReader, told: IO[bytes]) -> None:
         told.flush()
 
     task = await _next(own)
-    if not isinstance(task, Task):
+    if not isinstance(task, WorkerTask):
         raise TypeError(type(task).__name__)
-    share = Share(task.job, MappedBodies(task.bodies, task.ends), shared_tickets(task.tickets))
+    share = LoadShare(task.job, MappedBodies(task.bodies, task.ends), shared_tickets(task.tickets))
     try:
         await share.prepare()
         gc.collect()  # takes tens of milliseconds the first time; the start is the same moment for all
-        tell(Ready())
+        tell(WorkerReady())
         begin = await _next(own)
-        if not isinstance(begin, Begin):
+        if not isinstance(begin, WorkerBegin):
             raise TypeError(type(begin).__name__)
         orphaned = asyncio.ensure_future(_end_with(own))
-        tell(Done(outcome=await share.run(begin.start_s, _seldom(tell))))
+        tell(WorkerDone(outcome=await share.run(begin.start_s, _seldom(tell))))
         orphaned.cancel()
     except BenchError as error:
-        tell(Failed(what=error.what, fix=error.fix or ""))
+        tell(WorkerFailed(what=error.what, fix=error.fix or ""))
     finally:
         await share.close()
 
@@ -73,7 +82,7 @@ def _seldom(tell: Callable[[object], None]) -> Callable[[int], None]:
         now = time.perf_counter()
         if now - last_s > TELL_S:
             last_s = now
-            tell(Ended(count=count))
+            tell(WorkerProgress(count=count))
 
     return on_ended
 

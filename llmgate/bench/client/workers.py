@@ -17,7 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
-from llmgate.bench.client.messages import Begin, Done, Ended, Failed, Task, frame, received
+from llmgate.bench.client.messages import (
+    WorkerBegin,
+    WorkerDone,
+    WorkerFailed,
+    WorkerProgress,
+    WorkerTask,
+    frame,
+    received,
+)
 from llmgate.bench.client.plan_files import write_bodies, write_tickets
 from llmgate.errors import BenchError, UsageError
 from llmgate.record.environment import for_programs
@@ -25,7 +33,7 @@ from llmgate.record.environment import for_programs
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from llmgate.bench.client.share import Job, Outcome
+    from llmgate.bench.client.share import LoadJob, ShareOutcome
     from llmgate.bench.workload.load import Load
 
 __all__ = ["Workers", "jobs_for", "processes_for"]
@@ -68,7 +76,8 @@ def processes_for(load: Load, *, cores: int | None = None) -> int:
     if not load.closed and load.concurrency:
         return 1
     wanted = load.concurrency / IN_FLIGHT_EACH if load.closed else _busiest(load.due_s) / ARRIVALS_EACH
-    usable = (cores or len(os.sched_getaffinity(0))) - 1
+    known = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    usable = (cores or known) - 1
     return max(1, min(math.ceil(wanted), usable, at_most))
 
 
@@ -82,7 +91,7 @@ def _busiest(due_s: Sequence[float]) -> int:
     return most
 
 
-def jobs_for(whole: Job, processes: int) -> tuple[Job, ...]:
+def jobs_for(whole: LoadJob, processes: int) -> tuple[LoadJob, ...]:
     """Divide a job: slots and warm-up evenly, arrivals in turn."""
 
     def part(number: int, k: int) -> int:
@@ -108,7 +117,7 @@ class Workers:
         bodies: Of all requests of the plan.
     """
 
-    def __init__(self, jobs: Sequence[Job], bodies: Sequence[bytes]) -> None:
+    def __init__(self, jobs: Sequence[LoadJob], bodies: Sequence[bytes]) -> None:
         self._jobs = jobs
         self._planned = len(bodies)
         self._bodies, self._ends = write_bodies(bodies)
@@ -127,13 +136,13 @@ class Workers:
             await self._start(job)
         await _together([self._next(k) for k in range(len(self._jobs))])
 
-    async def run(self, on_ended: Callable[[int], None] | None = None) -> tuple[Outcome, ...]:
+    async def run(self, on_ended: Callable[[int], None] | None = None) -> tuple[ShareOutcome, ...]:
         """Measure, all from one moment on.
 
         Raises:
             BenchError: If a process ends before its time.
         """
-        begin = frame(Begin(start_s=time.perf_counter() + HEAD_START_S))
+        begin = frame(WorkerBegin(start_s=time.perf_counter() + HEAD_START_S))
         for process in self._processes:
             _input(process).write(begin)
         return tuple(await _together([self._outcome(k, on_ended) for k in range(len(self._jobs))]))
@@ -149,7 +158,7 @@ class Workers:
         for file in (self._bodies, self._tickets, *self._errors):
             file.close()
 
-    async def _start(self, job: Job) -> None:
+    async def _start(self, job: LoadJob) -> None:
         shared = (self._bodies.fileno(), self._tickets.fileno())
         environment = for_programs()
         path = environment.get("PYTHONPATH")
@@ -167,7 +176,7 @@ class Workers:
             pass_fds=shared,
         )
         self._processes.append(process)
-        _input(process).write(frame(Task(job=job, bodies=shared[0], ends=self._ends, tickets=shared[1])))
+        _input(process).write(frame(WorkerTask(job=job, bodies=shared[0], ends=self._ends, tickets=shared[1])))
 
     async def _next(self, k: int) -> object:
         process = self._processes[k]
@@ -183,13 +192,13 @@ class Workers:
                 where="bench",
                 fix="Measure again; if it happens again, send fewer requests at once",
             ) from error
-        if isinstance(message, Failed):
+        if isinstance(message, WorkerFailed):
             raise BenchError(message.what, where=str(self._jobs[k].origin), fix=message.fix)
         return message
 
-    async def _outcome(self, k: int, on_ended: Callable[[int], None] | None) -> Outcome:
-        while not isinstance(message := await self._next(k), Done):
-            if isinstance(message, Ended) and on_ended is not None:
+    async def _outcome(self, k: int, on_ended: Callable[[int], None] | None) -> ShareOutcome:
+        while not isinstance(message := await self._next(k), WorkerDone):
+            if isinstance(message, WorkerProgress) and on_ended is not None:
                 self._ended[k] = message.count
                 on_ended(sum(self._ended))
         return message.outcome

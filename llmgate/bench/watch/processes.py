@@ -128,7 +128,8 @@ def server_tree(table: Mapping[int, Process], root: int, proc: Path = PROC) -> s
 
     They are its descendants and, where it leads a process group, that group, in which a helper stays whose parent has
     ended. Where llmgate's supervisor is its parent, they are all below the supervisor, which takes in whatever detaches
-    itself. A session is not taken: in that of a terminal or of a container's first process other work may run.
+    itself. A session is not taken: in that of a terminal or of a container's first process other work may run. Nor can
+    it be told whether what a cluster that was there before (Ray's) works is the server's: that is somebody else's.
 
     Args:
         table: All processes.

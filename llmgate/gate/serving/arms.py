@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from llmgate.record.serving.plan import ServiceLevels
     from llmgate.record.serving.policy import ServingPolicy
 
-__all__ = ["MIN_PAIRS", "arms_problem", "run_serving_test", "run_serving_tests"]
+__all__ = ["MIN_PAIRS", "arms_problem", "run_serving_test", "run_serving_tests", "with_hypotheses"]
 
 MIN_PAIRS: Final = LEAST_PAIRS
 """Below it a t interval of pairs is too wide, and too sensitive to a single pair, to decide anything."""
@@ -130,7 +130,7 @@ def _test(policy: ServingPolicy, figures: ArmFigures | None, *, champion: bool) 
         problem=_incomplete(policy, figures, compared=compared),
         notes=notes,
     )
-    return _with_hypotheses(tested) if len(measured) >= MIN_PAIRS else tested
+    return with_hypotheses(tested) if len(measured) >= MIN_PAIRS else tested
 
 
 def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> Problem | None:
@@ -213,7 +213,12 @@ def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -
     return None
 
 
-def _with_hypotheses(test: ServingTest) -> ServingTest:
+def with_hypotheses(test: ServingTest) -> ServingTest:
+    """The figures of its runs, put to what its policy asks; a problem where they cannot be.
+
+    Args:
+        test: With the figures of the candidate, above 0, and those of the champion where it is compared.
+    """
     policy, sign = test.policy, sign_of(test.policy)
     logs = sign * np.log(np.array(test.candidate))
     comparison = floor = None

@@ -2,8 +2,9 @@
 
 The run is the unit, as everywhere in serving. Each load is measured in several runs, and of every level a bound over
 them decides: a load *holds* if for each level the one-sided upper bound of the figure (lower, where more is better) is
-within it, *misses* if for one of them even the other bound is beyond it, and is *undecided* in between. So are loads of
-which no run is valid. A run in which requests failed misses, whatever the figures of the others.
+within it, *misses* if for one of them even the other bound is beyond it, and is *undecided* in between. A run in which
+requests failed misses, whatever the figures of the others. A load of which too few runs are valid is undecided too, and
+ends the search: where the client or the machine cannot follow, nothing is learnt by looking beside it.
 
 The search doubles the load until one does not hold, and then halves what lies between the largest that holds and the
 smallest above it that does not. It takes for granted that what holds at a load holds below it. Undecided loads count as
@@ -154,6 +155,9 @@ def knee_step(search: Search, measured: Sequence[LoadRuns]) -> float | Knee:
             return each.load
     verdicts = {each.load: holding(each, search) for each in measured}
     low = max((load for load, verdict in verdicts.items() if verdict is Holding.HOLDS), default=None)
+    for each in measured:
+        if not each.failed and len(each.figures) < search.runs:
+            return _answer(search, verdicts, low, each.load, why=each.invalid[0])
     failing = [load for load, verdict in verdicts.items() if verdict is not Holding.HOLDS]
     high = min((load for load in failing if low is None or load > low), default=None)
     if high is None:
@@ -224,11 +228,15 @@ def _between(low: float, high: float, *, whole: bool) -> float | None:
     return middle if low < middle < high else None
 
 
-def _answer(search: Search, verdicts: Mapping[float, Holding], low: float | None, high: float | None) -> Knee:
+def _answer(
+    search: Search, verdicts: Mapping[float, Holding], low: float | None, high: float | None, *, why: str = ""
+) -> Knee:
     undecided = tuple(sorted(load for load, verdict in verdicts.items() if verdict is Holding.UNDECIDED))
     misses = min((load for load, verdict in verdicts.items() if verdict is Holding.MISSES), default=None)
     if high is None:
         reason = f"the largest load that was asked for, {search.most:g}, holds"
+    elif why:
+        reason = f"{f'{low:g} holds; ' if low is not None else ''}{high:g} could not be measured: {why}"
     elif low is None:
         state = "is undecided" if high in undecided else "misses"
         reason = f"the smallest load that was asked for, {high:g}, {state}"

@@ -57,8 +57,8 @@ def late_sending(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | Non
     """Why the load was not the one that was asked for; None if it was.
 
     The client is late where a request was sent after it was due, by more than does harm: a tenth of the median TTFT,
-    or 5 ms. That may happen to one request in fifty, and all together may not take more than 2 % longer to be sent
-    than planned.
+    or 5 ms. That may happen to one request, or to one in fifty, and all together may not take more than 2 % longer to
+    be sent than planned.
 
     Args:
         trace: What happened.
@@ -75,7 +75,7 @@ def late_sending(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | Non
     )
     harmless_s = max(LATE_FLOOR_S, LATE_SHARE * median(r.token_events_s[0] - r.sent_s for r in done))
     late = [r.sent_s - r.queued_s for r in done if r.sent_s - r.queued_s > harmless_s]
-    if len(late) > RATE_SHORTFALL * len(done):
+    if len(late) > max(1.0, RATE_SHORTFALL * len(done)):
         return (
             f"{len(late)} of {len(done)} requests were sent late, by up to {max(late) * 1e3:.0f} ms: {cause}; their "
             "waiting is in no latency"

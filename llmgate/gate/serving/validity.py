@@ -29,7 +29,7 @@ LAG_FLOOR_S = 0.005
 LAG_SHARE = 0.1
 """Lateness up to this share of the median TTFT, or the floor, does no harm."""
 CPU_SHARE = 0.8
-"""Of one core, all the client has: its event loop is one thread. Queueing sets in before 1."""
+"""Of one core, all that a process of the client has: its event loop is one thread. Queueing sets in before 1."""
 HISTOGRAM_FLOOR_S = 0.005
 HISTOGRAM_SHARE = 0.1
 """How far the client's mean TTFT may lie from the server's, which lacks the network and the HTTP server's queue."""
@@ -135,8 +135,10 @@ def _lagged(trace: ServingTrace, done: Sequence[RequestTrace]) -> str | None:
 def _saturated(trace: ServingTrace) -> str | None:
     if trace.client_cpu_s <= CPU_SHARE * trace.duration_s:
         return None
+    many = trace.client_processes
+    who = "the client" if many == 1 else f"the busiest of the client's {many} processes"
     return (
-        f"the client used {trace.client_cpu_s:.2f} s of CPU in {trace.duration_s:.2f} s: it was the bottleneck, or "
+        f"{who} used {trace.client_cpu_s:.2f} s of CPU in {trace.duration_s:.2f} s: it was the bottleneck, or "
         "something else in its process was busy"
     )
 

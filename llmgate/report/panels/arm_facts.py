@@ -38,14 +38,14 @@ def arm_facts(arms: ServingArms) -> Iterator[tuple[str, str]]:
 
 
 def pairs_words(arms: ServingArms) -> str:
-    """`8 of 8 pairs were measured, 18 runs in all; 2 were discarded and made again`."""
+    """`8 of 8 pairs were measured, 18 runs in all; 2 were discarded`."""
     plan = arms.plan
     whole = sum(mine is not None and (theirs is not None or plan.champion is None) for mine, theirs in arms.pairs())
     text = f"{count(whole)} of {plural(plan.pairs, 'pair' if plan.champion else 'run')} were measured"
     if plan.champion:
         text += f", {plural(len(arms.runs), 'run')} in all"
     lost = sum(bool(run.discarded) for run in arms.runs)
-    return f"{text}; {count(lost)} {'was' if lost == 1 else 'were'} discarded and made again." if lost else f"{text}."
+    return f"{text}; {count(lost)} {'was' if lost == 1 else 'were'} discarded." if lost else f"{text}."
 
 
 def _order(arms: ServingArms) -> str:
@@ -99,7 +99,9 @@ def others_share(machine: MachineUse) -> float | None:
 
 
 def _others(arms: ServingArms) -> str:
-    kept = [run.trace.machine for run in arms.runs if not run.discarded]
+    counting = [run for run in arms.runs if not run.discarded]
+    which = "in runs that count" if counting else "in runs that were discarded"
+    kept = [run.trace.machine for run in counting or arms.runs]
     seen = [machine for machine in kept if machine is not None]
     if not seen:
         return "Nobody looked at what else ran on the machine."
@@ -109,7 +111,7 @@ def _others(arms: ServingArms) -> str:
         default=0.0,
     )
     if shares:
-        text = f"Other processes used at most {percent(max(shares))} of the processors in runs that count"
+        text = f"Other processes used at most {percent(max(shares))} of the processors {which}"
     else:
         text = "The server's processor time could not be told from that of others"
     text += f"; the host took at most {percent(stolen)}" if stolen > 0 else ""

@@ -53,35 +53,41 @@ IDENTITY_READINGS: Final[tuple[tuple[str, Callable[[ArmIdentity], str]], ...]] =
     ("Model", lambda it: it.model.name),
     ("Weights", lambda it: (it.model.weights_digest or "unknown (endpoint only)")[:23]),
     ("Engine", lambda it: f"{it.server.engine} {it.server.version or 'of unknown version'}"),
-    ("Started by", lambda it: "llmgate" if it.server.owned else "someone else"),
+    ("Who started it", lambda it: "llmgate" if it.server.owned else "someone else"),
     ("Endpoint", lambda it: short_path(it.server.url)),
 )
 
 
 def _servers(candidate: ArmIdentity, champion: ArmIdentity) -> Panel:
     """What both arms are, where they differ; else one sentence."""
-    mine, theirs = set(candidate.server.flags), set(champion.server.flags)
-    facts = [(label, one_line(read(champion)), one_line(read(candidate))) for label, read in IDENTITY_READINGS]
-    facts.append(
-        (
-            "Flags of one side",
-            short_flags(tuple(flag for flag in champion.server.flags if flag not in mine)),
-            short_flags(tuple(flag for flag in candidate.server.flags if flag not in theirs)),
-        )
-    )
+    facts = [
+        *((label, one_line(read(champion)), one_line(read(candidate))) for label, read in IDENTITY_READINGS),
+        ("Flags", *_flags(champion.server.flags, candidate.server.flags)),
+    ]
     rows = tuple(
         PanelRow(cells=(label, before or "–", after or "–")) for label, before, after in facts if before != after
     )
-    same = [label.lower() for label, before, after in facts if before == after and label != "Flags of one side"]
-    alike = f"Alike in {', '.join(same)}" if same else "Alike in nothing"
-    flags = "; flags are the same" if mine == theirs else ""
+    same = [label.lower() for label, before, after in facts if before == after]
+    alike = f"The same on both sides: {', '.join(same)}." if same else "Nothing is the same on both sides."
     return Panel(
         id="servers",
         title="Differences of the servers",
-        lead=f"{alike}{flags}.",
+        lead=alike,
         columns=columns("Fact", "Champion", "Candidate"),
         rows=rows,
     )
+
+
+def _flags(champion: tuple[str, ...], candidate: tuple[str, ...]) -> tuple[str, str]:
+    """What each side has that the other has not; all of both where only their order differs, or which is whose."""
+    if champion == candidate:
+        return "", ""
+    only = (
+        tuple(flag for flag in champion if flag not in candidate),
+        tuple(flag for flag in candidate if flag not in champion),
+    )
+    before, after = only if any(only) else (champion, candidate)
+    return short_flags(before), short_flags(after)
 
 
 def _sides(arms: ServingArms) -> tuple[Arm, ...]:

@@ -51,13 +51,13 @@ def serving_metric_row(metric: MetricDecision) -> MetricRow:
         difference=change(metric.delta, metric.direction) if compared else "–",
         bounds=_bounds(metric, unit),
         level="" if metric.lower is None else f"{points(1 - metric.alpha)} % each side",
-        limit=one_line(", ".join(limits) or "no limit"),
+        limit=one_line(", ".join(limits) or "not tested"),
         counts=f"{metric.evaluated:,} of {plural(metric.expected, 'pair' if paired(metric) else 'run')}",
         errors=metric.errors,
         changes=f"{metric.better:,} better, {metric.worse:,} worse" if metric.better or metric.worse else "",
         p_worse=probability(metric.p_worse),
         chances=chances_sentence(metric),
-        method=one_line(metric.method),
+        method="not tested" if metric.method == "none" else one_line(metric.method),
         reason=one_line(metric.reason, 600),
         notes=tuple(one_line(note, 600) for note in metric.notes),
         interval=_interval(metric),
@@ -67,7 +67,10 @@ def serving_metric_row(metric: MetricDecision) -> MetricRow:
 
 def paired(metric: MetricDecision) -> bool:
     """Whether its runs come in pairs: it was compared, or was to be and too few pairs count."""
-    return metric.reference == "champion" or (metric.reference == "none" and metric.champion is not None)
+    own = metric.min if metric.max is None else metric.max
+    return metric.reference == "champion" or (
+        metric.reference == "none" and (metric.champion is not None or own is None)
+    )
 
 
 def _bounds(metric: MetricDecision, unit: str) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "load_words"]
+__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "load_words", "prompts_for"]
 
 TABLE: Final = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2el"))
 THROUGHPUTS: Final = (

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
+from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.gate.serving.arms_told import told_arms
 from llmgate.gate.serving.summary import summarise
 from llmgate.promote.target import GateRun, NewVersion
@@ -194,10 +196,20 @@ def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
 
 
 def serving_figures(record: Record) -> Mapping[str, float]:
-    """Figures of valid serving measurements, by measurement and name. Invalid ones are not logged as numbers."""
-    return {
+    """Figures of valid serving measurements, by measurement and name. Invalid ones are not logged as numbers.
+
+    Of a suite that was measured on two arms, the medians over the candidate's runs, if each of them is valid.
+    """
+    figures = {
         f"{summary.name}/{name}": value
         for summary in (summarise(trace) for trace in record.serving)
         if not summary.invalid
         for name, value in summary.metrics.items()
     }
+    for arms in record.arms:
+        runs = [candidate for candidate, _ in read_arms(arms).pairs]
+        valid = [run.summary.metrics for run in runs if run is not None and not run.doubt]
+        if valid and len(valid) == len(runs):
+            shared = set.intersection(*(set(metrics) for metrics in valid))
+            figures |= {f"{arms.plan.suite}/{name}": median(it[name] for it in valid) for name in sorted(shared)}
+    return figures

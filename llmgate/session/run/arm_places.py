@@ -22,7 +22,7 @@ from llmgate.generate.server_machine import has_bfloat16
 from llmgate.record.environment import for_programs
 from llmgate.record.weights import weights_digest
 from llmgate.session.run.target import NOTHING, endpoint_target, identify_folder, own_server
-from llmgate.session.serving.hosting import Place
+from llmgate.session.serving.hosting import ArmPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from llmgate.session.target import Target
 
 __all__ = [
-    "Named",
+    "NamedArm",
     "adapters",
     "beside_it",
     "endpoint_place",
@@ -51,7 +51,7 @@ WEIGHTS: Final = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class NamedArm:
     """What a user names as an arm: `DIR`, `DIR#NAME`, `URL` or `URL#NAME`.
 
     Attributes:
@@ -67,7 +67,7 @@ class Named:
     name: str | None = None
 
 
-def read_named(text: str, *, where: str) -> Named:
+def read_named(text: str, *, where: str) -> NamedArm:
     """Read what names an arm.
 
     Raises:
@@ -79,19 +79,19 @@ def read_named(text: str, *, where: str) -> Named:
     if not place or (mark and not name):
         raise UsageError(f"{text!r} names no server", where=where, fix="Give a model folder or a URL, or either#NAME")
     if place.startswith(("http://", "https://")):
-        return Named(text=text, url=normalise_url(place), name=name or None)
+        return NamedArm(text=text, url=normalise_url(place), name=name or None)
     if "://" in place:
         raise UsageError("that is no http URL and no folder", where=where, fix="Give a model folder, or an http URL")
     if mark and Path(text).is_dir():
-        return Named(text=text, folder=text)
+        return NamedArm(text=text, folder=text)
     try:
         model_folder(place)
     except ServerError as error:
         raise UsageError(error.what, where=f"{where} {place}", fix=error.fix) from error
-    return Named(text=text, folder=place, name=name or None)
+    return NamedArm(text=text, folder=place, name=name or None)
 
 
-def endpoint_place(settings: Settings, named: Named, *, progress: Progress) -> Place:
+def endpoint_place(settings: Settings, named: NamedArm, *, progress: Progress) -> ArmPlace:
     """An endpoint of somebody else, asked now what it serves.
 
     Raises:
@@ -100,7 +100,7 @@ def endpoint_place(settings: Settings, named: Named, *, progress: Progress) -> P
     target = endpoint_target(
         replace(settings, endpoint=named.url, model=None, served_name=named.name, deployment=None), progress
     )
-    return Place(
+    return ArmPlace(
         label=named.text,
         model=target.model,
         open=lambda: nullcontext(target),
@@ -112,13 +112,13 @@ def endpoint_place(settings: Settings, named: Named, *, progress: Progress) -> P
 
 def folder_place(
     settings: Settings,
-    named: Named,
+    named: NamedArm,
     *,
     log_path: Path,
     progress: Progress,
     env: Mapping[str, str] = NOTHING,
     identity: ModelIdentity | None = None,
-) -> Place:
+) -> ArmPlace:
     """A model folder of which we start a server, with the flags of the settings.
 
     Args:
@@ -150,7 +150,7 @@ def folder_place(
     gpus = _gpus(settings, named.folder, env)
     share = flag_value(settings.server_args, "gpu-memory-utilization")
     flags = hashlib.sha256(json.dumps([settings.server_args, sorted(env.items())]).encode()).hexdigest()
-    return Place(
+    return ArmPlace(
         label=named.text,
         model=wanted,
         open=serve,
@@ -163,10 +163,10 @@ def folder_place(
     )
 
 
-def running_place(settings: Settings, target: Target) -> Place:
+def running_place(settings: Settings, target: Target) -> ArmPlace:
     """A server that is up: ours, for the model under test, or an endpoint."""
     if not target.server.owned:
-        return Place(
+        return ArmPlace(
             label=target.endpoint.url,
             model=target.model,
             open=lambda: nullcontext(target),
@@ -175,7 +175,7 @@ def running_place(settings: Settings, target: Target) -> Place:
             server=f"url {target.endpoint.url}",
         )
     gpus = _gpus(settings, settings.model or "", NOTHING)
-    return Place(
+    return ArmPlace(
         label=settings.model or target.model.name,
         model=target.model,
         open=lambda: nullcontext(target),
@@ -226,7 +226,7 @@ def _adapter(entry: str) -> dict[str, str]:
     return {name: path} if equals else {}
 
 
-def _adapted(identity: ModelIdentity, named: Named, base: str, known: Mapping[str, str]) -> ModelIdentity:
+def _adapted(identity: ModelIdentity, named: NamedArm, base: str, known: Mapping[str, str]) -> ModelIdentity:
     """The base, or one of its adapters: its weights are those of both."""
     name = named.name or base
     if name == base:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, EndpointError, LlmgateError
-from llmgate.session.run.arm_places import Named, endpoint_place, folder_place, read_named
+from llmgate.session.run.arm_places import NamedArm, endpoint_place, folder_place, read_named
 from llmgate.session.run.target import identify_folder
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import Manifest, ModelIdentity
     from llmgate.session.progress import Progress
-    from llmgate.session.serving.hosting import Place
+    from llmgate.session.serving.hosting import ArmPlace
     from llmgate.session.settings import Settings
 
 __all__ = ["LOG_NAME", "champion_place", "unserved", "vllm_flags", "why_not"]
@@ -46,7 +46,7 @@ def unserved(settings: Settings, manifest: Manifest) -> CannotRunError | None:
     )
 
 
-def champion_place(settings: Settings, manifest: Manifest, *, log_path: Path, progress: Progress) -> Place:
+def champion_place(settings: Settings, manifest: Manifest, *, log_path: Path, progress: Progress) -> ArmPlace:
     """Where the champion is served: what `--serving-champion` names, or the folder or endpoint of its run.
 
     A server of ours gets the flags that the champion's had: so it is what its users would get.
@@ -87,17 +87,19 @@ def vllm_flags(recorded: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]
     return flags, {name: value for name, _, value in variables}
 
 
-def _named(settings: Settings, manifest: Manifest) -> Named:
+def _named(settings: Settings, manifest: Manifest) -> NamedArm:
     if settings.serving_champion is not None:
         named = read_named(settings.serving_champion, where=OPTION)
         known = named.url and named.name is None and not manifest.server.owned
         return replace(named, name=manifest.model.name) if known else named
     if manifest.server.owned:
-        return Named(text=manifest.model.source, folder=manifest.model.source)
-    return Named(text=f"{manifest.server.url}#{manifest.model.name}", url=manifest.server.url, name=manifest.model.name)
+        return NamedArm(text=manifest.model.source, folder=manifest.model.source)
+    return NamedArm(
+        text=f"{manifest.server.url}#{manifest.model.name}", url=manifest.server.url, name=manifest.model.name
+    )
 
 
-def _check_weights(served: ModelIdentity, manifest: Manifest, named: Named) -> None:
+def _check_weights(served: ModelIdentity, manifest: Manifest, named: NamedArm) -> None:
     """Refuse another model than the one whose answers are compared with.
 
     Raises:

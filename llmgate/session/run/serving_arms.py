@@ -15,7 +15,7 @@ from llmgate.session.run.arm_places import running_place
 from llmgate.session.run.champion import LOG_NAME, champion_place, unserved, why_not
 from llmgate.session.run.target import own_server, served_name
 from llmgate.session.serving.compare import compare_serving, hosting_of
-from llmgate.session.serving.hosting import Choice, Place
+from llmgate.session.serving.hosting import ArmPlace, HostingChoice
 from llmgate.suite.cases import PlannedSuite
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ class RunArms:
     """
 
     wanted: tuple[Wanted, ...] = ()
-    candidate: Place | None = None
-    champion: Place | None = None
-    choices: tuple[Choice, ...] = ()
+    candidate: ArmPlace | None = None
+    champion: ArmPlace | None = None
+    choices: tuple[HostingChoice, ...] = ()
 
     @property
     def suites(self) -> frozenset[str]:
@@ -112,20 +112,20 @@ class RunArms:
             if self._later(choice):
                 self._measure(each, choice, run, self.champion, again, progress=progress)
 
-    def _later(self, choice: Choice) -> bool:
+    def _later(self, choice: HostingChoice) -> bool:
         return choice.hosting == "restarts" and self.candidate is not None and self.candidate.owned
 
     @staticmethod
-    def _all_up(todo: list[tuple[Wanted, Choice]]) -> bool:
+    def _all_up(todo: list[tuple[Wanted, HostingChoice]]) -> bool:
         return all(choice.hosting == "together" for each, choice in todo if each.compared)
 
     @staticmethod
     def _measure(
         each: Wanted,
-        choice: Choice,
+        choice: HostingChoice,
         run: RunDir,
-        champion: Place | None,
-        candidate: Place | None,
+        champion: ArmPlace | None,
+        candidate: ArmPlace | None,
         *,
         progress: Progress,
     ) -> None:

@@ -16,7 +16,7 @@ from llmgate.record.arms import ServingArms
 from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
-from llmgate.session.serving.hosting import Choice, Place, Stand, choose_hosting
+from llmgate.session.serving.hosting import ArmPlace, HostingChoice, Stand, choose_hosting
 from llmgate.session.serving.measuring import Eyes, measure_arms
 from llmgate.session.serving.plan import ArmsJob, ArmsStore, begin, finished
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.target import Target
 
-__all__ = ["OUR_EYES", "Measured", "available_gib", "compare_serving", "hosting_of"]
+__all__ = ["OUR_EYES", "Measured", "Prompts", "available_gib", "compare_serving", "hosting_of"]
 
 Prompts = Sequence[Sequence[Message | Mapping[str, object]]]
 VLLM = "vllm"
@@ -52,10 +52,10 @@ def compare_serving(
     name: str,
     spec: ServingSpec,
     prompts: Prompts,
-    places: tuple[Place, Place | None],
+    places: tuple[ArmPlace, ArmPlace | None],
     store: ArmsStore,
     *,
-    choice: Choice,
+    choice: HostingChoice,
     progress: Progress,
     eyes: Eyes = OUR_EYES,
 ) -> Measured:
@@ -78,7 +78,7 @@ def compare_serving(
         LlmgateError: As `measure_arms`, and what opening a place raises.
     """
     candidate, champion = places
-    by_arm: dict[Arm, Place] = {"candidate": candidate}
+    by_arm: dict[Arm, ArmPlace] = {"candidate": candidate}
     if champion is not None:
         by_arm["champion"] = champion
     job = ArmsJob(
@@ -118,13 +118,13 @@ def compare_serving(
 
 def hosting_of(
     name: str,
-    candidate: Place,
-    champion: Place | None,
+    candidate: ArmPlace,
+    champion: ArmPlace | None,
     store: ArmsStore | None,
     *,
     asked: str,
     free_gib: float | None = None,
-) -> Choice:
+) -> HostingChoice:
     """How the servers are kept up; what was begun goes on as it began.
 
     Args:
@@ -151,7 +151,7 @@ def hosting_of(
             fix="Leave it out, or measure into another folder",
         )
     choice = choose_hosting(candidate, champion, asked=earlier.plan.hosting, available_gib=free)
-    return Choice(hosting=choice.hosting, reason="as it began")
+    return HostingChoice(hosting=choice.hosting, reason="as it began")
 
 
 def available_gib() -> float:

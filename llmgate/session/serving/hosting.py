@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from llmgate.record.arms import Arm
 
-__all__ = ["Choice", "Place", "Stand", "Standing", "choose_hosting"]
+__all__ = ["ArmPlace", "HostingChoice", "ReadyArm", "Stand", "choose_hosting"]
 
 GPU_SHARES: Final = 0.95
 """Of the memory of one GPU: what two servers may ask for together. CUDA itself takes some for each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ArmPlace:
     """Where one arm is served.
 
     Attributes:
@@ -57,14 +57,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class HostingChoice:
     """How the servers are kept up, and why, in words."""
 
     hosting: Hosting
     reason: str
 
 
-def choose_hosting(candidate: Place, champion: Place | None, *, asked: str, available_gib: float) -> Choice:
+def choose_hosting(
+    candidate: ArmPlace, champion: ArmPlace | None, *, asked: str, available_gib: float
+) -> HostingChoice:
     """Decide how the servers are kept up.
 
     Args:
@@ -77,7 +79,7 @@ def choose_hosting(candidate: Place, champion: Place | None, *, asked: str, avai
         UsageError: If that cannot be.
     """
     if champion is None:
-        return Choice(hosting="together", reason="there is one arm")
+        return HostingChoice(hosting="together", reason="there is one arm")
     one_server = bool(candidate.server) and candidate.server == champion.server
     owned = [place for place in (candidate, champion) if place.owned]
     if asked == "shared" and not one_server:
@@ -93,40 +95,40 @@ def choose_hosting(candidate: Place, champion: Place | None, *, asked: str, avai
             fix="Leave the option out",
         )
     if asked == "together":
-        return Choice(hosting="together", reason="as asked")
+        return HostingChoice(hosting="together", reason="as asked")
     if asked == "restarts":
-        return Choice(hosting="restarts", reason="as asked")
+        return HostingChoice(hosting="restarts", reason="as asked")
     if one_server:
-        return Choice(hosting="shared", reason="one server serves both")
+        return HostingChoice(hosting="shared", reason="one server serves both")
     if len(owned) < 2:
-        return Choice(hosting="together", reason="an endpoint of others is up anyhow")
+        return HostingChoice(hosting="together", reason="an endpoint of others is up anyhow")
     return _of_our_own(candidate, champion, available_gib)
 
 
-def _of_our_own(candidate: Place, champion: Place, available_gib: float) -> Choice:
+def _of_our_own(candidate: ArmPlace, champion: ArmPlace, available_gib: float) -> HostingChoice:
     if candidate.gpus or champion.gpus:
         shares = (candidate.gpu_share, champion.gpu_share)
         if None in shares:
-            return Choice(
+            return HostingChoice(
                 hosting="restarts",
                 reason="no --gpu-memory-utilization says that both fit on the GPU at once",
             )
         asked_for = sum(share for share in shares if share is not None)
         if asked_for > GPU_SHARES:
-            return Choice(
+            return HostingChoice(
                 hosting="restarts", reason=f"they ask for {asked_for:.2f} of the GPU's memory, above {GPU_SHARES:g}"
             )
-        return Choice(hosting="together", reason=f"they ask for {asked_for:.2f} of the GPU's memory")
+        return HostingChoice(hosting="together", reason=f"they ask for {asked_for:.2f} of the GPU's memory")
     needed = sum(place.memory_gib for place in (candidate, champion) if not place.up)
     fits = needed <= available_gib
-    return Choice(
+    return HostingChoice(
         hosting="together" if fits else "restarts",
         reason=f"about {needed:.1f} GiB more are needed and {available_gib:.1f} GiB are free",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ReadyArm:
     """An arm that can be measured now.
 
     Attributes:
@@ -148,7 +150,7 @@ class Stand:
     """
 
     def __init__(
-        self, places: Mapping[Arm, Place], hosting: Hosting, *, clock: Callable[[], float] = time.monotonic
+        self, places: Mapping[Arm, ArmPlace], hosting: Hosting, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._places = dict(places)
         self._hosting = hosting
@@ -173,7 +175,7 @@ class Stand:
     ) -> None:
         self._close_all()
 
-    def at(self, arm: Arm) -> Standing:
+    def at(self, arm: Arm) -> ReadyArm:
         """The arm, ready to be measured; where servers take turns, each run has a start of its own.
 
         A start that several pairs share would make them one: what differs from start to start is part of a run's
@@ -184,7 +186,7 @@ class Stand:
             self._open_arm(arm)
         fresh = arm in self._fresh
         self._fresh.discard(arm)
-        return Standing(target=self._open[arm][1], fresh=fresh)
+        return ReadyArm(target=self._open[arm][1], fresh=fresh)
 
     def targets(self) -> dict[Arm, Target]:
         """What is up now."""

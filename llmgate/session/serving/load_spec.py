@@ -41,7 +41,7 @@ def load_spec(
     Raises:
         UsageError: If one of them is none.
     """
-    sent = read_workload(workload, Path.cwd())
+    sent = read_workload(workload, Path())
     when = arrivals_of(None if arrivals is None else read_arrivals(arrivals), sent, "--arrivals")
     if seed is not None:
         sent, when = replace(sent, seed=seed), replace(when, seed=seed)

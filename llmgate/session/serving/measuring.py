@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmgate.record.arms import Arm, Hosting
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
-    from llmgate.session.serving.hosting import Stand, Standing
+    from llmgate.session.serving.hosting import ReadyArm, Stand
     from llmgate.session.serving.order import Step
     from llmgate.session.serving.plan import ArmsJob, ArmsStore
 
@@ -160,7 +160,7 @@ class _Measurement:
             discarded=self._eyes.contended(trace) or "",
         )
 
-    def _trace(self, step: Step, standing: Standing) -> ServingTrace:
+    def _trace(self, step: Step, standing: ReadyArm) -> ServingTrace:
         target, load = standing.target, self._job.load
         if standing.fresh:
             # A whole run unmeasured: allocators, kernels and clocks settle, and both arms begin alike.

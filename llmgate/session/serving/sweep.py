@@ -146,7 +146,7 @@ def sweep(
         asked = at_load(spec, kind, step, search)
         left = _runs_left(search, runs, tuple(measured.values()))
         eta = f", about {time_left(fmean(took) * left)} left at most" if took else ""
-        words = f"{load_in_words(step, kind)}, run {runs.runs + 1} of {search.runs}"
+        words = f"{load_in_words(step, kind)}, run {len(runs.figures) + 1} of {search.runs}"
         progress.stage(f"{words}: {asked.requests} requests{eta}")
         begun = clock()
         trace = measure(asked)
@@ -198,7 +198,7 @@ def _runs_left(search: Search, runs: LoadRuns, measured: Sequence[LoadRuns]) -> 
     others = tuple(each for each in measured if each.load != runs.load)
     # Where nothing is known of it yet, the load under way is one of those that the search may still begin.
     begun = most_loads(search, others)
-    return search.runs - min(runs.runs, search.runs - 1) + max(0, begun - 1) * search.runs
+    return search.runs - len(runs.figures) + max(0, begun - 1) * search.runs
 
 
 def load_in_words(load: float, kind: SweepKind) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmgate.session.serving.sweep import Sweep, SweptLoad
 
-__all__ = ["read_slos", "sweep_exit", "sweep_facts", "sweep_lines"]
+__all__ = ["read_slos", "sweep_answer", "sweep_exit", "sweep_facts", "sweep_lines"]
 
 COLUMNS: Final = (
     ("req/s", "request_throughput", 2),
@@ -65,22 +65,28 @@ def sweep_exit(found: Sweep) -> int:
 
 def sweep_lines(found: Sweep) -> list[str]:
     """A row per load, then the answer."""
-    columns = [column for column in COLUMNS if any(each.runs.mean(column[1]) is not None for each in found.loads)]
+    shown = {name for _, name, _ in COLUMNS}
+    asked = [(_title(level.metric), level.metric, 1) for level in found.search.levels if level.metric not in shown]
+    columns = [
+        column for column in (*COLUMNS, *asked) if any(each.runs.mean(column[1]) is not None for each in found.loads)
+    ]
     head = "in flight" if found.kind == "concurrency" else "req/s due"
-    lines = [f"{head:>9}{'requests':>10}" + "".join(f"{title:>10}" for title, _, _ in columns) + "  "]
+    lines = [f"{head:>9}{'requests':>10}" + "".join(f"{title:>{_width(title)}}" for title, _, _ in columns) + "  "]
     for each in found.loads:
-        cells = [_cell(each, name, digits) for _, name, digits in columns]
-        lines.append(
-            f"{each.load:>9g}{each.requests:>10}" + "".join(f"{cell:>10}" for cell in cells) + f"  {_word(each)}"
-        )
+        cells = [f"{_cell(each, name, digits):>{_width(title)}}" for title, name, digits in columns]
+        lines.append(f"{each.load:>9g}{each.requests:>10}" + "".join(cells) + f"  {_word(each)}")
+    lines.append(sweep_answer(found))
+    lines += [f"note: {_discarded(each)}" for each in found.loads if each.discarded]
+    return [line.rstrip() for line in lines]
+
+
+def sweep_answer(found: Sweep) -> str:
+    """The largest load, what it holds, and why the search ended there."""
     levels = ", ".join(
         f"{level.metric} {'≤' if level.max is not None else '≥'} {level.limit:g}" for level in found.search.levels
     )
-    knee = found.knee
-    answer = "none" if knee.load is None else load_in_words(knee.load, found.kind)
-    lines.append(f"Largest load with {levels}: {answer} ({knee.reason})")
-    lines += [f"note: {_discarded(each)}" for each in found.loads if each.discarded]
-    return [line.rstrip() for line in lines]
+    answer = "none" if found.knee.load is None else load_in_words(found.knee.load, found.kind)
+    return f"Largest load with {levels}: {answer} ({found.knee.reason})"
 
 
 def sweep_facts(found: Sweep) -> dict[str, Any]:
@@ -110,6 +116,16 @@ def sweep_facts(found: Sweep) -> dict[str, Any]:
             for each in found.loads
         ],
     }
+
+
+def _width(title: str) -> int:
+    return max(10, len(title) + 2)
+
+
+def _title(figure: str) -> str:
+    """`p95_ttft_ms` as `TTFT p95`; throughputs as they are called."""
+    statistic, _, name = figure.removesuffix("_ms").partition("_")
+    return f"{name.upper()} {statistic}" if figure.endswith("_ms") else figure
 
 
 def _cell(each: SweptLoad, name: str, digits: int) -> str:

@@ -99,7 +99,7 @@ class DrawnPart(Part):
     """Of all that is drawn."""
     tokenizer: str | None = None
     """A tokenizer.json, or the folder with one: prompts have exactly the tokens that are asked for, those of the chat
-    template aside. Without it lengths are in words."""
+    template and of the mark that sets runs apart aside. Without it lengths are in words."""
 
 
 class RandomPart(DrawnPart):

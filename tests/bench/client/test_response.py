@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.bench.client.response import Exchange, Framing, Reply
+from llmgate.bench.client.response import Exchange, Reply, ResponseFraming
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\r\n\r\r\n7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"
 TRAILED = CHUNKED.removesuffix(b"\r\n") + b"Server-Timing: total;dur=1\r\n\r\n"
@@ -39,7 +39,7 @@ def cut(response: bytes, cuts: list[int]) -> list[bytes]:
 @given(st.sampled_from([CHUNKED, TRAILED, LENGTH, EMPTY, EARLY + CHUNKED]), st.lists(st.integers(1, 30), max_size=60))
 def test_a_response_ends_where_it_ends_however_it_is_cut(response: bytes, cuts: list[int]) -> None:
     pieces = cut(response, cuts)
-    framing = Framing()
+    framing = ResponseFraming()
     assert [framing.feed(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
     assert framing.keep_alive
     exchange = exchange_of(*pieces)
@@ -82,12 +82,12 @@ def test_an_early_hint_is_not_the_response() -> None:
 )
 def test_what_is_not_http_is_an_error(response: bytes) -> None:
     with pytest.raises(httptools.HttpParserError):
-        Framing().feed(response)
+        ResponseFraming().feed(response)
     assert exchange_of(response).error is None, "reading it afterwards does not break; the error was found before"
 
 
 def test_a_connection_is_not_used_again_when_the_server_says_so() -> None:
-    framing = Framing()
+    framing = ResponseFraming()
     assert framing.feed(LENGTH.replace(b"\r\n\r\nab", b"\r\nConnection: close\r\n\r\nab"))
     assert not framing.keep_alive
 
@@ -95,7 +95,7 @@ def test_a_connection_is_not_used_again_when_the_server_says_so() -> None:
 @pytest.mark.parametrize("surplus", [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b"garbage", b"\x00"])
 @pytest.mark.parametrize("response", [LENGTH, CHUNKED])
 def test_bytes_after_the_response_are_not_part_of_it(response: bytes, surplus: bytes) -> None:
-    framing = Framing()
+    framing = ResponseFraming()
     assert framing.feed(response + surplus)
     assert not framing.keep_alive
     assert body_of(exchange_of(response + surplus)) == BODIES[response]
@@ -103,14 +103,14 @@ def test_bytes_after_the_response_are_not_part_of_it(response: bytes, surplus: b
 
 
 def test_a_response_without_a_length_ends_with_the_connection() -> None:
-    framing = Framing()
+    framing = ResponseFraming()
     assert not framing.feed(b"HTTP/1.1 200 OK\r\n\r\nab")
     assert not framing.feed(b"cd")
     assert framing.at_eof()
     assert body_of(exchange_of(b"HTTP/1.1 200 OK\r\n\r\nab", b"cd")) == b"abcd"
-    short = Framing()
+    short = ResponseFraming()
     short.feed(CHUNKED[:-3])
     assert not short.at_eof()
-    short = Framing()
+    short = ResponseFraming()
     short.feed(LENGTH[:-1])
     assert not short.at_eof()

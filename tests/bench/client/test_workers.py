@@ -16,7 +16,7 @@ from llmgate.bench.client.http import HttpOrigin
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.client.plan_files import MappedBodies, shared_tickets, write_bodies, write_tickets
 from llmgate.bench.client.reading import AnswerReader
-from llmgate.bench.client.share import Job
+from llmgate.bench.client.share import LoadJob
 from llmgate.bench.client.workers import Workers, jobs_for, processes_for
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import Workload, chat_workload
@@ -66,7 +66,7 @@ def test_how_many_processes(load: Load, cores: int, processes: int) -> None:
     assert processes_for(load, cores=cores) == processes
 
 
-def job(**changes: Any) -> Job:
+def job(**changes: Any) -> LoadJob:
     values: dict[str, Any] = {
         "origin": HttpOrigin.parse("http://127.0.0.1:1"),
         "reader": AnswerReader(model="m"),
@@ -76,7 +76,7 @@ def job(**changes: Any) -> Job:
         "warm_up_concurrency": 8,
         "timeout_s": 1.0,
     }
-    return Job(**values | changes)
+    return LoadJob(**values | changes)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])

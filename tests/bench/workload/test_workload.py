@@ -146,7 +146,7 @@ def test_a_prompt_that_the_workload_holds_twice_is_not_sent_twice() -> None:
 
 def test_the_mark_goes_before_the_first_text() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:,"}}
-    conversations = [
+    conversations: list[list[dict[str, Any]]] = [
         [{"role": "user", "content": [image, {"type": "text", "text": "what is this?"}]}],
         [{"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "42"}],
         [{"role": "user", "content": [image]}],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
-from support.promotions import make_manifest, redecide, write_record
+from support.promotions import POLICY, make_manifest, redecide, write_record
 from support.records import make_decision, make_metric
 from support.records import make_manifest as any_manifest
+from support.serving_runs import busy, make_arms, make_plan, noisy, with_run
 from support.verdicts import Keys, digest_of, make_keys, registry_facts
 
 from llmgate.attest.envelope import read_envelope
@@ -22,7 +25,9 @@ from llmgate.cli import main
 from llmgate.errors import AttestationError
 from llmgate.gate.decision.statement import statement
 from llmgate.gate.decision.statement_size import fitted
-from llmgate.record.policy import MetricPolicy, Policy
+from llmgate.gate.serving.arms_told import told_arms
+from llmgate.record.policy import MetricPolicy, Policy, Role
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.session.decide.sign import sign_statement, statement_of_run
 
 if TYPE_CHECKING:
@@ -90,6 +95,85 @@ def test_a_verdict_of_an_endpoint_fits(keys: Keys, tmp_path: Path) -> None:
     document = json.loads(read_envelope(signed.envelope).payload)
     assert document["predicate"]["verdict"] == "FAIL"
     assert complaints("verdict", document) == []
+
+
+@pytest.fixture(scope="module")
+def with_serving(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A PASS whose serving gates too, signed from records on disk."""
+    folder = tmp_path_factory.mktemp("serving")
+    figures = (
+        ServingPolicy(suite="support", metric="output_throughput", min=90.0),
+        ServingPolicy(suite="support", metric="median_ttft_ms", role=Role.GUARDRAIL, margin=0.1),
+        ServingPolicy(suite="support", metric="mean_itl_ms", role=Role.WATCH),
+    )
+    policy = replace(POLICY, serving=figures)
+    made = [
+        make_manifest(run, registry_uri=f"models:/support-bot/{number}", weights=run, policy=policy)
+        for run, number in (("old", 1), ("new", 2))
+    ]
+    arms = make_arms(noisy(100, 9), noisy(100, 9, seed=1), plan=make_plan(9, candidate=made[1], champion=made[0]))
+    again = replace(arms.runs[0], position=len(arms.runs), discarded="somebody compiled")
+    arms = replace(arms, runs=(*arms.runs, again))
+    old = write_record(folder / "old", made[0])
+    new = write_record(folder / "new", made[1], arms=(arms,))
+    payload = statement_of_run(
+        new, redecide(new, old), baseline=old, registry=registry_facts(), champion=CHAMPION, now=NOW, environ={}
+    )
+    signed = sign_statement(payload, keys.signers["gate"])
+    document: dict[str, Any] = json.loads(read_envelope(signed.envelope).payload)
+    return document
+
+
+def test_a_verdict_with_serving_gates_fits(with_serving: dict[str, Any]) -> None:
+    assert complaints("verdict", with_serving) == []
+    predicate = with_serving["predicate"]
+    assert predicate["verdict"] == "PASS"
+    units = [(metric["metric"], metric.get("unit")) for metric in predicate["metrics"]]
+    assert units == [
+        ("accuracy", None),
+        ("output_throughput", "tok/s"),
+        ("median_ttft_ms", "ms"),
+        ("mean_itl_ms", "ms"),
+    ]
+    speed = predicate["metrics"][1]
+    assert speed["lower"] < speed["delta"] < speed["upper"]
+    assert speed["lower"] > -speed["margin"]
+    (arms,) = predicate["arms"]
+    assert (arms["name"], arms["hosting"], arms["pairs"]) == ("support", "together", 9)
+    assert arms["order"] == "ABBAABBAABBAABBAAB"
+    assert (arms["discarded"], arms["reasons"]) == (1, ["somebody compiled (1)"])
+    assert arms["servers"] == {"candidate": "vllm 0.25.1", "champion": "vllm 0.25.1"}
+    assert set(arms["figures"]) == {"output_throughput", "median_ttft_ms"}, "what gates"
+    for side in ("candidate", "champion"):
+        figures = arms["figures"]["output_throughput"][side]
+        assert len(figures) == 9
+        assert speed[side] == pytest.approx(math.exp(math.fsum(map(math.log, figures)) / 9))
+
+
+def test_runs_that_must_not_be_believed_have_no_figure() -> None:
+    arms = make_arms(noisy(100, 60), noisy(100, 60, seed=1))
+    first = arms.runs[0].trace
+    arms = with_run(with_run(arms, 0, "candidate", machine=busy(first).machine), 2, "champion", client_cpu_s=1e9)
+    arms = replace(arms, runs=tuple(run for run in arms.runs if (run.pair, run.arm) != (1, "candidate")))
+    policy = Policy(metrics=(), serving=(ServingPolicy(suite="support", metric="output_throughput"),))
+    (told,) = told_arms([arms], policy)
+    figures: Any = told["figures"]
+    candidate, champion = (figures["output_throughput"][arm] for arm in ("candidate", "champion"))
+    assert [value is None for value in candidate[:4]] == [True, True, False, False]
+    assert [value is None for value in champion[:4]] == [False, False, True, False]
+    assert len(candidate) == 50, "of 60, as a statement has little room"
+    assert told_arms([arms], Policy(metrics=())) == [], "nothing gates"
+    (alone,) = told_arms([make_arms(noisy(100, 6), None)], policy)
+    assert alone["order"] == "AAAAAA"
+    assert set(alone["figures"]["output_throughput"]) == {"candidate"}  # type: ignore[index]  # of a mapping
+
+
+def test_arms_are_left_out_where_there_is_no_room(with_serving: dict[str, Any]) -> None:
+    short = fitted(with_serving, room=3_500)
+    assert complaints("verdict", short) == []
+    assert short["predicate"]["arms"] == []
+    assert short["predicate"]["leftOut"]["arms"] == 1
+    assert [metric["unit"] for metric in short["predicate"]["metrics"] if "unit" in metric] == ["tok/s", "ms"]
 
 
 def test_a_verdict_that_had_to_be_shortened_fits() -> None:

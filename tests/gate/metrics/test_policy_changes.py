@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.records import make_manifest, make_policy, make_suite
+from support.records import make_manifest, make_suite
 
 from llmgate.gate.metrics.policy_changes import weaker_than
 from llmgate.record.output_features import OutputFeature
@@ -19,6 +19,7 @@ from llmgate.record.policy import (
     SlicePolicy,
     Unadmitted,
 )
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.waiver import Waiver
 
 if TYPE_CHECKING:
@@ -31,8 +32,13 @@ UNSAFE = MetricPolicy(
 TONE = MetricPolicy(suite="support", metric="tone", judged=True)
 WATCHED = MetricPolicy(suite="support", metric="length", role=Role.WATCH)
 WAIVER = Waiver(suite="support", metric="accuracy", until="2026-12-31", by="Ada", reason="known")
+SPEED = ServingPolicy(suite="support", metric="output_throughput", margin=0.05, min=90.0)
+WAITING = ServingPolicy(suite="support", metric="p95_ttft_ms", margin=None, max=500.0, role=Role.GUARDRAIL)
+SEEN = ServingPolicy(suite="support", metric="mean_itl_ms", role=Role.WATCH)
 POLICY = Policy(
-    metrics=(METRIC, UNSAFE, TONE, WATCHED), slices=(SlicePolicy(suite="support", field="topic", min_cases=20),)
+    metrics=(METRIC, UNSAFE, TONE, WATCHED),
+    slices=(SlicePolicy(suite="support", field="topic", min_cases=20),),
+    serving=(SPEED, WAITING, SEEN),
 )
 
 
@@ -45,6 +51,15 @@ def weaker(change: Callable[[Policy], Policy], champion: Policy = POLICY) -> tup
 def with_metric(old: MetricPolicy, **changes: object) -> Callable[[Policy], Policy]:
     new = replace(old, **changes)  # type: ignore[arg-type]  # the fields of a frozen dataclass, by name
     return lambda policy: replace(policy, metrics=tuple(new if m == old else m for m in policy.metrics))
+
+
+def with_figure(old: ServingPolicy, **changes: object) -> Callable[[Policy], Policy]:
+    new = replace(old, **changes)  # type: ignore[arg-type]  # as above
+    return lambda policy: replace(policy, serving=tuple(new if f == old else f for f in policy.serving))
+
+
+def without_figure(old: ServingPolicy) -> Callable[[Policy], Policy]:
+    return lambda policy: replace(policy, serving=tuple(f for f in policy.serving if f != old))
 
 
 def without(old: MetricPolicy) -> Callable[[Policy], Policy]:
@@ -80,6 +95,16 @@ WEAKER: dict[str, tuple[Callable[[Policy], Policy], str]] = {
     ),
     "fewer losses found in slices": (lambda policy: replace(policy, slice_alpha=0.0001), "slice-alpha 0.01 → 0.0001"),
     "waiver": (lambda policy: replace(policy, waivers=(WAIVER,)), "support::accuracy: waived until 2026-12-31"),
+    "figure dropped": (without_figure(SPEED), "support::serving::output_throughput: the gate is gone"),
+    "limit dropped": (without_figure(WAITING), "support::serving::p95_ttft_ms: the gate is gone"),
+    "figure only watched": (with_figure(SPEED, role=Role.WATCH), "output_throughput: primary → watch"),
+    "figure with a wider margin": (with_figure(SPEED, margin=0.08), "output_throughput: margin 0.05 → 0.08"),
+    "figure without a margin": (with_figure(SPEED, margin=None), "output_throughput: margin 0.05 → none"),
+    "figure with a larger alpha": (with_figure(SPEED, alpha=0.1), "output_throughput: alpha 0.05 → 0.1"),
+    "figure with a lower min": (with_figure(SPEED, min=80.0), "output_throughput: min 90 → 80"),
+    "figure without min": (with_figure(SPEED, min=None), "output_throughput: min 90 → none"),
+    "figure with a higher max": (with_figure(WAITING, max=600.0), "p95_ttft_ms: max 500 → 600"),
+    "a margin instead of a limit": (with_figure(WAITING, max=None, margin=0.05), "p95_ttft_ms: max 500 → none"),
     "inconclusive allowed": (
         lambda policy: replace(policy, inconclusive=OnInconclusive.ALLOW),
         "inconclusive fail → allow",
@@ -109,6 +134,12 @@ STRICTER: dict[str, Callable[[Policy], Policy]] = {
     "further metric": lambda policy: replace(policy, metrics=(*policy.metrics, replace(METRIC, metric="more"))),
     "more losses found in slices": lambda policy: replace(policy, slice_alpha=0.05),
     "a reason": with_metric(METRIC, reason="because"),
+    "watched figure dropped": without_figure(SEEN),
+    "watched figure gates": with_figure(SEEN, role=Role.PRIMARY),
+    "figure with a narrower margin": with_figure(SPEED, margin=0.02),
+    "figure with a higher min": with_figure(SPEED, min=95.0),
+    "figure with a lower max": with_figure(WAITING, max=400.0),
+    "a margin beside a limit": with_figure(WAITING, margin=0.1),
 }
 
 
@@ -127,7 +158,7 @@ def test_a_waiver_that_held_before_is_no_news_and_a_longer_one_is() -> None:
 def test_suites_count_too() -> None:
     two = [make_suite("support", cases=300), make_suite("safety", cases=50)]
     metrics = (METRIC, replace(METRIC, suite="safety"))
-    before = make_manifest(policy=Policy(metrics=metrics), suites=two)
+    before = make_manifest(policy=Policy(metrics=metrics, serving=(replace(SPEED, suite="safety"),)), suites=two)
     one = make_manifest(policy=Policy(metrics=metrics[:1]), suites=two[:1])
     assert weaker_than(before, one) == ("safety: the suite is gone",)
     fewer = replace(before, suites=(replace(two[0], cases=30), two[1]))
@@ -135,4 +166,4 @@ def test_suites_count_too() -> None:
     other = replace(before, suites=(two[0], replace(two[1], version="9.9", digest="0" * 64)))
     (changed,) = weaker_than(before, other)
     assert changed.startswith("safety: the suite asks or asserts something else (version ")
-    assert weaker_than(before, make_manifest(policy=make_policy(metrics), suites=two)) == ()
+    assert weaker_than(before, make_manifest(policy=before.policy, suites=two)) == ()

@@ -18,6 +18,7 @@ from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.sequential.stopping_rule import at_look, run_test_at, settled
 from llmgate.record.policy import MetricPolicy, Policy, Role
 from llmgate.record.scores import ItemScore, ScoreTable, texts
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.record.waiver import Waiver
 from llmgate.stats.interval import Interval
 from llmgate.stats.power import tango_chances
@@ -241,6 +242,9 @@ def test_p_values_are_adjusted_for_tests_that_are_still_to_come() -> None:
     many = Policy(metrics=(strict, replace(strict, suite="t")))
     assert settled([bad], alone, champion=True) == "m fails"
     assert settled([bad], many, champion=True) == ""
+    speed = ServingPolicy(suite="s", metric="output_throughput")
+    assert settled([bad], replace(alone, serving=(speed,)), champion=True) == "", "serving is decided with it"
+    assert settled([bad], replace(alone, serving=(replace(speed, role=Role.WATCH),)), champion=True) == "m fails"
 
 
 def test_what_somebody_waived_ends_nothing() -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from llmgate.errors import UsageError
-from llmgate.gate.serving.cost import PriceTable, cost_lines, cost_per_million, energy_per_million, kwh_per_million
+from llmgate.gate.serving.cost import cost_lines, cost_per_million, energy_per_million, kwh_per_million
+from llmgate.record.serving.prices import PriceTable
 from llmgate.record.serving.trace import DeviceUse, RequestTrace, ServingTrace
 
 H100 = DeviceUse(index=0, name="NVIDIA H100 80GB HBM3", memory_gib=70.0, memory_total_gib=80.0, energy_j=18_000.0)

@@ -137,15 +137,16 @@ def test_failed_requests_end_a_load_at_once() -> None:
     assert (knee.load, knee.misses) == (7, 8)
 
 
-def test_loads_that_cannot_be_offered_are_undecided() -> None:
+def test_a_load_that_cannot_be_measured_ends_the_search() -> None:
     def of(load: float) -> LoadRuns:
         return runs(load, 100) if load < 100 else LoadRuns(load=load, invalid=("the client was slow",) * 3)
 
-    knee, _ = found(search(), of)
-    assert knee.load is not None
-    assert 95 <= knee.load < 100
-    assert knee.misses is None
-    assert "undecided" in knee.reason
+    knee, order = found(search(), of)
+    assert (knee.load, knee.above, knee.misses, knee.undecided) == (64, 128, None, (128,))
+    assert knee.reason == "64 holds; 128 could not be measured: the client was slow"
+    assert order[-1] == 128
+    none, _ = found(search(least=100), of)
+    assert (none.load, none.reason) == (None, "100 could not be measured: the client was slow")
 
 
 @settings(max_examples=200)

@@ -149,6 +149,17 @@ def test_a_saturated_client(good: ServingTrace) -> None:
     assert "bottleneck" in reasons(replace(good, client_cpu_s=4.5))
     assert "bottleneck" in reasons(replace(good, client_cpu_s=math.nan))
     assert reasons(replace(good, client_cpu_s=3.9)) == ""
+    # Of several processes the trace has the busiest one, so more of them do not make a saturated one well.
+    many = replace(good, client_processes=3)
+    assert reasons(replace(many, client_cpu_s=3.9)) == ""
+    assert "the busiest of the client's 3 processes" in reasons(replace(many, client_cpu_s=4.5))
+
+
+def test_requests_that_were_sent_again_are_told(good: ServingTrace) -> None:
+    assert not any("sent again" in note for note in summarise(good).notes)
+    summary = summarise(replace(good, client_resent=2))
+    assert any("2 requests were sent again" in note for note in summary.notes)
+    assert summary.invalid == ()
 
 
 def test_a_server_that_disagrees(good: ServingTrace) -> None:

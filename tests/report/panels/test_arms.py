@@ -9,7 +9,7 @@ import pytest
 from support.hostile import HOSTILE
 from support.reports import texts_of
 from support.serving_reports import serving_arms, serving_decision, varied_trace
-from support.serving_runs import make_arms, with_run
+from support.serving_runs import busy, make_arms, with_run
 
 from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.record.serving.trace import GaugeRange, ServerMetrics
@@ -38,7 +38,7 @@ def view(arms: ServingArms) -> ArmsView:
 
 def test_how_it_was_measured_is_said(view: ArmsView) -> None:
     facts = dict(view.facts)
-    assert facts["Pairs"] == "6 of 6 pairs were measured, 14 runs in all; 2 were discarded and made again."
+    assert facts["Pairs"] == "6 of 6 pairs were measured, 14 runs in all; 2 were discarded."
     assert facts["Order"] == "B A A B B A A B B A A B (A the champion, B the candidate), by seed 7."
     assert facts["Hosting"] == "One server at a time, started anew for each phase."
     assert facts["Load"] == "32 requests per run, 4 in flight: 32 chat prompts of support."
@@ -77,6 +77,14 @@ def test_an_invalid_run_is_named_and_its_pair_is_no_point(arms: ServingArms) -> 
     assert seen.pairs[0].discarded[-1].words.startswith("Run 14, candidate: INVALID")
 
 
+def test_where_no_run_counts_the_load_of_those_that_were_discarded_is_told() -> None:
+    arms = serving_arms(discard=False)
+    lost = tuple(replace(run, trace=busy(run.trace), discarded="other processes were busy") for run in arms.runs)
+    facts = dict(view_of(replace(arms, runs=lost)).facts)
+    assert facts["Pairs"] == "0 of 6 pairs were measured, 12 runs in all; 12 were discarded."
+    assert facts["Other work"] == "Other processes used at most 30.5 % of the processors in runs that were discarded."
+
+
 def test_a_busy_machine_makes_a_run_that_counts_invalid() -> None:
     arms = make_arms([100.0] * 6, [101.0] * 6)
     machine = arms.runs[0].trace.machine
@@ -109,8 +117,23 @@ def test_differences_of_the_servers_are_named_and_what_is_alike_too(view: ArmsVi
     table = next(table for table in view.tables if table.id == "servers")
     rows = {row.cells[0]: row.cells[1:] for row in table.rows}
     assert rows["Engine"] == ("vllm 0.32.0", "vllm 0.25.1")
-    assert rows["Flags of one side"][0] == "--max-num-seqs 256"
-    assert table.lead.startswith("Alike in model")
+    assert rows["Flags"][0] == "--max-num-seqs 256"
+    assert table.lead == "The same on both sides: model, who started it, endpoint."
+
+
+def test_flags_that_were_swapped_are_no_less_different() -> None:
+    arms = serving_arms()
+    assert arms.plan.champion is not None
+    swapped = tuple(
+        replace(it, server=replace(it.server, flags=flags))
+        for it, flags in (
+            (arms.plan.candidate, ("--a", "1", "--b", "2")),
+            (arms.plan.champion, ("--a", "2", "--b", "1")),
+        )
+    )
+    plan = replace(arms.plan, candidate=swapped[0], champion=swapped[1])
+    table = next(table for table in view_of(replace(arms, plan=plan)).tables if table.id == "servers")
+    assert ("Flags", "--a 2 --b 1", "--a 1 --b 2") in [row.cells for row in table.rows]
 
 
 def test_what_servers_and_gpus_say_stands_in_tables(view: ArmsView) -> None:

@@ -62,7 +62,8 @@ def test_what_was_not_measured_is_no_number_and_never_looks_decided() -> None:
         )
     )  # fmt: skip
     assert (row.champion, row.candidate, row.difference, row.bounds) == ("–", "–", "–", "no interval")
-    assert (row.state, row.limit, row.interval) == (State.NOT_EVALUATED, "no limit", None)
+    assert (row.state, row.limit, row.interval) == (State.NOT_EVALUATED, "not tested", None)
+    assert row.counts == "0 of 8 pairs"
 
 
 @pytest.mark.parametrize("bound", [math.nan, math.inf, -math.inf])

@@ -18,8 +18,12 @@ def test_it_reads_like_this() -> None:
         "FAIL  output throughput  162 → 146 tok/s     −10.1 % [−12.5, −7.7]         −5 %",
         "FAIL  median TTFT         81.0 → 91.1 ms 12.5 % slower [5.6, 19.8] −15 %, ≤ 500",
         "PASS  median E2E latency          425 ms           [419 to 431 ms]        ≤ 500",
-        "Pairs          6 of 6 pairs were measured, 14 runs in all; 2 were discarded and",
-        "               made again.",
+        "Gates          1 passed, 2 failed.",
+        "Runs           6 pairs of runs per serving gate, all valid.",
+        "Error chances  output throughput, the weakest gate: An unchanged server would",
+        "               pass this gate 95 % of the time (pessimistic after a real loss);",
+        "               a true loss of 5 % would pass at most 5 % of the time.",
+        "Pairs          6 of 6 pairs were measured, 14 runs in all; 2 were discarded.",
         "Order          B A A B B A A B B A A B (A the champion, B the candidate), by",
         "               seed 7.",
         "Hosting        One server at a time, started anew for each phase.",
@@ -33,6 +37,7 @@ def test_it_reads_like_this() -> None:
         "Discarded      run 6, champion, pair 3: its partner was made again",
         "FAIL Do not ship: 2 of 3 gates failed. Worst: output throughput fell from 162 to",
         "     146 tok/s, 10.1 % (allowed: 5 %).",
+        "Next: look at the runs one by one, make it as fast as it was and run again.",
     ]
 
 

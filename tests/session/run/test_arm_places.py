@@ -189,14 +189,17 @@ def test_other_weights_than_the_records_are_no_champion(tmp_path: Path) -> None:
         champion_place(settings(tmp_path), manifest, log_path=tmp_path / "log", progress=Silent())
     with FakeServer(model=folder.name) as server, pytest.raises(EndpointError, match="does not prove its weights"):
         champion_place(
-            settings(tmp_path, serving_champion=server.url), manifest, log_path=tmp_path / "log", progress=Silent()
+            settings(tmp_path, baseline="champion", serving_champion=server.url),
+            manifest,
+            log_path=tmp_path / "log",
+            progress=Silent(),
         )
 
 
 def test_a_copy_of_the_folder_can_be_named(tmp_path: Path) -> None:
     folder = model_folder(tmp_path)
     manifest = recorded(folder, source="/moved/elsewhere")
-    named = settings(tmp_path, serving_champion=str(folder))
+    named = settings(tmp_path, baseline="champion", serving_champion=str(folder))
     assert unserved(named, manifest) is None
     place = champion_place(named, manifest, log_path=tmp_path / "log", progress=Silent())
     assert place.label == str(folder)
@@ -205,3 +208,8 @@ def test_a_copy_of_the_folder_can_be_named(tmp_path: Path) -> None:
 def test_an_impossible_hosting_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean together"):
         settings(tmp_path, serving_hosting="togther")
+
+
+def test_a_champion_to_serve_needs_the_champions_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Add --baseline RUN"):
+        settings(tmp_path, serving_champion="http://127.0.0.1:9")

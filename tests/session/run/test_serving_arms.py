@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
+from support.records import make_manifest
 from support.serving_runs import busy, make_trace
 
 from llmgate.bench.workload.workload import digest_bodies
 from llmgate.cli import main
+from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.loading import load_record
 from llmgate.record.serving.trace import ServingTrace
+from llmgate.session.run.plan import plan_paths
+from llmgate.session.run.serving_arms import serving_warnings
 from llmgate.session.serving import measuring
+from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,3 +213,18 @@ def test_a_comparison_that_was_interrupted_is_gone_on_with(tmp_path: Path, clien
     arms = load_record(tmp_path / "candidate").arms[0]
     assert [bool(each.discarded) for each in arms.runs[:6]] == [False, False, False, False, True, False]
     assert len(arms.runs) == 13
+
+
+def test_a_champion_whose_folder_is_gone_is_told_before_any_server_starts(tmp_path: Path) -> None:
+    path = suite(tmp_path, COMPARED)
+    settings = settings_from({}, root=tmp_path)
+    plan = plan_paths([path], settings)
+    manifest = make_manifest()
+    own = replace(manifest.server, owned=True, flags=("--seed", "0"))
+    (tmp_path / "old").mkdir()
+    MANIFEST.write(tmp_path / "old", replace(manifest, server=own, model=replace(manifest.model, source="/gone/model")))
+    (line,) = serving_warnings(settings, plan, tmp_path / "old")
+    assert "/gone/model is not there" in line
+    assert "the run will not pass" in line
+    assert list(serving_warnings(settings, plan, None)) == []
+    assert list(serving_warnings(replace(settings, no_bench=True), plan, tmp_path / "old")) == []

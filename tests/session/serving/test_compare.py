@@ -24,7 +24,7 @@ from llmgate.record.serving.trace import ServingTrace
 from llmgate.session.serving import measuring
 from llmgate.session.serving.compare import compare_serving
 from llmgate.session.serving.folder import ArmsFolder
-from llmgate.session.serving.hosting import Choice, Place
+from llmgate.session.serving.hosting import ArmPlace, HostingChoice
 from llmgate.session.serving.measuring import Eyes
 from llmgate.session.target import Target
 
@@ -97,7 +97,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Played]:
 
 def place(
     name: str, log: list[str] | None = None, death: Callable[[], str | None] = lambda: None, **facts: Any
-) -> Place:
+) -> ArmPlace:
     model = ModelIdentity(name=name, source=f"/models/{name}", weights_digest=("0" if name == "new" else "1") * 64)
     started = iter(range(8000, 9000))
 
@@ -114,7 +114,7 @@ def place(
             death=death,
         )
 
-    return Place(label=name, model=model, open=serve, owned=True)
+    return ArmPlace(label=name, model=model, open=serve, owned=True)
 
 
 def compare(
@@ -122,8 +122,8 @@ def compare(
     *,
     spec: ServingSpec = SPEC,
     hosting: Hosting = "together",
-    candidate: Place | None = None,
-    champion: Place | None = None,
+    candidate: ArmPlace | None = None,
+    champion: ArmPlace | None = None,
     alone: bool = False,
     lines: Lines | None = None,
 ) -> ServingArms:
@@ -133,7 +133,7 @@ def compare(
         PROMPTS,
         (candidate or place("new"), None if alone else champion or place("old")),
         ArmsFolder(tmp_path / "arms"),
-        choice=Choice(hosting=hosting, reason=""),
+        choice=HostingChoice(hosting=hosting, reason=""),
         progress=lines or Lines(),
         eyes=Eyes(watches=lambda _: (), contended=contended),
     ).arms

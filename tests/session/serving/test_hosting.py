@@ -10,7 +10,7 @@ import pytest
 from llmgate.errors import ServerError, UsageError
 from llmgate.generate.client import Endpoint
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
-from llmgate.session.serving.hosting import Place, Stand, choose_hosting
+from llmgate.session.serving.hosting import ArmPlace, Stand, choose_hosting
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def target(name: str) -> Target:
     )
 
 
-def place(name: str, log: list[str] | None = None, *, fails: bool = False, **changes: Any) -> Place:
+def place(name: str, log: list[str] | None = None, *, fails: bool = False, **changes: Any) -> ArmPlace:
     @contextmanager
     def serve() -> Iterator[Target]:
         if fails:
@@ -42,10 +42,10 @@ def place(name: str, log: list[str] | None = None, *, fails: bool = False, **cha
                 log.append(f"end {name}")
 
     values: dict[str, Any] = {"label": name, "open": serve, "owned": True, "memory_gib": 3.0} | changes
-    return Place(**values)
+    return ArmPlace(**values)
 
 
-def chosen(candidate: Place, champion: Place | None, asked: str = "auto", free: float = 100.0) -> str:
+def chosen(candidate: ArmPlace, champion: ArmPlace | None, asked: str = "auto", free: float = 100.0) -> str:
     return choose_hosting(candidate, champion, asked=asked, available_gib=free).hosting
 
 
@@ -124,7 +124,7 @@ def test_a_server_that_does_not_start_ends_the_other_one() -> None:
 @pytest.mark.parametrize(("hosting", "minutes"), [("together", 10 * 3 / 60), ("restarts", 10 * 2 / 60)])
 def test_gpu_minutes_are_wall_time_times_gpus_of_servers_of_ours(hosting: Any, minutes: float) -> None:
     now = [0.0]
-    places: dict[Arm, Place] = {
+    places: dict[Arm, ArmPlace] = {
         "candidate": place("a", gpus=2),
         "champion": place("b", gpus=1),
     }

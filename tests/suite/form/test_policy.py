@@ -8,6 +8,7 @@ import pytest
 
 from llmgate.errors import PolicyError, SuiteError
 from llmgate.record.policy import Aggregate, MetricPolicy, OnInconclusive, Policy, Role, SlicePolicy
+from llmgate.record.serving.policy import ServingPolicy
 from llmgate.suite.form.policy import override_policy
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ POLICY = Policy(
     metrics=(
         MetricPolicy(suite="facts", metric="accuracy", margin=0.05, min=0.3),
         MetricPolicy(suite="facts", metric="tone", role=Role.WATCH, judged=True),
-    )
+    ),
+    serving=(ServingPolicy(suite="facts", metric="output_throughput", margin=0.05, min=90.0),),
 )
 
 ACCEPTED = "until: 2026-12-31, by: Ada, reason: known"
@@ -37,6 +39,26 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         suite="facts", metric="accuracy", role=Role.GUARDRAIL, aggregate=Aggregate.MEAN, margin=0.02, min=0.3
     )
     assert policy.metrics[1] == POLICY.metrics[1]
+    assert policy.serving == POLICY.serving
+
+
+def test_serving_gates_are_changed_and_added(tmp_path: Path) -> None:
+    text = """\
+llmgate-policy: 1
+serving:
+  facts/output_throughput: {margin: 0.02, role: guardrail}
+  facts/median_ttft_ms: {}
+  facts/ttft_p95_ms: {max: 500}
+  facts/mean_itl_ms: {max: 50, margin: 0.1, alpha: 0.01}
+waivers:
+  - {metric: facts/output_throughput, until: 2026-12-31, by: Ada, reason: known}
+"""
+    assert override(tmp_path, text).serving == (
+        ServingPolicy(suite="facts", metric="output_throughput", margin=0.02, min=90.0, role=Role.GUARDRAIL),
+        ServingPolicy(suite="facts", metric="median_ttft_ms", margin=0.05),
+        ServingPolicy(suite="facts", metric="p95_ttft_ms", margin=None, max=500.0),
+        ServingPolicy(suite="facts", metric="mean_itl_ms", margin=0.1, max=50.0, alpha=0.01),
+    )
 
 
 def test_the_share_that_may_be_missing_can_be_set(tmp_path: Path) -> None:
@@ -73,6 +95,19 @@ def test_the_share_that_may_be_missing_can_be_set(tmp_path: Path) -> None:
             3,
             "names one finding",
         ),
+        ("llmgate-policy: 1\nserving:\n  output_throughput: {margin: 0.1}\n", 3, "names no suite"),
+        ("llmgate-policy: 1\nserving:\n  fatcs/output_throughput: {margin: 0.1}\n", 3, "Did you mean facts"),
+        ("llmgate-policy: 1\nserving:\n  facts/output_througput: {margin: 0.1}\n", 3, "Did you mean output_throughput"),
+        ("llmgate-policy: 1\nserving:\n  facts/accuracy: {margin: 0.1}\n", 3, "'accuracy' is no serving figure"),
+        (
+            "llmgate-policy: 1\nserving:\n  facts/output_throughput: {max: 0.1}\n",
+            3,
+            "more is better here, so there is no",
+        ),
+        ("llmgate-policy: 1\nserving:\n  facts/median_ttft_ms: {min: 5}\n", 3, "less is better here, so there is no"),
+        ("llmgate-policy: 1\nserving:\n  facts/median_ttft_ms: {margin: 0.6}\n", 3, "above 0.5 and needs a reason"),
+        ("llmgate-policy: 1\nserving:\n  facts/output_throughput: {alpha: 0.3}\n", 3, "above 0.2 and needs a reason"),
+        ("llmgate-policy: 1\nserving:\n  facts/output_throughput: {mragin: 0.3}\n", 3, "Did you mean margin"),
         (f"llmgate-policy: 1\nwaivers:\n  - {{metirc: facts/accuracy, {ACCEPTED}}}\n", 3, "Did you mean metric"),
     ],
 )

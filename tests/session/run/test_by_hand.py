@@ -19,8 +19,9 @@ from llmgate.cli import main
 from llmgate.errors import ServerError, UsageError
 from llmgate.gate.decision.types import Verdict
 from llmgate.record.policy_words import Role
+from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
-from llmgate.session.commands.bench_compare import ByHand, bench_compare, gated_spec
+from llmgate.session.run.by_hand import ByHand, compare_by_hand, gated_spec
 from llmgate.session.serving import measuring
 from llmgate.session.serving.measuring import Eyes
 from llmgate.session.settings import settings_from
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from llmgate.record.serving.trace import ServingTrace
 
 SPEC = ServingSpec(concurrency=2, requests=8, max_tokens=4, warmup=1)
+PROMPTS = [[Message(role="user", content=f"Say word-{k}")] for k in range(8)]
 QUIET = Eyes(watches=lambda _: (), contended=lambda _: None)
 """These tests are about servers, and the machine may be busy with other tests."""
 
@@ -230,8 +232,9 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_lock: None) -> Non
 
 
 def by_hand(tmp_path: Path, champion: str, candidate: str, lines: Lines, *, args: str = "", **given: Any) -> Any:
-    return bench_compare(
-        [write_suite(tmp_path)],
+    return compare_by_hand(
+        "words",
+        PROMPTS,
         settings_from({"server_args": args, **given}, root=tmp_path),
         replace(asked("output_throughput"), champion=champion, candidate=candidate),
         progress=lines,

@@ -9,19 +9,21 @@ from llmgate.record.disk import write_atomic
 from llmgate.report.formats.serving_page import serving_page
 from llmgate.report.panels.load_curve import CURVE_LATENCY
 from llmgate.report.panels.serving_page import comparison_page, measurement_page
-from llmgate.session.serving.sweep import Sweep, load_in_words
+from llmgate.session.serving.sweep import Sweep
+from llmgate.session.serving.sweep_told import sweep_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmgate.gate.decision.types import Decision
+    from llmgate.record.arms import ServingArms
     from llmgate.report.serving_rows import ServingPage
-    from llmgate.session.commands.bench_compare import Comparison
     from llmgate.session.serving.sweep import SweptLoad
 
 __all__ = ["page_of", "write_page"]
 
 
-def write_page(path: Path, measured: ServingSummary | Sweep | Comparison) -> None:
+def write_page(path: Path, measured: ServingSummary | Sweep | tuple[Decision, ServingArms]) -> None:
     """Write the page of what was measured.
 
     Args:
@@ -34,27 +36,23 @@ def write_page(path: Path, measured: ServingSummary | Sweep | Comparison) -> Non
     write_atomic(path, serving_page(page_of(measured)).encode(), private=False)
 
 
-def page_of(measured: ServingSummary | Sweep | Comparison) -> ServingPage:
+def page_of(measured: ServingSummary | Sweep | tuple[Decision, ServingArms]) -> ServingPage:
     """What the page says."""
     if isinstance(measured, ServingSummary):
         return measurement_page(measured.name, [measured])
     if isinstance(measured, Sweep):
         return _swept(measured)
-    return comparison_page(measured.decision, measured.arms)
+    return comparison_page(*measured)
 
 
 def _swept(found: Sweep) -> ServingPage:
     """Latency over throughput at every load, with the service level of the p95 of TTFT where it has one."""
     limits = {level.metric: level.limit for level in found.search.levels}
-    held = ", ".join(
-        f"{level.metric} {'≤' if level.max is not None else '≥'} {level.limit:g}" for level in found.search.levels
-    )
-    answer = "none" if found.knee.load is None else load_in_words(found.knee.load, found.kind)
     return measurement_page(
         found.search.levels[0].suite,
         [_averaged(each, found) for each in found.loads],
         level_ms=limits.get(CURVE_LATENCY),
-        sentence=f"Largest load with {held}: {answer} ({found.knee.reason}).",
+        sentence=f"{sweep_answer(found)}.",
     )
 
 

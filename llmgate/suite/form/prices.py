@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import Field, ValidationError
 
 from llmgate.errors import SuiteError
-from llmgate.gate.serving.cost import PriceTable
+from llmgate.record.serving.prices import PriceTable
 from llmgate.suite.form.document import read_document
 from llmgate.suite.form.part import Finite, Part, first_problem, worded
 

@@ -24,10 +24,9 @@ from llmgate.record.run.watch import RunLock
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
-from llmgate.session.commands.bench import prompts_for
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
-from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
+from llmgate.session.serving.compare import OUR_EYES, Prompts, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
 from llmgate.session.serving.plan import begin
 from llmgate.suite.form.part import first_problem
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llmgate.session.progress import Progress
-    from llmgate.session.serving.hosting import Place
+    from llmgate.session.serving.hosting import ArmPlace
     from llmgate.session.serving.measuring import Eyes
     from llmgate.session.settings import Settings
 
-__all__ = ["ByHand", "Comparison", "bench_compare", "comparison_json", "gated_spec"]
+__all__ = ["ByHand", "Comparison", "compare_by_hand", "comparison_json", "gated_spec"]
 
 DEFAULT_FIGURES: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 DECISION_NAME: Final = "decision.json"
@@ -89,13 +88,14 @@ class Comparison:
     gpu_minutes: float
 
 
-def bench_compare(
-    suites: Sequence[Path], settings: Settings, asked: ByHand, *, progress: Progress, eyes: Eyes = OUR_EYES
+def compare_by_hand(
+    name: str, prompts: Prompts, settings: Settings, asked: ByHand, *, progress: Progress, eyes: Eyes = OUR_EYES
 ) -> Comparison:
     """Measure two servers against each other and decide.
 
     Args:
-        suites: Whose prompts are sent, where the workload is made of them.
+        name: Of the suites, or a general one; names the files.
+        prompts: The suites' own, for workloads that are made of them.
         settings: The options; with `out`, plan and runs are kept there, and `resume` goes on with them.
         asked: What is compared.
         progress: Told about every step; may raise to end.
@@ -107,8 +107,7 @@ def bench_compare(
     """
     if settings.model or settings.endpoint:
         raise UsageError("--compare names both servers", fix="Leave --model and --endpoint out")
-    sent = prompts_for(suites, settings, asked.spec)
-    name, spec = sent.name, gated_spec(asked, name=sent.name)
+    spec = gated_spec(asked, name=name)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
         out = Path(settings.out or closing.enter_context(tempfile.TemporaryDirectory(prefix="llmgate-bench-")))
@@ -130,7 +129,7 @@ def bench_compare(
         measured = compare_serving(
             name,
             spec,
-            sent.prompts,
+            prompts,
             (candidate, champion),
             store,
             choice=choice,
@@ -185,7 +184,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     return {**compare_json(comparison.decision, comparison.arms), "gpu_minutes": comparison.gpu_minutes}
 
 
-def _place(settings: Settings, text: str, args: str, log_path: Path, progress: Progress) -> Place:
+def _place(settings: Settings, text: str, args: str, log_path: Path, progress: Progress) -> ArmPlace:
     named = read_named(text, where="--compare")
     own = shlex.split(args)
     if named.url:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import UsageError
-from llmgate.gate.serving.cost import PriceTable
-from llmgate.session.commands.prices import read_prices
+from llmgate.record.serving.prices import PriceTable
+from llmgate.suite.form.prices import read_prices
 
 if TYPE_CHECKING:
     from pathlib import Path
