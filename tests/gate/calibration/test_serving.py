@@ -264,3 +264,24 @@ def test_a_rate_above_its_limit_is_not_met() -> None:
     assert not found.met
     assert [one.where for one in found.unmet] == ["serving, noise, 8 pairs, runs vary by 5 %"] * 2
     assert serving_requirements([replace(row, asked=False)]) == ()
+
+
+def test_kept_servers_make_neighbouring_pairs_alike_unless_each_run_has_its_own() -> None:
+    kept = RunNoise(name="kept", start_share=0.9, fresh_starts=False)
+
+    def alike(noise: RunNoise) -> float:
+        runs = drawn(noise, RunOrder.MIRRORED)
+        x = runs.candidate - runs.champion
+        return float(np.corrcoef(x[:, :-1].ravel(), x[:, 1:].ravel())[0, 1])
+
+    # Each start serves two neighbouring runs, of two pairs: half of what starts decide is shared.
+    assert alike(kept) == pytest.approx(0.45, abs=0.05)
+    assert alike(replace(kept, fresh_starts=True)) == pytest.approx(0.0, abs=0.05)
+
+
+def test_what_was_not_tried_is_not_asked() -> None:
+    only = Cell(truth=Truth.MARGIN, loss=0.05, runs=20_000, passed=1_000, failed=9_000)
+    row = ServingRow(
+        rule=ServingRule.GATE, noise="noise", order="drawn", cv=0.05, pairs=8, margin=0.05, alpha=0.05, cells=(only,)
+    )
+    assert [one.what for one in serving_requirements([row])] == ["serving: a lost margin passes"]
