@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -24,12 +23,13 @@ from llmgate.demo.slow_engine import slowed
 from llmgate.gate.decision.types import Verdict
 from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.environment import for_programs
-from llmgate.session.commands.bench_compare import ByHand, Comparison, bench_compare, comparison_json
-from llmgate.session.commands.bench_load import load_spec
+from llmgate.session.run.by_hand import ByHand, Comparison, compare_by_hand, comparison_json
+from llmgate.session.serving.load_spec import load_spec
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from llmgate.generate.server import Server
 
@@ -42,12 +42,11 @@ WORKLOAD: Final = "random:in=64,out=32"
 BURN: Final = "while True: pass"
 BURNERS: Final = 2
 PAIRS, FEWEST_PAIRS = 12, 6
+STAGES: Final = ("equal servers", "a busy machine", "a slower one")
 EXPECTED: Final = {
     "model": 30.0,
-    "servers": 110.0,
-    "equal servers": 150.0,
-    "a slower one": 150.0,
-    "a busy machine": 60.0,
+    "the champion's server": 40.0,
+    **dict(zip(STAGES, (190.0, 60.0, 190.0), strict=True)),
 }
 """Seconds on two quiet cores."""
 
@@ -59,16 +58,12 @@ class Scene:
     Attributes:
         title: For the table.
         expected: The verdict.
-        champion: The champion's server.
-        candidate: The candidate's.
         pairs: Pairs of runs.
         busy: Whether other processes compute meanwhile.
     """
 
     title: str
     expected: Verdict
-    champion: str
-    candidate: str
     pairs: int = PAIRS
     busy: bool = False
 
@@ -85,45 +80,41 @@ def run_serving_demo(folder: Path) -> int:
     Raises:
         LlmgateError: If something could not be done.
     """
-    with DemoProgress(EXPECTED) as progress, ExitStack() as servers:
+    equal, busy, slower = (
+        Scene(title=STAGES[0], expected=Verdict.PASS),
+        Scene(title=STAGES[1], expected=Verdict.INCONCLUSIVE, pairs=FEWEST_PAIRS, busy=True),
+        Scene(title=STAGES[2], expected=Verdict.FAIL),
+    )
+    done: list[tuple[Scene, Comparison]] = []
+    with DemoProgress(EXPECTED) as progress:
         folder.mkdir(parents=True, exist_ok=True)
         progress.begin("model")
         model = fetch_champion(folder / "models", progress.say)
-        progress.begin("servers")
-        slow = slowed(folder / "slow-engine", SLOWED)
-        urls = {
-            name: servers.enter_context(served(name, model, env, folder, progress)).url
-            for name, env in (("champion", {}), ("equal", {}), ("slower", slow))
-        }
-        done: list[tuple[Scene, Comparison]] = []
-        for scene in (
-            Scene(title="equal servers", expected=Verdict.PASS, champion="champion", candidate="equal"),
-            Scene(title="a slower one", expected=Verdict.FAIL, champion="champion", candidate="slower"),
-            Scene(
-                title="a busy machine",
-                expected=Verdict.INCONCLUSIVE,
-                champion="champion",
-                candidate="equal",
-                pairs=FEWEST_PAIRS,
-                busy=True,
-            ),
-        ):
-            progress.begin(scene.title)
-            with burners(BURNERS if scene.busy else 0):
-                done.append((scene, compare(scene, urls, folder, progress)))
+        progress.begin("the champion's server")
+        with served("champion", model, {}, folder, progress) as champion:
+            # No more than two servers at a time: one that idles is another process too.
+            for name, env, scenes in (
+                ("equal", {}, (equal, busy)),
+                ("slower", slowed(folder / "slow-engine", SLOWED), (slower,)),
+            ):
+                progress.begin(scenes[0].title)
+                with served(name, model, env, folder, progress) as candidate:
+                    for scene in scenes:
+                        progress.begin(scene.title)
+                        with burners(BURNERS if scene.busy else 0):
+                            done.append((scene, compare(scene, champion.url, candidate.url, folder, progress)))
     show(done)
     Console().print(progress.table())
     return 0 if all(comparison.decision.verdict is scene.expected for scene, comparison in done) else 1
 
 
 @contextmanager
-def served(
-    name: str, model: Path, env: Mapping[str, str], folder: Path, progress: DemoProgress
-) -> Iterator[Server]:
+def served(name: str, model: Path, env: Mapping[str, str], folder: Path, progress: DemoProgress) -> Iterator[Server]:
     """One of the servers, up and answering."""
     progress.say(f"starting vLLM: {name}")
     log = folder / f"server-{name}.log"
-    with launch(ServerSpec(model=str(model), served_name=MODEL, env=env, log_path=log), on_progress=progress.stage) as server:
+    spec = ServerSpec(model=str(model), served_name=MODEL, env=env, log_path=log)
+    with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
         yield server
 
@@ -140,14 +131,15 @@ def burners(count: int) -> Iterator[None]:
             process.wait()
 
 
-def compare(scene: Scene, urls: Mapping[str, str], folder: Path, progress: DemoProgress) -> Comparison:
+def compare(scene: Scene, champion: str, candidate: str, folder: Path, progress: DemoProgress) -> Comparison:
     """As `llmgate bench --compare A B` does it."""
-    comparison = bench_compare(
+    comparison = compare_by_hand(
+        FIGURE,
         (),
         settings_from({}, root=folder),
         ByHand(
-            champion=f"{urls[scene.champion]}#{MODEL}",
-            candidate=f"{urls[scene.candidate]}#{MODEL}",
+            champion=f"{champion}#{MODEL}",
+            candidate=f"{candidate}#{MODEL}",
             pairs=scene.pairs,
             margin=0.05,
             metrics=(FIGURE,),
