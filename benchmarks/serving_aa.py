@@ -100,14 +100,15 @@ def one_run(sent: Workload, server: Server, servers: Sequence[Server], args: arg
     if trace.machine is None:
         sys.exit("nobody saw who used the processors")
     summary = summarise(trace)
-    use = {name: round(value, 3) for name, value in asdict(trace.machine).items() if value is not None}
+    # Numbers alone: the names of other programs are nobody's business.
+    use = {name: round(value, 3) for name, value in asdict(trace.machine).items() if isinstance(value, int | float)}
     return {
         "server": servers.index(server),
         "at": at,
         "machine": use,
         "figures": {name: float(f"{summary.metrics[name]:.6g}") for name in KEPT if name in summary.metrics},
         "failed": int(summary.metrics["failed"]),
-        "contended": contended(trace) or "",
+        "contended": contended(trace) is not None,
         "invalid": list(summary.invalid),
     }
 

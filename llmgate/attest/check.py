@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 
-from llmgate.attest.envelope import read_envelope, verified_by
+from llmgate.attest.envelope import REMEMBERED, read_envelope, verified_by
 from llmgate.attest.policy import KeyRole, TrustedKey
 from llmgate.attest.statement import VerdictStatement, read_statement
 from llmgate.errors import AttestationError
@@ -20,6 +21,7 @@ __all__ = ["CLOCK_SKEW", "Granted", "Holder", "Signed", "about", "may_hold", "op
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a verdict may lie in the future before the clocks are not believed."""
 AGAIN: Final = "run the gate again on this version"
+statement_of: Final = lru_cache(maxsize=REMEMBERED)(read_statement)
 Granted = Literal["promoted", "bootstrapped", "overridden"]
 
 
@@ -78,7 +80,7 @@ def open_verdict(text: str, *, policy: RegistryPolicy, model: str, now: datetime
             f"no key that counts for {model!r} signed the verdict{hint}",
             fix="sign it with a key of the registry's policy",
         )
-    verdict = read_statement(envelope.payload, envelope.digest)
+    verdict = statement_of(envelope.payload, envelope.digest)
     signed = Signed(verdict=verdict, keys=tuple(trusted[key.keyid] for key in signers))
     if not any(signed.signed_as(role) for role in roles_for(verdict)):
         names = ", ".join(key.name for key in signed.keys)

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.attest.tags import MAX_ENVELOPE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAYLOAD_TYPE",
+    "REMEMBERED",
     "Envelope",
     "Signature",
     "envelope_text",
@@ -34,6 +36,8 @@ __all__ = [
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_SIGNATURES: Final = 16
+REMEMBERED: Final = 64
+"""Envelopes, statements and signatures that are not worked out anew: a verdict is put on a version and soon used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +96,16 @@ def verified_by(envelope: Envelope, keys: Iterable[PublicKey]) -> tuple[PublicKe
         hinted = known.get(signature.keyid)
         first = () if hinted is None else (hinted,)
         tried = (*first, *(key for key in known.values() if key is not hinted))
-        found = next((key for key in tried if key.verify(message, signature.sig)), None)
+        found = next((key for key in tried if verifies(key, message, signature.sig)), None)
         if found is not None:
             signed.add(found.keyid)
     return tuple(key for key in known.values() if key.keyid in signed)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def verifies(key: PublicKey, message: bytes, signature: bytes) -> bool:
+    """Whether a key signed a message. Whether the key counts is another question, and asked each time."""
+    return key.verify(message, signature)
 
 
 def envelope_text(envelope: Envelope) -> str:
@@ -121,6 +131,7 @@ def envelope_text(envelope: Envelope) -> str:
     return text
 
 
+@lru_cache(maxsize=REMEMBERED)
 def read_envelope(text: str) -> Envelope:
     """Read an envelope. Nothing in it is believed yet.
 
@@ -152,7 +163,7 @@ def decode64(value: object) -> bytes:
     if not isinstance(value, str):
         raise AttestationError("the envelope lacks base64 where it should have some")
     try:
-        return base64.b64decode(value.translate(str.maketrans("-_", "+/")), validate=True)
+        return base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError) as error:
         raise AttestationError(f"the envelope holds base64 that cannot be read ({error})") from error
 

@@ -12,7 +12,7 @@ from llmgate.attest.statement import RegistryFacts
 from llmgate.errors import AttestationError
 from llmgate.mlflow_server.decisions import admit, attempt, decide
 from llmgate.mlflow_server.events import PromotionRow, VerdictRow, instant, millis
-from llmgate.mlflow_server.ledger import Ledger, mirror
+from llmgate.mlflow_server.ledger import Ledger
 from llmgate.mlflow_server.tagged import digest_of, envelopes, is_prompt_version
 from llmgate.mlflow_server.view import View
 
@@ -88,8 +88,31 @@ class LockedModel:
         Raises:
             AttestationError: If it may not have it.
         """
-        history = self.ledger.history(alias)
         shown = envelopes(facts.tags, alias)
+        history = self.ledger.recent(alias)
+        try:
+            row = self.moved(facts, alias, present, history, shown)
+        except AttestationError:
+            if not history.since:
+                raise
+            # A part of the history refuses what all of it may allow, and never the other way round.
+            history = self.ledger.history(alias)
+            row = self.moved(facts, alias, present, history, shown)
+        return self.ledger.shown(self.ledger.add_promotion(history, row), alias)
+
+    def moved(
+        self,
+        facts: StoredVersion,
+        alias: str,
+        present: StoredVersion | None,
+        history: History,
+        shown: Mapping[str, str],
+    ) -> PromotionRow:
+        """How the alias moves to a version.
+
+        Raises:
+            AttestationError: If it may not.
+        """
         opened = self.opened(facts, alias, history, shown)
         move = decide(
             facts=facts,
@@ -100,7 +123,7 @@ class LockedModel:
             rule=self.rule,
             now=self.now,
         )
-        row = PromotionRow(
+        return PromotionRow(
             seq=history.last + 1,
             alias=alias,
             event=move.event,
@@ -109,7 +132,6 @@ class LockedModel:
             at=millis(self.now),
             reason=reason(move, opened),
         )
-        return mirror(self.ledger.add_promotion(history, row))
 
     def opened(
         self, facts: StoredVersion, alias: str, history: History, shown: Mapping[str, str]
@@ -152,7 +174,7 @@ class LockedModel:
                 at=millis(self.now),
             )
             history = self.ledger.add_verdict(history, row)
-        return mirror(history)
+        return self.ledger.shown(history, alias)
 
     def knows(self, facts: StoredVersion, alias: str, text: str) -> bool:
         """Whether the ledger has the verdict that an envelope holds."""

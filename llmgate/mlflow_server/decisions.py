@@ -126,7 +126,7 @@ def decide(
     Args:
         facts: The version.
         present: Who holds the alias by the registry's account, None if nobody does.
-        history: The ledger on this alias.
+        history: The ledger on this alias. By a part of it nothing is allowed that all of it would refuse.
         opened: The newest verdict that the ledger has on this version, verified again from the version's tags; why it
             does not verify; None if the ledger has none.
         shown: Digests of the verdicts for this alias that are in the version's tags.
@@ -145,7 +145,8 @@ def decide(
     try:
         return promotion(facts, over, history, opened, agreed=agreed, rule=rule, now=now)
     except AttestationError as refusal:
-        if not agreed or not any(held.same_version(facts) for held in holders[:-1]):
+        # Whoever held it before has to be judged by everything that came since.
+        if history.since or not agreed or not any(held.same_version(facts) for held in holders[:-1]):
             raise
         return Move(event="rolled-back", to=still_shown(rollback(facts, history, rule, refusal), shown), over=over)
 
@@ -161,7 +162,8 @@ def promotion(
     now: datetime,
 ) -> Move:
     """By the newest verdict."""
-    known = history.of(facts.version, facts.created)
+    # By an older one it may have been promoted at a place that is left out.
+    known = [row for row in history.of(facts.version, facts.created) if row.seq >= history.since]
     if not known:
         raise AttestationError("no verdict of this version is known to the registry", fix=GATE_IT)
     newest = known[-1]
@@ -243,7 +245,8 @@ def whole(history: History) -> None:
         raise broken("events are missing in it")
     verdicts = {row.digest for row in history.verdicts}
     for row in history.promotions:
-        if row.to.verdict is not None and row.to.verdict not in verdicts:
+        known = row.seq > history.since or row is history.promotions[-1]
+        if known and row.to.verdict is not None and row.to.verdict not in verdicts:
             raise broken(f"the verdict by which version {row.to.version} was promoted is missing")
 
 

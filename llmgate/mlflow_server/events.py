@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -133,12 +133,20 @@ class History:
         promotions: Of this alias.
         last: The place of the model's last event, whatever alias it was about; 0 before the first.
         whole: Whether no event of the model is missing between the first and the last.
+        since: From which place on nothing is left out, 0 if nothing is at all. Some of what is older may be there, and
+            the last promotion is in any case.
     """
 
     verdicts: tuple[VerdictRow, ...] = ()
     promotions: tuple[PromotionRow, ...] = ()
     last: int = 0
     whole: bool = True
+    since: int = 0
+
+    def if_cut(self, verdicts: int, promotions: int) -> History:
+        """The same if so many at most were read, the newest of each kind: then older ones may be left out."""
+        kinds = ((self.verdicts, verdicts), (self.promotions, promotions))
+        return replace(self, since=max(rows[0].seq if len(rows) == most else 0 for rows, most in kinds))
 
     def of(self, version: int, created: int) -> tuple[VerdictRow, ...]:
         """The verdicts on one version."""

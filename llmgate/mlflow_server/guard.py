@@ -82,12 +82,12 @@ class Gate(Store):  # type: ignore[misc]
             return
         number = whole_number(version)
         with self.gate_case(name, policy, rule) as case:
-            facts = case.view.version(number)
-            holder = case.view.aliases().get(alias)
-            if facts is not None and holder != number and not case.is_prompt(facts):
+            facts, present = case.view.at_stake(number, alias)
+            held = present is not None and present.version == number
+            if facts is not None and not held and not case.is_prompt(facts):
                 if (real := rule.look_alike(alias)) is not None:
                     raise refusal.blocked(name, number, alias, looks_like(real))
-                self.gate_promote(case, facts, alias, holder)
+                self.gate_promote(case, facts, alias, present)
             super().set_registered_model_alias(name, alias, self.gate_version(number))
 
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
@@ -128,7 +128,9 @@ class Gate(Store):  # type: ignore[misc]
                 if (objection := move.objection()) is not None:
                     raise refusal.refused(f"move {name} v{number} to {canonical}", *objection)
                 if move.needs_verdict():
-                    self.gate_promote(case, facts, f"{STAGE}{canonical}", move.holder())
+                    holder = move.holder()
+                    present = case.view.version(holder) if holder is not None else None
+                    self.gate_promote(case, facts, f"{STAGE}{canonical}", present)
             return super().transition_model_version_stage(
                 name, self.gate_version(number), stage, archive_existing_versions
             )
@@ -290,9 +292,8 @@ class Gate(Store):  # type: ignore[misc]
                 name=name, workspace=workspace, policy=policy, rule=rule, view=view, ledger=ledger, now=self.gate_now()
             )
 
-    def gate_promote(self, case: LockedModel, facts: StoredVersion, alias: str, holder: int | None) -> None:
+    def gate_promote(self, case: LockedModel, facts: StoredVersion, alias: str, present: StoredVersion | None) -> None:
         """Let a version have an alias or a stage, or refuse it."""
-        present = case.view.version(holder, tagged=False) if holder is not None else None
         try:
             shown = case.promote(facts, alias, present)
         except AttestationError as error:

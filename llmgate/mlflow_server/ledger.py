@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, bindparam, select
+from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, UniqueConstraint, bindparam, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from llmgate.attest.statement import written
@@ -16,12 +17,17 @@ from llmgate.errors import CannotRunError
 from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["MIRROR_LIMIT", "Ledger", "create_tables", "mirror", "tables"]
 
-MIRROR_LIMIT: Final = 4_500
+MIRROR_LIMIT: Final = 3_000
 """Characters of the tag that shows the last events; MLflow's column has 5,000."""
+REASON_LIMIT: Final = 600
+"""Characters in that tag of why somebody overrode, which in another script is six times as long as it seems."""
+RECENT_VERDICTS: Final = 16
+RECENT_PROMOTIONS: Final = 7
+"""How many events of an alias are read before all are: as many as its tag has room for, and as a promotion needs."""
 CREATE_ATTEMPTS: Final = 20
 ENCODE: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
@@ -77,10 +83,24 @@ def tables() -> tuple[MetaData, Table, Table]:
 CATALOGUE, VERDICTS, PROMOTIONS = tables()
 
 
+def mine(table: Table) -> Any:
+    """The rows of one model."""
+    return (table.c.workspace == bindparam("of_workspace")) & (table.c.model == bindparam("of_model"))
+
+
 def of_model(table: Table, columns: Iterable[str]) -> Any:
-    """Some columns of the rows of one model, oldest first."""
-    mine = (table.c.workspace == bindparam("of_workspace")) & (table.c.model == bindparam("of_model"))
-    return select(*(table.c[name] for name in columns)).where(mine).order_by(table.c.seq)
+    """Some columns of the rows of one model."""
+    return select(*(table.c[name] for name in columns)).where(mine(table))
+
+
+def newest(statement: Any, table: Table, most: int) -> Any:
+    """The newest of these rows for one alias, newest first."""
+    return statement.where(table.c.alias == bindparam("of_alias")).order_by(table.c.seq.desc()).limit(most)
+
+
+def asked(function: Any, table: Table) -> Any:
+    """What a function says of all places of one model."""
+    return select(function(table.c.seq)).where(mine(table)).scalar_subquery()
 
 
 # Made once: to make a statement anew takes longer than to have SQLite carry it out.
@@ -91,6 +111,16 @@ PROMOTIONS_OF: Final = of_model(
         *("seq", "alias", "event", *Held._fields),
         *("over_version", "over_created", "over_verdict", "over_weights", "at", "reason"),
     ),
+)
+ALL_VERDICTS: Final = VERDICTS_OF.order_by(VERDICTS.c.seq)
+ALL_PROMOTIONS: Final = PROMOTIONS_OF.order_by(PROMOTIONS.c.seq)
+NEWEST_VERDICTS: Final = newest(VERDICTS_OF, VERDICTS, RECENT_VERDICTS)
+NEWEST_PROMOTIONS: Final = newest(
+    PROMOTIONS_OF.add_columns(
+        *(asked(function, table) for function in (func.count, func.max) for table in (VERDICTS, PROMOTIONS))
+    ),
+    PROMOTIONS,
+    RECENT_PROMOTIONS,
 )
 ADD: Final = {table.name: table.insert() for table in (VERDICTS, PROMOTIONS)}
 
@@ -139,17 +169,17 @@ class Ledger:
         self.workspace = workspace
         self.model = model
 
-    def rows(self, statement: Any) -> Any:
-        """The rows of this model, oldest first."""
-        return self.execute(statement, {"of_workspace": self.workspace, "of_model": self.model})
+    def rows(self, statement: Any, **more: Any) -> Any:
+        """The rows of this model."""
+        return self.execute(statement, {"of_workspace": self.workspace, "of_model": self.model, **more})
 
     def verdicts(self) -> list[VerdictRow]:
         """What the registry was shown of all versions, for all aliases."""
-        return [VerdictRow._make(row) for row in self.rows(VERDICTS_OF)]
+        return [VerdictRow._make(row) for row in self.rows(ALL_VERDICTS)]
 
     def promotions(self) -> list[PromotionRow]:
         """How all aliases moved."""
-        return [read_promotion(row) for row in self.rows(PROMOTIONS_OF)]
+        return [read_promotion(row) for row in self.rows(ALL_PROMOTIONS)]
 
     def history(self, alias: str) -> History:
         """What there is on one alias."""
@@ -162,6 +192,26 @@ class Ledger:
             last=last,
             whole=len(verdicts) + len(promotions) == last,
         )
+
+    def recent(self, alias: str) -> History:
+        """The last that there is on one alias, so that a promotion costs the same however many came before."""
+        verdicts = [VerdictRow._make(row) for row in reversed(self.rows(NEWEST_VERDICTS, of_alias=alias).all())]
+        told = self.rows(NEWEST_PROMOTIONS, of_alias=alias).all()
+        promotions = [read_promotion(row[:-4]) for row in reversed(told)]
+        if (
+            not verdicts
+            or not promotions
+            or {row.alias for row in verdicts} | {row.alias for row in promotions} != {alias}
+        ):
+            return self.history(alias)
+        *counts, last_verdict, last_promotion = told[0][-4:]
+        last = max(last_verdict or 0, last_promotion)
+        read = History(verdicts=tuple(verdicts), promotions=tuple(promotions), last=last, whole=sum(counts) == last)
+        return read.if_cut(RECENT_VERDICTS, RECENT_PROMOTIONS)
+
+    def shown(self, history: History, alias: str) -> str:
+        """What the tag of an alias shows of a history that ends with its last event."""
+        return mirror(history) or mirror(self.history(alias))
 
     def held(self, version: int, created: int) -> tuple[str, ...]:
         """The aliases that a version holds or ever held."""
@@ -219,47 +269,59 @@ def mirror(history: History, *, limit: int = MIRROR_LIMIT) -> str:
     """The last events of an alias for whoever reads tags: a JSON list, newest first, as many as fit.
 
     Half of the room is for moves of the alias: however many verdicts came since, it is seen by which one somebody holds
-    it, and who held it before.
+    it, and who held it before. Empty if that takes more than the part of a history that is given.
     """
+    verdicts = {row.digest: row for row in history.verdicts}
     chosen: dict[int, str] = {}
     size = 2
-    steps: list[tuple[tuple[VerdictRow | PromotionRow, ...], int]] = [
-        (history.promotions, limit // 2),
-        ((*history.verdicts, *history.promotions), limit),
+    events: list[VerdictRow | PromotionRow] = [*history.verdicts, *history.promotions]
+    steps: list[tuple[Sequence[VerdictRow | PromotionRow], int, bool]] = [
+        (history.promotions, limit // 2, len(history.promotions) == RECENT_PROMOTIONS),
+        ([row for row in events if row.seq >= history.since], limit, True),
     ]
-    for rows, room in steps:
+    for rows, room, cut in steps:
         for row in sorted(rows, key=lambda row: row.seq, reverse=True):
             if row.seq in chosen:
                 continue
-            text = ENCODE(worded(row, history))
+            digest = row.digest if isinstance(row, VerdictRow) else row.to.verdict
+            if history.since and digest is not None and digest not in verdicts:
+                return ""
+            text = worded(row, verdicts.get(digest or ""))
             if size + len(text) + 1 > room:
                 break
             size += len(text) + 1
             chosen[row.seq] = text
+        else:
+            if history.since and cut:
+                return ""
     return f"[{','.join(chosen[seq] for seq in sorted(chosen, reverse=True))}]"
 
 
-def worded(row: VerdictRow | PromotionRow, history: History) -> dict[str, object]:
-    """One event."""
-    if isinstance(row, VerdictRow):
-        return {
-            "event": "verdict",
-            "version": str(row.version),
-            "verdict": row.digest,
-            "outcome": row.outcome,
-            "weights": row.weights,
-            "at": written(instant(row.at)),
-            "attempt": row.attempt,
-        }
-    verdict = next((v for v in reversed(history.verdicts) if v.digest == row.to.verdict), None)
-    return {
-        "event": row.event,
-        "version": str(row.to.version),
-        "verdict": row.to.verdict,
-        "outcome": verdict and verdict.outcome,
-        "weights": row.to.weights,
-        "over": row.over and str(row.over.version),
+@lru_cache(maxsize=4096)
+def worded(row: VerdictRow | PromotionRow, verdict: VerdictRow | None) -> str:
+    """One event, with its verdict. Rows do not change, and each is shown again with the dozen that follow it."""
+    told: dict[str, object] = {
         "at": written(instant(row.at)),
+        "outcome": verdict and verdict.outcome,
         "attempt": verdict and verdict.attempt,
-        **({"reason": row.reason[:200]} if row.reason else {}),
     }
+    if isinstance(row, VerdictRow):
+        told |= {"event": "verdict", "version": str(row.version), "verdict": row.digest, "weights": row.weights}
+    else:
+        told |= {
+            "event": row.event,
+            "version": str(row.to.version),
+            "verdict": row.to.verdict,
+            "weights": row.to.weights,
+            "over": row.over and str(row.over.version),
+            **({"reason": short(row.reason)} if row.reason else {}),
+        }
+    return ENCODE(told)
+
+
+def short(reason: str) -> str:
+    """As much of a reason as the tag has room for."""
+    shown = reason[:200]
+    while len(ENCODE(shown)) > REASON_LIMIT:
+        shown = shown[: len(shown) * 9 // 10]
+    return shown

@@ -22,7 +22,7 @@ from llmgate.mlflow_server.events import StoredVersion
 from llmgate.mlflow_server.tagged import PROMPT_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["DatabaseView", "RemoteView", "View"]
 
@@ -43,8 +43,11 @@ class View(Protocol):
     def is_prompt(self) -> bool:
         """Whether it is a prompt."""
 
-    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
-        """A version, None if there is none or it is deleted; its tags only if they matter."""
+    def version(self, number: int) -> StoredVersion | None:
+        """A version, None if there is none or it is deleted."""
+
+    def at_stake(self, number: int, alias: str) -> tuple[StoredVersion | None, StoredVersion | None]:
+        """A version, and the one that holds an alias; the tags of the second are of no matter."""
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""
@@ -78,16 +81,41 @@ LOCK = update(MODELS).where(*mine(MODELS)).values(last_updated_time=MODELS.c.las
 LOCK_AND_NAME = LOCK.returning(MODELS.c.name)
 STORED_NAME = select(MODELS.c.name).where(*mine(MODELS))
 IS_PROMPT = select(MODEL_TAGS.c.key, MODEL_TAGS.c.value).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == PROMPT_TAG)
-VERSION = select(VERSIONS.c.creation_time, VERSIONS.c.source, VERSIONS.c.current_stage).where(
-    *mine(VERSIONS), VERSIONS.c.version == bindparam("number"), VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL
-)
 ITS_TAGS = and_(
     *mine(VERSION_TAGS),
     VERSION_TAGS.c.version == VERSIONS.c.version,
+    VERSION_TAGS.c.version == bindparam("number"),
     or_(VERSION_TAGS.c.key == PROMPT_TAG, VERSION_TAGS.c.key.startswith(f"{ATTESTATION}/", autoescape=True)),
 )
-VERSION_AND_TAGS = VERSION.add_columns(VERSION_TAGS.c.key, VERSION_TAGS.c.value).select_from(
-    VERSIONS.outerjoin(VERSION_TAGS, ITS_TAGS)
+FACTS = (
+    VERSIONS.c.creation_time,
+    VERSIONS.c.source,
+    VERSIONS.c.current_stage,
+    VERSION_TAGS.c.key,
+    VERSION_TAGS.c.value,
+)
+VERSION = (
+    select(*FACTS)
+    .select_from(VERSIONS.outerjoin(VERSION_TAGS, ITS_TAGS))
+    .where(*mine(VERSIONS), VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL)
+)
+ONE_VERSION = VERSION.where(VERSIONS.c.version == bindparam("number"))
+THIS_ALIAS = and_(*mine(ALIASES), ALIASES.c.alias == bindparam("of_alias"))
+AT_STAKE = (
+    select(*FACTS, VERSIONS.c.version, ALIASES.c.alias)
+    .select_from(
+        VERSIONS.outerjoin(VERSION_TAGS, ITS_TAGS).outerjoin(
+            ALIASES, and_(THIS_ALIAS, ALIASES.c.version == VERSIONS.c.version)
+        )
+    )
+    .where(
+        *mine(VERSIONS),
+        VERSIONS.c.current_stage != STAGE_DELETED_INTERNAL,
+        or_(
+            VERSIONS.c.version == bindparam("number"),
+            VERSIONS.c.version == select(ALIASES.c.version).where(THIS_ALIAS).scalar_subquery(),
+        ),
+    )
 )
 CHANGE_TAG = (
     update(MODEL_TAGS).where(*mine(MODEL_TAGS), MODEL_TAGS.c.key == bindparam("of_key")).values(value=bindparam("text"))
@@ -129,19 +157,17 @@ class DatabaseView:
         """Whether it is a prompt."""
         return any((key, value) == (PROMPT_TAG, "true") for key, value in self.ask(IS_PROMPT))
 
-    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:
+    def version(self, number: int) -> StoredVersion | None:
         """A version with the tags that matter."""
-        rows = self.ask(VERSION_AND_TAGS if tagged else VERSION, number=number).all()
-        if not rows:
-            return None
-        created, source, stage, *_ = rows[0]
-        return StoredVersion(
-            version=number,
-            created=created,
-            source=source or "",
-            stage=stage or "None",
-            tags={key: value or "" for *_, key, value in rows if key is not None} if tagged else {},
-        )
+        return read_version(number, self.ask(ONE_VERSION, number=number).all())
+
+    def at_stake(self, number: int, alias: str) -> tuple[StoredVersion | None, StoredVersion | None]:
+        """A version with the tags that matter, and the one that holds an alias, by one statement."""
+        rows = self.ask(AT_STAKE, number=number, of_alias=alias).all()
+        # A database may find the alias under another spelling.
+        holder = next((version for *_, version, its in rows if its == alias), None)
+        found = {of: [row[:-2] for row in rows if row[-2] == of] for of in (number, holder) if of is not None}
+        return read_version(number, found[number]), None if holder is None else read_version(holder, found[holder])
 
     def write_tag(self, key: str, value: str) -> None:
         """Set a tag of the model with one statement where MLflow takes three; it is written with every promotion."""
@@ -156,6 +182,20 @@ class DatabaseView:
     def staged(self) -> dict[int, str]:
         """The versions that are in a stage."""
         return dict(iter(self.ask(STAGED)))
+
+
+def read_version(number: int, rows: Sequence[Any]) -> StoredVersion | None:
+    """A version from its rows, one for each tag that matters; None without any."""
+    if not rows:
+        return None
+    created, source, stage, *_ = rows[0]
+    return StoredVersion(
+        version=number,
+        created=created,
+        source=source or "",
+        stage=stage or "None",
+        tags={key: value or "" for *_, key, value in rows if key is not None},
+    )
 
 
 class RemoteView:
@@ -200,7 +240,7 @@ class RemoteView:
         # `tags` hides the one that is asked for.
         return found is not None and found._tags.get(PROMPT_TAG) == "true"  # noqa: SLF001
 
-    def version(self, number: int, *, tagged: bool = True) -> StoredVersion | None:  # noqa: ARG002 - it has them
+    def version(self, number: int) -> StoredVersion | None:
         """A version with the tags that matter."""
         found = there(lambda: self.get_version(self.name, str(number)))
         if found is None:
@@ -212,6 +252,11 @@ class RemoteView:
             stage=found.current_stage or "None",
             tags={k: v for k, v in found.tags.items() if k == PROMPT_TAG or k.startswith(f"{ATTESTATION}/")},
         )
+
+    def at_stake(self, number: int, alias: str) -> tuple[StoredVersion | None, StoredVersion | None]:
+        """A version, and the one that holds an alias."""
+        holder = self.aliases().get(alias)
+        return self.version(number), None if holder is None else self.version(holder)
 
     def aliases(self) -> dict[str, int]:
         """All aliases, with who holds them."""

@@ -20,7 +20,7 @@ MOVES: Final = ("promoted", "bootstrapped", "overridden", "rolled-back")
 SEEN: Final = "verdict"
 """The registry was shown a verdict; the alias stayed where it was."""
 MAX_CHARACTERS: Final = 20_000
-"""A registry writes 4,500."""
+"""A registry writes 3,000."""
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 

@@ -135,14 +135,15 @@ class Ledgered:
         self.tags[version].add(signed.verdict.digest)
         return True
 
-    def ask(self, version: int) -> Move:
-        """May it become champion?"""
-        known = self.history.of(version, facts(version).created)
+    def ask(self, version: int, history: History | None = None) -> Move:
+        """May it become champion, by all of the history or by a part of it?"""
+        history = history or self.history
+        known = history.of(version, facts(version).created)
         opened = next((s for s in self.given if known and s.verdict.digest == known[-1].digest), None)
         return decide(
             facts=facts(version),
             present=None if self.present is None else facts(self.present),
-            history=self.history,
+            history=history,
             opened=opened,
             shown=frozenset(self.tags[version]),
             rule=self.policy,
@@ -266,6 +267,41 @@ def test_a_ledger_without_one_of_its_rows_allows_nothing(acts: list[Act], data: 
             registry.ask(version)
     with pytest.raises(AttestationError, match="damaged"):
         admit(registry.gate(1, "PASS"), registry.history, facts(1), registry.now)
+
+
+@given(acts=ACTS, verdicts=st.integers(1, 8), promotions=st.integers(1, 4), rollback=st.sampled_from(Rollback))
+def test_a_part_of_the_ledger_allows_nothing_that_all_of_it_refuses(
+    acts: list[Act], verdicts: int, promotions: int, rollback: Rollback
+) -> None:
+    registry = play(acts, rule(rollback))
+    if not registry.verdicts or not registry.promotions:
+        return
+    part = replace(
+        registry.history,
+        verdicts=tuple(registry.verdicts[-verdicts:]),
+        promotions=tuple(registry.promotions[-promotions:]),
+    ).if_cut(verdicts, promotions)
+    for present in (None, *VERSIONS):
+        registry.present = present
+        for version in VERSIONS:
+            try:
+                move = registry.ask(version, part)
+            except AttestationError:
+                continue
+            assert move == registry.ask(version)
+
+
+def test_a_part_of_the_ledger_is_enough_for_a_promotion() -> None:
+    registry = Ledgered()
+    for _ in range(20):
+        for version in VERSIONS:
+            registry.show(registry.gate(version, "FAIL"))
+            registry.show(registry.gate(version, "PASS"))
+            history = registry.history
+            part = replace(history, verdicts=history.verdicts[-6:], promotions=history.promotions[-3:])
+            if part.promotions:
+                assert registry.ask(version, part.if_cut(6, 3)).event == "promoted"
+            registry.move(version)
 
 
 @given(acts=ACTS)

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import create_engine, inspect
 
 from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow
-from llmgate.mlflow_server.ledger import CATALOGUE, Ledger, create_tables, mirror
+from llmgate.mlflow_server.ledger import (
+    CATALOGUE,
+    MIRROR_LIMIT,
+    RECENT_PROMOTIONS,
+    RECENT_VERDICTS,
+    Ledger,
+    create_tables,
+    mirror,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +112,7 @@ def test_the_tag_shows_the_newest_events_that_fit() -> None:
         promotions=tuple(promotion(seq, 1, over=2) for seq in range(2, 60, 2)),
     )
     shown = mirror(history)
-    assert len(shown) <= 4_500
+    assert len(shown) <= MIRROR_LIMIT
     events = json.loads(shown)
     assert [event["event"] for event in events[:2]] == ["verdict", "overridden"]
     assert events[0]["at"] == "1970-01-01T00:00:00.059Z"
@@ -121,4 +129,43 @@ def test_names_that_differ_in_case_are_others(new_database: Callable[[str], str]
         ledger.add_verdict(ledger.history("Champion"), verdict(1))
         assert ledger.history("Champion").verdicts == ()
         assert len(ledger.history("champion").verdicts) == 1
+    engine.dispose()
+
+
+def test_only_the_newest_rows_are_read_and_a_hole_is_seen_all_the_same(database: str) -> None:
+    engine = create_engine(database)
+    create_tables(engine)
+    with engine.begin() as connection:
+        ledger = Ledger(connection.execute, "default", "many")
+        for seq in range(1, 120, 2):
+            ledger.add_verdict(History(), verdict(seq, version=seq))
+            ledger.add_promotion(History(), promotion(seq + 1, seq, over=seq - 2 if seq > 1 else None))
+        everything, recent = ledger.history("champion"), ledger.recent("champion")
+        assert (recent.last, recent.whole, recent.since) == (120, True, everything.promotions[-RECENT_PROMOTIONS].seq)
+        assert recent.verdicts == everything.verdicts[-RECENT_VERDICTS:]
+        assert recent.promotions == everything.promotions[-RECENT_PROMOTIONS:]
+        assert ledger.recent("other") == ledger.history("other")
+        # What the tag shows is the same by the part and by the whole.
+        assert ledger.shown(recent, "champion") == mirror(recent) == mirror(everything)
+        for seq in range(121, 130):
+            ledger.add_verdict(History(), verdict(seq, version=7))
+        late = ledger.recent("champion")
+        assert ledger.shown(late, "champion") == mirror(ledger.history("champion"))
+        table = CATALOGUE.tables["llmgate_verdicts"]
+        connection.execute(table.delete().where(table.c.model == "many", table.c.seq == 1))
+        assert not ledger.recent("champion").whole
+        connection.rollback()
+    engine.dispose()
+
+
+def test_few_rows_are_the_whole_history(database: str) -> None:
+    engine = create_engine(database)
+    create_tables(engine)
+    with engine.begin() as connection:
+        ledger = Ledger(connection.execute, "default", "few")
+        for seq in range(1, 7, 2):
+            ledger.add_verdict(History(), verdict(seq, version=seq))
+            ledger.add_promotion(History(), promotion(seq + 1, seq, over=None))
+            assert ledger.recent("champion") == ledger.history("champion")
+        connection.rollback()
     engine.dispose()

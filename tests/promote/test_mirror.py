@@ -12,6 +12,7 @@ from llmgate.errors import AttestationError
 from llmgate.mlflow_server.events import Held, History, PromotionRow, VerdictRow
 from llmgate.mlflow_server.ledger import MIRROR_LIMIT, mirror
 from llmgate.promote.mirror import Mirror, read_mirror
+from llmgate.promote.webhook.ledger import NEARLY_FULL
 
 AT = 1_764_360_866_123
 """Milliseconds since 1970."""
@@ -88,10 +89,29 @@ def test_many_verdicts_do_not_hide_who_holds_it() -> None:
     history = History(verdicts=tuple(rows[2:]), promotions=(rows[0], rows[1]))  # type: ignore[arg-type]
     text = mirror(history)
     found = read_mirror(text, "champion")
-    assert 3000 < len(text) <= MIRROR_LIMIT
+    assert NEARLY_FULL < len(text) <= MIRROR_LIMIT
     assert found.holding is not None
     assert (found.holding.version, found.former, found.attempts("3")) == ("2", ("1",), 89)
     assert [event.at for event in found.events] == sorted((event.at for event in found.events), reverse=True)
+
+
+@pytest.mark.parametrize("letter", ["x", '"', "\n", "\0", "é", "\U0001f600"])
+def test_a_mirror_that_left_something_out_is_nearly_full(letter: str) -> None:
+    longest = PromotionRow(
+        seq=10**9,
+        alias="champion",
+        event="bootstrapped",
+        to=held(2**31 - 1),
+        over=held(2**31 - 1),
+        at=AT,
+        reason=letter * 1000,
+    )
+    verdict_on_it = verdict(10**9 - 1, 2**31 - 1, outcome="INCONCLUSIVE")._replace(attempt=2**31 - 1)
+    text = mirror(History(verdicts=(verdict_on_it._replace(digest=str(longest.to.verdict)),), promotions=(longest,)))
+    moved = [event for event in read_mirror(text, "champion").events if event.moved]
+    assert moved[0].reason.strip(letter) == ""
+    assert len(json.dumps(json.loads(text)[0], separators=(",", ":"))) < MIRROR_LIMIT - NEARLY_FULL
+    assert len(moved[0].reason) >= 45
 
 
 GOOD: dict[str, Any] = {"event": "verdict", "version": "1", "at": "2026-11-28T20:14:26.123Z"}

@@ -175,7 +175,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) ->
     deadline = time.monotonic() + STARTUP_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
                 if answer.status == 200:
                     return
         except OSError:

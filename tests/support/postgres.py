@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cluster", "find_programs", "free_port", "start_cluster"]
 
-STARTUP_S = 60
+STARTUP_S = 300
 DEBIAN = Path("/usr/lib/postgresql")
 OWNER = "llmgate"
 HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB", "max_connections=200")
@@ -141,7 +141,10 @@ def wait_until_ready(cluster: Cluster, server: subprocess.Popen[bytes], log: Pat
     """
     deadline = time.monotonic() + STARTUP_S
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(cluster.uri("postgres"), connect_timeout=2):
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(cluster.uri("postgres"), connect_timeout=10),
+        ):
             return
         time.sleep(0.05)
     raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-4000:]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -49,13 +48,14 @@ class Fault:
     Attributes:
         times: How often; -1 for ever.
         after: Do what is asked before answering so, as when an answer gets lost.
+        hangs: Answer only when the server ends, so that whoever waits gives up however slow the machine is.
     """
 
     on: str
     reply: Reply
     times: int = -1
     after: bool = False
-    delay_s: float = 0.0
+    hangs: bool = False
 
 
 class Stub:
@@ -65,6 +65,7 @@ class Stub:
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.lock = threading.RLock()
+        self.ending = threading.Event()
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -123,6 +124,7 @@ class Stub:
         return self
 
     def __exit__(self, *args: object) -> None:
+        self.ending.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -136,7 +138,8 @@ class Stub:
                     self.answer(asked)
             else:
                 return self.answer(asked)
-        time.sleep(fault.delay_s)
+        if fault.hangs:
+            self.ending.wait()
         return fault.reply
 
     def answer(self, asked: Asked) -> Reply:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AliasFinding", "ModelState", "Standing", "compare"]
 
-NEARLY_FULL: Final = 3_000
-"""Characters of a mirror from which on older events may have been left out: the server keeps it below 4,500, and an
-event with a reason in another script takes up to 1,500."""
+NEARLY_FULL: Final = 2_000
+"""Characters of a mirror from which on older events may have been left out: the server keeps it below 3,000, and an
+event takes up to 1,000."""
 LOST: Final = "the ledger's mirror lost events that were seen in it"
 FOREIGN: Final = "the tag was written by something else than a gated server, or by a newer one"
 

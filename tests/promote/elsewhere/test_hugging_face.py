@@ -162,7 +162,6 @@ class Hub(Stub):
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with Hub() as stub:
         monkeypatch.setenv("HF_TOKEN", stub.token)
-        monkeypatch.setattr(hugging_face, "TIMEOUT_S", 1.0)
         stub.commit("main", {"config.json": b"{}", "model.safetensors": b"one"})
         stub.commit("main", {"model.safetensors": b"two"})
         yield stub
@@ -325,10 +324,12 @@ def test_failures_when_it_is_read(tried: Tried, hub: Hub, reply: Reply, kind: ty
         tried.holder()
 
 
-def test_an_answer_that_never_comes(tried: Tried, hub: Hub) -> None:
-    hub.faults = [Fault(on="/refs", reply=Reply(json={}), delay_s=3)]
+def test_an_answer_that_never_comes(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hugging_face, "TIMEOUT_S", 0.5)
+    registry = HuggingFaceRegistry(endpoint=hub.url)
+    hub.faults = [Fault(on="/refs", reply=Reply(json={}), hangs=True)]
     with pytest.raises(CannotRunError, match="does not answer"):
-        tried.holder()
+        registry.holder(MODEL, "champion")
 
 
 def test_a_token_that_may_not_write(tried: Tried, hub: Hub) -> None:

@@ -191,7 +191,7 @@ def test_a_version_that_does_not_exist_is_not_run(tmp_path: Path) -> None:
 
 
 def test_a_registry_that_is_down_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_module, "LOOKUPS_S", (0.05,) * 40)
+    monkeypatch.setattr(runs_module, "LOOKUPS_S", (0.05,) * 4000)
     registry = FakeRegistry(versions={("bot", "7")}, down=True)
     settings = receiver_settings(tmp_path / "state", command=command(""))
 

@@ -204,7 +204,6 @@ class Failing(Stub):
 def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
     with Failing() as stub:
         monkeypatch.setenv("AWS_ENDPOINT_URL", stub.url)
-        monkeypatch.setattr(sagemaker, "TIMEOUT_S", 0.5)
         yield stub
 
 
@@ -244,8 +243,9 @@ def test_throttling_is_waited_for_and_then_told(failing: Failing) -> None:
     assert len(failing.requests) == 3 + 1 + 4
 
 
-def test_an_answer_that_never_comes(failing: Failing) -> None:
-    failing.faults = [Fault(on="DescribeModelPackage", reply=Reply(), delay_s=2)]
+def test_an_answer_that_never_comes(failing: Failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sagemaker, "TIMEOUT_S", 0.5)
+    failing.faults = [Fault(on="DescribeModelPackage", reply=Reply(), hangs=True)]
     registry, _ = open_elsewhere(f"sagemaker://{REGION}/{GROUP}/1")
     with pytest.raises(CannotRunError, match="does not answer"):
         registry.version(GROUP, "1")

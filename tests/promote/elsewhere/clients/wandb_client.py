@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,7 +55,8 @@ class Wandb(Stub):
         fault = next((f for f in self.faults if f.on == operation[0] and f.times), None)
         if fault is not None:
             fault.times -= 1
-            time.sleep(fault.delay_s)
+            if fault.hangs:
+                self.ending.wait()
             return fault.reply
         return self.answer(named)
 
@@ -151,7 +151,6 @@ def wandb(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
             "NETRC": str(home / "netrc"),
         }.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(wandb_registry, "TIMEOUT_S", 3.0)
         yield stub
 
 
@@ -230,11 +229,11 @@ def test_failures_when_it_is_read(tried: Tried, wandb: Wandb, reply: Reply, kind
         tried.registry.version(COLLECTION, "v0")
 
 
-def test_an_answer_that_never_comes(wandb: Wandb, keys: Keys) -> None:  # noqa: F811
-    registry = WandbRegistry(ORG, "model")
-    wandb.faults = [Fault(on="ArtifactMembershipByName", reply=Reply(json={}), delay_s=6)]
+def test_an_answer_that_never_comes(wandb: Wandb, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wandb_registry, "TIMEOUT_S", 3.0)
+    wandb.faults = [Fault(on="ArtifactMembershipByName", reply=Reply(json={}), hangs=True)]
     with pytest.raises(CannotRunError, match="does not answer"):
-        registry.version(COLLECTION, "v0")
+        WandbRegistry(ORG, "model").version(COLLECTION, "v0")
 
 
 def test_nobody_is_asked_for_a_key(wandb: Wandb, monkeypatch: pytest.MonkeyPatch) -> None:
