@@ -173,15 +173,18 @@ def _conversations(spec: WorkloadSpec, words: Words, requests: int, max_tokens: 
 def _recorded(spec: WorkloadSpec, words: Words, trace: Sequence[RecordedRequest]) -> Iterator[_Asked]:
     """Prompts of recorded lengths that begin alike where the recorded ones did."""
     seen: set[str] = set()
+    # Only the whole prompt is counted: to count it anew after each of its blocks takes time that grows with its square.
+    uncounted = replace(words, tokens_in=None)
     for index, request in enumerate(trace):
-        text, left = "", request.input
-        for block in request.blocks:
-            length = min(left, spec.block)
-            if length:
-                text = words.text(length, rng(spec.seed, "block", block), after=text)
-            left -= length
-        if left:
-            text = _unseen(words, left, text, (spec.seed, "text", index), seen)
+        whole, rest = divmod(min(request.input, spec.block * len(request.blocks)), spec.block)
+        lengths = [spec.block] * whole + ([rest] if rest else [])
+        own = request.input - sum(lengths)
+        text = ""
+        for place, (block, length) in enumerate(zip(request.blocks, lengths, strict=False)):
+            last = not own and place == len(lengths) - 1
+            text = (words if last else uncounted).text(length, rng(spec.seed, "block", block), after=text)
+        if own:
+            text = _unseen(words, own, text, (spec.seed, "text", index), seen)
         yield _Asked(prompt=[_user(text)], output=request.output)
 
 

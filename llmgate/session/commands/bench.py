@@ -44,6 +44,9 @@ THROUGHPUTS: Final = (
 NAME_CHARS: Final = 100
 NO_SUITE: Final = "serving"
 """The name of a measurement without a suite."""
+COUNTS: Final = frozenset(
+    {"completed", "failed", "total_input_tokens", "total_output_tokens", "max_concurrent_requests", "peak_concurrency"}
+)
 QUANTILES: Final = ("p50", "p90", "p95", "p99")
 
 
@@ -201,7 +204,7 @@ def bench_facts(summary: ServingSummary, spec: ServingSpec) -> dict[str, Any]:
     rated = spec.arrivals.kind not in {"closed", "trace"}
     return {
         "request_goodput": None,
-        **summary.metrics,
+        **{name: int(value) if name in COUNTS else value for name, value in summary.metrics.items()},
         "max_concurrency": summary.concurrency or None,
         "request_rate": spec.arrivals.rate if rated else "inf",
         "burstiness": spec.arrivals.burstiness,

@@ -13,17 +13,17 @@ import pytest
 from support.fake_server import FakeServer
 
 from llmgate.bench.client.http import HttpOrigin
-from llmgate.bench.client.load import measure_serving
+from llmgate.bench.client.load import CLIENT_VERSION, _trace, measure_serving
 from llmgate.bench.client.plan_files import MappedBodies, shared_tickets, write_bodies, write_tickets
-from llmgate.bench.client.reading import AnswerReader
-from llmgate.bench.client.share import LoadJob
+from llmgate.bench.client.reading import AnswerReader, ReadAnswer
+from llmgate.bench.client.share import LoadJob, ShareOutcome
 from llmgate.bench.client.workers import Workers, jobs_for, processes_for
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import Workload, chat_workload
 from llmgate.errors import BenchError
 from llmgate.generate.client import Endpoint
 from llmgate.record.schema import Message
-from llmgate.record.serving.trace import Arrivals, ServingTrace
+from llmgate.record.serving.trace import Arrivals, RequestTrace, ServingTrace
 
 CONSTANT = Arrivals(kind="constant", rate=100)
 
@@ -89,6 +89,50 @@ def test_a_divided_job_is_the_whole_job(processes: int) -> None:
     open_parts = jobs_for(job(due=due, concurrency=0), processes)
     assert sorted(one for part in open_parts for one in part.due or ()) == list(due)
     assert {part.concurrency for part in open_parts} == {0}
+
+
+def outcome(*indices: int, **changes: Any) -> ShareOutcome:
+    answers = tuple(
+        ReadAnswer(
+            trace=RequestTrace(index=k, queued_s=10.0, sent_s=11.0 + k, token_events_s=(12.0 + k,), end_s=13.0 + k),
+            reads=100,
+            unstamped=1,
+        )
+        for k in indices
+    )
+    values: dict[str, Any] = {
+        "start_s": 10.0,
+        "end_s": 20.0,
+        "cpu_s": 1.0,
+        "lag_s": (0.1,),
+        "blocked_s": 0.2,
+        "resent": 1,
+    }
+    return ShareOutcome(answers=answers, **values | changes)
+
+
+def test_what_several_processes_saw_is_one_trace_and_the_worst_of_each() -> None:
+    trace = _trace(
+        [outcome(0, 3, lag_s=(0.3, 0.01)), outcome(2, 1, end_s=21.0, cpu_s=2.5, lag_s=(0.2,) * 20, blocked_s=0.7)], 4
+    )
+    assert [request.index for request in trace.requests] == [0, 1, 2, 3]
+    assert [request.sent_s for request in trace.requests] == [1.0, 2.0, 3.0, 4.0]
+    assert (trace.duration_s, trace.client_cpu_s, trace.client_blocked_s) == (11.0, 2.5, 0.7)
+    assert trace.client_lag_s == (0.3, *(0.2,) * 19)
+    assert (trace.client_processes, trace.client_resent) == (2, 2)
+    assert trace.client_version == CLIENT_VERSION
+
+
+def test_times_that_are_not_the_kernels_make_another_client() -> None:
+    late = outcome(0, 1)
+    late = replace(late, answers=tuple(replace(answer, unstamped=2) for answer in late.answers))
+    assert _trace([late], 2).client_version == f"{CLIENT_VERSION}, no kernel time stamps"
+
+
+@pytest.mark.parametrize("indices", [(0, 1), (0, 1, 1), (0, 1, 2, 2), (0, 1, 3)])
+def test_requests_without_a_trace_or_with_two_are_no_measurement(indices: tuple[int, ...]) -> None:
+    with pytest.raises(BenchError, match="traces came of 3 requests"):
+        _trace([outcome(*indices)], 3)
 
 
 def test_bodies_in_a_file() -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.byte_pairs import byte_level
 
 from llmgate.bench.workload import build
 from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.bench.workload.words import WORDS, Words, open_words
 from llmgate.errors import DatasetError, UsageError
 from llmgate.record.schema import Message
 from llmgate.record.serving.plan import OWN_PROMPTS, ServingSpec, TokenLengths, WorkloadSpec
@@ -146,6 +148,28 @@ def test_a_trace_has_its_lengths_and_its_common_beginnings(trace: WorkloadSpec) 
     assert found[0][0] != found[2][0]
     assert [body["max_tokens"] for body in bodies(trace, 4)] == [7, 9, 1, 2]
     assert built(trace, 4).description.startswith("4 requests of the trace t.jsonl, lengths in words, at most 1 to 9")
+
+
+def test_a_trace_has_exactly_its_tokens_by_a_tokenizer(trace: WorkloadSpec, tmp_path: Path) -> None:
+    path = byte_level(tmp_path / "tokenizer.json", WORDS)
+    words = open_words(path, within=None, where="workload")
+    assert [words.count(text) for text in texts(replace(trace, tokenizer=path), 4)] == [25, 32, 8, 12]
+
+
+def test_long_prompts_of_many_blocks_take_no_time_that_grows_with_their_square(
+    trace: WorkloadSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def tokens_in(text: str) -> int:
+        counted.append(len(text))
+        return len(text.split())
+
+    monkeypatch.setattr(build, "open_words", lambda *_, **__: Words(tokens_in=tokens_in))
+    row = {"timestamp": 0, "input_length": 5000, "output_length": 7, "hash_ids": list(range(500))}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert len(texts(trace, 1)[0].split()) == 5000
+    assert len(counted) == 2
 
 
 def test_files_are_read_before_anything_starts(trace: WorkloadSpec, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from support.byte_pairs import byte_level
 
 from llmgate.bench.workload.words import WORDS, Words, draw_length, open_words, rng
 from llmgate.errors import UsageError
@@ -17,26 +17,6 @@ from llmgate.record.serving.plan import TokenLengths
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def byte_level(path: Path, words: tuple[str, ...]) -> Path:
-    """A tokenizer like that of GPT-2, in which the given words are one token, alone and after a space."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {letter: index for index, letter in enumerate(letters)}
-    merges: list[tuple[str, str]] = []
-    for word in words:
-        for start in (word, f"Ġ{word}"):
-            for end in range(2, len(start) + 1):
-                pair = (start[: end - 1], start[end - 1])
-                if "".join(pair) not in vocab:
-                    vocab["".join(pair)] = len(vocab)
-                    merges.append(pair)
-    tokenizer = Tokenizer(models.BPE(vocab, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.enable_truncation(16)
-    tokenizer.save(str(path))
-    return path
 
 
 def test_the_words_are_plain_and_different() -> None:

@@ -65,6 +65,7 @@ def test_random_lengths(server: FakeServer) -> None:
     assert len({words(body) for body in bodies}) > 3
     assert facts["total_output_tokens"] == sum(body["max_tokens"] for body in bodies)
     assert (facts["max_concurrency"], facts["request_rate"], facts["request_goodput"]) == (2, "inf", None)
+    assert isinstance(facts["max_concurrent_requests"], int)
     assert {"rtfx", "max_output_tokens_per_s", "max_concurrent_requests", "burstiness"} <= facts.keys()
 
 
