@@ -29,6 +29,7 @@ TOGETHER: Final = "Measure both arms again, in one run of this version of llmgat
 AGAIN: Final = "Measure serving again, in the run that is decided on"
 ALIKE: Final = ("workload", "client_version", "concurrency", "arrivals", "requests")
 """What all runs must have in common; of the requests, how many there are."""
+SERVED_BY: Final = ("engine", "version", "flags")
 MEMORY_SHARE: Final = 0.02
 """By which the memory that a kernel reports may differ from one start of a machine to the next."""
 
@@ -36,8 +37,9 @@ MEMORY_SHARE: Final = 0.02
 def arms_problem(arms: ServingArms | None, candidate: Record, champion: Record | None) -> Problem | None:
     """Why a measurement on two arms says nothing about two records; None if it does, or there is none.
 
-    The machine must be the one of the run, the candidate's arm the model of the run, and the champion's arm the model
-    of the champion's run.
+    The machine must be the one of the run, the candidate's arm the model of the run as it was served when it answered,
+    and the champion's arm the model of the champion's run. Else answers could come from a server that is good, and
+    speed from one that is fast.
 
     Args:
         arms: The measurement.
@@ -50,6 +52,8 @@ def arms_problem(arms: ServingArms | None, candidate: Record, champion: Record |
     differing = _other_hardware(arms, candidate.manifest)
     if differing is None:
         differing = _other_model("candidate", plan.candidate, candidate.manifest)
+    if differing is None:
+        differing = _other_server(plan.candidate, candidate.manifest)
     if differing is None and champion is not None and plan.champion is not None:
         differing = _other_model("champion", plan.champion, champion.manifest)
     return None if differing is None else Problem(where=f"{plan.suite}::serving", what=differing, fix=AGAIN)
@@ -87,7 +91,7 @@ def arms_notes(figures: ArmFigures, *, champion: bool) -> Iterator[str]:
     plan = figures.arms.plan
     if champion and plan.champion is not None:
         ours, theirs = plan.candidate.server, plan.champion.server
-        for name in ("engine", "version", "flags"):
+        for name in SERVED_BY:
             new, old = getattr(ours, name), getattr(theirs, name)
             if new != old:
                 yield f"The arms differ in the server's {name}: {_told(old)} → {_told(new)}."
@@ -148,6 +152,14 @@ def _other_model(arm: Arm, served: ArmIdentity, manifest: Manifest) -> str | Non
     for name, here, there in _identities(served.model, manifest.model):
         if here != there:
             return f"the {arm}'s {name} is {_told(here)} for serving and {_told(there)} in its run"
+    return None
+
+
+def _other_server(served: ArmIdentity, manifest: Manifest) -> str | None:
+    for name in SERVED_BY:
+        here, there = getattr(served.server, name), getattr(manifest.server, name)
+        if here != there:
+            return f"the candidate's server has {name} {_told(here)} for serving and {_told(there)} in its run"
     return None
 
 

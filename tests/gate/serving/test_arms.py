@@ -284,6 +284,25 @@ def test_arms_of_other_models_or_machines(candidate: Any, champion: Any, says: s
     assert (test.problem, test.hypotheses) == (problem, ())
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"flags": ("--quantization", "fp8")},
+            "the candidate's server has flags --max-model-len 4096 --dtype bfloat16 for",
+        ),
+        ({"version": "0.24.0"}, "the candidate's server has version 0.25.1 for serving and 0.24.0 in its run"),
+        ({"engine": "sglang"}, "the candidate's server has engine vllm for serving and sglang in its run"),
+    ],
+)
+def test_what_answered_is_what_was_measured(changes: dict[str, Any], says: str) -> None:
+    manifest = make_manifest()
+    manifest = replace(manifest, server=replace(manifest.server, **changes))
+    problem = arms_problem(make_arms(NEW, OLD), make_record(manifest=manifest), None)
+    assert problem is not None
+    assert says in problem.what
+
+
 def test_endpoints_are_known_by_name_and_address() -> None:
     ours = endpoint("a", "bot", "http://10.0.0.1/v1/")
     arms = make_arms(NEW, OLD, plan=make_plan(8, candidate=ours))
