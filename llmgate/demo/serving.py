@@ -24,8 +24,8 @@ from llmgate.demo.slow_engine import slowed
 from llmgate.gate.decision.types import Verdict
 from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.environment import for_programs
-from llmgate.session.commands.bench_compare import ByHand, Comparison, bench_compare, comparison_json
-from llmgate.session.commands.bench_load import load_spec
+from llmgate.session.run.by_hand import ByHand, Comparison, compare_by_hand, comparison_json
+from llmgate.session.serving.load_spec import load_spec
 from llmgate.session.settings import settings_from
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def burners(count: int) -> Iterator[None]:
 
 def compare(scene: Scene, urls: Mapping[str, str], folder: Path, progress: DemoProgress) -> Comparison:
     """As `llmgate bench --compare A B` does it."""
-    comparison = bench_compare(
+    comparison = compare_by_hand(
+        "serving",
         (),
         settings_from({}, root=folder),
         ByHand(
