@@ -27,7 +27,7 @@ __all__ = [
     "Cell",
     "DecisionRule",
     "Requirement",
-    "ServingRow",
+    "ServingCalibrationRow",
     "ServingRule",
     "Truth",
     "requirements",
@@ -167,7 +167,7 @@ class CalibrationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServingRow:
+class ServingCalibrationRow:
     """One rule on one kind of serving runs.
 
     Attributes:
@@ -260,7 +260,7 @@ class Calibration:
     alpha: float
     rows: tuple[CalibrationRow, ...]
     notes: tuple[str, ...] = ()
-    serving: tuple[ServingRow, ...] = ()
+    serving: tuple[ServingCalibrationRow, ...] = ()
 
     @property
     def requirements(self) -> tuple[Requirement, ...]:
@@ -324,7 +324,7 @@ def _saved(cells: Sequence[Cell | None], row: CalibrationRow) -> Iterator[Requir
             )
 
 
-def serving_requirements(rows: Iterable[ServingRow]) -> tuple[Requirement, ...]:
+def serving_requirements(rows: Iterable[ServingCalibrationRow]) -> tuple[Requirement, ...]:
     """What is asked of the serving rule.
 
     Args:
@@ -333,7 +333,7 @@ def serving_requirements(rows: Iterable[ServingRow]) -> tuple[Requirement, ...]:
     return tuple(requirement for row in rows if row.asked for requirement in _of_serving(row))
 
 
-def _of_serving(row: ServingRow) -> Iterator[Requirement]:
+def _of_serving(row: ServingCalibrationRow) -> Iterator[Requirement]:
     wrong = (
         (Truth.UNCHANGED, "serving: an unchanged model fails", row.alpha),
         (Truth.MARGIN, "serving: a lost margin passes", row.alpha),
@@ -357,7 +357,7 @@ def _of_serving(row: ServingRow) -> Iterator[Requirement]:
             yield Requirement(what=what, where=row.name, found=found, limit=_NEAR, room=room, runs=cell.runs)
 
 
-def _rate(what: str, row: CalibrationRow | ServingRow, cell: Cell, rate: float, limit: float) -> Requirement:
+def _rate(what: str, row: CalibrationRow | ServingCalibrationRow, cell: Cell, rate: float, limit: float) -> Requirement:
     return Requirement(what=what, where=row.name, found=rate, limit=limit, room=_room(limit, cell.runs), runs=cell.runs)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.calibration.results import Cell, ServingRow, ServingRule, Truth
+from llmgate.gate.calibration.results import Cell, ServingCalibrationRow, ServingRule, Truth
 from llmgate.gate.calibration.serving_noise import MeasuredRuns, RunNoise, RunOrder, draw_runs
 from llmgate.gate.calibration.serving_rule import (
     accepted_loss,
@@ -85,8 +85,8 @@ class ServingCase:
         order: Of the runs.
         cv: How much runs vary by chance.
         pairs: Pairs of runs.
-        asked: See `ServingRow`.
-        sized: See `ServingRow`.
+        asked: See `ServingCalibrationRow`.
+        sized: See `ServingCalibrationRow`.
         others: Whether the rules of others decide as well.
     """
 
@@ -147,7 +147,7 @@ def simulate_serving(
     repetitions: int,
     margin: float = SERVING_MARGIN,
     alpha: float = SERVING_ALPHA,
-) -> tuple[ServingRow, ...]:
+) -> tuple[ServingCalibrationRow, ...]:
     """Decide many measurements of which it is known how much slower the candidate is.
 
     Args:
@@ -199,7 +199,7 @@ def simulate_serving(
                 )
             )
     return tuple(
-        ServingRow(
+        ServingCalibrationRow(
             rule=rule,
             noise=case.noise.name,
             order=str(case.order),

@@ -12,14 +12,14 @@ from llmgate.report.words import count, percent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from llmgate.gate.calibration.results import Cell, ServingRow
+    from llmgate.gate.calibration.results import Cell, ServingCalibrationRow
 
 __all__ = ["serving_json", "serving_sheets"]
 
 TRUTHS = (Truth.FASTER, Truth.UNCHANGED, Truth.MARGIN, Truth.SLOWER)
 
 
-def serving_sheets(rows: Sequence[ServingRow]) -> tuple[Sheet, ...]:
+def serving_sheets(rows: Sequence[ServingCalibrationRow]) -> tuple[Sheet, ...]:
     """The tables of the serving rule; those without rows are not left out yet.
 
     Args:
@@ -80,7 +80,7 @@ def serving_sheets(rows: Sequence[ServingRow]) -> tuple[Sheet, ...]:
     )
 
 
-def serving_json(row: ServingRow) -> dict[str, Any]:
+def serving_json(row: ServingCalibrationRow) -> dict[str, Any]:
     """A row for programs, without its cells.
 
     Args:
@@ -91,9 +91,9 @@ def serving_json(row: ServingRow) -> dict[str, Any]:
     return fields
 
 
-def _grouped(rows: Iterable[ServingRow]) -> Iterator[tuple[str, ...]]:
+def _grouped(rows: Iterable[ServingCalibrationRow]) -> Iterator[tuple[str, ...]]:
     """A line per noise and spread, with the figures of all sizes in one cell."""
-    groups: dict[tuple[str, float], list[ServingRow]] = {}
+    groups: dict[tuple[str, float], list[ServingCalibrationRow]] = {}
     for row in rows:
         groups.setdefault((row.noise, row.cv), []).append(row)
 
@@ -111,7 +111,7 @@ def _grouped(rows: Iterable[ServingRow]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _both(row: ServingRow) -> tuple[str, str]:
+def _both(row: ServingCalibrationRow) -> tuple[str, str]:
     cells = [row.cell(truth) for truth in TRUTHS]
     passes, fails = _rates(cells, lambda cell: cell.pass_rate), _rates(cells, lambda cell: cell.fail_rate)
     unchanged, slower = row.cell(Truth.UNCHANGED), row.cell(Truth.SLOWER)
@@ -122,7 +122,7 @@ def _promised(text: str, cell: Cell | None) -> str:
     return text if cell is None or cell.promised is None else f"{text} ({100 * cell.promised:.0f})"
 
 
-def _errors(row: ServingRow) -> tuple[str, str]:
+def _errors(row: ServingCalibrationRow) -> tuple[str, str]:
     unchanged, margin = row.cell(Truth.UNCHANGED), row.cell(Truth.MARGIN)
     return _rates([unchanged], lambda cell: cell.fail_rate), _rates([margin], lambda cell: cell.pass_rate)
 

@@ -14,7 +14,7 @@ import numpy as np
 from llmgate import __version__
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.gate.calibration.resampled import Sampling, real_losses, resample
-from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingRow
+from llmgate.gate.calibration.results import FIVE_POINTS, Calibration, CalibrationRow, ServingCalibrationRow
 from llmgate.gate.calibration.serving import serving_cases, simulate_serving
 from llmgate.gate.calibration.simulated import DESIGNS, PUBLISHED, simulate, simulate_looks
 from llmgate.gate.calibration.system_pairs import choose
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from llmgate.gate.calibration.simulated import SimulatedDesign
     from llmgate.session.progress import Progress
 
-    Found = tuple[CalibrationRow | ServingRow, ...]
+    Found = tuple[CalibrationRow | ServingCalibrationRow, ...]
     Job = partial[Found]
 
 __all__ = ["MARGIN", "Effort", "RealData", "calibrate", "read_folder", "write_calibration"]
@@ -160,7 +160,7 @@ def calibrate(data: RealData, *, effort: Effort, seed: int, progress: Progress, 
         alpha=DEFAULT_ALPHA,
         rows=tuple(row for row in measured if isinstance(row, CalibrationRow)),
         notes=tuple(dict.fromkeys(notes)),
-        serving=tuple(row for row in measured if isinstance(row, ServingRow)),
+        serving=tuple(row for row in measured if isinstance(row, ServingCalibrationRow)),
     )
 
 

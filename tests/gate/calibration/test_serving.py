@@ -11,7 +11,14 @@ from scipy import stats
 from support.serving_runs import make_arms, make_trace
 
 from llmgate.errors import UndefinedError
-from llmgate.gate.calibration.results import Calibration, Cell, ServingRow, ServingRule, Truth, serving_requirements
+from llmgate.gate.calibration.results import (
+    Calibration,
+    Cell,
+    ServingCalibrationRow,
+    ServingRule,
+    Truth,
+    serving_requirements,
+)
 from llmgate.gate.calibration.serving import (
     INDEPENDENT,
     NOISES,
@@ -164,7 +171,9 @@ def test_a_server_that_is_kept_is_shared_by_neighbouring_runs() -> None:
 # How often it errs.
 
 
-def gate_row(noise: RunNoise, order: RunOrder = RunOrder.DRAWN, *, cv: float = 0.05, pairs: int = 8) -> ServingRow:
+def gate_row(
+    noise: RunNoise, order: RunOrder = RunOrder.DRAWN, *, cv: float = 0.05, pairs: int = 8
+) -> ServingCalibrationRow:
     case = ServingCase(noise=noise, order=order, cv=cv, pairs=pairs, asked=order is RunOrder.DRAWN)
     row, *others = simulate_serving(case, rng=np.random.default_rng(11), repetitions=4_000)
     assert not others
@@ -252,7 +261,7 @@ def test_what_a_release_tries() -> None:
 
 def test_a_rate_above_its_limit_is_not_met() -> None:
     bad = Cell(truth=Truth.UNCHANGED, loss=0.0, runs=20_000, passed=9_000, failed=1_300, promised=0.58)
-    row = ServingRow(
+    row = ServingCalibrationRow(
         rule=ServingRule.GATE, noise="noise", order="drawn", cv=0.05, pairs=8, margin=0.05, alpha=0.05, cells=(bad,)
     )
     unmet = [one.what for one in serving_requirements([row]) if not one.met]
@@ -281,7 +290,7 @@ def test_kept_servers_make_neighbouring_pairs_alike_unless_each_run_has_its_own(
 
 def test_what_was_not_tried_is_not_asked() -> None:
     only = Cell(truth=Truth.MARGIN, loss=0.05, runs=20_000, passed=1_000, failed=9_000)
-    row = ServingRow(
+    row = ServingCalibrationRow(
         rule=ServingRule.GATE, noise="noise", order="drawn", cv=0.05, pairs=8, margin=0.05, alpha=0.05, cells=(only,)
     )
     assert [one.what for one in serving_requirements([row])] == ["serving: a lost margin passes"]

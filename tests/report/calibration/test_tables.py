@@ -19,7 +19,7 @@ from llmgate.gate.calibration.results import (
     CalibrationRow,
     Cell,
     DecisionRule,
-    ServingRow,
+    ServingCalibrationRow,
     ServingRule,
     Truth,
 )
@@ -236,7 +236,7 @@ def test_what_is_not_met_is_drawn_as_such() -> None:
     assert drawings(found()) == ()
 
 
-def served(**changes: Any) -> ServingRow:
+def served(**changes: Any) -> ServingCalibrationRow:
     rates = {
         Truth.FASTER: (0.97, 0.0, -0.05),
         Truth.UNCHANGED: (0.58, 0.047, 0.0),
@@ -251,7 +251,7 @@ def served(**changes: Any) -> ServingRow:
         "rule": ServingRule.GATE, "noise": "a drift", "order": "drawn for each pair", "cv": 0.05, "pairs": 8,
         "margin": 0.05, "alpha": 0.05, "cells": of,
     }  # fmt: skip
-    return ServingRow(**(fields | changes))
+    return ServingCalibrationRow(**(fields | changes))
 
 
 SERVED = replace(
