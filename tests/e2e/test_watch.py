@@ -11,7 +11,7 @@ import pytest
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.watch.listener import find_server
 from llmgate.bench.watch.machine import MachineWatch
-from llmgate.bench.watch.server import ServerWatch, reset_prefix_cache
+from llmgate.bench.watch.server import ServerWatch
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import chat_workload
@@ -81,7 +81,3 @@ def test_the_server_is_found_where_llmgate_does_not_own_it(real_server: OwnedSer
     found = find_server(f"{real_server.url}/v1")
     assert found == real_server.pid
     assert os.getsid(found) in {os.getsid(pid) for pid in supervisor.descendants(real_server.owner.pid)}
-
-
-def test_the_prefix_cache_of_a_server_in_production_is_not_reset(real_server: OwnedServer) -> None:
-    assert not reset_prefix_cache(Endpoint(url=f"{real_server.url}/v1", model="real"))

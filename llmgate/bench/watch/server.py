@@ -7,8 +7,6 @@ page is asked for before and after only. During the measurement a program of its
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,17 +26,11 @@ if TYPE_CHECKING:
     from llmgate.generate.client import Endpoint
     from llmgate.record.serving.trace import ServingTrace
 
-__all__ = ["PERIOD_S", "ServerWatch", "reset_prefix_cache"]
+__all__ = ["PERIOD_S", "ServerWatch"]
 
 PERIOD_S: Final = 0.5
 PAGE_S: Final = 10.0
 LOOK_S: Final = 2.0
-RESETS: Final = ("/reset_prefix_cache", "/flush_cache")
-"""vLLM (with `VLLM_SERVER_DEV_MODE=1`) and SGLang."""
-RESET_S: Final = 30.0
-PATIENCE_S: Final = 5.0
-"""vLLM and SGLang refuse while blocks are held; an engine lets go of the last request a moment after its answer."""
-PAUSE_S: Final = 0.1
 
 
 class ServerWatch:
@@ -128,43 +120,6 @@ class ServerWatch:
             self.note = f"{self._url}: /metrics is answered with status {status}"
             return None
         return text
-
-
-def reset_prefix_cache(endpoint: Endpoint, *, patience_s: float = PATIENCE_S) -> bool:
-    """Let a server forget the prompts that it has seen. Blocks; to be called between measurements.
-
-    Args:
-        endpoint: The server. vLLM offers this with `VLLM_SERVER_DEV_MODE=1` in its environment only.
-        patience_s: How long to ask again while the server says that blocks are held.
-
-    Returns:
-        Whether the server said that it did. False where it does not offer this, refuses, or cannot be reached.
-    """
-    server = _server(endpoint)
-    until = time.monotonic() + patience_s
-    for path in RESETS:
-        while True:
-            try:
-                status, text = fetch(server, "POST", path, timeout_s=RESET_S)
-            except PageError:
-                return False
-            if status == 404:
-                break
-            if status == 200 and _done(text):
-                return True
-            if status not in {200, 400} or time.monotonic() >= until:
-                return False
-            time.sleep(PAUSE_S)
-    return False
-
-
-def _done(text: str) -> bool:
-    """Whether a reply of status 200 says that the cache was reset. Older vLLM and SGLang say so by the status."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return True
-    return not (isinstance(said, dict) and said.get("success") is False)
 
 
 def _server(endpoint: Endpoint) -> Mapping[str, Any]:

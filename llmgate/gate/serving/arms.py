@@ -33,6 +33,7 @@ from llmgate.gate.metrics.serving import MEASURE, not_measured
 from llmgate.gate.metrics.serving_scale import lost_margin, sign_of
 from llmgate.gate.serving.arm_figures import figure_in, read_arms
 from llmgate.gate.serving.comparable_arms import arms_notes, arms_problem, uneven_arms
+from llmgate.gate.serving.contention import contended
 from llmgate.record.serving.plan import LEAST_PAIRS
 from llmgate.record.serving.policy import tail_requests
 from llmgate.stats.paired import t_interval
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
     from llmgate.gate.metrics.metric import HypothesisTest
     from llmgate.gate.serving.arm_figures import ArmFigures, RunFigures
-    from llmgate.record.arms import ServingArms
+    from llmgate.record.arms import ArmRun, ServingArms
     from llmgate.record.serving.plan import ServiceLevels
     from llmgate.record.serving.policy import ServingPolicy
 
@@ -148,10 +149,13 @@ def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> 
 
 def _unkept(figures: ArmFigures) -> Problem | None:
     """A run that counted was replaced without a reason: measuring until the figures please is no measurement."""
-    again = _made_again(figures.arms)
-    if again is None:
+    again, spared = _made_again(figures.arms), _discarded_freely(figures.arms)
+    if again is not None:
+        what = f"a run of pair {again + 1} was made again, and nothing says why the first does not count"
+    elif spared is not None:
+        what = f"a run of pair {spared + 1} was discarded, and nothing had disturbed it or its partner"
+    else:
         return None
-    what = f"a run of pair {again + 1} was made again, and nothing says why the first does not count"
     return Problem(where=f"{figures.arms.plan.suite}::serving", what=what, fix="Measure serving anew")
 
 
@@ -179,6 +183,26 @@ def _made_again(arms: ServingArms) -> int | None:
             return run.pair
         waiting[run.pair, run.arm] = False
     return None
+
+
+def _discarded_freely(arms: ServingArms) -> int | None:
+    """A pair of which a run was discarded without a cause that the timings show.
+
+    The cause is another process, beside the run itself or its partner right before or after it. A run without a partner
+    is the half of a pair that an interruption left.
+    """
+    made = {run.position: run for run in arms.runs}
+    for run in arms.runs:
+        beside = [made[place] for place in (run.position - 1, run.position + 1) if place in made]
+        partners = [one for one in beside if one.pair == run.pair and one.arm != run.arm]
+        disturbed = (one for one in (run, *partners) if one.discarded)
+        if run.discarded and (partners or arms.plan.champion is None) and not any(map(_disturbed, disturbed)):
+            return run.pair
+    return None
+
+
+def _disturbed(run: ArmRun) -> bool:
+    return contended(run.trace) is not None
 
 
 def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> Problem | None:

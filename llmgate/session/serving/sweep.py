@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from llmgate.errors import BenchError, ServerError, UsageError
 from llmgate.gate.serving.knee import Holding, Knee, LoadRuns, Search, holding, knee_step, most_loads
 from llmgate.gate.serving.summary import summarise
+from llmgate.record.serving.policy import tail_requests
 from llmgate.record.serving.trace import Arrivals
 from llmgate.session.progress import time_left
-from llmgate.suite.form.serving import requests_for_tail
 
 if TYPE_CHECKING:
     from llmgate.gate.serving.summary import ServingSummary
@@ -76,7 +76,7 @@ def at_load(spec: ServingSpec, kind: SweepKind, load: float, search: Search) -> 
     Raises:
         UsageError: If a rate is to be varied and the arrivals have none that could be.
     """
-    tails = max(requests_for_tail(level.metric) for level in search.levels)
+    tails = max(tail_requests(level.metric) for level in search.levels)
     if kind == "concurrency":
         in_flight = int(load)
         return replace(

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from llmgate.errors import PolicyError, SuiteError
 from llmgate.record.policy_words import DEFAULT_ALPHA, Role
 from llmgate.record.serving.plan import DEFAULT_PAIRS, LEAST_PAIRS, ServiceLevels, ServingSpec, WorkloadSpec
-from llmgate.record.serving.policy import DEFAULT_SERVING_MARGIN, SERVING_FIGURES, TAILS, ServingPolicy
+from llmgate.record.serving.policy import DEFAULT_SERVING_MARGIN, SERVING_FIGURES, ServingPolicy, tail_requests
 from llmgate.record.serving.trace import CLOSED_LOOP, Arrivals
 from llmgate.suite.form.load import ArrivalsPart, WorkloadPart
 from llmgate.suite.form.part import Finite, Part, placed
@@ -33,11 +33,9 @@ if TYPE_CHECKING:
 
     from llmgate.record.reach import Reach
 
-__all__ = ["FigurePart", "GoodputPart", "ServingPart", "requests_for_tail", "serving_spec"]
+__all__ = ["FigurePart", "GoodputPart", "ServingPart", "serving_spec"]
 
 TURNED: Final = re.compile(r"^(?P<name>ttft|tpot|itl|e2el)_(?P<statistic>mean|median|p\d\d)_ms$")
-BEYOND: Final = 10
-"""Requests of a run that have to lie beyond a percentile that gates: of fewer, one slow request decides."""
 ROUNDS: Final = 3
 """Requests per slot that a closed loop needs for a steady part."""
 
@@ -130,12 +128,6 @@ class ServingPart(Part):
     """What is sent: the suite's own prompts, or one of the others."""
     arrivals: ArrivalsPart | None = None
     """When requests are due. Default: closed, so that one is sent when another has ended; of a trace its own times."""
-
-
-def requests_for_tail(figure: str) -> int:
-    """The fewest requests of a run with which a percentile may gate, 0 for figures that are none."""
-    beyond = 100 - int(figure[1:3]) if figure in TAILS else 0
-    return -(-BEYOND * 100 // beyond) if beyond else 0
 
 
 def serving_spec(part: ServingPart, *, suite: str, path: Path, reach: Reach, where: Callable[..., str]) -> ServingSpec:
@@ -260,7 +252,7 @@ def check_gates(gates: tuple[ServingPolicy, ...], part: ServingPart, where: Call
     """
     for policy in gates:
         place = where(*written_at(part, policy.metric))
-        needed = requests_for_tail(policy.metric)
+        needed = tail_requests(policy.metric)
         if policy.gates and part.requests < needed:
             raise SuiteError(
                 f"{policy.metric} of {part.requests} requests rests on the few slowest of them",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from support.fake_server import FakeServer
 from support.servers import wait_until
 
 from llmgate.bench.client.load import measure_serving
-from llmgate.bench.watch.server import ServerWatch, reset_prefix_cache
+from llmgate.bench.watch.server import ServerWatch
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import chat_workload
 from llmgate.generate.client import Endpoint
@@ -168,58 +167,3 @@ def test_a_key_goes_to_the_server_and_into_no_command_line(monkeypatch: pytest.M
         watched(ServerWatch(endpoint(server, api_key="sk-very-secret")))
     assert len(commands) == 1
     assert "sk-very-secret" not in repr(commands)
-
-
-def answers(monkeypatch: pytest.MonkeyPatch, routes: dict[str, list[tuple[int, str]]]) -> list[str]:
-    """What the server answers to each path, its last answer again and again; the paths that were asked for."""
-    from llmgate.bench.watch import server as module
-
-    asked: list[str] = []
-
-    def fetch(_server: object, method: str, path: str, *, timeout_s: float) -> tuple[int, str]:
-        asked.append(f"{method} {path}")
-        left = routes.get(path, [(404, "no such route")])
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    monkeypatch.setattr(module, "fetch", fetch)
-    monkeypatch.setattr(module, "PAUSE_S", 0.0)
-    return asked
-
-
-DONE, HELD = (200, json.dumps({"success": True})), (200, json.dumps({"success": False}))
-SOMEWHERE = Endpoint(url="http://127.0.0.1:1/v1", model="m")
-
-
-def test_the_prefix_cache_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answers(monkeypatch, {"/reset_prefix_cache": [DONE]})
-    assert reset_prefix_cache(SOMEWHERE)
-    assert asked == ["POST /reset_prefix_cache"]
-    answers(monkeypatch, {"/reset_prefix_cache": [(200, "")]})
-    assert reset_prefix_cache(SOMEWHERE)
-
-
-def test_it_is_asked_again_while_blocks_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answers(monkeypatch, {"/reset_prefix_cache": [HELD, HELD, DONE]})
-    assert reset_prefix_cache(SOMEWHERE)
-    assert len(asked) == 3
-    answers(monkeypatch, {"/reset_prefix_cache": [HELD]})
-    assert not reset_prefix_cache(SOMEWHERE, patience_s=0.01)
-
-
-def test_sglang_calls_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answers(monkeypatch, {"/flush_cache": [(400, "busy"), (200, "Cache flushed.\n")]})
-    assert reset_prefix_cache(SOMEWHERE)
-    assert asked == ["POST /reset_prefix_cache", "POST /flush_cache", "POST /flush_cache"]
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 405, 500, 502])
-def test_a_server_that_does_not_offer_it(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    answers(monkeypatch, {"/reset_prefix_cache": [(status, "")]})
-    assert not reset_prefix_cache(SOMEWHERE)
-
-
-def test_over_http() -> None:
-    with FakeServer() as server:
-        assert not reset_prefix_cache(endpoint(server))
-        gone = endpoint(server)
-    assert not reset_prefix_cache(gone)

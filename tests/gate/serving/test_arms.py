@@ -92,8 +92,23 @@ BAD: dict[str, tuple[Callable[[ServingArms], ServingArms], str]] = {
     ),
     "a missing run": (lambda arms: replace(arms, runs=arms.runs[:-1]), "7 of 8 pairs of runs were measured"),
     "a discarded run": (
-        lambda arms: with_run(arms, 3, "champion", discarded="somebody compiled"),
+        lambda arms: with_run(
+            arms, 3, "champion", discarded="somebody compiled", machine=busy(arms.runs[0].trace).machine
+        ),
         "7 of 8 pairs of runs were measured",
+    ),
+    "a run that was discarded for nothing": (
+        lambda arms: with_run(arms, 3, "champion", discarded="somebody compiled"),
+        "a run of pair 4 was discarded, and nothing had disturbed it or its partner",
+    ),
+    "a run that was discarded for what its own partner shows, which counts": (
+        lambda arms: with_run(
+            with_run(arms, 3, "champion", discarded="somebody compiled"),
+            3,
+            "candidate",
+            machine=busy(arms.runs[0].trace).machine,
+        ),
+        "the machine was busy in 1 of 15 runs",
     ),
     "other prompts on one arm": (
         lambda arms: with_run(arms, 4, "champion", workload_digest="1" * 64),
