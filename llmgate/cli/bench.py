@@ -58,6 +58,9 @@ __all__ = ["bench"]
     "--max", "most", multiple=True, metavar="NAME=MS", help="A latency that B must keep, e.g. p95_ttft_ms=500."
 )
 @click.option("--min", "least", multiple=True, metavar="NAME=N", help="A throughput that B must reach.")
+@click.option(
+    "--prices", type=PATH, metavar="FILE", help="What GPUs cost per hour: tells the cost of a million output tokens."
+)
 @click.option("--html", "page", type=PATH, metavar="FILE", help="Write there a page with plots of what was measured.")
 @click.option("--output", "kept", type=PATH, metavar="FILE", help="Write there what --json prints.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, with the keys of `vllm bench serve`.")
@@ -84,6 +87,7 @@ def bench(
     metrics: tuple[str, ...],
     most: tuple[str, ...],
     least: tuple[str, ...],
+    prices: Path | None,
     page: Path | None,
     kept: Path | None,
     as_json: bool,
@@ -119,6 +123,8 @@ def bench(
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
+    if compare is not None or sweep is not None:
+        _only("a single measurement", "", (("--prices", prices),), fix="Leave it out")
     spec = load_spec(
         requests=requests,
         in_flight=in_flight,
@@ -194,7 +200,7 @@ def bench(
     _only("a sweep", "--sweep", (("--slo", slos),))
     from llmgate.session.commands.bench import bench_endpoint, bench_facts, bench_lines
 
-    summary = bench_endpoint(suites, settings, spec, progress=LineProgress(), eyes=OUR_EYES)
+    summary = bench_endpoint(suites, settings, spec, prices=prices, progress=LineProgress(), eyes=OUR_EYES)
     _show(bench_facts(summary, spec), as_json=as_json, kept=kept)
     _draw(page, summary)
     if not as_json:

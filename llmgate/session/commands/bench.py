@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.workload.build import build_workload, check_workload, load_of
 from llmgate.errors import UsageError
+from llmgate.gate.serving.cost import cost_lines
 from llmgate.gate.serving.knee import Search
 from llmgate.gate.serving.summary import summarise
 from llmgate.record.schema import Message
@@ -20,6 +21,7 @@ from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.target import open_target
 from llmgate.session.serving.sweep import at_load, sweep
 from llmgate.session.serving.sweep_told import read_slos
+from llmgate.suite.form.prices import read_prices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +66,13 @@ class OwnPrompts:
 
 
 def bench_endpoint(
-    suites: Sequence[Path], settings: Settings, spec: ServingSpec, *, progress: Progress, eyes: Eyes
+    suites: Sequence[Path],
+    settings: Settings,
+    spec: ServingSpec,
+    *,
+    prices: Path | None = None,
+    progress: Progress,
+    eyes: Eyes,
 ) -> ServingSummary:
     """Measure a server once.
 
@@ -72,6 +80,7 @@ def bench_endpoint(
         suites: Whose prompts are sent, where the workload is made of them.
         settings: Which server.
         spec: What is sent, and when.
+        prices: A file of what GPUs cost; the notes then tell what a million output tokens do.
         progress: Told how far it is.
         eyes: Who else uses the machine; only told, as a single run is compared with nothing.
 
@@ -80,6 +89,7 @@ def bench_endpoint(
         DatasetError: If a trace cannot be replayed.
         BenchError: If the server cannot be reached.
     """
+    table = None if prices is None else read_prices(prices)
     asked = prompts_for(suites, settings, spec)
     check_workload(spec)
     with opened(settings, progress) as target:
@@ -87,7 +97,7 @@ def bench_endpoint(
         trace = run_once(target, spec, asked, eyes=eyes, progress=progress)
     summary = summarise(trace, levels=spec.levels)
     other = eyes.contended(trace)
-    return summary if other is None else replace(summary, notes=(*summary.notes, other))
+    return replace(summary, notes=(*summary.notes, *cost_lines(trace, table), *(() if other is None else (other,))))
 
 
 def bench_sweep(

@@ -119,6 +119,15 @@ def test_the_table_names_load_and_goodput(server: FakeServer, tmp_path: Path) ->
     assert "12 of 12 requests completed, 60 per second, constant, 5 in flight at most" in rated.output
 
 
+def test_prices_say_why_there_is_no_cost(server: FakeServer, tmp_path: Path) -> None:
+    (tmp_path / "prices.yaml").write_text("per_kwh: 0.25\ngpus: {'NVIDIA L4': 0.8}\n", encoding="utf-8")
+    done = bench(
+        "--endpoint", server.url, "--workload", "random:in=3", "--requests", 24, "--in-flight", 2,
+        "--prices", "prices.yaml",
+    )  # fmt: skip
+    assert "note: cost per million output tokens: not known, no GPU of the server was seen" in done.output
+
+
 def test_a_sweep_of_a_server_with_two_slots(tmp_path: Path) -> None:
     with FakeServer(answer=answer_right, ttft_s=0.002, itl_s=0.001) as running:
         done = bench(
@@ -160,6 +169,8 @@ def test_a_sweep_of_a_server_with_two_slots(tmp_path: Path) -> None:
         (("--workload", "random:in=4", "--sweep", "rate", "--slo", "request_goodput=3"), "Add --goodput"),
         (("--workload", "random:in=4", "--sweep", "concurrency", "--slo", "itl_p50_ms=3", "--from", "1.5"), "whole numbers"),
         (("--compare", "a", "b", "--workload", "random:in=4", "--sweep", "rate"), "--sweep is for a sweep"),
+        (("--workload", "random:in=4", "--prices", "absent.yaml"), "absent.yaml"),
+        (("--compare", "a", "b", "--prices", "p.yaml"), "--prices is for a single measurement"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(server: FakeServer, args: tuple[object, ...], says: str) -> None:
