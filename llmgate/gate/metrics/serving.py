@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from llmgate.gate.decision.types import NOTHING_TO_COMPARE, MetricDecision, Problem, Verdict
+from llmgate.gate.decision.types import NOTHING_TO_COMPARE, MetricDecision, Problem
 from llmgate.gate.metrics.chances import rounded_up
 from llmgate.gate.metrics.metric import ServingTest
 from llmgate.gate.metrics.serving_scale import lost_margin, relative_change, sign_of
 from llmgate.gate.metrics.serving_words import serving_reason
+from llmgate.gate.metrics.verdict import reference_of, verdict_on
 from llmgate.record.policy import Direction
 from llmgate.record.serving.policy import unit_of
 from llmgate.stats.power import required_pairs, t_chances
@@ -54,7 +55,7 @@ def conclude_serving(test: ServingTest, adjusted: Sequence[float], *, adjusted_f
         adjusted_for: How many p-values were adjusted together.
     """
     policy, comparison = test.policy, test.comparison
-    verdict = _verdict(test, adjusted)
+    verdict = verdict_on(test, adjusted)
     main = comparison or test.floor
     delta, lower, upper = _bounds(test)
     unchanged, lost = _chances(test)
@@ -66,7 +67,7 @@ def conclude_serving(test: ServingTest, adjusted: Sequence[float], *, adjusted_f
         metric=policy.metric,
         role=policy.role,
         verdict=verdict,
-        reference=_reference(test),
+        reference=reference_of(test),
         method=main.interval.method + (" of log ratios" if comparison else " of logarithms") if main else "none",
         alpha=policy.alpha,
         candidate=_geometric_mean(test.candidate),
@@ -181,21 +182,6 @@ def _bounds(test: ServingTest) -> tuple[float | None, float | None, float | None
         policy.limit * math.exp(sign_of(policy) * x) for x in (test.floor.interval.lower, test.floor.interval.upper)
     ]
     return None, min(ends), max(ends)
-
-
-def _verdict(test: ServingTest, adjusted: Sequence[float]) -> Verdict:
-    hypotheses = test.hypotheses
-    if any(h.worse and p <= test.policy.alpha for h, p in zip(hypotheses, adjusted, strict=True)):
-        return Verdict.FAIL
-    if test.problem is None and hypotheses and all(h.passed for h in hypotheses):
-        return Verdict.PASS
-    return Verdict.INCONCLUSIVE
-
-
-def _reference(test: ServingTest) -> Literal["champion", "threshold", "none"]:
-    if test.comparison is not None:
-        return "champion"
-    return "threshold" if test.floor is not None else "none"
 
 
 def _geometric_mean(figures: Sequence[float]) -> float | None:

@@ -17,12 +17,14 @@ from llmgate.stats.standard_error import clustered_standard_error, standard_erro
 from llmgate.stats.sums import mean_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from llmgate.gate.evidence.pairing import Pairs
-    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest
+    from llmgate.gate.metrics.metric import HypothesisTest, MetricTest, ServingTest
 
-__all__ = ["FLIPS_LISTED", "conclude", "flips_of", "standard_errors_of"]
+__all__ = ["FLIPS_LISTED", "conclude", "flips_of", "reference_of", "standard_errors_of", "verdict_on"]
 
 FLIPS_LISTED = 1_000
 """Of one metric; a decision on a million items is to be read by people and diffed by tools."""
@@ -40,7 +42,7 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
         adjusted_for: How many p-values were adjusted together.
     """
     policy, pairs = test.policy, test.pairs
-    verdict = _verdict(test, adjusted)
+    verdict = verdict_on(test, adjusted)
     lengths = policy.trait is OutputFeature.LENGTH
     main = test.comparison or test.floor
     barred = (f"{test.problem.what}.",) if test.problem and not policy.gates else ()
@@ -49,7 +51,7 @@ def conclude(test: MetricTest, adjusted: tuple[float, ...], *, adjusted_for: int
         metric=policy.metric,
         role=policy.role,
         verdict=verdict,
-        reference=_reference(test),
+        reference=reference_of(test),
         method=main.interval.method if main else "none",
         alpha=policy.alpha,
         margin=test.margin,
@@ -153,7 +155,8 @@ def _changes(pairs: Pairs | None) -> tuple[int, int]:
     return int(np.sum(pairs.candidate > pairs.champion)), int(np.sum(pairs.candidate < pairs.champion))
 
 
-def _verdict(test: MetricTest, adjusted: tuple[float, ...]) -> Verdict:
+def verdict_on(test: MetricTest | ServingTest, adjusted: Sequence[float]) -> Verdict:
+    """FAIL, PASS or INCONCLUSIVE, by the rule that `conclude` states."""
     hypotheses = test.hypotheses
     if any(h.worse and p <= test.policy.alpha for h, p in zip(hypotheses, adjusted, strict=True)):
         return Verdict.FAIL
@@ -162,7 +165,8 @@ def _verdict(test: MetricTest, adjusted: tuple[float, ...]) -> Verdict:
     return Verdict.INCONCLUSIVE
 
 
-def _reference(test: MetricTest) -> Literal["champion", "threshold", "none"]:
+def reference_of(test: MetricTest | ServingTest) -> Literal["champion", "threshold", "none"]:
+    """What its main hypothesis is about."""
     if test.comparison is not None:
         return "champion"
     return "threshold" if test.floor is not None else "none"
