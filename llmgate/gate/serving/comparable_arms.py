@@ -95,6 +95,8 @@ def arms_notes(figures: ArmFigures, *, champion: bool) -> Iterator[str]:
             new, old = getattr(ours, name), getattr(theirs, name)
             if new != old:
                 yield f"The arms differ in the server's {name}: {_told(old)} → {_told(new)}."
+        if plan.hosting == "together":
+            yield "Both servers were started once: what differs from start to start is part of the difference."
     again = [run.discarded for run in figures.arms.runs if run.discarded]
     if again:
         was = verb(len(again), "was", "were")

@@ -59,6 +59,9 @@ def test_equal_arms_pass() -> None:
 # What must never pass.
 
 
+ONCE = "Both servers were started once: what differs from start to start is part of the difference."
+
+
 def pair_of(arms: ServingArms, **changes: Any) -> ServingArms:
     """Both runs of pair 2."""
     return with_run(with_run(arms, 1, "candidate", **changes), 1, "champion", **changes)
@@ -363,7 +366,11 @@ def test_shorter_answers_and_other_tokenizers_are_named() -> None:
     notes = " ".join(run_test(arms).notes)
     assert "answers have 8 → 6 tokens on average: requests per second" in notes
     assert "the same prompts count 10 → 12 tokens on average: another tokenizer" in notes
-    assert run_test(make_arms(NEW, OLD)).notes == ()
+    assert run_test(make_arms(NEW, OLD)).notes == (ONCE,)
+
+
+def test_servers_that_were_started_for_every_run_share_no_start() -> None:
+    assert run_test(make_arms(NEW, OLD, plan=make_plan(8, hosting="restarts"))).notes == ()
 
 
 def test_what_was_not_watched_is_named() -> None:
@@ -374,7 +381,7 @@ def test_what_was_not_watched_is_named() -> None:
 def test_a_pair_that_was_made_again_for_a_reason_counts() -> None:
     test = run_test(again(make_arms(NEW, OLD), because="somebody compiled"))
     assert test.problem is None
-    assert test.notes == ("1 run was discarded and made again, first because somebody compiled.",)
+    assert test.notes == (ONCE, "1 run was discarded and made again, first because somebody compiled.")
 
 
 # The rule, against scipy.
