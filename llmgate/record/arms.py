@@ -13,7 +13,7 @@ __all__ = ["Arm", "ArmIdentity", "ArmRun", "ArmsPlan", "Hosting", "ServingArms"]
 
 Arm = Literal["candidate", "champion"]
 Hosting = Literal["together", "shared", "restarts"]
-"""Both servers up at once; one server that serves both names; or one server at a time, started anew for each phase."""
+"""Both servers up at once; one server that serves both names; or one server at a time, started anew for each run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ __all__ = ["arm_facts", "gpu_minutes", "load_words", "others_share", "pairs_word
 HOSTING: Final[dict[Hosting, str]] = {
     "together": "Both servers were up at once.",
     "shared": "One server served both.",
-    "restarts": "One server at a time, started anew for each phase.",
+    "restarts": "One server at a time, started anew for each run.",
 }
 LETTERS: Final = {"champion": "A", "candidate": "B"}
 MOST_LETTERS: Final = 32

@@ -40,7 +40,7 @@ def test_how_it_was_measured_is_said(view: ArmsView) -> None:
     facts = dict(view.facts)
     assert facts["Pairs"] == "6 of 6 pairs were measured, 14 runs in all; 2 were discarded."
     assert facts["Order"] == "B A A B B A A B B A A B (A the champion, B the candidate), by seed 7."
-    assert facts["Hosting"] == "One server at a time, started anew for each phase."
+    assert facts["Hosting"] == "One server at a time, started anew for each run."
     assert facts["Load"] == "32 requests per run, 4 in flight: 32 chat prompts of support."
     assert "GPU minutes of measuring on 1 GPU" in facts["Time"]
     assert facts["Other work"] == "Other processes used at most 0.5 % of the processors in runs that count."

@@ -26,7 +26,7 @@ def test_it_reads_like_this() -> None:
         "Pairs          6 of 6 pairs were measured, 14 runs in all; 2 were discarded.",
         "Order          B A A B B A A B B A A B (A the champion, B the candidate), by",
         "               seed 7.",
-        "Hosting        One server at a time, started anew for each phase.",
+        "Hosting        One server at a time, started anew for each run.",
         "Load           32 requests per run, 4 in flight: 32 chat prompts of support.",
         "Time           0.8 GPU minutes of measuring on 1 GPU, 0.1 of them in discarded",
         "               runs; starts of servers are not counted.",
