@@ -10,7 +10,7 @@ import pytest
 from support.servers import FAKE_VLLM, model_folder
 
 from llmgate.gate.decision.types import Verdict
-from llmgate.gate.serving.contention import contended
+from llmgate.gate.serving.validity import spoilt
 from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.session.progress import LineProgress
@@ -51,7 +51,7 @@ def test_the_real_client_tells_a_slower_server_from_an_equal_one(
         question,
         progress=LineProgress(),
     )
-    busy = [why for run in found.arms.runs if (why := contended(run.trace))]
+    busy = [why for run in found.arms.runs if (why := spoilt(run.trace))]
     if found.decision.verdict is Verdict.INCONCLUSIVE and busy:
         pytest.skip(f"the machine is not quiet: {busy[-1]}")
     assert found.decision.verdict is verdict, found.decision.sentence

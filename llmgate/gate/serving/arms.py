@@ -33,7 +33,7 @@ from llmgate.gate.metrics.serving import MEASURE, not_measured
 from llmgate.gate.metrics.serving_scale import lost_margin, sign_of
 from llmgate.gate.serving.arm_figures import figure_in, read_arms
 from llmgate.gate.serving.comparable_arms import arms_notes, arms_problem, uneven_arms
-from llmgate.gate.serving.contention import contended
+from llmgate.gate.serving.validity import spoilt
 from llmgate.record.serving.plan import LEAST_PAIRS
 from llmgate.record.serving.policy import tail_requests
 from llmgate.stats.paired import t_interval
@@ -188,8 +188,8 @@ def _made_again(arms: ServingArms) -> int | None:
 def _discarded_freely(arms: ServingArms) -> int | None:
     """A pair of which a run was discarded without a cause that the timings show.
 
-    The cause is another process, beside the run itself or its partner right before or after it. A run without a partner
-    is the half of a pair that an interruption left.
+    The cause is another process or a late client, in the run itself or in its partner right before or after it. A run
+    without a partner is the half of a pair that an interruption left.
     """
     made = {run.position: run for run in arms.runs}
     for run in arms.runs:
@@ -202,7 +202,7 @@ def _discarded_freely(arms: ServingArms) -> int | None:
 
 
 def _disturbed(run: ArmRun) -> bool:
-    return contended(run.trace) is not None
+    return spoilt(run.trace) is not None
 
 
 def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> Problem | None:

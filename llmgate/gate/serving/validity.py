@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.gate.decision.who_answered import who_answered
 from llmgate.gate.serving.concurrency import STEADY, Steady, peak_concurrency, requests_needed
+from llmgate.gate.serving.contention import contended
 from llmgate.gate.serving.open_loop import late_sending
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.serving.trace import RequestTrace, ServingTrace
 
-__all__ = ["doubts", "plausible"]
+__all__ = ["doubts", "plausible", "spoilt"]
 
 CONCURRENCY_SHORTFALL = 0.02
 """Share of the nominal concurrency that may be missing, averaged over the steady part."""
@@ -66,6 +67,16 @@ def doubts(trace: ServingTrace, done: Sequence[RequestTrace], steady: Steady | N
         *(_lagged(trace, done), _saturated(trace), _disagrees(trace, done)),
     )
     return tuple(reason for reason in reasons if reason is not None)
+
+
+def spoilt(trace: ServingTrace) -> str | None:
+    """Why a run is to be made again whatever its figures are, None if it counts.
+
+    Other processes disturbed it, or the client was late: a server that computes on the client's own processors starves
+    it now and then. Neither says how fast an arm is. Everything else that makes a run invalid would come again.
+    """
+    done = [request for request in trace.requests if request.error is None and plausible(request)]
+    return contended(trace) or (_lagged(trace, done) if done and trace.client_lag_s else None)
 
 
 def _failed(trace: ServingTrace) -> str | None:

@@ -97,6 +97,8 @@ def bench_endpoint(
         trace = run_once(target, spec, asked, eyes=eyes, progress=progress)
     summary = summarise(trace, levels=spec.levels)
     other = eyes.contended(trace)
+    if other in summary.invalid:
+        other = None
     return replace(summary, notes=(*summary.notes, *cost_lines(trace, table), *(() if other is None else (other,))))
 
 

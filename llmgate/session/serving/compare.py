@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.build import build_workload, load_of
 from llmgate.errors import RecordError
-from llmgate.gate.serving.contention import contended
+from llmgate.gate.serving.validity import spoilt
 from llmgate.generate.identity import hardware
 from llmgate.record.arms import ServingArms
 from llmgate.record.schema import Message
@@ -45,7 +45,7 @@ class Measured:
     gpu_minutes: float
 
 
-OUR_EYES = Eyes(watches=_watches, contended=contended)
+OUR_EYES = Eyes(watches=_watches, contended=spoilt)
 
 
 def compare_serving(

@@ -100,6 +100,10 @@ BAD: dict[str, tuple[Callable[[ServingArms], ServingArms], str]] = {
         ),
         "7 of 8 pairs of runs were measured",
     ),
+    "a run that was discarded as the client was late": (
+        lambda arms: with_run(arms, 3, "champion", discarded="late", client_lag_s=(9.0,), client_blocked_s=9.0),
+        "7 of 8 pairs of runs were measured",
+    ),
     "a run that was discarded for nothing": (
         lambda arms: with_run(arms, 3, "champion", discarded="somebody compiled"),
         "a run of pair 4 was discarded, and nothing had disturbed it or its partner",
