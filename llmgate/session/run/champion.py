@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from llmgate.session.run.arm_places import NamedArm, endpoint_place, folder_plac
 from llmgate.session.run.target import identify_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmgate.record.manifest import Manifest, ModelIdentity
     from llmgate.session.progress import Progress
@@ -24,6 +25,12 @@ __all__ = ["LOG_NAME", "champion_place", "unserved", "vllm_flags", "why_not"]
 LOG_NAME: Final = "server-champion.log"
 OPTION: Final = "--serving-champion"
 VARIABLE: Final = re.compile(r"VLLM_[A-Z0-9_]+=")
+RUNS_CODE: Final = re.compile(
+    r"(?i)^(--(?!generation[-_]config).*(plugin|middleware|[-_]cls|processor|trust[-_]remote|config|executor|extension|entrypoint)"
+    r"|VLLM_.*(PLUGIN|ALLOW|DEV_MODE|EXEC|URL|HOST|MODULE|SERIALIZATION))"
+)
+"""Flags and variables that can name a module, a file or a host of somebody else's. A record may come from a store that
+others write to, so they are taken from it only where this run's own flags or environment have them too."""
 
 
 def unserved(settings: Settings, manifest: Manifest) -> CannotRunError | None:
@@ -72,6 +79,7 @@ def champion_place(settings: Settings, manifest: Manifest, *, log_path: Path, pr
             _check_weights(place.model, manifest, named)
         return place
     flags, env = vllm_flags(manifest.server.flags) if manifest.server.owned else (settings.server_args, {})
+    _check_flags(flags, env, settings)
     own = replace(settings, server_args=flags, port=None)
     identity = identify_folder(
         replace(settings, registry_uri=None), named.folder, Path(named.folder).resolve().name, progress=progress
@@ -85,6 +93,23 @@ def vllm_flags(recorded: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]
     flags = tuple(entry for entry in recorded if not VARIABLE.match(entry))
     variables = (entry.partition("=") for entry in recorded if VARIABLE.match(entry))
     return flags, {name: value for name, _, value in variables}
+
+
+def _check_flags(flags: Sequence[str], env: Mapping[str, str], settings: Settings) -> None:
+    """Refuse what a record asks for that could run code, and that this run does not ask for itself.
+
+    Raises:
+        CannotRunError: About the first of it.
+    """
+    ours = {flag.partition("=")[0] for flag in settings.server_args}
+    foreign = [flag for flag in flags if RUNS_CODE.match(flag) and flag.partition("=")[0] not in ours]
+    foreign += [name for name, value in env.items() if RUNS_CODE.match(name) and os.environ.get(name) != value]
+    if foreign:
+        raise CannotRunError(
+            f"the champion's record asks for {foreign[0].partition('=')[0]}, which can run code of others",
+            where="serving of the champion",
+            fix=f"Start it yourself and name its address: {OPTION} URL, or have it in this run's --server-args, too",
+        )
 
 
 def _named(settings: Settings, manifest: Manifest) -> NamedArm:

@@ -170,6 +170,33 @@ def test_the_champion_of_a_folder_is_served_from_it(tmp_path: Path) -> None:
     assert place.model.weights_digest == manifest.model.weights_digest
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--middleware=evil.Spy", "--tool-parser-plugin", "--worker-cls", "--worker_extension_cls=x.Y",
+        "--trust-remote-code", "--logits-processors", "--kv-transfer-config", "--config", "VLLM_PLUGINS=evil",
+        "VLLM_ALLOW_INSECURE_SERIALIZATION=1", "VLLM_SERVER_DEV_MODE=1",
+    ],
+)  # fmt: skip
+def test_a_record_cannot_have_code_run(tmp_path: Path, flag: str) -> None:
+    manifest = recorded(model_folder(tmp_path))
+    manifest = replace(manifest, server=replace(manifest.server, flags=(*manifest.server.flags, flag)))
+    with pytest.raises(CannotRunError, match="can run code of others") as error:
+        champion_place(settings(tmp_path), manifest, log_path=tmp_path / "log", progress=Silent())
+    assert flag.partition("=")[0] in str(error.value)
+
+
+def test_what_this_run_asks_for_itself_a_record_may_ask_for_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = recorded(model_folder(tmp_path))
+    flags = (*manifest.server.flags, "--generation-config", "vllm", "--trust-remote-code", "VLLM_PLUGINS=ours")
+    manifest = replace(manifest, server=replace(manifest.server, flags=flags))
+    monkeypatch.setenv("VLLM_PLUGINS", "ours")
+    own = settings(tmp_path, server_args="--trust-remote-code")
+    assert champion_place(own, manifest, log_path=tmp_path / "log", progress=Silent()).owned
+
+
 def test_a_folder_that_is_gone_is_told_without_hashing_anything(tmp_path: Path) -> None:
     manifest = recorded(model_folder(tmp_path), source=str(tmp_path / "gone"))
     problem = unserved(settings(tmp_path), manifest)
