@@ -10,6 +10,7 @@ from llmgate.errors import UsageError
 from llmgate.gate.serving.contention import contended
 from llmgate.gate.serving.summary import ServiceLevels, ServingSummary, summarise
 from llmgate.record.arms import ArmRun, ServingArms
+from llmgate.record.serving.plan import LEVEL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,9 +114,8 @@ def levels_of(levels: Mapping[str, float]) -> ServiceLevels | None:
     Raises:
         UsageError: If one is unknown, or not a positive number.
     """
-    known = {"ttft_ms", "tpot_ms", "e2el_ms"}
-    if not levels.keys() <= known:
-        raise UsageError(f"unknown service level {min(levels.keys() - known)!r}", where="goodput")
+    if unknown := levels.keys() - set(LEVEL_NAMES):
+        raise UsageError(f"unknown service level {min(unknown)!r}", where="goodput")
     return ServiceLevels(**levels) if levels else None
 
 

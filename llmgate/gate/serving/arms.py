@@ -49,9 +49,8 @@ if TYPE_CHECKING:
     from llmgate.record.serving.plan import ServiceLevels
     from llmgate.record.serving.policy import ServingPolicy
 
-__all__ = ["MIN_PAIRS", "arms_problem", "run_serving_test", "run_serving_tests", "with_hypotheses"]
+__all__ = ["arms_problem", "run_serving_test", "run_serving_tests", "with_hypotheses"]
 
-MIN_PAIRS: Final = LEAST_PAIRS
 """Below it a t interval of pairs is too wide, and too sensitive to a single pair, to decide anything."""
 LEAST_SPREAD: Final = 1e-9
 """Real runs differ by more, so whatever does not was not measured."""
@@ -131,7 +130,7 @@ def _test(policy: ServingPolicy, figures: ArmFigures | None, *, champion: bool) 
         problem=_incomplete(policy, figures, compared=compared),
         notes=notes,
     )
-    return with_hypotheses(tested) if len(measured) >= MIN_PAIRS else tested
+    return with_hypotheses(tested) if len(measured) >= LEAST_PAIRS else tested
 
 
 def _unusable(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -> Problem | None:
@@ -216,9 +215,11 @@ def _incomplete(policy: ServingPolicy, figures: ArmFigures, *, compared: bool) -
             f"{doubted[0].named}: {doubted[0].doubt}"
         )
         return Problem(where=where, what=what, fix="Mend that, and measure again")
-    if plan.pairs < MIN_PAIRS:
+    if plan.pairs < LEAST_PAIRS:
         what = f"{count(plan.pairs, unit)} of runs were planned" if compared else f"{count(plan.pairs, 'run')} planned"
-        return Problem(where=where, what=f"{what}, and at least {MIN_PAIRS} decide", fix=f"Write `pairs: {MIN_PAIRS}`")
+        return Problem(
+            where=where, what=f"{what}, and at least {LEAST_PAIRS} decide", fix=f"Write `pairs: {LEAST_PAIRS}`"
+        )
     whole = len(figures.believed(champion=compared))
     if whole < plan.pairs:
         units = f"{plan.pairs:,} {'pairs of runs' if compared else 'runs'}"

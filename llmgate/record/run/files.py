@@ -57,6 +57,8 @@ __all__ = [
     "read_arms",
     "read_file",
     "read_lines",
+    "write_arm_run",
+    "write_arms_plan",
 ]
 
 T = TypeVar("T")
@@ -172,6 +174,20 @@ def arms_plan_name(suite: str) -> str:
 def arm_run_name(suite: str, position: int) -> str:
     """The file of one run of an arm."""
     return f"arms-{suite}.{position}.json"
+
+
+def write_arms_plan(path: Path, plan: ArmsPlan, *, redact: Redactor = NO_SECRETS) -> None:
+    """Keep what is to be measured on two arms.
+
+    Raises:
+        RecordError: If it cannot be written; as for `write_arm_run`.
+    """
+    write_atomic(path / arms_plan_name(plan.suite), redact(ARMS_PLAN.dump_json(plan)))
+
+
+def write_arm_run(path: Path, run: ArmRun, *, redact: Redactor = NO_SECRETS) -> None:
+    """Keep one run of an arm."""
+    write_atomic(path / arm_run_name(run.suite, run.position), redact(ARM_RUN.dump_json(run)))
 
 
 def read_arms(path: Path) -> tuple[ServingArms, ...]:

@@ -11,22 +11,20 @@ from llmgate.record.disk import private_folder, write_atomic
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
-    ARM_RUN,
-    ARMS_PLAN,
     CASES_NAME,
     MANIFEST,
     SEAL,
     SERVING,
     SERVING_GLOB,
     TRIALS,
-    arm_run_name,
-    arms_plan_name,
     encode_cases,
     file_digest,
     optional_files,
     planned_keys,
     read_arms,
     read_file,
+    write_arm_run,
+    write_arms_plan,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, Journal
 from llmgate.record.run.loading import load_record
@@ -210,11 +208,11 @@ class RunDir:
 
     def plan_arms(self, plan: ArmsPlan) -> None:
         """Record what is to be measured on two arms, before the first run of it."""
-        write_atomic(self.path / arms_plan_name(plan.suite), self._journal.redact(ARMS_PLAN.dump_json(plan)))
+        write_arms_plan(self.path, plan, redact=self._journal.redact)
 
     def add_arm_run(self, run: ArmRun) -> None:
         """Record one run of an arm."""
-        write_atomic(self.path / arm_run_name(run.suite, run.position), self._journal.redact(ARM_RUN.dump_json(run)))
+        write_arm_run(self.path, run, redact=self._journal.redact)
 
     def arms(self) -> tuple[ServingArms, ...]:
         """What was measured on two arms so far, by suite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PAIRS",
     "LEAST_PAIRS",
+    "LEVEL_NAMES",
     "OWN_PROMPTS",
     "LengthsKind",
     "ServiceLevels",
@@ -161,6 +162,9 @@ class ServiceLevels:
     def limits(self) -> Mapping[str, float]:
         """Those that there are, by name."""
         return {name: limit for name, limit in asdict(self).items() if limit is not None}
+
+
+LEVEL_NAMES: Final = tuple(field.name for field in fields(ServiceLevels))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.bench.client.load import measure_serving
-from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.bench.workload.build import check_workload
 from llmgate.errors import UsageError
 from llmgate.gate.serving.cost import cost_lines
 from llmgate.gate.serving.knee import Search
@@ -19,6 +18,7 @@ from llmgate.record.schema import Message
 from llmgate.session.heartbeat import run_async
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.target import open_target
+from llmgate.session.serving.single import load_words, measure_once
 from llmgate.session.serving.sweep import at_load, sweep
 from llmgate.session.serving.sweep_told import read_slos
 from llmgate.suite.form.prices import read_prices
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "load_words", "prompts_for"]
+__all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "prompts_for"]
 
 TABLE: Final = (("TTFT", "ttft"), ("TPOT", "tpot"), ("ITL", "itl"), ("E2E", "e2el"))
 THROUGHPUTS: Final = (
@@ -176,39 +176,17 @@ def opened(settings: Settings, progress: Progress) -> Iterator[Target]:
 
 def run_once(target: Target, spec: ServingSpec, asked: OwnPrompts, *, eyes: Eyes, progress: Progress) -> ServingTrace:
     """One run."""
-    workload = build_workload(
-        spec.workload,
-        asked.prompts,
-        name=asked.name,
-        model=target.endpoint.model,
-        max_tokens=spec.max_tokens,
-        # Fixed lengths make two models comparable. Only vLLM knows the field.
-        ignore_eos=target.server.engine == "vllm",
-        requests=spec.requests,
-    )
     return run_async(
-        measure_serving(
-            workload,
-            replace(target.endpoint, names=target.server.model_names),
-            load_of(spec),
+        measure_once(
+            target,
+            spec,
+            asked.prompts,
+            name=asked.name,
             watches=eyes.watches(target),
             on_progress=lambda done, total: progress.count("requests", done, total),
         ),
         progress,
     )
-
-
-def load_words(spec: ServingSpec) -> str:
-    """How hard the server is worked, in words."""
-    arrivals, most = spec.arrivals, f", {spec.concurrency} in flight at most" if spec.concurrency else ""
-    if arrivals.kind == "closed":
-        return f"{spec.concurrency} in flight"
-    if arrivals.kind == "trace":
-        return f"at recorded times{f', {arrivals.speed:g} times as fast' if arrivals.speed != 1 else ''}{most}"
-    if arrivals.kind == "ramp":
-        return f"{arrivals.rate_from:g} to {arrivals.rate:g} per second{most}"
-    bursts = f", burstiness {arrivals.burstiness:g}" if arrivals.kind == "gamma" else ""
-    return f"{arrivals.rate:g} per second, {arrivals.kind}{bursts}{most}"
 
 
 def bench_facts(summary: ServingSummary, spec: ServingSpec) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
-from llmgate.session.serving.compare import OUR_EYES, Prompts, compare_serving, hosting_of
+from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
 from llmgate.session.serving.plan import begin
 from llmgate.suite.form.part import first_problem
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import ArmPlace
     from llmgate.session.serving.measuring import Eyes
+    from llmgate.session.serving.single import Prompts
     from llmgate.session.settings import Settings
 
 __all__ = ["ByHand", "Comparison", "compare_by_hand", "comparison_json", "gated_spec"]

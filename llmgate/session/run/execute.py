@@ -6,9 +6,8 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmgate.bench.client.load import measure_serving
 from llmgate.bench.watch.watches import watches_for
-from llmgate.bench.workload.build import build_workload, check_workload, load_of
+from llmgate.bench.workload.build import check_workload
 from llmgate.errors import RecordError, UsageError
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
@@ -33,6 +32,7 @@ from llmgate.session.run.registered import look_up
 from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run_folder import new_run_id
+from llmgate.session.serving.single import load_words, measure_once
 from llmgate.session.settings import Settings
 
 if TYPE_CHECKING:
@@ -264,22 +264,13 @@ async def bench_suites(plan: Plan, run: RunDir, target: Target, *, others: froze
         spec = planned.suite.serving
         if spec is None or planned.suite.name in done or planned.suite.name not in plan.gated:
             continue
-        progress.stage(f"measuring serving: {spec.requests} requests, {spec.concurrency} in flight")
-        workload = build_workload(
-            spec.workload,
-            [case.messages for case in planned.cases],
-            name=planned.suite.name,
-            model=target.endpoint.model,
-            max_tokens=spec.max_tokens,
-            # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
-            ignore_eos=target.server.engine == "vllm",
-            requests=spec.requests,
-        )
+        progress.stage(f"measuring serving: {spec.requests} requests, {load_words(spec)}")
         run.add_serving(
-            await measure_serving(
-                workload,
-                replace(target.endpoint, names=target.server.model_names),
-                load_of(spec),
+            await measure_once(
+                target,
+                spec,
+                [case.messages for case in planned.cases],
+                name=planned.suite.name,
                 watches=watches_for(target.endpoint, server_pid=target.pid),
                 on_progress=lambda done, total: progress.count("serving requests", done, total),
             )

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.bench.watch.watches import watches_for
-from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.bench.workload.build import load_of
 from llmgate.errors import RecordError
 from llmgate.gate.serving.validity import spoilt
 from llmgate.generate.identity import hardware
 from llmgate.record.arms import ServingArms
-from llmgate.record.schema import Message
-from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.visible import one_line
 from llmgate.session.serving.hosting import ArmPlace, HostingChoice, Stand, choose_hosting
 from llmgate.session.serving.measuring import Eyes, measure_arms
 from llmgate.session.serving.plan import ArmsJob, ArmsStore, begin, finished
+from llmgate.session.serving.single import VLLM, workload_of
 
 if TYPE_CHECKING:
     from llmgate.bench.client.load import Watch
-    from llmgate.bench.workload.workload import Workload
     from llmgate.record.arms import Arm
+    from llmgate.record.serving.plan import ServingSpec
     from llmgate.session.progress import Progress
+    from llmgate.session.serving.single import Prompts
     from llmgate.session.target import Target
 
-__all__ = ["OUR_EYES", "Measured", "Prompts", "available_gib", "compare_serving", "hosting_of"]
-
-Prompts = Sequence[Sequence[Message | Mapping[str, object]]]
-VLLM = "vllm"
+__all__ = ["OUR_EYES", "Measured", "available_gib", "compare_serving", "hosting_of"]
 
 
 def _watches(target: Target) -> tuple[Watch, ...]:
@@ -81,14 +77,12 @@ def compare_serving(
     by_arm: dict[Arm, ArmPlace] = {"candidate": candidate}
     if champion is not None:
         by_arm["champion"] = champion
+    both_vllm = {place.engine for place in by_arm.values()} == {VLLM}
     job = ArmsJob(
         name=name,
         pairs=spec.pairs,
         load=load_of(spec),
-        # Fixed lengths: a model that talks less must not look faster. Only vLLM knows the field.
-        workload=_Prompts(
-            name=name, spec=spec, prompts=prompts, ignore_eos={place.engine for place in by_arm.values()} == {VLLM}
-        ),
+        workload=lambda model: workload_of(spec, prompts, name=name, model=model, ignore_eos=both_vllm),
         hardware=hardware(),
         levels=spec.levels.limits if spec.levels else {},
     )
@@ -170,25 +164,3 @@ def available_gib() -> float:
     except (OSError, ValueError):
         return free
     return min(free, max(0, limit - used) / 2**30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prompts:
-    """What is sent to a model."""
-
-    name: str
-    spec: ServingSpec
-    prompts: Prompts
-    ignore_eos: bool
-
-    def __call__(self, model: str) -> Workload:
-        spec = self.spec
-        return build_workload(
-            spec.workload,
-            self.prompts,
-            name=self.name,
-            model=model,
-            max_tokens=spec.max_tokens,
-            ignore_eos=self.ignore_eos,
-            requests=spec.requests,
-        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import private_folder, write_atomic
+from llmgate.record.disk import private_folder
 from llmgate.record.redaction import NO_SECRETS, Redactor
-from llmgate.record.run.files import ARM_RUN, ARMS_PLAN, arm_run_name, arms_plan_name, read_arms
+from llmgate.record.run.files import read_arms, write_arm_run, write_arms_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,11 +40,11 @@ class ArmsFolder:
 
     def plan_arms(self, plan: ArmsPlan) -> None:
         """Keep what is to be measured."""
-        write_atomic(self.path / arms_plan_name(plan.suite), self._redact(ARMS_PLAN.dump_json(plan)))
+        write_arms_plan(self.path, plan, redact=self._redact)
 
     def add_arm_run(self, run: ArmRun) -> None:
         """Keep one run."""
-        write_atomic(self.path / arm_run_name(run.suite, run.position), self._redact(ARM_RUN.dump_json(run)))
+        write_arm_run(self.path, run, redact=self._redact)
 
     def arms(self) -> tuple[ServingArms, ...]:
         """What was kept so far."""

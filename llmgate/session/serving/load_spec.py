@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from llmgate.errors import UsageError, did_you_mean
-from llmgate.record.serving.plan import ServiceLevels, ServingSpec
+from llmgate.record.serving.plan import LEVEL_NAMES, ServiceLevels, ServingSpec
 from llmgate.suite.form.load import read_arrivals, read_workload
 from llmgate.suite.form.serving import arrivals_of
 
 __all__ = ["load_spec", "read_levels"]
 
 DEFAULT_IN_FLIGHT: Final = 8
-LEVELS: Final = ("ttft_ms", "tpot_ms", "e2el_ms")
 
 
 def load_spec(
@@ -74,8 +73,8 @@ def read_levels(text: str) -> ServiceLevels:
         if not each:
             continue
         name = name if name.endswith("_ms") else f"{name}_ms"
-        if name not in LEVELS:
-            raise UsageError(f"{each!r} is no service level", where="--goodput", fix=did_you_mean(name, LEVELS))
+        if name not in LEVEL_NAMES:
+            raise UsageError(f"{each!r} is no service level", where="--goodput", fix=did_you_mean(name, LEVEL_NAMES))
         if name in levels:
             raise UsageError(f"{name} is given twice", where="--goodput", fix="Remove one of them")
         try:

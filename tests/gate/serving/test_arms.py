@@ -18,7 +18,6 @@ from llmgate.gate.decide import decide_serving
 from llmgate.gate.decision.types import NOTHING_TO_COMPARE, Verdict
 from llmgate.gate.metrics.metric import ServingTest
 from llmgate.gate.serving.arms import (
-    MIN_PAIRS,
     arms_problem,
     run_serving_test,
     run_serving_tests,
@@ -26,7 +25,7 @@ from llmgate.gate.serving.arms import (
 )
 from llmgate.record.manifest import Hardware
 from llmgate.record.policy import Role
-from llmgate.record.serving.plan import ServiceLevels
+from llmgate.record.serving.plan import LEAST_PAIRS, ServiceLevels
 from llmgate.record.serving.policy import SERVING_FIGURES, ServingPolicy
 from llmgate.record.serving.trace import Arrivals
 
@@ -390,7 +389,7 @@ def test_a_pair_that_was_made_again_for_a_reason_counts() -> None:
 
 # The rule, against scipy.
 
-ratios = st.lists(st.floats(0.5, 2.0), min_size=MIN_PAIRS, max_size=12, unique=True)
+ratios = st.lists(st.floats(0.5, 2.0), min_size=LEAST_PAIRS, max_size=12, unique=True)
 
 
 def of_figures(new: Sequence[float], old: Sequence[float], policy: ServingPolicy | None = None) -> ServingTest:
@@ -445,7 +444,7 @@ def test_latency_agrees_with_scipy(ratios: list[float], margin: float) -> None:
 
 
 @given(
-    values=st.lists(st.floats(50, 200), min_size=MIN_PAIRS, max_size=10, unique=True),
+    values=st.lists(st.floats(50, 200), min_size=LEAST_PAIRS, max_size=10, unique=True),
     limit=st.floats(60, 180),
     metric=st.sampled_from(["output_throughput", "median_itl_ms"]),
 )
@@ -482,8 +481,8 @@ def test_the_margin_is_one_of_ratios(metric: str, ratio: float, *, passes: bool)
 
 def test_six_pairs_are_enough() -> None:
     for new, verdict in ((NEW, Verdict.PASS), (noisy(80, 8), Verdict.FAIL)):
-        assert decide(run_test(make_arms(new[:MIN_PAIRS], OLD[:MIN_PAIRS]))).verdict is verdict
-    assert MIN_PAIRS == 6
+        assert decide(run_test(make_arms(new[:LEAST_PAIRS], OLD[:LEAST_PAIRS]))).verdict is verdict
+    assert LEAST_PAIRS == 6
 
 
 def test_a_maximum_of_a_latency() -> None:
