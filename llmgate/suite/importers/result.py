@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmgate.errors import LlmgateError, SuiteError
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Imported", "ImportedSuite", "Note", "Notebook"]
+__all__ = ["Imported", "ImportedSuite", "Note", "NoteSort", "Notebook"]
 
 T = TypeVar("T")
+
+
+class NoteSort(StrEnum):
+    """What a note means for what the suite checks."""
+
+    CHECK = "check"
+    """Something that the other tool evaluates is missing, so the suite checks less than the original."""
+    SETTING = "setting"
+    """The model is asked in another way than the other tool would; nothing is checked less."""
+    REMARK = "remark"
+    """A reader should know; nothing is missing and nothing differs by accident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +42,17 @@ class Note:
     Attributes:
         what: What was found.
         where: File, and line where it is known.
-        lost: Whether something that the other tool evaluates is missing in the suite.
+        sort: What it means for what the suite checks.
     """
 
     what: str
     where: str | None = None
-    lost: bool = True
+    sort: NoteSort = NoteSort.CHECK
+
+    @property
+    def lost(self) -> bool:
+        """Whether something that the other tool evaluates is missing in the suite."""
+        return self.sort is NoteSort.CHECK
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" if self.where else self.what
@@ -79,7 +96,7 @@ class Imported:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether no check is missing."""
         return not any(note.lost for note in self.notes)
 
 
@@ -105,12 +122,16 @@ class Notebook:
         return tuple(self._notes)
 
     def lost(self, what: str, where: str | None = None) -> None:
-        """Note that something is missing in the suite."""
+        """Note that something which the other tool evaluates is missing in the suite: a check, or a case."""
         self._notes[Note(what=what, where=where)] = None
+
+    def setting(self, what: str, where: str | None = None) -> None:
+        """Note that the model is asked in another way than the other tool would ask it; no check is missing."""
+        self._notes[Note(what=what, where=where, sort=NoteSort.SETTING)] = None
 
     def remark(self, what: str, where: str | None = None) -> None:
         """Note something that a reader should know, though nothing is missing."""
-        self._notes[Note(what=what, where=where, lost=False)] = None
+        self._notes[Note(what=what, where=where, sort=NoteSort.REMARK)] = None
 
     def another(self) -> Notebook:
         """An empty notebook of the same import."""

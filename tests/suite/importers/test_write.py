@@ -15,7 +15,7 @@ from llmgate.record.growth import Growth
 from llmgate.suite.data.rows import MAX_ID_LENGTH
 from llmgate.suite.form.document import read_document
 from llmgate.suite.importers.files import read_csv, read_source, strict
-from llmgate.suite.importers.result import ImportedSuite, Note
+from llmgate.suite.importers.result import ImportedSuite, Note, NoteSort
 from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, table
 from llmgate.suite.importers.write import suite_text
 from llmgate.suite.template.nunjucks import Template
@@ -51,7 +51,7 @@ def test_a_suite_file_holds_what_was_written(value: Any, content: str, descripti
         rows=({"id": "a"},),
         sampling={"extra": {"x": value}},
         asserts=({"type": "equals", "value": value},),
-        notes=(Note(what=remark, where=remark), Note(what=remark, lost=False)),
+        notes=(Note(what=remark, where=remark), Note(what=remark, sort=NoteSort.REMARK)),
     )
     data = read_back(suite_text(suite, dataset="d.jsonl", source=remark))
     assert data["assert"] == [{"type": "equals", "value": value}]
