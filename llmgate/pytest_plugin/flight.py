@@ -1,0 +1,86 @@
+"""An item that is set up although it is not its turn, and its call."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from llmgate.pytest_plugin.own_output import CURRENT, Output
+
+__all__ = ["Flight", "StoppedError"]
+
+END_S: Final = 10.0
+"""How long a test that is broken off may take to end."""
+
+
+class StoppedError(Exception):
+    """A test raised what would end the thread that it runs in."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An item that is set up, and may run."""
+
+    item: pytest.Function
+    call: Any = None
+    report: pytest.TestReport | None = None
+    future: Future[None] | None = None
+    function: Any = None
+    output: Output = field(default_factory=Output)
+    alone: bool = False
+    started_s: float = 0.0
+    duration_s: float = 0.0
+    stopped_by: BaseException | None = None
+    began: bool = False
+    closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and is not done."""
+        return self.future is not None and not self.future.done()
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the test function, with output of its own and a clock."""
+        with self.lock:
+            if self.closed:
+                raise asyncio.CancelledError
+            self.began = True
+        token = CURRENT.set(self.output)
+        self.started_s, started = time.time(), time.perf_counter()
+        try:
+            return await self.function(*args, **kwargs)
+        except (KeyboardInterrupt, SystemExit) as error:
+            # Either would end the loop with all tests that run on it; pytest reports it as this test's.
+            self.stopped_by = error
+            raise StoppedError(repr(error)) from error
+        finally:
+            self.duration_s = time.perf_counter() - started
+            CURRENT.reset(token)
+            self.ended.set()
+
+    def finish(self) -> None:
+        """Wait for the test and raise what it raised."""
+        if self.future is None:
+            return
+        try:
+            self.future.result()
+        except StoppedError as error:
+            raise (self.stopped_by or error) from None
+
+    def break_off(self) -> None:
+        """Cancel it, and wait until it has let go of what it was given."""
+        with self.lock:
+            self.closed = True
+            began = self.began
+        if self.future is not None:
+            self.future.cancel()
+            if began:
+                self.ended.wait(END_S)
