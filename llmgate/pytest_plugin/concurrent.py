@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from llmgate.pytest_plugin.around import Between, ExplainedAsserts, queued_items
-from llmgate.pytest_plugin.flight import Flight
+from llmgate.pytest_plugin.flight import Flight, break_off
 from llmgate.pytest_plugin.own_output import OutputRouter
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class Ahead:
     def protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
         """Run an item of ours, and start those after it; False if pytest must do it."""
         group = self._group_of(item)
-        if group is None or not isinstance(item, pytest.Function):
+        # Those of `unittest` run themselves.
+        if group is None or not isinstance(item, pytest.Function) or getattr(item, "nofuncargs", False):
             return False
         if self._flights and self._flights[0].item is not item:
             self.abandon(self._flights, beside=None)  # the order has changed
@@ -83,10 +84,9 @@ class Ahead:
         try:
             self._run(item, nextitem, (group, common))
         except BaseException:
+            break_off(self._flights)
             self.abandon(self._flights[1:], beside=item)
-            for flight in self._flights:  # pytest tears it down at the end of the session
-                flight.break_off()
-                self._state.unpark(flight.item)
+            self._state.unpark(item)  # pytest tears it down at the end of the session
             self._flights.clear()
             self._router_stop()
             raise
@@ -98,13 +98,14 @@ class Ahead:
         """Let pytest run it, all but its call."""
 
         def runtest() -> None:
+            __tracebackhide__ = True
             flight = Flight(item, function=item.obj)
             item.obj = flight.run
             try:
                 flight.future = self._start(item)
                 flight.finish()
             except BaseException:
-                flight.break_off()
+                break_off([flight])
                 raise
             finally:
                 item.obj = flight.function
@@ -204,12 +205,15 @@ class Ahead:
         self._flights.append(flight)
         give_own_fixtures(item, self._making, functools.partial(self._ask_alone, flight))
         self._take(item, flight.finish)
+
+        def set_up() -> None:
+            __tracebackhide__ = True
+            item.ihook.pytest_runtest_setup(item=item)
+
         with self._making:
             try:
                 flight.call = pytest.CallInfo.from_call(
-                    lambda: item.ihook.pytest_runtest_setup(item=item),
-                    when="setup",
-                    reraise=get_reraise_exceptions(item.config),
+                    set_up, when="setup", reraise=get_reraise_exceptions(item.config)
                 )
             finally:
                 self._state.park(item)
@@ -219,6 +223,7 @@ class Ahead:
         flight.function = item.obj
         item.obj = functools.update_wrapper(functools.partial(flight.run), flight.function)
         cast("OutputRouter", self._router).start()
+        flight.launched = True
         try:
             flight.future = self._start(item)
         except Exception as error:  # noqa: BLE001 - it is reported as this test's
@@ -280,13 +285,16 @@ class Ahead:
         router = cast("OutputRouter", self._router)
 
         def runtest() -> None:
+            __tracebackhide__ = True
             router.replay(flight.output)
             flight.finish()
 
+        def run_call() -> None:
+            __tracebackhide__ = True
+            item.ihook.pytest_runtest_call(item=item)
+
         item.__dict__["runtest"] = runtest
-        call = pytest.CallInfo.from_call(
-            lambda: item.ihook.pytest_runtest_call(item=item), when="call", reraise=get_reraise_exceptions(item.config)
-        )
+        call = pytest.CallInfo.from_call(run_call, when="call", reraise=get_reraise_exceptions(item.config))
         if flight.began:
             call.start, call.duration = flight.started_s, flight.duration_s
             call.stop = call.start + call.duration
@@ -317,7 +325,7 @@ class Ahead:
 
     def _ask_alone(self, flight: Flight, name: str) -> None:
         """A fixture that no two items can have at once was asked for by name, in the middle of things."""
-        if flight.future is not None:
+        if flight.launched:
             pytest.fail(
                 f"the fixture {name!r} was asked for in a test that runs beside others: name it among its arguments"
             )
@@ -339,8 +347,7 @@ class Ahead:
         """
         from _pytest.runner import call_and_report
 
-        for flight in flights:
-            flight.break_off()
+        break_off(flights)
         for flight in reversed(list(flights)):
             self._state.unpark(flight.item)
             report = call_and_report(flight.item, "teardown", log=False, nextitem=beside)

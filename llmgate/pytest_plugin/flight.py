@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from llmgate.pytest_plugin.own_output import CURRENT, Output
 
-__all__ = ["Flight", "StoppedError"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Flight", "StoppedError", "break_off"]
 
 END_S: Final = 10.0
 """How long a test that is broken off may take to end."""
@@ -34,6 +38,7 @@ class Flight:
     function: Any = None
     output: Output = field(default_factory=Output)
     alone: bool = False
+    launched: bool = False
     started_s: float = 0.0
     duration_s: float = 0.0
     stopped_by: BaseException | None = None
@@ -61,6 +66,9 @@ class Flight:
             # Either would end the loop with all tests that run on it; pytest reports it as this test's.
             self.stopped_by = error
             raise StoppedError(repr(error)) from error
+        except asyncio.CancelledError as error:
+            self.stopped_by = error  # futures forget where it came from
+            raise
         finally:
             self.duration_s = time.perf_counter() - started
             CURRENT.reset(token)
@@ -68,19 +76,34 @@ class Flight:
 
     def finish(self) -> None:
         """Wait for the test and raise what it raised."""
+        __tracebackhide__ = True
         if self.future is None:
             return
         try:
-            self.future.result()
-        except StoppedError as error:
-            raise (self.stopped_by or error) from None
+            error = self.future.exception()
+        except concurrent.futures.CancelledError as cancelled:
+            error = cancelled
+        if self.stopped_by is not None:
+            error = self.stopped_by
+        if error is not None:
+            raise error
 
-    def break_off(self) -> None:
-        """Cancel it, and wait until it has let go of what it was given."""
+    def cancel(self) -> None:
+        """Let it not begin, or end soon."""
         with self.lock:
             self.closed = True
-            began = self.began
         if self.future is not None:
             self.future.cancel()
-            if began:
-                self.ended.wait(END_S)
+
+    def wait_until_ended(self) -> None:
+        """Wait until the test has let go of what it was given."""
+        if self.began:
+            self.ended.wait(END_S)
+
+
+def break_off(flights: Sequence[Flight]) -> None:
+    """Cancel tests, and wait until they have ended."""
+    for flight in flights:
+        flight.cancel()
+    for flight in flights:
+        flight.wait_until_ended()

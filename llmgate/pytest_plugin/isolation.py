@@ -171,6 +171,7 @@ def give_own_fixtures(item: pytest.Function, lock: Any, ask_alone: Callable[[str
     ask = request.getfixturevalue
 
     def one_at_a_time(argname: str) -> Any:
+        __tracebackhide__ = True
         if not lock.acquire(timeout=LOCK_S):
             pytest.fail(f"the fixture {argname!r} was not to be had within {LOCK_S:.0f} s: another is being set up")
         try:
@@ -187,7 +188,7 @@ def shared_state(item: pytest.Function) -> Hashable | None:
     The collectors above them, which have setups of their own, and the parameters of fixtures of wider scopes: another
     parameter means that pytest tears the fixture down.
     """
-    if getattr(item, "nofuncargs", False) or not ALONE.isdisjoint(item.fixturenames):
+    if not ALONE.isdisjoint(item.fixturenames):
         return None
     wide: list[tuple[str, object]] = []
     asked: Any = getattr(item, "callspec", None)

@@ -69,6 +69,7 @@ def group_of(item):
 
 def pytest_collection_finish(session):
     session.config.loop = Loop()
+    session.config.peak = lambda: PEAK
     session.config.ahead = Ahead(
         session.items, group_of=group_of, start=session.config.loop.start, window=WINDOW
     )
