@@ -125,13 +125,15 @@ def case(request: pytest.FixtureRequest) -> CaseUnderTest:
 @pytest.fixture
 def llm(case: CaseUnderTest) -> AsyncOpenAI:
     """The official client, `openai.AsyncOpenAI`, at the model under test (llmgate); its requests are recorded."""
-    return case.client
+    client: AsyncOpenAI = case.client
+    return client
 
 
 @pytest.fixture
 def llm_sync(case: CaseUnderTest) -> OpenAI:
     """The official client for plain functions, `openai.OpenAI`, at the model under test (llmgate)."""
-    return case.client_sync
+    client: OpenAI = case.client_sync
+    return client
 
 
 @pytest.fixture(scope="session")

@@ -172,7 +172,7 @@ class Tests:
         text = getattr(report, SENT, None)
         if text is not None:
             result = self._read(key, text)
-        elif report.passed or report.outcome == "rerun":
+        elif report.passed or str(report.outcome) == "rerun":
             return
         else:
             result = failed(key, f"the test was {report.outcome}: {one_line(reason_of(report))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
@@ -29,7 +29,6 @@ __all__ = ["add_gates", "make_cases", "read_plans", "suite_test", "write_plans"]
 ARGUMENT: Final = "case"
 ROWS: pytest.StashKey[dict[CodeSuite, tuple[list[str], int]]] = pytest.StashKey()
 """Row ids and repeats by suite."""
-PARAM: Final = "llmgate_row"
 MOST_BYTES: Final = 1 << 30
 
 
@@ -126,7 +125,7 @@ def planned(suite: CodeSuite, items: Sequence[pytest.Function], config: pytest.C
 def case_of(item: pytest.Function, *, several: bool) -> CollectedCase:
     """The case of an item: its row's id, with the function's name where a suite has several, and other parameters."""
     test = suite_test(item)
-    row, repeat = item.callspec.params[ARGUMENT]
+    row, repeat = cast("tuple[str, int]", item.callspec.params[ARGUMENT])
     inside = item.name.removeprefix(f"{item.originalname}[").removesuffix("]")
     own = row if repeat == 0 else f"{row}#{repeat}"
     others = sorted((name, value) for name, value in item.callspec.indices.items() if name != ARGUMENT)

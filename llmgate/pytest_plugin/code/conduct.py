@@ -19,7 +19,7 @@ from llmgate.record.run.journal import RESULT
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Sequence
+    from collections.abc import Coroutine, Hashable, Mapping, Sequence
     from concurrent.futures import Future
 
     from llmgate.pytest_plugin.controller import PytestRun
@@ -149,10 +149,10 @@ def arguments(item: pytest.Function) -> dict[str, Any]:
 
 
 def conduct(session: pytest.Session, run: PytestRun) -> None:
-    """Run the tests of suites in code from here on; in a worker of xdist, leave what was collected for the controller."""
-    config, workers = session.config, 1
+    """Run the tests of suites in code from here on; a worker of xdist leaves for the controller what it collected."""
+    config = session.config
+    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     if run.is_worker:
-        write_plans(run, plans_of(config), config.workerinput["workerid"])
-        workers = int(config.workerinput.get("workercount", 1))
-    window = max(1, run.settings.concurrency // workers)
+        write_plans(run, plans_of(config), str(worker["workerid"]))
+    window = max(1, run.settings.concurrency // int(worker.get("workercount", 1)))
     config.pluginmanager.register(Conductor(run, session.items, window=window))

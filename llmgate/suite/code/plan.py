@@ -13,6 +13,7 @@ from llmgate.errors import SuiteError
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.form.document import Document
 from llmgate.suite.form.part import first_problem, worded
+from llmgate.suite.form.prompt import Entries  # noqa: TC001 - pydantic reads it
 from llmgate.suite.form.suite_file import SuitePart
 from llmgate.suite.spec import CodeFacts, Suite, suite_of
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
     from llmgate.suite.code.definition import CodeSuite
     from llmgate.suite.code.source import TestSource
-    from llmgate.suite.form.prompt import Entries
 
 __all__ = ["CODE_PLAN", "DEFAULT_METRIC", "CodePlan", "CollectedCase", "code_plan", "fed_by", "plan_code", "read_code"]
 
@@ -84,7 +84,7 @@ CODE_PLAN: Final[TypeAdapter[CodePlan]] = TypeAdapter(CodePlan)
 
 
 def fed_by(source: TestSource) -> tuple[str, ...]:
-    """The metrics that tests feed: those that they name, and that of plain asserts if they have some or nothing else."""
+    """The metrics that tests feed: those that they name, and that of plain asserts, or of nothing else."""
     named = source.metrics
     plain = source.plain or not named
     return tuple(dict.fromkeys((*((DEFAULT_METRIC,) if plain else ()), *named)))
