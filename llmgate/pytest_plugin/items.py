@@ -12,7 +12,7 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.pytest_plugin.controller import NotAskedError
 from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
-from llmgate.record.schema import Generation, Outcome
+from llmgate.record.schema import Failure, FailureKind, Generation, Outcome
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.report.visible import visible
 from llmgate.suite.folder import Sort
@@ -219,6 +219,8 @@ def describe(result: CaseResult) -> str:
 def described(result: CaseResult) -> str:
     """The same, as models and endpoints said it."""
     head = f"{result.key}"
+    if isinstance(result.answer, Failure) and result.answer.kind is FailureKind.TEST:
+        return f"{head}: {result.answer.message}"
     if not isinstance(result.answer, Generation):
         return (
             f"{head}: no answer ({result.answer.kind} after {result.answer.attempts} attempts): {result.answer.message}"
