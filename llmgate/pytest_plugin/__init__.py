@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
-from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
+from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN, pytest_run
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI, OpenAI
 
-    from llmgate.pytest_plugin.code.case import CaseUnderTest
+    from llmgate.pytest_plugin.tested_case import CaseUnderTest
 
 MARK = "__llmgate_test__"
 """The attribute of a test of a suite in code, as `llmgate.suite.code` sets it."""
@@ -139,9 +139,10 @@ def llm_sync(case: CaseUnderTest) -> OpenAI:
 @pytest.fixture(scope="session")
 def openai_env(request: pytest.FixtureRequest) -> Generator[dict[str, str], None, None]:
     """OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL of the model under test (llmgate), until the session ends."""
-    from llmgate.pytest_plugin.code.clients import environment
+    from llmgate.pytest_plugin.official import environment
 
-    yield from environment(request.config)
+    run = pytest_run(request.config)
+    yield from environment(run.settings, run.tests.model())
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 from pydantic import ValidationError
@@ -15,17 +15,34 @@ from llmgate.session.run.tested import Inbox, TestedModel, is_kept, tested_model
 from llmgate.suite.code.plan import CodePlan, plan_code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
 
-    from llmgate.pytest_plugin.code.case import CaseUnderTest
-    from llmgate.pytest_plugin.controller import PytestRun
+    from llmgate.pytest_plugin.tested_case import CaseUnderTest
     from llmgate.record.schema import Exchange
+    from llmgate.score.vocabulary import Checks
+    from llmgate.session.settings import Settings
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["SENT", "Tests"]
 
 SENT: Final = "llmgate_result"
 """The attribute of a report that has the result."""
+
+
+class TestHost(Protocol):
+    """The run that tests belong to."""
+
+    settings: Settings
+    config: pytest.Config
+    out: Path
+
+    @property
+    def vocabulary(self) -> Checks:
+        """The assert types that exist."""
+
+    def wait_until(self, ready: Callable[[], TestedModel | None]) -> TestedModel:
+        """Wait for something that the run brings about."""
 
 
 class Tests:
@@ -42,7 +59,7 @@ class Tests:
 
     __test__ = False
 
-    def __init__(self, run: PytestRun) -> None:
+    def __init__(self, run: TestHost) -> None:
         self._run = run
         self.suites: dict[str, PlannedSuite] = {}
         self.plans: list[CodePlan] = []
@@ -106,7 +123,7 @@ class Tests:
 
     def hold(self, nodeid: str) -> CaseUnderTest:
         """What a test gets as `case`."""
-        from llmgate.pytest_plugin.code.case import CaseUnderTest
+        from llmgate.pytest_plugin.tested_case import CaseUnderTest
 
         case, key = self._cases[nodeid]
         code = self.suites[key.suite].suite.code
@@ -138,9 +155,10 @@ class Tests:
             UsageError: If the package openai is not installed.
         """
         if self._clients is None:
-            from llmgate.pytest_plugin.code.clients import open_clients
+            from llmgate.pytest_plugin.official import open_clients
 
-            self._clients = open_clients(self._run, self.model(), self._keep)
+            workers = int(getattr(self._run.config, "workerinput", {}).get("workercount", 1))
+            self._clients = open_clients(self._run.settings, self.model(), self._keep, workers=workers)
         return self._clients
 
     def _keep(self, token: str, exchange: Exchange) -> None:

@@ -323,6 +323,19 @@ def test_a_selected_gate_needs_all_its_cases(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*the gates of support were selected, and 9 of its 10 cases were not*"])
 
 
+@pytest.mark.parametrize(
+    "chosen", [("test_support.py::test_support[q1]",), ("-k", "q1"), ("--deselect", "test_support.py")]
+)
+def test_in_ci_a_session_without_its_gates_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    project(pytester.path)
+    with FakeServer(answer=said) as server:
+        result = run(pytester, server, *chosen)
+    assert result.ret not in {0, pytest.ExitCode.NO_TESTS_COLLECTED} or not server.seen
+
+
 def test_a_worker_that_crashes_is_an_error_of_its_case(pytester: pytest.Pytester) -> None:
     body = (
         TEST

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llmgate.pytest_plugin.code.case import CaseUnderTest
 from llmgate.pytest_plugin.code.collect import ARGUMENT, suite_test, write_plans
 from llmgate.pytest_plugin.concurrent import Ahead
 from llmgate.pytest_plugin.items import describe, tell
 from llmgate.pytest_plugin.payload import plans_of
+from llmgate.pytest_plugin.tested_case import CaseUnderTest
 from llmgate.pytest_plugin.tests import SENT
 from llmgate.record.run.journal import RESULT
 from llmgate.report.visible import visible

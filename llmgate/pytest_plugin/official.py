@@ -12,23 +12,24 @@ from llmgate.session.run.known_secrets import redactor
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    import pytest
-
     from llmgate.generate.official.clients import OfficialClients
-    from llmgate.pytest_plugin.controller import PytestRun
     from llmgate.record.schema import Exchange
     from llmgate.session.run.tested import TestedModel
+    from llmgate.session.settings import Settings
 
 __all__ = ["environment", "open_clients"]
 
 
-def open_clients(run: PytestRun, model: TestedModel, on_exchange: Callable[[str, Exchange], None]) -> OfficialClients:
+def open_clients(
+    settings: Settings, model: TestedModel, on_exchange: Callable[[str, Exchange], None], *, workers: int
+) -> OfficialClients:
     """The clients of this process.
 
     Args:
-        run: Its options say how many requests may be in flight, in all workers of xdist together.
+        settings: Say how many requests may be in flight, in all workers of xdist together.
         model: The model under test.
         on_exchange: Gets every request with the token of its case.
+        workers: Of xdist; 1 without it.
 
     Raises:
         UsageError: If the package openai is not installed.
@@ -39,10 +40,8 @@ def open_clients(run: PytestRun, model: TestedModel, on_exchange: Callable[[str,
         raise UsageError(
             f"the official client cannot be had ({error})", fix="pip install 'pytest-llmgate[openai]'"
         ) from error
-    settings = run.settings
-    workers = int(getattr(run.config, "workerinput", {}).get("workercount", 1))
     return OfficialClients(
-        endpoint_of(run, model),
+        endpoint_of(settings, model),
         concurrency=max(1, settings.concurrency // workers),
         on_exchange=on_exchange,
         retry=RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout),
@@ -51,9 +50,8 @@ def open_clients(run: PytestRun, model: TestedModel, on_exchange: Callable[[str,
     )
 
 
-def endpoint_of(run: PytestRun, model: TestedModel) -> Endpoint:
+def endpoint_of(settings: Settings, model: TestedModel) -> Endpoint:
     """The model under test, with the key that belongs to it."""
-    settings = run.settings
     return Endpoint(
         url=model.url,
         model=model.model,
@@ -63,12 +61,9 @@ def endpoint_of(run: PytestRun, model: TestedModel) -> Endpoint:
     )
 
 
-def environment(config: pytest.Config) -> Generator[dict[str, str], None, None]:
+def environment(settings: Settings, model: TestedModel) -> Generator[dict[str, str], None, None]:
     """The variables by which other libraries find a model, set while the block lasts."""
-    from llmgate.pytest_plugin.keys import pytest_run
-
-    run = pytest_run(config)
-    endpoint = endpoint_of(run, run.tests.model())
+    endpoint = endpoint_of(settings, model)
     # Clients refuse to start without a key, and a server of ours wants none.
     said = {
         "OPENAI_BASE_URL": endpoint.url,
