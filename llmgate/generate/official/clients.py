@@ -63,13 +63,18 @@ class OfficialClients:
             death=death,
             redact=redact,
         )
+
         # Streams that are read beside other requests of their case may need more connections than there are places.
-        limits = library.Limits(max_connections=None, max_keepalive_connections=concurrency)
+        def limits(*, keep: bool = True) -> Any:
+            return library.Limits(max_connections=None, max_keepalive_connections=concurrency if keep else 0)
+
         # The certificates that this machine trusts, as for all else that asks the endpoint.
         verify = ssl.create_default_context() if endpoint.url.startswith("https:") else False
-        wire: dict[str, Any] = {"limits": limits, "verify": verify, "trust_env": False}
+        wire: dict[str, Any] = {"verify": verify, "trust_env": False}
         transport, sync_transport = transports(
-            desk, lambda: library.AsyncHTTPTransport(**wire), lambda: library.HTTPTransport(**wire)
+            desk,
+            lambda *, keep: library.AsyncHTTPTransport(limits=limits(keep=keep), **wire),
+            lambda: library.HTTPTransport(limits=limits(), **wire),
         )
         # No proxy of the environment, no redirect: either could lead the prompt and the key to another host.
         common: dict[str, Any] = {

@@ -250,9 +250,11 @@ class Desk:
         whole = whole_reply(asked.path, stream)
         content = json.dumps(whole).encode() if whole is not None else self._quotable(stream)
         read = self.read(asked, tried, content)
-        if broken is not None and isinstance(read.answer, Failure):
-            return replace(read, answer=broken)
-        return read
+        if broken is None or not isinstance(read.answer, Failure) or read.answer.kind is FailureKind.ERROR_REPLY:
+            return read
+        # A client leaves a stream that it cannot read, too.
+        garbage = read.answer.kind is FailureKind.GARBAGE and b"\n\n" in stream.replace(b"\r", b"")
+        return read if garbage and broken.kind is FailureKind.INTERRUPTED else replace(read, answer=broken)
 
     def failed(self, tried: Tried, error: BaseException, *, late: bool) -> Tried:
         """An attempt that had no response."""

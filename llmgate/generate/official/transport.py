@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["transports"]
 
 
-def transports(desk: Desk, new_async: Callable[[], Any], new_sync: Callable[[], Any]) -> tuple[Any, Any]:
+def transports(desk: Desk, new_async: Callable[..., Any], new_sync: Callable[[], Any]) -> tuple[Any, Any]:
     """The transports for the asynchronous and the synchronous client.
 
     Args:
         desk: What they share.
-        new_async: Makes the transport that really sends, one per event loop.
+        new_async: Makes the transport that really sends, one per event loop; `keep` says whether connections are kept.
         new_sync: The same for threads.
     """
     library = desk.library
@@ -57,9 +57,8 @@ def bounded(raw: bytearray) -> None:
 class Recording:
     """What both have in common."""
 
-    def __init__(self, desk: Desk, new: Callable[[], Any]) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._new = new
 
     def _begin(self, lease: Lease) -> tuple[Tried, float]:
         tried = Tried(attempt=lease.attempt, started_s=time.time())
@@ -135,8 +134,9 @@ class SyncWatched:
 class AsyncRecording(Recording):
     """For event loops: connections belong to the loop in which they were made."""
 
-    def __init__(self, desk: Desk, new: Callable[[], Any]) -> None:
-        super().__init__(desk, new)
+    def __init__(self, desk: Desk, new: Callable[..., Any]) -> None:
+        super().__init__(desk)
+        self._new = new
         self._inner: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._making = threading.Lock()
         self._stream = mixed(AsyncWatched, desk.library.AsyncByteStream)
@@ -150,7 +150,9 @@ class AsyncRecording(Recording):
         lease = await desk.slots.take_async(asked.token)
         try:
             while True:
-                tried = desk.before(lease.attempt) or await self._attempt(request, asked, lease)
+                if (useless := desk.before(lease.attempt)) is not None:
+                    return desk.ended(asked, useless, request)
+                tried = await self._attempt(request, asked, lease)
                 pause_s = desk.after(tried)
                 if pause_s is None:
                     return desk.ended(asked, tried, request)
@@ -185,7 +187,9 @@ class AsyncRecording(Recording):
         loop = asyncio.get_running_loop()
         with self._making:
             if loop not in self._inner:
-                self._inner[loop] = self._new()
+                # A loop that a test runs for itself may end at any time, and nobody could close its connections.
+                others = any(not other.is_closed() for other in self._inner)
+                self._inner[loop] = self._new(keep=not others)
             return self._inner[loop]
 
     async def aclose(self) -> None:
@@ -205,7 +209,7 @@ class SyncRecording(Recording):
     """For threads."""
 
     def __init__(self, desk: Desk, new: Callable[[], Any]) -> None:
-        super().__init__(desk, new)
+        super().__init__(desk)
         self._inner = new()
         self._stream = mixed(SyncWatched, desk.library.SyncByteStream)
 
@@ -218,7 +222,9 @@ class SyncRecording(Recording):
         lease = desk.slots.take(asked.token)
         try:
             while True:
-                tried = desk.before(lease.attempt) or self._attempt(request, asked, lease)
+                if (useless := desk.before(lease.attempt)) is not None:
+                    return desk.ended(asked, useless, request)
+                tried = self._attempt(request, asked, lease)
                 pause_s = desk.after(tried)
                 if pause_s is None:
                     return desk.ended(asked, tried, request)
