@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.check import CheckContext, Finding
     from llmgate.score.assertion.models import JudgeReply, Token
     from llmgate.score.custom import check
+    from llmgate.suite.code.definition import CodeSuite
 
 __all__ = [
     "CheckContext",
+    "CodeSuite",
     "Decision",
     "Evaluation",
     "Finding",
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CheckContext": "llmgate.score.assertion.check",
+    "CodeSuite": "llmgate.suite.code.definition",
     "Decision": "llmgate.gate.decision.types",
     "Evaluation": "llmgate.score.api.evaluate",
     "Finding": "llmgate.score.assertion.check",
@@ -55,6 +58,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name == "suite":
+        return import_module("llmgate.suite")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

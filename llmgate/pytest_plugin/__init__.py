@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
-from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
+from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN, pytest_run
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
+
+    from openai import AsyncOpenAI, OpenAI
+
+    from llmgate.pytest_plugin.tested_case import CaseUnderTest
+
+MARK = "__llmgate_test__"
+"""The attribute of a test of a suite in code, as `llmgate.suite.code` sets it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,6 +64,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     early_config.stash[DOOR] = door
     # Without a name, which `-p no:NAME` could block.
     early_config.pluginmanager.register(door)
+    early_config.pluginmanager.register(Gates())
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -81,6 +89,62 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return suite_file(found, parent)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Call the tests of suites in code once for each row."""
+    if hasattr(metafunc.function, MARK):
+        from llmgate.pytest_plugin.code.collect import make_cases
+
+        make_cases(metafunc)
+
+
+class Gates:
+    """Adds the gates of suites in code before anything is deselected."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Plan them, now that all is collected."""
+        if any(hasattr(getattr(item, "function", None), MARK) for item in items):
+            from llmgate.errors import LlmgateError
+            from llmgate.pytest_plugin.code.collect import add_gates
+
+            try:
+                add_gates(config, items)
+            except LlmgateError as error:
+                raise pytest.UsageError(f"llmgate: {error}") from error
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> CaseUnderTest:
+    """The case of a suite in code (llmgate): its row by `case["COLUMN"]`, and `case.check(METRIC, VALUE)`."""
+    run = request.config.stash.get(RUN, None)
+    if run is None or request.node.nodeid not in run.tests:
+        pytest.fail("the fixture `case` is for tests of a suite: decorate the test with @suite.cases", pytrace=False)
+    return run.tests.hold(request.node.nodeid)
+
+
+@pytest.fixture
+def llm(case: CaseUnderTest) -> AsyncOpenAI:
+    """The official client, `openai.AsyncOpenAI`, at the model under test (llmgate); its requests are recorded."""
+    client: AsyncOpenAI = case.client
+    return client
+
+
+@pytest.fixture
+def llm_sync(case: CaseUnderTest) -> OpenAI:
+    """The official client for plain functions, `openai.OpenAI`, at the model under test (llmgate)."""
+    client: OpenAI = case.client_sync
+    return client
+
+
+@pytest.fixture(scope="session")
+def openai_env(request: pytest.FixtureRequest) -> Generator[dict[str, str], None, None]:
+    """OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL of the model under test (llmgate), until the session ends."""
+    from llmgate.pytest_plugin.official import environment
+
+    run = pytest_run(request.config)
+    yield from environment(run.settings, run.tests.model())
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let gate items report last: they wait for all cases."""
@@ -93,6 +157,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start asking for what was selected."""
     if run := session.config.stash.get(RUN, None):
+        if run.tests.plans:
+            from llmgate.pytest_plugin.code.conduct import conduct
+
+            conduct(session, run)
         from llmgate.pytest_plugin.left_out import note_left_out
 
         if not run.is_worker and not session.testsfailed:

@@ -12,13 +12,14 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pytest
 
 from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError, UsageError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.payload import out_of
+from llmgate.pytest_plugin.tests import Tests
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish, taken, withdraw
@@ -30,11 +31,12 @@ from llmgate.session.run.execute import check_folder, execute
 from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import check_models
 from llmgate.session.run.plan import make_plan, plan_file
+from llmgate.session.run.tested import Inbox
 from llmgate.session.settings import Settings, settings_from
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import CaseResult
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["NotAskedError", "PytestRun"]
+
+T = TypeVar("T")
 
 POLL_S: Final = 0.02
 END_S: Final = 60.0
@@ -111,6 +115,7 @@ class PytestRun:
         self._waiting_since = 0.0
         self._letters = terminal.Letters()
         self._vocabulary: tuple[int, Checks] | None = None
+        self._tests = Tests(self)
 
     # Collecting.
 
@@ -134,6 +139,11 @@ class PytestRun:
             for warning in planned.warnings:
                 warnings.warn(pytest.PytestCollectionWarning(warning), stacklevel=1)
         return self._suites[nodeid]
+
+    @property
+    def planned(self) -> list[PlannedSuite]:
+        """All suites, those in code included."""
+        return [*self._suites.values(), *self._tests.suites.values()]
 
     @property
     def paths(self) -> list[Path]:
@@ -167,6 +177,7 @@ class PytestRun:
             baseline = resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
+            self._tests.inbox = Inbox(self.out)
             end_as_ctrl_c()
             self._thread = threading.Thread(target=self._work, args=(lock,), name="llmgate", daemon=True)
             self._thread.start()
@@ -177,7 +188,11 @@ class PytestRun:
         """Ask for the cases of the selected items."""
         if self.is_worker or self.config.option.collectonly:
             return
-        self.select([item.nodeid for item in items if item.nodeid.partition("::")[0] in self._suites])
+        self.select([item.nodeid for item in items if self.is_ours(item.nodeid)])
+
+    def is_ours(self, nodeid: str) -> bool:
+        """Whether it is a case or a gate, of a file or in code."""
+        return nodeid.partition("::")[0] in self._suites or nodeid in self._tests
 
     def select(self, nodeids: Sequence[str]) -> None:
         """Ask for the cases that items name; a gate needs all cases of its suite.
@@ -195,6 +210,14 @@ class PytestRun:
         gated: set[str] = set()
         gates: set[str] = set()
         for nodeid in nodeids:
+            if nodeid in self._tests:
+                suite, case = self._tests[nodeid]
+                if case is None:
+                    gates.add(nodeid)
+                    gated.add(suite)
+                else:
+                    cases.add((suite, case))
+                continue
             file, _, name = nodeid.partition("::")
             planned = self._suites[file]
             if name.startswith("gate::"):
@@ -208,7 +231,8 @@ class PytestRun:
             if p.suite.name in gated
             for case in p.cases
         }
-        suites = [p for p in self._suites.values() if any(suite == p.suite.name for suite, _ in cases)]
+        self._tests.check_whole(cases, gated)
+        suites = [p for p in self.planned if any(suite == p.suite.name for suite, _ in cases)]
         try:
             self._plan = make_plan(suites, self.settings, selected=cases, gated=gated, vocabulary=self.vocabulary)
             check_models(self.settings, self._plan)
@@ -225,7 +249,7 @@ class PytestRun:
         progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
-                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress)
+                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=self._tests.inbox)
         except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
             self._error = error
 
@@ -242,6 +266,8 @@ class PytestRun:
     def is_case(self, nodeid: str) -> bool:
         """Whether it is a case of a suite, and no gate."""
         file, _, name = nodeid.partition("::")
+        if nodeid in self._tests:
+            return self._tests[nodeid][1] is not None
         return file in self._suites and not name.startswith("gate::")
 
     def letter(self, letter: str) -> str:
@@ -288,6 +314,25 @@ class PytestRun:
                 raise self._failure(state.reason)
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
+
+    @property
+    def tests(self) -> Tests:
+        """The tests in code."""
+        return self._tests
+
+    def wait_until(self, ready: Callable[[], T | None]) -> T:
+        """Wait for something that the run brings about.
+
+        Raises:
+            CannotRunError: If the run ended without it.
+        """
+        while True:
+            state = self._state()
+            if (found := ready()) is not None:
+                return found
+            if state.phase is not RunPhase.RUNNING:
+                raise self._failure(state.reason)
+            time.sleep(POLL_S)
 
     def _state(self) -> RunState:
         """How far the run is; in a worker, not for ever that it has not begun.
@@ -354,13 +399,14 @@ class PytestRun:
             decision=self._decision,
             gated=bool(self.gates),
             # Their gates were not selected, so no verdict covers them.
-            ungated=sorted({p.suite.name for p in self._suites.values()} - self._gated),
+            ungated=sorted({p.suite.name for p in self.planned} - self._gated),
             published=self._published,
             shown=self.settings.show_missed,
         )
 
     def close(self) -> None:
         """Leave nothing running."""
+        self._tests.close()
         self._stop.set()
         self._selected.set()
         if self._thread is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,13 +12,13 @@ from llmgate.gate.decision.types import Verdict
 from llmgate.pytest_plugin.controller import NotAskedError
 from llmgate.pytest_plugin.door import DECIDED, GATES
 from llmgate.pytest_plugin.keys import FATAL, pytest_run
-from llmgate.record.schema import Generation, Outcome
+from llmgate.record.schema import Failure, FailureKind, Generation, Outcome
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.report.visible import visible
 from llmgate.suite.folder import Sort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from llmgate.record.policy import MetricPolicy
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case, PlannedSuite
     from llmgate.suite.folder import Found
 
-__all__ = ["CaseItem", "GateItem", "SuiteFile", "suite_file"]
+__all__ = ["CaseItem", "GateItem", "SuiteFile", "describe", "suite_file", "tell"]
 
 SHOWN_CHARS = 2000
 
@@ -124,26 +125,43 @@ class CaseItem(SuiteItem):
         except NotAskedError as error:
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
-        for result in results:
-            if self.unevaluated(result):
-                raise CaseNotEvaluatedError(describe(result))
-        for result in results:
-            if any(check.required and check.outcome is Outcome.FAIL for check in result.checks):
-                raise RequiredFailedError("a required assert failed\n" + describe(result))
-        missed = [result for result in results if not result.passed]
-        if missed:
-            self.user_properties.append(("llmgate", "missed"))
-            self.add_report_section("call", "llmgate", "\n".join(describe(result) for result in missed))
+        tell(self, results, watched=self.watched)
 
-    def unevaluated(self, result: CaseResult) -> bool:
-        """Whether something is missing that gates: an answer, or a check that a gating metric or `required` needs.
 
-        An error of a watched metric is shown with the case; like the metric, it cannot keep the gate shut.
-        """
-        if not isinstance(result.answer, Generation) or not result.judged:
-            return True
-        errors = [check for check in result.checks if check.outcome is Outcome.ERROR]
-        return any(check.required or check.metric not in self.watched for check in errors)
+def tell(item: pytest.Item, results: Sequence[CaseResult], *, watched: Collection[str], pending: bool = False) -> None:
+    """Let pytest know what became of a case.
+
+    Args:
+        item: The case's.
+        results: One per repeat.
+        watched: The metrics that do not gate.
+        pending: Whether judges may still be asked.
+
+    Raises:
+        CaseNotEvaluatedError: If something is missing that gates.
+        RequiredFailedError: If an assert that must never fail did.
+    """
+    for result in results:
+        if unevaluated(result, watched, pending=pending):
+            raise CaseNotEvaluatedError(describe(result))
+    for result in results:
+        if any(check.required and check.outcome is Outcome.FAIL for check in result.checks):
+            raise RequiredFailedError("a required assert failed\n" + describe(result))
+    missed = [result for result in results if not replace(result, judged=result.judged or pending).passed]
+    if missed:
+        item.user_properties.append(("llmgate", "missed"))
+        item.add_report_section("call", "llmgate", "\n".join(describe(result) for result in missed))
+
+
+def unevaluated(result: CaseResult, watched: Collection[str], *, pending: bool) -> bool:
+    """Whether something is missing that gates: an answer, or a check that a gating metric or `required` needs.
+
+    An error of a watched metric is shown with the case; like the metric, it cannot keep the gate shut.
+    """
+    if not isinstance(result.answer, Generation) or not (result.judged or pending):
+        return True
+    errors = [check for check in result.checks if check.outcome is Outcome.ERROR]
+    return any(check.required or check.metric not in watched for check in errors)
 
 
 class GateItem(SuiteItem):
@@ -201,6 +219,8 @@ def describe(result: CaseResult) -> str:
 def described(result: CaseResult) -> str:
     """The same, as models and endpoints said it."""
     head = f"{result.key}"
+    if isinstance(result.answer, Failure) and result.answer.kind is FailureKind.TEST:
+        return f"{head}: {result.answer.message}"
     if not isinstance(result.answer, Generation):
         return (
             f"{head}: no answer ({result.answer.kind} after {result.answer.attempts} attempts): {result.answer.message}"
@@ -208,7 +228,7 @@ def described(result: CaseResult) -> str:
     lines = [f"{head} answered: {shortened(result.answer.text)}"]
     lines += [f"  {c.outcome}: {c.type}: {c.reason}" for c in result.checks if c.outcome is not Outcome.PASS]
     if not result.judged:
-        lines.append("  error: the judge has not scored it")
+        lines.append("  the judge scores it later" if result.asserts else "  error: the judge has not scored it")
     return "\n".join(lines)
 
 

@@ -28,5 +28,7 @@ def pytest_run(config: pytest.Config) -> PytestRun:
     if RUN not in config.stash:
         from llmgate.pytest_plugin.controller import PytestRun
 
-        config.stash[RUN] = PytestRun(config)
+        run = config.stash[RUN] = PytestRun(config)
+        # Without a name, which `-p no:NAME` could block.
+        config.pluginmanager.register(run.tests)
     return config.stash[RUN]

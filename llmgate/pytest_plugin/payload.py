@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,10 +16,11 @@ from llmgate.session.run_folder import default_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAYLOAD_VERSION", "out_of", "send_payload"]
+__all__ = ["PAYLOAD_VERSION", "out_of", "plans_of", "send_payload"]
 
-PAYLOAD_VERSION: Final = 1
+PAYLOAD_VERSION: Final = 2
 OUT: Final[pytest.StashKey[Path]] = pytest.StashKey()
+PLANS: Final[pytest.StashKey[Path]] = pytest.StashKey()
 
 
 def out_of(config: pytest.Config) -> Path:
@@ -29,6 +32,14 @@ def out_of(config: pytest.Config) -> Path:
     if OUT not in config.stash:
         config.stash[OUT] = from_payload(config.workerinput) if hasattr(config, "workerinput") else chosen(config)
     return config.stash[OUT]
+
+
+def plans_of(config: pytest.Config) -> Path:
+    """Where workers leave what they collected of suites in code; made when something is left there."""
+    if PLANS not in config.stash:
+        given = getattr(config, "workerinput", {}).get("llmgate", {}).get("plans")
+        config.stash[PLANS] = Path(given or Path(tempfile.gettempdir()) / f"llmgate-plans-{uuid.uuid4().hex}")
+    return config.stash[PLANS]
 
 
 def chosen(config: pytest.Config) -> Path:
@@ -53,4 +64,8 @@ def from_payload(workerinput: Mapping[str, Any]) -> Path:
 
 def send_payload(node: Any) -> None:
     """Give a worker its payload."""
-    node.workerinput["llmgate"] = {"version": PAYLOAD_VERSION, "out": str(out_of(node.config))}
+    node.workerinput["llmgate"] = {
+        "version": PAYLOAD_VERSION,
+        "out": str(out_of(node.config)),
+        "plans": str(plans_of(node.config)),
+    }

@@ -15,10 +15,13 @@ import pytest
 from llmgate.errors import LlmgateError
 from llmgate.pytest_plugin.door import GATES
 from llmgate.pytest_plugin.keys import pytest_run
+from llmgate.pytest_plugin.payload import plans_of
 from llmgate.suite.form.signs import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from llmgate.suite.code.plan import CodePlan
 
 __all__ = ["node_collected", "node_ended"]
 
@@ -27,23 +30,35 @@ def node_collected(node: Any, ids: Sequence[str]) -> None:
     """Load what the workers collected, start the server, ask for what they selected."""
     files = dict.fromkeys(nodeid.partition("::")[0] for nodeid in ids)
     named = {file: path for file in files if (path := suite_path(node.config, file)) is not None}
-    if not named:
+    if not named and not plans_of(node.config).exists():
         return
     from llmgate.pytest_plugin.left_out import note_left_out
     from llmgate.suite.folder import is_suite_file
 
     suites = {file: path for file, path in named.items() if is_suite_file(path)}
-    if not suites:
+    plans = plans_left(node)
+    if not suites and not plans:
         return
     try:
         run = pytest_run(node.config)
         run.prepare()
+        run.tests.add(plans)
         for file, path in suites.items():
             run.load(path, file)
         note_left_out(node.config, run.paths)
     except LlmgateError as error:
         raise pytest.UsageError(f"llmgate: {error}") from error
-    run.select([nodeid for nodeid in ids if nodeid.partition("::")[0] in suites])
+    run.select([nodeid for nodeid in ids if run.is_ours(nodeid)])
+
+
+def plans_left(node: Any) -> list[CodePlan]:
+    """What a worker collected of suites in code."""
+    folder = plans_of(node.config)
+    if not folder.exists():
+        return []
+    from llmgate.pytest_plugin.code.collect import read_plans
+
+    return read_plans(folder, str(node.gateway.id))
 
 
 def node_ended(node: Any) -> None:

@@ -10,9 +10,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from operator import not_
+from typing import Annotated, Any, Literal
 
-from llmgate.record.answered_by import MaybeAnsweredBy, MaybeSaid, OnlyIfTrue
+from pydantic import Field
+
+from llmgate.record.answer import Exchange, Failure, FailureKind, Generation, TokenLogprob
+from llmgate.record.answered_by import MaybeSaid, OnlyIfTrue
 from llmgate.record.arms import ServingArms
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest
@@ -26,6 +30,7 @@ __all__ = [
     "CaseResult",
     "ChatRole",
     "CheckResult",
+    "Exchange",
     "Failure",
     "FailureKind",
     "Generation",
@@ -41,6 +46,10 @@ __all__ = [
     "weighted_mean",
 ]
 
+Written = Annotated[tuple[Mapping[str, Any], ...], Field(exclude_if=not_)]
+Exchanges = Annotated[tuple[Exchange, ...], Field(exclude_if=not_)]
+"""Both left out of files where there is none."""
+
 ChatRole = Literal["system", "developer", "user", "assistant", "tool"]
 """Who says a message."""
 
@@ -51,20 +60,6 @@ class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     ERROR = "error"
-
-
-class FailureKind(StrEnum):
-    """Why a generation is missing."""
-
-    CONNECTION = "connection"
-    TIMEOUT = "timeout"
-    HTTP = "http"
-    GARBAGE = "garbage"
-    ERROR_REPLY = "error-reply"
-    INCOMPLETE = "incomplete"
-    SERVER_DIED = "server-died"
-    INTERRUPTED = "interrupted"
-    REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -128,56 +123,6 @@ class PlannedCase:
     def keys(self) -> tuple[CaseKey, ...]:
         """Its generations, in order."""
         return tuple(CaseKey(suite=self.suite, case=self.case, repeat=repeat) for repeat in range(self.repeats))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenLogprob:
-    """One generated token with the natural logarithm of its probability.
-
-    `top` has the most probable tokens at its place with theirs, where they were asked for.
-    """
-
-    token: str
-    logprob: float
-    top: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
-    """One answer of the model under test.
-
-    Attributes:
-        text: The answer, unchanged.
-        finish_reason: As the server said it.
-        prompt_tokens: As the server counted them, None if it did not say.
-        completion_tokens: As the server counted them, None if it did not say.
-        latency_s: From sending the request to its last byte, in seconds, of the attempt that succeeded.
-        attempts: How many times the request was sent.
-        tool_calls: The calls that the model made, as the server reported them; None if it made none.
-        logprobs: The answer's tokens with their log probabilities, where they were asked for and reported.
-        cached_tokens: Prompt tokens that the server had cached, None if it did not say.
-        answered_by: Who answered; None if nothing says that it was not the model asked for, and in older records.
-    """
-
-    text: str
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    latency_s: float
-    attempts: int = 1
-    tool_calls: tuple[Mapping[str, Any], ...] | None = None
-    logprobs: tuple[TokenLogprob, ...] | None = None
-    cached_tokens: int | None = None
-    answered_by: MaybeAnsweredBy = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why there is no answer, after all retries."""
-
-    kind: FailureKind
-    message: str
-    attempts: int = 1
 
 
 def _check_score(outcome: Outcome, score: float | None) -> None:
@@ -283,6 +228,10 @@ class CaseResult:
     """The least weighted mean with which the case passes; None if every check has to pass."""
     traits: AnswerFeatures | None = None
     """What the answer looks like; None without an answer, and in older records."""
+    asserts: Written = ()
+    """The asserts that a test in code asked for and that ask models, as written."""
+    exchanges: Exchanges = ()
+    """What a test in code asked, in order."""
 
     @property
     def evaluated(self) -> bool:

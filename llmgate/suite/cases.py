@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import DatasetError, SuiteError, did_you_mean
@@ -19,6 +19,7 @@ from llmgate.suite.data.strict_json import value_text
 from llmgate.suite.form.drift import case_features, check_formats
 from llmgate.suite.form.gate import fed_metrics
 from llmgate.suite.form.part import placed
+from llmgate.suite.prompt.entries import Conversation
 from llmgate.suite.prompt.few_shot_leaks import Leak, find_leaks
 from llmgate.suite.prompt.render import RenderedPrompt, compile_prompt
 from llmgate.suite.row_asserts import RowTest, read_row_tests
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Case", "PlannedSuite", "plan_suite"]
 
 EXPECTED_CHARS: Final = 300
+MESSAGES: Final = "messages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ class Case:
         variables: The row, for templates in asserts.
         asserts: The asserts that apply.
         prices: What tokens cost, None if the suite does not say.
+        code: Whether a test in code asks it.
     """
 
     planned: PlannedCase
@@ -51,6 +54,7 @@ class Case:
     variables: Mapping[str, Json]
     asserts: tuple[AssertSpec, ...]
     prices: Prices | None = None
+    code: bool = False
 
     @property
     def messages(self) -> tuple[Mapping[str, Json], ...]:
@@ -115,6 +119,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     dataset = load_dataset(suite.source, id_column=suite.id_column)
     check_columns(suite, dataset)
     check_clusters(suite, dataset)
+    suite = with_messages(suite, dataset)
     prompt = compile_prompt(
         suite.prompt,
         suite.tools,
@@ -138,6 +143,13 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
     check_formats(suite.metrics, [case.planned for case in cases], suite.gates.where_drift("schema"))
     looks = planned_looks(suite, cases)
     return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=(*unversioned(suite), *leaks), looks=looks)
+
+
+def with_messages(suite: Suite, dataset: Dataset) -> Suite:
+    """A suite in code that says no prompt asks what the column `messages` holds, if there is one."""
+    if suite.code is None or suite.prompt or MESSAGES not in dataset.columns:
+        return suite
+    return replace(suite, prompt=(Conversation(path=(MESSAGES,), where=str(suite.path)),))
 
 
 def unversioned(suite: Suite) -> tuple[str, ...]:

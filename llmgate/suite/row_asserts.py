@@ -75,7 +75,8 @@ def read_row_tests(suite: Suite, dataset: Dataset, vocabulary: Vocabulary) -> Ro
 
 def complete(suite: Suite, asserts: tuple[AssertSpec, ...], vocabulary: Vocabulary) -> Suite:
     """The suite with the metrics that all asserts feed."""
-    return replace(suite, metrics=suite.gates.policies(asserts, vocabulary))
+    further = suite.code.metrics if suite.code else ()
+    return replace(suite, metrics=suite.gates.policies(asserts, vocabulary, further=further))
 
 
 class _Reader:
@@ -92,7 +93,7 @@ class _Reader:
         where = f"{self.name}:{row.line}"
         written, threshold = self._written(row, where)
         asserts = (*self.suite.asserts, *(self._spec(entry, row, where) for entry in written))
-        if not asserts:
+        if not asserts and self.suite.code is None:
             raise SuiteError(
                 f"nothing checks the row {row.id!r}", where=where, fix="Give the suite or the row an assert"
             )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Vocabulary
 
-__all__ = ["Prices", "ServingSpec", "Suite", "load_suite"]
+__all__ = ["CodeFacts", "Prices", "ServingSpec", "Suite", "load_suite", "suite_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,19 @@ class Prices:
         if prompt_tokens is None or completion_tokens is None:
             return None
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeFacts:
+    """What is known of the tests of a suite in code.
+
+    Attributes:
+        digest: SHA-256 over their source.
+        metrics: What they feed.
+    """
+
+    digest: str
+    metrics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,7 @@ class Suite:
         watched: Traits of the answers that are shown and do not gate.
         admissions: Files that say which judges may gate.
         reach: Where the files lie that it may name.
+        code: What its tests check, None if it is a file.
     """
 
     name: str
@@ -110,6 +124,7 @@ class Suite:
     watched: tuple[FeatureWatch, ...] = ()
     admissions: tuple[Path, ...] = ()
     reach: Reach
+    code: CodeFacts | None = None
 
     @property
     def judged_metrics(self) -> frozenset[str]:
@@ -129,7 +144,30 @@ def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = (
         SuiteError: With file, line, what is wrong and how to fix it.
     """
     document = read_document(path)
-    part = validate(document)
+    return suite_of(document, validate(document), vocabulary, allowed=allowed)
+
+
+def suite_of(
+    document: Document,
+    part: SuitePart,
+    vocabulary: Vocabulary,
+    *,
+    allowed: Sequence[str] = (),
+    code: CodeFacts | None = None,
+) -> Suite:
+    """A suite of what is written.
+
+    Args:
+        document: Where it is written.
+        part: What is written, checked in form.
+        vocabulary: The assert types that exist.
+        allowed: Folders outside the project whose files it may name.
+        code: What its tests check, where they are code.
+
+    Raises:
+        SuiteError: As for `load_suite`.
+    """
+    path = document.path
     asserts = read_asserts(document, part, vocabulary)
     reach = Reach.of(path, allowed)
     prompt = read_prompt(part.prompt, path.parent, reach, partial(document.where, "prompt"))
@@ -144,8 +182,8 @@ def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = (
     source = find_dataset(document, part, reach)
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
-    metrics = () if own else gates.policies(asserts, vocabulary)
-    if not asserts and not own:
+    metrics = () if own else gates.policies(asserts, vocabulary, further=code.metrics if code else ())
+    if not asserts and not own and code is None:
         raise SuiteError("the suite has no assert", where=document.where("assert"), fix="Add `assert:`")
     return Suite(
         name=part.suite,
@@ -178,8 +216,9 @@ def load_suite(path: Path, vocabulary: Vocabulary, *, allowed: Sequence[str] = (
         serving=read_serving(document, part, reach),
         judge_max_tokens=part.judge.max_tokens,
         judge_seed=part.judge.seed,
-        digest=suite_digest(part, prompt, tools, asserts, vocabulary),
+        digest=suite_digest(part, prompt, tools, asserts, vocabulary, code=code),
         threshold=part.threshold,
+        code=code,
     )
 
 
@@ -242,6 +281,8 @@ def suite_digest(
     tools: list[Json] | Conversation | None,
     asserts: tuple[AssertSpec, ...],
     vocabulary: Vocabulary,
+    *,
+    code: CodeFacts | None = None,
 ) -> str:
     """SHA-256 over what decides the questions and the scores, the meaning of each assert type included."""
     types = {spec.type for spec in with_members(asserts)} & vocabulary.names
@@ -258,6 +299,8 @@ def suite_digest(
         "assert": [without_places(asdict(spec)) for spec in asserts],
         "versions": {name: vocabulary.version(name) for name in sorted(types)},
     }
+    if code is not None:
+        facts["code"] = {"source": code.digest, "version": part.version}
     if tools is not None:
         facts["tools"] = ".".join(tools.path) if isinstance(tools, Conversation) else tools
     return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()

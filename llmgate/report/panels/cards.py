@@ -49,6 +49,7 @@ FAILURE_WORDS = {
     FailureKind.SERVER_DIED: "the server died",
     FailureKind.INTERRUPTED: "interrupted",
     FailureKind.REQUEST: "request refused",
+    FailureKind.TEST: "test did not run to its end",
 }
 OUTCOME_WORDS = {"pass": "passed", "fail": "failed", "error": "not evaluated"}
 

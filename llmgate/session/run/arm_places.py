@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError, UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.identity import hardware
-from llmgate.generate.model_folder import hub_folder, is_quantized, model_folder
+from llmgate.generate.model_folder import model_folder
 from llmgate.generate.server_checks import find_engine
 from llmgate.generate.server_command import Device, ServerSpec
-from llmgate.generate.server_machine import has_bfloat16
 from llmgate.record.environment import for_programs
 from llmgate.record.weights import weights_digest
 from llmgate.session.run.target import NOTHING, endpoint_target, identify_folder, own_server
@@ -42,12 +40,6 @@ __all__ = [
     "read_named",
     "running_place",
 ]
-
-KV_GIB: Final = 2.0
-"""What a CPU engine takes for its cache unless told otherwise: our default."""
-ENGINE_GIB: Final = 3.0
-"""What a CPU engine takes besides weights and cache: 2.8 GiB resident over its three processes, with vLLM 0.32."""
-WEIGHTS: Final = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +140,6 @@ def folder_place(
             yield beside_it(target, wanted, served=base)
 
     gpus = _gpus(settings, named.folder, env)
-    share = flag_value(settings.server_args, "gpu-memory-utilization")
     flags = hashlib.sha256(json.dumps([settings.server_args, sorted(env.items())]).encode()).hexdigest()
     return ArmPlace(
         label=named.text,
@@ -158,8 +149,6 @@ def folder_place(
         server=f"folder {Path(named.folder).expanduser().resolve()} {flags}" if named.name is not None else "",
         beside=(lambda target: beside_it(target, wanted, served=base)) if named.name is not None else None,
         gpus=gpus,
-        gpu_share=_number(share),
-        memory_gib=0.0 if gpus else _memory_gib(settings, named.folder, env),
     )
 
 
@@ -182,8 +171,6 @@ def running_place(settings: Settings, target: Target) -> ArmPlace:
         owned=True,
         up=True,
         gpus=gpus,
-        gpu_share=_number(flag_value(target.server.flags, "gpu-memory-utilization")),
-        memory_gib=0.0 if gpus else _memory_gib(settings, settings.model or "", NOTHING),
     )
 
 
@@ -278,15 +265,3 @@ def _gpus(settings: Settings, model: str, env: Mapping[str, str]) -> int:
     for names in parallel:
         count *= max(1, int(_number(flag_value(settings.server_args, *names)) or 1))
     return count
-
-
-def _memory_gib(settings: Settings, model: str, env: Mapping[str, str]) -> float:
-    """About what a server takes that computes on processors; infinite for a model whose size is not known."""
-    folder = model_folder(model) or hub_folder(model)
-    if folder is None:
-        return float("inf")
-    stored = sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern)) / 2**30
-    dtype = flag_value(settings.server_args, "dtype")
-    widened = dtype == "float32" or (dtype is None and not has_bfloat16() and not is_quantized(folder))
-    cache = _number({**os.environ, **env}.get("VLLM_CPU_KVCACHE_SPACE"))
-    return stored * (2.0 if widened else 1.0) + (KV_GIB if cache is None else cache) + ENGINE_GIB

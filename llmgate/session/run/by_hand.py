@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
+from llmgate.session.run.target import NOTHING
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
 from llmgate.session.serving.plan import begin
@@ -33,7 +35,7 @@ from llmgate.suite.form.part import first_problem
 from llmgate.suite.form.serving import ServingPart, serving_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import ArmPlace
@@ -60,6 +62,7 @@ class ByHand:
         candidate: B.
         champion_args: Further flags of A's server.
         candidate_args: Further flags of B's.
+        candidate_env: Further variables of B's server.
         pairs: Pairs of runs.
         margin: Of every figure that says nothing else.
         metrics: `NAME` or `NAME:margin=0.05,role=guardrail`; empty for throughput and the medians of TTFT and TPOT.
@@ -72,6 +75,7 @@ class ByHand:
     candidate: str
     champion_args: str = ""
     candidate_args: str = ""
+    candidate_env: Mapping[str, str] = field(default_factory=dict)
     pairs: int
     margin: float
     metrics: tuple[str, ...] = ()
@@ -122,7 +126,14 @@ def compare_by_hand(
             )
         closing.callback(clean_logs, out, redact)
         champion = _place(settings, asked.champion, asked.champion_args, out / "server-champion.log", progress)
-        candidate = _place(settings, asked.candidate, asked.candidate_args, out / "server-candidate.log", progress)
+        candidate = _place(
+            settings,
+            asked.candidate,
+            asked.candidate_args,
+            out / "server-candidate.log",
+            progress,
+            env=asked.candidate_env,
+        )
         choice = hosting_of(name, candidate, champion, store, asked=settings.serving_hosting)
         progress.stage(f"{spec.pairs} pairs of runs, {choice.hosting} ({choice.reason})")
         for line in serving_preflight(spec, begin(store, name)):
@@ -185,11 +196,13 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     return {**compare_json(comparison.decision, comparison.arms), "gpu_minutes": comparison.gpu_minutes}
 
 
-def _place(settings: Settings, text: str, args: str, log_path: Path, progress: Progress) -> ArmPlace:
+def _place(
+    settings: Settings, text: str, args: str, log_path: Path, progress: Progress, *, env: Mapping[str, str] = NOTHING
+) -> ArmPlace:
     named = read_named(text, where="--compare")
     own = shlex.split(args)
     if named.url:
-        if own:
+        if own or env:
             raise UsageError(
                 "flags are for a server that llmgate starts", where=named.url, fix="Start the endpoint with them"
             )
@@ -197,7 +210,8 @@ def _place(settings: Settings, text: str, args: str, log_path: Path, progress: P
     flags = (*settings.server_args, *own)
     check_flags(flags)
     # The port is one server's at most.
-    return folder_place(replace(settings, server_args=flags, port=None), named, log_path=log_path, progress=progress)
+    alone = replace(settings, server_args=flags, port=None)
+    return folder_place(alone, named, log_path=log_path, progress=progress, env=env)
 
 
 def _figure(text: str, margin: float) -> tuple[str, Mapping[str, object]]:

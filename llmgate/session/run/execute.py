@@ -31,6 +31,7 @@ from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.target import judge_place, open_judge, open_target
+from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.serving.single import load_words, measure_once
 from llmgate.session.settings import Settings
@@ -63,7 +64,9 @@ class AskedRun:
     run: RunDir
 
 
-def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Record:
+def execute(
+    settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress, inbox: Inbox | None = None
+) -> Record:
     """Carry out a run and seal its record: `asking`, `judge_runs`, `finish`.
 
     Args:
@@ -72,17 +75,20 @@ def execute(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress
             the server starts.
         out: Folder of the record.
         progress: Told about every stage; may raise to end the run.
+        inbox: Where tests in code leave what they found.
 
     Raises:
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
     """
-    with asking(settings, plan, out=out, progress=progress) as asked:
+    with asking(settings, plan, out=out, progress=progress, inbox=inbox) as asked:
         judge_runs([asked], progress=progress)
         return finish(asked, progress=progress)
 
 
 @contextmanager
-def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress) -> Iterator[AskedRun]:
+def asking(
+    settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress, inbox: Inbox | None = None
+) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
 
     Raises:
@@ -108,7 +114,9 @@ def asking(settings: Settings, plan: Callable[[], Plan], *, out: Path, progress:
             closing.callback(run.close)
             arms = plan_run_arms(settings, planned, run, target, progress=progress)
             looks = make_monitor(settings, planned, run, out, progress=progress)
-            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress), progress)
+            if inbox is not None:
+                inbox.open(target)
+            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox), progress)
             if not settings.no_bench:
                 run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
             arms.beside(run, progress=progress)
@@ -215,7 +223,14 @@ def has_run(out: Path) -> bool:
 
 
 async def ask(
-    settings: Settings, plan: Plan, run: RunDir, target: Target, *, monitor: InterimMonitor | None, progress: Progress
+    settings: Settings,
+    plan: Plan,
+    run: RunDir,
+    target: Target,
+    *,
+    monitor: InterimMonitor | None,
+    progress: Progress,
+    inbox: Inbox | None = None,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
@@ -223,7 +238,10 @@ async def ask(
         models = await models_beside(settings, plan, run.manifest, client, stack)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
-        await generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)
+        answers = [generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)]
+        if inbox is not None:
+            answers.append(take_results(run, plan, inbox, progress=progress))
+        await gather_all(answers)
         if models:
             await judge_all(settings, plan, run, models, progress=progress)
 

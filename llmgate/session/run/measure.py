@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import EndpointError, JudgeError, ServerError
 from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
-from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind, Generation
+from llmgate.record.schema import CaseKey, CaseResult, Exchange, Failure, FailureKind, Generation
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import Ask, Embed, JudgeReply, JudgeRequest, Models, Token
@@ -23,6 +23,7 @@ from llmgate.score.execute import judge_case, score_case
 from llmgate.score.foreign_code import in_thread
 from llmgate.score.output_features import read_features
 from llmgate.score.usage import expects_finish_reason, misspelt
+from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -74,7 +75,7 @@ async def generate_answers(
         EndpointError: If the endpoint stopped accepting connections.
         RecordError: If the record could not be written.
     """
-    todo = [key for key in run.missing() if needs_answer(run, key)]
+    todo = [key for key in run.missing() if key.suite not in plan.tested and needs_answer(run, key)]
     if monitor is not None:
         todo = monitor.arranged(todo)
         await monitor.begin()
@@ -147,9 +148,16 @@ async def check_answer(case: Case, key: CaseKey, answer: Generation | Failure, v
     )
 
 
-def context_of(case: Case, answer: Generation) -> CheckContext:
-    """What a check may look at."""
-    prompt = "\n\n".join(message.content for message in case.planned.messages if message.role == "user")
+def context_of(case: Case, answer: Generation, *, exchanges: Sequence[Exchange] = ()) -> CheckContext:
+    """What a check may look at.
+
+    Args:
+        case: What was asked.
+        answer: What came back.
+        exchanges: The requests of a test in code; the last one says what was asked where the case does not.
+    """
+    said = [message.content for message in case.planned.messages if message.role == "user"]
+    prompt = "\n\n".join(said or _asked(exchanges))
     counts = {"prompt": answer.prompt_tokens, "completion": answer.completion_tokens}
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         counts["total"] = answer.prompt_tokens + answer.completion_tokens
@@ -166,6 +174,16 @@ def context_of(case: Case, answer: Generation) -> CheckContext:
         tools=case.body.get("tools"),
         functions=case.body.get("functions"),
     )
+
+
+def _asked(exchanges: Sequence[Exchange]) -> list[str]:
+    """What the user says in the last request for text."""
+    last = next((each for each in reversed(exchanges) if each.answer is not None), None)
+    messages = last.request.get("messages") if last else None
+    users = (
+        [m for m in messages if isinstance(m, dict) and m.get("role") == "user"] if isinstance(messages, list) else []
+    )
+    return [str(message.get("content")) for message in users]
 
 
 def output_of(answer: Generation) -> object:
@@ -188,7 +206,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         result
         for key in run.missing()
         if isinstance((result := run.results[key]).answer, Generation)
-        and any(map(vocabulary.defers, by_name[key.suite, key.case].asserts))
+        and any(map(vocabulary.defers, asked_of(by_name[key.suite, key.case], result, vocabulary).asserts))
     ]
     if not todo:
         return
@@ -197,18 +215,34 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     async def judge(result: CaseResult) -> None:
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
-            fresh = await check_answer(case, result.key, result.answer, vocabulary)
-            run.append(await with_judgements(case, fresh, models, vocabulary))
+            fresh = await unjudged(case, result, vocabulary)
+            run.append(await with_judgements(asked_of(case, result, vocabulary), fresh, models, vocabulary))
         progress.count("judged", next(done), len(todo))
 
     await gather_all(judge(result) for result in todo)
+
+
+def asked_of(case: Case, result: CaseResult, vocabulary: Checks) -> Case:
+    """The case with the asserts that models are asked about: a test in code says them while it runs."""
+    if not case.code:
+        return case
+    return replace(case, asserts=tuple(read_assert(written, vocabulary.names) for written in result.asserts))
+
+
+async def unjudged(case: Case, result: CaseResult, vocabulary: Checks) -> CaseResult:
+    """The result without what judges said; what a test in code found is kept, as only the test could find it again."""
+    if not case.code and isinstance(result.answer, Generation):
+        return await check_answer(case, result.key, result.answer, vocabulary)
+    asked = {spec.name for spec in asked_of(case, result, vocabulary).asserts}
+    return replace(result, checks=tuple(check for check in result.checks if check.type not in asked), judged=False)
 
 
 async def with_judgements(case: Case, result: CaseResult, models: Models, vocabulary: Checks) -> CaseResult:
     """Add the judge's results; a judge that fails leaves an error, never a gap."""
     if not isinstance(result.answer, Generation):
         return result
-    verdicts = await judge_case(case.asserts, context_of(case, result.answer), models, vocabulary)
+    context = context_of(case, result.answer, exchanges=result.exchanges)
+    verdicts = await judge_case(case.asserts, context, models, vocabulary)
     return replace(result, checks=(*result.checks, *verdicts), judged=True)
 
 

@@ -76,6 +76,11 @@ class Plan:
         return frozenset(watch.suite for watch in self.policy.watched if watch.trait is OutputFeature.EMBEDDINGS)
 
     @property
+    def tested(self) -> frozenset[str]:
+        """The suites whose cases are asked by tests in code."""
+        return frozenset(planned.suite.name for planned in self.suites if planned.suite.code is not None)
+
+    @property
     def judged(self) -> frozenset[str]:
         """The assert types that ask a judge."""
         return frozenset(spec.type for spec in self.asserts if self.vocabulary.is_judge(spec.type))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.bench.watch.watches import watches_for
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.session.serving.single import Prompts
     from llmgate.session.target import Target
 
-__all__ = ["OUR_EYES", "Measured", "available_gib", "compare_serving", "hosting_of"]
+__all__ = ["OUR_EYES", "Measured", "compare_serving", "hosting_of"]
 
 
 def _watches(target: Target) -> tuple[Watch, ...]:
@@ -117,7 +116,6 @@ def hosting_of(
     store: ArmsStore | None,
     *,
     asked: str,
-    free_gib: float | None = None,
 ) -> HostingChoice:
     """How the servers are kept up; what was begun goes on as it began.
 
@@ -127,14 +125,12 @@ def hosting_of(
         champion: Likewise.
         store: What is there already.
         asked: `--serving-hosting`.
-        free_gib: Main memory that is free; None to ask the system.
 
     Raises:
         UsageError: If the arms cannot be hosted as asked.
         RecordError: If an interrupted measurement was hosted in another way than is asked for now.
     """
-    free = available_gib() if free_gib is None else free_gib
-    choice = choose_hosting(candidate, champion, asked=asked, available_gib=free)
+    choice = choose_hosting(candidate, champion, asked=asked)
     earlier = begin(store, name) if store is not None else None
     if earlier is None or earlier.plan.hosting == choice.hosting:
         return choice
@@ -144,23 +140,5 @@ def hosting_of(
             where="--serving-hosting",
             fix="Leave it out, or measure into another folder",
         )
-    choice = choose_hosting(candidate, champion, asked=earlier.plan.hosting, available_gib=free)
+    choice = choose_hosting(candidate, champion, asked=earlier.plan.hosting)
     return HostingChoice(hosting=choice.hosting, reason="as it began")
-
-
-def available_gib() -> float:
-    """Main memory that programs can have now, or less where a control group allows less.
-
-    Infinite if the system does not tell.
-    """
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return float("inf")
-    free = next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("MemAvailable:")), float("inf"))
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return free
-    return min(free, max(0, limit - used) / 2**30)

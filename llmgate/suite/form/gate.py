@@ -240,22 +240,29 @@ class Gates:
                 part.waiver(self.suite, self.where("waivers", index)) for index, part in enumerate(self.block.waivers)
             )
 
-    def policies(self, asserts: Iterable[AssertSpec], vocabulary: Vocabulary) -> tuple[MetricPolicy, ...]:
+    def policies(
+        self, asserts: Iterable[AssertSpec], vocabulary: Vocabulary, *, further: Iterable[str] = ()
+    ) -> tuple[MetricPolicy, ...]:
         """One policy per metric that asserts feed, and one per trait that gates.
 
         Metrics without an entry are watched, unless there is no entry at all, in which case all that no judge scores
         are primary.
+
+        Args:
+            asserts: All that the suite has.
+            vocabulary: Says which of them ask a judge.
+            further: Metrics that something else feeds: the tests of a suite in code.
 
         Raises:
             SuiteError: If an entry names a metric that no assert feeds, is impossible, or an assert feeds a metric
                 that is a trait.
         """
         asserts = tuple(asserts)
-        metrics = fed_metrics(asserts)
+        metrics = tuple(dict.fromkeys((*fed_metrics(asserts), *further)))
         for name in self.parts:
             if name not in metrics:
                 raise SuiteError(
-                    f"no assert feeds the metric {name!r}",
+                    f"no check feeds the metric {name!r}" if further else f"no assert feeds the metric {name!r}",
                     where=self.where("metrics", name),
                     fix=did_you_mean(name, metrics),
                 )

@@ -93,7 +93,7 @@ class CompiledPrompt:
             else:
                 picture = partial(self.images.url, folder=self.data_folder, where=where)
                 wire += read_messages(_at(row.values, entry, where), where=where, picture=picture)
-        if isinstance(self.entries[-1], Conversation) and wire[-1]["role"] not in {"user", "tool"}:
+        if self.entries and isinstance(self.entries[-1], Conversation) and wire[-1]["role"] not in {"user", "tool"}:
             raise DatasetError(
                 f"the conversation ends with the {wire[-1]['role']}, so there is nothing to answer",
                 where=where,

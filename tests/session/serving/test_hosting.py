@@ -41,32 +41,23 @@ def place(name: str, log: list[str] | None = None, *, fails: bool = False, **cha
             if log is not None:
                 log.append(f"end {name}")
 
-    values: dict[str, Any] = {"label": name, "open": serve, "owned": True, "memory_gib": 3.0} | changes
+    values: dict[str, Any] = {"label": name, "open": serve, "owned": True} | changes
     return ArmPlace(**values)
 
 
-def chosen(candidate: ArmPlace, champion: ArmPlace | None, asked: str = "auto", free: float = 100.0) -> str:
-    return choose_hosting(candidate, champion, asked=asked, available_gib=free).hosting
+def chosen(candidate: ArmPlace, champion: ArmPlace | None, asked: str = "auto") -> str:
+    return choose_hosting(candidate, champion, asked=asked).hosting
 
 
-def test_on_processors_both_are_up_where_the_memory_suffices() -> None:
-    assert chosen(place("a"), place("b"), free=6.1) == "together"
-    assert chosen(place("a"), place("b"), free=5.9) == "restarts"
-    assert chosen(place("a", up=True), place("b"), free=3.1) == "together"
-    assert chosen(place("a"), place("b", memory_gib=float("inf"))) == "restarts"
-
-
-@pytest.mark.parametrize(
-    ("shares", "hosting"),
-    [((0.45, 0.5), "together"), ((0.45, 0.51), "restarts"), ((None, 0.4), "restarts"), ((None, None), "restarts")],
-)
-def test_on_a_gpu_the_flags_say_whether_both_fit(shares: tuple[float | None, float | None], hosting: str) -> None:
-    a, b = (place(name, gpus=1, gpu_share=share) for name, share in zip("ab", shares, strict=True))
-    assert chosen(a, b) == hosting
+def test_servers_of_ours_are_started_anew_for_every_run() -> None:
+    assert chosen(place("a"), place("b")) == "restarts"
+    assert chosen(place("a", up=True), place("b")) == "restarts"
+    assert chosen(place("a", gpus=1), place("b", gpus=1)) == "restarts"
+    assert chosen(place("a", server="s"), place("b", server="s")) == "shared"
 
 
 def test_endpoints_of_others_are_measured_as_they_are() -> None:
-    assert chosen(place("a", owned=False), place("b"), free=0.0) == "together"
+    assert chosen(place("a", owned=False), place("b")) == "together"
     assert chosen(place("a", owned=False, server="url x"), place("b", owned=False, server="url x")) == "shared"
     assert chosen(place("a", owned=False, server="url x"), place("b", owned=False, server="url y")) == "together"
     assert chosen(place("a"), None) == "together"
@@ -83,7 +74,7 @@ def test_what_cannot_be_is_refused(asked: str, owned: bool, what: str) -> None:
 
 def test_what_is_asked_for_is_done() -> None:
     assert chosen(place("a"), place("b"), "restarts") == "restarts"
-    assert chosen(place("a"), place("b"), "together", free=0.0) == "together"
+    assert chosen(place("a"), place("b"), "together") == "together"
     assert chosen(place("a", server="s"), place("b", server="s"), "together") == "together"
 
 
