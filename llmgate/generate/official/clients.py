@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import openai
 
     from llmgate.generate.client import Endpoint, RetryPolicy
-    from llmgate.record.exchange import Exchange
     from llmgate.record.redaction import Redactor
+    from llmgate.record.schema import Exchange
 
 __all__ = ["OfficialClients"]
 

@@ -16,8 +16,7 @@ from llmgate.generate.finish import FinishRule
 from llmgate.generate.official.answers import TEXT_PATHS, read_answer, reply_of, whole_reply
 from llmgate.generate.replies import BODY_EXCERPT, MAX_BODY_BYTES, http_failure
 from llmgate.generate.who_answered import with_headers
-from llmgate.record.exchange import Exchange
-from llmgate.record.schema import Failure, FailureKind, Generation
+from llmgate.record.schema import Exchange, Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from llmgate.record.exchange import Exchange
+    from llmgate.record.schema import Exchange
 
 FAST = RetryPolicy(attempts=3, base_s=0.01, timeout_s=0.5, connect_s=0.5)
 PATIENT = RetryPolicy(attempts=3, base_s=0.01, timeout_s=30.0, connect_s=10.0)
@@ -633,7 +633,8 @@ def test_all_clients_share_the_places() -> None:
                 token = f"case-{n}"
                 asked: Any = {"model": "fake-model", "messages": [{"role": "user", "content": token}]}
                 if n % 3 == 0:
-                    reply = await asyncio.to_thread(made.for_case_sync(token).chat.completions.create, **asked)
+                    create: Any = made.for_case_sync(token).chat.completions.create
+                    reply = await asyncio.to_thread(create, **asked)
                     text = reply.choices[0].message.content
                 elif n % 3 == 1:
                     stream = await made.for_case(token).chat.completions.create(**asked, stream=True)
