@@ -64,7 +64,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     early_config.stash[DOOR] = door
     # Without a name, which `-p no:NAME` could block.
     early_config.pluginmanager.register(door)
-    early_config.pluginmanager.register(Gates())
+    early_config.pluginmanager.register(GateAdder())
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -97,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         make_cases(metafunc)
 
 
-class Gates:
+class GateAdder:
     """Adds the gates of suites in code before anything is deselected."""
 
     @pytest.hookimpl(tryfirst=True)
