@@ -18,8 +18,8 @@ __all__ = ["cases_in", "judged_in", "read_deepeval"]
 
 
 def cases_in(data: object) -> list[Mapping[str, Any]] | None:
-    """The test cases of a run, None if it is none."""
-    run = mapping(data)
+    """The test cases of a run, None if it is none; `.latest_test_run.json` has it under a key of its own."""
+    run = mapping(mapping(data).get("testRunData", data))
     if "testCases" not in run and "conversationalTestCases" not in run:
         return None
     return [mapping(case) for key in ("testCases", "conversationalTestCases") for case in run.get(key) or []]
