@@ -105,7 +105,9 @@ def row_of(case: Case, layout: Layout, path: str) -> ForeignRow:
     if layout.scores:
         recorded = {key: score_of(number_of(value)) for key, value in case.properties.items()}
         scores = {key: scores.get(key, recorded.get(key, "no score")) for key in layout.scores}
-    return ForeignRow(item=f"{group}::{name}", scores={} if error else scores, error=error, fields=fields, where=where)
+    if error:
+        scores = dict.fromkeys(scores, error)
+    return ForeignRow(item=f"{group}::{name}", scores=scores, error=error, fields=fields, where=where)
 
 
 def worded(outcome: str, message: str) -> str:
@@ -165,6 +167,8 @@ class Reader:
             raise RecordError(
                 f"this is not XML ({why})", where=f"{self._source.path}:{error.lineno}", fix="Write it again"
             ) from error
+        except (LookupError, ValueError) as error:
+            raise RecordError(f"this is not XML ({error})", where=self._where(), fix="Save it as UTF-8") from error
         return self._cases
 
     def _where(self) -> str:

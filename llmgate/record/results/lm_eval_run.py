@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import json_of, mapping, tables_of
-from llmgate.record.results.lm_eval import sample_rows
+from llmgate.record.results.foreign import json_of, mapping, parsed, tables_of
+from llmgate.record.results.lm_eval import is_sample, read_lm_eval, sample_rows
 from llmgate.record.results.source import read_source
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def samples_beside(path: Path, averages: Mapping[str, Any]) -> dict[str, Path]:
         if "results" in name:
             words = [f"samples_{task}", *(["samples"] if len(tasks) == 1 else [])]
             names += [name.replace("results", word).removesuffix(".json") + ".jsonl" for word in words]
-        places = [path.with_name(name + packed) for name in names if "/" not in name for packed in ("", ".gz")]
+        places = [
+            path.with_name(name + packed) for name in dict.fromkeys(names) if "/" not in name for packed in ("", ".gz")
+        ]
         there = [place for place in places if place.is_file()]
         if len(there) > 1:
             raise RecordError(
@@ -69,14 +71,14 @@ def samples_beside(path: Path, averages: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def read_lm_eval_run(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
-    """The metrics of its samples, of several tasks each as `TASK/METRIC`.
+    """The metrics of its samples, of several tasks each as `TASK/METRIC`; a file of samples is read as it is.
 
     Raises:
         RecordError: If samples are not there, are of another run, or a metric's lower score is better.
     """
-    averages = averages_in(json_of(source))
+    averages = averages_in(json_of(source)) if source.suffix == ".json" and not one_per_line(source) else None
     if averages is None:
-        raise RecordError("not results of lm-eval", where=source.path, fix=LOG)
+        return read_lm_eval(source, layout, suite=suite)
     samples = samples_beside(Path(source.path), averages)
     if not samples:
         raise RecordError(
@@ -96,6 +98,14 @@ def read_lm_eval_run(source: ResultsFile, layout: Layout, *, suite: str) -> tupl
         rows += mine
     check_direction(averages, rows, layout, source.path)
     return tables_of(rows, layout, source, suite=suite)
+
+
+def one_per_line(source: ResultsFile) -> bool:
+    """Whether the first line is a document by itself, whatever the file is called."""
+    try:
+        return is_sample(parsed(source.data.lstrip().partition(b"\n")[0]))
+    except (ValueError, RecursionError):
+        return False
 
 
 def in_task(row: ForeignRow, task: str) -> ForeignRow:

@@ -190,7 +190,6 @@ def read(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTable, ..
         deepeval,
         inspect_log,
         junit,
-        lm_eval,
         lm_eval_run,
         mlflow_table,
         promptfoo,
@@ -200,7 +199,7 @@ def read(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTable, ..
         "deepeval": deepeval.read_deepeval,
         "inspect": inspect_log.read_inspect,
         "junit": junit.read_junit,
-        "lm-eval": lm_eval_run.read_lm_eval_run if source.suffix == ".json" else lm_eval.read_lm_eval,
+        "lm-eval": lm_eval_run.read_lm_eval_run,
         "mlflow": mlflow_table.read_mlflow,
         "promptfoo": promptfoo.read_promptfoo,
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.growth import CELL
-from llmgate.record.results.foreign import ForeignRow, json_of, mapping, parsed, score_of, shown, tables_of
+from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, parsed, score_of, shown, tables_of
 from llmgate.record.results.rows import number_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ LOWER_IS_BETTER: Final = frozenset({"toxicity", "latency", "ari_grade_level", "f
 """MLflow's own metrics that say so of themselves."""
 GROUND_TRUTH: Final = frozenset({"expected_facts", "expected_response", "expected_retrieved_context", "guidelines"})
 """Expectations that MLflow's own scorers read, where no assessments say what is one."""
-TRACE, STATE, REQUEST = "trace_id", "state", "request"
+TRACE: Final = "trace_id"
+LONGEST_ID: Final = 100
 
 Table = tuple[list[str], list["Sequence[Any]"]]
 
@@ -124,9 +125,14 @@ def read_mlflow(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sco
             raise RecordError(f"{item} is empty", where=where, fix="Name another column: --id COLUMN")
         error = state_error(row)
         scores = {} if error else {name: score_in(row, name) for name in names}
-        read.append(ForeignRow(item=key, scores=scores, error=error, fields=row, where=where))
+        read.append(ForeignRow(item=short(key), scores=scores, error=error, fields=row, where=where))
     fix = "Name a column that tells them apart, and is the same in both files: --id COLUMN"
     return tables_of(read, layout, source, suite=suite, twice=fix)
+
+
+def short(key: str) -> str:
+    """A long input, such as a conversation, by its beginning and a digest."""
+    return key if len(key) <= LONGEST_ID else f"{key[:LONGEST_ID]}…-{digest_of(key)}"
 
 
 def scored(columns: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -195,7 +201,7 @@ def request_of(row: Mapping[str, Any]) -> str | None:
 
 def state_error(row: Mapping[str, Any]) -> str:
     """Why nothing of a row counts: a trace that broke is scored all the same, on an answer that is not there."""
-    state = row.get(STATE)
+    state = row.get("state")
     if TRACE not in row or state is None or state in {"OK", "TraceState.OK", ""}:
         return ""
     return f"its trace ended with {str(state)[:40]}"
