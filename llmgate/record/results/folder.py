@@ -74,7 +74,7 @@ def file_in(folder: Path, detect: Callable[[ResultsFile], str], *, item: str) ->
     chosen = [one for one in found if one.format not in PLAIN] or found
     chosen = without_copies(chosen)
     if not chosen:
-        why = f"; {unread[0]}" if unread else ""
+        why = f"; {unread[0].where}: {unread[0].what}" if unread else ""
         raise RecordError(f"holds no results that llmgate knows{why}", where=str(folder), fix=NAME)
     if len(chosen) > 1:
         names = [str(one.path.relative_to(folder)) for one in chosen]
