@@ -170,7 +170,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, args: li
 FOREIGN_TO_TABLES = (
     "--resume", "--out", "--as-baseline", "--judge-admission", "--labels", "llmgate run", "llmgate show",
     "llmgate promote", "llmgate judge", "Run the suite", "Run the champion", "Ask them again", "report.html",
-    "the report", "server", "endpoint", "sealed", "journal",
+    "the report", "server", "endpoint", "sealed", "journal", "labels sample",
 )  # fmt: skip
 """What advice about two tables must never name: there is no run, no model and no judge that llmgate could ask."""
 

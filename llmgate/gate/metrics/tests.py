@@ -37,6 +37,8 @@ __all__ = ["default_margin", "run_test"]
 _MARGIN, _WIDE_MARGIN = 0.03, 0.05
 ON_BOTH: Final = "Evaluate both with the same metrics, or name those that gate: --metric"
 """What to do where one of two tables lacks a metric."""
+DRAW: Final = ": `llmgate labels sample` with a larger --cases"
+"""How cases of a run are labelled; those of a table come with it."""
 READ_BY_RULES: Final = (OutputFeature.REFUSALS, OutputFeature.LENGTH)
 _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
@@ -148,7 +150,9 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
             with_minimum = compare_corrected_with_minimum if untested.corrected else compare_with_minimum
             floor = with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
-        problem = problem or Problem(where=policy.where, what=error.what, fix=error.fix or "Add cases")
+        fix = error.fix or "Add cases"
+        fix += DRAW if sheet is not None and fix.startswith("Label") else ""
+        problem = problem or Problem(where=policy.where, what=error.what, fix=fix)
     tested = replace(
         untested, comparison=comparison, floor=floor, problem=problem, notes=tuple(note for note in notes if note)
     )
