@@ -110,6 +110,10 @@ def test_a_policy_file_says_which_metrics_gate(tmp_path: Path) -> None:
     assert (unknown.exit_code, "p.yaml:3: there is no metric 'scores/f2'" in unknown.output) == (2, True)
     policy.write_text("llmgate-policy: 1\nslices: {scores: [topic]}\nmetrics: {scores/f1: {}}\n", encoding="utf-8")
     assert llmgate(*args).exit_code == 2
+    serving = "serving: {scores/p95_ttft_ms: {margin: 0.1}}"
+    policy.write_text(f"llmgate-policy: 1\n{serving}\nmetrics: {{scores/f1: {{}}}}\n", encoding="utf-8")
+    asked = llmgate(*args)
+    assert (asked.exit_code, "`serving:` asks for what runs measure" in asked.output) == (2, True)
 
 
 def test_a_slice_of_a_policy_needs_its_column(tmp_path: Path) -> None:

@@ -138,6 +138,12 @@ def policy_for(candidate: Results, champion: Results, question: ResultsQuestion)
     if question.policy is None:
         return policy
     policy = override_policy(policy, str(question.policy))
+    if policy.serving:
+        raise PolicyError(
+            "`serving:` asks for what runs measure, and results of other tools do not hold it",
+            where=str(question.policy),
+            fix="Remove it from the policy file",
+        )
     for part in policy.slices:
         if part.field not in question.layout.slices:
             raise PolicyError(
