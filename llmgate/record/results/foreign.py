@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
 
-__all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "parsed", "score_of", "tables_of"]
+__all__ = ["ForeignRow", "digest_of", "json_of", "listing", "mapping", "parsed", "score_of", "tables_of"]
 
 
 MAX_DIGITS: Final = 300
@@ -178,6 +178,11 @@ def digest_of(value: object) -> str:
 def mapping(value: object) -> Mapping[str, Any]:
     """An object, or an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def listing(value: object) -> list[Any]:
+    """A list, or an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def json_of(source: ResultsFile) -> Any:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import json_of, mapping, parsed, tables_of
+from llmgate.record.results.foreign import json_of, listing, mapping, parsed, tables_of
 from llmgate.record.results.lm_eval import is_sample, read_lm_eval, sample_rows
 from llmgate.record.results.source import read_source
 
@@ -121,7 +121,7 @@ def check_average(task: str, averages: Mapping[str, Any], rows: Sequence[Foreign
         raise RecordError(
             f"holds {len(rows)} documents of {task!r}, and its run had {said}", where=where, fix="Give those of its run"
         )
-    metrics = mapping(mapping(averages["configs"]).get(task)).get("metric_list") or []
+    metrics = listing(mapping(mapping(averages["configs"]).get(task)).get("metric_list"))
     means = {str(one.get("metric")) for one in map(mapping, metrics) if one.get("aggregation") == "mean"}
     for name, value in mapping(mapping(averages["results"]).get(task)).items():
         metric, _, kind = name.partition(",")

@@ -173,7 +173,7 @@ def judged_in(source: ResultsFile) -> frozenset[str]:
         str(one.get("assessment_name") or one.get("name"))
         for values in data
         for one in assessments_of(dict(zip(columns, values, strict=True)))
-        if mapping(one.get("source")).get("source_type") in {"LLM_JUDGE", "AI_JUDGE"}
+        if mapping(one.get("source")).get("source_type") in ("LLM_JUDGE", "AI_JUDGE")
     }
     return frozenset(column for column in columns if column.endswith("/value") and column.rpartition("/")[0] in names)
 
@@ -202,7 +202,7 @@ def request_of(row: Mapping[str, Any]) -> str | None:
 def state_error(row: Mapping[str, Any]) -> str:
     """Why nothing of a row counts: a trace that broke is scored all the same, on an answer that is not there."""
     state = row.get("state")
-    if TRACE not in row or state is None or state in {"OK", "TraceState.OK", ""}:
+    if TRACE not in row or state is None or state in ("OK", "TraceState.OK", ""):
         return ""
     return f"its trace ended with {str(state)[:40]}"
 

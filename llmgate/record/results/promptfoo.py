@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.growth import RESULT, json_cost
-from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, parsed, score_of, tables_of
+from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, listing, mapping, parsed, score_of, tables_of
 from llmgate.record.results.promptfoo_csv import csv_rows, repeats_among
 from llmgate.record.results.rows import shown_number
 from llmgate.record.results.source import lines_in
@@ -156,10 +156,10 @@ def scores_of(row: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, floa
         PASS: score_of(row["success"]) if isinstance(row.get("success"), bool) else "no score",
         "score": score_of(row.get("score")),
     }
-    parts = [mapping(part) for part in grading.get("componentResults") or []]
+    parts = [mapping(part) for part in listing(grading.get("componentResults"))]
     for name, value in (mapping(grading.get("namedScores")) or mapping(row.get("namedScores"))).items():
         scores[name] = named_score(name, value, mapping(grading.get("namedScoreWeights")), parts)
-    wanted = [mapping(given).get("metric") for given in test.get("assert") or []]
+    wanted = [mapping(given).get("metric") for given in listing(test.get("assert"))]
     for metric in (*map(metric_of, parts), *wanted):
         # A template stands for a name that is not known here.
         if isinstance(metric, str) and metric and "{" not in metric:
