@@ -226,8 +226,10 @@ def test_labels_need_no_trust_in_the_judge_and_without_them_nothing_passes(unadm
     # Cases of a run are drawn; a table has people's scores in a column.
     assert "--human" in said(alone)
     assert "llmgate" not in said(alone)
-    of_runs = [Evidence(tables=(table_of(judge, None),), run=name) for (judge, _), name in zip(both, "ab", strict=True)]
-    assert "llmgate labels sample" in said(decide(*of_runs, chosen))
+    new, old = (
+        Evidence(tables=(table_of(judge, None),), run=name) for (judge, _), name in zip(both, "ab", strict=True)
+    )
+    assert "llmgate labels sample" in said(decide(new, old, chosen))
 
 
 @given(st.integers(0, 2**32), st.integers(0, 300), st.floats(0.0, 0.8))
