@@ -35,7 +35,7 @@ NAME: Final = "Name the file that is meant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class ResultsFound:
     """A file that holds results.
 
     Attributes:
@@ -69,7 +69,7 @@ def file_in(folder: Path, detect: Callable[[ResultsFile], str], *, item: str) ->
             unread.append(error)
             continue
         if kind not in PLAIN or has_column(source, kind, item):
-            found.append(Found(path=path, format=kind, digest=source.digest))
+            found.append(ResultsFound(path=path, format=kind, digest=source.digest))
     # Plain tables lie about for many reasons, and count where no tool's own results do.
     chosen = [one for one in found if one.format not in PLAIN] or found
     chosen = without_copies(chosen)
@@ -126,17 +126,17 @@ def has_column(source: ResultsFile, kind: str, item: str) -> bool:
     return isinstance(row, dict) and item in row
 
 
-def without_copies(found: Sequence[Found]) -> list[Found]:
+def without_copies(found: Sequence[ResultsFound]) -> list[ResultsFound]:
     """The files, each run once."""
     return list(of_each_run(once_each(found)))
 
 
-def once_each(found: Sequence[Found]) -> list[Found]:
+def once_each(found: Sequence[ResultsFound]) -> list[ResultsFound]:
     """Without the same bytes under a second name."""
     return list({one.digest: one for one in reversed(found)}.values())[::-1]
 
 
-def of_each_run(found: Sequence[Found]) -> Iterator[Found]:
+def of_each_run(found: Sequence[ResultsFound]) -> Iterator[ResultsFound]:
     """Without what stands beside a better account of the same run."""
     there = {one.path for one in found}
     samples = {path for one in found if one.format == "lm-eval" for path in beside(one.path)}

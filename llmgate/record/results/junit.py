@@ -46,7 +46,7 @@ START: Final = re.compile(rb"\s*(?:<\?xml\b.{0,200}?\?>\s*)?(?:<!--.*?-->\s*)*<(
 
 
 @dataclass(slots=True, kw_only=True)
-class Case:
+class JunitCase:
     """A test that is being read.
 
     Attributes:
@@ -75,7 +75,7 @@ def read_junit(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Scor
     Raises:
         RecordError: If it is no such file, or a test occurs twice.
     """
-    cases = Reader(source).cases()
+    cases = JunitReader(source).cases()
     rows = [row_of(case, layout, source.path) for case in cases]
     known = {name for case in cases for name in case.properties} | {PASS}
     for name in layout.scores:
@@ -87,7 +87,7 @@ def read_junit(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Scor
     return tables_of(one_each(rows), layout, source, suite=suite, twice=fix)
 
 
-def row_of(case: Case, layout: Layout, path: str) -> ForeignRow:
+def row_of(case: JunitCase, layout: Layout, path: str) -> ForeignRow:
     """One test."""
     where = f"{path}:{case.line}"
     name, group = case.attributes.get("name", ""), case.attributes.get("classname", "") or case.suite
@@ -130,7 +130,7 @@ def one_each(rows: Sequence[ForeignRow]) -> list[ForeignRow]:
     return [*others, *kept.values()]
 
 
-class Reader:
+class JunitReader:
     """Reads the tests of a file as they come; of its texts only what is shown is kept.
 
     Args:
@@ -139,10 +139,10 @@ class Reader:
 
     def __init__(self, source: ResultsFile) -> None:
         self._source = source
-        self._cases: list[Case] = []
+        self._cases: list[JunitCase] = []
         self._path: list[str] = []
         self._suites: list[str] = []
-        self._case: Case | None = None
+        self._case: JunitCase | None = None
         self._outcome = ""
         self._parser = parser = expat.ParserCreate()
         parser.buffer_text = True
@@ -151,7 +151,7 @@ class Reader:
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = self._doctype
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[JunitCase]:
         """All tests, in order.
 
         Raises:
@@ -193,7 +193,7 @@ class Reader:
         elif tag == "testcase":
             self._source.growth.spend(RESULT + sum(map(len, attributes.values())), self._where())
             suite = self._suites[-1] if self._suites else ""
-            self._case = Case(attributes=attributes, suite=suite, line=self._parser.CurrentLineNumber)
+            self._case = JunitCase(attributes=attributes, suite=suite, line=self._parser.CurrentLineNumber)
             self._cases.append(self._case)
         elif self._case is not None and parent == "testcase" and tag in OUTCOMES:
             self._outcome = OUTCOMES[tag]

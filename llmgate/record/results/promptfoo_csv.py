@@ -35,7 +35,7 @@ NOTHING_ASSERTED: Final = "No assertions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class OutputColumns:
     """The columns of one prompt with one provider.
 
     Attributes:
@@ -58,7 +58,7 @@ def is_table(header: Sequence[str]) -> bool:
     return any(pair == (REASON, COMMENT) for pair in pairwise(header))
 
 
-def groups_in(header: Sequence[str]) -> list[Group]:
+def groups_in(header: Sequence[str]) -> list[OutputColumns]:
     """The groups of columns, in order; what stands before the first are variables."""
     groups = []
     for reason in range(1, len(header) - 1):
@@ -70,7 +70,7 @@ def groups_in(header: Sequence[str]) -> list[Group]:
         scored = first > len(SCORED) and list(header[first - len(SCORED) : first]) == SCORED
         output = first - len(SCORED) - 1 if scored else reason - 1
         metrics = range(first, reason) if scored else range(reason, reason)
-        groups.append(Group(output=output, scored=scored, metrics=metrics, reason=reason, title=header[output]))
+        groups.append(OutputColumns(output=output, scored=scored, metrics=metrics, reason=reason, title=header[output]))
     return groups
 
 
@@ -128,7 +128,7 @@ def repeats_among(keys: Sequence[str]) -> int:
 
 
 def rows_of(
-    header: Sequence[str], cells: Sequence[str], groups: Sequence[Group], place: tuple[int, int], where: str
+    header: Sequence[str], cells: Sequence[str], groups: Sequence[OutputColumns], place: tuple[int, int], where: str
 ) -> Iterator[ForeignRow]:
     """What one test came to with each prompt and provider."""
     known = groups[0].output
@@ -147,7 +147,7 @@ def rows_of(
         )
 
 
-def outcome_of(header: Sequence[str], cells: Sequence[str], group: Group) -> tuple[str, dict[str, float | str]]:
+def outcome_of(header: Sequence[str], cells: Sequence[str], group: OutputColumns) -> tuple[str, dict[str, float | str]]:
     """Why there is no score, "" if there is; and the scores."""
     found = STATUS.match(cells[group.output])
     status = cells[group.output + 1] if group.scored else found[1] if found else ""
