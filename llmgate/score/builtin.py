@@ -25,6 +25,7 @@ from llmgate.score.text import (
     language,
     levenshtein,
     math_equal,
+    meteor,
     multiple_choice,
     regex,
 )
@@ -41,7 +42,7 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
     {
         "text": (*contains.TYPES, *regex.TYPES, is_json.EQUALS, *language.TYPES),
         "right answers": (*multiple_choice.TYPES, *exact_match.TYPES, *math_equal.TYPES, *levenshtein.TYPES),
-        "likeness": (*bleu_rouge.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
+        "likeness": (*bleu_rouge.TYPES, *meteor.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
         "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
         "safety": (*is_refusal.TYPES, *refusal.TYPES, *pii.TYPES, *secrets.TYPES, *prompt_leak.TYPES),
