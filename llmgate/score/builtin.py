@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.score import usage
 from llmgate.score.code import executes
-from llmgate.score.embeddings import similarity
+from llmgate.score.embeddings import classifier, similarity
 from llmgate.score.judge import checklist, closed_qa, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
 from llmgate.score.rag import answer, citations, context, correctness, promptfoo
@@ -45,7 +45,14 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
         "likeness": (*bleu_rouge.TYPES, *meteor.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
         "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
-        "safety": (*is_refusal.TYPES, *refusal.TYPES, *pii.TYPES, *secrets.TYPES, *prompt_leak.TYPES),
+        "safety": (
+            *is_refusal.TYPES,
+            *refusal.TYPES,
+            *pii.TYPES,
+            *secrets.TYPES,
+            *prompt_leak.TYPES,
+            *classifier.TYPES,
+        ),
         "budgets": usage.TYPES,
         "judged": (
             *llm_rubric.TYPES,

@@ -76,6 +76,11 @@ class Checks:
             own = kind.asks_of(spec)
         return own.union(*map(self.asks, spec.asserts))
 
+    def folder(self, spec: AssertSpec) -> str | None:
+        """The model on this machine that an assert asks, as the suite names it; of a set's members ask each."""
+        kind = self.kind(spec.type)
+        return kind.folder(spec) if isinstance(kind, ModelGradedKind) else None
+
     def defers(self, spec: AssertSpec) -> bool:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
         return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))

@@ -38,6 +38,10 @@ def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGr
         ("Server", _SERVER),
         *((f"Judge {name}".strip(), _judge_facts(name)) for name in _names(candidate, champion, _judge_names)),
         ("Embeddings", _EMBEDDING),
+        (
+            "Local models",
+            [(name, _local(name)) for name in _names(candidate, champion, lambda run: sorted(run.local_models))],
+        ),
         ("Hardware", _HARDWARE),
         *((f"Suite {name}", _suite_facts(name)) for name in _names(candidate, champion, _suite_names)),
         ("Gates", [(name, _gate(name)) for name in _names(candidate, champion, _gate_names)]),
@@ -214,6 +218,10 @@ def _rule(metric: MetricPolicy) -> str:
 
 def _package(name: str) -> Reading:
     return lambda record: one_line(record.manifest.packages.get(name, ""), 120)
+
+
+def _local(name: str) -> Reading:
+    return lambda record: one_line(record.manifest.local_models.get(name, ""))
 
 
 def _label(name: str) -> Reading:
