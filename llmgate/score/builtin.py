@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score import usage
 from llmgate.score.code import executes
 from llmgate.score.embeddings import classifier, similarity
-from llmgate.score.judge import checklist, closed_qa, factuality, g_eval, llm_rubric, pairwise
+from llmgate.score.judge import checklist, closed_qa, conversation, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
 from llmgate.score.rag import answer, citations, context, correctness, promptfoo
 from llmgate.score.safety import is_refusal, pii, prompt_leak, refusal, secrets
@@ -61,6 +61,7 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
             *closed_qa.TYPES,
             *checklist.TYPES,
             *pairwise.TYPES,
+            *conversation.TYPES,
         ),
         "retrieval": (*promptfoo.TYPES, *answer.TYPES, *correctness.TYPES, *context.TYPES, *citations.TYPES),
     }

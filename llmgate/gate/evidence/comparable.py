@@ -86,7 +86,8 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
 
     Compared for every suite of the policy: version, digest, dataset version and digest, number of cases, the cases
     themselves with their repeats, clusters and request digests; the judges,
-    if they score any metric of the policy; the embedding model; and the weights of models on the machine that asserts ask.
+    if they score any metric of the policy; the embedding model; and the weights of models
+    on the machine that asserts ask.
 
     Raises:
         NotComparableError: With the field and both values.

@@ -43,7 +43,7 @@ def _classifier(spec: AssertSpec) -> Consult:
         if rule is not None and rule.built is not None:
             _known(spec, rule.built, labels)
 
-    async def consult(context: CheckContext, models: Models) -> Finding:
+    async def consult(context: CheckContext, _: Models) -> Finding:
         label = rule.on(context) if rule is not None else None
         if not javascript.trim(context.text):
             raise UndefinedError(f"{spec.name}: the answer is empty, so there is nothing to classify")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UndefinedError
@@ -84,7 +85,7 @@ def meteor(
         return 0.0
     precision, recall = len(matches) / len(answer), len(matches) / len(reference)
     mean = precision * recall / (weights.alpha * precision + (1 - weights.alpha) * recall)
-    runs = 1 + sum((a + 1, b + 1) != after for (a, b), after in zip(matches, matches[1:], strict=False))
+    runs = 1 + sum((a + 1, b + 1) != after for (a, b), after in pairwise(matches))
     return (1 - weights.gamma * (runs / len(matches)) ** weights.beta) * mean
 
 
