@@ -23,7 +23,7 @@ from llmgate.score.builtin import KINDS
 from llmgate.score.judge.panel import with_panel, with_panels
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
-from llmgate.suite.form.asserts import ASSERT_SET
+from llmgate.suite.form.asserts import ASSERT_SET, unknown_type
 
 if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
@@ -130,11 +130,7 @@ class Checks:
         """
         kind = self.kind(spec.type)
         if kind is None:
-            prefix = "not-" if spec.negated else ""
-            names = (prefix + name for name in self.kinds)
-            raise SuiteError(
-                f"unknown assert type {spec.name!r}", where=spec.where or None, fix=did_you_mean(spec.name, names)
-            )
+            raise unknown_type(spec.name, self.kinds.keys(), spec.where or None)
         _check_fields(spec, kind)
         transform = compile_transforms(spec)
         if isinstance(kind, ModelGradedKind):

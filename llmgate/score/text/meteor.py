@@ -6,6 +6,7 @@ word's end do not count.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def meteor(
     precision, recall = len(matches) / len(answer), len(matches) / len(reference)
     mean = precision * recall / (weights.alpha * precision + (1 - weights.alpha) * recall)
     runs = 1 + sum((a + 1, b + 1) != after for (a, b), after in pairwise(matches))
-    return (1 - weights.gamma * (runs / len(matches)) ** weights.beta) * mean
+    return (1 - weights.gamma * math.pow(runs / len(matches), weights.beta)) * mean
 
 
 def _matched(
