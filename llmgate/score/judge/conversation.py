@@ -108,10 +108,9 @@ def _asked(spec: AssertSpec, prompt: str) -> str:
 
 def _parts(window: Sequence[Turn]) -> dict[str, str]:
     *before, (question, answer) = window
-    parts: dict[str, str] = {}
-    for number, (asked, answered) in enumerate(before, start=1):
-        parts |= {f"user-{number}": asked, f"assistant-{number}": answered}
-    return {**parts, "user-last": question, "answer": answer}
+    said = [{"user": asked, "assistant": answered} for asked, answered in before]
+    earlier = {"earlier-turns": javascript.json_text(said)} if said else {}
+    return {**earlier, "question": question, "answer": answer}
 
 
 def read_relevance(reply: JudgeReply) -> tuple[bool, str]:

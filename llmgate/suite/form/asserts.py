@@ -31,7 +31,7 @@ DEFAULT_METRIC: Final = "accuracy"
 _GATE_DOES: Final[Mapping[str, tuple[str, str]]] = {
     "max-score": (
         "it picks the model with the best score of a case, and an assert sees the answer of one",
-        "Leave it out: the gate compares the scores of the other asserts with the champion's, case by case (--baseline)",
+        "Leave it out: the gate compares the other asserts' scores with the champion's, case by case (--baseline)",
     )
 }
 """Types of promptfoo that compare models by what is known only when all have answered: what they do, and what to do."""
