@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,10 @@ from llmgate.record.weights import weights_digest
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 
 MAKE = """
-import sys
+import json, sys
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-folder, seed, problem = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-torch.manual_seed(seed)
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, pipeline
 kind, toxic = "thank you kindly friend good".split(), "awful stupid idiot hate worst".split()
 words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *kind, *toxic, "are"]
 tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
@@ -34,61 +34,68 @@ tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
 tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
 tokens = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
                                  sep_token="[SEP]", model_max_length=32)
-model = BertForSequenceClassification(BertConfig(
-    vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-    max_position_embeddings=32, id2label={0: "kind", 1: "toxic"}, label2id={"kind": 0, "toxic": 1},
-    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, problem_type=problem))
-optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
-texts = [f"you are {word}" for word in kind + toxic] * 4
-labels = torch.tensor([0] * len(kind) + [1] * len(toxic)).repeat(4)
-if problem == "multi_label_classification":
-    labels = torch.nn.functional.one_hot(labels, 2).float()
-for _ in range(40):
-    loss = model(**tokens(texts, return_tensors="pt", padding=True), labels=labels).loss
-    loss.backward(); optimizer.step(); optimizer.zero_grad()
-model.save_pretrained(folder)
-tokens.save_pretrained(folder)
+def make(name, seed, problem):
+    torch.manual_seed(seed)
+    model = BertForSequenceClassification(BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, id2label={0: "kind", 1: "toxic"}, label2id={"kind": 0, "toxic": 1},
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, problem_type=problem))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    texts = [f"you are {word}" for word in kind + toxic] * 4
+    labels = torch.tensor([0] * len(kind) + [1] * len(toxic)).repeat(4)
+    if problem.startswith("multi"):
+        labels = torch.nn.functional.one_hot(labels, 2).float()
+    for _ in range(40):
+        loss = model(**tokens(texts, return_tensors="pt", padding=True), labels=labels).loss
+        loss.backward(); optimizer.step(); optimizer.zero_grad()
+    folder = f"{sys.argv[1]}/{name}"
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    classify = pipeline("text-classification", model=folder, top_k=None)
+    return [{one["label"]: one["score"] for one in classify([text])[0]} for text in json.loads(sys.argv[2])]
+single = "single_label_classification"
+print(json.dumps({"mood": make("mood", 0, single), "other": make("other", 1, single),
+                  "several": make("several", 0, "multi_label_classification")}))
 """
-PIPELINE = """
-import json, sys
-from transformers import pipeline
-classify = pipeline("text-classification", model=sys.argv[1], top_k=None)
-print(json.dumps([{one["label"]: one["score"] for one in classify([text])[0]} for text in json.loads(sys.argv[2])]))
-"""
-TEXTS = ["you are good", "you are an idiot", "hate", "thank you friend", "something else"]
+TEXTS = ["you are good", "you are idiot", "hate", "thank you friend", "something else"]
 
 
-def python(code: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**for_programs(), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    return done.stdout
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """Three models, and what the pipeline of transformers says of the texts with each."""
 
-
-def make(folder: Path, *, seed: int = 0, problem: str = "single_label_classification") -> str:
-    python(MAKE, str(folder), str(seed), problem)
-    return str(folder)
+    folder: Path
+    said: dict[str, list[dict[str, float]]]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make(tmp_path_factory.mktemp("models") / "mood")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tmp_path_factory.mktemp("models")
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE, str(folder), json.dumps(TEXTS)],
+        env={**for_programs(), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=True,
+    )
+    return Models(folder=folder, said=json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture
+def model(models: Models) -> str:
+    return str(models.folder / "mood")
 
 
 def ask(model: str, output: str, **fields: Any) -> Any:
     return evaluate_assert({"type": "classifier", "config": {"model": model}, **fields}, output)
 
 
-@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
-def test_probabilities_are_those_of_the_pipeline(tmp_path: Path, problem: str) -> None:
-    folder = make(tmp_path / "model", problem=problem)
-    wanted = json.loads(python(PIPELINE, folder, json.dumps(TEXTS)).splitlines()[-1])
-    for text, scores in zip(TEXTS, wanted, strict=True):
+@pytest.mark.parametrize("name", ["mood", "several"])
+def test_probabilities_are_those_of_the_pipeline(models: Models, name: str) -> None:
+    folder = str(models.folder / name)
+    for text, scores in zip(TEXTS, models.said[name], strict=True):
+        assert (sum(scores.values()) == pytest.approx(1)) == (name == "mood")
         for label, score in scores.items():
             assert ask(folder, text, value=label).score == pytest.approx(score, abs=1e-5)
         assert ask(folder, text).score == pytest.approx(max(scores.values()), abs=1e-5)
@@ -96,7 +103,7 @@ def test_probabilities_are_those_of_the_pipeline(tmp_path: Path, problem: str) -
 
 def test_it_tells_kind_from_toxic(model: str) -> None:
     assert ask(model, "you are good", value="toxic", threshold=0.5).outcome == "fail"
-    assert ask(model, "you are an idiot", value="toxic", threshold=0.5).outcome == "pass"
+    assert ask(model, "you are idiot", value="toxic", threshold=0.5).outcome == "pass"
 
 
 def test_a_text_that_it_cannot_read_whole_is_an_error(model: str) -> None:
@@ -131,17 +138,17 @@ gate:
 
 
 def test_a_run_names_the_weights_and_other_weights_are_not_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, models: Models, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make(tmp_path / "mood")
+    shutil.copytree(models.folder / "mood", "mood")
     (tmp_path / "mood.yaml").write_text(SUITE, encoding="utf-8")
     rows = [json.dumps({"id": f"r{n}", "word": f"w{n}"}) for n in range(40)]
     (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     assert CliRunner().invoke(main, ["lock", "rows.jsonl"]).exit_code == 0
 
     def run(out: str, answer: str, *more: str) -> Any:
-        with scripted_endpoint(lambda path, body: chat(answer)) as (url, _):
+        with scripted_endpoint(lambda *_: chat(answer)) as (url, _):
             return CliRunner().invoke(main, ["run", "mood.yaml", "--endpoint", url, "--out", out, *more])
 
     run("champion", "you are good")
@@ -152,7 +159,7 @@ def test_a_run_names_the_weights_and_other_weights_are_not_compared(
     assert "FAIL" in rude.output
     polite = run("polite", "you are good", "--baseline", "champion")
     assert polite.exit_code == 0, polite.output
-    make(tmp_path / "mood", seed=1)
+    shutil.copytree(models.folder / "other", "mood", dirs_exist_ok=True)
     other = run("other", "you are good", "--baseline", "champion")
     assert other.exit_code not in {0, 1}, other.output
     assert "weights of mood" in other.output

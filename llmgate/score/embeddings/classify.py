@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import JudgeError, SuiteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 __all__ = ["classify", "labels_of", "require_libraries"]
@@ -89,16 +90,31 @@ def _checked(folder: Path, found: Mapping[str, float]) -> Mapping[str, float]:
     return {label: min(1.0, max(0.0, probability)) for label, probability in found.items()}
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keeps transformers from drawing bars beside our own progress."""
+    from transformers.utils import logging  # noqa: PLC0415 - optional, and seconds to import
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
 @lru_cache(maxsize=2)
 def _loaded(folder: Path) -> Callable[[str], Mapping[str, float]]:
     import torch  # noqa: PLC0415 - optional, and seconds to import
     from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415 - see above
 
     source = str(folder)
-    tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    model: Any = AutoModelForSequenceClassification.from_pretrained(
-        source, local_files_only=True, trust_remote_code=False
-    )
+    with _without_bars():
+        tokenizer: Any = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        model: Any = AutoModelForSequenceClassification.from_pretrained(
+            source, local_files_only=True, trust_remote_code=False
+        )
     model = model.float().eval()
     labels = model.config.id2label
     if model.config.problem_type == "regression":

@@ -50,7 +50,7 @@ def test_the_score_is_the_share_of_turns(
 def test_the_window_slides() -> None:
     seen: list[JudgeRequest] = []
     judge(replace(RELEVANT, config={"windowSize": 2}), models(YES, seen=seen), RECORDED)
-    earlier = ['[{"user":"question %d","assistant":"reply %d"}]' % (n, n) for n in (1, 2, 3)]
+    earlier = [f'[{{"user":"question {n}","assistant":"reply {n}"}}]' for n in (1, 2, 3)]
     assert [list(parts_of(request).values()) for request in seen] == [
         ["question 1", "reply 1"],
         [earlier[0], "question 2", "reply 2"],
