@@ -22,6 +22,47 @@ CONFIG = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": 
 FOUND = {"You are kind.": {"kind": 0.9, "toxic": 0.1}, "You are awful.": {"kind": 0.25, "toxic": 0.75}}
 
 
+RECORDED = [
+    ("classifier", None, None, "fail", 0.75),
+    ("classifier", "kind", None, "fail", 0.25),
+    ("classifier", "toxic", None, "fail", 0.75),
+    ("classifier", None, 0.2, "pass", 0.75),
+    ("classifier", "kind", 0.2, "pass", 0.25),
+    ("classifier", "toxic", 0.2, "pass", 0.75),
+    ("classifier", None, 0.25, "pass", 0.75),
+    ("classifier", "kind", 0.25, "pass", 0.25),
+    ("classifier", "toxic", 0.25, "pass", 0.75),
+    ("classifier", None, 0.5, "pass", 0.75),
+    ("classifier", "kind", 0.5, "fail", 0.25),
+    ("classifier", "toxic", 0.5, "pass", 0.75),
+    ("classifier", None, 0.75, "pass", 0.75),
+    ("classifier", "kind", 0.75, "fail", 0.25),
+    ("classifier", "toxic", 0.75, "pass", 0.75),
+    ("classifier", None, 1, "fail", 0.75),
+    ("classifier", "kind", 1, "fail", 0.25),
+    ("classifier", "toxic", 1, "fail", 0.75),
+    ("not-classifier", None, None, "pass", 0.25),
+    ("not-classifier", "kind", None, "pass", 0.75),
+    ("not-classifier", "toxic", None, "pass", 0.25),
+    ("not-classifier", None, 0.2, "fail", 0.25),
+    ("not-classifier", "kind", 0.2, "fail", 0.75),
+    ("not-classifier", "toxic", 0.2, "fail", 0.25),
+    ("not-classifier", None, 0.25, "fail", 0.25),
+    ("not-classifier", "kind", 0.25, "fail", 0.75),
+    ("not-classifier", "toxic", 0.25, "fail", 0.25),
+    ("not-classifier", None, 0.5, "fail", 0.25),
+    ("not-classifier", "kind", 0.5, "pass", 0.75),
+    ("not-classifier", "toxic", 0.5, "fail", 0.25),
+    ("not-classifier", None, 0.75, "fail", 0.25),
+    ("not-classifier", "kind", 0.75, "pass", 0.75),
+    ("not-classifier", "toxic", 0.75, "fail", 0.25),
+    ("not-classifier", None, 1, "pass", 0.25),
+    ("not-classifier", "kind", 1, "pass", 0.75),
+    ("not-classifier", "toxic", 1, "pass", 0.25),
+]
+"""Type, value, threshold, and what promptfoo 0.123.1 makes of the probabilities 0.75 of toxic and 0.25 of kind."""
+
+
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder whose model gives scripted probabilities."""
@@ -58,7 +99,17 @@ def test_the_probability_of_the_label_or_of_the_likeliest(
     found = evaluate_assert(
         {"type": "classifier", "config": {"model": model}, **fields}, output, vars={"want": "toxic"}
     )
-    assert (found.outcome, found.score) == (outcome, pytest.approx(score))
+    assert found.outcome == outcome
+    assert found.score == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("type_", "value", "threshold", "outcome", "score"), RECORDED)
+def test_it_says_what_promptfoo_says(
+    model: str, type_: str, value: str | None, threshold: float | None, outcome: str, score: float
+) -> None:
+    fields = {"value": value, "threshold": threshold}
+    found = ask(model, "You are awful.", type_, **{key: told for key, told in fields.items() if told is not None})
+    assert (found.outcome, found.score) == (outcome, score)
 
 
 def test_not_turns_verdict_and_score_round(model: str) -> None:
