@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import threading
 from contextlib import contextmanager
 from functools import lru_cache
@@ -64,7 +65,7 @@ def labels_of(folder: Path, *, where: str | None = None) -> tuple[str, ...]:
 
 
 def classify(folder: Path, text: str) -> Mapping[str, float]:
-    """The probability of each label; the model is loaded with the first text, and once per process.
+    """The probability of each label; the model is loaded with the first text, and again if its files change.
 
     Takes a while: not for the thread of an event loop.
 
@@ -74,7 +75,7 @@ def classify(folder: Path, text: str) -> Mapping[str, float]:
     try:
         # One at a time: the libraries' tokenizers do not promise to be safe in several threads.
         with _LOCK:
-            return _checked(folder, _loaded(folder)(text))
+            return _checked(folder, _loaded(folder, _stamp(folder))(text))
     except JudgeError:
         raise
     except Exception as error:
@@ -104,8 +105,14 @@ def _without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file of the folder does: a run that names new weights must not ask old ones."""
+    entries = ((entry.name, entry.stat()) for entry in os.scandir(folder) if entry.is_file())
+    return tuple(sorted((name, status.st_size, status.st_mtime_ns) for name, status in entries))
+
+
 @lru_cache(maxsize=2)
-def _loaded(folder: Path) -> Callable[[str], Mapping[str, float]]:
+def _loaded(folder: Path, _: tuple[tuple[str, int, int], ...]) -> Callable[[str], Mapping[str, float]]:
     import torch  # noqa: PLC0415 - optional, and seconds to import
     from transformers import AutoModelForSequenceClassification, AutoTokenizer  # noqa: PLC0415 - see above
 

@@ -42,9 +42,14 @@ def find_folder(named: str, *, where: str | None = None) -> Path:
     if is_on_hub(named, where=where):
         return _cached(named, where)
     path = Path(named).expanduser()
-    if not (path / "config.json").is_file():
+    if not _has_model(path):
         raise SuiteError(f"{named!r} is no folder with a model", where=where, fix="Nothing is fetched")
     return path.resolve()
+
+
+def _has_model(path: Path) -> bool:
+    # sentence-transformers keeps the configuration of a model of several modules in folders below.
+    return (path / "config.json").is_file() or (path / "modules.json").is_file()
 
 
 def _cached(named: str, where: str | None) -> Path:
@@ -64,7 +69,7 @@ def _cached(named: str, where: str | None) -> Path:
             where=where,
             fix=f"Fetch it once: hf download {repository}, or name a folder",
         ) from error
-    if not (path / "config.json").is_file():
+    if not _has_model(path):
         raise SuiteError(
             f"the hub's cache holds {named} only in part", where=where, fix=f"Fetch it: hf download {repository}"
         )

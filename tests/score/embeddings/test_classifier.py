@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,6 @@ from llmgate.score.embeddings import classify
 from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.asserts import AssertSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CONFIG = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "kind", "1": "toxic"}}
 FOUND = {"You are kind.": {"kind": 0.9, "toxic": 0.1}, "You are awful.": {"kind": 0.25, "toxic": 0.75}}
@@ -67,7 +66,7 @@ RECORDED = [
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder whose model gives scripted probabilities."""
     monkeypatch.setattr(classify, "find_spec", lambda _: object())
-    monkeypatch.setattr(classify, "_loaded", lambda _: FOUND.__getitem__)
+    monkeypatch.setattr(classify, "_loaded", lambda *_: FOUND.__getitem__)
     return folder(tmp_path / "model", CONFIG)
 
 
@@ -155,7 +154,7 @@ def test_an_answer_that_cannot_be_classified_is_an_error(model: str, type_: str,
 def test_what_is_no_probability_is_an_error(
     model: str, type_: str, probability: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classify, "_loaded", lambda _: lambda _: {"kind": 0.5, "toxic": probability})
+    monkeypatch.setattr(classify, "_loaded", lambda *_: lambda _: {"kind": 0.5, "toxic": probability})
     found = ask(model, "x", type_, value="kind", threshold=0.5)
     assert found.outcome == "error"
     assert "probability" in found.reason
@@ -180,6 +179,21 @@ def test_a_folder_that_holds_no_classifier_is_refused(tmp_path: Path, config: ob
 def test_a_configuration_that_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     assert "cannot be read" in ask(str(tmp_path), "x").reason
+
+
+def test_a_folder_whose_files_change_is_read_again(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps: list[object] = []
+
+    def loaded(_: Path, stamp: object) -> Any:
+        stamps.append(stamp)
+        return FOUND.__getitem__
+
+    monkeypatch.setattr(classify, "_loaded", loaded)
+    for content in ("one", "one", "other"):
+        (Path(model) / "model.safetensors").write_text(content, encoding="utf-8")
+        os.utime(Path(model) / "model.safetensors", ns=(1, 1))
+        ask(model, "You are kind.", value="toxic", threshold=0.5)
+    assert stamps[0] == stamps[1] != stamps[2]
 
 
 def test_without_the_libraries_it_is_refused(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
