@@ -33,7 +33,7 @@ __all__ = ["TYPES", "Weights", "meteor"]
 DEFAULT_THRESHOLD: Final = 0.5
 _BLANKS: Final = re.compile(f"[{re.escape(javascript.WHITESPACE)}]+")
 
-Match = tuple[int, int]
+Aligned = tuple[int, int]
 """The places of a word in the answer and in the reference."""
 
 
@@ -92,7 +92,7 @@ def meteor(
 
 def _matched(
     answer: list[tuple[int, str]], reference: list[tuple[int, str]], same: Callable[[str], Iterable[str]]
-) -> tuple[list[Match], list[tuple[int, str]], list[tuple[int, str]]]:
+) -> tuple[list[Aligned], list[tuple[int, str]], list[tuple[int, str]]]:
     """From the end of the answer, each word with the last word of the reference that is left and is the same.
 
     Returns:
