@@ -110,6 +110,8 @@ class Manifest:
     """What was named as proof that judges may gate."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
+    local_models: Mapping[str, str] = field(default_factory=dict)
+    """The models on the machine that asserts asked, as suites name them, with the digests of their weights."""
     anchors: str = ""
     """SHA-256 over the file of anchors that judges have to judge again, "" for none."""
     suites: tuple[SuiteIdentity, ...]

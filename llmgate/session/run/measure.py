@@ -165,6 +165,7 @@ def context_of(case: Case, answer: Generation, *, exchanges: Sequence[Exchange] 
         output=output_of(answer),
         variables=case.variables,
         prompt=prompt,
+        messages=case.planned.messages,
         latency_ms=answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],

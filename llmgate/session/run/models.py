@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
@@ -11,8 +11,10 @@ from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.endpoint import probe
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
+from llmgate.record.weights import weights_digest
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
+from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
@@ -43,11 +45,13 @@ class Identities:
         judge: The judge of asserts that name none, None if there is no such assert.
         judges: The judges that asserts name.
         embedding: The embedding model, None if no assert needs one.
+        local_models: The models on this machine, as suites name them, with the digests of their weights.
     """
 
     judge: JudgeIdentity | None = None
     judges: Mapping[str, JudgeIdentity]
     embedding: ModelIdentity | None = None
+    local_models: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_models(settings: Settings, plan: Plan) -> None:
@@ -77,6 +81,7 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
 
     Raises:
         UsageError: If an assert needs a model that was not named.
+        SuiteError: If a model that should be on this machine is not.
         EndpointError: If an endpoint cannot be used.
     """
     check_models(settings, plan)
@@ -84,7 +89,12 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     place = judge_place(settings) if plan.asks_default_judge else None
     judge = None if place is None else judge_identity(settings, place, plan.judged, sampling)
     judges = {name: identify_named(settings, name, plan.judged, sampling) for name in sorted(plan.judge_names)}
-    return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
+    return Identities(
+        judge=judge,
+        judges=judges,
+        embedding=identify_embedding(settings, plan),
+        local_models={name: weights_digest(find_folder(name)) for name in sorted(plan.local_models)},
+    )
 
 
 def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
