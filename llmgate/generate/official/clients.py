@@ -84,6 +84,7 @@ class OfficialClients:
         }
         given = {"base_url": endpoint.url, "api_key": NO_KEY, "max_retries": 0, "timeout": common["timeout"]}
         self._async = package.AsyncOpenAI(**given, http_client=library.AsyncClient(transport=transport, **common))
+        self._platform = getattr(package._base_client, "get_platform", lambda: None)()  # noqa: SLF001 - see `for_case`
         self._sync = package.OpenAI(**given, http_client=library.Client(transport=sync_transport, **common))
 
     def for_case(self, token: str) -> openai.AsyncOpenAI:
@@ -93,6 +94,8 @@ class OfficialClients:
             token: Names the case to `on_exchange`; ASCII without line breaks.
         """
         client: openai.AsyncOpenAI = self._async.with_options(default_headers={CASE_HEADER: token})
+        # Each new client would find it out again, in a thread, for a header.
+        client._platform = self._platform  # noqa: SLF001
         return client
 
     def for_case_sync(self, token: str) -> openai.OpenAI:

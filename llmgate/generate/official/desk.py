@@ -229,6 +229,13 @@ class Desk:
         """
         response, attempt = tried.response, tried.attempt
         status = response.status_code
+        answer = None
+        if status == 200:
+            answer = read_answer(asked.path, content, tried.latency_s, attempt, finish=self._rule)
+        if isinstance(answer, Generation):
+            # It is known to be sound, and need not be read as carefully again.
+            reply = json.loads(content.decode("utf-8-sig"))
+            return replace(tried, status=status, reply=reply, answer=self._signed(asked, answer, response.headers))
         tried = replace(tried, status=status, reply=reply_of(content) if content else None)
         if asked.path not in TEXT_PATHS and 200 <= status < 300:
             return tried
@@ -236,13 +243,12 @@ class Desk:
             retry_after = response.headers.get("retry-after")
             failure = http_failure(status, self._quotable(content), attempt)
             return replace(tried, answer=failure, again=status in RETRIED_STATUS, retry_after=retry_after)
-        answer = read_answer(asked.path, content, tried.latency_s, attempt, finish=self._rule)
         if isinstance(answer, Failure):
             clean = read_answer(asked.path, self._quotable(content), tried.latency_s, attempt, finish=self._rule)
             message = clean.message if isinstance(clean, Failure) else answer.message
             again = answer.kind in RETRIED_REPLY
             return replace(tried, answer=replace(answer, message=self._redact.text(message)), again=again)
-        return replace(tried, answer=self._signed(asked, answer, response.headers))
+        return tried
 
     def read_stream(self, asked: Asked, tried: Tried, stream: bytes, broken: Failure | None) -> Tried:
         """What a stream meant, of which `broken` says why it did not come to its end."""
@@ -264,8 +270,8 @@ class Desk:
         message = self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT]
         return replace(tried, answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=tried.attempt))
 
-    def _signed(self, asked: Asked, answer: Generation | None, headers: Mapping[str, str]) -> Generation | None:
-        if answer is None or not answer.answered_by:
+    def _signed(self, asked: Asked, answer: Generation, headers: Mapping[str, str]) -> Generation:
+        if not answer.answered_by:
             return answer
         model = str(asked.body.get("model", self.endpoint.model))
         return replace(answer, answered_by=with_headers(answer.answered_by, headers, asked=model))

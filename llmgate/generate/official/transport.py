@@ -67,10 +67,12 @@ class Recording:
 
     def _answered(self, asked: Asked, response: Any, raw: bytes, tried: Tried) -> Tried:
         """The attempt with a response that the client can read as if it came from the server just now."""
-        whole = self._desk.library.Response(
-            response.status_code, headers=response.headers, content=raw, extensions=response.extensions
-        )
-        return self._desk.read(asked, replace(tried, response=whole), whole.content)
+        library = self._desk.library
+        content = raw
+        if "content-encoding" in response.headers:
+            content = library.Response(response.status_code, headers=response.headers, content=raw).content
+        response.stream = library.ByteStream(raw)
+        return self._desk.read(asked, replace(tried, response=response), content)
 
     def _failed(self, tried: Tried, started: float, error: Exception) -> Tried:
         late = isinstance(error, TimeoutError | self._desk.library.TimeoutException)
