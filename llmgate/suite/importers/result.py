@@ -86,6 +86,14 @@ class ImportedSuite:
     repeat: int = 1
     notes: tuple[Note, ...] = ()
 
+    @property
+    def unchecked(self) -> int:
+        """How many rows nothing checks: they are asked and recorded."""
+        if self.asserts:
+            return 0
+        column = self.case.get("asserts")
+        return sum(not row[column] for row in self.rows) if isinstance(column, str) else len(self.rows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:

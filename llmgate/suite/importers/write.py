@@ -106,7 +106,8 @@ def suite_text(suite: ImportedSuite, *, dataset: str, source: str) -> str:
         parts.append(section({"repeat": suite.repeat}))
     if suite.threshold is not None:
         parts.append(section({"threshold": suite.threshold}))
-    if suite.asserts:
+    # Written out where rows have their own, too: one that has none is then recorded, and not refused.
+    if suite.asserts or suite.unchecked:
         parts.append(section({"assert": [dict(written) for written in suite.asserts]}))
     metric = next((str(written["metric"]) for written in suite.asserts if "metric" in written), "accuracy")
     parts.append(comment([f"Say what decides: gate: {{{metric}: {{role: primary, margin: 0.03}}}}"]))
