@@ -88,6 +88,10 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
         suite = built(replace(base, name=name), prompt, cases, asked, own)
         suites.append(replace(suite, notes=own.notes))
     note_judges(tests, suites, options.grader, notes)
+    if asked.prices is None and any("cost" in suite.types for suite in suites):
+        notes.remark(
+            "add `prices:` to the suite before it is run, because `cost` asserts need them", asked.where or None
+        )
     suites = [replace(suite, notes=(*notes.notes, *suite.notes)) for suite in suites]
     every = dict.fromkeys([*notes.notes, *(note for suite in suites for note in suite.notes)])
     if not suites:

@@ -28,7 +28,7 @@ _EMBEDDED: Final = "similar"
 
 def checks_of(
     test: PromptfooTest, row: Mapping[str, Json], asked: Asked, notes: Notebook
-) -> tuple[Mapping[str, Json], ...]:
+) -> tuple[dict[str, Json], ...]:
     """The asserts of a test as they stand in our suite; notes what is left out.
 
     Args:
@@ -114,7 +114,7 @@ def without_judge(raw: Any) -> Any:
     return {key: value for key, value in raw.items() if key != "provider"} if "provider" in raw else raw
 
 
-def transformed(made: Mapping[str, Json], before: list[Json]) -> Mapping[str, Json]:
+def transformed(made: dict[str, Json], before: list[Json]) -> dict[str, Json]:
     """An assert that sees the answer after further transforms."""
     if not before:
         return made

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import mapping
 from llmgate.suite.importers.promptfoo_tools import plain_schema, tool_choice, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.suite.asserts import Json
 
 __all__ = ["Fields"]
 

@@ -5,7 +5,6 @@ Which options there are, and which promptfoo reads from a file, is in its `types
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,15 +91,15 @@ def read_options(source: ForeignFile, notes: Notebook) -> Options:
     for key in _FILTERS:
         if line.get(key) is not None:
             notes.remark(f"`{key}` takes some of the tests; all are carried over", source.where("commandLineOptions"))
-    repeat = both.get("repeat")
-    whole = isinstance(repeat, int) and not isinstance(repeat, bool)
-    if whole and repeat > _MOST_REPEATS:
+    written = both.get("repeat")
+    repeat = written if isinstance(written, int) and not isinstance(written, bool) else 1
+    if repeat > _MOST_REPEATS:
         notes.setting(
             f"`repeat: {repeat}`: a case is asked {_MOST_REPEATS} times at most", source.where("evaluateOptions")
         )
     tests = line.get("vars")
     return Options(
-        repeat=max(1, min(repeat, _MOST_REPEATS)) if whole else 1,
+        repeat=max(1, min(repeat, _MOST_REPEATS)),
         grader=line.get("grader"),
         tests=tests if isinstance(tests, str) and tests else None,
     )

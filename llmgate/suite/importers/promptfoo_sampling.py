@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.importers.files import listing, mapping, read_source, read_text
+from llmgate.suite.asserts import Json
+from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source, read_text
 from llmgate.suite.importers.promptfoo_fields import Fields
 from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Asked", "read_providers", "sampling_of"]
