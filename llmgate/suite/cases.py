@@ -142,22 +142,7 @@ def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = Non
         raise SuiteError("the dataset has no rows, so nothing would be evaluated", where=str(suite.path))
     check_formats(suite.metrics, [case.planned for case in cases], suite.gates.where_drift("schema"))
     looks = planned_looks(suite, cases)
-    return PlannedSuite(
-        suite=suite,
-        dataset=dataset,
-        cases=cases,
-        warnings=(*unversioned(suite), *unchecked(suite, cases), *leaks),
-        looks=looks,
-    )
-
-
-def unchecked(suite: Suite, cases: Sequence[Case]) -> tuple[str, ...]:
-    """That cases have no assert: the suite allows it, and somebody who reads its verdict should know."""
-    bare = sum(not case.asserts for case in cases)
-    if not bare:
-        return ()
-    words = "one has no assert: its answer is" if bare == 1 else f"{bare:,} have no assert: their answers are"
-    return (f"{suite.path}: of {len(cases):,} cases {words} recorded and compared, and gates nothing",)
+    return PlannedSuite(suite=suite, dataset=dataset, cases=cases, warnings=(*unversioned(suite), *leaks), looks=looks)
 
 
 def with_messages(suite: Suite, dataset: Dataset) -> Suite:

@@ -68,34 +68,21 @@ class Options:
 
 def read_options(source: ForeignFile, notes: Notebook) -> Options:
     """Read `evaluateOptions` and `commandLineOptions`; note what else there is."""
-    data = source.data
-    for key in data:
-        where = source.where(key)
-        if key in _LOST:
-            notes.lost(_LOST[key], where)
-        elif key in _SETTINGS and data[key]:
-            notes.setting(_SETTINGS[key], where)
-        elif key not in _READ | _SILENT | set(_SETTINGS):
-            notes.remark(f"`{key}` is no key of promptfoo's, which passes over it too", where)
-    for i, derived in enumerate(listing(data.get("derivedMetrics"))):
-        name, value = mapping(derived).get("name"), " ".join(str(mapping(derived).get("value")).split())
-        notes.lost(
-            f"the derived metric {name!r} = {value[:80]}: metrics are not combined", source.where("derivedMetrics", i)
-        )
-    evaluate, line = mapping(data.get("evaluateOptions")), mapping(data.get("commandLineOptions"))
+    note_keys(source, notes)
+    evaluate, line = mapping(source.data.get("evaluateOptions")), mapping(source.data.get("commandLineOptions"))
     both = {**evaluate, **line}
     for key, words in _RUN.items():
         if isinstance(both.get(key), int | float) and both[key]:
             place = "commandLineOptions" if key in line else "evaluateOptions"
             notes.remark(words.format(both[key], both[key]), source.where(place, key))
     for key in _FILTERS:
-        if line.get(key) is not None:
+        if both.get(key) is not None:
             notes.remark(f"`{key}` takes some of the tests; all are carried over", source.where("commandLineOptions"))
     written = both.get("repeat")
     repeat = written if isinstance(written, int) and not isinstance(written, bool) else 1
     if repeat > _MOST_REPEATS:
         notes.setting(
-            f"`repeat: {repeat}`: a case is asked {_MOST_REPEATS} times at most", source.where("evaluateOptions")
+            f"`repeat: {repeat}`: a case is asked {_MOST_REPEATS:,} times at most", source.where("evaluateOptions")
         )
     tests = line.get("vars")
     return Options(
@@ -103,3 +90,20 @@ def read_options(source: ForeignFile, notes: Notebook) -> Options:
         grader=line.get("grader"),
         tests=tests if isinstance(tests, str) and tests else None,
     )
+
+
+def note_keys(source: ForeignFile, notes: Notebook) -> None:
+    """Note keys that are not read."""
+    for key, value in source.data.items():
+        where = source.where(key)
+        if key in _LOST:
+            notes.lost(_LOST[key], where)
+        elif key in _SETTINGS and value:
+            notes.setting(_SETTINGS[key], where)
+        elif key not in _READ | _SILENT | set(_SETTINGS):
+            notes.remark(f"`{key}` is no key of promptfoo's, which passes over it too", where)
+    for i, derived in enumerate(listing(source.data.get("derivedMetrics"))):
+        name, value = mapping(derived).get("name"), " ".join(str(mapping(derived).get("value")).split())
+        notes.lost(
+            f"the derived metric {name!r} = {value[:80]}: metrics are not combined", source.where("derivedMetrics", i)
+        )

@@ -46,8 +46,10 @@ def report_lines(imported: Imported, paths: list[Path], *, here: Path | None = N
     if lost:
         last = f"{counted(lost, 'check or case', 'checks or cases')} not carried over; the suites say so in comments"
         lines.append((last, "warn"))
+    elif any(note.sort is NoteSort.SETTING for note in imported.notes):
+        lines.append(("every check was carried over; what is asked differs as named above", "good"))
     else:
-        lines.append(("every check was carried over", "good"))
+        lines.append(("everything was carried over", "good"))
     return lines
 
 

@@ -186,7 +186,7 @@ class Notebook:
 
     def why(self, otherwise: str) -> str:
         """The first reasons why nothing is left."""
-        return "; ".join(map(str, self.notes[:3])) or otherwise
+        return "; ".join(str(note) for note in [note for note in self.notes if note.lost][:3]) or otherwise
 
     def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
         """Whether an assert is sound as llmgate reads it; notes why not.
