@@ -92,9 +92,7 @@ def test_a_trait_may_gate_where_nothing_else_is_checked(tmp_path: Path) -> None:
     suite = bare(tmp_path)
     suite.write_text(suite.read_text(encoding="utf-8") + "drift: {refusals: {max: 0.9}}\n", encoding="utf-8")
     with FakeServer() as server:
-        done = CliRunner().invoke(
-            main, ["run", str(suite), "--endpoint", server.url, "--out", str(tmp_path / "run")]
-        )
+        done = CliRunner().invoke(main, ["run", str(suite), "--endpoint", server.url, "--out", str(tmp_path / "run")])
     assert "refusals" in done.output
 
 
