@@ -96,6 +96,8 @@ def note_keys(source: ForeignFile, notes: Notebook) -> None:
     """Note keys that are not read."""
     for key, value in source.data.items():
         where = source.where(key)
+        if key == "redteam" and generated(source.data.get("tests")):
+            continue
         if key in _LOST:
             notes.lost(_LOST[key], where)
         elif key in _SETTINGS and value:
@@ -107,3 +109,8 @@ def note_keys(source: ForeignFile, notes: Notebook) -> None:
         notes.lost(
             f"the derived metric {name!r} = {value[:80]}: metrics are not combined", source.where("derivedMetrics", i)
         )
+
+
+def generated(tests: Any) -> bool:
+    """Whether tests are the attacks that `promptfoo redteam generate` wrote."""
+    return any("pluginId" in mapping(mapping(test).get("metadata")) for test in listing(tests))

@@ -69,11 +69,17 @@ def grouped(notes: Iterable[Note], here: Path | None = None) -> list[str]:
 
 
 def placed(what: str, places: list[str]) -> str:
-    """A remark with its places: one before it, as compilers do, several behind it."""
-    if len(places) <= 1:
-        return f"{places[0]}: {what}" if places else what
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    return f"{what} ({len(places)} places: {', '.join(places[:SHOWN])}{more})"
+    """A remark with the first of its places; a file that several of them lie in is named once."""
+    if not places:
+        return what
+    shown: list[str] = []
+    last = ""
+    for place in places[:SHOWN]:
+        file, _, line = place.rpartition(":")
+        shown.append(line if line.isdigit() and file == last else place)
+        last = file
+    more = f" and {len(places) - SHOWN:,} more" if len(places) > SHOWN else ""
+    return f"{what} [{', '.join(shown)}{more}]"
 
 
 def near(text: str, here: Path | None) -> str:

@@ -127,7 +127,8 @@ def test_nothing_vanishes_without_a_word(tmp_path: Path) -> None:
     }.items():
         note = next(one for one in notes if one.startswith(f"{config}:{line}:"))
         assert words in note
-        assert f"# - {note}" in text
+        where, what = note.split(": ", 1)
+        assert f"# - {what} [{where}" in text
 
 
 def test_a_test_that_lost_all_its_checks_is_recorded_and_not_passed(tmp_path: Path) -> None:
