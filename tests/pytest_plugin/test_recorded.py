@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from click.testing import CliRunner
 from support.fake_server import FakeServer, Fault
 from support.project import answer_right
@@ -16,6 +16,9 @@ from llmgate.cli import main
 from llmgate.gate.decide_records import decide_records
 from llmgate.record.run.loading import load_record
 from llmgate.suite.data.dataset import write_lock
+
+if TYPE_CHECKING:
+    import pytest
 
 HEAD = """\
 llmgate: 1
@@ -41,7 +44,9 @@ def bare(folder: Path) -> Path:
 
 def mixed(folder: Path, cases: int = 30) -> Path:
     own: list[object] = [{"type": "contains", "value": "word"}]
-    rows = [{"id": f"c{i}", "q": f"word {i}", "own": own if i % 2 else []} for i in range(2 * cases)]
+    rows: list[dict[str, object]] = [
+        {"id": f"c{i}", "q": f"word {i}", "own": own if i % 2 else []} for i in range(2 * cases)
+    ]
     return write(folder, "mixed", "case: {asserts: own}\nassert: []\ngate: {accuracy: {min: 0.5}}\n", rows)
 
 
@@ -57,7 +62,7 @@ def test_recorded_cases_have_a_status_of_their_own(pytester: pytest.Pytester) ->
     assert result.parseoutcomes() == {"passed": 31, "recorded": 30}
     assert result.ret == 0
     record = load_record(pytester.path / "run")
-    assert [case.unchecked for case in record.cases[:2]] == [True, False]
+    assert [case.metrics == () for case in record.cases[:2]] == [True, False]
     (metric,) = [m for m in decide_records(record, None).metrics if m.metric == "accuracy"]
     assert (metric.expected, metric.evaluated, metric.errors) == (30, 30, 0)
 

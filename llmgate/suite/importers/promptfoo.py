@@ -18,7 +18,7 @@ from llmgate.suite.importers.files import ForeignFile, read_source
 from llmgate.suite.importers.promptfoo_checks import checks_of, note_judges
 from llmgate.suite.importers.promptfoo_options import read_options
 from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
-from llmgate.suite.importers.promptfoo_sampling import Asked, read_providers
+from llmgate.suite.importers.promptfoo_sampling import ProviderRequest, read_providers
 from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
 from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, filled, lists_in
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
@@ -179,7 +179,7 @@ def template_names(value: Any) -> frozenset[str]:
 
 
 def built(
-    base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], asked: Asked, notes: Notebook
+    base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], asked: ProviderRequest, notes: Notebook
 ) -> ImportedSuite:
     """A suite with the messages of a prompt, and with the rows, asserts and thresholds of its cases."""
     records = [record(test, row) for test, row in cases]

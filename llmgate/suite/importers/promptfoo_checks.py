@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.promptfoo_sampling import Asked
+    from llmgate.suite.importers.promptfoo_sampling import ProviderRequest
     from llmgate.suite.importers.promptfoo_tests import PromptfooTest
     from llmgate.suite.importers.result import ImportedSuite, Notebook
 
@@ -27,7 +27,7 @@ _EMBEDDED: Final = "similar"
 
 
 def checks_of(
-    test: PromptfooTest, row: Mapping[str, Json], asked: Asked, notes: Notebook
+    test: PromptfooTest, row: Mapping[str, Json], asked: ProviderRequest, notes: Notebook
 ) -> tuple[dict[str, Json], ...]:
     """The asserts of a test as they stand in our suite; notes what is left out.
 
@@ -63,7 +63,7 @@ def members(raw: Any) -> list[Any]:
     return listing(mapping(raw).get("assert")) if type_of(raw) == ASSERT_SET else [raw]
 
 
-def transforms_before(test: PromptfooTest, asked: Asked) -> tuple[list[Json], str]:
+def transforms_before(test: PromptfooTest, asked: ProviderRequest) -> tuple[list[Json], str]:
     """The transforms of provider and test, in order, and the setting that is code without a counterpart."""
     names: list[Json] = []
     options = test.options
@@ -82,7 +82,7 @@ def transforms_before(test: PromptfooTest, asked: Asked) -> tuple[list[Json], st
     return names, ""
 
 
-def obstacle(raw: Any, test: PromptfooTest, asked: Asked, code: str, notes: Notebook) -> str | None:
+def obstacle(raw: Any, test: PromptfooTest, asked: ProviderRequest, code: str, notes: Notebook) -> str | None:
     """Why an assert of a test cannot be kept, as far as the test and the provider say."""
     bases = [type_of(member).removeprefix("not-") for member in members(raw)]
     if code and not all(base in _BLIND for base in bases):
@@ -96,7 +96,7 @@ def obstacle(raw: Any, test: PromptfooTest, asked: Asked, code: str, notes: Note
     return None
 
 
-def as_called(raw: Any, asked: Asked) -> Any:
+def as_called(raw: Any, asked: ProviderRequest) -> Any:
     """An assert on calls of functions, where what was offered became tools."""
     base = type_of(raw).removeprefix("not-")
     if base in _FUNCTION_CALLS and "functions" not in mapping(asked.sampling.get("extra")):

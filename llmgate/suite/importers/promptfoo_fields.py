@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-__all__ = ["Fields"]
+__all__ = ["RequestFields"]
 
 _SAME: Final = (
     *("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "frequency_penalty"),
@@ -83,11 +83,11 @@ _NOT_ASKED: Final = frozenset(
 
 
 @dataclass(slots=True, kw_only=True)
-class Fields:
+class RequestFields:
     """What the settings of one provider make of a request; filled by `take`.
 
     Attributes:
-        sampling: Fields of `sampling:`.
+        sampling: RequestFields of `sampling:`.
         extra: Its `extra:`.
         system: A system message that the provider puts first, a template; empty if it has none.
         tools: Whether tools or functions were named that are not carried over.

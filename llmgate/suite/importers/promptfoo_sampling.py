@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source, read_text
-from llmgate.suite.importers.promptfoo_fields import Fields
+from llmgate.suite.importers.promptfoo_fields import RequestFields
 from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Asked", "read_providers", "sampling_of"]
+__all__ = ["ProviderRequest", "read_providers", "sampling_of"]
 
 DEFAULT_TOKENS: Final = 1024
 """The longest answer where a provider names none: what promptfoo's chat providers ask for."""
@@ -57,7 +57,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ProviderRequest:
     """How the first provider of a configuration is asked.
 
     Attributes:
@@ -79,7 +79,7 @@ class Asked:
     where: str = ""
 
 
-def read_providers(source: ForeignFile, notes: Notebook) -> Asked:
+def read_providers(source: ForeignFile, notes: Notebook) -> ProviderRequest:
     """How the providers of a configuration are asked; notes which they are and what has no counterpart.
 
     Raises:
@@ -88,7 +88,7 @@ def read_providers(source: ForeignFile, notes: Notebook) -> Asked:
     key = "providers" if "providers" in source.data else "targets"
     providers = list(read(source, source.data.get(key), key, notes))
     if not providers:
-        return Asked()
+        return ProviderRequest()
     names = ", ".join(dict.fromkeys(provider.name for provider in providers))
     notes.remark(f"the model is named when the suite is run; it was {names[:200]}", source.where(key))
     every = [asked(provider, notes) for provider in providers]
@@ -135,7 +135,7 @@ def provider(item: Mapping[str, Any], source: ForeignFile, where: str) -> Provid
     return Provider(name=str(name), config=mapping(inner.get("config")), item=inner, source=source, where=where)
 
 
-def asked(one: Provider, notes: Notebook) -> Asked:
+def asked(one: Provider, notes: Notebook) -> ProviderRequest:
     """How one provider is asked; notes what has no counterpart."""
     if listing(one.item.get("prompts")):
         notes.setting(f"{one.name} was asked with some of the prompts only; the model is asked with all", one.where)
@@ -143,8 +143,8 @@ def asked(one: Provider, notes: Notebook) -> Asked:
     if one.application:
         if one.config:
             notes.setting(f"{one.name} is a program: ask an endpoint that answers as it does", one.where)
-        return Asked(transform=transform, where=one.where)
-    fields = Fields()
+        return ProviderRequest(transform=transform, where=one.where)
+    fields = RequestFields()
     fields.take(one.config, partial(loaded, one, notes))
     if fields.unlike:
         notes.setting(f"{one.name} was asked with what has no counterpart: {', '.join(fields.unlike)}", one.where)
@@ -156,7 +156,7 @@ def asked(one: Provider, notes: Notebook) -> Asked:
         extra.pop("function_call", None)
     sampling = {"max_tokens": DEFAULT_TOKENS, **fields.sampling, **({"extra": extra} if extra else {})}
     literally = "systemInstruction" not in one.config
-    return Asked(
+    return ProviderRequest(
         sampling=sampling,
         system=literal(fields.system) if literally else fields.system,
         no_tools=fields.tools,
@@ -168,8 +168,8 @@ def asked(one: Provider, notes: Notebook) -> Asked:
 
 
 def sampling_of(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:
-    """Fields of `sampling:` from the request fields that another tool is configured with."""
-    fields = Fields()
+    """RequestFields of `sampling:` from the request fields that another tool is configured with."""
+    fields = RequestFields()
     fields.take(config, lambda value: value)
     for name in fields.unlike:
         notes.setting(f"the setting {name!r} has no counterpart", where)

@@ -6,9 +6,12 @@ import importlib.util
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).parents[3]
 FOREIGN = ROOT.parent / "shared" / "data" / "foreign"
