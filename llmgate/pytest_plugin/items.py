@@ -126,7 +126,7 @@ class CaseItem(SuiteItem):
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
         tell(self, results, watched=self.watched)
-        if self.case.planned.metrics == ():
+        if self.case.planned.unchecked:
             self.user_properties.append(("llmgate", "recorded"))
 
 

@@ -120,6 +120,11 @@ class PlannedCase:
     traits: tuple[OutputFeature, ...] | None = None
 
     @property
+    def unchecked(self) -> bool:
+        """Whether nothing checks its answers: they are recorded, and neither passed nor missed."""
+        return self.metrics == ()
+
+    @property
     def keys(self) -> tuple[CaseKey, ...]:
         """Its generations, in order."""
         return tuple(CaseKey(suite=self.suite, case=self.case, repeat=repeat) for repeat in range(self.repeats))

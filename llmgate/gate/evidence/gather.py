@@ -107,7 +107,7 @@ def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
             if not _why_unanswered(result):
                 name = (key.suite, "" if planned.get((key.suite, key.case)) else key.case)
                 required[name] = required.get(name, False) or any(check.required for check in result.checks)
-    unchecked = {(case.suite, case.case) for record in records for case in record.cases if case.metrics == ()}
+    unchecked = {(case.suite, case.case) for record in records for case in record.cases if case.unchecked}
     return frozenset(
         (suite, case)
         for (suite, case), alike in planned.items()

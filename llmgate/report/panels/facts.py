@@ -23,7 +23,7 @@ __all__ = ["facts"]
 
 def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     """Gates, cases, cases below par, and with a champion the scores that changed."""
-    cases = [case for case in book.candidate.cases if case.metrics != ()]
+    cases = [case for case in book.candidate.cases if not case.unchecked]
     planned = len(cases)
     watched_only = frozenset((metric.suite, metric.metric) for metric in decision.metrics if not metric.gates)
     done = sum(_gated(book.candidate, case, watched_only) for case in cases)
@@ -83,7 +83,7 @@ def _missing(errors: int, unwatched: int) -> str:
 
 def _champion_lacks(champion: Record | None) -> str:
     """What the champion's side lacks, whatever metric it is for."""
-    lost = sum(not evaluated(champion, case) for case in champion.cases if case.metrics != ()) if champion else 0
+    lost = sum(not evaluated(champion, case) for case in champion.cases if not case.unchecked) if champion else 0
     return f"; of the champion {_lacking(lost)} a score" if lost else ""
 
 
