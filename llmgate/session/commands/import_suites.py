@@ -44,7 +44,7 @@ class ImportedFiles:
 
     def lines(self) -> list[tuple[str, str]]:
         """What to print, with the mood of each line."""
-        return report_lines(self.imported, list(self.paths))
+        return report_lines(self.imported, list(self.paths), here=Path.cwd())
 
 
 def import_suites(tool: str, path: Path, out: Path, *, allowed: Sequence[str] = ()) -> ImportedFiles:
@@ -66,7 +66,7 @@ def import_suites(tool: str, path: Path, out: Path, *, allowed: Sequence[str] = 
             imported = _OF_SEVERAL[tool](path, VOCABULARY, allowed)
         else:
             imported = _OF_ONE_FILE[tool](path, VOCABULARY)
-        paths = write_imported(imported, out, source=f"{path} ({tool})")
+        paths = write_imported(imported, out, source=f"{path} ({tool})", here=Path.cwd())
     except RecursionError as error:
         raise UsageError("the files are nested too deeply", where=str(path), fix="Flatten them") from error
     return ImportedFiles(imported=imported, paths=tuple(paths))

@@ -10,15 +10,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.record.growth import Growth
-from llmgate.suite.importers.files import ForeignFile, mapping, read_source
-from llmgate.suite.importers.promptfoo_asserts import carried
+from llmgate.suite.importers.files import ForeignFile, read_source
+from llmgate.suite.importers.promptfoo_checks import checks_of, note_judges
+from llmgate.suite.importers.promptfoo_options import read_options
 from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
-from llmgate.suite.importers.promptfoo_sampling import read_sampling
+from llmgate.suite.importers.promptfoo_sampling import ProviderRequest, read_providers
 from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
 from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, filled, lists_in
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
@@ -33,13 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["import_promptfoo"]
 
 _NAMES: Final = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")
-_IGNORED: Final = frozenset(
-    {
-        *("$schema", "description", "prompts", "providers", "targets", "tests", "scenarios", "defaultTest"),
-        *("evaluateOptions", "assertionTemplates", "outputPath", "sharing", "tags", "writeLatestResults", "metadata"),
-        *("commandLineOptions",),
-    }
-)
 Case = tuple[PromptfooTest, dict[str, Any]]
 """A test with one combination of its variables."""
 MAX_REFERENCES: Final = 20
@@ -59,38 +52,47 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
     """
     source = config_at(path, allowed)
     notes = Notebook(vocabulary, Growth(source.path.stat().st_size, str(source.path), error=SuiteError))
-    for key in sorted(set(source.data) - _IGNORED):
-        notes.lost(f"`{key}`", source.where(key))
-    sampling = read_sampling(source, notes)
+    options = read_options(source, notes)
+    if options.tests:
+        source = replace(source, data={**source.data, "tests": options.tests})
+    asked = read_providers(source, notes)
     prompts = read_prompts(source, notes)
     tests = read_tests(source, notes)
     if not prompts or not tests:
         missing = "prompt" if not prompts else "test"
         raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=notes.why("There is none"))
     description = str(source.data.get("description") or "")
-    repeat = mapping(source.data.get("evaluateOptions")).get("repeat")
     base = ImportedSuite(
         name=slug(description or source.path.resolve().parent.name),
         description=description,
         prompt=(),
         rows=(),
-        sampling=sampling,
-        repeat=repeat if isinstance(repeat, int) and 1 <= repeat <= 1000 else 1,
+        sampling=asked.sampling,
+        repeat=options.repeat,
+        prices=asked.prices,
     )
-    asked = 0
+    many = 0
     for prompt in prompts:
-        asked += sum(combined(test) for test in tests if selects(test, prompt))
-        check_cases(asked, prompt.where)
+        many += sum(combined(test) for test in tests if selects(test, prompt))
+        check_cases(many, prompt.where)
     suites = []
     for number, prompt in enumerate(prompts, start=1):
         own = notes.another()
-        cases = [(test, row) for test in tests if selects(test, prompt) for row in combinations(test, own)]
+        chosen = independent([test for test in tests if selects(test, prompt)], prompt, own)
+        cases = [(test, row) for test in chosen for row in combinations(test, own)]
         if not cases:
+            notes.take(own)
             notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
             continue
         name = base.name if len(prompts) == 1 else f"{base.name[:50]}-{number}-{slug(prompt.label, limit=30)}"
-        suite = built(replace(base, name=name), prompt, cases, own)
-        suites.append(replace(suite, notes=(*notes.notes, *own.notes)))
+        suite = built(replace(base, name=name), prompt, cases, asked, own)
+        suites.append(replace(suite, notes=own.notes))
+    note_judges(tests, suites, options.grader, notes)
+    if asked.prices is None and any("cost" in suite.types for suite in suites):
+        notes.remark(
+            "add `prices:` to the suite before it is run, because `cost` asserts need them", asked.where or None
+        )
+    suites = [replace(suite, notes=(*notes.notes, *suite.notes)) for suite in suites]
     every = dict.fromkeys([*notes.notes, *(note for suite in suites for note in suite.notes)])
     if not suites:
         raise SuiteError("no test is for any prompt", where=str(source.path), fix=notes.why("There is none"))
@@ -154,26 +156,43 @@ def selects(test: PromptfooTest, prompt: PromptfooPrompt) -> bool:
     )
 
 
-def built(base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], notes: Notebook) -> ImportedSuite:
+def independent(tests: list[PromptfooTest], prompt: PromptfooPrompt, notes: Notebook) -> list[PromptfooTest]:
+    """The tests that need no answer of another one; notes those that do."""
+    stored = {str(test.options["storeOutputAs"]) for test in tests if test.options.get("storeOutputAs")}
+    kept = []
+    for test in tests if stored else ():
+        names = prompt.names.union(*map(template_names, test.vars.values())) - set(test.vars)
+        if names & stored:
+            name = sorted(names & stored)[0]
+            notes.lost(f"a test that needs the answer of another one (`storeOutputAs: {name}`)", test.where)
+        else:
+            kept.append(test)
+    return kept if stored else tests
+
+
+def template_names(value: Any) -> frozenset[str]:
+    """Variables that a text names as a template; none for other values, and for what is no template."""
+    try:
+        return names_in(value) if isinstance(value, str) else frozenset()
+    except TemplateError:
+        return frozenset()
+
+
+def built(
+    base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], asked: ProviderRequest, notes: Notebook
+) -> ImportedSuite:
     """A suite with the messages of a prompt, and with the rows, asserts and thresholds of its cases."""
     records = [record(test, row) for test, row in cases]
-    messages = framed(prompt, cases, records, notes)
+    messages = with_system(asked.system, framed(prompt, cases, records, notes), notes, prompt.where)
     needed = prompt.names | {name for test, _ in cases for written, _ in test.asserts for name in assert_names(written)}
     for name in sorted(needed - {key for columns in records for key in columns}):
         notes.remark(f"no test sets the variable {name!r}, so it renders to nothing", prompt.where)
     names = [test.description for test, _ in cases]
     rows, case = table(records, names, growth=notes.growth, also=sorted(needed), prefix="test")
-    asserts = [
-        [kept for raw, where in test.asserts if (kept := carried(raw, where, row, notes)) is not None]
-        for (test, _), row in zip(cases, rows, strict=True)
-    ]
-    checked = [bool(own) for own in asserts]
-    if any(checked):
-        for (test, _), here in zip(cases, checked, strict=True):
-            if not here:
-                notes.lost("the test is left out, because nothing would be checked", test.where)
-        cases, asserts = list(compress(cases, checked)), list(compress(asserts, checked))
-        rows = tuple(compress(rows, checked))
+    asserts = [checks_of(test, row, asked, notes) for (test, _), row in zip(cases, rows, strict=True)]
+    for (test, _), own in zip(cases, asserts, strict=True):
+        if not own:
+            unchecked(test, notes)
     thresholds = [threshold_of(test, notes) for test, _ in cases]
     shared = all(own == asserts[0] for own in asserts)
     if not shared:
@@ -189,6 +208,28 @@ def built(base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], notes
         case=case,
         threshold=thresholds[0] if alike else None,
     )
+
+
+def unchecked(test: PromptfooTest, notes: Notebook) -> None:
+    """Note that nothing checks a test: because it has no assert, or because none of them could be carried over."""
+    if any(isinstance(written, Mapping) for written, _ in test.asserts):
+        notes.remark(
+            "no assert of the test is left: its answer is recorded and compared, and gates nothing", test.where
+        )
+    else:
+        notes.remark("the test has no assert: its answer is recorded and compared, and gates nothing", test.where)
+
+
+def with_system(
+    system: str, messages: tuple[Mapping[str, str], ...], notes: Notebook, where: str
+) -> tuple[Mapping[str, str], ...]:
+    """Messages with the system message that the provider puts first."""
+    if not system:
+        return messages
+    if messages[0]["role"] == "system":
+        notes.setting("the provider's system message and the prompt's own are one", where)
+        return ({"role": "system", "content": f"{system}\n\n{messages[0]['content']}"}, *messages[1:])
+    return ({"role": "system", "content": system}, *messages)
 
 
 def add_column(name: str, rows: Sequence[dict[str, Json]], values: Sequence[Json]) -> str:
@@ -248,10 +289,4 @@ def assert_names(written: Any) -> frozenset[str]:
     if isinstance(inner, list):
         return frozenset().union(*map(assert_names, inner))
     value = written.get("value")
-    names: set[str] = set()
-    for text in value if isinstance(value, list) else [value]:
-        try:
-            names |= names_in(text) if isinstance(text, str) else frozenset()
-        except TemplateError:
-            continue
-    return frozenset(names)
+    return frozenset().union(*map(template_names, value if isinstance(value, list) else [value]))

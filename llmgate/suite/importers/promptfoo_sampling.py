@@ -1,113 +1,205 @@
-"""promptfoo's `providers:`: which model to ask is said when a suite is run; how it samples goes into the suite."""
+"""promptfoo's `providers:`: which model to ask is said when a suite is run; how it is asked goes into the suite."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.suite.importers.files import mapping
-from llmgate.suite.importers.promptfoo_asserts import names_files
+from llmgate.suite.asserts import Json
+from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source, read_text
+from llmgate.suite.importers.promptfoo_fields import RequestFields
+from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:
-    from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.files import ForeignFile
+    from collections.abc import Iterator
+
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["read_sampling", "sampling_of"]
+__all__ = ["ProviderRequest", "read_providers", "sampling_of"]
 
-_SAME: Final = (
-    *("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed", "stop", "frequency_penalty"),
-    *("presence_penalty", "response_format"),
+DEFAULT_TOKENS: Final = 1024
+"""The longest answer where a provider names none: what promptfoo's chat providers ask for."""
+_APPLICATIONS: Final = re.compile(
+    r"(?:file://|https?(?::|$)|wss?(?::|$)|python:|exec:|golang:|ruby:|package:|browser|webhook:|websocket|mcp"
+    r"|echo|promptfoo:|sequence|anthropic:claude-agent-sdk)|\S+\.(?:[cm]?[jt]s|py)$"
 )
-_CALLED_OTHERWISE: Final = {
-    "max_completion_tokens": "max_tokens",
-    "max_new_tokens": "max_tokens",
-    "max_gen_toks": "max_tokens",
-    "num_predict": "max_tokens",
-    "maxOutputTokens": "max_tokens",
-    "topP": "top_p",
-    "topK": "top_k",
-    "stop_seqs": "stop",
-    "stopSequences": "stop",
-}
-_EXTRA: Final = frozenset(
-    {*("tools", "tool_choice", "functions", "function_call", "logprobs", "top_logprobs", "chat_template_kwargs")}
-)
-_NOT_ASKED: Final = frozenset(
-    {
-        *("apiKey", "apiKeyEnvar", "apiBaseUrl", "apiHost", "organization", "cost", "inputCost", "outputCost"),
-        *("headers", "basePath", "showThinking", "region", "timeout", "maxRetries"),
-    }
-)
+"""Providers that are programs of their own rather than models."""
+_DATA: Final = frozenset({".yaml", ".yml", ".json"})
+_TEXTS: Final = frozenset({".txt", ".md"})
 
 
-def read_sampling(source: ForeignFile, notes: Notebook) -> dict[str, Json]:
-    """The sampling of the providers of a configuration; notes which they are and what is left out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One provider as it is written.
+
+    Attributes:
+        name: Its id or label.
+        config: Its settings.
+        item: All that is written of it.
+        source: The file that it stands in.
+        where: Its place.
+    """
+
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    item: Mapping[str, Any] = field(default_factory=dict)
+    source: ForeignFile
+    where: str
+
+    @property
+    def application(self) -> bool:
+        """Whether it is a program rather than a model."""
+        return bool(_APPLICATIONS.match(self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRequest:
+    """How the first provider of a configuration is asked.
+
+    Attributes:
+        sampling: Entries of `sampling:`.
+        system: A system message that it puts first, as a template; empty if it has none.
+        no_tools: Whether tools were offered that are not carried over, so that calls cannot be held against them.
+        transform: The code through which its answers go before asserts see them, None if there is none.
+        callbacks: Whether it answers the model's calls itself, so that asserts see what its functions return.
+        prices: What a million tokens cost, None if it does not say.
+        where: Its place.
+    """
+
+    sampling: Mapping[str, Json] = field(default_factory=lambda: {"max_tokens": DEFAULT_TOKENS})
+    system: str = ""
+    no_tools: bool = False
+    transform: Any = None
+    callbacks: bool = False
+    prices: Mapping[str, float] | None = None
+    where: str = ""
+
+
+def read_providers(source: ForeignFile, notes: Notebook) -> ProviderRequest:
+    """How the providers of a configuration are asked; notes which they are and what has no counterpart.
+
+    Raises:
+        SuiteError: If a file of them cannot be read.
+    """
     key = "providers" if "providers" in source.data else "targets"
-    written = source.data.get(key)
-    items = written if isinstance(written, list) else [written]
-    providers: list[tuple[str, Mapping[str, Any], str]] = []
-    for i, item in enumerate(items):
-        where = source.where(key, i)
-        if isinstance(item, str):
-            providers.append((item, {}, where))
-        elif isinstance(item, Mapping):
-            providers.append(provider(item, where, notes))
+    providers = list(read(source, source.data.get(key), key, notes))
     if not providers:
-        return {}
-    names = ", ".join(name for name, _, _ in providers)
-    notes.remark(f"the model is named when the suite is run; it was {names}", source.where(key))
-    choices = [sampling_of(config, where, notes) for _, config, where in providers]
-    if any(choice != choices[0] for choice in choices):
-        notes.lost(f"providers sample differently; the suite has the sampling of {providers[0][0]}", source.where(key))
-    return choices[0]
+        return ProviderRequest()
+    names = ", ".join(dict.fromkeys(provider.name for provider in providers))
+    notes.remark(f"the model is named when the suite is run; it was {names[:200]}", source.where(key))
+    every = [asked(provider, notes) for provider in providers]
+    if any((other.sampling, other.system) != (every[0].sampling, every[0].system) for other in every):
+        notes.setting(
+            f"providers are asked in different ways; the suite asks as {providers[0].name} is", source.where(key)
+        )
+    return every[0]
 
 
-def provider(item: Mapping[str, Any], where: str, notes: Notebook) -> tuple[str, Mapping[str, Any], str]:
-    """Name, configuration and place of one provider."""
+def read(source: ForeignFile, written: Any, key: str, notes: Notebook) -> Iterator[Provider]:
+    """The providers that a value stands for, those of files included."""
+    items = written if isinstance(written, list) else [written]
+    for i, item in enumerate(items):
+        where = source.where(key, i) if isinstance(written, list) else source.where(key)
+        if isinstance(item, str):
+            yield from named(item, source, where, key, notes)
+        elif isinstance(item, Mapping):
+            yield provider(item, source, where)
+
+
+def named(name: str, source: ForeignFile, where: str, key: str, notes: Notebook) -> Iterator[Provider]:
+    """The providers that a text stands for: a file of them, or one."""
+    if not name.startswith("file://") or PurePath(name).suffix not in _DATA:
+        yield Provider(name=name, source=source, where=where)
+        return
+    path = source.named(name.removeprefix("file://"), where)
+    inner = notes.once(path, partial(read_source, path, source.reach))
+    data = mapping(inner.data).get(key, inner.data)
+    for item in data if isinstance(data, list) else [data]:
+        if isinstance(item, Mapping):
+            yield provider(item, inner, str(path))
+        elif isinstance(item, str) and not item.startswith("file://"):
+            yield Provider(name=item, source=inner, where=str(path))
+
+
+def provider(item: Mapping[str, Any], source: ForeignFile, where: str) -> Provider:
+    """One provider that is a mapping, in either of its two forms."""
     inner: Mapping[str, Any] = item
     name = item.get("id") or item.get("label")
     if name is None and len(item) == 1:
         name, only = next(iter(item.items()))
         inner = mapping(only)
-    for key in sorted(set(inner) & {"transform", "prompts", "delay"}):
-        if key != "delay":
-            notes.lost(f"the `{key}` of the provider {name}", where)
-    return str(name), mapping(inner.get("config")), where
+    return Provider(name=str(name), config=mapping(inner.get("config")), item=inner, source=source, where=where)
+
+
+def asked(one: Provider, notes: Notebook) -> ProviderRequest:
+    """How one provider is asked; notes what has no counterpart."""
+    if listing(one.item.get("prompts")):
+        notes.setting(f"{one.name} was asked with some of the prompts only; the model is asked with all", one.where)
+    transform = one.item.get("transform")
+    if one.application:
+        if one.config:
+            notes.setting(f"{one.name} is a program: ask an endpoint that answers as it does", one.where)
+        return ProviderRequest(transform=transform, where=one.where)
+    fields = RequestFields()
+    fields.take(one.config, partial(loaded, one, notes))
+    if fields.unlike:
+        notes.setting(f"{one.name} was asked with what has no counterpart: {', '.join(fields.unlike)}", one.where)
+    extra = dict(fields.extra)
+    if "tools" not in extra:
+        extra.pop("tool_choice", None)
+        extra.pop("parallel_tool_calls", None)
+    if "functions" not in extra:
+        extra.pop("function_call", None)
+    sampling = {"max_tokens": DEFAULT_TOKENS, **fields.sampling, **({"extra": extra} if extra else {})}
+    literally = "systemInstruction" not in one.config
+    return ProviderRequest(
+        sampling=sampling,
+        system=literal(fields.system) if literally else fields.system,
+        no_tools=fields.tools,
+        transform=transform,
+        callbacks=fields.callbacks,
+        prices=prices(one.config),
+        where=one.where,
+    )
 
 
 def sampling_of(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:
-    """Fields of `sampling:` from the request fields that another tool is configured with."""
-    sampling: dict[str, Json] = {}
-    extra: dict[str, Json] = {}
-    for key, value in config.items():
-        name = _CALLED_OTHERWISE.get(key, key)
-        if value is None or key in _NOT_ASKED:
-            continue
-        if names_files(value):
-            notes.lost(f"the request field {key!r}, which comes from a file", where)
-        elif name in _SAME and fits(name, value):
-            sampling[name] = value
-        elif key in _EXTRA:
-            extra[key] = value
-        else:
-            notes.lost(f"the provider's setting {key!r}", where)
-    return {**sampling, **({"extra": extra} if extra else {})}
+    """RequestFields of `sampling:` from the request fields that another tool is configured with."""
+    fields = RequestFields()
+    fields.take(config, lambda value: value)
+    for name in fields.unlike:
+        notes.setting(f"the setting {name!r} has no counterpart", where)
+    return {**fields.sampling, **({"extra": fields.extra} if fields.extra else {})}
 
 
-def fits(name: str, value: Any) -> bool:
-    """Whether a value is of the kind that `sampling:` takes."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    stops = value if isinstance(value, list) else [value]
-    whole = isinstance(value, int) and number
-    kinds = {
-        "max_tokens": whole and value >= 1,
-        "seed": whole,
-        "top_k": whole,
-        "stop": all(isinstance(stop, str) for stop in stops),
-        "response_format": isinstance(value, dict),
-        "temperature": number and value >= 0,
-        "top_p": number and 0 < value <= 1,
-        "min_p": number and 0 <= value <= 1,
+def loaded(one: Provider, notes: Notebook, value: Any) -> Any:
+    """What a file holds for its name, None for one that is code, all other values as they are.
+
+    Raises:
+        SuiteError: If it cannot be read.
+    """
+    if not isinstance(value, str) or not value.startswith(("file://", "package:")):
+        return value
+    suffix = PurePath(value).suffix
+    if suffix not in _DATA | _TEXTS:
+        return None
+    path = one.source.named(value.removeprefix("file://"), one.where)
+    if suffix in _TEXTS:
+        return notes.once(path, partial(read_text, path, one.source.reach))
+    return notes.once(path, partial(read_source, path, one.source.reach)).data
+
+
+def prices(config: Mapping[str, Any]) -> dict[str, float] | None:
+    """`prices:` from costs by token; one cost is that of both kinds of token."""
+    both = config.get("cost")
+    costs = {"prompt": config.get("inputCost", both), "completion": config.get("outputCost", both)}
+    made = {
+        kind: round(cost * 1e6, 9)
+        for kind, cost in costs.items()
+        if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < 1
     }
-    return kinds.get(name, number)
+    return made if len(made) == 2 else None

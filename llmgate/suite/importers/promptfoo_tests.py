@@ -23,19 +23,10 @@ __all__ = ["PromptfooTest", "read_tests"]
 _DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
 VISIT: Final = 1000
 """Bytes, as a test costs them, or time, as naming a file again does: files may name files."""
-_LEFT_OUT: Final = {
-    "provider": "its own `provider` (the model under test is named when the suite is run)",
-    "providers": "its selection of `providers`",
-    "providerOutput": "its recorded `providerOutput` (every case is asked)",
-    "assertScoringFunction": "its `assertScoringFunction`: code is not run",
-}
-_OPTIONS_LEFT_OUT: Final = {
-    "transform": "`options.transform`: code is not run, so asserts see the whole answer",
-    "postprocess": "`options.postprocess`: code is not run, so asserts see the whole answer",
-    "transformVars": "`options.transformVars`: code is not run",
-    "rubricPrompt": "`options.rubricPrompt`: llmgate words its own question to the judge",
-    "provider": "`options.provider` (the judge is named when the suite is run)",
-    "storeOutputAs": "`options.storeOutputAs`: cases are independent",
+_ASKED_OTHERWISE: Final = {
+    "provider": "a test's own `provider`: all cases are asked of the model that is named when the suite is run",
+    "providers": "a test's choice of `providers`: all cases are asked of the model that is named when the suite is run",
+    "providerOutput": "a test's recorded `providerOutput`: every case is asked",
 }
 
 
@@ -49,7 +40,8 @@ class PromptfooTest:
         threshold: The test's own threshold.
         description: Words for a reader.
         metadata: Facts to slice by.
-        options: `prefix`, `suffix`, `disableVarExpansion` and others.
+        options: `prefix`, `suffix`, `transform`, `provider` and others.
+        scoring: The code that makes one verdict of its asserts, None for the usual way.
         prompts: Labels of the prompts to run; None for all.
         where: Where it stands.
     """
@@ -61,6 +53,7 @@ class PromptfooTest:
     metadata: Mapping[str, Any]
     options: Mapping[str, Any]
     prompts: tuple[str, ...] | None = None
+    scoring: Any = None
     where: str
 
 
@@ -143,7 +136,7 @@ def from_cells(cells: Mapping[str, str], where: str, notes: Notebook) -> Entry:
     """A line of a CSV file as a test."""
     row = read_row(cells, where=where)
     if row.provider_output is not None:
-        notes.lost(_LEFT_OUT["providerOutput"], where)
+        notes.setting(_ASKED_OTHERWISE["providerOutput"], where)
     test: dict[str, Any] = {"vars": dict(row.vars), "assert": list(row.asserts), "options": dict(row.options)}
     test |= {"threshold": row.threshold, "description": row.description, "metadata": dict(row.metadata)}
     return test, Place(where)
@@ -164,12 +157,11 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
         variables |= loaded
         options |= mapping(written.get("options"))
         metadata |= mapping(written.get("metadata"))
-        for key, what in _LEFT_OUT.items():
+        for key, what in _ASKED_OTHERWISE.items():
             if written.get(key) is not None:
-                notes.lost(what, where(key))
-        for key, what in _OPTIONS_LEFT_OUT.items():
-            if mapping(written.get("options")).get(key) is not None:
-                notes.lost(what, where("options", key))
+                notes.setting(what, where(key))
+        if mapping(written.get("options")).get("transformVars") is not None:
+            notes.lost("`transformVars`: code is not run, so variables are as they are written", where("options"))
     chosen = parts[-1:] if options.get("disableDefaultAsserts") else parts
     for written, where in chosen:
         items = written.get("assert")
@@ -177,6 +169,7 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
             asserts += [(item, where("assert", i)) for i, item in enumerate(items)]
         elif items is not None:
             notes.lost("an `assert` that is no list", where("assert"))
+    scoring = next((written for written, _ in parts if written.get("assertScoringFunction") is not None), {})
     thresholds = [written["threshold"] for written, _ in parts if written.get("threshold") is not None]
     prompts = last.get("prompts")
     return PromptfooTest(
@@ -187,5 +180,6 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
         metadata=metadata,
         options=options,
         prompts=tuple(map(str, prompts)) if isinstance(prompts, list) else None,
+        scoring=scoring.get("assertScoringFunction"),
         where=place(),
     )

@@ -72,6 +72,7 @@ class ImportedSuite:
         sampling: Entries of `sampling:`.
         threshold: The suite's `threshold:`.
         repeat: The suite's `repeat:`.
+        prices: The suite's `prices:`, written where an assert needs them.
         notes: What is named in the suite's comments.
     """
 
@@ -84,7 +85,32 @@ class ImportedSuite:
     sampling: Mapping[str, Json] = field(default_factory=dict)
     threshold: float | None = None
     repeat: int = 1
+    prices: Mapping[str, float] | None = None
     notes: tuple[Note, ...] = ()
+
+    @property
+    def written(self) -> list[Mapping[str, Json]]:
+        """All asserts, of the suite and of its rows; those of sets beside the sets."""
+        column = self.case.get("asserts")
+        rows = [row[column] for row in self.rows] if isinstance(column, str) else []
+        own = [written for asserts in rows if isinstance(asserts, list) for written in asserts]
+        every = [written for written in (*self.asserts, *own) if isinstance(written, Mapping)]
+        inner = [written.get("assert") for written in every]
+        members = [each for asserts in inner if isinstance(asserts, list) for each in asserts]
+        return [*every, *(member for member in members if isinstance(member, Mapping))]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of all asserts."""
+        return frozenset(str(written.get("type")) for written in self.written)
+
+    @property
+    def unchecked(self) -> int:
+        """How many rows nothing checks: they are asked and recorded."""
+        if self.asserts:
+            return 0
+        column = self.case.get("asserts")
+        return sum(not row[column] for row in self.rows) if isinstance(column, str) else len(self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +186,7 @@ class Notebook:
 
     def why(self, otherwise: str) -> str:
         """The first reasons why nothing is left."""
-        return "; ".join(map(str, self.notes[:3])) or otherwise
+        return "; ".join(str(note) for note in [note for note in self.notes if note.lost][:3]) or otherwise
 
     def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
         """Whether an assert is sound as llmgate reads it; notes why not.

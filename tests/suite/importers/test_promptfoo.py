@@ -85,12 +85,12 @@ LEFT_OUT = """
 prompts: ['{{q}}', file://code.py]
 redteam: {plugins: [x]}
 extensions: [file://hook.js]
-defaultTest:
-  options: {transform: output.trim()}
+nunjucksFilters: {}
 tests:
   - vars: {q: a}
     assert:
       - {type: contains, value: x}
+      -
       - {type: javascript, value: output.length > 3}
       - {type: not-python, value: file://check.py}
       - {type: is-json, value: file://schema.json}
@@ -114,8 +114,7 @@ def test_nothing_vanishes_without_a_word(tmp_path: Path) -> None:
     for line, words in {
         2: "code is not run",
         3: "`redteam`",
-        4: "`extensions`",
-        6: "options.transform",
+        10: "without a type",
         11: "javascript",
         12: "not-python",
         13: "comes from a file",
@@ -128,10 +127,11 @@ def test_nothing_vanishes_without_a_word(tmp_path: Path) -> None:
     }.items():
         note = next(one for one in notes if one.startswith(f"{config}:{line}:"))
         assert words in note
-        assert f"# - {note}" in text
+        where, what = note.split(": ", 1)
+        assert f"# - {what} [{where}" in text
 
 
-def test_a_test_that_lost_all_its_checks_is_left_out_and_not_passed(tmp_path: Path) -> None:
+def test_a_test_that_lost_all_its_checks_is_recorded_and_not_passed(tmp_path: Path) -> None:
     done = imported(
         tmp_path,
         """
@@ -141,8 +141,21 @@ tests:
   - {vars: {q: b}, assert: [{type: python, value: 'True'}]}
 """,
     )
-    assert [row["q"] for row in done.suites[0].rows] == ["a"]
-    assert any("nothing would be checked" in note for note in lost(done))
+    assert [row["asserts"] for row in done.suites[0].rows] == [[{"type": "contains", "value": "x"}], []]
+    assert any("'python' left out" in note for note in lost(done))
+    suite = planned(done, tmp_path / "out")
+    assert [case.planned.metrics for case in suite.cases] == [("accuracy",), ()]
+
+
+def test_tests_without_asserts_are_recorded_and_nothing_of_the_original_is_missing(tmp_path: Path) -> None:
+    done = imported(tmp_path, "prompts: ['{{q}}']\ntests: [{vars: {q: a}, threshold: 0.5}, {vars: {q: b}}]\n")
+    assert done.complete
+    assert [note.where for note in done.notes if "has no assert" in note.what] == [
+        f"{tmp_path / 'promptfooconfig.yaml'}:2"
+    ]
+    suite = planned(done, tmp_path / "out")
+    assert suite.suite.metrics == ()
+    assert all(case.planned.unchecked for case in suite.cases)
 
 
 def test_csv_tests(tmp_path: Path) -> None:
