@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
-from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN, pytest_run
+from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
 from llmgate.session.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     early_config.stash[DOOR] = door
     # Without a name, which `-p no:NAME` could block.
     early_config.pluginmanager.register(door)
-    early_config.pluginmanager.register(Gates())
+    early_config.pluginmanager.register(GateAdder())
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -97,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         make_cases(metafunc)
 
 
-class Gates:
+class GateAdder:
     """Adds the gates of suites in code before anything is deselected."""
 
     @pytest.hookimpl(tryfirst=True)
@@ -139,6 +139,8 @@ def llm_sync(case: CaseUnderTest) -> OpenAI:
 @pytest.fixture(scope="session")
 def openai_env(request: pytest.FixtureRequest) -> Generator[dict[str, str], None, None]:
     """OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL of the model under test (llmgate), until the session ends."""
+    # A name like a hook's, at the top of a plugin, would be taken for one.
+    from llmgate.pytest_plugin.keys import pytest_run
     from llmgate.pytest_plugin.official import environment
 
     run = pytest_run(request.config)

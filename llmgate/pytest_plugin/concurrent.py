@@ -27,6 +27,8 @@ __all__ = ["Ahead", "leave_to_us"]
 
 HELD_PER_SLOT: Final = 4
 """Set up and not yet reported, per one that runs: a slow test must not keep the others from running."""
+ENDS: Final = (pytest.exit.Exception, KeyboardInterrupt)
+"""They end the session, whoever raises them."""
 POLL_S: Final = 1.0
 TAKERS: Final = frozenset({"pytest_asyncio"})
 """Plugins whose items prepare an event loop that ours have no use for."""
@@ -145,7 +147,7 @@ class Ahead:
         try:
             from llmgate.pytest_plugin.isolation import differs, parking
 
-            what = differs(item.session)
+            what = differs(item)
         except (ImportError, AttributeError, TypeError, ValueError) as error:
             what = str(error)
         if what:
@@ -173,7 +175,7 @@ class Ahead:
     # ------------------------------------------------------------------ together
 
     def _run(self, item: pytest.Function, nextitem: pytest.Item | None, kind: Hashable) -> None:
-        from _pytest.runner import call_and_report
+        from llmgate.pytest_plugin.isolation import call_and_report
 
         hook, log = item.ihook, item.ihook.pytest_runtest_logreport
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -197,8 +199,6 @@ class Ahead:
 
     def _set_up(self, item: pytest.Function) -> None:
         """Set an item up by pytest's own hooks, and start it."""
-        from _pytest.runner import get_reraise_exceptions
-
         from llmgate.pytest_plugin.isolation import give_own_fixtures
 
         flight = Flight(item)
@@ -212,9 +212,7 @@ class Ahead:
 
         with self._making:
             try:
-                flight.call = pytest.CallInfo.from_call(
-                    set_up, when="setup", reraise=get_reraise_exceptions(item.config)
-                )
+                flight.call = pytest.CallInfo.from_call(set_up, when="setup", reraise=ENDS)
             finally:
                 self._state.park(item)
         flight.report = item.ihook.pytest_runtest_makereport(item=item, call=flight.call)
@@ -279,8 +277,6 @@ class Ahead:
 
     def _call(self, flight: Flight) -> None:
         """Report the call: what it said and raised, and how long it took."""
-        from _pytest.runner import get_reraise_exceptions
-
         item = flight.item
         router = cast("OutputRouter", self._router)
 
@@ -294,7 +290,7 @@ class Ahead:
             item.ihook.pytest_runtest_call(item=item)
 
         item.__dict__["runtest"] = runtest
-        call = pytest.CallInfo.from_call(run_call, when="call", reraise=get_reraise_exceptions(item.config))
+        call = pytest.CallInfo.from_call(run_call, when="call", reraise=ENDS)
         if flight.began:
             call.start, call.duration = flight.started_s, flight.duration_s
             call.stop = call.start + call.duration
@@ -304,7 +300,7 @@ class Ahead:
         self._interact(flight, report)
 
     def _interact(self, flight: Flight, report: pytest.TestReport) -> None:
-        from _pytest.runner import check_interactive_exception
+        from llmgate.pytest_plugin.isolation import check_interactive_exception
 
         if check_interactive_exception(flight.call, report):
             flight.item.ihook.pytest_exception_interact(node=flight.item, call=flight.call, report=report)
@@ -345,7 +341,7 @@ class Ahead:
             flights: Which.
             beside: An item with the same collectors above it, which stay set up; None to tear those down as well.
         """
-        from _pytest.runner import call_and_report
+        from llmgate.pytest_plugin.isolation import call_and_report
 
         break_off(flights)
         for flight in reversed(list(flights)):

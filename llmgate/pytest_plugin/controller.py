@@ -12,20 +12,21 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
-from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError, UsageError
+from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
+from llmgate.pytest_plugin.by_hand import check_by_hand
 from llmgate.pytest_plugin.payload import out_of
+from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options import OPTIONS
-from llmgate.session.progress import LineProgress
 from llmgate.session.run.custom_checks import with_checks_of
 from llmgate.session.run.execute import check_folder, execute
 from llmgate.session.run.known_secrets import redactor
@@ -36,7 +37,7 @@ from llmgate.session.settings import Settings, settings_from
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from llmgate.gate.decision.types import Decision
     from llmgate.record.schema import CaseResult
@@ -55,26 +56,6 @@ BEGIN_S: Final = 20.0
 
 class NotAskedError(Exception):
     """A case that a run which stopped early never asked."""
-
-
-class StoppedError(CannotRunError):
-    """pytest ended before the run did."""
-
-
-def check_by_hand(words: Sequence[object], given: Mapping[str, object]) -> None:
-    """Refuse options that are given by hand only and came out of `addopts` or PYTEST_ADDOPTS.
-
-    Args:
-        words: What stood on the command line.
-        given: Option fields and what pytest made of them.
-
-    Raises:
-        UsageError: If there is one.
-    """
-    for option in OPTIONS:
-        flag = f"--llmgate-{option.name}"
-        if option.by_hand and given[option.field] and not any(str(w).partition("=")[0] == flag for w in words):
-            raise UsageError(f"{flag} is given by hand only", where="addopts", fix="Write it on the command line")
 
 
 class PytestRun:
@@ -406,26 +387,7 @@ class PytestRun:
 
     def close(self) -> None:
         """Leave nothing running."""
-        self._tests.close()
         self._stop.set()
         self._selected.set()
         if self._thread is not None:
             self._thread.join(END_S)
-
-
-class StoppableProgress(LineProgress):
-    """Progress that ends the run when pytest has ended."""
-
-    def __init__(self, stop: threading.Event, write: Any) -> None:
-        super().__init__(write)
-        self._stop_event = stop
-
-    def stage(self, text: str) -> None:
-        """Write a line, unless the run is to end."""
-        self.check()
-        super().stage(text)
-
-    def check(self) -> None:
-        """End the run when pytest has ended."""
-        if self._stop_event.is_set():
-            raise StoppedError("pytest ended before the run was complete", fix="Add --llmgate-resume to go on")

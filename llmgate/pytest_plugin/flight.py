@@ -17,13 +17,13 @@ from llmgate.pytest_plugin.own_output import CURRENT, Output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Flight", "StoppedError", "break_off"]
+__all__ = ["Flight", "ThreadEndingError", "break_off"]
 
 END_S: Final = 10.0
 """How long a test that is broken off may take to end."""
 
 
-class StoppedError(Exception):
+class ThreadEndingError(Exception):
     """A test raised what would end the thread that it runs in."""
 
 
@@ -65,7 +65,7 @@ class Flight:
         except (KeyboardInterrupt, SystemExit) as error:
             # Either would end the loop with all tests that run on it; pytest reports it as this test's.
             self.stopped_by = error
-            raise StoppedError(repr(error)) from error
+            raise ThreadEndingError(repr(error)) from error
         except asyncio.CancelledError as error:
             self.stopped_by = error  # futures forget where it came from
             raise

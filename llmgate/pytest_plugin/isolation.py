@@ -16,17 +16,28 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from _pytest.fixtures import FixtureDef, FixtureManager, FuncFixtureInfo
-from _pytest.runner import SetupState
+from _pytest.runner import SetupState, call_and_report, check_interactive_exception
 from _pytest.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-__all__ = ["ALONE", "OwnFixtures", "Parking", "differs", "give_own_fixtures", "parking", "shared_state"]
+__all__ = [
+    "ALONE",
+    "OwnFixtures",
+    "Parking",
+    "call_and_report",
+    "check_interactive_exception",
+    "differs",
+    "give_own_fixtures",
+    "parking",
+    "shared_state",
+]
 
 ALONE: Final = frozenset(
     {
@@ -52,8 +63,9 @@ ALONE: Final = frozenset(
 LOCK_S: Final = 60.0
 
 
-def differs(session: pytest.Session) -> str:
-    """What about this pytest is not as expected; empty if nothing is."""
+def differs(item: pytest.Function) -> str:
+    """What about this pytest is not as expected, seen by an item that is not set up; empty if nothing is."""
+    session = item.session
     fields = {field.name for field in dataclasses.fields(FuncFixtureInfo)}
     expected = {
         "its stack of what is set up": type(session._setupstate) in {SetupState, Parking}
@@ -63,7 +75,18 @@ def differs(session: pytest.Session) -> str:
         <= set(inspect.signature(FixtureManager.getfixturedefs).parameters),
         "its requests for fixtures": hasattr(pytest.Function, "_initrequest"),
     }
-    return next((what for what, is_so in expected.items() if not is_so), "")
+    what = next((what for what, is_so in expected.items() if not is_so), "")
+    return what or ("" if takes_own_fixtures(item) else "where an item looks for its fixtures")
+
+
+def takes_own_fixtures(item: pytest.Function) -> bool:
+    """Whether an item asks the table that it was given."""
+    info = item._fixtureinfo
+    give_own_fixtures(item, threading.RLock(), lambda _: None)
+    taken = getattr(item._request, "_arg2fixturedefs", None) is item._fixtureinfo.name2fixturedefs
+    item._fixtureinfo = info
+    item._initrequest()
+    return taken
 
 
 class Parking(SetupState):
@@ -118,6 +141,10 @@ class OwnFixtures(dict[str, Any]):
         self._item = item
         self._own: dict[str, Any] = {}
         self._ask_alone = ask_alone
+
+    def copy(self) -> OwnFixtures:
+        """Itself: pytest 8 gives each request a copy."""
+        return self
 
     def get(self, name: str, default: Any = None) -> Any:
         """The definitions of this name, from the furthest to the closest."""

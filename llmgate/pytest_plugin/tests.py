@@ -204,11 +204,11 @@ class Tests:
             return failed(key, f"its result cannot be understood: {one_line(str(error))}")
         return result if result.key == key else failed(key, "the result of another case came with it")
 
-    def close(self) -> None:
-        """Close what is open."""
-        if self._clients is not None:
-            self._clients.close()
-            self._clients = None
+    async def close(self) -> None:
+        """Close the clients, on the loop that they were used on."""
+        clients, self._clients = self._clients, None
+        if clients is not None:
+            await clients.aclose()
 
 
 def failed(key: CaseKey, message: str) -> CaseResult:

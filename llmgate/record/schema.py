@@ -15,8 +15,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llmgate.record.answer import Exchange, Failure, FailureKind, Generation, TokenLogprob
-from llmgate.record.answered_by import MaybeSaid, OnlyIfTrue
+from llmgate.record.answered_by import (
+    Exchange,
+    Failure,
+    FailureKind,
+    Generation,
+    MaybeSaid,
+    OnlyIfTrue,
+    TokenLogprob,
+)
 from llmgate.record.arms import ServingArms
 from llmgate.record.looks import Stop
 from llmgate.record.manifest import Manifest

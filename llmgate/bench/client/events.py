@@ -13,7 +13,7 @@ from llmgate.record.answered_by import AnsweredBy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from llmgate.bench.client.http import Exchange
+    from llmgate.bench.client.http import HttpExchange
 
 __all__ = ["StreamedAnswer", "read_answer"]
 
@@ -43,7 +43,7 @@ class StreamedAnswer:
     reply_id: str = ""
 
 
-def read_answer(exchange: Exchange, finish: FinishRule | None = None) -> StreamedAnswer:
+def read_answer(exchange: HttpExchange, finish: FinishRule | None = None) -> StreamedAnswer:
     """Read a chat or text completion stream.
 
     Every event with a choice bears a token, also one whose text is empty (an incomplete character, the end token),
@@ -162,7 +162,7 @@ class _Reading:
         return tuple(time_s for time_s, _ in events)
 
 
-def _refusal(exchange: Exchange) -> str | None:
+def _refusal(exchange: HttpExchange) -> str | None:
     """Why the response cannot be a stream of events at all."""
     if exchange.status == 0:
         return exchange.error or "no answer"

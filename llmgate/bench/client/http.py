@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from llmgate.bench.client.response import Exchange, Reply, ResponseFraming
+from llmgate.bench.client.response import HttpExchange, Reply, ResponseFraming
 from llmgate.bench.client.stamps import KernelClock, StampedSocket
 from llmgate.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_RESPONSE_BYTES", "Connection", "Exchange", "HttpOrigin", "Reply", "connect", "fetch", "trust"]
+__all__ = ["MAX_RESPONSE_BYTES", "Connection", "HttpExchange", "HttpOrigin", "Reply", "connect", "fetch", "trust"]
 
 MAX_RESPONSE_BYTES = 64 * 2**20
 """A longer response is an error: it would be kept in memory until it is over."""
@@ -337,7 +337,7 @@ async def _connected(origin: HttpOrigin, context: ssl.SSLContext | None, clock: 
     raise failure or OSError("the host has no address")
 
 
-async def fetch(connection: Connection, request: bytes, *, timeout_s: float) -> Exchange:
+async def fetch(connection: Connection, request: bytes, *, timeout_s: float) -> HttpExchange:
     """Send one request and wait for its exchange.
 
     Raises:

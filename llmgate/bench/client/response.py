@@ -13,13 +13,13 @@ import httptools
 if TYPE_CHECKING:
     from llmgate.bench.client.stamps import KernelClock
 
-__all__ = ["Exchange", "Reply", "ResponseFraming"]
+__all__ = ["HttpExchange", "Reply", "ResponseFraming"]
 
 END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class HttpExchange:
     """One request and what came back. Times in seconds of `time.perf_counter`.
 
     Attributes:
@@ -46,9 +46,9 @@ class Reply:
     """An exchange that has ended, not yet read.
 
     Attributes:
-        sent_s: As in `Exchange`.
-        end_s: As in `Exchange`.
-        error: As in `Exchange`.
+        sent_s: As in `HttpExchange`.
+        end_s: As in `HttpExchange`.
+        error: As in `HttpExchange`.
         data: All bytes that came.
         reads: Per read: how many bytes, when this process read them, and the kernel's time stamp.
         dropped: Whether the connection closed before a single byte came.
@@ -63,7 +63,7 @@ class Reply:
     dropped: bool = False
     reused: bool = False
 
-    def exchange(self, clock: KernelClock | None) -> Exchange:
+    def exchange(self, clock: KernelClock | None) -> HttpExchange:
         """Read it.
 
         Args:
@@ -78,7 +78,7 @@ class Reply:
             body.feed(last_s, self.data[at:end])
             at = end
         body.close()
-        return Exchange(
+        return HttpExchange(
             sent_s=self.sent_s,
             end_s=max(self.end_s, last_s),
             status=body.status,

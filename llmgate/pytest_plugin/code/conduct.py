@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conductor", "conduct"]
 
+CLOSE_S: Final = 5.0
 KEPT: pytest.StashKey[CaseResult] = pytest.StashKey()
 
 
@@ -99,6 +101,8 @@ class Conductor:
 
     def pytest_unconfigure(self) -> None:
         """Leave nothing running."""
+        with suppress(Exception):  # a connection that cannot be closed well is closed with the process
+            self._loop.submit(self._run.tests.close()).result(CLOSE_S)
         self._loop.close()
 
     def start(self, item: pytest.Function) -> Future[None]:

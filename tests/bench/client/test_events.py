@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.bench.client.events import read_answer
-from llmgate.bench.client.http import Exchange
+from llmgate.bench.client.http import HttpExchange
 from llmgate.generate.finish import FinishRule
 
 DONE = b"data: [DONE]\n\n"
@@ -30,12 +30,12 @@ def usage(prompt: Any, completion: Any) -> bytes:
 ROLE = event({"role": "assistant", "content": ""})
 
 
-def exchange(*pieces: bytes, status: int = 200, error: str | None = None, **headers: str) -> Exchange:
+def exchange(*pieces: bytes, status: int = 200, error: str | None = None, **headers: str) -> HttpExchange:
     """Piece k arrives at k seconds, k from 1."""
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     timed = tuple((float(k), piece) for k, piece in enumerate(pieces, start=1))
     end_s = len(pieces) + 1.0
-    return Exchange(sent_s=0.0, end_s=end_s, status=status, headers=STREAM | named, pieces=timed, error=error)
+    return HttpExchange(sent_s=0.0, end_s=end_s, status=status, headers=STREAM | named, pieces=timed, error=error)
 
 
 def test_a_role_only_first_event_is_no_token() -> None:
@@ -146,7 +146,7 @@ def test_text_with_line_separators_of_unicode_is_one_line() -> None:
         (exchange(), "without finish_reason"),
     ],
 )
-def test_what_is_no_answer(bad: Exchange, message: str) -> None:
+def test_what_is_no_answer(bad: HttpExchange, message: str) -> None:
     answer = read_answer(bad)
     assert answer.error is not None
     assert re.search(message, answer.error), answer.error

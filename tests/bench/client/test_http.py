@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.fake_server import FakeServer
 
-from llmgate.bench.client.http import Connection, Exchange, HttpOrigin, Reply, connect, fetch
+from llmgate.bench.client.http import Connection, HttpExchange, HttpOrigin, Reply, connect, fetch
 from llmgate.bench.client.stamps import KernelClock
 from llmgate.errors import BenchError, UsageError
 
@@ -73,7 +73,9 @@ def test_urls_with_and_without_v1(url: str, host: str, line: str) -> None:
     assert "Authorization" not in HttpOrigin.parse(url).get("/metrics").decode()
 
 
-async def served(answer: bytes, use: Callable[[HttpOrigin], Awaitable[Exchange]], *, close: bool = False) -> Exchange:
+async def served(
+    answer: bytes, use: Callable[[HttpOrigin], Awaitable[HttpExchange]], *, close: bool = False
+) -> HttpExchange:
     """Talk to a server that answers every read with the same bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -91,7 +93,7 @@ async def served(answer: bytes, use: Callable[[HttpOrigin], Awaitable[Exchange]]
         server.close()
 
 
-async def ask(origin: HttpOrigin) -> Exchange:
+async def ask(origin: HttpOrigin) -> HttpExchange:
     connection = await connect(origin)
     try:
         return await fetch(connection, origin.get("/v1/models"), timeout_s=0.5)
@@ -219,7 +221,7 @@ def test_a_connection_that_closes_before_a_byte_says_so_and_whether_it_had_carri
 
 
 def test_a_connection_that_got_some_bytes_was_not_dropped() -> None:
-    async def check(origin: HttpOrigin) -> Exchange:
+    async def check(origin: HttpOrigin) -> HttpExchange:
         connection = await connect(origin)
         reply = await reply_to(origin.get("/"), origin, connection)
         assert not reply.dropped
@@ -261,7 +263,7 @@ def test_tls(tmp_path: Path) -> None:
     context.load_cert_chain(certificate, key)
     trusting = ssl.create_default_context(cafile=str(certificate))
 
-    async def check(url: str, client: ssl.SSLContext | None) -> Exchange:
+    async def check(url: str, client: ssl.SSLContext | None) -> HttpExchange:
         origin = HttpOrigin.parse(url)
         connection = await connect(origin, ssl_context=client, clock=clock)
         body = b'{"stream":true,"messages":[{"role":"user","content":"a b c"}]}'

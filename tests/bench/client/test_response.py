@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgate.bench.client.response import Exchange, Reply, ResponseFraming
+from llmgate.bench.client.response import HttpExchange, Reply, ResponseFraming
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\r\n\r\r\n7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"
 TRAILED = CHUNKED.removesuffix(b"\r\n") + b"Server-Timing: total;dur=1\r\n\r\n"
@@ -17,13 +17,13 @@ EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 9\r\n\r\n"
 BODIES = {CHUNKED: b"ab\r\n\r\r\n0\r\n\r\n", TRAILED: b"ab\r\n\r\r\n0\r\n\r\n", LENGTH: b"ab\r\n\r", EMPTY: b""}
 
 
-def exchange_of(*pieces: bytes) -> Exchange:
+def exchange_of(*pieces: bytes) -> HttpExchange:
     """Piece k is read at k seconds, k from 1."""
     reads = tuple((len(piece), float(k), b"") for k, piece in enumerate(pieces, start=1))
     return Reply(sent_s=0.0, end_s=float(len(pieces)), error=None, data=b"".join(pieces), reads=reads).exchange(None)
 
 
-def body_of(exchange: Exchange) -> bytes:
+def body_of(exchange: HttpExchange) -> bytes:
     return b"".join(data for _, data in exchange.pieces)
 
 

@@ -1,0 +1,1 @@
+"""The official `openai` client, over a transport of ours that limits, checks, retries and records."""
