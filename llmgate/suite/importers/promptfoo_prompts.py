@@ -49,7 +49,6 @@ class PromptfooPrompt:
         data: What the text says, if it is JSON; then each of its texts is filled in by itself.
         names: Variables that it needs.
         config: Settings of the provider for this prompt.
-        providers: The providers that are asked it; None for all.
         env: What the configuration sets in the environment.
         where: Where it stands.
     """
@@ -60,7 +59,6 @@ class PromptfooPrompt:
     data: Any = None
     names: frozenset[str]
     config: Mapping[str, Any] = field(default_factory=dict)
-    providers: tuple[str, ...] | None = None
     env: Mapping[str, Any] = field(default_factory=dict)
     where: str
 
