@@ -9,18 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from functools import partial
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.record.growth import Growth
 from llmgate.suite.importers.files import ForeignFile, read_source
 from llmgate.suite.importers.promptfoo_checks import checks_of, note_judges
+from llmgate.suite.importers.promptfoo_framing import framed
+from llmgate.suite.importers.promptfoo_hub import hub_suites, hub_tests
 from llmgate.suite.importers.promptfoo_options import read_options
 from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
-from llmgate.suite.importers.promptfoo_sampling import ProviderRequest, read_providers
-from llmgate.suite.importers.promptfoo_tests import PromptfooTest, read_tests
-from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, filled, lists_in
+from llmgate.suite.importers.promptfoo_sampling import ProviderRequest, read_providers, sampling_of
+from llmgate.suite.importers.promptfoo_tests import PromptfooTest, default_only, read_tests
+from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, lists_in
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import slug, table
 
@@ -58,7 +61,8 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
     asked = read_providers(source, notes)
     prompts = read_prompts(source, notes)
     tests = read_tests(source, notes)
-    if not prompts or not tests:
+    elsewhere = hub_tests(source, notes)
+    if not prompts or not (tests or elsewhere):
         missing = "prompt" if not prompts else "test"
         raise SuiteError(f"no {missing} can be carried over", where=str(source.path), fix=notes.why("There is none"))
     description = str(source.data.get("description") or "")
@@ -75,18 +79,14 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
     for prompt in prompts:
         many += sum(combined(test) for test in tests if selects(test, prompt))
         check_cases(many, prompt.where)
-    suites = []
-    for number, prompt in enumerate(prompts, start=1):
-        own = notes.another()
-        chosen = independent([test for test in tests if selects(test, prompt)], prompt, own)
-        cases = [(test, row) for test in chosen for row in combinations(test, own)]
-        if not cases:
-            notes.take(own)
-            notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
-            continue
-        name = base.name if len(prompts) == 1 else f"{base.name[:50]}-{number}-{slug(prompt.label, limit=30)}"
-        suite = built(replace(base, name=name), prompt, cases, asked, own)
-        suites.append(replace(suite, notes=own.notes))
+    note_unasked(tests, prompts, notes)
+    suites = list(suites_of(tests, prompts, base, asked, notes))
+    if elsewhere:
+        default = default_only(source, notes)
+        checks = partial(hub_checks, default, asked)
+        suites += hub_suites(
+            elsewhere, prompts, base, default=(default.vars, default.options), checks=checks, notes=notes
+        )
     note_judges(tests, suites, options.grader, notes)
     if asked.prices is None and any("cost" in suite.types for suite in suites):
         notes.remark(
@@ -95,8 +95,46 @@ def import_promptfoo(path: Path, vocabulary: Vocabulary, allowed: Sequence[str] 
     suites = [replace(suite, notes=(*notes.notes, *suite.notes)) for suite in suites]
     every = dict.fromkeys([*notes.notes, *(note for suite in suites for note in suite.notes)])
     if not suites:
-        raise SuiteError("no test is for any prompt", where=str(source.path), fix=notes.why("There is none"))
+        raise SuiteError("no test can be carried over", where=str(source.path), fix=notes.why("No prompt is for any"))
     return Imported(suites=tuple(suites), notes=tuple(every))
+
+
+def suites_of(
+    tests: Sequence[PromptfooTest],
+    prompts: Sequence[PromptfooPrompt],
+    base: ImportedSuite,
+    asked: ProviderRequest,
+    notes: Notebook,
+) -> Iterator[ImportedSuite]:
+    """A suite per prompt, with the cases of its tests."""
+    for number, prompt in enumerate(prompts, start=1) if tests else ():
+        own = notes.another()
+        chosen = independent([test for test in tests if selects(test, prompt)], prompt, own)
+        cases = [(test, row) for test in chosen for row in combinations(test, own)]
+        name = base.name if len(prompts) == 1 else f"{base.name[:50]}-{number}-{slug(prompt.label, limit=30)}"
+        sampling = {**base.sampling, **sampling_of(prompt.config, prompt.where, own)}
+        suite = built(replace(base, name=name, sampling=sampling), prompt, cases, asked, own) if cases else None
+        if suite is not None:
+            yield replace(suite, notes=own.notes)
+            continue
+        notes.take(own)
+        if not cases:
+            notes.lost(f"the prompt {prompt.label[:60]!r}: no test is for it", prompt.where)
+
+
+def hub_checks(
+    default: PromptfooTest, asked: ProviderRequest, row: Mapping[str, Json], notes: Notebook
+) -> Sequence[Mapping[str, Json]]:
+    """The asserts of rows that are not here, tried on texts."""
+    names = frozenset().union(*(assert_names(written) for written, _ in default.asserts))
+    return checks_of(default, {**dict.fromkeys(sorted(names), "text"), **row}, asked, notes)
+
+
+def note_unasked(tests: Sequence[PromptfooTest], prompts: Sequence[PromptfooPrompt], notes: Notebook) -> None:
+    """Note the tests that no prompt is for."""
+    for test in tests:
+        if not any(selects(test, prompt) for prompt in prompts):
+            notes.lost(f"the test is for prompts that are not here: {', '.join(test.prompts or ())[:80]}", test.where)
 
 
 def keeps(test: PromptfooTest) -> bool:
@@ -121,7 +159,7 @@ def config_at(path: Path, allowed: Sequence[str]) -> ForeignFile:
     """The configuration at a path, references resolved."""
     if path.is_dir():
         path = next((path / name for name in _NAMES if (path / name).exists()), path / _NAMES[0])
-    source = read_source(path, allowed=allowed)
+    source = read_source(path, allowed=allowed, web=True)
     if not isinstance(source.data, Mapping):
         raise SuiteError("this is no promptfoo configuration", where=str(path), fix="Name a promptfooconfig.yaml")
     return replace(source, data=resolved(source.data, source.data, 0, [MAX_NODES]))
@@ -151,9 +189,7 @@ def resolved(value: Any, root: Any, followed: int, budget: list[int]) -> Any:
 
 def selects(test: PromptfooTest, prompt: PromptfooPrompt) -> bool:
     """Whether a test is for a prompt."""
-    return test.prompts is None or any(
-        fnmatchcase(prompt.label, pattern) or prompt.label.startswith(f"{pattern}:") for pattern in test.prompts
-    )
+    return test.prompts is None or any(map(prompt.chosen_by, test.prompts))
 
 
 def independent(tests: list[PromptfooTest], prompt: PromptfooPrompt, notes: Notebook) -> list[PromptfooTest]:
@@ -180,10 +216,20 @@ def template_names(value: Any) -> frozenset[str]:
 
 def built(
     base: ImportedSuite, prompt: PromptfooPrompt, cases: list[Case], asked: ProviderRequest, notes: Notebook
-) -> ImportedSuite:
-    """A suite with the messages of a prompt, and with the rows, asserts and thresholds of its cases."""
+) -> ImportedSuite | None:
+    """A suite with the messages of a prompt, and with the rows, asserts and thresholds of its cases.
+
+    None if none of them can be asked, which is noted.
+    """
     records = [record(test, row) for test, row in cases]
-    messages = with_system(asked.system, framed(prompt, cases, records, notes), notes, prompt.where)
+    frame = framed(prompt, cases, records, notes)
+    messages = with_system(asked.system, frame.messages, notes, prompt.where)
+    if frame.column:
+        records = [{**columns, frame.column: said} for columns, said in zip(records, frame.asked, strict=True)]
+    cases, records = list(compress(cases, frame.kept)), list(compress(records, frame.kept))
+    if not cases:
+        notes.lost(f"the prompt {prompt.label[:60]!r}: no case of it can be asked", prompt.where)
+        return None
     needed = prompt.names | {name for test, _ in cases for written, _ in test.asserts for name in assert_names(written)}
     for name in sorted(needed - {key for columns in records for key in columns}):
         notes.remark(f"no test sets the variable {name!r}, so it renders to nothing", prompt.where)
@@ -221,14 +267,15 @@ def unchecked(test: PromptfooTest, notes: Notebook) -> None:
 
 
 def with_system(
-    system: str, messages: tuple[Mapping[str, str], ...], notes: Notebook, where: str
-) -> tuple[Mapping[str, str], ...]:
+    system: str, messages: tuple[Mapping[str, Any], ...], notes: Notebook, where: str
+) -> tuple[Mapping[str, Any], ...]:
     """Messages with the system message that the provider puts first."""
     if not system:
         return messages
-    if messages[0]["role"] == "system":
+    own = messages[0].get("content")
+    if messages[0].get("role") == "system" and isinstance(own, str):
         notes.setting("the provider's system message and the prompt's own are one", where)
-        return ({"role": "system", "content": f"{system}\n\n{messages[0]['content']}"}, *messages[1:])
+        return ({"role": "system", "content": f"{system}\n\n{own}"}, *messages[1:])
     return ({"role": "system", "content": system}, *messages)
 
 
@@ -255,30 +302,6 @@ def threshold_of(test: PromptfooTest, notes: Notebook) -> float | None:
 def record(test: PromptfooTest, row: dict[str, Any]) -> dict[str, Json]:
     """The columns of one case: variables first, then facts that no variable hides."""
     return {**row, **{key: value for key, value in test.metadata.items() if key not in row}}
-
-
-def framed(
-    prompt: PromptfooPrompt,
-    cases: list[Case],
-    records: list[dict[str, Json]],
-    notes: Notebook,
-) -> tuple[Mapping[str, str], ...]:
-    """The messages, with the prefixes and suffixes that tests put around the prompt."""
-    used = [key for key in ("prefix", "suffix") if any(test.options.get(key) for test, _ in cases)]
-    if not used:
-        return prompt.messages
-    if not prompt.plain:
-        notes.lost("prefixes and suffixes of tests: the prompt is a conversation", prompt.where)
-        return prompt.messages
-    for (test, row), columns in zip(cases, records, strict=True):
-        texts = {key: str(test.options.get(key) or "") for key in used}
-        for key, text in filled({**row, **{f"prompt_{k}": v for k, v in texts.items()}}, test.where, notes).items():
-            if key.startswith("prompt_") and key.removeprefix("prompt_") in used:
-                columns[key] = text
-    content = prompt.messages[0]["content"]
-    before = "{{ prompt_prefix }}" if "prefix" in used else ""
-    after = "{{ prompt_suffix }}" if "suffix" in used else ""
-    return ({"role": "user", "content": f"{before}{content}{after}"},)
 
 
 def assert_names(written: Any) -> frozenset[str]:

@@ -101,14 +101,14 @@ def indented(text: str) -> list[str]:
 
 def suite_words(suite: ImportedSuite) -> str:
     """What a suite has: `3 rows, 2 asserts for all of them`."""
-    words = counted(len(suite.rows), "row")
+    words = f"the rows of {suite.dataset}" if suite.dataset else counted(len(suite.rows), "row")
     shared = f"{counted(len(suite.asserts), 'assert')} for all of them"
     if "asserts" in suite.case and suite.unchecked < len(suite.rows):
         words += f", {shared}, others in the rows" if suite.asserts else ", asserts in the rows"
     elif suite.asserts:
         words += f", {shared}"
     bare = suite.unchecked
-    if bare == len(suite.rows):
+    if bare == len(suite.rows) and not suite.written:
         return f"{words}, no assert: answers are recorded and compared, nothing gates"
     return f"{words}; {bare:,} without any, only recorded" if bare else words
 

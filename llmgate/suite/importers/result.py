@@ -65,8 +65,9 @@ class ImportedSuite:
     Attributes:
         name: The suite's name; also the name of its files.
         description: Words for a reader.
-        prompt: Messages with `role` and `content`.
-        rows: The dataset, all with the same columns.
+        prompt: Entries of `prompt:`: messages with `role` and `content`, or the column that has them.
+        rows: The dataset, all with the same columns; none if it lies elsewhere.
+        dataset: Where the rows are that are not here, as `dataset:` names it.
         asserts: Entries of `assert:`.
         case: Entries of `case:`.
         sampling: Entries of `sampling:`.
@@ -77,8 +78,9 @@ class ImportedSuite:
     """
 
     name: str
-    prompt: tuple[Mapping[str, str], ...]
+    prompt: tuple[Mapping[str, Any], ...]
     rows: tuple[Mapping[str, Json], ...]
+    dataset: str = ""
     description: str = ""
     asserts: tuple[Mapping[str, Json], ...] = ()
     case: Mapping[str, Json] = field(default_factory=dict)
@@ -107,7 +109,7 @@ class ImportedSuite:
     @property
     def unchecked(self) -> int:
         """How many rows nothing checks: they are asked and recorded."""
-        if self.asserts:
+        if self.asserts or self.dataset:
             return 0
         column = self.case.get("asserts")
         return sum(not row[column] for row in self.rows) if isinstance(column, str) else len(self.rows)

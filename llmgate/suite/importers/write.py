@@ -76,17 +76,19 @@ def write_imported(imported: Imported, folder: Path, *, source: str, here: Path 
     plans = [
         (suite, folder / f"{suite.name}.yaml", folder / "datasets" / f"{suite.name}.jsonl") for suite in imported.suites
     ]
-    for _, *paths in plans:
-        for path in (*paths, lock_path(paths[-1])):
+    for suite, own, dataset in plans:
+        for path in (own,) if suite.dataset else (own, dataset, lock_path(dataset)):
             if path.exists():
                 raise UsageError("the file is there already", where=str(path), fix="Remove it, or choose another --out")
     try:
         for suite, path, dataset in plans:
-            dataset.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(dataset, as_jsonl(suite.rows), error=DatasetError, private=False)
-            write_lock(dataset, id_column=str(suite.case.get("id", "id")))
+            folder.mkdir(parents=True, exist_ok=True)
+            if not suite.dataset:
+                dataset.parent.mkdir(exist_ok=True)
+                write_atomic(dataset, as_jsonl(suite.rows), error=DatasetError, private=False)
+                write_lock(dataset, id_column=str(suite.case.get("id", "id")))
             relative = dataset.relative_to(folder).as_posix()
-            text = suite_text(suite, dataset=relative, source=source, here=here)
+            text = suite_text(suite, dataset=suite.dataset or relative, source=source, here=here)
             write_atomic(path, text.encode(), error=DatasetError, private=False)
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(folder), fix="Check --out") from error
@@ -117,7 +119,7 @@ def suite_text(suite: ImportedSuite, *, dataset: str, source: str, here: Path | 
     if suite.threshold is not None:
         parts.append(section({"threshold": suite.threshold}))
     # Written out where rows have their own, too: one that has none is then recorded, and not refused.
-    if suite.asserts or suite.unchecked:
+    if suite.asserts or suite.unchecked or suite.dataset:
         parts.append(section({"assert": [dict(written) for written in suite.asserts]}))
     parts.append(comment(last_words(suite)))
     return "".join(parts)

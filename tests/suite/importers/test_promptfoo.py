@@ -305,9 +305,11 @@ def test_variables_that_no_test_sets_become_empty_columns(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("tests: []", "no prompt"),
+        ("prompts: []", "no prompt"),
         ("prompts: [file://make.js]\ntests: [{vars: {a: b}}]", "no prompt"),
-        ("prompts: [x]\ntests: huggingface://datasets/a/b", "no test"),
+        ("prompts: [x]\ntests: huggingface://datasets/a", "no test"),
+        ("prompts: [x]\ntests: file://make.py:tests", "no test"),
+        ("prompts: [x]\ntests: [file://nowhere.csv]", "no test"),
         ("- a", "no promptfoo configuration"),
         ("prompts: ['{{a}}']\ntests: [{vars: {a: [" + "x, " * 400 + "x], b: [" + "y, " * 400 + "y]}}]", "160801 cases"),
         ("prompts: [a, b", "valid YAML"),
