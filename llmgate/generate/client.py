@@ -19,7 +19,7 @@ import aiohttp
 from llmgate.errors import EndpointError
 from llmgate.generate.finish import FinishRule, nothing_expected
 from llmgate.generate.key_travel import OUR_KEY, KeyPlace
-from llmgate.generate.refusals import Refusal, Refused, refusal_of, refused_words
+from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
     Vectors,
@@ -127,7 +127,7 @@ class _Tried(Generic[T]):
     answer: T | Failure
     again: bool = False
     retry_after: str | None = None
-    refusal: Refusal | None = None
+    refusal: EndpointRefusal | None = None
     waits: bool = False
 
 
@@ -274,7 +274,7 @@ class ChatClient:
                 passed, used = connected or None, tokens_used(tried.answer)
                 self._answered += not isinstance(tried.answer, Failure)
                 return tried
-            if tried.refusal.why is not Refused.RATE:
+            if tried.refusal.why is not WhyRefused.RATE:
                 self._stop(tried.refusal)
                 return replace(tried, again=False)
             used = 0
@@ -287,7 +287,7 @@ class ChatClient:
             self.traffic.settle(tokens, used)
             self.traffic.leave(epoch, passed=passed)
 
-    def _stop(self, refusal: Refusal) -> None:
+    def _stop(self, refusal: EndpointRefusal) -> None:
         """Ask nothing more, if that is what a refusal means.
 
         Raises:

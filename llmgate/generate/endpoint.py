@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from llmgate.errors import EndpointError, did_you_mean
 from llmgate.generate.key_travel import OUR_KEY, KeyPlace
-from llmgate.generate.refusals import Refused, refusal_of, refused_words
+from llmgate.generate.refusals import WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import read_json
 from llmgate.record.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EndpointFacts", "UnlistedError", "ask", "listed_models", "probe"]
+__all__ = ["EndpointFacts", "UnlistedError", "ask", "listed_models", "probe", "served_models"]
 
 Trial = Literal["chat/completions", "embeddings"]
 
@@ -35,6 +35,7 @@ TRIALS: Final[Mapping[Trial, Mapping[str, object]]] = {
 KEY_MAYBE: Final = frozenset({400, 403, 500})
 """By which gateways also answer a missing or a wrong key, without a word about it."""
 EXCERPT: Final = 300
+OR_NAME_IT: Final = "where it lists no models, name the one that it serves with --served-name"
 MAX_BYTES: Final = 4_000_000
 PROXIES: Final = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
@@ -94,7 +95,9 @@ def probe(
     except UnlistedError as error:
         if model is None:
             raise
-        try_out(url, api_key, model, trial, error, key_place)
+        if (why := refused_trial(url, api_key, model, trial, key_place)) is not None:
+            what, fix = why
+            raise EndpointError(f"{error.what}, and {what}", where=url, fix=fix) from error
         listed, name, unconfirmed = {model: {}}, model, error.what
     else:
         unconfirmed = ""
@@ -114,29 +117,31 @@ def probe(
     )
 
 
-def try_out(
-    url: str, api_key: str | None, model: str, trial: Trial, unlisted: UnlistedError, key_place: KeyPlace
-) -> None:
+def refused_trial(
+    url: str, api_key: str | None, model: str, trial: Trial, key_place: KeyPlace
+) -> tuple[str, str] | None:
     """Send one small request to an endpoint that does not tell what it serves.
 
+    Returns:
+        Why it does not answer, and what to do; None if it does.
+
     Raises:
-        EndpointError: If it does not answer it.
+        EndpointError: If it cannot be reached.
     """
     body = {"model": model, **TRIALS[trial]}
-    where = f"{url}/{trial}"
-    status, headers, content = reply(where, body=body, api_key=api_key, timeout_s=TRIAL_S)
-    if status in {HTTPStatus.OK, HTTPStatus.TOO_MANY_REQUESTS}:
-        return
+    status, headers, content = reply(f"{url}/{trial}", body=body, api_key=api_key, timeout_s=TRIAL_S)
+    if status == HTTPStatus.OK:
+        return None
     refusal = refusal_of(status, headers, content, now_s=time.time())
-    if refusal is not None and refusal.why is not Refused.RATE:
-        what, fix = refused_words(refusal, key_place, sent=bool(api_key))
-        raise EndpointError(what, where=url, fix=fix)
-    said = f"it answers a request for {model!r} with {said_in_short(status, content)}"
-    fix = "Check the URL and --served-name"
+    if refusal is not None:
+        rate = refusal.why is WhyRefused.RATE
+        return None if rate else refused_words(refusal, key_place, sent=bool(api_key))
+    what = f"it answers a request for {model!r} with {said_in_short(status, content)}"
+    fix = "Check the URL and the name of the model"
     if not api_key:
         # So LiteLLM answers a request without a key.
         fix += f"; if it wants a key, put it into {key_place.variable} ({key_place.option})"
-    raise EndpointError(f"{unlisted.what}, and {said}", where=url, fix=fix)
+    return what, fix
 
 
 def listed_models(url: str, *, api_key: str | None = None, key_place: KeyPlace = OUR_KEY) -> tuple[str, ...]:
@@ -153,15 +158,39 @@ def listed_models(url: str, *, api_key: str | None = None, key_place: KeyPlace =
     return tuple(listing(url, api_key, key_place))
 
 
+def served_models(
+    url: str, *, api_key: str | None = None, model: str | None = None, key_place: KeyPlace = OUR_KEY
+) -> tuple[str, ...]:
+    """The names that an endpoint lists, or the one that was given where it lists none and answers under it.
+
+    Args:
+        url: Base URL including `/v1`.
+        api_key: Sent as a bearer token.
+        model: The name that was given.
+        key_place: As for `probe`.
+
+    Raises:
+        EndpointError: As for `probe`, but for names that are not listed.
+    """
+    try:
+        names = listed_models(url, api_key=api_key, key_place=key_place)
+    except UnlistedError:
+        if model is None:
+            raise
+        names = ()
+    if names or model is None:
+        return names
+    return (probe(url, api_key=api_key, model=model, key_place=key_place).model,)
+
+
 def listing(url: str, api_key: str | None, key_place: KeyPlace = OUR_KEY) -> dict[str, Any]:
     """What an endpoint says of each model, by name."""
     document = fetch(f"{url}/models", api_key, key_place)
     try:
         return {named(entry["id"]): entry for entry in document["data"]}
     except (KeyError, TypeError) as error:
-        raise UnlistedError(
-            "the list of models has no data[].id", where=f"{url}/models", fix="Name an OpenAI-compatible endpoint"
-        ) from error
+        fix = f"Name an OpenAI-compatible endpoint; {OR_NAME_IT}"
+        raise UnlistedError("the list of models has no data[].id", where=f"{url}/models", fix=fix) from error
 
 
 def origin(entry: Any) -> tuple[object, object]:
@@ -183,7 +212,7 @@ def named(name: object) -> str:
 def choose(url: str, listed: dict[str, Any], model: str | None) -> str:
     """The model's name, if there is no doubt about it."""
     if not listed:
-        fix = "Name the model with --served-name: the name is believed if the endpoint answers under it"
+        fix = "Name the one that it serves with --served-name, which is believed if it answers under that name"
         raise UnlistedError("the endpoint serves 0 models (none), by its list", where=url, fix=fix)
     if model is not None:
         if model not in listed:
@@ -202,14 +231,14 @@ def fetch(url: str, api_key: str | None, key_place: KeyPlace = OUR_KEY) -> Any:
     status, headers, content = reply(url, api_key=api_key, timeout_s=TIMEOUT_S)
     if status != HTTPStatus.OK:
         refusal = refusal_of(status, headers, content, now_s=time.time())
-        if refusal is not None and refusal.why is not Refused.RATE:
+        if refusal is not None and refusal.why is not WhyRefused.RATE:
             what, fix = refused_words(refusal, key_place, sent=bool(api_key))
             raise EndpointError(what, where=url, fix=fix)
         raise UnlistedError(f"the endpoint answers HTTP {status}", where=url, fix=advice(status, api_key, key_place))
     try:
         return read_json(content)
     except ValueError as error:
-        fix = "Check the URL"
+        fix = f"Check the URL; {OR_NAME_IT}"
         raise UnlistedError("the endpoint does not answer JSON in valid Unicode", where=url, fix=fix) from error
 
 
@@ -221,7 +250,7 @@ def advice(status: int, api_key: str | None, key_place: KeyPlace) -> str:
     if status in KEY_MAYBE:
         has = "the key in" if api_key else "whether it wants a key, in"
         fix += f", and {has} the environment variable named by {key_place.option} ({key_place.variable})"
-    return f"{fix}; where it lists no models, name the one that it serves with --served-name"
+    return f"{fix}; {OR_NAME_IT}"
 
 
 def said_in_short(status: int, content: bytes) -> str:

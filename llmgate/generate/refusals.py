@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.key_travel import KeyPlace
 
-__all__ = ["Refusal", "Refused", "key_words", "refusal_of", "refused_words"]
+__all__ = ["EndpointRefusal", "WhyRefused", "key_words", "refusal_of", "refused_words"]
 
 SHOWN: Final = 200
 """Characters of the endpoint's own words that are repeated."""
@@ -104,7 +104,7 @@ BEHIND: Final = re.compile(r"litellm\.AuthenticationError|OpenAIException - Miss
 """The gateway let the request in, and was itself refused by who runs the model."""
 
 
-class Refused(StrEnum):
+class WhyRefused(StrEnum):
     """Why."""
 
     KEY = "key"
@@ -114,7 +114,7 @@ class Refused(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class EndpointRefusal:
     """A refusal that is not about what was asked.
 
     Attributes:
@@ -125,13 +125,13 @@ class Refusal:
             of an endpoint that has answered nothing yet.
     """
 
-    why: Refused
+    why: WhyRefused
     said: str
     wait_s: float | None = None
     certain: bool = True
 
 
-def refusal_of(status: int, headers: Mapping[str, str], content: bytes, *, now_s: float) -> Refusal | None:
+def refusal_of(status: int, headers: Mapping[str, str], content: bytes, *, now_s: float) -> EndpointRefusal | None:
     """Read a response that is not 200.
 
     Args:
@@ -151,22 +151,22 @@ def refusal_of(status: int, headers: Mapping[str, str], content: bytes, *, now_s
     why = certainly(status, codes, text, document)
     if status == TOO_MANY and why is None:
         used_up = QUOTA_WORDS.search(text) and (wait_s is None or PER_DAY.search(body))
-        why = Refused.QUOTA if used_up else Refused.RATE
+        why = WhyRefused.QUOTA if used_up else WhyRefused.RATE
     certain = why is not None
     if why is None:
-        why = Refused.KEY if KEY_WORDS.search(text) else Refused.QUOTA if QUOTA_WORDS.search(text) else None
+        why = WhyRefused.KEY if KEY_WORDS.search(text) else WhyRefused.QUOTA if QUOTA_WORDS.search(text) else None
     if why is None:
         return None
     said = worded(status, [code for code in codes if not code.isdecimal()], text)
-    return Refusal(why=why, said=said, wait_s=wait_s, certain=certain)
+    return EndpointRefusal(why=why, said=said, wait_s=wait_s, certain=certain)
 
 
-def certainly(status: int, codes: frozenset[str], text: str, document: Any) -> Refused | None:
+def certainly(status: int, codes: frozenset[str], text: str, document: Any) -> WhyRefused | None:
     """What status and codes say."""
     if status == HTTPStatus.PAYMENT_REQUIRED or codes & QUOTA_CODES:
-        return Refused.QUOTA
+        return WhyRefused.QUOTA
     if BEHIND.search(text):
-        return Refused.BEHIND
+        return WhyRefused.BEHIND
     key = (
         status == HTTPStatus.UNAUTHORIZED
         or codes & KEY_CODES
@@ -175,7 +175,7 @@ def certainly(status: int, codes: frozenset[str], text: str, document: Any) -> R
         or ("no_db_connection" in codes and status == HTTPStatus.BAD_REQUEST)
         or (codes & CLOUDFLARE and cloudflare(document))
     )
-    return Refused.KEY if key else None
+    return WhyRefused.KEY if key else None
 
 
 def facts_of(content: bytes) -> tuple[frozenset[str], list[str], Any]:
@@ -224,7 +224,7 @@ def worded(status: int, codes: list[str], text: str) -> str:
     return f"HTTP {status}{named}" + (f": {shown}" if shown else "")
 
 
-def refused_words(refusal: Refusal, place: KeyPlace, *, sent: bool) -> tuple[str, str]:
+def refused_words(refusal: EndpointRefusal, place: KeyPlace, *, sent: bool) -> tuple[str, str]:
     """What is wrong and how to mend it, for an error.
 
     Args:
@@ -233,11 +233,11 @@ def refused_words(refusal: Refusal, place: KeyPlace, *, sent: bool) -> tuple[str
         sent: Whether there was one.
     """
     said = refusal.said
-    if refusal.why is Refused.BEHIND:
+    if refusal.why is WhyRefused.BEHIND:
         return f"the gateway has no valid key for the model behind it ({said})", "Mend its configuration"
-    if refusal.why is Refused.QUOTA:
+    if refusal.why is WhyRefused.QUOTA:
         return f"the quota at the endpoint is used up ({said})", "Raise it there, or wait until it is renewed"
-    if refusal.why is Refused.RATE:
+    if refusal.why is WhyRefused.RATE:
         long = refusal.wait_s is not None and refusal.wait_s > LONGEST_SAID_S
         what = (
             f"asks to wait {refusal.wait_s:.0f} s" if long else f"has let nothing pass for {PATIENCE_S:.0f} s and more"

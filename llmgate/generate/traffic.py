@@ -169,7 +169,7 @@ class Traffic:
         if epoch == self._epoch:
             self._round += 1
             pause = self._draw() * min(FIRST_S * 2.0 ** min(self._round - 1, 16), PATIENCE_S)
-            self._close(now, min(pause, left) if said_s is None else said_s + self._draw() * FIRST_S)
+            self._close(now, min(pause, left) if said_s is None else said_s + self._draw() * min(FIRST_S, said_s))
             self._epoch, self._fresh, self._allowed = self._epoch + 1, 0, 1.0
             self._changed.set()
         elif said_s is not None:
