@@ -25,6 +25,8 @@ PATIENCE_S: Final = 61.0
 LONGEST_SAID_S: Final = 300.0
 """A longer wait is a limit per day, and no wait of a run's."""
 FIRST_S: Final = 1.0
+MOST_S: Final = 20.0
+"""One request each ten seconds does no harm, and longer pauses would miss the end of a window by half a minute."""
 LOOK_S: Final = 0.1
 """While tokens are waited for, a reply may return some that were taken for it."""
 
@@ -168,7 +170,7 @@ class Traffic:
             return False
         if epoch == self._epoch:
             self._round += 1
-            pause = self._draw() * min(FIRST_S * 2.0 ** min(self._round - 1, 16), PATIENCE_S)
+            pause = self._draw() * min(FIRST_S * 2.0 ** min(self._round - 1, 16), MOST_S)
             self._close(now, min(pause, left) if said_s is None else said_s + self._draw() * min(FIRST_S, said_s))
             self._epoch, self._fresh, self._allowed = self._epoch + 1, 0, 1.0
             self._changed.set()
