@@ -209,7 +209,7 @@ class ChatClient:
         data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
         rule = FinishRule(further=self.endpoint.finish_reasons, expected=expected)
         async with self._slots:
-            tokens = estimated_tokens(body)
+            tokens = estimated_tokens(body) if self.traffic.counts_tokens else 0
             return await self._ask("chat/completions", data, partial(read_completion, finish=rule), tokens=tokens)
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
@@ -271,7 +271,8 @@ class ChatClient:
             connected = not isinstance(tried.answer, Failure) or tried.answer.kind is not FailureKind.CONNECTION
             self._refused = 0 if connected else self._refused + 1
             if tried.refusal is None:
-                passed, used = connected or None, tokens_used(tried.answer)
+                passed = connected or None
+                used = tokens_used(tried.answer) if self.traffic.counts_tokens else None
                 self._answered += not isinstance(tried.answer, Failure)
                 return tried
             if tried.refusal.why is not WhyRefused.RATE:

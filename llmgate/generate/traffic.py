@@ -94,6 +94,11 @@ class Traffic:
         self._since: float | None = None
         self._said_s = 0.0
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether anybody needs to know what requests cost."""
+        return self._tokens is not None
+
     async def enter(self, tokens: int) -> int:
         """Wait until a request may go; those who came first go first. `leave` must follow.
 
