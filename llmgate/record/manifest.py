@@ -55,6 +55,8 @@ class ServerIdentity:
         model_names: The names by which replies may call the model: the one asked for, others that the endpoint lists
             for the same model, and those that the user vouched for. Empty in older records.
         deployment: What the user calls this deployment, "" for nothing.
+        unconfirmed: Why nothing but its answers confirms the model's name: what the endpoint says in place of a list
+            of models. "" if it lists the model, or llmgate started it.
     """
 
     engine: str
@@ -64,6 +66,7 @@ class ServerIdentity:
     url: str = ""
     model_names: Names = ()
     deployment: Said = ""
+    unconfirmed: Said = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,12 @@ def _further_names(manifest: Manifest) -> list[str]:
     return [name for name in manifest.server.model_names if name != manifest.model.name]
 
 
+def _confirmed(manifest: Manifest) -> str:
+    """Empty where the endpoint lists the name, or llmgate gave it."""
+    why = one_line(manifest.server.unconfirmed, 160)
+    return f"nothing but its own answers: {why}" if why else ""
+
+
 _RUN: Facts = (
     ("Run", lambda record: one_line(record.manifest.run_id)),
     ("Started (UTC)", lambda record: one_line(record.manifest.created_at)),
@@ -127,6 +133,7 @@ _RUN: Facts = (
 
 _MODEL: Facts = (
     ("Name", lambda record: one_line(record.manifest.model.name)),
+    ("Name confirmed by", lambda record: _confirmed(record.manifest)),
     ("Registered as", lambda record: one_line(record.manifest.model.registry_uri or "")),
     ("Bound to it by", lambda record: record.manifest.model.binding or ""),
     ("Source", lambda record: short_path(record.manifest.model.source)),

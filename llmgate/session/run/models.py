@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
-from llmgate.generate.endpoint import probe
+from llmgate.generate.endpoint import EndpointFacts, probe
+from llmgate.generate.traffic import Traffic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
 from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.judge_identity import identify
+from llmgate.session.progress import rate_limit_lines
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
 from llmgate.session.run.known_secrets import redactor
@@ -28,10 +30,22 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import Manifest
     from llmgate.score.assertion.models import Ask
+    from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Identities", "alive", "check_models", "identify_models", "models_beside", "open_client", "open_models"]
+__all__ = [
+    "Identities",
+    "JudgeTraffic",
+    "alive",
+    "check_models",
+    "embed_place",
+    "identify_models",
+    "models_beside",
+    "open_client",
+    "open_models",
+    "probe_embedding",
+]
 
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
@@ -105,8 +119,19 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs - {Need.LOGPROBS} or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    facts = probe(url, api_key=settings.embed_api_key(url), model=settings.embed_name)
+    facts = probe_embedding(settings, url)
     return ModelIdentity(name=facts.model, source=url)
+
+
+def probe_embedding(settings: Settings, url: str) -> EndpointFacts:
+    """Which model embeds at a URL; EndpointError if it cannot be used."""
+    return probe(
+        url,
+        api_key=settings.embed_api_key(url),
+        model=settings.embed_name,
+        key_place=settings.embed_key_place,
+        trial="embeddings",
+    )
 
 
 def named_judge(settings: Settings, name: str) -> Endpoint:
@@ -132,7 +157,7 @@ def identify_named(settings: Settings, name: str, types: Collection[str], sampli
         EndpointError: If its endpoint cannot be used.
     """
     endpoint = named_judge(settings, name)
-    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None, key_place=endpoint.key_place)
     return identify(facts.model, types, sampling, source=endpoint.url)
 
 
@@ -147,7 +172,13 @@ def judge_sampling(plan: Plan) -> JudgeSampling:
 
 
 async def models_beside(
-    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
+    settings: Settings,
+    plan: Plan,
+    manifest: Manifest,
+    client: ChatClient,
+    stack: AsyncExitStack,
+    *,
+    progress: Progress | None = None,
 ) -> Models | None:
     """The models, if all that asserts need can be asked while the model under test runs.
 
@@ -157,6 +188,7 @@ async def models_beside(
         manifest: Names the judges.
         client: Reaches the model under test, which may be its own judge.
         stack: Closes what is opened here.
+        progress: Told when a rate limit is waited for.
 
     Returns:
         None if no assert asks a model, or the judge has to be started first.
@@ -164,6 +196,7 @@ async def models_beside(
     if not plan.defers:
         return None
     default: Ask | None = None
+    traffic = JudgeTraffic(settings, progress)
     if manifest.judge is not None:
         place = judge_place(settings)
         if place is None or (place.url is None and not place.same_server):
@@ -172,24 +205,58 @@ async def models_beside(
             default = asker(client)
         else:
             endpoint = judge_endpoint(settings, place.url, manifest.judge.model)
-            default = asker(await open_client(endpoint, settings, stack))
-    return await open_models(settings, plan, manifest, default, stack)
+            default = asker(await open_client(endpoint, settings, stack, traffic=traffic.of(place.url)))
+    return await open_models(settings, plan, manifest, default, stack, traffic=traffic)
 
 
 async def open_models(
-    settings: Settings, plan: Plan, manifest: Manifest, default: Ask | None, stack: AsyncExitStack
+    settings: Settings,
+    plan: Plan,
+    manifest: Manifest,
+    default: Ask | None,
+    stack: AsyncExitStack,
+    *,
+    traffic: JudgeTraffic,
 ) -> Models:
     """The models: a default judge, the ones that asserts name, and the embedding model; closed with the stack."""
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         named = replace(named_judge(settings, name), model=identity.model)
-        judges[name] = asker(await open_client(named, settings, stack))
+        judges[name] = asker(await open_client(named, settings, stack, traffic=traffic.of(named.url)))
     embed = None
     if manifest.embedding is not None:
-        url = manifest.embedding.source
-        endpoint = Endpoint(url=url, model=manifest.embedding.name, api_key=settings.embed_api_key(url))
-        embed = embedder(await open_client(endpoint, settings, stack))
+        embed = embedder(await open_client(embed_place(settings, manifest.embedding), settings, stack))
     return Models(judges=judges, embed=embed, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
+
+
+class JudgeTraffic:
+    """When judges may be asked: one `Traffic` for each endpoint, however many of them answer there.
+
+    Args:
+        settings: Their limits.
+        progress: Told when a rate limit is waited for.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress | None) -> None:
+        self._limit, self._progress = settings.judge_limit, progress
+        self._of: dict[str, Traffic] = {}
+
+    def of(self, url: str) -> Traffic:
+        """That of an endpoint."""
+        if url not in self._of:
+            told = rate_limit_lines(self._progress, "the judge's rate limit") if self._progress else None
+            self._of[url] = Traffic(self._limit, told=told) if told else Traffic(self._limit)
+        return self._of[url]
+
+
+def embed_place(settings: Settings, identity: ModelIdentity) -> Endpoint:
+    """The endpoint of the embedding model."""
+    return Endpoint(
+        url=identity.source,
+        model=identity.name,
+        api_key=settings.embed_api_key(identity.source),
+        key_place=settings.embed_key_place,
+    )
 
 
 def alive() -> str | None:
@@ -198,10 +265,22 @@ def alive() -> str | None:
 
 
 async def open_client(
-    endpoint: Endpoint, settings: Settings, stack: AsyncExitStack, *, death: Callable[[], str | None] = alive
+    endpoint: Endpoint,
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    death: Callable[[], str | None] = alive,
+    traffic: Traffic | None = None,
 ) -> ChatClient:
-    """A client of an endpoint, closed with the stack; `death` as for `ChatClient`."""
+    """A client of an endpoint, closed with the stack; `death` and `traffic` as for `ChatClient`."""
     retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
     known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
-    client = ChatClient(known, concurrency=settings.concurrency, retry=retry, death=death, redact=redactor(settings))
+    client = ChatClient(
+        known,
+        concurrency=settings.concurrency,
+        retry=retry,
+        death=death,
+        redact=redactor(settings),
+        traffic=traffic,
+    )
     return await stack.enter_async_context(client)
