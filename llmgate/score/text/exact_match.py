@@ -5,6 +5,7 @@ Of several expected answers the best counts.
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import AssertSpec
 
-__all__ = ["TYPES", "squad_normalised", "word_f1"]
+__all__ = ["TYPES", "drop_normalised", "squad_normalised", "word_f1"]
 
 DEFAULT_THRESHOLD: Final = 0.5
 
 _ARTICLE: Final = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
+_DROP_WORDS: Final = re.compile(" |-")
 _WITHOUT_DIGITS: Final = str.maketrans("", "", string.digits)
 
 
@@ -42,9 +44,38 @@ def squad_normalised(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split())
 
 
+def drop_normalised(text: str) -> str:
+    """Words of any case without punctuation and articles, numbers as numbers: `1` is `1.0`, `half-full` two words.
+
+    Reference: Dua et al. (2019), NAACL, 2368–2378; as in inspect-ai 0.3.285, punctuation around a number does not
+    belong to it.
+    """
+    words = [_drop_word(word) for word in _DROP_WORDS.split(text)]
+    return " ".join(word for word in words if word)
+
+
+def _drop_word(word: str) -> str:
+    folded = word.casefold()
+    around = folded.strip(string.whitespace + string.punctuation)
+    for text in (folded, around, folded.translate(_WITHOUT_PUNCTUATION)):
+        number = _finite(text)
+        if number is not None:
+            return str(number)
+    return " ".join(_ARTICLE.sub(" ", folded.translate(_WITHOUT_PUNCTUATION)).split())
+
+
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 _NORMALISE: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
     {
         "casefold": lambda text: " ".join(text.casefold().split()),
+        "drop": drop_normalised,
         "none": lambda text: text,
         "squad": squad_normalised,
     }
@@ -145,7 +176,7 @@ def _f1(spec: AssertSpec) -> Evaluate:
     return evaluate
 
 
-_SETTINGS: Final = {"normalise": "`squad` (default), `casefold`, `none`"}
+_SETTINGS: Final = {"normalise": "`squad` (default), `drop`, `casefold`, `none`"}
 
 TYPES: Final = (
     CheckKind(

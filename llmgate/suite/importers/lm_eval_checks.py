@@ -55,7 +55,7 @@ def metrics_of(config: Mapping[str, Any], where: str, notes: Notebook) -> Metric
         if name.startswith(FUNCTION):
             notes.lost(f"the metric {name.removeprefix(FUNCTION).strip()} is code, which is not run", where)
             continue
-        how = metric.get("aggregation", "mean")
+        how = str(metric.get("aggregation", "mean"))
         if how not in {"mean", "nanmean"} and name in {"exact_match", *_ACCURACY}:
             notes.remark(f"{name} was aggregated by {how}; here each answer counts the same", where)
         metrics.append((name, {key: value for key, value in metric.items() if key not in _AGGREGATION}))

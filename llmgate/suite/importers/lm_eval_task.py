@@ -94,7 +94,7 @@ def refuse_code(source: ForeignFile, config: Mapping[str, Any]) -> None:
         if str(config.get(key, "")).startswith(FUNCTION):
             name = str(config[key]).removeprefix(FUNCTION).strip()
             raise SuiteError(f"{key} is code ({name}), which is not run", where=source.where(key), fix=_LOG)
-    kind = config.get("output_type", "generate_until")
+    kind = str(config.get("output_type") or "generate_until")
     if kind not in {"generate_until", "multiple_choice"}:
         raise SuiteError(
             f"the task measures the likelihood of given texts ({kind}), which no chat endpoint is asked for",
@@ -118,7 +118,7 @@ def local_documents(source: ForeignFile, config: Mapping[str, Any], split: str |
     where = source.where("dataset_kwargs")
     files = kwargs.get("data_files")
     loader = config.get("dataset_path")
-    if files is None or loader not in {*_LOADERS, None}:
+    if files is None or not (loader is None or (isinstance(loader, str) and loader in _LOADERS)):
         hub = "/".join(str(config[key]) for key in ("dataset_path", "dataset_name") if config.get(key))
         raise SuiteError(
             f"the documents are the dataset {hub or 'of a function'}, which is not downloaded",
