@@ -53,7 +53,7 @@ def letter_questions(questions: Sequence[Question], where: str, notes: Notebook,
         constant: Whether the task says that the same place is always right.
     """
     notes.setting("options were compared by likelihood; here the label of one is asked for", where)
-    shown = [own_labels(one.options) or labels_in(one.text, one.options) for one in questions]
+    shown = [own_labels(one.text, one.options) or labels_in(one.text, one.options) for one in questions]
     marks = all(labels and not labels.isupper() for labels in shown)
     if not marks and any(labels and not labels.isupper() for labels in shown):
         notes.remark("some questions list their options under other signs than letters; they are listed again", where)
@@ -99,10 +99,12 @@ def shuffled_order(one: Question) -> list[int]:
     return sorted(range(len(one.options)), key=lambda i: (digests[i], i))
 
 
-def own_labels(options: Sequence[str]) -> str | None:
-    """The labels that the options are, such as `A`, `(B)` or `3.`; None if they say something."""
+def own_labels(question: str, options: Sequence[str]) -> str | None:
+    """The labels that the options are, such as `A`, `(B)` or `3.`, if the question says what each stands for."""
     found = [_LABEL.fullmatch(option.strip()) for option in options]
-    return label_set([match[1] for match in found if match], len(options))
+    labels = label_set([match[1] for match in found if match], len(options))
+    explained = labels and all(re.search(rf"(?<![A-Za-z0-9])\(?{one}[).:\]]+\s{{0,3}}\S", question) for one in labels)
+    return labels if explained else None
 
 
 def labels_in(question: str, options: Sequence[str]) -> str | None:

@@ -113,7 +113,7 @@ def example(document: Any, config: Mapping[str, Any]) -> str:
         if str(config.get(key, "")).startswith(FUNCTION):
             raise ValueError(f"{key} of the examples is code")
     turn = turn_of(document, config)
-    if turn.options and own_labels(turn.options) is None:
+    if turn.options and own_labels(turn.text, turn.options) is None:
         raise ValueError("they answer with the text of an option, and here letters are asked for")
     answer = turn.options[turn.right] if turn.options and turn.right is not None else next(iter(turn.targets), "")
     if not answer:
