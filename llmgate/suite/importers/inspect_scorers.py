@@ -68,6 +68,8 @@ def unfit(sample: Mapping[str, Any], names: list[tuple[str, Mapping[str, Any]]])
         return f"its target {str(sample.get('target'))[:40]!r} is not the letter of one option"
     if any(name == "includes" for name, _ in names) and not all(targets):
         return "its target is empty, and every answer includes that"
+    if any(name == "includes" for name, _ in names) and any(text.casefold() != text.lower() for text in targets):
+        return "its target has letters that `includes` folds and `icontains` does not"
     if any(name == "match" for name, _ in names) and not all(map(bare, targets)):
         return "nothing of its target is left without punctuation, and every answer matches that"
     return ""

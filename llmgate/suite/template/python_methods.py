@@ -86,7 +86,7 @@ def _attribute(budget: RenderBudget, value: object, key: object) -> list[object]
 
 
 def _whole(_: RenderBudget, value: object) -> object:
-    """A whole number without a fraction: sums of whole numbers are whole in Python, and JavaScript has only one kind."""
+    """A number without a fraction as a whole one, as in Python; JavaScript has only one kind of numbers."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

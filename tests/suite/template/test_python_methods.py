@@ -81,7 +81,7 @@ def test_suites_call_nothing() -> None:
             Template.compile(text)
 
 
-DOCUMENT = {"ra": 2, "score": 1.5, "flag": True, "none": None, "list": ["a", 1], "answers": [{"t": "x"}, {"t": "y"}]}
+VALUES = {"ra": 2, "score": 1.5, "flag": True, "none": None, "list": ["a", 1], "answers": [{"t": "x"}, {"t": "y"}]}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ DOCUMENT = {"ra": 2, "score": 1.5, "flag": True, "none": None, "list": ["a", 1],
     ],
 )
 def test_values_are_written_as_python_writes_them(text: str, meaning: object) -> None:
-    assert Template.compile(text, python=True).value(DOCUMENT) == meaning
+    assert Template.compile(text, python=True).value(VALUES) == meaning
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_values_are_written_as_python_writes_them(text: str, meaning: object) ->
 )
 def test_what_a_document_lacks_is_an_error(text: str) -> None:
     with pytest.raises(TemplateError):
-        Template.compile(text, python=True).value(DOCUMENT)
+        Template.compile(text, python=True).value(VALUES)
