@@ -261,7 +261,7 @@ def test_the_beginning_of_an_answer_stands_in_examples_too(tmp_path: Path) -> No
 
 
 def test_numbers_in_csv_are_numbers(tmp_path: Path) -> None:
-    task = {**MC, "doc_to_target": "gold", "doc_to_choice": ["red", "blue"], "dataset_path": "csv"}
+    task: dict[str, Any] = {**MC, "doc_to_target": "gold", "doc_to_choice": ["red", "blue"], "dataset_path": "csv"}
     task["dataset_kwargs"] = {"data_files": "docs.csv"}
     write_files(tmp_path, {"docs.csv": "question,gold\nq1,1\nq2,0\n"})
     assert [row["target"] for row in imported(tmp_path, task).suites[0].rows] == ["B", "A"]

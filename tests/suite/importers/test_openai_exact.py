@@ -15,6 +15,7 @@ from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.importers.openai_evals import import_openai_evals
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PAIRS: Final[tuple[tuple[str | list[str], str, bool, bool, bool, bool], ...]] = (
@@ -102,7 +103,7 @@ def test_json_is_compared_alike(tmp_path: Path) -> None:
 
 
 def decided(
-    folder: Path, kind: str, samples: list[dict[str, object]], answers: list[str], args: dict[str, object]
+    folder: Path, kind: str, samples: Sequence[Mapping[str, object]], answers: list[str], args: dict[str, object]
 ) -> list[str]:
     """What the asserts of the imported eval say about each answer."""
     given = "".join(f", {key}: {str(value).lower()}" for key, value in args.items())
