@@ -13,7 +13,7 @@ from llmgate.errors import SuiteError
 from llmgate.suite.importers.files import ForeignFile, mapping, read_source
 from llmgate.suite.importers.lm_eval_checks import generation, metrics_of, written_asserts, written_choices
 from llmgate.suite.importers.lm_eval_choices import letter_questions
-from llmgate.suite.importers.lm_eval_docs import Question, question_of
+from llmgate.suite.importers.lm_eval_docs import AskedDocument, question_of
 from llmgate.suite.importers.lm_eval_samples import Log, read_log
 from llmgate.suite.importers.lm_eval_shots import examples
 from llmgate.suite.importers.lm_eval_task import evaluated_split, local_documents, refuse_code, task_config
@@ -113,6 +113,6 @@ def checked(log: Log, where: str, notes: Notebook) -> tuple[list[dict[str, Json]
     return records, written_asserts(log.metrics, log.config, value, where, notes, trimmed=trimmed)
 
 
-def targets_of(one: Question, *, trimmed: bool) -> list[str]:
+def targets_of(one: AskedDocument, *, trimmed: bool) -> list[str]:
     """The answers of which one is expected."""
     return [target.strip() for target in one.targets] if trimmed else list(one.targets)

@@ -19,7 +19,7 @@ from llmgate.suite.importers.table import LETTERS, choice, lettered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.suite.importers.lm_eval_docs import Question
+    from llmgate.suite.importers.lm_eval_docs import AskedDocument
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Lettered", "labels_in", "letter_questions", "own_labels"]
@@ -43,7 +43,7 @@ class Lettered:
     written: dict[str, Json]
 
 
-def letter_questions(questions: Sequence[Question], where: str, notes: Notebook, *, constant: bool) -> Lettered:
+def letter_questions(questions: Sequence[AskedDocument], where: str, notes: Notebook, *, constant: bool) -> Lettered:
     """Give each question's options labels, unless it has them already.
 
     Args:
@@ -80,7 +80,7 @@ def letter_questions(questions: Sequence[Question], where: str, notes: Notebook,
     return Lettered(records=records, written=written)
 
 
-def record(one: Question, labels: str | None, *, shuffled: bool, signs: bool) -> dict[str, Json]:
+def record(one: AskedDocument, labels: str | None, *, shuffled: bool, signs: bool) -> dict[str, Json]:
     """The columns of one question."""
     if labels:
         what = "nothing but the sign" if signs else "the letter"
@@ -92,7 +92,7 @@ def record(one: Question, labels: str | None, *, shuffled: bool, signs: bool) ->
     return {"prompt": lettered(one.text.rstrip(), options), "target": right, "choices": list(options)}
 
 
-def shuffled_order(one: Question) -> list[int]:
+def shuffled_order(one: AskedDocument) -> list[int]:
     """An order of the options that depends on nothing but the question and their texts."""
     seed = json.dumps([one.text, sorted(one.options)])
     digests = [hashlib.sha256(f"{seed}\n{option}".encode("utf-8", "replace")).digest() for option in one.options]

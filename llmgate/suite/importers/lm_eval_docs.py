@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["Question", "Turn", "question_of", "sample_question", "turn_of"]
+__all__ = ["AskedDocument", "Turn", "question_of", "sample_question", "turn_of"]
 
 _COLUMN: Final = re.compile(r"{{-?\s*(\w+)\s*-?}}")
 _TEMPLATED: Final = re.compile(r"<\|im_start\|>|<\|start_header_id\|>|\[INST\]|<start_of_turn>|<\|user\|>")
@@ -55,7 +55,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class AskedDocument:
     """What is asked, before options are lettered.
 
     Attributes:
@@ -115,7 +115,7 @@ def right_option(target: Json, options: Sequence[str]) -> int | None:
 
 def question_of(
     document: Any, config: Mapping[str, Any], notes: Notebook, *, before: str, where: str, task: str
-) -> Question | None:
+) -> AskedDocument | None:
     """What one document asks, or None if it cannot be carried over, which is noted.
 
     Args:
@@ -146,7 +146,7 @@ def with_prefix(text: str, prefix: str, delimiter: str) -> str:
     return f"{text}{between}{prefix}"
 
 
-def question(text: str, turn: Turn, where: str, notes: Notebook) -> Question | None:
+def question(text: str, turn: Turn, where: str, notes: Notebook) -> AskedDocument | None:
     """A question of which it is known what is right; the others are noted."""
     if not text.strip():
         notes.lost("a document without a question", where)
@@ -155,15 +155,15 @@ def question(text: str, turn: Turn, where: str, notes: Notebook) -> Question | N
         if turn.right is None:
             notes.lost("a document whose target is none of its options", where)
             return None
-        return Question(text=text, options=turn.options, right=turn.right, where=where)
+        return AskedDocument(text=text, options=turn.options, right=turn.right, where=where)
     targets = tuple(target for target in turn.targets if target)
     if not targets:
         notes.lost("a document without a target", where)
         return None
-    return Question(text=text, targets=targets, where=where)
+    return AskedDocument(text=text, targets=targets, where=where)
 
 
-def sample_question(sample: Any, where: str, notes: Notebook, task: str) -> Question | None:
+def sample_question(sample: Any, where: str, notes: Notebook, task: str) -> AskedDocument | None:
     """What one logged sample asks, or None if it cannot be carried over, which is noted."""
     requests = requests_of(sample)
     if not requests:

@@ -15,7 +15,7 @@ from llmgate.errors import SuiteError
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source
 from llmgate.suite.importers.lm_eval_checks import generation, metrics_of
-from llmgate.suite.importers.lm_eval_docs import Question, logged_targets, sample_question
+from llmgate.suite.importers.lm_eval_docs import AskedDocument, logged_targets, sample_question
 
 if TYPE_CHECKING:
     from llmgate.suite.importers.result import Notebook
@@ -40,7 +40,7 @@ class Log:
 
     name: str
     config: Mapping[str, Any]
-    questions: list[Question]
+    questions: list[AskedDocument]
     metrics: list[tuple[str, Mapping[str, Any]]]
     sampling: Mapping[str, Json]
 

@@ -99,7 +99,7 @@ def eval_suite(source: ForeignFile, name: str, spec: Mapping[str, Any], notes: N
     return suite if suite.asserts else None
 
 
-def sampling_for(kind: Kind, args: Mapping[str, Any], where: str, notes: Notebook) -> Mapping[str, Json]:
+def sampling_for(kind: EvalClass, args: Mapping[str, Any], where: str, notes: Notebook) -> Mapping[str, Json]:
     """How an eval samples. `Match` takes `max_tokens` and does not send it."""
     given = dict(kind.sampling)
     if "max_tokens" in given and isinstance(args.get("max_tokens"), int):
@@ -157,7 +157,7 @@ def data_file(source: ForeignFile, name: Any, where: str) -> tuple[Path, Reach]:
     return path, reach
 
 
-def read_samples(source: ForeignFile, args: Mapping[str, Any], kind: Kind, where: str, notes: Notebook) -> Samples:
+def read_samples(source: ForeignFile, args: Mapping[str, Any], kind: EvalClass, where: str, notes: Notebook) -> Samples:
     """The samples that can be asked and checked; the others are noted."""
     name = args.get("samples_jsonl")
     if not isinstance(name, str):
@@ -174,7 +174,7 @@ def read_samples(source: ForeignFile, args: Mapping[str, Any], kind: Kind, where
     return samples
 
 
-def unfit(sample: Mapping[str, Any], kind: Kind) -> str:
+def unfit(sample: Mapping[str, Any], kind: EvalClass) -> str:
     """Why a sample cannot be carried over; empty if it can."""
     if as_messages(sample.get("input")) is None:
         return "its `input` is no conversation"
@@ -287,7 +287,7 @@ def closed_qa(args: Mapping[str, Any], samples: Samples, notes: Notebook, where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class EvalClass:
     """A class of evals.
 
     Attributes:
@@ -307,16 +307,16 @@ _FEW_SHOT: Final = frozenset({"num_few_shot", "few_shot_jsonl", "max_tokens"})
 _GRADED: Final = frozenset(
     {"modelgraded_spec", "modelgraded_spec_args", "eval_type", "sample_kwargs", "eval_kwargs", "multicomp_n"}
 )
-_CLASSES: Final[Mapping[str, Kind]] = {
-    "evals.elsuite.basic.match:Match": Kind(scored=match, sampling={"temperature": 0}, args=_FEW_SHOT),
-    "evals.elsuite.basic.includes:Includes": Kind(scored=includes, args=frozenset({"ignore_case"})),
-    "evals.elsuite.basic.fuzzy_match:FuzzyMatch": Kind(
+_CLASSES: Final[Mapping[str, EvalClass]] = {
+    "evals.elsuite.basic.match:Match": EvalClass(scored=match, sampling={"temperature": 0}, args=_FEW_SHOT),
+    "evals.elsuite.basic.includes:Includes": EvalClass(scored=includes, args=frozenset({"ignore_case"})),
+    "evals.elsuite.basic.fuzzy_match:FuzzyMatch": EvalClass(
         scored=fuzzy, sampling={"temperature": 0, "max_tokens": 100}, args=frozenset({"max_tokens"})
     ),
-    "evals.elsuite.basic.json_match:JsonMatch": Kind(
+    "evals.elsuite.basic.json_match:JsonMatch": EvalClass(
         scored=json_match, sampling={"temperature": 0, "max_tokens": 512}, args=frozenset({"max_tokens"})
     ),
-    "evals.elsuite.modelgraded.classify:ModelBasedClassify": Kind(
+    "evals.elsuite.modelgraded.classify:ModelBasedClassify": EvalClass(
         scored=modelgraded, ideal=False, sampling={"max_tokens": 1024}, args=_GRADED | {"metaeval", "match_fn"}
     ),
 }
