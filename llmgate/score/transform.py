@@ -147,6 +147,35 @@ def _match(argument: str) -> Transform:
     return take
 
 
+def _found(argument: str) -> Transform:
+    """`findall:-1:PATTERN`: one of Python's `findall`, of several groups the first that holds something."""
+    index, colon, source = argument.partition(":")
+    if not colon or not source or not _INDEX.fullmatch(index):
+        raise SuiteError(
+            f"findall:{argument[:60]} does not say which match to take",
+            fix="Write findall:0:PATTERN for the first match, findall:-1:PATTERN for the last",
+        )
+    pattern = Pattern.compile(source, python=True)
+    wanted = int(index)
+
+    def take(text: str) -> str:
+        matches = pattern.all_in(text)
+        if not -len(matches) <= wanted < len(matches):
+            raise NothingLeftError(f"the pattern {source[:60]!r} does not match the answer")
+        found = matches[wanted]
+        if isinstance(found, str):
+            return found.strip()
+        groups = [group for group in found if group]
+        if not groups:
+            raise NothingLeftError(f"the pattern {source[:60]!r} matches nothing of the answer")
+        return groups[0].strip()
+
+    return take
+
+
+_INDEX: Final = re.compile(r"-?[0-9]{1,4}")
+
+
 _PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
     {
         "code-block": _code_block(0),
@@ -164,7 +193,14 @@ _PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
     }
 )
 _WITH_ARGUMENT: Final[Mapping[str, Callable[[str], Transform]]] = MappingProxyType(
-    {"after": _beside(str.rpartition, 2), "before": _beside(str.partition, 0), "match": _match}
+    {
+        "after": _beside(str.rpartition, 2),
+        "before": _beside(str.partition, 0),
+        "findall": _found,
+        "match": _match,
+        "remove": lambda argument: Pattern.compile(argument, python=True).removed_from,
+    }
 )
 NAMES: Final = frozenset(_PLAIN) | {f"{name}:" for name in _WITH_ARGUMENT}
-"""All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern."""
+"""All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern, `remove`
+one as Python reads it, and `findall` such a one after the number of the match."""

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import regex
 
 from llmgate.errors import CannotRunError, SuiteError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["MAX_PATTERN_CHARS", "TIME_LIMIT_S", "Pattern"]
+
+T = TypeVar("T")
 
 TIME_LIMIT_S: Final = 2.0
 """Processor time of one search."""
@@ -68,7 +73,7 @@ class Pattern:
     Attributes:
         source: As written.
         compiled: What is run.
-        foreign: Whether it uses what only Python knows.
+        foreign: Whether it is taken as Python reads it.
     """
 
     source: str
@@ -76,12 +81,13 @@ class Pattern:
     foreign: bool
 
     @classmethod
-    def compile(cls, source: str, *, ignore_case: bool = False) -> Pattern:
+    def compile(cls, source: str, *, ignore_case: bool = False, python: bool = False) -> Pattern:
         """Translates and compiles.
 
         Args:
             source: The pattern.
             ignore_case: Whether the case of the letters A to Z does not count.
+            python: Whether it was written for Python, and is taken as Python reads it.
 
         Raises:
             SuiteError: If it does not compile. The message does not say where; the caller knows.
@@ -89,7 +95,7 @@ class Pattern:
         if len(source) > MAX_PATTERN_CHARS or _expanded_size(source) > MAX_PATTERN_CHARS:
             raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
         try:
-            translated = _translate(source)
+            translated = None if python else _translate(source)
             flags = regex.VERSION0 | (regex.IGNORECASE | regex.ASCII if ignore_case else 0)
             compiled = regex.compile(source if translated is None else translated, flags=flags)
             return cls(source, compiled, foreign=translated is None)
@@ -116,8 +122,27 @@ class Pattern:
         return next((group for group in match.groups() if group is not None), match[0])
 
     def _search(self, text: str) -> regex.Match[str] | None:
+        return self._within_limits(lambda: self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def all_in(self, text: str) -> list[str | tuple[str, ...]]:
+        """What Python's `findall` finds: the matches, or their groups if the pattern has any.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        return self._within_limits(lambda: self.compiled.findall(text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def removed_from(self, text: str) -> str:
+        """The text without what matches.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        return self._within_limits(lambda: self.compiled.sub("", text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def _within_limits(self, search: Callable[[], T]) -> T:
         try:
-            return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False)
+            return search()
         except TimeoutError as error:
             raise CannotRunError(
                 f"the pattern {self.source[:80]!r} ran into its limit of {TIME_LIMIT_S:g} s",
