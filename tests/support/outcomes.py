@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["Recorded", "recorded"]
 
-_TABLE = Path(__file__).parents[1] / "score" / "expression" / "outcomes.jsonl"
+_TABLES = Path(__file__).parents[1] / "score" / "expression"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,9 @@ class Recorded:
         return all(outcome == "fail" and score == 0 for outcome, score in self.expected)
 
 
-def recorded() -> tuple[list[str], dict[str, Any], list[Recorded]]:
-    """The outputs, the variables, and the codes."""
-    head, *lines = map(json.loads, _TABLE.read_text(encoding="utf-8").splitlines())
+def recorded(table: str = "outcomes") -> tuple[list[Any], dict[str, Any], list[Recorded]]:
+    """The outputs, the variables, and the codes; the table `outcomes-data` has outputs that are data."""
+    head, *lines = map(json.loads, (_TABLES / f"{table}.jsonl").read_text(encoding="utf-8").splitlines())
     return head["outputs"], head["vars"], [_read(line) for line in lines]
 
 

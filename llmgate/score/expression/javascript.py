@@ -203,11 +203,11 @@ class _Program:
             found = self.value(value, scope)
             if key is not None:
                 result[js_text(self.value(key, scope), self.spending)] = found
-            elif isinstance(found, dict | list):
+            elif isinstance(found, dict | list | str):
                 self.spending.steps(len(found))
                 result |= found if isinstance(found, dict) else {str(i): item for i, item in enumerate(found)}
             elif found is not None and found is not UNDEFINED and not isinstance(found, bool | float):
-                raise unknown("`...` of a text in an object")
+                raise unknown("`...` of a function, a pattern or a set in an object")
         if "__proto__" in result:
             raise unknown("`__proto__`")
         return result

@@ -209,7 +209,7 @@ METHODS: Final[Mapping[str, Mapping[str, Callable[[Any, Given], object]]]] = Map
         "list": _LIST,
         "number": {"hasOwnProperty": has_own, "toFixed": _to_fixed, "toString": _number_text},
         "boolean": {"hasOwnProperty": has_own, "toString": lambda value, _: "true" if value else "false"},
-        "object": {"hasOwnProperty": has_own},
+        "object": {"hasOwnProperty": has_own, "toString": lambda *_: "[object Object]"},
         "pattern": {
             "exec": lambda regex, given: patterns.execute(regex, given.text(0), given.spending),
             "test": lambda regex, given: patterns.execute(regex, given.text(0), given.spending) is not None,

@@ -42,6 +42,17 @@ def test_every_outcome_and_score_is_that_of_the_language_itself(one: Recorded) -
         assert result.score == (None if score is None else pytest.approx(score, abs=1e-9)), output
 
 
+DATA, COLOURS, DATA_CODES = recorded("outcomes-data")
+
+
+@pytest.mark.parametrize("one", DATA_CODES, ids=lambda one: one.code[:40])
+def test_the_same_where_the_output_is_data(one: Recorded) -> None:
+    for output, (outcome, score) in zip(DATA, one.expected, strict=True):
+        result = evaluate_assert({"type": "expression", "value": one.code}, output, vars=COLOURS)
+        assert result.outcome == outcome, (output, result.reason)
+        assert result.score == (None if score is None else pytest.approx(score, abs=1e-9)), output
+
+
 def test_what_importers_take_for_understood_is_what_is_evaluated() -> None:
     assert STATIC.keys() == understood.FUNCTIONS
     assert KNOWN_NAMES.keys() == understood.NAMES
