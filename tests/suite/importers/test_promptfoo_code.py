@@ -166,7 +166,7 @@ def test_transforms_of_a_test_come_before_those_of_its_asserts(tmp_path: Path) -
     path.write_text(yaml.safe_dump(config))
     done = import_promptfoo(path, VOCABULARY)
     assert done.complete
-    first, second = (row["asserts"][0] for row in done.suites[0].rows)  # type: ignore[index,call-overload]
+    first, second = (row["asserts"][0] for row in done.suites[0].rows)  # type: ignore[index]
     assert first["transform"] == ["javascript:JSON.parse(output).items", "javascript:output[0].name"]  # type: ignore[call-overload,index]
     assert evaluate_assert(first, '{"items": [{"name": "tea"}]}').outcome == "pass"  # type: ignore[arg-type]
     # On a list `includes` looks for an item, not for a piece of text.
