@@ -21,6 +21,8 @@ __all__ = ["compiled", "execute", "find_all", "replaced", "split"]
 _FLAGS: Final = frozenset("gimsu")
 _ESCAPED = re.compile(r"\\(?:u([dD][89a-fA-F][0-9a-fA-F]{2})|(.))", re.DOTALL)
 _MODES = re.compile(r"\(\?[a-z-]+[:)]|\\[pPu]\{")
+_ASSERTION = re.compile(r"\\([bB])|\\.|\[(?:\\.|[^\]\\])*\]", re.DOTALL)
+_REPEATED_ASSERTION = re.compile(r"[\^$](?:[*+?]|\{[0-9])")
 _REFERENCE = re.compile(r"\$(?:([$&`'])|([1-9][0-9]?)|<([^>]*)>)")
 
 
@@ -39,6 +41,8 @@ def compiled(source: str, flags: str) -> JsRegex:
         # A half of an emoji is a character of its own here.
         written = _ESCAPED.sub(lambda m: chr(int(m[1], 16)) if m[1] else m[0], utf16_units(source))
     plain = written.isascii() and not re.search(r"\\[ux]", written)
+    if _REPEATED_ASSERTION.search(_ASSERTION.sub(lambda m: "^" if m[1] else "x", written)):
+        raise SuiteError(f"the pattern {source[:60]!r} repeats what has no length, which is an error in JavaScript")
     pattern = Pattern.compile(
         written,
         ignore_case="i" in flags,

@@ -272,7 +272,9 @@ def _lookup(node: tree.Node) -> tuple[str, str] | None:
     owner, name, arguments = method
     if name == "test" and isinstance(owner, tree.RegexNode) and arguments == (tree.NameNode("output"),):
         short = not owner.flags and len(owner.source) < 500 and _SURE.fullmatch(owner.source) is not None
-        sure = short and not re.search(r"\(\?|[+*?}][+]", owner.source)  # where Python knows what JavaScript refuses
+        sure = short and not re.search(
+            r"\(\?|[+*?}][+]|[$^][*+?{]", owner.source
+        )  # where Python knows what JavaScript refuses
         return ("regex", owner.source) if sure and not _TEMPLATE.search(owner.source) else None
     text = arguments[0].value if len(arguments) == 1 and isinstance(arguments[0], tree.LiteralNode) else None
     if not isinstance(text, str) or not text or not text.isascii() or _TEMPLATE.search(text) or "://" in text:

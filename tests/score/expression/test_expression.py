@@ -42,6 +42,8 @@ def outcome(code: object, output: object = "abc", **more: Any) -> tuple[str, flo
         ("/(?i)a/.test(output)", "pattern"),
         ("/\\p{L}/.test(output)", "flag u"),
         ("/a/y.test(output)", "flags"),
+        ("/^{1,6}$/.test(output)", "no length"),
+        (r"/\b+a/.test(output)", "no length"),
         ("output`a`", "tagged template"),
         ("async () => output", "name is missing"),
         ("output ?? 1 || 2", "??"),
