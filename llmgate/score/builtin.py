@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.score import usage
 from llmgate.score.code import executes
 from llmgate.score.embeddings import classifier, similarity
+from llmgate.score.expression import checks as expression
 from llmgate.score.judge import checklist, closed_qa, conversation, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
 from llmgate.score.rag import answer, citations, context, correctness, promptfoo
@@ -44,7 +45,14 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
         "right answers": (*multiple_choice.TYPES, *exact_match.TYPES, *math_equal.TYPES, *levenshtein.TYPES),
         "likeness": (*bleu_rouge.TYPES, *meteor.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
-        "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
+        "code, sql, tools": (
+            *expression.TYPES,
+            *executes.TYPES,
+            *sql.TYPES,
+            *expected_calls.TYPES,
+            *call_f1.TYPES,
+            *validate.TYPES,
+        ),
         "safety": (
             *is_refusal.TYPES,
             *refusal.TYPES,

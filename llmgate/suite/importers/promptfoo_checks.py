@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.asserts import ASSERT_SET
 from llmgate.suite.importers.files import listing, mapping
-from llmgate.suite.importers.promptfoo_asserts import carried, transform_names
+from llmgate.suite.importers.promptfoo_asserts import carried
+from llmgate.suite.importers.promptfoo_code import transform_of
+from llmgate.suite.importers.promptfoo_sampling import Data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,9 +49,9 @@ def checks_of(
         if reason:
             notes.lost(f"assert {type_of(raw)!r} left out: {reason}", where)
             continue
-        made = carried(as_called(without_judge(raw), asked), where, row, notes)
+        made = carried(as_called(without_judge(raw), asked), where, row, notes, before, data=asked.data is Data.PERHAPS)
         if made is not None:
-            kept.append(transformed(made, before))
+            kept.append(made)
     return tuple(kept)
 
 
@@ -65,7 +67,7 @@ def members(raw: Any) -> list[Any]:
 
 def transforms_before(test: PromptfooTest, asked: ProviderRequest) -> tuple[list[Json], str]:
     """The transforms of provider and test, in order, and the setting that is code without a counterpart."""
-    names: list[Json] = []
+    names: list[Json] = ["parsed"] if asked.data is Data.SURELY else []
     options = test.options
     written = {
         "the provider's `transform`": asked.transform,
@@ -73,7 +75,7 @@ def transforms_before(test: PromptfooTest, asked: ProviderRequest) -> tuple[list
     }
     for what, code in written.items():
         if code:
-            found = transform_names(code)
+            found = transform_of(code)
             if found is None:
                 return [], what
             names += found
@@ -112,17 +114,6 @@ def without_judge(raw: Any) -> Any:
     if isinstance(inner, list) and any("provider" in mapping(member) for member in inner):
         raw = {**raw, "assert": list(map(without_judge, inner))}
     return {key: value for key, value in raw.items() if key != "provider"} if "provider" in raw else raw
-
-
-def transformed(made: dict[str, Json], before: list[Json]) -> dict[str, Json]:
-    """An assert that sees the answer after further transforms."""
-    if not before:
-        return made
-    inner = made.get("assert")
-    if isinstance(inner, list):
-        return {**made, "assert": [transformed(member, before) for member in inner if isinstance(member, dict)]}
-    own = made.get("transform") or []
-    return {**made, "transform": [*before, *(own if isinstance(own, list) else [own])]}
 
 
 def note_judges(tests: Iterable[PromptfooTest], suites: Iterable[ImportedSuite], grader: Any, notes: Notebook) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["ProviderRequest", "read_providers", "sampling_of"]
+__all__ = ["Data", "ProviderRequest", "read_providers", "sampling_of"]
 
 DEFAULT_TOKENS: Final = 1024
 """The longest answer where a provider names none: what promptfoo's chat providers ask for."""
@@ -28,6 +29,8 @@ _APPLICATIONS: Final = re.compile(
     r"|echo|promptfoo:|sequence|anthropic:claude-agent-sdk)|\S+\.(?:[cm]?[jt]s|py)$"
 )
 """Providers that are programs of their own rather than models."""
+_TEXT_ONLY: Final = re.compile(r"google|vertex|palm|bedrock|huggingface|replicate")
+"""Providers that hand on text, or of which it is not known."""
 _DATA: Final = frozenset({".yaml", ".yml", ".json"})
 _TEXTS: Final = frozenset({".txt", ".md"})
 
@@ -56,6 +59,14 @@ class Provider:
         return bool(_APPLICATIONS.match(self.name))
 
 
+class Data(Enum):
+    """Whether asserts see the data of an answer that is JSON, and not its text."""
+
+    NO = "no"
+    PERHAPS = "perhaps"
+    SURELY = "surely"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRequest:
     """How the first provider of a configuration is asked.
@@ -66,6 +77,7 @@ class ProviderRequest:
         no_tools: Whether tools were offered that are not carried over, so that calls cannot be held against them.
         transform: The code through which its answers go before asserts see them, None if there is none.
         callbacks: Whether it answers the model's calls itself, so that asserts see what its functions return.
+        data: Whether asserts see the data of an answer that is JSON.
         prices: What a million tokens cost, None if it does not say.
         where: Its place.
     """
@@ -75,6 +87,7 @@ class ProviderRequest:
     no_tools: bool = False
     transform: Any = None
     callbacks: bool = False
+    data: Data = Data.NO
     prices: Mapping[str, float] | None = None
     where: str = ""
 
@@ -143,7 +156,7 @@ def asked(one: Provider, notes: Notebook) -> ProviderRequest:
     if one.application:
         if one.config:
             notes.setting(f"{one.name} is a program: ask an endpoint that answers as it does", one.where)
-        return ProviderRequest(transform=transform, where=one.where)
+        return ProviderRequest(transform=transform, data=Data.PERHAPS, where=one.where)
     fields = RequestFields()
     fields.take(one.config, partial(loaded, one, notes))
     if fields.unlike:
@@ -162,9 +175,18 @@ def asked(one: Provider, notes: Notebook) -> ProviderRequest:
         no_tools=fields.tools,
         transform=transform,
         callbacks=fields.callbacks,
+        data=data_of(one.name, fields.sampling.get("response_format")),
         prices=prices(one.config),
         where=one.where,
     )
+
+
+def data_of(name: str, form: Json) -> Data:
+    """Whether a provider hands on the data of answers in JSON: most do where the request has a schema."""
+    kind = mapping(form).get("type")
+    if _TEXT_ONLY.match(name):
+        return Data.PERHAPS if kind else Data.NO
+    return Data.SURELY if kind == "json_schema" or (kind == "json_object" and name.startswith("azure")) else Data.NO
 
 
 def sampling_of(config: Mapping[str, Any], where: str, notes: Notebook) -> dict[str, Json]:

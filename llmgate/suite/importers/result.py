@@ -190,13 +190,20 @@ class Notebook:
         """The first reasons why nothing is left."""
         return "; ".join(str(note) for note in [note for note in self.notes if note.lost][:3]) or otherwise
 
-    def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
+    def accepts(
+        self,
+        written: Mapping[str, Json],
+        row: Mapping[str, Json],
+        where: str | None = None,
+        code: tuple[str, str] = ("", ""),
+    ) -> bool:
         """Whether an assert is sound as llmgate reads it; notes why not.
 
         Args:
             written: As it would stand in the suite.
             row: A dataset row with all columns.
             where: Where it stands in the other tool's files.
+            code: Of an assert that is code there: its type, and how the code begins.
         """
         key = json.dumps(written, sort_keys=True, default=str)
         if key in self._accepted:  # thousands of tests share their asserts
@@ -207,7 +214,9 @@ class Notebook:
                 self.vocabulary.validate(leaf, row)
         except LlmgateError as error:
             why = f"{error.what}. {error.fix}" if error.fix and not error.fix.startswith("Valid names") else error.what
-            self.lost(f"assert {written.get('type')!r} left out: {why}", where)
+            name, first = code
+            shown = f" ({first})" if first else ""
+            self.lost(f"assert {name or written.get('type')!r} left out: {why}{shown}", where)
             return False
         self._accepted.add(key)
         return True

@@ -11,7 +11,7 @@ from support.imports import lost, needs_row_asserts, outcomes, planned, prompts,
 from llmgate.errors import SuiteError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.importers.promptfoo import import_promptfoo
-from llmgate.suite.importers.promptfoo_asserts import transform_names
+from llmgate.suite.importers.promptfoo_code import transform_of
 from llmgate.suite.importers.write import suite_text, write_imported
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ tests:
     assert:
       - {type: contains, value: x}
       -
-      - {type: javascript, value: output.length > 3}
+      - {type: javascript, value: fix(output)}
       - {type: not-python, value: file://check.py}
       - {type: is-json, value: file://schema.json}
-      - {type: contains, value: y, transform: output.a}
+      - {type: contains, value: y, transform: fix(output)}
       - {type: no-such-type, value: y}
       - {type: contains, value: ''}
       - {type: regex, value: '('}
@@ -343,14 +343,21 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
     [
         ("output.trim()", ["trim"]),
         (" output.toLowerCase().trim(); ", ["lower", "trim"]),
-        ("output", None),
-        ("output.trim", None),
-        ("output.trim() + 'x'", None),
+        ("output.choices[0].text", ["javascript:output.choices[0].text"]),
+        (
+            "const x = JSON.parse(output);\nreturn x.answer;",
+            ["javascript:const x = JSON.parse(output);\nreturn x.answer;"],
+        ),
+        ("JSON.parse(output", None),
+        ("fix(output)", None),
+        ("context.vars.name + output", None),
+        ("output.fix()", None),
+        ("file://t.js", None),
         ({"a": 1}, None),
     ],
 )
 def test_simple_transforms_have_names_and_other_code_has_none(code: object, names: list[str] | None) -> None:
-    assert transform_names(code) == names
+    assert transform_of(code) == names
 
 
 def test_variables_from_files(tmp_path: Path) -> None:
