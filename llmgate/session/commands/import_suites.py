@@ -10,9 +10,9 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.importers.deepeval import import_deepeval
 from llmgate.suite.importers.inspect_logs import import_inspect
-from llmgate.suite.importers.lm_eval import import_lm_eval
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
 from llmgate.suite.importers.openai_evals import import_openai_evals
-from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.report import report_lines
 from llmgate.suite.importers.result import Imported
 from llmgate.suite.importers.write import write_imported

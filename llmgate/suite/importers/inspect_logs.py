@@ -17,7 +17,7 @@ from llmgate.record.results.source import read_source
 from llmgate.suite.importers.files import listing, mapping
 from llmgate.suite.importers.inspect_scorers import bare, builtin, scorer_names, scorers, unfit
 from llmgate.suite.importers.messages import as_messages, common_prompt
-from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.promptfoo.sampling import sampling_of
 from llmgate.suite.importers.result import Imported, Notebook
 from llmgate.suite.importers.table import any_of_pattern, lettered, several, slug, suite_of, texts
 

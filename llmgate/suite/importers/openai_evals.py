@@ -16,7 +16,7 @@ from llmgate.record.reach import contained
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import mapping, read_jsonl, read_source
 from llmgate.suite.importers.messages import as_messages, common_prompt
-from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.promptfoo.sampling import sampling_of
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import any_of_pattern, literal, several, slug, suite_of, texts
 

@@ -13,7 +13,7 @@ import pytest
 from support.imports import jsonl, outcomes, planned, write_files
 
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.lm_eval import import_lm_eval
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from support.shared_data import shared_file
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.lm_eval import import_lm_eval
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
 from llmgate.suite.importers.result import NoteSort
 
 if TYPE_CHECKING:

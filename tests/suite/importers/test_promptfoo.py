@@ -10,8 +10,8 @@ from support.imports import lost, needs_row_asserts, outcomes, planned, prompts,
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.promptfoo import import_promptfoo
-from llmgate.suite.importers.promptfoo_code import transform_of
+from llmgate.suite.importers.promptfoo.code import transform_of
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.write import suite_text, write_imported
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from support.outcomes import Recorded, recorded
 
 from llmgate import evaluate_assert
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.promptfoo import import_promptfoo
-from llmgate.suite.importers.promptfoo_asserts import carried
+from llmgate.suite.importers.promptfoo.asserts import carried
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.result import Notebook
 
 OUTPUTS, VARS, CODES = recorded()

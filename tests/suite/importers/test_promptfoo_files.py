@@ -11,8 +11,8 @@ from support.imports import lost, planned, prompts, write_files
 from llmgate.errors import LlmgateError, SuiteError
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.importers.files import read_source
-from llmgate.suite.importers.promptfoo import import_promptfoo
-from llmgate.suite.importers.promptfoo_hub import parse_hub
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
+from llmgate.suite.importers.promptfoo.hub import parse_hub
 from llmgate.suite.importers.result import NoteSort
 from llmgate.suite.importers.write import write_imported
 

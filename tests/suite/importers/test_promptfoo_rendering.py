@@ -12,7 +12,7 @@ import yaml
 from support.imports import outcomes, planned, write_files
 
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 
 if TYPE_CHECKING:
     from llmgate.suite.cases import PlannedSuite

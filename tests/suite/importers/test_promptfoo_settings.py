@@ -10,7 +10,7 @@ import yaml
 from support.imports import lost, planned, write_files
 
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.result import NoteSort
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.importers.files import ForeignFile, beside, listing, mapping, read_text
-from llmgate.suite.importers.promptfoo_prompts import is_code, matching
+from llmgate.suite.importers.promptfoo.prompts import is_code, matching
 from llmgate.suite.template import javascript
 from llmgate.suite.template.javascript import UNDEFINED
 from llmgate.suite.template.nunjucks import Template

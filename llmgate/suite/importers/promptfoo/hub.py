@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-from llmgate.suite.importers.promptfoo_framing import entries_of
-from llmgate.suite.importers.promptfoo_prompts import HUB, is_hub
+from llmgate.suite.importers.promptfoo.framing import entries_of
+from llmgate.suite.importers.promptfoo.prompts import HUB, is_hub
 from llmgate.suite.importers.table import slug
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from llmgate.suite.asserts import Json
     from llmgate.suite.importers.files import ForeignFile
-    from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt
+    from llmgate.suite.importers.promptfoo.prompts import PromptfooPrompt
     from llmgate.suite.importers.result import ImportedSuite, Notebook
 
 __all__ = ["HubTests", "hub_suites", "hub_tests"]

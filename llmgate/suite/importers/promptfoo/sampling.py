@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source, read_text
-from llmgate.suite.importers.promptfoo_fields import RequestFields
+from llmgate.suite.importers.promptfoo.fields import RequestFields
 from llmgate.suite.importers.table import literal
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from llmgate.errors import DatasetError, TemplateError
 from llmgate.suite.asserts import Json
 from llmgate.suite.form.document import PlainLoader
 from llmgate.suite.importers.files import strict
-from llmgate.suite.importers.promptfoo_prompts import strict_json
+from llmgate.suite.importers.promptfoo.prompts import strict_json
 from llmgate.suite.prompt.conversation import picture_part, read_messages, text_part
 from llmgate.suite.template.nunjucks import Template
 from llmgate.suite.template.promptfoo import in_prompt, unless_partial
 
 if TYPE_CHECKING:
-    from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt
-    from llmgate.suite.importers.promptfoo_tests import PromptfooTest
+    from llmgate.suite.importers.promptfoo.prompts import PromptfooPrompt
+    from llmgate.suite.importers.promptfoo.tests import PromptfooTest
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Framed", "entries_of", "framed"]

@@ -10,7 +10,7 @@ from llmgate.errors import SuiteError
 from llmgate.suite.form.asserts import ASSERT_SET
 from llmgate.suite.form.part import NAME
 from llmgate.suite.importers.files import listing
-from llmgate.suite.importers.promptfoo_code import (
+from llmgate.suite.importers.promptfoo.code import (
     LANGUAGES,
     is_boolean,
     obstacle_of_code,

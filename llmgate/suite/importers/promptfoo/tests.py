@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import SuiteError
 from llmgate.suite.form.promptfoo_csv import read_row
 from llmgate.suite.importers.files import beside, listing, mapping, read_csv
-from llmgate.suite.importers.promptfoo_prompts import is_code, is_hub, matching
-from llmgate.suite.importers.promptfoo_vars import Place, check_cases, load_vars, transformed
+from llmgate.suite.importers.promptfoo.prompts import is_code, is_hub, matching
+from llmgate.suite.importers.promptfoo.vars import Place, check_cases, load_vars, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import mapping
-from llmgate.suite.importers.promptfoo_tools import plain_schema, tool_choice, tools_of
+from llmgate.suite.importers.promptfoo.tools import plain_schema, tool_choice, tools_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

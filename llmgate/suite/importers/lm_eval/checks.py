@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.importers.files import FUNCTION, listing, mapping
-from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.promptfoo.sampling import sampling_of
 from llmgate.suite.importers.table import slug
 
 if TYPE_CHECKING:

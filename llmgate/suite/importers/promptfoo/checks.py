@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.suite.form.asserts import ASSERT_SET
 from llmgate.suite.importers.files import listing, mapping
-from llmgate.suite.importers.promptfoo_asserts import carried
-from llmgate.suite.importers.promptfoo_code import transform_of
-from llmgate.suite.importers.promptfoo_sampling import Data
+from llmgate.suite.importers.promptfoo.asserts import carried
+from llmgate.suite.importers.promptfoo.code import transform_of
+from llmgate.suite.importers.promptfoo.sampling import Data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmgate.suite.asserts import Json
-    from llmgate.suite.importers.promptfoo_sampling import ProviderRequest
-    from llmgate.suite.importers.promptfoo_tests import PromptfooTest
+    from llmgate.suite.importers.promptfoo.sampling import ProviderRequest
+    from llmgate.suite.importers.promptfoo.tests import PromptfooTest
     from llmgate.suite.importers.result import ImportedSuite, Notebook
 
 __all__ = ["checks_of", "note_judges"]

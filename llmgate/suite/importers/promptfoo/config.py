@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.record.growth import Growth
 from llmgate.suite.importers.files import ForeignFile, read_source
-from llmgate.suite.importers.promptfoo_checks import checks_of, note_judges
-from llmgate.suite.importers.promptfoo_framing import framed
-from llmgate.suite.importers.promptfoo_hub import hub_suites, hub_tests
-from llmgate.suite.importers.promptfoo_options import read_options
-from llmgate.suite.importers.promptfoo_prompts import PromptfooPrompt, names_in, read_prompts
-from llmgate.suite.importers.promptfoo_sampling import ProviderRequest, read_providers, sampling_of
-from llmgate.suite.importers.promptfoo_tests import PromptfooTest, default_only, read_tests
-from llmgate.suite.importers.promptfoo_vars import check_cases, expanded, lists_in
+from llmgate.suite.importers.promptfoo.checks import checks_of, note_judges
+from llmgate.suite.importers.promptfoo.framing import framed
+from llmgate.suite.importers.promptfoo.hub import hub_suites, hub_tests
+from llmgate.suite.importers.promptfoo.options import read_options
+from llmgate.suite.importers.promptfoo.prompts import PromptfooPrompt, names_in, read_prompts
+from llmgate.suite.importers.promptfoo.sampling import ProviderRequest, read_providers, sampling_of
+from llmgate.suite.importers.promptfoo.tests import PromptfooTest, default_only, read_tests
+from llmgate.suite.importers.promptfoo.vars import check_cases, expanded, lists_in
 from llmgate.suite.importers.result import Imported, ImportedSuite, Notebook
 from llmgate.suite.importers.table import slug, table
 
