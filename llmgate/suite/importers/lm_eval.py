@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import SuiteError
 from llmgate.suite.importers.files import ForeignFile, mapping, read_source
-from llmgate.suite.importers.lm_eval_checks import generation, metrics_of, written_asserts, written_choices
-from llmgate.suite.importers.lm_eval_choices import letter_questions
-from llmgate.suite.importers.lm_eval_docs import AskedDocument, question_of
-from llmgate.suite.importers.lm_eval_samples import Log, read_log
-from llmgate.suite.importers.lm_eval_shots import examples
-from llmgate.suite.importers.lm_eval_task import evaluated_split, local_documents, refuse_code, task_config
+from llmgate.suite.importers.harness.checks import generation, metrics_of, written_asserts, written_choices
+from llmgate.suite.importers.harness.choices import letter_questions
+from llmgate.suite.importers.harness.docs import AskedDocument, question_of
+from llmgate.suite.importers.harness.samples import Log, read_log
+from llmgate.suite.importers.harness.shots import examples
+from llmgate.suite.importers.harness.task import evaluated_split, local_documents, refuse_code, task_config
 from llmgate.suite.importers.result import Imported, Notebook
 from llmgate.suite.importers.table import several, slug, suite_of
 

@@ -9,8 +9,8 @@ from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
+from llmgate.suite.importers.harness.checks import transforms
 from llmgate.suite.importers.lm_eval import import_lm_eval
-from llmgate.suite.importers.lm_eval_checks import transforms
 from llmgate.suite.importers.result import Notebook, NoteSort
 
 if TYPE_CHECKING:

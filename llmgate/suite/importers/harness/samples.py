@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import SuiteError
 from llmgate.suite.asserts import Json
 from llmgate.suite.importers.files import ForeignFile, listing, mapping, read_source
-from llmgate.suite.importers.lm_eval_checks import generation, metrics_of
-from llmgate.suite.importers.lm_eval_docs import AskedDocument, logged_targets, sample_question
+from llmgate.suite.importers.harness.checks import generation, metrics_of
+from llmgate.suite.importers.harness.docs import AskedDocument, logged_targets, sample_question
 
 if TYPE_CHECKING:
     from llmgate.suite.importers.result import Notebook

@@ -19,7 +19,7 @@ from llmgate.suite.importers.table import LETTERS, choice, lettered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmgate.suite.importers.lm_eval_docs import AskedDocument
+    from llmgate.suite.importers.harness.docs import AskedDocument
     from llmgate.suite.importers.result import Notebook
 
 __all__ = ["Lettered", "labels_in", "letter_questions", "own_labels"]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import SuiteError, TemplateError
 from llmgate.suite.importers.files import FUNCTION, ForeignFile, mapping
-from llmgate.suite.importers.lm_eval_choices import own_labels
-from llmgate.suite.importers.lm_eval_docs import turn_of, with_prefix
-from llmgate.suite.importers.lm_eval_task import local_documents
+from llmgate.suite.importers.harness.choices import own_labels
+from llmgate.suite.importers.harness.docs import turn_of, with_prefix
+from llmgate.suite.importers.harness.task import local_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

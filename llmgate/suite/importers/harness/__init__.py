@@ -1,0 +1,1 @@
+"""What lm-evaluation-harness says: tasks, documents, options, examples, filters and logs."""
