@@ -34,9 +34,9 @@ def test_everything_carried_over_is_0(tmp_path: Path) -> None:
 
 
 def test_something_left_out_is_3_and_named(tmp_path: Path) -> None:
-    code, output = run(tmp_path, CONFIG % ", {type: javascript, value: x}")
+    code, output = run(tmp_path, CONFIG % ", {type: webhook, value: x}")
     assert code == 3
-    assert "assert 'javascript' left out: code is not run (x) [" in output
+    assert "assert 'webhook' left out: code is not run (x) [" in output
     assert "promptfooconfig.yaml:2]" in output
     assert "1 row, 1 assert for all of them" in output
     assert "1 suite, 1 case, 1 assert 1 check or case not carried over" in output
