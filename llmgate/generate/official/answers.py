@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.finish import FinishRule
 
-__all__ = ["TEXT_PATHS", "read_answer", "reply_of", "whole_reply"]
+__all__ = ["TEXT_PATHS", "read_answer", "reply_of", "says_why_it_ended", "whole_reply"]
 
 CUT_OFF: Final = {"max_output_tokens": "length"}
 """Why a response is incomplete → the finish reason that says the same."""
@@ -140,6 +140,12 @@ def whole_reply(path: str, stream: bytes) -> dict[str, Any] | None:
     if not choices:
         return None
     return {**whole, "choices": [choices[place] for place in sorted(choices)]}
+
+
+def says_why_it_ended(whole: Mapping[str, Any]) -> bool:
+    """Whether a stream said all that it had to say: an error, a response, or a finish reason."""
+    choices = whole.get("choices")
+    return choices is None or any(choice.get("finish_reason") for choice in choices)
 
 
 def response_of(events: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.generate.client import RETRIED_REPLY, RETRIED_STATUS, Endpoint, RetryPolicy
 from llmgate.generate.finish import FinishRule
-from llmgate.generate.official.answers import TEXT_PATHS, read_answer, reply_of, whole_reply
+from llmgate.generate.official.answers import TEXT_PATHS, read_answer, reply_of, says_why_it_ended, whole_reply
 from llmgate.generate.replies import BODY_EXCERPT, MAX_BODY_BYTES, http_failure
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.schema import Exchange, Failure, FailureKind, Generation
@@ -255,7 +255,8 @@ class Desk:
         whole = whole_reply(asked.path, stream)
         content = json.dumps(whole).encode() if whole is not None else self._quotable(stream)
         read = self.read(asked, tried, content)
-        if broken is None or not isinstance(read.answer, Failure) or read.answer.kind is FailureKind.ERROR_REPLY:
+        ended = whole is not None and says_why_it_ended(whole)
+        if broken is None or ended or not isinstance(read.answer, Failure):
             return read
         # A client leaves a stream that it cannot read, too.
         garbage = read.answer.kind is FailureKind.GARBAGE and b"\n\n" in stream.replace(b"\r", b"")
