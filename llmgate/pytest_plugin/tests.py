@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import pytest
 from pydantic import ValidationError
 
+from llmgate.errors import SuiteError
 from llmgate.record.run.journal import RESULT
 from llmgate.record.run.watch import RunWatch
 from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind
@@ -73,14 +74,22 @@ class Tests:
         self._clients: Any = None
 
     def __contains__(self, nodeid: object) -> bool:
-        return nodeid in self._cases or nodeid in self._gates
+        return self._known(str(nodeid)) is not None
 
     def __getitem__(self, nodeid: str) -> tuple[str, str | None]:
         """Suite and case of a node; no case if it is a gate."""
-        if nodeid in self._gates:
-            return self._gates[nodeid], None
-        key = self._cases[nodeid][1]
+        known = self._known(nodeid) or nodeid
+        if known in self._gates:
+            return self._gates[known], None
+        key = self._cases[known][1]
         return key.suite, key.case
+
+    def _known(self, nodeid: str) -> str | None:
+        """The node id as it was collected: `--dist loadgroup` adds the group behind an `@`."""
+        for known in (nodeid, nodeid.rpartition("@")[0]):
+            if known in self._cases or known in self._gates:
+                return known
+        return None
 
     # Collecting.
 
@@ -95,7 +104,8 @@ class Tests:
             planned = plan_code(plan, run.vocabulary, repeat=run.settings.repeat, allowed=run.settings.allow_outside)
             name = planned.suite.name
             if name in self.suites:
-                continue  # another worker said the same
+                _check_same(plan, next(known for known in self.plans if known.document["suite"] == name))
+                continue
             self.suites[name] = planned
             self.plans.append(plan)
             cases = {case.planned.case: case for case in planned.cases}
@@ -125,7 +135,7 @@ class Tests:
         """What a test gets as `case`."""
         from llmgate.pytest_plugin.tested_case import CaseUnderTest
 
-        case, key = self._cases[nodeid]
+        case, key = self._cases[self._known(nodeid) or nodeid]
         code = self.suites[key.suite].suite.code
         held = CaseUnderTest(
             case,
@@ -184,9 +194,10 @@ class Tests:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the result that comes with a report; a test that did not run to its end has one that says so."""
-        if self.inbox is None or report.nodeid not in self._cases or report.nodeid in self._reported:
+        nodeid = self._known(report.nodeid)
+        if self.inbox is None or nodeid not in self._cases or nodeid in self._reported:
             return
-        key = self._cases[report.nodeid][1]
+        key = self._cases[nodeid][1]
         text = getattr(report, SENT, None)
         if text is not None:
             result = self._read(key, text)
@@ -194,7 +205,7 @@ class Tests:
             return
         else:
             result = failed(key, f"the test was {report.outcome}: {one_line(reason_of(report))}")
-        self._reported.add(report.nodeid)
+        self._reported.add(nodeid)
         self.inbox.put(result)
 
     def _read(self, key: CaseKey, text: str) -> CaseResult:
@@ -209,6 +220,20 @@ class Tests:
         clients, self._clients = self._clients, None
         if clients is not None:
             await clients.aclose()
+
+
+def _check_same(plan: CodePlan, known: CodePlan) -> None:
+    """Refuse two suites of one name; workers of xdist all say the same.
+
+    Raises:
+        SuiteError: If they differ.
+    """
+    if plan != known:
+        raise SuiteError(
+            f"the suite name {known.document['suite']!r} is used twice, also in {known.path}",
+            where=plan.path,
+            fix="Give each suite its own name",
+        )
 
 
 def failed(key: CaseKey, message: str) -> CaseResult:

@@ -360,3 +360,44 @@ def test_nothing():
 """)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
     assert result.parseoutcomes() == {"passed": 1}
+
+
+def test_gates_that_would_wait_for_later_tests_are_refused(pytester: pytest.Pytester) -> None:
+    project(pytester.path)
+    pytester.makeconftest(
+        "import pytest\n"
+        "class Shuffle:\n"
+        "    @pytest.hookimpl(wrapper=True, tryfirst=True)\n"
+        "    def pytest_collection_modifyitems(self, items):\n"
+        "        yield\n"
+        "        items.reverse()\n"
+        "def pytest_configure(config):\n"
+        "    config.pluginmanager.register(Shuffle())\n"
+    )
+    with FakeServer(answer=said) as server:
+        result = run(pytester, server)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*put gates before tests that they wait for*"])
+
+
+def test_one_name_for_two_suites_and_one_case_for_two_tests_are_refused(pytester: pytest.Pytester) -> None:
+    path = project(pytester.path, rows=3)
+    (pytester.path / "test_other.py").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    with FakeServer(answer=said) as server:
+        twice = run(pytester, server, "test_support.py", "test_other.py")
+        (pytester.path / "test_other.py").write_text("from test_support import suite\n" + TEST, encoding="utf-8")
+        shared = run(pytester, server, "--import-mode=prepend", "test_support.py", "test_other.py")
+    assert twice.ret == pytest.ExitCode.USAGE_ERROR
+    twice.stderr.fnmatch_lines(["*the suite name 'support' is used twice*"])
+    assert shared.ret == pytest.ExitCode.USAGE_ERROR
+    shared.stderr.fnmatch_lines(["*are both the case 'test_support:q0'*"])
+    assert server.seen == []
+
+
+def test_groups_of_xdist_keep_their_results(pytester: pytest.Pytester) -> None:
+    body = '@pytest.mark.xdist_group("one")' + TEST
+    project(pytester.path, body, rows=8)
+    with FakeServer(answer=said) as server:
+        result = run(pytester, server, "-n", "2", "--dist", "loadgroup")
+    assert result.ret == 0, result.stdout.str()
+    assert result.parseoutcomes() == {"passed": 9}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
-from llmgate.errors import LlmgateError, UsageError
+from llmgate.errors import LlmgateError, SuiteError, UsageError
 from llmgate.pytest_plugin.door import GATES
 from llmgate.pytest_plugin.items import GateItem
 from llmgate.pytest_plugin.keys import pytest_run
@@ -114,12 +114,30 @@ def planned(suite: CodeSuite, items: Sequence[pytest.Function], config: pytest.C
     rows, repeats = rows_of(suite, config)
     several = len({suite_test(item) for item in items}) > 1 or len(suite.tests) > 1
     cases = [case_of(item, several=several) for item in items]
+    check_once(suite, cases)
     calls = len(rows) * repeats
     met: dict[int, set[tuple[str, int]]] = defaultdict(set)
     for item, case in zip(items, cases, strict=True):
         met[id(suite_test(item))].add((case.row, case.repeat))
     whole = all(len(met[id(test)]) == calls for test in suite.tests)
     return code_plan(suite, cases, node=items[0].nodeid.partition("::")[0], whole=whole)
+
+
+def check_once(suite: CodeSuite, cases: Sequence[CollectedCase]) -> None:
+    """Refuse two tests that make the same case, as one result would stand for both.
+
+    Raises:
+        SuiteError: If there are any.
+    """
+    met: dict[tuple[str, int], str] = {}
+    for case in cases:
+        other = met.setdefault((case.case, case.repeat), case.node)
+        if other != case.node:
+            raise SuiteError(
+                f"{case.node} and {other} are both the case {case.case!r}",
+                where=str(suite.path),
+                fix="Give the test functions of a suite different names",
+            )
 
 
 def case_of(item: pytest.Function, *, several: bool) -> CollectedCase:

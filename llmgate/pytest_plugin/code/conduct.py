@@ -12,7 +12,7 @@ import pytest
 
 from llmgate.pytest_plugin.code.collect import ARGUMENT, suite_test, write_plans
 from llmgate.pytest_plugin.concurrent import Ahead
-from llmgate.pytest_plugin.items import describe, tell
+from llmgate.pytest_plugin.items import GateItem, describe, tell
 from llmgate.pytest_plugin.payload import plans_of
 from llmgate.pytest_plugin.tested_case import CaseUnderTest
 from llmgate.pytest_plugin.tests import SENT
@@ -147,6 +147,21 @@ def group_of(item: pytest.Item) -> Hashable | None:
     return test.suite if test is not None and inspect.iscoroutinefunction(test.function) else None
 
 
+def check_order(items: Sequence[pytest.Item]) -> None:
+    """Refuse an order in which a gate would wait for tests that come after it, for ever.
+
+    Raises:
+        pytest.UsageError: If a plugin made one.
+    """
+    gates = [place for place, item in enumerate(items) if isinstance(item, GateItem)]
+    tests = [place for place, item in enumerate(items) if suite_test(item) is not None]
+    if gates and tests and gates[0] < tests[-1]:
+        raise pytest.UsageError(
+            "llmgate: another plugin put gates before tests that they wait for. Let it keep the order, for example by"
+            " -p no:randomly or -p no:random_order"
+        )
+
+
 def arguments(item: pytest.Function) -> dict[str, Any]:
     """What the function takes."""
     return {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001 - as pytest itself calls it
@@ -155,6 +170,7 @@ def arguments(item: pytest.Function) -> dict[str, Any]:
 def conduct(session: pytest.Session, run: PytestRun) -> None:
     """Run the tests of suites in code from here on; a worker of xdist leaves for the controller what it collected."""
     config = session.config
+    check_order(session.items)
     worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     if run.is_worker:
         write_plans(run, plans_of(config), str(worker["workerid"]))
