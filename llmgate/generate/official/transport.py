@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.official.slots import Lease
 
-__all__ = ["transports"]
+__all__ = ["mixed", "transports"]
 
 
 def transports(desk: Desk, new_async: Callable[..., Any], new_sync: Callable[[], Any]) -> tuple[Any, Any]:
