@@ -28,6 +28,7 @@ __all__ = ["bench"]
         {
             *("model", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
             *("server-args", "server-python", "port", "startup-timeout", "allow-outside"),
+            *("rpm", "tpm"),
             *("out", "resume", "serving-hosting"),
         }
     )
@@ -120,9 +121,11 @@ def bench(
     from llmgate.session.progress import LineProgress
     from llmgate.session.serving.compare import OUR_EYES
     from llmgate.session.serving.load_spec import load_spec
+    from llmgate.session.serving.single import refuse_limits
     from llmgate.session.settings import settings_from
 
     settings = settings_from(options, root=Path.cwd())
+    refuse_limits(settings)
     if compare is not None or sweep is not None:
         _only("a single measurement", "", (("--prices", prices),), fix="Leave it out")
     spec = load_spec(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand
-from llmgate.errors import UsageError
+from llmgate.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,21 +27,25 @@ DEFAULT_ALPHA = 0.05
 
 HELP = r"""Take a decision without a model: on runs, or on results of any harness.
 
-CANDIDATE and BASELINE are folders of runs; without BASELINE the absolute thresholds (min:) decide. Or compare two
-files of scores - JSON Lines, CSV or Parquet, plain or .gz - with the columns item_id, score and, where there are any,
-cluster, human and error:
+CANDIDATE and BASELINE are folders of runs; without BASELINE the absolute thresholds (min:) decide. Or compare what
+promptfoo, Inspect, lm-eval, DeepEval, MLflow or a test runner (JUnit XML) wrote, files or folders; or two tables of
+scores - JSON Lines, CSV or Parquet, plain or .gz - with the columns item_id, score and, where there are any, cluster,
+human and error:
 
 \b
   llmgate decide --candidate a.jsonl --baseline b.jsonl --margin 0.03 --json
   llmgate decide --candidate a.csv --baseline b.csv --id key --slice topic
+  llmgate decide --candidate new/results.json --baseline old/results.json
 """
 
 
 @click.command(cls=DecidingCommand, epilog=EXIT_CODES, help=HELP)
 @click.argument("candidate", required=False, type=PATH)
 @click.argument("baseline", required=False, type=PATH)
-@click.option("--candidate", "candidate_table", type=PATH, metavar="FILE", help="Results of the candidate.")
-@click.option("--baseline", "baseline_table", type=PATH, metavar="FILE", help="Results of the champion.")
+@click.option(
+    "--candidate", "candidate_table", type=PATH, metavar="PATH", help="Results of the candidate, file or folder."
+)
+@click.option("--baseline", "baseline_table", type=PATH, metavar="PATH", help="Results of the champion.")
 @click.option("--margin", type=float, metavar="M", help="Non-inferiority margin for files of results, e.g. 0.03.")
 @click.option(
     "--alpha", type=float, metavar="A", help=f"One-sided error rate for files of results. [default: {DEFAULT_ALPHA}]"
@@ -109,6 +113,7 @@ def decide(
         raise UsageError("no run is named", fix="Give the folder of a run, or --candidate FILE --baseline FILE")
     else:
         refuse_table_options(options)
+        refuse_results(candidate, baseline)
         from llmgate.session.decide.records import decide_folders
 
         decision = decide_folders(
@@ -144,6 +149,16 @@ def one_shot() -> Iterator[None]:
         gc.freeze()
         if was_on:
             gc.enable()
+
+
+def refuse_results(*runs: Path | None) -> None:
+    """Results of other tools are named by options, since they are decided on in another way."""
+    from llmgate.record.run.files import MANIFEST
+
+    for run in runs:
+        if run is not None and run.exists() and not MANIFEST.exists(run):
+            fix = "Name the folder that `llmgate run` printed; results of other tools go to --candidate and --baseline"
+            raise RecordError("there is no run here", where=str(run), fix=fix)
 
 
 def refuse_table_options(options: dict[str, Any]) -> None:

@@ -23,10 +23,21 @@ EXIT_INCOMPLETE = 3
 @click.option("--out", type=PATH, default=Path("suites"), show_default=True, help="Folder for the suites.")
 @run_options(frozenset({"allow-outside"}))
 def import_(tool: str, path: Path, out: Path, **options: Any) -> int:
-    """Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
+    r"""Make suites of the files of another TOOL: PATH is its configuration, data set, log or folder.
 
-    Writes a suite per prompt or task, its rows and their lock. Nothing is run. Whatever cannot be carried over is
-    named, here and in the suite's comments; the exit code is then 3 instead of 0.
+    Writes a suite per prompt or task, its rows and their lock. Nothing is run. Three sorts of remarks come back, here
+    and in the suite's comments: what is not carried over, so that less is checked (exit code 3 instead of 0); what is
+    asked in another way; and what is worth knowing.
+
+    Then read the comments at the top of the suite, add `gate:` with a margin, and run it with `llmgate run`. Cases
+    without any assert are asked, recorded and compared, and gate nothing.
+
+    \b
+    llmgate import promptfoo promptfooconfig.yaml
+    llmgate import lm-eval tasks/gsm8k/gsm8k.yaml --out suites/gsm8k
+    llmgate import openai-evals registry/evals/coqa.yaml
+    llmgate import inspect logs/run.eval
+    llmgate import deepeval goldens.json
     """
     from llmgate.report.visible import visible
     from llmgate.session.commands.import_suites import import_suites

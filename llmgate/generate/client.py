@@ -7,18 +7,19 @@ One client holds the concurrency limit and the retry policy. What cannot be had 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import aiohttp
 
 from llmgate.errors import EndpointError
 from llmgate.generate.finish import FinishRule, nothing_expected
+from llmgate.generate.key_travel import OUR_KEY, KeyPlace
+from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
     Vectors,
@@ -27,6 +28,9 @@ from llmgate.generate.replies import (
     read_completion,
     read_vectors,
 )
+from llmgate.generate.retry_after import date_s
+from llmgate.generate.token_estimate import estimated_tokens, tokens_used
+from llmgate.generate.traffic import Traffic
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import Failure, FailureKind, Generation
@@ -55,6 +59,7 @@ class Endpoint:
         api_key: Sent as a bearer token; never written to a record.
         names: Further names by which its replies may call the model.
         finish_reasons: Further ones, in lower case, by which it says that an answer is complete (see `FinishRule`).
+        key_place: Where the key comes from, or would, for who is told that it is wrong.
     """
 
     url: str
@@ -62,6 +67,7 @@ class Endpoint:
     api_key: str | None = None
     names: tuple[str, ...] = ()
     finish_reasons: frozenset[str] = frozenset()
+    key_place: KeyPlace = OUR_KEY
 
     def __repr__(self) -> str:
         """Without the key: representations end up in tracebacks and logs."""
@@ -101,17 +107,28 @@ class RetryPolicy:
         return float(min(self.base_s * 2 ** min(attempt - 1, 64), self.cap_s))
 
 
-def date_s(text: str) -> float:
-    """A date of HTTP in seconds since 1970, 0 if it is none."""
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return 0.0
-
-
 T = TypeVar("T", Generation, Vectors)
 Read = Callable[[bytes, float, int], T | Failure]
 """Body, latency in seconds and number of the attempt → what the body means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried(Generic[T]):
+    """One attempt.
+
+    Attributes:
+        answer: What came of it.
+        again: Whether another attempt may help.
+        retry_after: The server's header.
+        refusal: What it means, where the endpoint refused for another reason than the request itself.
+        waits: Whether it is no failure, but to be repeated when the endpoint lets something pass.
+    """
+
+    answer: T | Failure
+    again: bool = False
+    retry_after: str | None = None
+    refusal: EndpointRefusal | None = None
+    waits: bool = False
 
 
 class ChatClient:
@@ -124,6 +141,11 @@ class ChatClient:
         death: Returns why the server that is being asked is gone, or None while it lives. A dead server makes
             every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
         redact: Applied to what is quoted of bodies that are no answers.
+        traffic: When requests may go; clients of one endpoint may share it.
+
+    Attributes:
+        stopped: Why nothing is asked any more: no valid key, a quota that is used up, a rate limit that lets nothing
+            pass. `ask` and `embed` raise it.
     """
 
     def __init__(
@@ -134,14 +156,18 @@ class ChatClient:
         retry: RetryPolicy | None = None,
         death: Callable[[], str | None] = lambda: None,
         redact: Redactor = NO_SECRETS,
+        traffic: Traffic | None = None,
     ) -> None:
         self.endpoint = endpoint
+        self.traffic = traffic or Traffic()
+        self.stopped: EndpointError | None = None
         self.retry = retry or RetryPolicy()
         self._death = death
         self._redact = redact
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._refused = 0
+        self._answered = 0
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -176,11 +202,15 @@ class ChatClient:
 
         Returns:
             The answer, or why there is none after all retries.
+
+        Raises:
+            EndpointError: If asking on is of no use: `stopped`.
         """
         data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
         rule = FinishRule(further=self.endpoint.finish_reasons, expected=expected)
         async with self._slots:
-            return await self._ask("chat/completions", data, partial(read_completion, finish=rule))
+            tokens = estimated_tokens(body) if self.traffic.counts_tokens else 0
+            return await self._ask("chat/completions", data, partial(read_completion, finish=rule), tokens=tokens)
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
         """Send one embeddings request.
@@ -190,36 +220,84 @@ class ChatClient:
 
         Returns:
             A vector for each text, in order, or why there is none after all retries.
+
+        Raises:
+            EndpointError: As for `ask`.
         """
         body = {"model": self.endpoint.model, "input": list(texts), "encoding_format": "float"}
         async with self._slots:
-            return await self._ask("embeddings", json.dumps(body).encode(), partial(read_vectors, texts=len(texts)))
+            data, read = json.dumps(body).encode(), partial(read_vectors, texts=len(texts))
+            return await self._ask("embeddings", data, read, tokens=sum(map(len, texts)) // 4)
 
     @property
     def gave_up(self) -> bool:
         """Whether so many connections failed in a row that asking on would only cost time."""
         return self._refused >= GIVE_UP_PER_SLOT * self._concurrency
 
-    async def _ask(self, path: str, data: bytes, read: Read[T]) -> T | Failure:
+    async def _ask(self, path: str, data: bytes, read: Read[T], *, tokens: int) -> T | Failure:
         failure = Failure(kind=FailureKind.REQUEST, message="no attempt was made", attempts=0)
-        for attempt in range(1, self.retry.attempts + 1):
+        tries = failed = 0
+        while failed < self.retry.attempts:
             if reason := self._death():
-                return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=attempt - 1)
+                return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=tries)
             if self.gave_up:
                 message = f"not asked: {self._refused} connections in a row had failed"
-                return Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt - 1)
-            answer, again, retry_after = await self._attempt(path, data, attempt, read)
-            connected = not isinstance(answer, Failure) or answer.kind is not FailureKind.CONNECTION
-            self._refused = 0 if connected else self._refused + 1
+                return Failure(kind=FailureKind.CONNECTION, message=message, attempts=tries)
+            tries += 1
+            tried = await self._in_turn(path, data, tries, read, tokens)
+            answer = tried.answer
             if not isinstance(answer, Failure):
                 return answer
             failure = answer
-            if not again or attempt == self.retry.attempts:
+            if tried.waits:
+                continue
+            failed += 1
+            if not tried.again or failed == self.retry.attempts:
                 break
-            await asyncio.sleep(self.retry.pause_s(attempt, retry_after, now_s=time.time()))
+            await asyncio.sleep(self.retry.pause_s(failed, tried.retry_after, now_s=time.time()))
         if reason := self._death():
             return Failure(kind=FailureKind.SERVER_DIED, message=reason, attempts=failure.attempts)
         return failure
+
+    async def _in_turn(self, path: str, data: bytes, attempt: int, read: Read[T], tokens: int) -> _Tried[T]:
+        """One attempt, when the endpoint may be asked; what stops the whole client is raised."""
+        epoch = await self.traffic.enter(tokens)
+        passed: bool | None = None
+        used: int | None = None
+        try:
+            if self.stopped:
+                raise self.stopped
+            tried = await self._attempt(path, data, attempt, read)
+            connected = not isinstance(tried.answer, Failure) or tried.answer.kind is not FailureKind.CONNECTION
+            self._refused = 0 if connected else self._refused + 1
+            if tried.refusal is None:
+                passed = connected or None
+                used = tokens_used(tried.answer) if self.traffic.counts_tokens else None
+                self._answered += not isinstance(tried.answer, Failure)
+                return tried
+            if tried.refusal.why is not WhyRefused.RATE:
+                self._stop(tried.refusal)
+                return replace(tried, again=False)
+            used = 0
+            if self.retry.attempts == 1:
+                return tried
+            if not self.traffic.refused(epoch, tried.refusal.wait_s):
+                self._stop(tried.refusal)
+            return replace(tried, waits=True)
+        finally:
+            self.traffic.settle(tokens, used)
+            self.traffic.leave(epoch, passed=passed)
+
+    def _stop(self, refusal: EndpointRefusal) -> None:
+        """Ask nothing more, if that is what a refusal means.
+
+        Raises:
+            EndpointError: With what to mend.
+        """
+        if refusal.certain or not self._answered:
+            what, fix = refused_words(refusal, self.endpoint.key_place, sent=bool(self.endpoint.api_key))
+            self.stopped = EndpointError(what, where=self.endpoint.url, fix=fix)
+            raise self.stopped
 
     def _signed(self, answer: T | Failure, headers: Mapping[str, str]) -> T | Failure:
         """The answer with all that is known of who gave it."""
@@ -228,10 +306,7 @@ class ChatClient:
         by = with_headers(answer.answered_by, headers, asked=self.endpoint.model)
         return replace(answer, answered_by=by)
 
-    async def _attempt(
-        self, path: str, data: bytes, attempt: int, read: Read[T]
-    ) -> tuple[T | Failure, bool, str | None]:
-        """One attempt: the answer or failure, whether another attempt may help, and the server's Retry-After."""
+    async def _attempt(self, path: str, data: bytes, attempt: int, read: Read[T]) -> _Tried[T]:
         if self._http is None:
             raise EndpointError("the client is used outside its context", where=self.endpoint.url)
         started = time.perf_counter()
@@ -243,31 +318,23 @@ class ChatClient:
                 if response.status == 200:
                     answer = self._signed(read(content, latency_s, attempt), response.headers)
                     if not isinstance(answer, Failure):
-                        return answer, False, None
+                        return _Tried(answer=answer)
                     explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
-                    return explained, answer.kind in RETRIED_REPLY, None
-                return (
-                    http_failure(response.status, self._quotable(content), attempt),
-                    response.status in RETRIED_STATUS,
-                    response.headers.get("Retry-After"),
+                    return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
+                quotable = self._quotable(content)
+                return _Tried(
+                    answer=http_failure(response.status, quotable, attempt),
+                    again=response.status in RETRIED_STATUS,
+                    retry_after=response.headers.get("Retry-After"),
+                    refusal=refusal_of(response.status, response.headers, quotable, now_s=time.time()),
                 )
         except TimeoutError:
             waited = time.perf_counter() - started
-            return (
-                Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {waited:.0f} s", attempts=attempt),
-                True,
-                None,
-            )
+            message = f"no answer within {waited:.0f} s"
+            return _Tried(answer=Failure(kind=FailureKind.TIMEOUT, message=message, attempts=attempt), again=True)
         except (aiohttp.ClientError, OSError) as error:
-            return (
-                Failure(
-                    kind=FailureKind.CONNECTION,
-                    message=self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT],
-                    attempts=attempt,
-                ),
-                True,
-                None,
-            )
+            message = self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT]
+            return _Tried(answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt), again=True)
 
     def _quotable(self, content: bytes) -> bytes:
         """A body without secrets, before anything is cut from it: of half a secret nobody knows that it is one."""

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from llmgate.errors import UsageError
 from llmgate.generate.base_url import normalise_url
 
-__all__ = ["check_key", "is_loopback", "is_openai"]
+__all__ = ["OUR_KEY", "KeyPlace", "check_key", "is_loopback", "is_openai"]
 
 OPENAI: Final = frozenset({"api.openai.com", "api.openai.com:443"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPlace:
+    """Where the user puts a key.
+
+    Attributes:
+        variable: The environment variable that holds it.
+        option: The option that names another one.
+    """
+
+    variable: str = "LLMGATE_API_KEY"
+    option: str = "--api-key-env"
+
+
+OUR_KEY: Final = KeyPlace()
 
 
 def is_openai(url: str) -> bool:

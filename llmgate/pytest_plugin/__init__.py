@@ -180,6 +180,8 @@ def pytest_report_teststatus(
     run = config.stash.get(RUN, None)
     if ("llmgate", "missed") in properties:
         status = "missed", "m", ("MISSED", {"yellow": True})
+    elif ("llmgate", "recorded") in properties:
+        status = "recorded", "r", ("RECORDED", {"cyan": True})
     elif ("llmgate", "not asked") in properties:
         status = "unasked", "u", ("NOT ASKED (stopped early)", {"cyan": True})
     elif report.passed and run is not None and run.is_case(report.nodeid):

@@ -111,7 +111,7 @@ class SuiteItem(pytest.Item):
 
 
 class CaseItem(SuiteItem):
-    """One case: passes, is missed, is an error, or was never asked because the run stopped early."""
+    """One case: passes, is missed, is an error, is only recorded, or was never asked because the run stopped early."""
 
     def __init__(self, *, case: Case, watched: frozenset[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -126,6 +126,8 @@ class CaseItem(SuiteItem):
             self.user_properties.append(("llmgate", "not asked"))
             pytest.skip(visible(str(error)))
         tell(self, results, watched=self.watched)
+        if self.case.planned.unchecked:
+            self.user_properties.append(("llmgate", "recorded"))
 
 
 def tell(item: pytest.Item, results: Sequence[CaseResult], *, watched: Collection[str], pending: bool = False) -> None:

@@ -40,6 +40,12 @@ def open_clients(
         raise UsageError(
             f"the official client cannot be had ({error})", fix="pip install 'pytest-llmgate[openai]'"
         ) from error
+    if settings.limit:
+        raise UsageError(
+            "the requests of tests in code cannot be held to a rate limit",
+            where="--rpm, --tpm",
+            fix="Leave them out, and lower --concurrency",
+        )
     return OfficialClients(
         endpoint_of(settings, model),
         concurrency=max(1, settings.concurrency // workers),

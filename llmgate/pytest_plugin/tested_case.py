@@ -304,12 +304,13 @@ def _score(value: object) -> float | None:
     Raises:
         TypeError: If it is no number.
     """
+    wrong = f"a check takes True, False, a score from 0 to 1, or an assert, not {value!r}"[:200]
+    if isinstance(value, str):
+        raise TypeError(wrong)
     try:
         score = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        raise TypeError(f"a check takes True, False, a score from 0 to 1, or an assert, not {value!r}"[:200]) from error
-    if isinstance(value, str):
-        raise TypeError(f"a check takes True, False, a score from 0 to 1, or an assert, not the text {value!r}"[:200])
+        raise TypeError(wrong) from error
     return score if math.isfinite(score) and 0.0 <= score <= 1.0 else None
 
 

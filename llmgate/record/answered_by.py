@@ -38,6 +38,7 @@ MaybeSaid = Annotated[str | None, Field(exclude_if=lambda value: value is None)]
 Names = Annotated[tuple[str, ...], Field(exclude_if=not_)]
 """Left out of files where there is none."""
 
+REVISION: Final = "@main"
 DATE: Final = re.compile(r"-(?:20\d\d-?[01]\d-?[0-3]\d|(?:0[1-9]|1[0-2])[0-3]\d|2[0-9](?:0[1-9]|1[0-2]))")
 """As providers date what an alias stands for: -2024-08-06, -20241022, -0613 (month and day), -2407 (year and month)."""
 
@@ -67,8 +68,9 @@ def answers_for(replied: str, asked: str, names: Collection[str] = ()) -> bool:
     """Whether a model that names itself like this is the one that was asked for.
 
     It is by the same name; by another name of the same model; by the name without or with the provider's prefix, as
-    gateways have it (`openai/gpt-4o`); and as a dated snapshot of it, as providers answer for an alias. Not by a name
-    that the endpoint merely lists too: what gateways fall back to is listed as well.
+    gateways have it (`openai/gpt-4o`); with `@main`, the revision of a model for which none was named (`transformers
+    serve`); and as a dated snapshot of it, as providers answer for an alias. Not by a name that the endpoint merely
+    lists too: what gateways fall back to is listed as well.
 
     Args:
         replied: The name in the reply.
@@ -79,6 +81,8 @@ def answers_for(replied: str, asked: str, names: Collection[str] = ()) -> bool:
 
 
 def _answers_for(replied: str, asked: str) -> bool:
+    if "@" not in asked:
+        replied = replied.removesuffix(REVISION)
     if "/" not in replied or "/" not in asked:
         replied, asked = (name.rpartition("/")[2] for name in (replied, asked))
     alias = asked.removesuffix("-latest")

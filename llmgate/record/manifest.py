@@ -55,6 +55,8 @@ class ServerIdentity:
         model_names: The names by which replies may call the model: the one asked for, others that the endpoint lists
             for the same model, and those that the user vouched for. Empty in older records.
         deployment: What the user calls this deployment, "" for nothing.
+        unconfirmed: Why nothing but its answers confirms the model's name: what the endpoint says in place of a list
+            of models. "" if it lists the model, or llmgate started it.
     """
 
     engine: str
@@ -64,6 +66,7 @@ class ServerIdentity:
     url: str = ""
     model_names: Names = ()
     deployment: Said = ""
+    unconfirmed: Said = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,8 @@ class Manifest:
     """What was named as proof that judges may gate."""
     embedding: ModelIdentity | None = None
     """The embedding model, where asserts needed one."""
+    local_models: Mapping[str, str] = field(default_factory=dict)
+    """The models on the machine that asserts asked, as suites name them, with the digests of their weights."""
     anchors: str = ""
     """SHA-256 over the file of anchors that judges have to judge again, "" for none."""
     suites: tuple[SuiteIdentity, ...]

@@ -108,7 +108,7 @@ class PlannedCase:
         slices: Field name to value, for slice tables.
         messages: The rendered prompt.
         expected: What the asserts look for, worded for a reader.
-        metrics: The metrics that this case's asserts feed; None for all of its suite.
+        metrics: The metrics that this case's asserts feed; None for all of its suite, none where nothing checks it.
         threshold: The least weighted mean with which the case passes a metric; None if every assert has to pass.
         request_digest: SHA-256 of the request body, so that a resumed run never reuses an answer to another question.
         traits: The output features that its answers have whatever comes back; None in older records.
@@ -125,6 +125,11 @@ class PlannedCase:
     threshold: float | None = None
     request_digest: str
     traits: tuple[OutputFeature, ...] | None = None
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether nothing checks its answers: they are recorded, and neither passed nor missed."""
+        return self.metrics == ()
 
     @property
     def keys(self) -> tuple[CaseKey, ...]:

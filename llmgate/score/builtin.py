@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.score import usage
 from llmgate.score.code import executes
-from llmgate.score.embeddings import similarity
-from llmgate.score.judge import checklist, closed_qa, factuality, g_eval, llm_rubric, pairwise
+from llmgate.score.embeddings import classifier, similarity
+from llmgate.score.expression import checks as expression
+from llmgate.score.judge import checklist, closed_qa, conversation, factuality, g_eval, llm_rubric, pairwise
 from llmgate.score.markup import checks as markup
 from llmgate.score.rag import answer, citations, context, correctness, promptfoo
 from llmgate.score.safety import is_refusal, pii, prompt_leak, refusal, secrets
@@ -25,6 +26,7 @@ from llmgate.score.text import (
     language,
     levenshtein,
     math_equal,
+    meteor,
     multiple_choice,
     regex,
 )
@@ -41,10 +43,24 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
     {
         "text": (*contains.TYPES, *regex.TYPES, is_json.EQUALS, *language.TYPES),
         "right answers": (*multiple_choice.TYPES, *exact_match.TYPES, *math_equal.TYPES, *levenshtein.TYPES),
-        "likeness": (*bleu_rouge.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
+        "likeness": (*bleu_rouge.TYPES, *meteor.TYPES, *chrf_rouge_l.TYPES, *similarity.TYPES),
         "json, xml, html": (*is_json.TYPES, *field.TYPES, *diff.TYPES, *markup.TYPES),
-        "code, sql, tools": (*executes.TYPES, *sql.TYPES, *expected_calls.TYPES, *call_f1.TYPES, *validate.TYPES),
-        "safety": (*is_refusal.TYPES, *refusal.TYPES, *pii.TYPES, *secrets.TYPES, *prompt_leak.TYPES),
+        "code, sql, tools": (
+            *expression.TYPES,
+            *executes.TYPES,
+            *sql.TYPES,
+            *expected_calls.TYPES,
+            *call_f1.TYPES,
+            *validate.TYPES,
+        ),
+        "safety": (
+            *is_refusal.TYPES,
+            *refusal.TYPES,
+            *pii.TYPES,
+            *secrets.TYPES,
+            *prompt_leak.TYPES,
+            *classifier.TYPES,
+        ),
         "budgets": usage.TYPES,
         "judged": (
             *llm_rubric.TYPES,
@@ -53,6 +69,7 @@ SECTIONS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
             *closed_qa.TYPES,
             *checklist.TYPES,
             *pairwise.TYPES,
+            *conversation.TYPES,
         ),
         "retrieval": (*promptfoo.TYPES, *answer.TYPES, *correctness.TYPES, *context.TYPES, *citations.TYPES),
     }

@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, SuiteError, did_you_mean
+from llmgate.score.expression.checks import javascript_transform
+from llmgate.score.expression.spending import ThrownError
 from llmgate.score.javascript.pattern import Pattern
-from llmgate.score.structured.parse import json_end
+from llmgate.score.structured.parse import json_end, parse_json
 from llmgate.score.text.code_fence import code_blocks
 from llmgate.suite.template import javascript
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "NothingLeftError", "compile_transforms"]
 
-Transform = Callable[[str], str]
+Transform = Callable[[object], object]
+TextTransform = Callable[[str], str]
 
 _SPACES = re.compile(r"\s+")
 _THOUGHT_END = "</think>"
@@ -45,26 +48,51 @@ def compile_transforms(spec: AssertSpec) -> Callable[[object], object] | None:
     if not steps:
         return None
 
-    def apply(output: object) -> object:
-        text = output if isinstance(output, str) else javascript.json_text(output)
-        return reduce(lambda value, step: step(value), steps, text)
-
-    return apply
+    return lambda output: reduce(lambda value, step: step(value), steps, output)
 
 
 def _compile(spec: AssertSpec, written: str) -> Transform:
     name, colon, argument = written.partition(":")
     where = spec.where or None
-    if name in _WITH_ARGUMENT:
+    if name in _WITH_ARGUMENT or name in _OF_DATA:
         if not argument:
             raise SuiteError(f"{spec.name}: the transform {name!r} needs an argument", where=where, fix=f"{name}:TEXT")
-        return _WITH_ARGUMENT[name](argument)
+        return _of_text(_WITH_ARGUMENT[name](argument)) if name in _WITH_ARGUMENT else _OF_DATA[name](argument)
+    if written == "parsed":
+        return _parsed
     if name not in _PLAIN or colon:
         what = "takes no argument" if name in _PLAIN else "does not exist"
         raise SuiteError(
             f"{spec.name}: the transform {written!r} {what}", where=where, fix=did_you_mean(written, sorted(NAMES))
         )
-    return _PLAIN[name]
+    return _of_text(_PLAIN[name])
+
+
+def _of_text(transform: Callable[[str], str]) -> Transform:
+    """Data is compact JSON to transforms of texts."""
+    return lambda output: transform(output if isinstance(output, str) else javascript.json_text(output))
+
+
+def _parsed(output: object) -> object:
+    """The data of an answer that is JSON, any other answer as it is, which is what providers hand to promptfoo."""
+    if not isinstance(output, str):
+        return output
+    try:
+        return parse_json(output)
+    except ValueError:
+        return output
+
+
+def _javascript(code: str) -> Transform:
+    change = javascript_transform(code)
+
+    def take(output: object) -> object:
+        try:
+            return change(output)
+        except ThrownError as error:
+            raise NothingLeftError(f"the transform fails on this answer: {error}"[:300]) from error
+
+    return take
 
 
 def _strip_thinking(text: str) -> str:
@@ -77,7 +105,7 @@ def _strip_thinking(text: str) -> str:
     return text
 
 
-def _code_block(index: int) -> Transform:
+def _code_block(index: int) -> TextTransform:
     def take(text: str) -> str:
         blocks = [block.code for block in code_blocks(text) if block.closed]
         if not blocks:
@@ -87,7 +115,7 @@ def _code_block(index: int) -> Transform:
     return take
 
 
-def _line(index: int) -> Transform:
+def _line(index: int) -> TextTransform:
     def take(text: str) -> str:
         lines = [line for line in text.splitlines() if line.strip()]
         if not lines:
@@ -120,10 +148,10 @@ def _strip_markdown(text: str) -> str:
     return re.sub(r"\*{1,3}|__|`+", "", text)
 
 
-def _beside(split: Callable[[str, str], tuple[str, str, str]], side: int) -> Callable[[str], Transform]:
+def _beside(split: Callable[[str, str], tuple[str, str, str]], side: int) -> Callable[[str], TextTransform]:
     """What stands on one side of a text, which `split` finds."""
 
-    def compiled(argument: str) -> Transform:
+    def compiled(argument: str) -> TextTransform:
         def take(text: str) -> str:
             parts = split(text, argument)
             if not parts[1]:
@@ -135,7 +163,7 @@ def _beside(split: Callable[[str, str], tuple[str, str, str]], side: int) -> Cal
     return compiled
 
 
-def _match(argument: str) -> Transform:
+def _match(argument: str) -> TextTransform:
     pattern = Pattern.compile(argument)
 
     def take(text: str) -> str:
@@ -147,7 +175,36 @@ def _match(argument: str) -> Transform:
     return take
 
 
-_PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
+def _found(argument: str) -> TextTransform:
+    """`findall:-1:PATTERN`: one of Python's `findall`, of several groups the first that holds something."""
+    index, colon, source = argument.partition(":")
+    if not colon or not source or not _INDEX.fullmatch(index):
+        raise SuiteError(
+            f"findall:{argument[:60]} does not say which match to take",
+            fix="Write findall:0:PATTERN for the first match, findall:-1:PATTERN for the last",
+        )
+    pattern = Pattern.compile(source, python=True)
+    wanted = int(index)
+
+    def take(text: str) -> str:
+        matches = pattern.all_in(text)
+        if not -len(matches) <= wanted < len(matches):
+            raise NothingLeftError(f"the pattern {source[:60]!r} does not match the answer")
+        found = matches[wanted]
+        if isinstance(found, str):
+            return found.strip()
+        groups = [group for group in found if group]
+        if not groups:
+            raise NothingLeftError(f"the pattern {source[:60]!r} matches nothing of the answer")
+        return groups[0].strip()
+
+    return take
+
+
+_INDEX: Final = re.compile(r"-?[0-9]{1,4}")
+
+
+_PLAIN: Final[Mapping[str, TextTransform]] = MappingProxyType(
     {
         "code-block": _code_block(0),
         "collapse-whitespace": lambda text: _SPACES.sub(" ", text).strip(),
@@ -163,8 +220,16 @@ _PLAIN: Final[Mapping[str, Transform]] = MappingProxyType(
         "upper": str.upper,
     }
 )
-_WITH_ARGUMENT: Final[Mapping[str, Callable[[str], Transform]]] = MappingProxyType(
-    {"after": _beside(str.rpartition, 2), "before": _beside(str.partition, 0), "match": _match}
+_WITH_ARGUMENT: Final[Mapping[str, Callable[[str], TextTransform]]] = MappingProxyType(
+    {
+        "after": _beside(str.rpartition, 2),
+        "before": _beside(str.partition, 0),
+        "findall": _found,
+        "match": _match,
+        "remove": lambda argument: Pattern.compile(argument, python=True).removed_from,
+    }
 )
-NAMES: Final = frozenset(_PLAIN) | {f"{name}:" for name in _WITH_ARGUMENT}
-"""All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern."""
+_OF_DATA: Final[Mapping[str, Callable[[str], Transform]]] = MappingProxyType({"javascript": _javascript})
+NAMES: Final = frozenset({*_PLAIN, "parsed"}) | {f"{name}:" for name in (*_WITH_ARGUMENT, *_OF_DATA)}
+"""All transforms; those that end in a colon take an argument: `after` and `before` a text, `match` a pattern, `remove`
+one as Python reads it, `findall` such a one after the number of the match, `javascript` an expression."""

@@ -23,7 +23,7 @@ from llmgate.score.builtin import KINDS
 from llmgate.score.judge.panel import with_panel, with_panels
 from llmgate.score.transform import NothingLeftError, compile_transforms
 from llmgate.suite.asserts import MOST_WEIGHT, TypeNames
-from llmgate.suite.form.asserts import ASSERT_SET
+from llmgate.suite.form.asserts import ASSERT_SET, unknown_type
 
 if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
@@ -76,6 +76,11 @@ class Checks:
             own = kind.asks_of(spec)
         return own.union(*map(self.asks, spec.asserts))
 
+    def folder(self, spec: AssertSpec) -> str | None:
+        """The model on this machine that an assert asks, as the suite names it; of a set's members ask each."""
+        kind = self.kind(spec.type)
+        return kind.folder(spec) if isinstance(kind, ModelGradedKind) else None
+
     def defers(self, spec: AssertSpec) -> bool:
         """Whether an assert, or a member of it, is evaluated with models at hand, after those that need none."""
         return isinstance(self.kind(spec.type), ModelGradedKind) or any(map(self.defers, spec.asserts))
@@ -125,11 +130,7 @@ class Checks:
         """
         kind = self.kind(spec.type)
         if kind is None:
-            prefix = "not-" if spec.negated else ""
-            names = (prefix + name for name in self.kinds)
-            raise SuiteError(
-                f"unknown assert type {spec.name!r}", where=spec.where or None, fix=did_you_mean(spec.name, names)
-            )
+            raise unknown_type(spec.name, self.kinds.keys(), spec.where or None)
         _check_fields(spec, kind)
         transform = compile_transforms(spec)
         if isinstance(kind, ModelGradedKind):

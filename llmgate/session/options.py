@@ -53,7 +53,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         name="served-name",
         metavar="NAME",
-        help="Model name in requests. Default: the folder's name, or what the endpoint lists.",
+        help="Model name in requests, believed where the endpoint lists none. Default: what it lists, or the folder's.",
     ),
     Option(
         name="reply-names",
@@ -106,7 +106,27 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="S",
         help="Seconds that one answer may take, or one call of a check of your own.",
     ),
-    Option(name="retries", kind="int", default=3, metavar="N", help="Further attempts after a failed request."),
+    Option(
+        name="retries",
+        kind="int",
+        default=3,
+        metavar="N",
+        help="Further attempts after a failed request; 0 also waits for no rate limit.",
+    ),
+    Option(
+        name="rpm",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="Requests per minute that the model under test is asked at most; 0 for any number.",
+    ),
+    Option(
+        name="tpm",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="Tokens per minute, prompts and answers, that it is asked for at most; 0 for any number.",
+    ),
     Option(name="baseline", metavar="RUN", help="The champion's run: a folder, or models:/NAME@champion in MLflow."),
     Option(
         name="as-baseline",
@@ -154,6 +174,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="",
         help="The same for the endpoints of judges.",
     ),
+    Option(name="judge-rpm", kind="int", default=0, metavar="N", help="As --rpm, for each endpoint of judges."),
+    Option(name="judge-tpm", kind="int", default=0, metavar="N", help="As --tpm, for each endpoint of judges."),
     Option(
         name="judges",
         metavar="NAME=URL ...",
@@ -250,10 +272,10 @@ PURPOSES: Final = {
     "What it is compared with, and how strictly": (
         "baseline as_baseline policy allow_inconclusive strict_power no_stopping serving_champion serving_hosting"
     ),
-    "How it is asked": "repeat concurrency timeout retries no_bench",
+    "How it is asked": "repeat concurrency timeout retries rpm tpm no_bench",
     "Judges and embeddings": (
-        "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_admission"
-        " judge_anchors embed_endpoint embed_name embed_api_key_env"
+        "judge_endpoint judge_model judge_name judge_api_key_env judge_finish_reasons judges judge_rpm judge_tpm"
+        " judge_admission judge_anchors embed_endpoint embed_name embed_api_key_env"
     ),
     "Files and keys": "allow_outside allow_key_over_http trust_weights_cache",
     "Where results go": "out resume show_missed mlflow_uri mlflow_experiment mlflow_model registry_uri",

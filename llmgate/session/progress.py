@@ -12,13 +12,17 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["LineProgress", "Progress", "clock_time", "time_left"]
+__all__ = ["LineProgress", "Progress", "clock_time", "rate_limit_lines", "time_left"]
 
 QUICK_S: Final = 1.0
 """Lines of a log are no closer together."""
 LIFE_S: Final = 300.0
 """A log shows life at least so often, however long a tenth of the work takes."""
 REDRAW_S: Final = 0.1
+SHORT_WAIT_S: Final = 1.0
+"""A shorter wait for a rate limit is told in the sum only."""
+BETWEEN_WAITS_S: Final = 30.0
+"""No more often does a line say that a rate limit is waited for."""
 
 
 class Progress(Protocol):
@@ -32,6 +36,30 @@ class Progress(Protocol):
 
     def check(self) -> None:
         """Called often; raises to end the run."""
+
+
+def rate_limit_lines(
+    progress: Progress, whose: str = "the rate limit", *, clock: Callable[[], float] = time.monotonic
+) -> Callable[[float], None]:
+    """Say that all requests wait for a rate limit: `waiting for the rate limit, 12 s`, now and then.
+
+    Args:
+        progress: Gets the lines.
+        whose: Which limit.
+        clock: Seconds, monotonic.
+
+    Returns:
+        Takes each wait, in seconds.
+    """
+    last = -BETWEEN_WAITS_S
+
+    def told(wait_s: float) -> None:
+        nonlocal last
+        if wait_s >= SHORT_WAIT_S and clock() - last >= BETWEEN_WAITS_S:
+            last = clock()
+            progress.stage(f"waiting for {whose}, {wait_s:.0f} s")
+
+    return told
 
 
 class LineProgress:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.finish import NOT_COMPLETE
-from llmgate.generate.key_travel import check_key, is_loopback, is_openai
+from llmgate.generate.key_travel import KeyPlace, check_key, is_loopback, is_openai
+from llmgate.generate.rate_limit import RateLimit
 from llmgate.generate.server_command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.command_line import refuse_secrets
@@ -25,6 +26,10 @@ __all__ = ["HOSTINGS", "OPENAI_KEY", "Settings", "own_key_name", "read_folders",
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 HOSTINGS: Final = ("auto", "together", "shared", "restarts")
 """How the servers of two arms are kept up."""
+LEAST: Final = (
+    *(("concurrency", 1), ("repeat", 1), ("port", 1)),
+    *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
+)
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -48,6 +53,8 @@ class Settings:
     repeat: int | None
     timeout: float
     retries: int
+    rpm: int
+    tpm: int
     baseline: str | None
     policy: str | None
     allow_inconclusive: bool
@@ -59,6 +66,8 @@ class Settings:
     judge_name: str | None
     judge_api_key_env: str
     judge_finish_reasons: frozenset[str]
+    judge_rpm: int
+    judge_tpm: int
     judges: Mapping[str, tuple[str, str]]
     judge_anchors: str | None
     judge_admission: tuple[str, ...]
@@ -101,6 +110,31 @@ class Settings:
             where=url,
             fix=f"Set {self.api_key_env} to the key of this endpoint, or to nothing if it needs none",
         )
+
+    @property
+    def key_place(self) -> KeyPlace:
+        """Where the endpoint's key comes from, or would."""
+        openai = is_openai(self.endpoint or "") and not os.environ.get(self.api_key_env) and bool(key_in(OPENAI_KEY))
+        return KeyPlace(variable=OPENAI_KEY if openai else self.api_key_env)
+
+    @property
+    def limit(self) -> RateLimit:
+        """What the model under test is asked at most."""
+        return RateLimit(rpm=self.rpm, tpm=self.tpm)
+
+    @property
+    def judge_limit(self) -> RateLimit:
+        """What each endpoint of judges is asked at most."""
+        return RateLimit(rpm=self.judge_rpm, tpm=self.judge_tpm)
+
+    def judge_key_place(self, judge: str = "") -> KeyPlace:
+        """Where a judge's key comes from."""
+        return KeyPlace(variable=self.judge_key_name(judge), option="--judge-api-key-env")
+
+    @property
+    def embed_key_place(self) -> KeyPlace:
+        """Where the key of the embedding model comes from."""
+        return KeyPlace(variable=self.embed_api_key_env, option="--embed-api-key-env")
 
     def judge_api_key(self, url: str, judge: str = "") -> str | None:
         """The key for a judge at a URL, by its name if it has one; UsageError if it may not go there."""
@@ -293,7 +327,7 @@ def check(settings: Settings) -> None:
     check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
-    for name, least in (("concurrency", 1), ("repeat", 1), ("retries", 0), ("port", 1), ("show_missed", 0)):
+    for name, least in LEAST:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")

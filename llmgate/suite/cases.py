@@ -241,7 +241,7 @@ def plan_case(
             slices={name: value_text(variables.get(name)) for name in suite.slice_columns},
             messages=rendered.messages,
             expected=expected_text(test.asserts, template_of, variables),
-            metrics=fed_metrics(test.asserts) if own else None,
+            metrics=fed_metrics(test.asserts) if own or (suite.watches and not test.asserts) else None,
             threshold=test.threshold,
             request_digest=hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest(),
             traits=case_features(test.asserts),

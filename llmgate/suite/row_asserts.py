@@ -93,10 +93,16 @@ class _Reader:
         where = f"{self.name}:{row.line}"
         written, threshold = self._written(row, where)
         asserts = (*self.suite.asserts, *(self._spec(entry, row, where) for entry in written))
-        if not asserts and self.suite.code is None:
+        watched = not asserts and self.suite.watches
+        if not asserts and not watched and self.suite.code is None:
             raise SuiteError(
-                f"nothing checks the row {row.id!r}", where=where, fix="Give the suite or the row an assert"
+                f"nothing checks the row {row.id!r}",
+                where=where,
+                fix="Give the suite or the row an assert, or write `assert: []` in the suite if such rows are only to "
+                "be asked and recorded",
             )
+        if watched:
+            return RowTest(asserts=(), threshold=None)  # nothing can miss a threshold where nothing is scored
         return RowTest(asserts=asserts, threshold=self.suite.threshold if threshold is None else threshold)
 
     def _written(self, row: Row, where: str) -> tuple[list[Mapping[str, Json]], float | None]:

@@ -83,6 +83,7 @@ class Suite:
         defaults: What asserts are given where they say nothing themselves.
         assert_column: The column with asserts of the row's own, None if there is none.
         threshold_column: The column with the row's own threshold, None if there is none.
+        watches: Whether cases may go unchecked: `assert: []` stands in the file.
         prices: What tokens cost, None if the suite does not say.
         slices: The slice fields in which a loss is looked for.
         waivers: Findings that somebody accepted until a date.
@@ -118,6 +119,7 @@ class Suite:
     defaults: Defaults
     assert_column: str | None = None
     threshold_column: str | None = None
+    watches: bool = False
     prices: Prices | None = None
     slices: tuple[SlicePolicy, ...] = ()
     waivers: tuple[Waiver, ...] = ()
@@ -183,8 +185,13 @@ def suite_of(
     # The asserts of rows are known once the rows are.
     own = part.case.asserts is not None or source.may_bring_asserts
     metrics = () if own else gates.policies(asserts, vocabulary, further=code.metrics if code else ())
-    if not asserts and not own and code is None:
-        raise SuiteError("the suite has no assert", where=document.where("assert"), fix="Add `assert:`")
+    watches = not asserts and code is None and "asserts" in part.model_fields_set
+    if not asserts and not own and not watches and code is None:
+        raise SuiteError(
+            "the suite has no assert",
+            where=document.where("assert"),
+            fix="Add `assert:`, or write `assert: []` if answers are only to be recorded and compared",
+        )
     return Suite(
         name=part.suite,
         version=part.version,
@@ -207,6 +214,7 @@ def suite_of(
         defaults=part.defaults,
         assert_column=part.case.asserts,
         threshold_column=part.case.threshold,
+        watches=watches,
         prices=Prices(**part.prices.model_dump()) if part.prices else None,
         slices=gates.slices(part.case.slices),
         waivers=gates.waivers(),

@@ -61,6 +61,8 @@ def config(a: str, b: str) -> dict[str, Any]:
             deployment("bot", "a"),
             deployment("mock-b", "b"),
             deployment("limited", "b", rpm=4),
+            deployment("per-minute", "b", rpm=CASES - 2),
+            {"model_name": "no-key", "litellm_params": {"model": "openai/mock-a", "api_base": f"{a}/v1"}},
             deployment("balanced", "a"),
             deployment("balanced", "b"),
         ],
@@ -188,12 +190,51 @@ def test_a_wrong_key_is_said_before_anything_is_asked(
     suite(tmp_path, "key")
     monkeypatch.setenv("LLMGATE_API_KEY", "sk-another-key-0123456789")
     ending = run(proxy, "bot", "key")
-    # Without a database of keys the proxy says 400, "No connected db.".
+    # Without a database of keys the proxy says 400.
     assert (ending.exit_code, ending.verdict) == (4, None)
-    assert "--api-key-env" in ending.output
+    assert "refuses the key in LLMGATE_API_KEY (HTTP 400, no_db_connection: No connected db.)" in ending.said
+    assert "--api-key-env" in ending.said
     assert "sk-another-key-0123456789" not in ending.output
     assert proxy.asked == 0
     assert not (tmp_path / "run" / "cases.jsonl").exists()
+
+
+@pytest.mark.parametrize("named", [(), ("--served-name", "bot")])
+def test_a_missing_key_is_said_although_the_proxy_answers_500_and_nothing_else(
+    proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
+) -> None:
+    suite(tmp_path, "missing")
+    monkeypatch.delenv("LLMGATE_API_KEY")
+    ending = llmgate("run", "missing.yaml", "--endpoint", proxy.url, *named)
+    assert ending.exit_code == 4
+    assert "HTTP 500" in ending.said
+    assert "wants a key" in ending.said
+    assert "LLMGATE_API_KEY" in ending.said
+    assert proxy.asked == 0
+
+
+def test_a_gateway_without_a_key_of_its_own_ends_the_run(proxy: Proxy, tmp_path: Path) -> None:
+    suite(tmp_path, "behind")
+    ending = run(proxy, "no-key", "behind")
+    assert ending.exit_code == 4
+    assert "the gateway has no valid key for the model behind it" in ending.said
+    assert proxy.asked == 0
+
+
+def test_a_backend_that_is_busy_for_a_while_is_waited_for(proxy: Proxy, tmp_path: Path) -> None:
+    suite(tmp_path, "busy")
+    proxy.b.faults = dict.fromkeys(range(3, 9), Fault.RATE_LIMITED)
+    ending = run(proxy, "mock-b", "busy", "--retries", "1")
+    assert (ending.exit_code, ending.verdict) == (0, "PASS"), ending.output
+    assert "6 requests met the rate limit" in ending.said
+
+
+def test_a_limit_per_minute_is_waited_out(proxy: Proxy, tmp_path: Path) -> None:
+    # The proxy counts by the minute of the clock, and says nothing of how long to wait.
+    suite(tmp_path, "minute")
+    ending = run(proxy, "per-minute", "minute", "--retries", "1")
+    assert (ending.exit_code, ending.verdict) == (0, "PASS"), ending.output
+    assert len(proxy.b.seen) == CASES
 
 
 def test_serving_is_not_measured_on_a_cache(proxy: Proxy, tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.endpoint import chat, scripted_endpoint
 from support.fake_server import FakeServer, Fault, every
+from support.stub import Asked, Reply, Stub
 
 from llmgate.errors import EndpointError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
+from llmgate.generate.rate_limit import RateLimit
+from llmgate.generate.traffic import Traffic
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
@@ -127,10 +130,12 @@ def test_an_endpoint_that_is_gone_is_not_asked_for_ever() -> None:
 def test_the_key_is_sent_and_never_shown() -> None:
     with FakeServer(api_key="sk-secret-value") as server:
         (good,) = ask_all(server.url, [body()], api_key="sk-secret-value")
-        (bad,) = ask_all(server.url, [body()])
+        with pytest.raises(EndpointError, match=r"wants a key, and none was sent \(HTTP 401.*LLMGATE_API_KEY"):
+            ask_all(server.url, [body()])
+        with pytest.raises(EndpointError, match=r"refuses the key in LLMGATE_API_KEY") as refused:
+            ask_all(server.url, [body()], api_key="sk-another-value")
     assert isinstance(good, Generation)
-    assert isinstance(bad, Failure)
-    assert "401" in bad.message
+    assert "sk-another" not in str(refused.value)
     assert "sk-secret" not in repr(Endpoint(url="u", model="m", api_key="sk-secret-value"))
 
 
@@ -181,3 +186,89 @@ def test_only_what_may_pass_is_asked_for_again(extra: dict[str, Any], kind: Fail
         (answer,) = ask_all(url, [body()])
     assert isinstance(answer, Failure)
     assert (answer.kind, answer.attempts, len(seen)) == (kind, attempts, attempts)
+
+
+class Refusing(Stub):
+    """Answers chat completions, and what it is told to say instead to the first of them."""
+
+    def __init__(self, *first: Reply) -> None:
+        super().__init__()
+        self.first = list(first)
+
+    def answer(self, _: Asked) -> Reply:
+        return self.first.pop(0) if self.first else Reply(json=chat("yes"))
+
+
+NO_DB = Reply(status=400, json={"error": {"message": "No connected db.", "type": "no_db_connection", "code": "400"}})
+QUOTA = Reply(status=429, json={"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}})
+BUSY = Reply(status=429, json={"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}})
+
+
+@pytest.mark.parametrize(("refusal", "says"), [(NO_DB, "refuses the key"), (QUOTA, "quota at the endpoint is used up")])
+def test_a_refused_key_and_a_used_up_quota_end_it_at_the_first_request(refusal: Reply, says: str) -> None:
+    with Refusing(*[refusal] * 2000) as server, pytest.raises(EndpointError, match=says):
+        ask_all(server.url, [body(str(i)) for i in range(1000)], concurrency=4, api_key="sk-a-long-enough-key")
+    # Those that were in flight already.
+    assert 1 <= len(server.requests) <= 4
+
+
+def test_words_about_a_key_end_nothing_once_the_endpoint_has_answered() -> None:
+    said = Reply(status=400, json={"error": {"message": "Invalid value: 'what is a missing API key?'"}})
+    with Refusing(Reply(json=chat("yes")), said) as server:
+        first, second, third = ask_all(server.url, [body("a"), body("b"), body("c")], concurrency=1)
+    assert isinstance(first, Generation)
+    assert isinstance(second, Failure)
+    assert isinstance(third, Generation)
+
+
+@pytest.mark.parametrize("attempts", [2, 5])
+def test_a_rate_limit_is_waited_out_however_few_retries_there_are(attempts: int) -> None:
+    said = Reply(status=429, headers={"retry-after-ms": "1"})
+    with Refusing(*[said] * 6) as server:
+        (answer,) = ask_all(server.url, [body()], retry=RetryPolicy(attempts=attempts, timeout_s=5))
+    assert isinstance(answer, Generation)
+    assert answer.attempts == 7
+
+
+def test_no_retries_wait_for_no_rate_limit() -> None:
+    with Refusing(BUSY) as server:
+        answers = ask_all(server.url, [body(), body()], concurrency=1, retry=RetryPolicy(attempts=1))
+    assert isinstance(answers[0], Failure)
+    assert answers[0].message.startswith("HTTP 429")
+    assert isinstance(answers[1], Generation)
+
+
+def test_a_limit_that_takes_hours_ends_it() -> None:
+    said = Reply(status=429, headers={"Retry-After": "7200"})
+    with Refusing(said, said) as server, pytest.raises(EndpointError, match=r"asks to wait 7200 s.*--rpm"):
+        ask_all(server.url, [body()] * 100, concurrency=1)
+    assert len(server.requests) == 1
+
+
+def test_thirty_two_in_flight_that_are_refused_do_not_ask_again_together() -> None:
+    with Refusing(*[Reply(status=429, headers={"retry-after-ms": "30"})] * 40) as server:
+        answers = ask_all(server.url, [body(str(i)) for i in range(64)], concurrency=32)
+    assert all(isinstance(answer, Generation) for answer in answers)
+    # 40 refusals, of which 32 at first; no request was sent for nothing besides.
+    assert len(server.requests) == 64 + 40
+
+
+def test_requests_keep_to_a_limit() -> None:
+    async def work(url: str) -> float:
+        endpoint, traffic = Endpoint(url=f"{url}/v1", model="m"), Traffic(RateLimit(rpm=3000))
+        async with ChatClient(endpoint, concurrency=8, traffic=traffic) as client:
+            started = asyncio.get_running_loop().time()
+            await asyncio.gather(*(client.ask(body()) for _ in range(10)))
+            return asyncio.get_running_loop().time() - started
+
+    with Refusing() as server:
+        assert asyncio.run(work(server.url)) >= 9 / 50 - 0.01
+
+
+def test_embeddings_wait_and_stop_like_answers() -> None:
+    async def work(url: str) -> object:
+        async with ChatClient(Endpoint(url=f"{url}/v1", model="m"), concurrency=1) as client:
+            return await client.embed(["a"])
+
+    with Refusing(NO_DB) as server, pytest.raises(EndpointError, match="wants a key"):
+        asyncio.run(work(server.url))

@@ -19,6 +19,8 @@ RESULT = TypeAdapter(CaseResult)
     [
         ("gpt-4o", "gpt-4o"),
         ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("/models/bot", "/models/bot@main"),
+        ("owner/bot", "owner/bot@main"),
         ("gpt-3.5-turbo", "gpt-3.5-turbo-0125"),
         ("claude-3-5-sonnet-latest", "claude-3-5-sonnet-20241022"),
         ("claude-3-5-sonnet", "claude-3-5-sonnet@20241022"),
@@ -39,6 +41,9 @@ def test_names_of_one_model(asked: str, replied: str) -> None:
         ("gpt-4o", "gpt-4o-mini"),
         ("gpt-4o", "gpt-4o-mini-2024-07-18"),
         ("gpt-4o-2024-05-13", "gpt-4o-2024-08-06"),
+        ("/models/bot", "/models/bot@v2"),
+        ("/models/bot@v2", "/models/bot@main"),
+        ("/models/bot", "/models/other@main"),
         ("gpt-4o-2024-05-13", "gpt-4o"),
         ("gpt-4", "gpt-4-32k"),
         ("bot", "bot-0001"),

@@ -15,7 +15,25 @@ SIMPLE = sorted(name for name in NAMES if not name.endswith(":"))
 
 
 @pytest.mark.parametrize(
-    "transform", ["", "nope", "upper:", "upper:x", "after", "after:", "match:(", ["trim", "Trim"], "json:"]
+    "transform",
+    [
+        "",
+        "nope",
+        "upper:",
+        "upper:x",
+        "after",
+        "after:",
+        "match:(",
+        ["trim", "Trim"],
+        "json:",
+        "findall:x",
+        "findall:0:",
+        "findall:0:(",
+        "findall:+1:a",
+        "findall:12345:a",
+        "remove:(",
+        "remove",
+    ],
 )
 def test_what_does_not_exist_is_an_error_whatever_the_output(transform: object) -> None:
     for type_ in ("contains", "not-contains"):
@@ -27,6 +45,14 @@ def test_what_does_not_exist_is_an_error_whatever_the_output(transform: object) 
     [
         ("trim", " \ufeffa\n", "a"),
         ("upper", "paris", "PARIS"),
+        ("findall:0:[0-9]+", "7, 8, 9", "7"),
+        ("findall:-1:[0-9]+", "7, 8, 9", "9"),
+        ("findall:1:[0-9]+", "7, 8, 9", "8"),
+        ("findall:0:is (.*)", "it is  7 \n8", "7"),
+        ("findall:-1:(x)|(y)", "x y", "y"),
+        ("findall:0:a:(b)", "a:b", "b"),
+        ("remove:[, ]", "1, 007", "1007"),
+        ("remove:(?s).*#### ", "so\n#### 7", "7"),
         ("collapse-whitespace", " a \n\t b ", "a b"),
         ("nfkc", "ﬁ①", "fi1"),
         ("first-line", "\n a \nb", "a"),

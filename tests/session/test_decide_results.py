@@ -110,6 +110,10 @@ def test_a_policy_file_says_which_metrics_gate(tmp_path: Path) -> None:
     assert (unknown.exit_code, "p.yaml:3: there is no metric 'scores/f2'" in unknown.output) == (2, True)
     policy.write_text("llmgate-policy: 1\nslices: {scores: [topic]}\nmetrics: {scores/f1: {}}\n", encoding="utf-8")
     assert llmgate(*args).exit_code == 2
+    serving = "serving: {scores/p95_ttft_ms: {margin: 0.1}}"
+    policy.write_text(f"llmgate-policy: 1\n{serving}\nmetrics: {{scores/f1: {{}}}}\n", encoding="utf-8")
+    asked = llmgate(*args)
+    assert (asked.exit_code, "`serving:` asks for what runs measure" in asked.output) == (2, True)
 
 
 def test_a_slice_of_a_policy_needs_its_column(tmp_path: Path) -> None:
@@ -165,3 +169,126 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, args: li
     done = llmgate(*args)
     assert done.exit_code == 2, done.output
     assert says in done.output
+
+
+FOREIGN_TO_TABLES = (
+    "--resume", "--out", "--as-baseline", "--judge-admission", "--labels", "llmgate run", "llmgate show",
+    "llmgate promote", "llmgate judge", "Run the suite", "Run the champion", "Ask them again", "report.html",
+    "the report", "server", "endpoint", "sealed", "journal", "labels sample",
+)  # fmt: skip
+"""What advice about two tables must never name: there is no run, no model and no judge that llmgate could ask."""
+
+
+def deepeval(path: Path, *, lost: int = 0, errors: int = 0, metric: str = "Tone") -> None:
+    cases = [
+        {
+            "name": f"c{i}",
+            "input": f"q{i}",
+            "metricsData": [
+                {"name": metric, "score": float(i >= lost), "evaluationModel": "m"}
+                | ({"score": None, "error": "it broke"} if i < errors else {})
+            ],
+        }
+        for i in range(300)
+    ]
+    path.write_text(json.dumps({"testCases": cases, "run": path.stem}), encoding="utf-8")
+
+
+def test_no_advice_on_tables_names_what_only_runs_have(tmp_path: Path) -> None:
+    plain = (*sides(tmp_path, lost=2), "--margin", 0.05)
+    said = [llmgate(*plain), llmgate(*sides(tmp_path, lost=90)), llmgate(*sides(tmp_path, lost=1, cases=20))]
+    # Missing rows, errors in many metrics, a metric that one side lacks.
+    rows = [{"item_id": f"c{i}", **{f"m{j}": None if i < 9 else 1 for j in range(9)}} for i in range(40)]
+    write(tmp_path / "a.jsonl", rows)
+    write(tmp_path / "b.jsonl", [{**row, "extra": 1} for row in rows[1:]])
+    names = [word for j in range(9) for word in ("--score", f"m{j}")]
+    both = ("--candidate", "a.jsonl", "--baseline", "b.jsonl")
+    said.append(llmgate(*both, *names))
+    said.append(llmgate(*both, *names, "--json"))
+    # Too few labels, in too few clusters.
+    for labelled, groups in ((3, 300), (200, 2)):
+        for name, wrong in (("a", 4), ("b", 0)):
+            write(
+                tmp_path / f"{name}.jsonl",
+                [
+                    {
+                        "item_id": f"c{i}",
+                        "score": int(i >= wrong),
+                        "human": int(i >= wrong) if i < labelled else None,
+                        "cluster": f"k{i % groups}",
+                    }
+                    for i in range(300)
+                ],
+            )
+        said.append(llmgate(*both))
+    # A judge's scores, with each word of a policy about judges; and a metric of one side only.
+    deepeval(tmp_path / "a.json", lost=3, errors=2)
+    deepeval(tmp_path / "b.json")
+    judged = ("--candidate", "a.json", "--baseline", "b.json")
+    said.append(llmgate(*judged))
+    for word in ("labels", "allow"):
+        (tmp_path / "p.yaml").write_text(
+            f"llmgate-policy: 1\nmetrics:\n  scores/Tone: {{unadmitted: {word}}}\n", encoding="utf-8"
+        )
+        said.append(llmgate(*judged, "--policy", "p.yaml"))
+    deepeval(tmp_path / "b.json", metric="Taste")
+    said.append(llmgate(*judged))
+    assert {done.exit_code for done in said} == {0, 1, 3}, [
+        done.output for done in said if done.exit_code not in {0, 1, 3}
+    ]
+    for done in said:
+        # Lines are broken where the terminal ends.
+        text = " ".join(done.output.split())
+        assert not [words for words in FOREIGN_TO_TABLES if words in text], text
+
+
+def test_a_judges_scores_say_what_can_be_done_about_them(tmp_path: Path) -> None:
+    deepeval(tmp_path / "a.json")
+    deepeval(tmp_path / "b.json")
+    (tmp_path / "b.json").write_text((tmp_path / "b.json").read_text(encoding="utf-8") + "\n\n{}"[:2], encoding="utf-8")
+    judged = ("--candidate", "a.json", "--baseline", "b.json")
+    done = llmgate(*judged)
+    text = " ".join(done.output.split())
+    assert done.exit_code == 3
+    assert "`unadmitted: allow` or `role: watch` in a policy file: --policy" in text
+    (tmp_path / "p.yaml").write_text(
+        "llmgate-policy: 1\nmetrics:\n  scores/Tone: {unadmitted: allow}\n", encoding="utf-8"
+    )
+    assert llmgate(*judged, "--policy", "p.yaml").exit_code == 0
+
+
+def test_a_metric_that_one_side_lacks_is_asked_for(tmp_path: Path) -> None:
+    deepeval(tmp_path / "a.json", metric="Taste")
+    deepeval(tmp_path / "b.json")
+    done = llmgate("--candidate", "a.json", "--baseline", "b.json")
+    text = " ".join(done.output.split())
+    assert done.exit_code == 3
+    assert "the candidate has no scores on this metric. Evaluate both with the same metrics" in text
+    assert "the champion has no scores on this metric. Evaluate both with the same metrics" in text
+
+
+def test_runs_and_results_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    sides(tmp_path)
+    done = llmgate("a.jsonl", "b.jsonl")
+    assert done.exit_code == 4
+    assert "a.jsonl: there is no run here" in done.output
+    assert "results of other tools go to --candidate and --baseline" in " ".join(done.output.split())
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text("{}", encoding="utf-8")
+    done = llmgate("--candidate", "run", "--baseline", "b.jsonl")
+    assert done.exit_code == 2
+    assert "run: is a run of llmgate" in done.output
+    assert "llmgate decide CANDIDATE BASELINE" in " ".join(done.output.split())
+
+
+def test_the_same_results_under_two_names_are_refused(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        deepeval(tmp_path / name / "test_run_1.json")
+        (tmp_path / name / "test_run_1.json").write_text(
+            (tmp_path / "new" / "test_run_1.json").read_text(encoding="utf-8"), encoding="utf-8"
+        )
+    done = llmgate("--candidate", "new", "--baseline", "old")
+    assert done.exit_code != 0
+    assert "compared with itself" in " ".join(done.output.split())

@@ -88,6 +88,27 @@ def test_a_suite_without_any_assert_is_refused(tmp_path: Path) -> None:
         plan(write(tmp_path, [row("a", None)], case="{id: id}"))
 
 
+def test_an_empty_list_of_asserts_lets_rows_go_unchecked(tmp_path: Path) -> None:
+    rows = [row("a", [{"type": "contains", "value": "{{ q }}"}], least=0.5), row("b", [], least=0.5), row("c", None)]
+    rows[2]["least"] = None
+    planned = plan(write(tmp_path, rows, case="{asserts: checks, threshold: least}", more="assert: []\n"))
+    assert [case.planned.metrics for case in planned.cases] == [("accuracy",), (), ()]
+    assert [case.planned.unchecked for case in planned.cases] == [False, True, True]
+    assert [case.planned.threshold for case in planned.cases] == [0.5, None, None]  # nothing could miss one
+
+
+def test_a_suite_of_nothing_but_recorded_answers_has_no_metric(tmp_path: Path) -> None:
+    planned = plan(write(tmp_path, [row("a", None)], case="{id: id}", more="assert: []\n"))
+    assert planned.suite.metrics == ()
+    assert [case.planned.metrics for case in planned.cases] == [()]
+
+
+def test_no_gate_rests_on_rows_that_nothing_checks(tmp_path: Path) -> None:
+    more = "assert: []\ngate: {accuracy: {min: 0.5}}\n"
+    with pytest.raises(SuiteError, match="no assert feeds the metric 'accuracy'"):
+        plan(write(tmp_path, [row("a", None)], case="{id: id}", more=more))
+
+
 def test_rows_add_to_what_the_suite_checks_and_say_which_metrics_they_feed(tmp_path: Path) -> None:
     more = "assert: [{type: not-contains, value: sorry}]\ndefaults: {metric: base}\nthreshold: 0.9\n"
     rows = [

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llmgate.errors import SuiteError
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_check
 from llmgate.score.vocabulary import VOCABULARY
@@ -43,17 +42,8 @@ def planned(imported: Imported, folder: Path, index: int = 0) -> PlannedSuite:
 
 
 def loaded(path: Path) -> PlannedSuite:
-    """Load a suite; one for which nothing could be carried over is refused until somebody gives it an assert."""
-    try:
-        suite = load_suite(path, VOCABULARY)
-    except SuiteError as error:
-        if error.what != "the suite has no assert":
-            raise
-        path.write_text(
-            path.read_text(encoding="utf-8") + "\nassert: [{type: word-count, value: {min: 0}}]\n", encoding="utf-8"
-        )
-        suite = load_suite(path, VOCABULARY)
-    return plan_suite(suite, VOCABULARY)
+    """Load a suite."""
+    return plan_suite(load_suite(path, VOCABULARY), VOCABULARY)
 
 
 def outcomes(suite: PlannedSuite, answers: Mapping[str, str]) -> dict[str, list[str]]:

@@ -17,9 +17,9 @@ from llmgate.session.run.plan import make_plan
 from llmgate.session.settings import settings_from
 from llmgate.suite.cases import plan_suite
 from llmgate.suite.data.dataset import write_lock
-from llmgate.suite.importers.lm_eval import import_lm_eval
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
 from llmgate.suite.importers.openai_evals import import_openai_evals
-from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.spec import load_suite
 
 if TYPE_CHECKING:

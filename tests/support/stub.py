@@ -108,6 +108,8 @@ class Stub:
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
+            # Of 32 connections at once, five would find room, and the others try again a second later.
+            request_queue_size = 128
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """A client that gave up waiting is no error of the server's."""

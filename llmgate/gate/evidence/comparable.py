@@ -86,7 +86,8 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
 
     Compared for every suite of the policy: version, digest, dataset version and digest, number of cases, the cases
     themselves with their repeats, clusters and request digests; the judges,
-    if they score any metric of the policy; and the embedding model.
+    if they score any metric of the policy; the embedding model; and the weights of models
+    on the machine that asserts ask.
 
     Raises:
         NotComparableError: With the field and both values.
@@ -121,6 +122,9 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         _same_judge_models(candidate, champion)
     if not (watches_embeddings(policy) and None in (candidate.manifest.embedding, champion.manifest.embedding)):
         _same("embedding", _embedding(candidate), _embedding(champion), "embedding model")
+    ours, theirs = candidate.manifest.local_models, champion.manifest.local_models
+    for name in sorted({*ours, *theirs}):
+        _same(f"weights of {name}", ours.get(name, "unknown"), theirs.get(name, "unknown"), "model that an assert asks")
 
 
 def _same_judge_models(candidate: Record, champion: Record) -> None:

@@ -97,7 +97,8 @@ def _told(record: Record, beside: Sequence[Record]) -> dict[CaseKey, CaseResult]
 def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
     """The planned cases, as (suite, case), of which answers show that none of their asserts must never fail.
 
-    An answer to the case itself shows it, or one to another case where all of a suite have the same asserts.
+    An answer to the case itself shows it, or one to another case where all of a suite have the same asserts. A case
+    without asserts needs none.
     """
     planned = {(case.suite, case.case): case.metrics is None for record in records for case in record.cases}
     required: dict[tuple[str, str], bool] = {}
@@ -106,10 +107,11 @@ def optional_cases(records: Sequence[Record]) -> frozenset[tuple[str, str]]:
             if not _why_unanswered(result):
                 name = (key.suite, "" if planned.get((key.suite, key.case)) else key.case)
                 required[name] = required.get(name, False) or any(check.required for check in result.checks)
+    unchecked = {(case.suite, case.case) for record in records for case in record.cases if case.unchecked}
     return frozenset(
         (suite, case)
         for (suite, case), alike in planned.items()
-        if required.get((suite, "" if alike else case)) is False
+        if (suite, case) in unchecked or required.get((suite, "" if alike else case)) is False
     )
 
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["preferences_of"]
 
-PREFER: Final = "prefer"
+PAIRED: Final = frozenset({"prefer", "select-best"})
 
 
 def preferences_of(record: Record, policy: Policy) -> tuple[PreferenceDecision, ...]:
-    """The win rates of every metric that `prefer` asserts feed, in the policy's order."""
+    """The win rates of every metric that `prefer` and `select-best` asserts feed, in the policy's order."""
     preferences = (_preference(record, metric) for metric in policy.metrics)
     return tuple(preference for preference in preferences if preference is not None)
 
@@ -76,7 +76,7 @@ def _points(record: Record, case: PlannedCase, metric: str) -> float | None:
     compared = False
     for key in case.keys:
         result = record.results.get(key)
-        checks = [c for c in result.checks if c.type == PREFER and c.metric == metric] if result is not None else []
+        checks = [c for c in result.checks if c.type in PAIRED and c.metric == metric] if result is not None else []
         compared = compared or bool(checks)
         scores += [None if c.outcome is Outcome.ERROR else c.score for c in checks] or [None]
     if not compared:

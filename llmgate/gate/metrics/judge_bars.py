@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_judge_checks", "drifts_of", "require_admission", "require_stable_judge"]
 
+OF_TABLES = (
+    "Name other metrics with --metric, or give what people say of the same answers in a plain table: --human; or set"
+    " `unadmitted: allow` or `role: watch` in a policy file: --policy"
+)
+"""What to do about a judge's scores in a table, of which no record says who judged."""
 FIX = "Take the judge that the anchors were frozen with; for a new one freeze anew, and run the champion again"
 
 
@@ -68,6 +73,8 @@ def require_admission(test: MetricTest, evidence: Evidence) -> MetricTest:
             what=f"nobody labelled these answers, and the judge behind {policy.metric!r} was never admitted",
             fix="Draw some with `llmgate labels sample`, and give the filled-in file to `llmgate decide` with --labels",
         )
+    if not evidence.run:
+        problem = replace(problem, fix=OF_TABLES)
     return replace(test, admission="unadmitted", problem=test.problem or problem)
 
 

@@ -121,14 +121,14 @@ def _corrected(
     if labels < FEWEST_LABELS:
         raise UndefinedError(
             f"people labelled {count(labels, 'case')}, which are too few to correct a judge: it takes {FEWEST_LABELS}",
-            fix="Label more cases: `llmgate labels sample` with a larger --cases",
+            fix="Label more cases",
         )
     clusters = pairs.clusters
     if clusters is not None and (groups := len(np.unique(clusters[known]))) < FEWEST_CLUSTERS:
         raise UndefinedError(
             f"the labelled cases belong to {count(groups, 'cluster')}, which are too few to correct a judge: it takes"
             f" {FEWEST_CLUSTERS}",
-            fix="Label cases of more clusters: `llmgate labels sample` with a larger --cases",
+            fix="Label cases of more clusters",
         )
     return ppi_bounded(
         judge[known],

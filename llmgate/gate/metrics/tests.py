@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["default_margin", "run_test"]
 
 _MARGIN, _WIDE_MARGIN = 0.03, 0.05
+ON_BOTH: Final = "Evaluate both with the same metrics, or name those that gate: --metric"
+"""What to do where one of two tables lacks a metric."""
+DRAW: Final = ": `llmgate labels sample` with a larger --cases"
+"""How cases of a run are labelled; those of a table come with it."""
 READ_BY_RULES: Final = (OutputFeature.REFUSALS, OutputFeature.LENGTH)
 _CASES_FOR_MARGIN = 688
 """80 % power for 3 points at a discordance of 10 %, by the normal approximation."""
@@ -83,13 +87,14 @@ def _not_testable(policy: MetricPolicy, candidate: Evidence, champion: Evidence 
     """Why the two sides cannot be tested on this metric."""
     scores = candidate.table(policy.suite, policy.metric)
     if scores is None or not len(scores.items):
-        return Problem(where=policy.where, what="the candidate has no scores on this metric", fix="Run the suite")
+        fix = "Run the suite" if candidate.run else ON_BOTH
+        return Problem(where=policy.where, what="the candidate has no scores on this metric", fix=fix)
     if champion is None:
         return None
     champion_scores = champion.table(policy.suite, policy.metric)
     if champion_scores is None or not len(champion_scores.items):
         what = "the champion has no scores on this metric"
-        return Problem(where=policy.where, what=what, fix="Run the suite on it")
+        return Problem(where=policy.where, what=what, fix="Run the suite on it" if candidate.run else ON_BOTH)
     if policy.trait in READ_BY_RULES and not same_rule_versions(candidate, champion):
         return Problem(
             where=policy.where,
@@ -145,7 +150,9 @@ def _test(policy: MetricPolicy, pairs: Pairs, sheet: AnswerLabels | None, *, ask
             with_minimum = compare_corrected_with_minimum if untested.corrected else compare_with_minimum
             floor = with_minimum(oriented, minimum=policy.floor, alpha=policy.alpha)
     except UndefinedError as error:
-        problem = problem or Problem(where=policy.where, what=error.what, fix=error.fix or "Add cases")
+        fix = error.fix or "Add cases"
+        fix += DRAW if sheet is not None and fix.startswith("Label") else ""
+        problem = problem or Problem(where=policy.where, what=error.what, fix=fix)
     tested = replace(
         untested, comparison=comparison, floor=floor, problem=problem, notes=tuple(note for note in notes if note)
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.generate.official.slots import Lease, Slots
     from llmgate.record.redaction import Redactor
 
-__all__ = ["CASE_HEADER", "Asked", "Desk", "Tried", "Watched", "is_stream"]
+__all__ = ["CASE_HEADER", "Desk", "OfficialRequest", "Tried", "Watched", "is_stream"]
 
 CASE_HEADER: Final = "x-llmgate-case"
 NOT_SENT: Final = (CASE_HEADER, "authorization", "openai-organization", "openai-project")
@@ -36,7 +36,7 @@ FORM_MODEL: Final = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class OfficialRequest:
     """A request of a test.
 
     Attributes:
@@ -119,7 +119,7 @@ class Desk:
         self._refused = 0
         self._counting = threading.Lock()
 
-    def take(self, request: Any, content: bytes) -> Asked:
+    def take(self, request: Any, content: bytes) -> OfficialRequest:
         """Read a request, and make it one that may be sent: with the endpoint's key, without what is only ours."""
         headers = request.headers
         token = headers.get(CASE_HEADER, "")
@@ -132,13 +132,13 @@ class Desk:
         url, base = request.url, self._base
         inside = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
         path = url.path.removeprefix(base.path) if inside and url.path.startswith(base.path) else ""
-        asked = Asked(token=token, path=path, body=body, streamed=body.get("stream") is True)
+        asked = OfficialRequest(token=token, path=path, body=body, streamed=body.get("stream") is True)
         if asked.streamed:
             headers["accept-encoding"] = "identity"  # so that the events can be read on their way
         unread = bool(content) and said is None and "json" in headers.get("content-type", "").lower()
         return replace(asked, refused=UNREADABLE if unread else self._refusal(asked, content))
 
-    def _refusal(self, asked: Asked, content: bytes) -> str:
+    def _refusal(self, asked: OfficialRequest, content: bytes) -> str:
         """Why a request is not sent; empty if it is."""
         if not asked.token:
             return "this request names no case: ask through the client that the fixture gave, or a copy of it"
@@ -155,7 +155,7 @@ class Desk:
             " model=case.model"
         )
 
-    def refuse(self, asked: Asked, request: Any) -> Any:
+    def refuse(self, asked: OfficialRequest, request: Any) -> Any:
         """A response that says why a request was not sent, as OpenAI words errors."""
         failure = Failure(kind=FailureKind.REQUEST, message=asked.refused, attempts=0)
         self.told(asked, Tried(attempt=0, started_s=time.time(), answer=failure))
@@ -182,7 +182,7 @@ class Desk:
             return None
         return self.retry.pause_s(tried.attempt, tried.retry_after, now_s=time.time())
 
-    def ended(self, asked: Asked, tried: Tried, request: Any) -> Any:
+    def ended(self, asked: OfficialRequest, tried: Tried, request: Any) -> Any:
         """Record the last attempt, unless it is a stream that has just begun, and give the client what came of it.
 
         Raises:
@@ -203,7 +203,7 @@ class Desk:
         kind = self.library.ReadTimeout if late else self.library.ConnectError
         raise kind(failure.message if failure else "no response", request=request)
 
-    def told(self, asked: Asked, tried: Tried) -> None:
+    def told(self, asked: OfficialRequest, tried: Tried) -> None:
         """Record a request after its last attempt."""
         self._on_exchange(
             asked.token,
@@ -219,7 +219,7 @@ class Desk:
             ),
         )
 
-    def read(self, asked: Asked, tried: Tried, content: bytes) -> Tried:
+    def read(self, asked: OfficialRequest, tried: Tried, content: bytes) -> Tried:
         """What a whole response means.
 
         Args:
@@ -250,7 +250,7 @@ class Desk:
             return replace(tried, answer=replace(answer, message=self._redact.text(message)), again=again)
         return tried
 
-    def read_stream(self, asked: Asked, tried: Tried, stream: bytes, broken: Failure | None) -> Tried:
+    def read_stream(self, asked: OfficialRequest, tried: Tried, stream: bytes, broken: Failure | None) -> Tried:
         """What a stream meant, of which `broken` says why it did not come to its end."""
         whole = whole_reply(asked.path, stream)
         content = json.dumps(whole).encode() if whole is not None else self._quotable(stream)
@@ -271,7 +271,7 @@ class Desk:
         message = self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT]
         return replace(tried, answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=tried.attempt))
 
-    def _signed(self, asked: Asked, answer: Generation, headers: Mapping[str, str]) -> Generation:
+    def _signed(self, asked: OfficialRequest, answer: Generation, headers: Mapping[str, str]) -> Generation:
         if not answer.answered_by:
             return answer
         model = str(asked.body.get("model", self.endpoint.model))
@@ -285,7 +285,7 @@ class Desk:
 class Watched:
     """A stream's bytes on their way to the client, and what is recorded when it ends."""
 
-    def __init__(self, desk: Desk, asked: Asked, tried: Tried, *, lease: Lease, started: float) -> None:
+    def __init__(self, desk: Desk, asked: OfficialRequest, tried: Tried, *, lease: Lease, started: float) -> None:
         self._desk = desk
         self._asked = asked
         self._tried = tried
@@ -324,7 +324,7 @@ class Watched:
         self._desk.told(self._asked, self._desk.read_stream(self._asked, tried, bytes(self._kept), broken))
 
 
-def is_stream(asked: Asked, response: Any) -> bool:
+def is_stream(asked: OfficialRequest, response: Any) -> bool:
     """Whether a response is a stream of events that was asked for."""
     kind = response.headers.get("content-type", "")
     return asked.streamed and response.status_code == 200 and kind.lower().startswith("text/event-stream")

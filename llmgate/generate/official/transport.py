@@ -13,7 +13,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llmgate.generate.official.desk import Asked, Desk, Tried, Watched, is_stream
+from llmgate.generate.official.desk import Desk, OfficialRequest, Tried, Watched, is_stream
 from llmgate.generate.replies import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Recording:
         lease.attempt += 1
         return tried, time.perf_counter()
 
-    def _answered(self, asked: Asked, response: Any, raw: bytes, tried: Tried) -> Tried:
+    def _answered(self, asked: OfficialRequest, response: Any, raw: bytes, tried: Tried) -> Tried:
         """The attempt with a response that the client can read as if it came from the server just now."""
         library = self._desk.library
         content = raw
@@ -162,7 +162,7 @@ class AsyncRecording(Recording):
         finally:
             lease.done()
 
-    async def _attempt(self, request: Any, asked: Asked, lease: Lease) -> Tried:
+    async def _attempt(self, request: Any, asked: OfficialRequest, lease: Lease) -> Tried:
         errors = (self._desk.library.RequestError, OSError)
         tried, started = self._begin(lease)
         try:
@@ -234,7 +234,7 @@ class SyncRecording(Recording):
         finally:
             lease.done()
 
-    def _attempt(self, request: Any, asked: Asked, lease: Lease) -> Tried:
+    def _attempt(self, request: Any, asked: OfficialRequest, lease: Lease) -> Tried:
         errors = (self._desk.library.RequestError, OSError)
         tried, started = self._begin(lease)
         try:

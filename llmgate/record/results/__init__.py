@@ -5,7 +5,9 @@ source      a file's bytes, unpacked
 rows        rows of plain tables, one per item, every cell checked
 jsonl, csvtable, parquet    plain tables on disk
 foreign     rows of other tools: repeats, errors, fields
-promptfoo, inspect_log, lm_eval, deepeval, mlflow_table    their formats
+promptfoo, promptfoo_csv, inspect_log, lm_eval, deepeval, mlflow_table, junit    their formats
+lm_eval_run lm-eval's averages, by which its samples are found
+folder      a folder → the one file of results in it
 load        a path → its results
 paired      many systems on the same items, for calibrating the gate
 """

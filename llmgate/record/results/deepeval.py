@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, score_of, tables_of
+from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, listing, mapping, score_of, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,16 +18,16 @@ __all__ = ["cases_in", "judged_in", "read_deepeval"]
 
 
 def cases_in(data: object) -> list[Mapping[str, Any]] | None:
-    """The test cases of a run, None if it is none."""
-    run = mapping(data)
+    """The test cases of a run, None if it is none; `.latest_test_run.json` has it under a key of its own."""
+    run = mapping(mapping(data).get("testRunData", data))
     if "testCases" not in run and "conversationalTestCases" not in run:
         return None
-    return [mapping(case) for key in ("testCases", "conversationalTestCases") for case in run.get(key) or []]
+    return [mapping(case) for key in ("testCases", "conversationalTestCases") for case in listing(run.get(key))]
 
 
 def metrics_in(cases: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """What was measured of the cases."""
-    return (mapping(metric) for case in cases for metric in case.get("metricsData") or [])
+    return (mapping(metric) for case in cases for metric in listing(case.get("metricsData")))
 
 
 def judged_in(cases: list[Mapping[str, Any]]) -> frozenset[str]:

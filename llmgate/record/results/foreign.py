@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.layout import Layout
     from llmgate.record.results.source import ResultsFile
 
-__all__ = ["ForeignRow", "digest_of", "json_of", "mapping", "parsed", "score_of", "tables_of"]
+__all__ = ["ForeignRow", "digest_of", "json_of", "listing", "mapping", "parsed", "score_of", "tables_of"]
 
 
 MAX_DIGITS: Final = 300
@@ -52,7 +52,13 @@ class ForeignRow:
 
 
 def tables_of(
-    rows: Sequence[ForeignRow], layout: Layout, source: ResultsFile, *, suite: str, repeats: int = 1
+    rows: Sequence[ForeignRow],
+    layout: Layout,
+    source: ResultsFile,
+    *,
+    suite: str,
+    repeats: int = 1,
+    twice: str = "Choose one model or prompt, e.g. --candidate-only provider=NAME",
 ) -> tuple[ScoreTable, ...]:
     """A table per metric. Repeats are averaged; an item that lacks one, or has one in error, is an error.
 
@@ -64,6 +70,7 @@ def tables_of(
         source: The file.
         suite: Name for the report.
         repeats: How many repeats an item must have; more, if an item has more.
+        twice: What to do where an item occurs twice.
 
     Raises:
         RecordError: If there are no scores, an item occurs twice, or a field is named that no row has.
@@ -81,10 +88,7 @@ def tables_of(
     for row in rows:
         known = items.setdefault(row.item, {})
         if row.repeat in known:
-            raise RecordError(
-                f"item {row.item!r} occurs twice", where=row.where,
-                fix="Choose one model or prompt, e.g. --candidate-only provider=NAME",
-            )  # fmt: skip
+            raise RecordError(f"item {row.item[:200]!r} occurs twice", where=row.where, fix=twice)
         known[row.repeat] = row
     repeats = max(repeats, *(len(known) for known in items.values()))
     shared: dict[tuple[str, ...], Items] = {}
@@ -174,6 +178,11 @@ def digest_of(value: object) -> str:
 def mapping(value: object) -> Mapping[str, Any]:
     """An object, or an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def listing(value: object) -> list[Any]:
+    """A list, or an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def json_of(source: ResultsFile) -> Any:

@@ -6,6 +6,7 @@ cannot be paired and are left out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["read_lm_eval"]
+__all__ = ["is_sample", "read_lm_eval", "sample_rows"]
 
 NO_METRICS: Final = frozenset(
     {
@@ -30,10 +31,24 @@ NO_METRICS: Final = frozenset(
 )  # fmt: skip
 
 
+def is_sample(row: object) -> bool:
+    """Whether a line is a document after a filter."""
+    return "doc_id" in mapping(row) and bool({"resps", "filtered_resps"} & mapping(row).keys())
+
+
 def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """A metric per name, or `NAME,FILTER` as the harness itself calls it where there are several filters.
 
     An item is a document: its number and its digest, so that another version of a task is another one.
+
+    Raises:
+        RecordError: With file and line, if it is no such file.
+    """
+    return tables_of(sample_rows(source), layout, source, suite=suite)
+
+
+def sample_rows(source: ResultsFile) -> list[ForeignRow]:
+    """A row per document, whose scores are those after each filter.
 
     Raises:
         RecordError: With file and line, if it is no such file.
@@ -57,11 +72,7 @@ def read_lm_eval(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[Sc
         merged = {**(known.scores if known else {}), **scores}
         items[item] = ForeignRow(item=item, scores=merged, fields=mapping(row.get("doc")), where=where)
     every = {name for row in items.values() for name in row.scores}
-    whole = [
-        ForeignRow(item=row.item, scores={name: row.scores.get(name, "no score") for name in every}, fields=row.fields)
-        for row in items.values()
-    ]
-    return tables_of(whole, layout, source, suite=suite)
+    return [replace(row, scores={name: row.scores.get(name, "no score") for name in every}) for row in items.values()]
 
 
 def metrics_in(row: Mapping[str, Any]) -> list[str]:

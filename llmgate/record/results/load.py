@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from llmgate.errors import RecordError, did_you_mean
 from llmgate.record.growth import json_cost
@@ -12,16 +15,14 @@ from llmgate.record.results.layout import Layout
 from llmgate.record.results.source import ResultsFile, read_source, text_of
 from llmgate.record.scores import NO_LABEL, Labels, ScoreTable
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["FORMATS", "SUITE", "Results", "detect", "load_results"]
 
 SUITE: Final = "scores"
 """What the suite is called in policies and reports: a file of results does not say."""
 
-FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "lm-eval", "mlflow", "parquet", "promptfoo")
+FORMATS: Final = ("csv", "deepeval", "inspect", "jsonl", "junit", "lm-eval", "mlflow", "parquet", "promptfoo")
 """What `--format` takes."""
+HEADER_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Results:
     """What a file holds.
 
     Attributes:
-        source: The file.
+        source: The file; of a folder the one in it.
         format: Its format.
         tables: One per metric.
         main: The metrics that gate where nobody says which.
@@ -47,18 +48,22 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
     """Read a file of results.
 
     Args:
-        path: The file; gzip is unpacked.
+        path: The file, where gzip is unpacked; or the folder that holds one.
         layout: Which columns of a plain table mean what.
         kind: One of `FORMATS`; None to tell from the content.
 
     Raises:
         RecordError: If it cannot be read, or holds no results.
     """
+    layout = layout or Layout()
+    if Path(path).is_dir():
+        from llmgate.record.results.folder import file_in  # noqa: PLC0415 - only for folders
+
+        path = file_in(Path(path), detect, item=layout.item_column)
     source = read_source(path)
     kind = detect(source) if kind is None else kind
     if kind not in FORMATS:
         raise RecordError(f"there is no format {kind!r}", where=str(path), fix=did_you_mean(kind, FORMATS))
-    layout = layout or Layout()
     tables = read_plain(source, layout, kind) if kind in {"csv", "jsonl", "parquet"} else read(source, layout, kind)
     check_clusters(tables[0].items.clusters if tables else None, str(path))
     names = tuple(table.metric for table in tables)
@@ -67,8 +72,8 @@ def load_results(path: Path | str, layout: Layout | None = None, *, kind: str | 
         format=kind,
         tables=tables,
         # promptfoo's score and named metrics are parts of what it calls a pass.
-        main=("pass",) if kind == "promptfoo" and "pass" in names else names,
-        judged=judged_in(source) if kind == "deepeval" else frozenset(),
+        main=("pass",) if kind in {"promptfoo", "junit"} and "pass" in names else names,
+        judged=judged_in(source, kind),
     )
 
 
@@ -93,22 +98,61 @@ def detect(source: ResultsFile) -> str:
     if data.startswith((b"PAR1", b"PK")):
         return "parquet" if data.startswith(b"PAR1") else "inspect"
     start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"<"):
+        return detect_markup(source)
     if not start.startswith((b"{", b"[")):
-        return "csv" if source.suffix in {".csv", ".tsv"} or b"," in start.partition(b"\n")[0] else "jsonl"
+        return detect_table(source, start)
+    return detect_json(source, start)
+
+
+def detect_json(source: ResultsFile, start: bytes) -> str:
+    """The format of a file in JSON, by its first line if that is a row, else by the whole."""
     first = start.partition(b"\n")[0].rstrip()
     source.growth.afford(json_cost(first))
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return detect_whole(source)
-    if isinstance(row, dict) and "doc_id" in row and ("resps" in row or "filtered_resps" in row):
-        return "lm-eval"
+    if isinstance(row, dict) and ("doc_id" in row or "testIdx" in row):
+        from llmgate.record.results import lm_eval, promptfoo  # noqa: PLC0415 - only for files of others
+
+        if lm_eval.is_sample(row):
+            return "lm-eval"
+        if promptfoo.is_row(row):
+            return "promptfoo"
     return "jsonl" if isinstance(row, dict) and "item_id" in row else detect_whole(source)
+
+
+def detect_markup(source: ResultsFile) -> str:
+    """The format of a file in XML, of which one is known."""
+    from llmgate.record.results.junit import is_junit  # noqa: PLC0415 - only for files of others
+
+    if is_junit(source.data):
+        return "junit"
+    raise RecordError(
+        "begins like XML or HTML, and is no JUnit XML", where=source.path, fix="Give results as JSON, CSV or JUnit XML"
+    )
+
+
+def detect_table(source: ResultsFile, start: bytes) -> str:
+    """The format of a file that is no JSON, by its header, which has line breaks where it holds prompts."""
+    if b"," in start[:HEADER_BYTES] and source.suffix != ".tsv":
+        from llmgate.record.results import mlflow_table, promptfoo_csv  # noqa: PLC0415 - only where there is a header
+
+        try:
+            header = next(csv.reader(io.StringIO(start[:HEADER_BYTES].decode(errors="replace"), newline="")), [])
+        except csv.Error:
+            header = []
+        if promptfoo_csv.is_table(header):
+            return "promptfoo"
+        if mlflow_table.is_header(header):
+            return "mlflow"
+    return "csv" if source.suffix in {".csv", ".tsv"} or b"," in start.partition(b"\n")[0] else "jsonl"
 
 
 def detect_whole(source: ResultsFile) -> str:
     """The format of a file that may be one JSON value."""
-    from llmgate.record.results import deepeval, mlflow_table, promptfoo  # noqa: PLC0415 - only for files of others
+    from llmgate.record.results import deepeval, lm_eval_run, mlflow_table, promptfoo  # noqa: PLC0415 - as above
 
     try:
         value = json.loads(text_of(source))
@@ -116,6 +160,8 @@ def detect_whole(source: ResultsFile) -> str:
         return "jsonl"
     if promptfoo.rows_in(value) is not None:
         return "promptfoo"
+    if lm_eval_run.averages_in(value) is not None:
+        return "lm-eval"
     if deepeval.cases_in(value) is not None:
         return "deepeval"
     if mlflow_table.table_in(value) is not None:
@@ -140,20 +186,34 @@ def read_plain(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTab
 
 def read(source: ResultsFile, layout: Layout, kind: str) -> tuple[ScoreTable, ...]:
     """The results of another tool."""
-    from llmgate.record.results import deepeval, inspect_log, lm_eval, mlflow_table, promptfoo  # noqa: PLC0415
+    from llmgate.record.results import (  # noqa: PLC0415 - only for files of others
+        deepeval,
+        inspect_log,
+        junit,
+        lm_eval_run,
+        mlflow_table,
+        promptfoo,
+    )
 
     readers = {
         "deepeval": deepeval.read_deepeval,
         "inspect": inspect_log.read_inspect,
-        "lm-eval": lm_eval.read_lm_eval,
+        "junit": junit.read_junit,
+        "lm-eval": lm_eval_run.read_lm_eval_run,
         "mlflow": mlflow_table.read_mlflow,
         "promptfoo": promptfoo.read_promptfoo,
     }
     return readers[kind](source, layout, suite=SUITE)
 
 
-def judged_in(source: ResultsFile) -> frozenset[str]:
-    """The metrics of a run of DeepEval that a model scored."""
+def judged_in(source: ResultsFile, kind: str) -> frozenset[str]:
+    """The metrics that a model scored, where a tool says so."""
+    if kind == "mlflow":
+        from llmgate.record.results import mlflow_table  # noqa: PLC0415 - only for its files
+
+        return mlflow_table.judged_in(source)
+    if kind != "deepeval":
+        return frozenset()
     from llmgate.record.results import deepeval  # noqa: PLC0415 - only for its files
     from llmgate.record.results.foreign import json_of  # noqa: PLC0415
 

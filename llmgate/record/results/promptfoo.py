@@ -1,4 +1,4 @@
-"""Results of promptfoo: `promptfoo eval -o results.json`, versions 1 to 3 of its format.
+"""Results of promptfoo: `promptfoo eval -o results.json`, versions 1 to 3 of its format, `.jsonl` and `.csv`.
 
 A row is an error if the provider failed or nothing was graded. What promptfoo calls `error` is not enough to tell: it
 is also the reason of a failed assertion, which is an ordinary 0.
@@ -10,8 +10,11 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError
-from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, mapping, score_of, tables_of
+from llmgate.record.growth import RESULT, json_cost
+from llmgate.record.results.foreign import ForeignRow, digest_of, json_of, listing, mapping, parsed, score_of, tables_of
+from llmgate.record.results.promptfoo_csv import csv_rows, repeats_among
 from llmgate.record.results.rows import shown_number
+from llmgate.record.results.source import lines_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from llmgate.record.results.source import ResultsFile
     from llmgate.record.scores import ScoreTable
 
-__all__ = ["PASS", "read_promptfoo", "rows_in"]
+__all__ = ["PASS", "is_row", "read_promptfoo", "rows_in"]
 
 PASS: Final = "pass"  # noqa: S105 - a metric
 """1 where all assertions held."""
@@ -40,6 +43,11 @@ def rows_in(data: object) -> list[Any] | None:
     return rows
 
 
+def is_row(row: object) -> bool:
+    """Whether a line of a file is a row of promptfoo: what its `.jsonl` consists of."""
+    return {"success", "testIdx", "testCase"} <= mapping(row).keys()
+
+
 def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[ScoreTable, ...]:
     """`pass` (all assertions held), `score` (promptfoo's own), and every named metric.
 
@@ -48,12 +56,50 @@ def read_promptfoo(source: ResultsFile, layout: Layout, *, suite: str) -> tuple[
     Raises:
         RecordError: If it is no such file, or holds several providers or prompts and none is chosen.
     """
+    start = source.data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start.startswith((b"{", b"[")):
+        return tables_of(csv_rows(source), layout, source, suite=suite)
+    if source.suffix in {".jsonl", ".ndjson"} or one_per_line(start.partition(b"\n")[0]):
+        return tables_of(line_rows(source), layout, source, suite=suite)
     data = json_of(source)
     rows, repeats = rows_in(data), repeats_in(data)
     if rows is None:
         raise RecordError("not results of promptfoo", where=source.path, fix="Write them with: promptfoo eval -o FILE")
     read = [row_of(mapping(row), repeats, f"{source.path}: results[{i}]") for i, row in enumerate(rows)]
     return tables_of(read, layout, source, suite=suite, repeats=repeats)
+
+
+def one_per_line(first: bytes) -> bool:
+    """Whether the first line is a row by itself."""
+    try:
+        return is_row(parsed(first))
+    except (ValueError, RecursionError):
+        return False
+
+
+def line_rows(source: ResultsFile) -> list[ForeignRow]:
+    """The rows of a `.jsonl`, which says neither the version nor how often tests were repeated.
+
+    Raises:
+        RecordError: With file and line, if it is no such file.
+    """
+    read: list[tuple[str, Mapping[str, Any]]] = []
+    for where, line in lines_in(source):
+        source.growth.spend(RESULT + json_cost(line), where)
+        try:
+            row = parsed(line)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"not JSON: {error}", where=where, fix="Write it again: it may be cut off") from error
+        if not is_row(row):
+            raise RecordError(
+                "not a row of promptfoo", where=where, fix="Write them with: promptfoo eval -o FILE.jsonl"
+            )
+        read.append((where, row))
+    numbers = {row["testIdx"]: row for _, row in read if isinstance(row["testIdx"], int)}
+    keys = [digest_of([numbers[i].get("vars"), numbers[i].get("testCase")]) for i in sorted(numbers)]
+    whole = sorted(numbers) == list(range(len(numbers)))
+    repeats = repeats_among(keys) if whole else 1
+    return [row_of(row, repeats, where) for where, row in read]
 
 
 def repeats_in(data: object) -> int:
@@ -110,10 +156,10 @@ def scores_of(row: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, floa
         PASS: score_of(row["success"]) if isinstance(row.get("success"), bool) else "no score",
         "score": score_of(row.get("score")),
     }
-    parts = [mapping(part) for part in grading.get("componentResults") or []]
+    parts = [mapping(part) for part in listing(grading.get("componentResults"))]
     for name, value in (mapping(grading.get("namedScores")) or mapping(row.get("namedScores"))).items():
         scores[name] = named_score(name, value, mapping(grading.get("namedScoreWeights")), parts)
-    wanted = [mapping(given).get("metric") for given in test.get("assert") or []]
+    wanted = [mapping(given).get("metric") for given in listing(test.get("assert"))]
     for metric in (*map(metric_of, parts), *wanted):
         # A template stands for a name that is not known here.
         if isinstance(metric, str) and metric and "{" not in metric:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.results.layout import Layout
 
-__all__ = ["NO_SCORE", "Rows", "check_range", "shown_number"]
+__all__ = ["NO_SCORE", "Rows", "check_range", "number_of", "shown_number"]
 
 NO_SCORE = "no score"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|[+-]?inf(?:inity)?")
@@ -173,7 +173,7 @@ class Rows:
 
 def number_of(cell: str) -> float | str | None:
     """The number that a cell holds; None if it holds nothing or NaN, its text if it holds something else."""
-    words = {"": None, "nan": None, "null": None, "none": None, "true": 1.0, "false": 0.0}
+    words = {"": None, "nan": None, "null": None, "none": None, "true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
     folded = cell.strip().casefold()
     if folded in words:
         return words[folded]

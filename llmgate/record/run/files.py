@@ -109,7 +109,10 @@ def _unsaid_of_run(manifest: Manifest) -> dict[str, Any] | None:
         policy["binding"] = True
     if not manifest.policy.serving:
         policy["serving"] = True
-    return {"policy": policy} | {
+    unsaid: dict[str, Any] = {"policy": policy}
+    if not manifest.local_models:
+        unsaid["local_models"] = True
+    return unsaid | {
         name: {"binding"} for name, model in identities.items() if model is not None and model.binding is None
     }
 

@@ -68,8 +68,9 @@ FREE: Final = frozenset(
 def held_to(manifest: Manifest) -> dict[str, object]:
     """What a resumed run has to share with the run before it, by field."""
     found = {field.name: getattr(manifest, field.name) for field in fields(manifest) if field.name not in FREE}
-    # A server of ours listens on another port each time.
-    return found | {"admissions": names_of(manifest.admissions), "server": replace(manifest.server, url="")}
+    # A server of ours listens on another port each time, and a list of models may be there another time.
+    server = replace(manifest.server, url="", unconfirmed="")
+    return found | {"admissions": names_of(manifest.admissions), "server": server}
 
 
 def changes(before: object, now: object, field: str = "") -> Iterator[str]:

@@ -136,6 +136,8 @@ class Cards:
             whole = score in {0.0, 1.0} and about.direction is Direction.HIGHER
             outcome = "score" if not whole else "pass" if score else "fail"
             words = OUTCOME_WORDS.get(outcome, percent(score, 0))
+        if result is not None and not cause and not result.checks:
+            outcome, words = "score", "recorded"  # neither passed nor failed: nothing checks it
         generation = result.answer if result and isinstance(result.answer, Generation) else None
         checks = sorted(result.checks, key=lambda check: _order(check, metric)) if result else []
         return Answer(

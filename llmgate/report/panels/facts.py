@@ -23,10 +23,12 @@ __all__ = ["facts"]
 
 def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     """Gates, cases, cases below par, and with a champion the scores that changed."""
-    planned = len(book.candidate.cases)
+    cases = [case for case in book.candidate.cases if not case.unchecked]
+    planned = len(cases)
     watched_only = frozenset((metric.suite, metric.metric) for metric in decision.metrics if not metric.gates)
-    done = sum(_gated(book.candidate, case, watched_only) for case in book.candidate.cases)
-    unwatched = done - sum(evaluated(book.candidate, case) for case in book.candidate.cases)
+    done = sum(_gated(book.candidate, case, watched_only) for case in cases)
+    unwatched = done - sum(evaluated(book.candidate, case) for case in cases)
+    recorded = len(book.candidate.cases) - planned
     waived = sum(metric.waived for metric in decision.metrics)
     gating = [metric for metric in decision.metrics if metric.gates and not metric.waived]
     watched = len(decision.metrics) - len(gating) - waived
@@ -42,7 +44,10 @@ def facts(book: CaseBook, decision: Decision, missed: int) -> Iterator[Fact]:
     yield Fact(
         label="Cases evaluated",
         value=f"{count(done)} of {count(planned)}",
-        detail=_missing(planned - done, unwatched) + _champion_lacks(book.champion) + saved_by(decision),
+        detail=_missing(planned - done, unwatched)
+        + (f", {count(recorded)} more only recorded" if recorded else "")
+        + _champion_lacks(book.champion)
+        + saved_by(decision),
         serious=done < planned or not planned,
     )
     yield Fact(label="Cases below par", value=count(missed), detail="not a failed build by themselves")
@@ -78,7 +83,7 @@ def _missing(errors: int, unwatched: int) -> str:
 
 def _champion_lacks(champion: Record | None) -> str:
     """What the champion's side lacks, whatever metric it is for."""
-    lost = sum(not evaluated(champion, case) for case in champion.cases) if champion else 0
+    lost = sum(not evaluated(champion, case) for case in champion.cases if not case.unchecked) if champion else 0
     return f"; of the champion {_lacking(lost)} a score" if lost else ""
 
 

@@ -38,6 +38,7 @@ def provenance(candidate: Record, champion: Record | None) -> tuple[ProvenanceGr
         ("Server", _SERVER),
         *((f"Judge {name}".strip(), _judge_facts(name)) for name in _names(candidate, champion, _judge_names)),
         ("Embeddings", _EMBEDDING),
+        ("Local models", [(name, _local(name)) for name in _names(candidate, champion, _local_names)]),
         ("Hardware", _HARDWARE),
         *((f"Suite {name}", _suite_facts(name)) for name in _names(candidate, champion, _suite_names)),
         ("Gates", [(name, _gate(name)) for name in _names(candidate, champion, _gate_names)]),
@@ -71,6 +72,10 @@ def _names(candidate: Record, champion: Record | None, read: Callable[[Manifest]
 def _judge_names(manifest: Manifest) -> Sequence[str]:
     """Empty for the judge that asserts need not name."""
     return [*([""] if manifest.judge is not None else []), *sorted(manifest.judges)]
+
+
+def _local_names(manifest: Manifest) -> Sequence[str]:
+    return sorted(manifest.local_models)
 
 
 def _suite_names(manifest: Manifest) -> Sequence[str]:
@@ -107,6 +112,12 @@ def _further_names(manifest: Manifest) -> list[str]:
     return [name for name in manifest.server.model_names if name != manifest.model.name]
 
 
+def _confirmed(manifest: Manifest) -> str:
+    """Empty where the endpoint lists the name, or llmgate gave it."""
+    why = one_line(manifest.server.unconfirmed, 160)
+    return f"nothing but its own answers: {why}" if why else ""
+
+
 _RUN: Facts = (
     ("Run", lambda record: one_line(record.manifest.run_id)),
     ("Started (UTC)", lambda record: one_line(record.manifest.created_at)),
@@ -122,6 +133,7 @@ _RUN: Facts = (
 
 _MODEL: Facts = (
     ("Name", lambda record: one_line(record.manifest.model.name)),
+    ("Name confirmed by", lambda record: _confirmed(record.manifest)),
     ("Registered as", lambda record: one_line(record.manifest.model.registry_uri or "")),
     ("Bound to it by", lambda record: record.manifest.model.binding or ""),
     ("Source", lambda record: short_path(record.manifest.model.source)),
@@ -214,6 +226,10 @@ def _rule(metric: MetricPolicy) -> str:
 
 def _package(name: str) -> Reading:
     return lambda record: one_line(record.manifest.packages.get(name, ""), 120)
+
+
+def _local(name: str) -> Reading:
+    return lambda record: one_line(record.manifest.local_models.get(name, ""))
 
 
 def _label(name: str) -> Reading:

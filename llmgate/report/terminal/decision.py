@@ -84,7 +84,9 @@ def _spelt_out(decision: Decision, width: int, beside: Sequence[LedLine]) -> Ite
         yield from labelled("Missing" if problem.counted else "Problem", str(problem), width, style="warn")
     left = len(problems) - PROBLEMS
     if left > 0:
-        yield from labelled("", f"and {left:,} more problems: see the report", width)
+        # Nobody writes a report about tables.
+        where = "the report" if decision.candidate_run else "--json"
+        yield from labelled("", f"and {left:,} more problems: see {where}", width)
 
 
 def _table(metrics: Sequence[MetricDecision], width: int) -> Iterator[LedLine]:

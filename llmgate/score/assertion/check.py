@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from llmgate.record.schema import Message
 from llmgate.score.assertion.models import Models
 from llmgate.suite.template import javascript
 
@@ -22,6 +23,7 @@ class CheckContext:
         output: The model's answer: text, or structured data where a provider returns an object or a list.
         variables: The dataset row.
         prompt: The rendered prompt.
+        messages: The conversation that the prompt is, where it is one.
         latency_ms: How long the answer took, in milliseconds.
         cost: What the answer cost, in the provider's currency.
         logprobs: Log probabilities of the answer's tokens, a list of numbers.
@@ -36,6 +38,7 @@ class CheckContext:
     output: object
     variables: Mapping[str, object] = field(default_factory=dict)
     prompt: str = ""
+    messages: tuple[Message, ...] = ()
     latency_ms: object = None
     cost: object = None
     logprobs: object = None

@@ -25,6 +25,11 @@ def never(_: AssertSpec) -> bool:
     return False
 
 
+def no_folder(_: AssertSpec) -> str | None:
+    """Of an assert that asks no model on this machine."""
+    return None
+
+
 class Need(StrEnum):
     """What is asked for beside the answer, and so what an assert costs: nothing else does cost anything."""
 
@@ -85,12 +90,14 @@ class ModelGradedKind(AssertType):
         prepare: Reads the rule once.
         asks_of: What one assert asks for, where its settings decide.
         prompts: The prompts' fixed parts and reply schemas; their digest is part of the judge's identity.
+        folder: The model on this machine that an assert asks, as the suite names it; None if it asks none.
     """
 
     prepare: Callable[[AssertSpec], Consult]
     asks: frozenset[Need] = frozenset({Need.JUDGE})
     asks_of: Callable[[AssertSpec], frozenset[Need]] | None = None
     prompts: tuple[str, ...] = ()
+    folder: Callable[[AssertSpec], str | None] = no_folder
 
 
 Kind = CheckKind | ModelGradedKind

@@ -1,4 +1,4 @@
-"""Assert types on likeness by embeddings, and the local model that embeds where no endpoint does.
+"""Small models that checks ask: embeddings from an endpoint or a folder, and classifiers from a folder.
 
-Nothing here is downloaded, and no judge is asked.
+Nothing here downloads anything.
 """

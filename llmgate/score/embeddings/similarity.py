@@ -184,6 +184,7 @@ TYPES: Final = (
         passes="cosine of embeddings, never below 0",
         settings={"model": "folder of a local model, which needs no endpoint"},
         asks_of=lambda spec: frozenset() if "model" in spec.config else _EMBEDDINGS,
+        folder=lambda spec: folder if isinstance(folder := spec.config.get("model"), str) else None,
         prepare=_semantic_similarity,
     ),
 )

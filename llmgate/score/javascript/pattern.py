@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import regex
 
 from llmgate.errors import CannotRunError, SuiteError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 __all__ = ["MAX_PATTERN_CHARS", "TIME_LIMIT_S", "Pattern"]
+
+T = TypeVar("T")
 
 TIME_LIMIT_S: Final = 2.0
 """Processor time of one search."""
@@ -46,6 +51,11 @@ _WHOLE: Final = {
     r"\B": f"(?:(?<=[{_WORD}])(?=[{_WORD}])|(?<![{_WORD}])(?![{_WORD}]))",
 }
 """What stands for a token outside of brackets."""
+_LINES: Final = {
+    "^": r"(?:(?<=[\n\r\u2028\u2029])|\A)",
+    "$": r"(?:(?=[\n\r\u2028\u2029])|\Z)",
+}
+"""The same where a pattern looks at lines."""
 
 _ESCAPE: Final = r"""\\(?:u(?P<high>[dD][89abAB]..)\\u(?P<low>[dD][c-fC-F]..) | u(?P<half>[dD][89a-fA-F])
     | u\{(?P<code>[0-9a-fA-F]+)\} | c(?P<control>[A-Za-z]) | (?P<set>[dDsSwW]) | (?P<kept>[pP]\{ | [\Wfnrtvxu0-9])
@@ -68,7 +78,7 @@ class Pattern:
     Attributes:
         source: As written.
         compiled: What is run.
-        foreign: Whether it uses what only Python knows.
+        foreign: Whether it is taken as Python reads it.
     """
 
     source: str
@@ -76,12 +86,25 @@ class Pattern:
     foreign: bool
 
     @classmethod
-    def compile(cls, source: str, *, ignore_case: bool = False) -> Pattern:
+    def compile(
+        cls,
+        source: str,
+        *,
+        ignore_case: bool = False,
+        any_case: bool = False,
+        multiline: bool = False,
+        dot_all: bool = False,
+        python: bool = False,
+    ) -> Pattern:
         """Translates and compiles.
 
         Args:
             source: The pattern.
             ignore_case: Whether the case of the letters A to Z does not count.
+            any_case: Whether the case of all other letters does not count either.
+            multiline: Whether `^` and `$` stand for the ends of lines.
+            dot_all: Whether `.` stands for line ends, too.
+            python: Whether it was written for Python, and is taken as Python reads it.
 
         Raises:
             SuiteError: If it does not compile. The message does not say where; the caller knows.
@@ -89,8 +112,10 @@ class Pattern:
         if len(source) > MAX_PATTERN_CHARS or _expanded_size(source) > MAX_PATTERN_CHARS:
             raise SuiteError(f"the pattern has more than {MAX_PATTERN_CHARS} characters or repetitions")
         try:
-            translated = _translate(source)
-            flags = regex.VERSION0 | (regex.IGNORECASE | regex.ASCII if ignore_case else 0)
+            meanings = {**_WHOLE, **(_LINES if multiline else {}), **({".": _WHOLE["[^]"]} if dot_all else {})}
+            translated = None if python else _translate(source, meanings)
+            case = regex.IGNORECASE if any_case else regex.IGNORECASE | regex.ASCII
+            flags = regex.VERSION0 | (case if ignore_case or any_case else 0)
             compiled = regex.compile(source if translated is None else translated, flags=flags)
             return cls(source, compiled, foreign=translated is None)
         except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, LookupError) as error:
@@ -116,8 +141,27 @@ class Pattern:
         return next((group for group in match.groups() if group is not None), match[0])
 
     def _search(self, text: str) -> regex.Match[str] | None:
+        return self._within_limits(lambda: self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def all_in(self, text: str) -> list[str | tuple[str, ...]]:
+        """What Python's `findall` finds: the matches, or their groups if the pattern has any.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        return self._within_limits(lambda: self.compiled.findall(text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def removed_from(self, text: str) -> str:
+        """The text without what matches.
+
+        Raises:
+            CannotRunError: If the search takes longer than the limit.
+        """
+        return self._within_limits(lambda: self.compiled.sub("", text, timeout=TIME_LIMIT_S, concurrent=False))
+
+    def _within_limits(self, search: Callable[[], T]) -> T:
         try:
-            return self.compiled.search(text, timeout=TIME_LIMIT_S, concurrent=False)
+            return search()
         except TimeoutError as error:
             raise CannotRunError(
                 f"the pattern {self.source[:80]!r} ran into its limit of {TIME_LIMIT_S:g} s",
@@ -127,7 +171,7 @@ class Pattern:
             raise CannotRunError(f"the pattern {self.source[:80]!r} needs too much memory") from error
 
 
-def _translate(source: str) -> str | None:
+def _translate(source: str, meanings: Mapping[str, str]) -> str | None:
     """The pattern for `regex`, None if it uses what only Python has.
 
     Raises:
@@ -137,10 +181,10 @@ def _translate(source: str) -> str | None:
     if any(token["foreign"] or token["possessive"] for token in tokens):
         return None
     groups = sum(bool(token["group"]) for token in tokens)
-    return "".join(_translated(token, groups) for token in tokens)
+    return "".join(_translated(token, groups, meanings) for token in tokens)
 
 
-def _translated(token: re.Match[str], groups: int) -> str:
+def _translated(token: re.Match[str], groups: int, meanings: Mapping[str, str]) -> str:
     if token["members"]:
         if not token["closed"]:
             raise ValueError("a class is not closed")
@@ -148,8 +192,8 @@ def _translated(token: re.Match[str], groups: int) -> str:
     reference = token["name"] or token["number"]
     if reference and (token["name"] or int(reference) <= groups):
         return f"(?({reference})\\g<{reference}>)"
-    if token[0] in _WHOLE:
-        return _WHOLE[token[0]]
+    if token[0] in meanings:
+        return meanings[token[0]]
     return f"[{_SETS[token['set']]}]" if token["set"] else _escaped(token)
 
 

@@ -1,4 +1,4 @@
-"""prefer: is the answer better than another one, such as the champion's?
+"""prefer and select-best: is the answer better than another one, such as the champion's? Is it the best of several?
 
 Judges favour a place, mostly the first, whatever stands there. So both orders are asked and averaged: a win counts 1, a
 tie 0.5, a loss 0. A judge that names the same place twice comes to 0.5, and the reason says that the orders disagree.
@@ -9,16 +9,20 @@ Reference: Zheng et al. (2023), Judging LLM-as-a-Judge, arXiv 2306.05685, sectio
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from llmgate.errors import JudgeError
+from llmgate.score.assertion import references
 from llmgate.score.assertion.check import CheckContext, Consult, Finding
 from llmgate.score.assertion.definition import ModelGradedKind
-from llmgate.score.assertion.rule import shown
+from llmgate.score.assertion.rule import AssertRule, invalid_value, shown
 from llmgate.score.assertion.settings import least
+from llmgate.score.assertion.together import all_of
 from llmgate.score.judge.criterion import text_rule, text_setting
 from llmgate.score.judge.prompt import REASON, Question
 from llmgate.score.judge.reply import read_reason, the_object
+from llmgate.suite.template import javascript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +41,7 @@ Vote = tuple[Side, str]
 """The answer that a judge favours, and why."""
 
 DEFAULT_THRESHOLD: Final = 0.5
+_OTHERS: Final = "others"
 DEFAULT_CRITERION: Final = "The better answer is right, answers what was asked, and leaves out what was not."
 
 _CHOICES: Final[tuple[Choice, ...]] = ("first", "second", "tie")
@@ -66,6 +71,46 @@ def _prefer(spec: AssertSpec) -> Consult:
         return Finding(points >= threshold, points, f"the orders disagree: {disagreeing}: {reason} / {other_reason}")
 
     return consult
+
+
+def _select_best(spec: AssertSpec) -> Consult:
+    rule, threshold = text_rule(spec, "criterion"), least(spec, DEFAULT_THRESHOLD)
+    if _OTHERS not in spec.config:
+        raise invalid_value(
+            spec,
+            "it picks one of several models' answers, and a run asks one model",
+            'Put the champion\'s answers into a column and add `config: {others: "{{ champion }}"}`',
+        )
+    others = AssertRule.compile(
+        replace(spec, value=spec.config[_OTHERS], has_value=True), lambda value: _other_answers(spec, value)
+    )
+
+    async def consult(context: CheckContext, models: Models) -> Finding:
+        criterion = rule.on(context)
+        answers = [other for other in dict.fromkeys(others.on(context)) if other != context.text]
+        if not answers:
+            return Finding(threshold <= 0.5, 0.5, "all answers are the same, so it is a tie without asking")
+        asked = [
+            ask_both_orders(models, context.text, other, question=context.prompt, criterion=criterion)
+            for other in answers
+        ]
+        points, worst = 2.0, ""
+        for orders in await all_of(asked):
+            (straight, reason), (swapped, other_reason) = map(_raised, orders)
+            won = (_POINTS[straight] + _POINTS[swapped]) / 2
+            if won < points:
+                points, worst = won, reason if straight != "one" else other_reason
+        beaten = f"against the best of {len(answers)} others it comes to {points:g}, wanted {threshold:g}"
+        return Finding(points >= threshold, points, f"{beaten}: {worst}")
+
+    return consult
+
+
+def _other_answers(spec: AssertSpec, value: object) -> list[str]:
+    answers = references.texts(spec, value)
+    if not all(map(javascript.trim, answers)):
+        raise invalid_value(spec, "one of the others' answers is empty, so there is nothing to compare with")
+    return answers
 
 
 def _raised(vote: Vote | Exception) -> Vote:
@@ -135,5 +180,17 @@ TYPES: Final = (
         example={"value": "{{ x }}"},
         prepare=_prefer,
         prompts=(*_QUESTION.prompts, DEFAULT_CRITERION),
+    ),
+    ModelGradedKind(
+        id="select-best",
+        use="you have the answers of several others",
+        passes="none of the others' answers is better, each asked in both orders",
+        score="the least against any: 1 win, 0.5 tie, 0 loss",
+        value="criterion",
+        threshold="0.5",
+        settings={"others": "the champion's answer, as `{{ column }}`, or a list of answers; must be there"},
+        example={"value": "Is kind to {{ x }}", "config": {"others": "{{ x }}"}},
+        prepare=_select_best,
+        prompts=_QUESTION.prompts,
     ),
 )

@@ -14,11 +14,10 @@ from llmgate.errors import EndpointError, UndefinedError, UsageError
 from llmgate.gate.judges.admission import at_least_default, refusals
 from llmgate.gate.judges.agreement import measure_judge
 from llmgate.generate.base_url import normalise_url
-from llmgate.generate.client import Endpoint
-from llmgate.generate.endpoint import probe
 from llmgate.record.judges.admission import DEFAULT_THRESHOLDS, AdmissionRecord, Instrument
 from llmgate.record.judges.admission_file import save_admission, sealed
 from llmgate.record.judges.verdicts import Trial, VerdictLog, read_verdicts
+from llmgate.record.manifest import ModelIdentity
 from llmgate.report.visible import one_line
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
@@ -28,7 +27,16 @@ from llmgate.session.clock import timestamp
 from llmgate.session.run.custom_checks import beside_suites
 from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.measure import asker, embedder
-from llmgate.session.run.models import JUDGE_RETRIES, alive, identify_named, named_judge, open_client
+from llmgate.session.run.models import (
+    JUDGE_RETRIES,
+    JudgeTraffic,
+    alive,
+    embed_place,
+    identify_named,
+    named_judge,
+    open_client,
+    probe_embedding,
+)
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from llmgate.generate.client import ChatClient
+    from llmgate.generate.client import ChatClient, Endpoint
     from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
@@ -263,10 +271,12 @@ async def try_judges(
     """
     async with AsyncExitStack() as stack:
         clients: list[ChatClient] = []
+        judged_by = JudgeTraffic(settings, progress)
 
         async def opened(endpoint: Endpoint) -> ChatClient:
             death = alive if target is None else target.death
-            clients.append(await open_client(endpoint, settings, stack, death=death))
+            traffic = judged_by.of(endpoint.url) if death is alive else None
+            clients.append(await open_client(endpoint, settings, stack, death=death, traffic=traffic))
             return clients[-1]
 
         if target is not None:
@@ -281,13 +291,17 @@ async def try_judges(
             if not settings.embed_endpoint:
                 raise UsageError("the assert needs embeddings, and no model is named", fix="Give --embed-endpoint URL")
             url = normalise_url(settings.embed_endpoint)
-            key = settings.embed_api_key(url)
-            model = probe(url, api_key=key, model=settings.embed_name).model
-            embed = embedder(await opened(Endpoint(url=url, model=model, api_key=key)))
+            model = probe_embedding(settings, url).model
+            place = embed_place(settings, ModelIdentity(name=model, source=url))
+            embed = embedder(await open_client(place, settings, stack))
         models = Models(judges=judges, embed=embed, sampling=asked.sampling, retries=JUDGE_RETRIES)
         if asked.spec.type in PAIRED and asked.spec.judges:
             models = models.asking(asked.spec.judges[0])
         await ask_all(questions, models, log, progress=progress)
+        for client in clients:
+            if client.stopped is not None:
+                fix = f"{client.stopped.fix}. What it said is kept: go on with --resume"
+                raise EndpointError(client.stopped.what, where=client.stopped.where, fix=fix)
         if any(client.gave_up for client in clients):
             raise EndpointError(
                 "the judge stopped accepting connections",

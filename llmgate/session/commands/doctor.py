@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from llmgate import __version__
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.generate.base_url import normalise_url
-from llmgate.generate.endpoint import listed_models
+from llmgate.generate.endpoint import served_models
 from llmgate.generate.key_travel import is_loopback
 from llmgate.promote.registries import open_registry
 from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
@@ -192,7 +192,7 @@ def check_endpoint(here: Circumstances) -> Iterator[Diagnosis]:
         what=f"a key is set in {settings.api_key_env}" if key else f"no key is set in {settings.api_key_env}",
         advice="" if key else "Set it if the endpoint wants one",
     )
-    models = listed_models(url, api_key=key)
+    models = served_models(url, api_key=key, model=settings.served_name, key_place=settings.key_place)
     known = bool(models) and settings.served_name in {None, *models}
     several = len(models) > 1 and settings.served_name is None
     shown = ", ".join(models[:10]) + (f" and {len(models) - 10} more" if len(models) > 10 else "")

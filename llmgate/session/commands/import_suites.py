@@ -10,9 +10,9 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.suite.importers.deepeval import import_deepeval
 from llmgate.suite.importers.inspect_logs import import_inspect
-from llmgate.suite.importers.lm_eval import import_lm_eval
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
 from llmgate.suite.importers.openai_evals import import_openai_evals
-from llmgate.suite.importers.promptfoo import import_promptfoo
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.report import report_lines
 from llmgate.suite.importers.result import Imported
 from llmgate.suite.importers.write import write_imported
@@ -44,7 +44,7 @@ class ImportedFiles:
 
     def lines(self) -> list[tuple[str, str]]:
         """What to print, with the mood of each line."""
-        return report_lines(self.imported, list(self.paths))
+        return report_lines(self.imported, list(self.paths), here=Path.cwd())
 
 
 def import_suites(tool: str, path: Path, out: Path, *, allowed: Sequence[str] = ()) -> ImportedFiles:
@@ -66,7 +66,7 @@ def import_suites(tool: str, path: Path, out: Path, *, allowed: Sequence[str] = 
             imported = _OF_SEVERAL[tool](path, VOCABULARY, allowed)
         else:
             imported = _OF_ONE_FILE[tool](path, VOCABULARY)
-        paths = write_imported(imported, out, source=f"{path} ({tool})")
+        paths = write_imported(imported, out, source=f"{path} ({tool})", here=Path.cwd())
     except RecursionError as error:
         raise UsageError("the files are nested too deeply", where=str(path), fix="Flatten them") from error
     return ImportedFiles(imported=imported, paths=tuple(paths))

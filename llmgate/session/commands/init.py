@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, DatasetError, EndpointError, UsageError
 from llmgate.generate.base_url import normalise_url
-from llmgate.generate.endpoint import listed_models
+from llmgate.generate.endpoint import served_models
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.report.words import plural
 from llmgate.session.commands.columns import ProjectKind, RowReading, id_column, understand
@@ -193,7 +193,7 @@ def _models(wish: InitWish) -> tuple[str, ...] | None:
     if not settings.endpoint:
         return None
     url = normalise_url(settings.endpoint)
-    models = listed_models(url, api_key=settings.api_key)
+    models = served_models(url, api_key=settings.api_key, model=settings.served_name, key_place=settings.key_place)
     if not models:
         raise EndpointError("the endpoint lists no model", where=url, fix="Load one, or leave --endpoint out for now")
     if settings.served_name and settings.served_name not in models:

@@ -52,21 +52,23 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
     """Decide on two files of results.
 
     Args:
-        candidate: The candidate's file.
-        champion: The champion's file, of the same or another format.
+        candidate: The candidate's file, or the folder that holds it.
+        champion: The champion's, of the same or another format.
         question: What is asked.
 
     Raises:
         RecordError: If a file cannot be read.
         NotComparableError: If the two are the same results, or put the same item into different clusters.
         PolicyError: If a margin or alpha is impossible, or a policy names what is not there.
-        UsageError: If a metric is asked for that is not there.
+        UsageError: If a metric is asked for that is not there, or a folder is a run's.
     """
     layout = question.layout
+    for path in (candidate, champion):
+        refuse_run(path)
     new = load_results(candidate, replace(layout, only=question.candidate_only), kind=question.kind)
     old = load_results(champion, replace(layout, only=question.baseline_only), kind=question.kind)
     policy = policy_for(new, old, question)
-    if question.candidate_only == question.baseline_only and same_lines(candidate, champion):
+    if question.candidate_only == question.baseline_only and same_lines(new.source, old.source):
         raise NotComparableError(
             f"holds the same rows as {champion}, so it was compared with itself",
             where=str(candidate),
@@ -78,7 +80,21 @@ def decide_results(candidate: Path, champion: Path, question: ResultsQuestion) -
     return decide(Evidence(tables=new.tables), Evidence(tables=old.tables), policy, today=today())
 
 
-def same_lines(candidate: Path, champion: Path) -> bool:
+def refuse_run(path: Path) -> None:
+    """Refuse the folder of a run, which has more to say than a table."""
+    if not path.is_dir():
+        return
+    from llmgate.record.run.files import MANIFEST  # noqa: PLC0415 - only for folders
+
+    if MANIFEST.exists(path):
+        raise UsageError(
+            "is a run of llmgate, and no results of another tool",
+            where=str(path),
+            fix="Name runs without options: llmgate decide CANDIDATE BASELINE",
+        )
+
+
+def same_lines(candidate: str, champion: str) -> bool:
     """Whether two files hold the same lines, in whatever order, packed or not.
 
     Results of tools tell two runs apart by times and ids. A plain table may be equal by honest chance, and then
@@ -122,6 +138,12 @@ def policy_for(candidate: Results, champion: Results, question: ResultsQuestion)
     if question.policy is None:
         return policy
     policy = override_policy(policy, str(question.policy))
+    if policy.serving:
+        raise PolicyError(
+            "`serving:` asks for what runs measure, and results of other tools do not hold it",
+            where=str(question.policy),
+            fix="Remove it from the policy file",
+        )
     for part in policy.slices:
         if part.field not in question.layout.slices:
             raise PolicyError(

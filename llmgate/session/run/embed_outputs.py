@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import JudgeError
-from llmgate.generate.client import Endpoint
 from llmgate.record.schema import CaseResult, Generation
 from llmgate.record.vectors import pack_vector
 from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.session.run.measure import context_of, embedder, gather_all
-from llmgate.session.run.models import judge_sampling, open_client
+from llmgate.session.run.models import embed_place, judge_sampling, open_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,9 +43,7 @@ async def embed_answers(settings: Settings, plan: Plan, run: RunDir, *, progress
     identity = run.manifest.embedding
     progress.stage(f"embedding {len(todo)} answers")
     async with AsyncExitStack() as stack:
-        key = settings.embed_api_key(identity.source)
-        endpoint = Endpoint(url=identity.source, model=identity.name, api_key=key)
-        embed = embedder(await open_client(endpoint, settings, stack))
+        embed = embedder(await open_client(embed_place(settings, identity), settings, stack))
         models = Models(judges={}, embed=embed, sampling=judge_sampling(plan))
         await gather_all(_embed(run, todo[at : at + BATCH], models) for at in range(0, len(todo), BATCH))
 

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.build import check_workload
 from llmgate.errors import RecordError, UsageError
+from llmgate.generate.traffic import Traffic
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
+from llmgate.report.words import plural
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
 from llmgate.session.heartbeat import run_async
+from llmgate.session.progress import rate_limit_lines
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
 from llmgate.session.run.early_stopping import make_monitor
@@ -24,8 +27,8 @@ from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.run.manifest import make_manifest
-from llmgate.session.run.measure import asker, gather_all, generate_answers, judge_answers
-from llmgate.session.run.models import identify_models, models_beside, open_client, open_models
+from llmgate.session.run.measure import asker, check_stopped, gather_all, generate_answers, judge_answers
+from llmgate.session.run.models import JudgeTraffic, identify_models, models_beside, open_client, open_models
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
@@ -33,7 +36,7 @@ from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
-from llmgate.session.serving.single import load_words, measure_once
+from llmgate.session.serving.single import load_words, measure_once, refuse_limits
 from llmgate.session.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,6 +111,8 @@ def asking(
             planned = plan()
             for spec in filter(None, (each.suite.serving for each in planned.suites)):
                 check_workload(spec)
+                if not settings.no_bench:
+                    refuse_limits(settings)
             for line in preflight(planned, target, out, strict=settings.strict_power):
                 progress.stage(line)
             run = open_run(settings, planned, target, out)
@@ -234,14 +239,20 @@ async def ask(
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
-        client = await open_client(target.endpoint, settings, stack, death=target.death)
-        models = await models_beside(settings, plan, run.manifest, client, stack)
+        traffic = Traffic(settings.limit, told=rate_limit_lines(progress))
+        client = await open_client(target.endpoint, settings, stack, death=target.death, traffic=traffic)
+        models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
-        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight")
+        limit = f", {settings.limit}" if settings.limit else ""
+        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight{limit}")
         answers = [generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)]
         if inbox is not None:
             answers.append(take_results(run, plan, inbox, progress=progress))
         await gather_all(answers)
+        if traffic.refusals:
+            again = "" if settings.limit else "; --rpm N and --tpm N stay below it"
+            waits = f"{plural(traffic.refusals, 'request')} met the rate limit, {traffic.waited_s:.0f} s were waited"
+            progress.stage(f"{waits}{again}")
         if models:
             await judge_all(settings, plan, run, models, progress=progress)
 
@@ -256,7 +267,8 @@ async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progres
     settings, plan, run = asked.settings, asked.plan, asked.run
     async with AsyncExitStack() as stack:
         client = await open_client(target.endpoint, settings, stack, death=target.death)
-        models = await open_models(settings, plan, run.manifest, asker(client), stack)
+        traffic = JudgeTraffic(settings, progress)
+        models = await open_models(settings, plan, run.manifest, asker(client), stack, traffic=traffic)
         await judge_all(settings, plan, run, models, progress=progress)
 
 
@@ -265,6 +277,7 @@ async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models,
     await judge_answers(run, plan, models, progress=progress)
     await try_judges(run, plan, models, progress=progress)
     await judge_anchors(run, settings, plan, models, progress=progress)
+    check_stopped(models, run)
 
 
 async def bench_suites(plan: Plan, run: RunDir, target: Target, *, others: frozenset[str], progress: Progress) -> None:

@@ -54,6 +54,7 @@ def make_manifest(
         judging=judged_asserts(plan),
         admissions=read_admissions(settings, plan),
         embedding=asked.embedding,
+        local_models=dict(asked.local_models),
         anchors=anchors.digest if (anchors := named_anchors(settings, plan)) else "",
         suites=tuple(planned.identity(shown_path(planned.suite.path)) for planned in plan.suites),
         cases_digest=cases_digest((case.planned for case in plan.cases), redact=redact),

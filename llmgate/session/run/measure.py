@@ -7,12 +7,14 @@ early, somebody else says when it is enough.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
+from llmgate.generate.client import ChatClient
 from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Exchange, Failure, FailureKind, Generation
@@ -26,9 +28,8 @@ from llmgate.score.usage import expects_finish_reason, misspelt
 from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Coroutine, Iterable, Iterator, Sequence
 
-    from llmgate.generate.client import ChatClient
     from llmgate.record.answered_by import AnsweredBy
     from llmgate.record.run.rundir import RunDir
     from llmgate.score.vocabulary import Checks
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
+__all__ = ["asker", "check_stopped", "context_of", "embedder", "gather_all", "generate_answers", "judge_answers"]
 
 
 async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
@@ -72,7 +73,8 @@ async def generate_answers(
 
     Raises:
         ServerError: If the server died; what was answered before is in the record.
-        EndpointError: If the endpoint stopped accepting connections.
+        EndpointError: If the endpoint stopped accepting connections, or asking on is of no use: it refuses the key,
+            its quota is used up, or its rate limit lets nothing pass. The same of judges.
         RecordError: If the record could not be written.
     """
     todo = [key for key in run.missing() if key.suite not in plan.tested and needs_answer(run, key)]
@@ -91,14 +93,17 @@ async def generate_answers(
             return
         keep = run.append if looks is None else looks.keep
         case = by_name[key.suite, key.case]
-        answer = await client.ask(
-            {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
-            expected=partial(expects_finish_reason, case.asserts, case.variables),
-        )
+        with kept_for(run):
+            answer = await client.ask(
+                {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
+                expected=partial(expects_finish_reason, case.asserts, case.variables),
+            )
         result = await check_answer(case, key, answer, plan.vocabulary)
         keep(result)
         if models and not result.judged:
-            keep(await with_judgements(case, result, models, plan.vocabulary))
+            judged = await with_judgements(case, result, models, plan.vocabulary)
+            check_stopped(models, run)
+            keep(judged)
         if not isinstance(answer, Generation) and answer.kind is FailureKind.SERVER_DIED:
             died[key] = answer.message
         progress.count("answers", next(done), len(todo))
@@ -165,6 +170,7 @@ def context_of(case: Case, answer: Generation, *, exchanges: Sequence[Exchange] 
         output=output_of(answer),
         variables=case.variables,
         prompt=prompt,
+        messages=case.planned.messages,
         latency_ms=answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
@@ -198,6 +204,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     """Judge every answer that still lacks a judge's verdict, or whose judge failed.
 
     Raises:
+        EndpointError: If asking a judge on is of no use.
         RecordError: If the record could not be written.
     """
     vocabulary = plan.vocabulary
@@ -216,7 +223,9 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         case = by_name[result.key.suite, result.key.case]
         if isinstance(result.answer, Generation):
             fresh = await unjudged(case, result, vocabulary)
-            run.append(await with_judgements(asked_of(case, result, vocabulary), fresh, models, vocabulary))
+            judged = await with_judgements(asked_of(case, result, vocabulary), fresh, models, vocabulary)
+            check_stopped(models, run)
+            run.append(judged)
         progress.count("judged", next(done), len(todo))
 
     await gather_all(judge(result) for result in todo)
@@ -246,10 +255,44 @@ async def with_judgements(case: Case, result: CaseResult, models: Models, vocabu
     return replace(result, checks=(*result.checks, *verdicts), judged=True)
 
 
+def check_stopped(models: Models, run: RunDir) -> None:
+    """End the run when a judge is of no use any more: else all that is left would be errors of its checks.
+
+    Raises:
+        EndpointError: If a judge's endpoint, or that of the embedding model, stopped its client.
+    """
+    for asked in (*models.judges.values(), models.embed):
+        stopped = asked.client.stopped if isinstance(asked, _Asker | _Embedder) else None
+        if stopped is not None:
+            raise resumable(stopped, run)
+
+
+@contextmanager
+def kept_for(run: RunDir) -> Iterator[None]:
+    """Say how to go on where an endpoint stops a run."""
+    try:
+        yield
+    except EndpointError as error:
+        raise resumable(error, run) from error
+
+
+def resumable(error: EndpointError, run: RunDir) -> EndpointError:
+    """The error, with how to go on."""
+    fix = f"{error.fix or 'Mend the cause'}. What was answered is kept: go on with --resume --out {run.path}"
+    return EndpointError(error.what, where=error.where, fix=fix)
+
+
 def asker(client: ChatClient) -> Ask:
     """The `ask` callable of a judge that is reached through a client."""
+    return _Asker(client)
 
-    async def ask(request: JudgeRequest) -> JudgeReply:
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    client: ChatClient
+
+    async def __call__(self, request: JudgeRequest) -> JudgeReply:
+        client = self.client
         answer = await client.ask(request.body)
         if isinstance(answer, Generation):
             check_who_answered(client, answer.answered_by)
@@ -268,13 +311,18 @@ def asker(client: ChatClient) -> Ask:
             )
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
-    return ask
-
 
 def embedder(client: ChatClient) -> Embed:
     """The `embed` callable of a model that is reached through a client."""
+    return _Embedder(client)
 
-    async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+
+@dataclass(frozen=True, slots=True)
+class _Embedder:
+    client: ChatClient
+
+    async def __call__(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        client = self.client
         answer = await client.embed(texts)
         if isinstance(answer, Failure):
             raise JudgeError(f"the embedding model gave no vectors: {answer.message}", where=client.endpoint.url)
@@ -282,8 +330,6 @@ def embedder(client: ChatClient) -> Embed:
             # A vector out of a cache is the same vector.
             check_who_answered(client, replace(answer.answered_by, cached=""))
         return answer.values
-
-    return embed
 
 
 def check_who_answered(client: ChatClient, by: AnsweredBy | None) -> None:

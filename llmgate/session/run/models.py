@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
-from llmgate.generate.endpoint import probe
+from llmgate.generate.endpoint import EndpointFacts, probe
+from llmgate.generate.traffic import Traffic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
+from llmgate.record.weights import weights_digest
 from llmgate.score.assertion.definition import Need
 from llmgate.score.assertion.models import JudgeSampling, Models
+from llmgate.score.embeddings.folder import find_folder
 from llmgate.score.judge_identity import identify
+from llmgate.session.progress import rate_limit_lines
 from llmgate.session.run.admissions import check_admissions
 from llmgate.session.run.anchors import named_anchors
 from llmgate.session.run.known_secrets import redactor
@@ -26,10 +30,22 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import Manifest
     from llmgate.score.assertion.models import Ask
+    from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings import Settings
 
-__all__ = ["Identities", "alive", "check_models", "identify_models", "models_beside", "open_client", "open_models"]
+__all__ = [
+    "Identities",
+    "JudgeTraffic",
+    "alive",
+    "check_models",
+    "embed_place",
+    "identify_models",
+    "models_beside",
+    "open_client",
+    "open_models",
+    "probe_embedding",
+]
 
 JUDGE_RETRIES: Final = 2
 """Second questions after an unreadable reply."""
@@ -43,11 +59,13 @@ class Identities:
         judge: The judge of asserts that name none, None if there is no such assert.
         judges: The judges that asserts name.
         embedding: The embedding model, None if no assert needs one.
+        local_models: The models on this machine, as suites name them, with the digests of their weights.
     """
 
     judge: JudgeIdentity | None = None
     judges: Mapping[str, JudgeIdentity]
     embedding: ModelIdentity | None = None
+    local_models: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_models(settings: Settings, plan: Plan) -> None:
@@ -77,6 +95,7 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
 
     Raises:
         UsageError: If an assert needs a model that was not named.
+        SuiteError: If a model that should be on this machine is not.
         EndpointError: If an endpoint cannot be used.
     """
     check_models(settings, plan)
@@ -84,7 +103,12 @@ def identify_models(settings: Settings, plan: Plan) -> Identities:
     place = judge_place(settings) if plan.asks_default_judge else None
     judge = None if place is None else judge_identity(settings, place, plan.judged, sampling)
     judges = {name: identify_named(settings, name, plan.judged, sampling) for name in sorted(plan.judge_names)}
-    return Identities(judge=judge, judges=judges, embedding=identify_embedding(settings, plan))
+    return Identities(
+        judge=judge,
+        judges=judges,
+        embedding=identify_embedding(settings, plan),
+        local_models={name: weights_digest(find_folder(name)) for name in sorted(plan.local_models)},
+    )
 
 
 def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
@@ -95,8 +119,19 @@ def identify_embedding(settings: Settings, plan: Plan) -> ModelIdentity | None:
     if not plan.needs - {Need.LOGPROBS} or not settings.embed_endpoint:
         return None
     url = normalise_url(settings.embed_endpoint)
-    facts = probe(url, api_key=settings.embed_api_key(url), model=settings.embed_name)
+    facts = probe_embedding(settings, url)
     return ModelIdentity(name=facts.model, source=url)
+
+
+def probe_embedding(settings: Settings, url: str) -> EndpointFacts:
+    """Which model embeds at a URL; EndpointError if it cannot be used."""
+    return probe(
+        url,
+        api_key=settings.embed_api_key(url),
+        model=settings.embed_name,
+        key_place=settings.embed_key_place,
+        trial="embeddings",
+    )
 
 
 def named_judge(settings: Settings, name: str) -> Endpoint:
@@ -122,7 +157,7 @@ def identify_named(settings: Settings, name: str, types: Collection[str], sampli
         EndpointError: If its endpoint cannot be used.
     """
     endpoint = named_judge(settings, name)
-    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None)
+    facts = probe(endpoint.url, api_key=endpoint.api_key, model=endpoint.model or None, key_place=endpoint.key_place)
     return identify(facts.model, types, sampling, source=endpoint.url)
 
 
@@ -137,7 +172,13 @@ def judge_sampling(plan: Plan) -> JudgeSampling:
 
 
 async def models_beside(
-    settings: Settings, plan: Plan, manifest: Manifest, client: ChatClient, stack: AsyncExitStack
+    settings: Settings,
+    plan: Plan,
+    manifest: Manifest,
+    client: ChatClient,
+    stack: AsyncExitStack,
+    *,
+    progress: Progress | None = None,
 ) -> Models | None:
     """The models, if all that asserts need can be asked while the model under test runs.
 
@@ -147,6 +188,7 @@ async def models_beside(
         manifest: Names the judges.
         client: Reaches the model under test, which may be its own judge.
         stack: Closes what is opened here.
+        progress: Told when a rate limit is waited for.
 
     Returns:
         None if no assert asks a model, or the judge has to be started first.
@@ -154,6 +196,7 @@ async def models_beside(
     if not plan.defers:
         return None
     default: Ask | None = None
+    traffic = JudgeTraffic(settings, progress)
     if manifest.judge is not None:
         place = judge_place(settings)
         if place is None or (place.url is None and not place.same_server):
@@ -162,24 +205,58 @@ async def models_beside(
             default = asker(client)
         else:
             endpoint = judge_endpoint(settings, place.url, manifest.judge.model)
-            default = asker(await open_client(endpoint, settings, stack))
-    return await open_models(settings, plan, manifest, default, stack)
+            default = asker(await open_client(endpoint, settings, stack, traffic=traffic.of(place.url)))
+    return await open_models(settings, plan, manifest, default, stack, traffic=traffic)
 
 
 async def open_models(
-    settings: Settings, plan: Plan, manifest: Manifest, default: Ask | None, stack: AsyncExitStack
+    settings: Settings,
+    plan: Plan,
+    manifest: Manifest,
+    default: Ask | None,
+    stack: AsyncExitStack,
+    *,
+    traffic: JudgeTraffic,
 ) -> Models:
     """The models: a default judge, the ones that asserts name, and the embedding model; closed with the stack."""
     judges = {} if default is None else {"": default}
     for name, identity in manifest.judges.items():
         named = replace(named_judge(settings, name), model=identity.model)
-        judges[name] = asker(await open_client(named, settings, stack))
+        judges[name] = asker(await open_client(named, settings, stack, traffic=traffic.of(named.url)))
     embed = None
     if manifest.embedding is not None:
-        url = manifest.embedding.source
-        endpoint = Endpoint(url=url, model=manifest.embedding.name, api_key=settings.embed_api_key(url))
-        embed = embedder(await open_client(endpoint, settings, stack))
+        embed = embedder(await open_client(embed_place(settings, manifest.embedding), settings, stack))
     return Models(judges=judges, embed=embed, sampling=judge_sampling(plan), retries=JUDGE_RETRIES)
+
+
+class JudgeTraffic:
+    """When judges may be asked: one `Traffic` for each endpoint, however many of them answer there.
+
+    Args:
+        settings: Their limits.
+        progress: Told when a rate limit is waited for.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress | None) -> None:
+        self._limit, self._progress = settings.judge_limit, progress
+        self._of: dict[str, Traffic] = {}
+
+    def of(self, url: str) -> Traffic:
+        """That of an endpoint."""
+        if url not in self._of:
+            told = rate_limit_lines(self._progress, "the judge's rate limit") if self._progress else None
+            self._of[url] = Traffic(self._limit, told=told) if told else Traffic(self._limit)
+        return self._of[url]
+
+
+def embed_place(settings: Settings, identity: ModelIdentity) -> Endpoint:
+    """The endpoint of the embedding model."""
+    return Endpoint(
+        url=identity.source,
+        model=identity.name,
+        api_key=settings.embed_api_key(identity.source),
+        key_place=settings.embed_key_place,
+    )
 
 
 def alive() -> str | None:
@@ -188,10 +265,22 @@ def alive() -> str | None:
 
 
 async def open_client(
-    endpoint: Endpoint, settings: Settings, stack: AsyncExitStack, *, death: Callable[[], str | None] = alive
+    endpoint: Endpoint,
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    death: Callable[[], str | None] = alive,
+    traffic: Traffic | None = None,
 ) -> ChatClient:
-    """A client of an endpoint, closed with the stack; `death` as for `ChatClient`."""
+    """A client of an endpoint, closed with the stack; `death` and `traffic` as for `ChatClient`."""
     retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
     known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
-    client = ChatClient(known, concurrency=settings.concurrency, retry=retry, death=death, redact=redactor(settings))
+    client = ChatClient(
+        known,
+        concurrency=settings.concurrency,
+        retry=retry,
+        death=death,
+        redact=redactor(settings),
+        traffic=traffic,
+    )
     return await stack.enter_async_context(client)

@@ -81,6 +81,11 @@ class Plan:
         return frozenset(planned.suite.name for planned in self.suites if planned.suite.code is not None)
 
     @property
+    def local_models(self) -> frozenset[str]:
+        """The models on this machine that asserts ask, as suites name them."""
+        return frozenset(named for spec in self.asserts if (named := self.vocabulary.folder(spec)) is not None)
+
+    @property
     def judged(self) -> frozenset[str]:
         """The assert types that ask a judge."""
         return frozenset(spec.type for spec in self.asserts if self.vocabulary.is_judge(spec.type))

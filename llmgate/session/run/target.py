@@ -18,6 +18,7 @@ from llmgate.generate.server import ServerSpec, launch
 from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME, weights_digest
+from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.weights import hash_folder
@@ -84,7 +85,10 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     """The model behind an endpoint that somebody else runs."""
     url = normalise_url(settings.endpoint or "")
     progress.stage(f"connecting to {url}")
-    facts = probe(url, api_key=settings.api_key, model=settings.served_name)
+    facts = probe(url, api_key=settings.api_key, model=settings.served_name, key_place=settings.key_place)
+    if facts.unconfirmed:
+        name, why = one_line(facts.model, 120), one_line(facts.unconfirmed, 160)
+        progress.stage(f"nothing but its own answers confirms that {name} is served: {why}")
     return Target(
         endpoint=Endpoint(
             url=url,
@@ -92,6 +96,7 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
             api_key=settings.api_key,
             names=facts.names,
             finish_reasons=settings.finish_reasons,
+            key_place=settings.key_place,
         ),
         model=ModelIdentity(name=facts.model, source=facts.source or url, registry_uri=settings.registry_uri),
         server=ServerIdentity(
@@ -101,6 +106,7 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
             url=url,
             model_names=tuple(dict.fromkeys((*facts.names, *settings.reply_names))),
             deployment=settings.deployment or "",
+            unconfirmed=facts.unconfirmed,
         ),
         death=lambda: None,
     )
@@ -187,8 +193,13 @@ def judge_place(settings: Settings) -> JudgePlace | None:
 
 def judge_endpoint(settings: Settings, url: str, model: str, *, name: str = "") -> Endpoint:
     """A judge that somebody else runs, by its name if suites name it."""
-    key = settings.judge_api_key(url, name)
-    return Endpoint(url=url, model=model, api_key=key, finish_reasons=settings.judge_finish_reasons)
+    return Endpoint(
+        url=url,
+        model=model,
+        api_key=settings.judge_api_key(url, name),
+        finish_reasons=settings.judge_finish_reasons,
+        key_place=settings.judge_key_place(name),
+    )
 
 
 def judge_identity(
@@ -203,7 +214,8 @@ def judge_identity(
         digest = weights_digest(Path(place.folder))
     else:
         url = place.url or ""
-        facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name)
+        place_of_key = settings.judge_key_place()
+        facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
         model, digest = facts.model, None
     return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.bench.client.load import measure_serving
 from llmgate.bench.workload.build import build_workload, load_of
+from llmgate.errors import UsageError
 from llmgate.record.schema import Message
 
 if TYPE_CHECKING:
@@ -17,12 +18,27 @@ if TYPE_CHECKING:
     from llmgate.bench.workload.workload import Workload
     from llmgate.record.serving.plan import ServingSpec
     from llmgate.record.serving.trace import ServingTrace
+    from llmgate.session.settings import Settings
     from llmgate.session.target import Target
 
-__all__ = ["VLLM", "Prompts", "load_words", "measure_once", "workload_of"]
+__all__ = ["VLLM", "Prompts", "load_words", "measure_once", "refuse_limits", "workload_of"]
 
 VLLM = "vllm"
 Prompts = Sequence[Sequence[Message | Mapping[str, object]]]
+
+
+def refuse_limits(settings: Settings) -> None:
+    """Refuse to measure a server below a limit of the client's own.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    if settings.limit:
+        raise UsageError(
+            f"serving is to be measured, and of a client that asks {settings.limit} the limit would be measured",
+            where="--rpm and --tpm",
+            fix="Leave them out (or give 0 where pyproject.toml sets them), or skip the measurement with --no-bench",
+        )
 
 
 def workload_of(spec: ServingSpec, prompts: Prompts, *, name: str, model: str, ignore_eos: bool) -> Workload:

@@ -23,10 +23,18 @@ __all__ = [
     "assert_spec",
     "check_defaults",
     "read_assert",
+    "unknown_type",
 ]
 
 ASSERT_SET: Final = "assert-set"
 DEFAULT_METRIC: Final = "accuracy"
+_GATE_DOES: Final[Mapping[str, tuple[str, str]]] = {
+    "max-score": (
+        "it picks the model with the best score of a case, and an assert sees the answer of one",
+        "Leave it out: the gate compares the other asserts' scores with the champion's, case by case (--baseline)",
+    )
+}
+"""Types of promptfoo that compare models by what is known only when all have answered: what they do, and what to do."""
 
 Weight = Annotated[Finite, Field(ge=0, le=MOST_WEIGHT)]
 Where = Callable[..., str]
@@ -83,6 +91,23 @@ class AssertPart(Part):
     """The members of an `assert-set`."""
 
 
+def unknown_type(name: str, names: Collection[str], where: str | None) -> SuiteError:
+    """The error for a type that does not exist.
+
+    Args:
+        name: As written, perhaps with `not-`.
+        names: The types that exist.
+        where: `file:line`.
+    """
+    base = name.removeprefix("not-")
+    if base in _GATE_DOES:
+        what, fix = _GATE_DOES[base]
+        return SuiteError(f"{name!r} is no assert type here: {what}", where=where, fix=fix)
+    prefix = "not-" if base != name else ""
+    known = [known if known == ASSERT_SET else prefix + known for known in names]
+    return SuiteError(f"unknown assert type {name!r}", where=where, fix=did_you_mean(name, known))
+
+
 def assert_spec(
     part: AssertPart, names: Collection[str], where: Where, defaults: Defaults | None = None, *, inner: bool = False
 ) -> AssertSpec:
@@ -102,12 +127,7 @@ def assert_spec(
     negated = part.type.startswith("not-")
     base = part.type.removeprefix("not-")
     if base != ASSERT_SET and base not in names:
-        prefix = "not-" if negated else ""
-        raise SuiteError(
-            f"unknown assert type {part.type!r}",
-            where=where("type"),
-            fix=did_you_mean(part.type, [*(prefix + name for name in names), ASSERT_SET]),
-        )
+        raise unknown_type(part.type, [*names, ASSERT_SET], where("type"))
     _check_set(part, where, inner=inner)
     transform = defaults.transform if part.transform is None else part.transform
     metric = part.metric or defaults.metric

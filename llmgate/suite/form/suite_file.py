@@ -103,7 +103,7 @@ class SuitePart(Part):
     repeat: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often each case is asked."""
     asserts: Annotated[list[AssertPart], Field(alias="assert", default_factory=list)]
-    """What is checked of each answer."""
+    """What is checked of each answer; an empty list lets cases go unchecked: asked, recorded and compared."""
     defaults: Defaults = Defaults()
     """What asserts are given where they say nothing themselves."""
     threshold: Annotated[Finite, Field(gt=0)] | None = None

@@ -2,8 +2,9 @@
 
 Python files are parsed, never run. Format: https://deepeval.com/docs/evaluation-datasets.
 
-Metrics become types of ours where they ask the same (`ExactMatchMetric` → equals, `GEval` with a criterion → g-eval,
-`JsonCorrectnessMetric` → is-json, `PatternMatchMetric` → regex); all others keep their name as `deepeval:<Metric>`.
+Metrics become types of ours where they ask the same (`ExactMatchMetric` → exact-match, `GEval` with a criterion →
+g-eval, `JsonCorrectnessMetric` → is-json, `PatternMatchMetric` → regex); all others keep their name as
+`deepeval:<Metric>`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ _COLUMNS: Final = frozenset(
     {"input", "expected_output", "context", "retrieval_context", "expected_tools", "source_file", "name", "comments"}
 )
 _LISTS: Final = frozenset({"context", "retrieval_context"})
+_ARGUMENTS: Final = frozenset(
+    {
+        *("metric", "name", "params", "threshold", "criteria", "evaluation_steps", "pattern", "ignore_case"),
+        *("expected_schema", "strict_mode", "model", "async_mode", "include_reason", "verbose_mode", "flaky"),
+        *("evaluation_params",),
+    }
+)
+"""What is read of a metric, and what only says how it is run."""
 _SEPARATOR: Final = re.compile(r"[|;]")
 _CAPITAL: Final = re.compile("[A-Z]")
 
@@ -149,12 +158,12 @@ def converted(metric: Mapping[str, Any], where: str, notes: Notebook) -> dict[st
     threshold = metric.get("threshold")
     own: dict[str, Json] = {} if not isinstance(threshold, int | float) else {"threshold": threshold}
     own |= {"metric": slug(str(metric.get("name") or kind))}
-    if kind == "ExactMatchMetric":
-        notes.remark("ExactMatchMetric became `equals`, which does not trim white space first", where)
-        return {"type": "equals", "value": "{{ expected_output }}", "metric": own["metric"]}
-    if kind == "PatternMatchMetric" and isinstance(metric.get("pattern"), str):
-        fold = "(?i)" if metric.get("ignore_case") else ""
-        return {"type": "regex", "value": literal(f"{fold}^(?:{metric['pattern']})$"), "metric": own["metric"]}
+    for key in sorted(set(map(str, metric)) - _ARGUMENTS):
+        notes.lost(f"{kind}: the argument {key}", where)
+    if metric.get("strict_mode"):
+        own["threshold"] = 1
+    if kind in {"ExactMatchMetric", "PatternMatchMetric"}:
+        return compared(kind, metric, own["metric"], where, notes)
     if kind == "JsonCorrectnessMetric":
         notes.lost("the schema of JsonCorrectnessMetric is a Python class; is-json checks without one", where)
         return {"type": "is-json", "metric": own["metric"]}
@@ -171,3 +180,18 @@ def converted(metric: Mapping[str, Any], where: str, notes: Notebook) -> dict[st
         expected = "\n\nExpected output: {{ expected_output }}" if compares else ""
         return {"type": "g-eval", "value": literal(value) + expected, **own, **config}
     return {"type": f"deepeval:{kind}", **own}
+
+
+def compared(kind: str, metric: Mapping[str, Any], name: Json, where: str, notes: Notebook) -> dict[str, Json] | None:
+    """The assert of a metric that compares texts, white space around them aside."""
+    shared: dict[str, Json] = {"transform": ["trim"], "metric": name}
+    if kind == "ExactMatchMetric":
+        value = "{{ expected_output | trim }}"
+        return {"type": "exact-match", "value": value, "config": {"normalise": "none"}, **shared}
+    pattern = metric.get("pattern")
+    if not isinstance(pattern, str):
+        notes.lost("the metric PatternMatchMetric: its pattern is not in the file", where)
+        return None
+    # `(?u)` has the pattern read as Python reads it.
+    whole = f"{'(?iu)' if metric.get('ignore_case') else '(?u)'}\\A(?:{pattern.strip()})\\Z"
+    return {"type": "regex", "value": literal(whole), **shared}

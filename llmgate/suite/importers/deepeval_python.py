@@ -51,12 +51,33 @@ def read_python(
                 cases.append((case, where))
             else:
                 notes.lost(f"{name}: its input is computed, and code is not run", where)
-        elif name in _METRICS or name.endswith("Metric"):
+        elif is_metric(name):
             given = arguments(call, constants, where, notes)
             metrics.append(({**given, "metric": name, "params": params(call)}, where))
         elif name in {"ConversationalTestCase", "ConversationalGolden", "MLLMTestCase"}:
             notes.lost(f"{name}: conversations and images are not carried over", where)
+    note_scopes(tree, path, notes)
     return cases, metrics
+
+
+def note_scopes(tree: ast.Module, path: Path, notes: Notebook) -> None:
+    """Name that every case gets the metrics of all tests, where the tests of a file have different ones."""
+    scopes: dict[str, int] = {}
+    for function in tree.body:
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+        if any(called(call) in _CASES for call in calls):
+            own = sorted(ast.unparse(call) for call in calls if is_metric(called(call)))
+            scopes.setdefault(repr(own), function.lineno)
+    if len(scopes) > 1:
+        where = f"{path}:{max(scopes.values())}"
+        notes.lost("tests with metrics of their own: every case gets the metrics of all tests of the file", where)
+
+
+def is_metric(name: str) -> bool:
+    """Whether a call makes a metric."""
+    return name in _METRICS or name.endswith("Metric")
 
 
 def called(call: ast.Call) -> str:

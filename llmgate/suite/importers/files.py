@@ -6,8 +6,9 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from llmgate.errors import SuiteError
 from llmgate.record.disk import read_regular
 from llmgate.record.growth import Growth, json_cost
 from llmgate.record.reach import Reach, contained
-from llmgate.suite.form.document import Reader, compose, syntax_error
+from llmgate.suite.form.document import PlainLoader, Reader, compose, syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
 
 __all__ = [
+    "CODE_FILES",
     "FUNCTION",
     "ForeignFile",
+    "beside",
     "listing",
     "mapping",
     "read_csv",
@@ -39,7 +42,17 @@ __all__ = [
 FUNCTION: Final = "!function "
 """What a YAML value tagged as code starts with, once read: it names code, which is never run."""
 
+CODE_FILES: Final = frozenset(
+    {
+        *(".js", ".cjs", ".mjs", ".ts", ".cts", ".mts", ".py", ".rb", ".go"),
+        *(".sh", ".bash", ".exe", ".bat", ".cmd", ".ps1", ".pl"),
+    }
+)
+"""Ends of the names of files that hold code, which is never run."""
+
 MAX_BYTES: Final = 500_000_000
+MAX_DIGITS: Final = 400
+"""Of a whole number."""
 MAX_YAML_CHARS: Final = 20_000_000
 """YAML takes a second per megabyte or two."""
 _MERGE: Final = "tag:yaml.org,2002:merge"
@@ -55,20 +68,31 @@ class ForeignFile:
         data: Its content.
         lines: Path of keys and indices → line number, from 1; empty for JSON.
         reach: Where the files lie that it may name.
+        base: The folder in which the names of its variables' files start.
+        web: Whether its YAML was read as JavaScript's tools read it.
+        dates: Lines on which such YAML has a date without quotes, which is kept as text.
     """
 
     path: Path
     data: Any
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict)
     reach: Reach
+    base: Path = Path()
+    web: bool = False
+    dates: frozenset[int] = frozenset()
 
-    def named(self, name: str | Path, where: str) -> Path:
+    def named(self, name: str | Path, where: str, *, base: Path | None = None) -> Path:
         """A file that it names.
+
+        Args:
+            name: As written.
+            where: Where.
+            base: The folder in which the name starts, if it is not the file's own.
 
         Raises:
             SuiteError: If it lies where it may not name any.
         """
-        path = self.path.parent / name
+        path = (base or self.path.parent) / name
         contained(path, self.reach, where=where)
         return path
 
@@ -81,26 +105,41 @@ class ForeignFile:
         return str(self.path)
 
 
-def read_source(path: Path, reach: Reach | None = None, *, allowed: Sequence[str] = ()) -> ForeignFile:
+def read_source(
+    path: Path, reach: Reach | None = None, *, allowed: Sequence[str] = (), web: bool = False
+) -> ForeignFile:
     """Read a YAML, JSON or JSONL file.
 
     Args:
         path: The file.
         reach: Of the file that names it; None for a file that the user named.
         allowed: Folders outside its project whose files it may name.
+        web: Whether YAML means what tools in JavaScript take it for: `yes`, `010` and `12:30` are no truth value, no 8
+            and no 750 there.
 
     Raises:
         SuiteError: With file and line, if it cannot be read.
     """
     own = reach or Reach.of(path, allowed)
+    lines: dict[tuple[str | int, ...], int] = {}
+    dates: set[int] = set()
     if path.suffix == ".json":
-        return ForeignFile(path=path, data=parse(read_text(path, reach), str(path)), reach=own)
-    if path.suffix == ".jsonl":
+        data: Any = parse(read_text(path, reach), str(path))
+    elif path.suffix == ".jsonl":
         rows = list(read_jsonl(path, reach))
-        lines: dict[tuple[str | int, ...], int] = {(i,): line for i, (line, _) in enumerate(rows)}
-        return ForeignFile(path=path, data=[row for _, row in rows], lines=lines, reach=own)
-    data, lines = read_yaml(path, reach)
-    return ForeignFile(path=path, data=data, lines=lines, reach=own)
+        lines, data = {(i,): line for i, (line, _) in enumerate(rows)}, [row for _, row in rows]
+    else:
+        data, lines = read_yaml(path, reach, dates if web else None)
+    return ForeignFile(path=path, data=data, lines=lines, reach=own, base=path.parent, web=web, dates=frozenset(dates))
+
+
+def beside(path: Path, source: ForeignFile) -> ForeignFile:
+    """Read a file that another one names, in the same way; names of variables' files start where they did.
+
+    Raises:
+        SuiteError: As `read_source`.
+    """
+    return replace(read_source(path, source.reach, web=source.web), base=source.base)
 
 
 def read_text(path: Path, within: Reach | None = None) -> str:
@@ -121,15 +160,23 @@ def read_text(path: Path, within: Reach | None = None) -> str:
         raise SuiteError("the file is not UTF-8", where=str(path), fix="Save it as UTF-8") from error
 
 
-def read_yaml(path: Path, within: Reach | None) -> tuple[Any, dict[tuple[str | int, ...], int]]:
-    """Read a YAML file: anchors and merge keys are followed, tags that name code become texts."""
+def read_yaml(
+    path: Path, within: Reach | None, dates: set[int] | None = None
+) -> tuple[Any, dict[tuple[str | int, ...], int]]:
+    """Read a YAML file: anchors and merge keys are followed, tags that name code become texts.
+
+    Args:
+        path: The file.
+        within: Where it has to lie.
+        dates: Collects the lines with dates, which js-yaml knows; None to read as PyYAML does.
+    """
     try:
         text = read_text(path, within)
         if len(text) > MAX_YAML_CHARS:
             raise SuiteError(
                 f"the YAML has more than {MAX_YAML_CHARS} characters", where=str(path), fix="Keep tests as JSONL or CSV"
             )
-        node = compose(text)
+        node = compose(text) if dates is None else compose_web(text, dates)
         if node is None:
             return None, {}
         plain(node, set())
@@ -139,6 +186,60 @@ def read_yaml(path: Path, within: Reach | None) -> tuple[Any, dict[tuple[str | i
         raise syntax_error(path, error) from error
     except RecursionError as error:
         raise SuiteError("the file is nested too deeply", where=str(path), fix="Flatten it") from error
+
+
+class WebLoader(PlainLoader):
+    """YAML's core schema with dates and merge keys, as js-yaml reads it: PyYAML reads the schema of YAML 1.1."""
+
+    def __init__(self, stream: str, dates: set[int]) -> None:
+        super().__init__(stream)
+        self.dates = dates
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        """Compose a scalar, numbers in a notation that PyYAML reads alike."""
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        if node.style is None and _DATE.match(node.value):
+            self.dates.add(node.start_mark.line + 1)
+        if node.tag == f"{_CORE}int" and len(node.value) <= MAX_DIGITS and _WHOLE.fullmatch(node.value):
+            base = {"0o": 8, "0x": 16}.get(node.value[:2], 10)
+            number = int(node.value, base)
+            node.value = str(number)
+            if abs(number) > 2**53:  # JavaScript has no larger whole numbers that are exact
+                node.value, node.tag = repr(float(number)), f"{_CORE}float"
+        return node
+
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:")
+_WHOLE: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?[0-9]+")
+WebLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)\Z", ["", "~", "n", "N"]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", list("tTfF")),
+    ("int", rf"(?:{_WHOLE.pattern})\Z", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z",
+        list("-+.0123456789"),
+    ),
+    ("merge", r"<<\Z", ["<"]),
+):
+    WebLoader.add_implicit_resolver(f"{_CORE}{_tag}", re.compile(_pattern, re.ASCII), _first)
+
+
+def compose_web(text: str, dates: set[int]) -> yaml.Node | None:
+    """The nodes of a YAML text as js-yaml reads it; adds the lines with dates.
+
+    Raises:
+        yaml.YAMLError: If it is not YAML, or has too many parts.
+        RecursionError: If it is nested too deeply.
+    """
+    loader = WebLoader(text if text.endswith("\n") else f"{text}\n", dates)
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+        return node
+    finally:
+        loader.dispose()
 
 
 def plain(node: yaml.Node, seen: set[int]) -> None:

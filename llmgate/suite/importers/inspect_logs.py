@@ -1,8 +1,7 @@
 """Inspect's eval logs, `.json` and `.eval`: their samples as rows, their scorers as asserts.
 
 Format: https://inspect.aisi.org.uk/eval-logs.html. An `.eval` file is a ZIP archive of `header.json` and
-`samples/*.json`. Inspect's `match` looks at the end of the answer (or elsewhere, as `location` says), `includes`
-anywhere in it, both without regard to case unless told otherwise.
+`samples/*.json`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from llmgate.errors import RecordError, SuiteError
 from llmgate.record.results.inspect_log import log_of
 from llmgate.record.results.source import read_source
 from llmgate.suite.importers.files import listing, mapping
+from llmgate.suite.importers.inspect_scorers import bare, builtin, scorer_names, scorers, unfit
 from llmgate.suite.importers.messages import as_messages, common_prompt
-from llmgate.suite.importers.promptfoo_sampling import sampling_of
+from llmgate.suite.importers.promptfoo.sampling import sampling_of
 from llmgate.suite.importers.result import Imported, Notebook
-from llmgate.suite.importers.table import any_of_pattern, choice, lettered, several, slug, suite_of, texts
+from llmgate.suite.importers.table import any_of_pattern, lettered, several, slug, suite_of, texts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["import_inspect"]
 
+_FILE: Final = re.compile(r"\S+\.(?:txt|md|jinja2?|prompt)|(?:https?|file|s3)://\S+")
+_FIELD: Final = re.compile(r"{{|}}|{(\w+)}")
+_OF_THE_CLIENT: Final = frozenset(
+    {*("max_retries", "timeout", "attempt_timeout", "max_connections", "cache", "cache_prompt", "batch"), "num_choices"}
+)
 _SAMPLING: Final = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop_seqs", "frequency_penalty")
 MAX_SAMPLES: Final = 200_000
 
@@ -46,12 +51,16 @@ def import_inspect(path: Path, vocabulary: Vocabulary) -> Imported:
     notes = Notebook(vocabulary)
     task = mapping(header.get("eval"))
     samples, repeat = first_epochs(samples)
-    usable = [sample for sample in samples if as_messages(sample.get("input")) is not None]
+    names = scorer_names(header)
+    usable = []
     for sample in samples:
-        if as_messages(sample.get("input")) is None:
-            notes.lost(f"the sample {sample.get('id')!r}: its input is no text", str(path))
+        why = unfit(sample, names)
+        if why:
+            notes.lost(f"the sample {sample.get('id')!r}: {why}", str(path))
+            continue
+        usable.append(sample)
         if sample.get("files") or sample.get("sandbox") or sample.get("setup"):
-            notes.lost("files, sandboxes and set-up of samples", str(path))
+            notes.setting("files, sandboxes and set-up of samples: the model is asked without them", str(path))
     if not usable:
         raise SuiteError("the log holds no sample that can be carried over", where=str(path), fix="Log with samples")
     framing = read_plan(header, str(path), notes)
@@ -102,10 +111,10 @@ def first_epochs(samples: list[Mapping[str, Any]]) -> tuple[list[Mapping[str, An
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """What solvers put around a sample's input."""
+    """What solvers put around a sample's input: templates with their parameters."""
 
-    system: tuple[str, ...] = ()
-    template: str = ""
+    system: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    template: tuple[str, Mapping[str, Any]] | None = None
     choices: bool = False
 
     def around(self, sample: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -114,39 +123,58 @@ class Framing:
         last = messages[-1]
         content = last["content"]
         options = texts(sample.get("choices"))
+        facts = mapping(sample.get("metadata"))
         if self.template:
-            content = self.template.replace("{prompt}", content)
+            text, given = self.template
+            content = filled(text, {**facts, **given, "prompt": content})
         if self.choices and options:
             content = lettered(content, options)
-        before = [{"role": "system", "content": text} for text in self.system]
+        before = [{"role": "system", "content": filled(text, {**facts, **given})} for text, given in self.system]
         return [*before, *messages[:-1], {**last, "content": content}]
 
 
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """A template of Inspect with the names that are known: `{name}`; `{{` stands for a brace."""
+
+    def meaning(found: re.Match[str]) -> str:
+        if found[0] in {"{{", "}}"}:
+            return found[0][0]
+        value = values.get(found[1])
+        return found[0] if value is None else str(value)
+
+    return _FIELD.sub(meaning, template)
+
+
 def read_plan(header: Mapping[str, Any], where: str, notes: Notebook) -> Framing:
-    """What the solvers of the plan put around inputs; other solvers are noted."""
-    system, template, choices = [], "", False
+    """What the solvers of the plan put around inputs; what others do to the question is noted."""
+    system: list[tuple[str, Mapping[str, Any]]] = []
+    template: tuple[str, Mapping[str, Any]] | None = None
+    choices = False
     for step in map(mapping, listing(mapping(header.get("plan")).get("steps"))):
-        name = str(step.get("solver")).rpartition("/")[2]
-        text = mapping(step.get("params")).get("template")
-        if name == "system_message" and isinstance(text, str):
-            system.append(text)
-        elif name == "prompt_template" and isinstance(text, str) and text.count("{prompt}") == 1:
-            template = text
+        name = builtin(step.get("solver"))
+        params = mapping(step.get("params") or step.get("params_passed"))
+        text = params.get("template")
+        given = {key: value for key, value in params.items() if key != "template"}
+        is_text = isinstance(text, str) and not _FILE.fullmatch(text)
+        if name == "system_message" and isinstance(text, str) and is_text:
+            system.append((text, given))
+        elif name == "prompt_template" and isinstance(text, str) and text.count("{prompt}") == 1 and not template:
+            template = (text, given)
         elif name == "multiple_choice":
             choices = True
-            notes.remark("multiple_choice: options are lettered and asked for in llmgate's own words", where)
+            notes.setting("multiple_choice: options are lettered and asked for in llmgate's own words", where)
         elif name != "generate":
-            notes.lost(f"the solver {name!r}: code is not run", where)
+            notes.setting(f"the solver {step.get('solver')!r} is not run: the model is asked without it", where)
     return Framing(system=tuple(system), template=template, choices=choices)
 
 
 def records_of(samples: list[Mapping[str, Any]]) -> tuple[list[dict[str, Json]], Json]:
     """The columns of all samples - target, its pattern, options, metadata - and the value that reads the target."""
-    targets = [[text.strip() for text in texts(sample.get("target")) if text.strip()] for sample in samples]
+    targets = [texts(sample.get("target")) for sample in samples]
     columns, value = several("target", targets)
     records = []
     for column, target, sample in zip(columns, targets, samples, strict=True):
-        record: dict[str, Json] = {**column, "target_pattern": any_of_pattern(target)}
+        record: dict[str, Json] = {**column, "target_pattern": any_of_pattern(map(bare, target))}
         if sample.get("choices"):
             record["choices"] = list(texts(sample.get("choices")))
         metadata = mapping(sample.get("metadata"))
@@ -158,80 +186,9 @@ def sampling(header: Mapping[str, Any], where: str, notes: Notebook) -> dict[str
     """The generation settings of the log that llmgate has too."""
     task, plan = mapping(header.get("eval")), mapping(header.get("plan"))
     config = {**mapping(plan.get("config")), **mapping(task.get("model_generate_config"))}
+    for key in sorted(set(map(str, config)) - {*_SAMPLING, *_OF_THE_CLIENT}):
+        if config[key] not in (None, False, {}, []):
+            notes.setting(f"the generation setting {key!r} is not sent", where)
     if task.get("model"):
         notes.remark(f"the model is named when the suite is run; it was {task['model']}", where)
     return sampling_of({key: config[key] for key in _SAMPLING if key in config}, where, notes)
-
-
-def scorers(
-    header: Mapping[str, Any], value: Json, options_each: list[int], where: str, notes: Notebook
-) -> list[dict[str, Json]]:
-    """The asserts that stand for the log's scorers, each with a metric called after it if there are several."""
-    listed = mapping(header.get("eval")).get("scorers") or mapping(header.get("results")).get("scores")
-    asserts: dict[str, dict[str, Json]] = {}
-    for entry in map(mapping, listing(listed)):
-        name = str(entry.get("scorer") or entry.get("name")).rpartition("/")[2]
-        options = mapping(entry.get("params") or entry.get("options"))
-        written = choice(value, options_each) if name == "choice" else scorer(name, options, value)
-        if written is None:
-            notes.lost(f"the scorer {name!r}{options_text(options)} has no counterpart", where)
-        else:
-            asserts[name] = written
-    if len(asserts) > 1:
-        return [{**written, "metric": slug(name)} for name, written in asserts.items()]
-    return list(asserts.values())
-
-
-def options_text(options: Mapping[str, Any]) -> str:
-    """Options in words, for messages."""
-    return f" with {', '.join(map(str, options))}" if options else ""
-
-
-def scorer(name: str, options: Mapping[str, Any], value: Json) -> dict[str, Json] | None:
-    """The assert that stands for one scorer.
-
-    Args:
-        name: Inspect's name.
-        options: Its arguments.
-        value: What reads the target column: a template, or a list of them.
-    """
-    fold = bool(options.get("ignore_case", True))
-    several_kinds = "" if isinstance(value, str) else "-any"
-    simple: dict[str, dict[str, Json]] = {
-        "includes": {"type": f"{'i' if fold else ''}contains{several_kinds}", "value": value},
-        "exact": {"type": "exact-match", "value": value},
-        "f1": {"type": "f1", "value": value},
-    }
-    single: dict[str, dict[str, Json]] = {
-        "model_graded_qa": {"type": "llm-rubric", "value": f"The answer is correct by this criterion: {value}"},
-        "model_graded_fact": {"type": "factuality", "value": value},
-    }
-    if name == "match" and not options.get("numeric"):
-        return {"type": "regex", "value": f"{'(?i)' if fold else ''}{located(str(options.get('location', 'end')))}"}
-    if name == "pattern" and groups(options.get("pattern")) == 1:
-        return {
-            "type": "exact-match",
-            "value": value,
-            "config": {"normalise": "casefold" if fold else "none"},
-            "transform": [f"match:{'(?i)' if fold else ''}{options['pattern']}"],
-        }
-    if set(options) & {"template", "instructions", "grade_pattern", "partial_credit", "answer_fn"}:
-        return None
-    if name in single and isinstance(value, str):
-        return single[name]
-    return simple.get(name)
-
-
-def groups(pattern: Any) -> int | None:
-    """How many groups a regular expression has, None if it is none."""
-    try:
-        return re.compile(pattern).groups if isinstance(pattern, str) else None
-    except (re.error, RecursionError, OverflowError):
-        return None
-
-
-def located(location: str) -> str:
-    """The pattern for `match`: the target at an end of the answer, punctuation aside."""
-    body = "{{ target_pattern }}"
-    patterns = {"begin": rf"^\W*{body}", "any": body, "exact": rf"^\W*{body}\W*$"}
-    return patterns.get(location, rf"{body}\W*$")

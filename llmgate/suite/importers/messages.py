@@ -11,7 +11,7 @@ from llmgate.suite.importers.table import literal
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
 
-__all__ = ["as_messages", "chat_messages", "common_prompt"]
+__all__ = ["as_messages", "as_text", "chat_messages", "common_prompt"]
 
 _ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 

@@ -65,26 +65,54 @@ class ImportedSuite:
     Attributes:
         name: The suite's name; also the name of its files.
         description: Words for a reader.
-        prompt: Messages with `role` and `content`.
-        rows: The dataset, all with the same columns.
+        prompt: Entries of `prompt:`: messages with `role` and `content`, or the column that has them.
+        rows: The dataset, all with the same columns; none if it lies elsewhere.
+        dataset: Where the rows are that are not here, as `dataset:` names it.
         asserts: Entries of `assert:`.
         case: Entries of `case:`.
         sampling: Entries of `sampling:`.
         threshold: The suite's `threshold:`.
         repeat: The suite's `repeat:`.
+        prices: The suite's `prices:`, written where an assert needs them.
         notes: What is named in the suite's comments.
     """
 
     name: str
-    prompt: tuple[Mapping[str, str], ...]
+    prompt: tuple[Mapping[str, Any], ...]
     rows: tuple[Mapping[str, Json], ...]
+    dataset: str = ""
     description: str = ""
     asserts: tuple[Mapping[str, Json], ...] = ()
     case: Mapping[str, Json] = field(default_factory=dict)
     sampling: Mapping[str, Json] = field(default_factory=dict)
     threshold: float | None = None
     repeat: int = 1
+    prices: Mapping[str, float] | None = None
     notes: tuple[Note, ...] = ()
+
+    @property
+    def written(self) -> list[Mapping[str, Json]]:
+        """All asserts, of the suite and of its rows; those of sets beside the sets."""
+        column = self.case.get("asserts")
+        rows = [row[column] for row in self.rows] if isinstance(column, str) else []
+        own = [written for asserts in rows if isinstance(asserts, list) for written in asserts]
+        every = [written for written in (*self.asserts, *own) if isinstance(written, Mapping)]
+        inner = [written.get("assert") for written in every]
+        members = [each for asserts in inner if isinstance(asserts, list) for each in asserts]
+        return [*every, *(member for member in members if isinstance(member, Mapping))]
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of all asserts."""
+        return frozenset(str(written.get("type")) for written in self.written)
+
+    @property
+    def unchecked(self) -> int:
+        """How many rows nothing checks: they are asked and recorded."""
+        if self.asserts or self.dataset:
+            return 0
+        column = self.case.get("asserts")
+        return sum(not row[column] for row in self.rows) if isinstance(column, str) else len(self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,15 +188,22 @@ class Notebook:
 
     def why(self, otherwise: str) -> str:
         """The first reasons why nothing is left."""
-        return "; ".join(map(str, self.notes[:3])) or otherwise
+        return "; ".join(str(note) for note in [note for note in self.notes if note.lost][:3]) or otherwise
 
-    def accepts(self, written: Mapping[str, Json], row: Mapping[str, Json], where: str | None = None) -> bool:
+    def accepts(
+        self,
+        written: Mapping[str, Json],
+        row: Mapping[str, Json],
+        where: str | None = None,
+        code: tuple[str, str] = ("", ""),
+    ) -> bool:
         """Whether an assert is sound as llmgate reads it; notes why not.
 
         Args:
             written: As it would stand in the suite.
             row: A dataset row with all columns.
             where: Where it stands in the other tool's files.
+            code: Of an assert that is code there: its type, and how the code begins.
         """
         key = json.dumps(written, sort_keys=True, default=str)
         if key in self._accepted:  # thousands of tests share their asserts
@@ -179,7 +214,9 @@ class Notebook:
                 self.vocabulary.validate(leaf, row)
         except LlmgateError as error:
             why = f"{error.what}. {error.fix}" if error.fix and not error.fix.startswith("Valid names") else error.what
-            self.lost(f"assert {written.get('type')!r} left out: {why}", where)
+            name, first = code
+            shown = f" ({first})" if first else ""
+            self.lost(f"assert {name or written.get('type')!r} left out: {why}{shown}", where)
             return False
         self._accepted.add(key)
         return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import SuiteError
+from llmgate.errors import LlmgateError, SuiteError
 from llmgate.record.growth import CELL, Growth
+from llmgate.suite.form.asserts import read_assert
 from llmgate.suite.importers.files import strict
 from llmgate.suite.importers.result import ImportedSuite, Notebook
 
@@ -31,6 +32,8 @@ __all__ = [
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """What options of multiple-choice questions are called."""
 
+MOST_UNFIT: Final = 20
+"""Rows in a row that an assert does not fit before it is taken for unsound."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9]+")
 _SPECIAL: Final = re.compile(r"[\\^$.|?*+()\[\]{}/]")
 _TAG: Final = re.compile(r"{(?=[{%#])")
@@ -119,7 +122,17 @@ def suite_of(
     rows, case = table(records, names or [None] * len(records), growth=notes.growth, also=also, prefix=prefix)
     kept: list[Mapping[str, Json]] = []
     for written, where in asserts:
-        if written not in kept and notes.accepts(written, rows[0], where):
+        if written in kept:
+            continue
+        unfit = unfit_rows(written, rows, notes)
+        if unfit and len(unfit) < len(rows):
+            number, why = next(iter(unfit.items()))
+            first = next(iter(rows[number].values()))
+            notes.lost(
+                f"{len(unfit)} of {len(rows)} cases, from {first} on, make no {written.get('type')}: {why}", where
+            )
+            rows = tuple(row for i, row in enumerate(rows) if i not in unfit)
+        if notes.accepts(written, rows[0], where):
             kept.append(written)
     if unchecked and not kept:
         notes.lost(*unchecked)
@@ -134,6 +147,33 @@ def suite_of(
         repeat=repeat,
         notes=notes.notes,
     )
+
+
+def unfit_rows(written: Mapping[str, Json], rows: Sequence[Mapping[str, Json]], notes: Notebook) -> dict[int, str]:
+    """The numbers of rows whose values make no rule of an assert, and why; all of them if the assert is unsound."""
+    if "{{" not in str(written):
+        return {}
+    try:
+        leaves = list(read_assert(written, notes.vocabulary.names).leaves)
+    except LlmgateError:
+        return {}  # `accepts` says why
+    words = set(re.findall(r"\w+", str(written)))
+    read = [column for column in rows[0] if column in words] if rows else []
+    sound: set[str] = set()
+    unfit: dict[int, str] = {}
+    for number, row in enumerate(rows):
+        values = repr([row.get(column) for column in read])
+        if values in sound:  # many rows have few answers
+            continue
+        try:
+            for leaf in leaves:
+                notes.vocabulary.validate(leaf, row)
+            sound.add(values)
+        except LlmgateError as error:
+            unfit[number] = error.what.replace(" (tried on the first row)", "")
+            if number == len(unfit) - 1 == MOST_UNFIT:
+                return dict.fromkeys(range(len(rows)), error.what)  # an assert that fits no row is unsound
+    return unfit
 
 
 def several(name: str, lists: Sequence[Sequence[str]]) -> tuple[list[dict[str, Json]], Json]:

@@ -1,8 +1,8 @@
 """Template expressions: jinja2's syntax tree becomes closures with JavaScript's meaning.
 
 Nothing of a template is ever turned into Python code or looked up on a Python object. A kind of node that is not
-listed here does not exist in templates, so macros, includes, imports and calls of anything but `range` are refused
-when the template is compiled.
+listed here does not exist in templates, so macros, includes, imports and calls of anything but `range` and a few
+methods are refused when the template is compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from llmgate.suite.template import javascript
 from llmgate.suite.template.budget import RenderBudget
 from llmgate.suite.template.filters import FILTERS, TESTS, lookup
 from llmgate.suite.template.javascript import UNDEFINED
+from llmgate.suite.template.javascript_methods import JAVASCRIPT_METHODS
 from llmgate.suite.template.python_methods import METHODS
+from llmgate.suite.template.rarer_filters import RARER_FILTERS
 
 __all__ = ["Expression", "Scope", "compile_expression"]
 
@@ -129,9 +131,10 @@ def _whole(value: object) -> int | None:
 def _filter(node: nodes.Filter) -> Expression:
     if node.node is None:
         raise TemplateError(f"line {node.lineno}: templates have no filter blocks", fix="Use {{ value | filter }}")
-    function = FILTERS.get(node.name) or METHODS.get(node.name)
+    function = FILTERS.get(node.name) or RARER_FILTERS.get(node.name) or METHODS.get(node.name)
     if function is None:
-        raise TemplateError(f"line {node.lineno}: unknown filter {node.name!r}", fix=did_you_mean(node.name, FILTERS))
+        fix = did_you_mean(node.name, {**FILTERS, **RARER_FILTERS})
+        raise TemplateError(f"line {node.lineno}: unknown filter {node.name!r}", fix=fix)
     value, (positional, named) = compile_expression(node.node), _arguments(node)
 
     def apply(scope: Scope) -> object:
@@ -171,7 +174,22 @@ def _arguments(node: nodes.Filter | nodes.Test | nodes.Call) -> tuple[list[Expre
     return [compile_expression(argument) for argument in node.args], named
 
 
+def _method(node: nodes.Call, owner: nodes.Getattr) -> Expression:
+    function, value = JAVASCRIPT_METHODS[owner.attr], compile_expression(owner.node)
+    positional, named = _arguments(node)
+    if named:
+        raise TemplateError(f"line {node.lineno}: .{owner.attr}() takes no names")
+
+    def call(scope: Scope) -> object:
+        scope.budget.spend(1)
+        return function(scope.budget, value(scope), *(argument(scope) for argument in positional))
+
+    return _checked(call, f"line {node.lineno}: .{owner.attr}()")
+
+
 def _call(node: nodes.Call) -> Expression:
+    if isinstance(node.node, nodes.Getattr) and node.node.attr in JAVASCRIPT_METHODS:
+        return _method(node, node.node)
     if not (isinstance(node.node, nodes.Name) and node.node.name == "range"):
         raise TemplateError(f"line {node.lineno}: templates can call nothing but range", fix="Use a filter")
     positional, named = _arguments(node)

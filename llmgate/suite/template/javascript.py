@@ -25,6 +25,7 @@ __all__ = [
     "less",
     "loosely_equal",
     "number_text",
+    "strictly_equal",
     "text",
     "text_to_number",
     "to_number",
@@ -174,6 +175,15 @@ def loosely_equal(left: object, right: object) -> bool:
         return left is right
     left, right = _primitive(left), _primitive(right)
     return left == right if isinstance(left, str) and isinstance(right, str) else to_number(left) == to_number(right)
+
+
+def strictly_equal(left: object, right: object) -> bool:
+    """`left === right`: nothing is converted, and two lists are equal only if they are the same."""
+    if is_number(left) and is_number(right):
+        return left == right
+    if isinstance(left, _STRUCTURED) or isinstance(right, _STRUCTURED):
+        return left is right
+    return type(left) is type(right) and left == right
 
 
 def less(left: object, right: object) -> bool:

@@ -55,6 +55,7 @@ def with_manifest(**changes: object) -> Record:
         (with_case(cluster="doc"), "cluster is", ("None", "'doc'")),
         (with_case(request_digest="r"), "request_digest is", ("'r'",)),
         (with_manifest(major=2), "major is", ("1", "2")),
+        (with_manifest(local_models={"mood": "w1"}), "weights of mood is", ("'unknown'", "'w1'")),
     ],
 )
 def test_a_difference_is_refused_with_field_and_both_values(
@@ -183,3 +184,12 @@ def test_a_metric_named_twice_is_refused() -> None:
 def test_a_metric_is_not_called_unknown_before_anything_was_judged(result: Callable[[str], object]) -> None:
     record = make_record(results=[result("a")])  # type: ignore[list-item]
     check_policy(record, POLICY)
+
+
+def test_other_weights_of_a_model_that_asserts_ask_are_refused() -> None:
+    def run(record: Record, digest: str) -> Record:
+        return replace(record, manifest=replace(record.manifest, local_models={"models/mood": digest}))
+
+    check_comparable(run(CANDIDATE, "w1"), run(CHAMPION, "w1"), POLICY)
+    with pytest.raises(NotComparableError, match="weights of models/mood is 'w1'.*'w2'"):
+        check_comparable(run(CANDIDATE, "w1"), run(CHAMPION, "w2"), POLICY)

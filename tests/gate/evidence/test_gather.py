@@ -49,6 +49,14 @@ def test_a_planned_case_without_a_result_is_an_error() -> None:
     assert scores(record) == {"a": 1.0, "b": "no result"}
 
 
+def test_a_case_that_nothing_checks_is_in_no_table_and_no_problem() -> None:
+    cases = [make_case("a"), *(replace(make_case(name), metrics=()) for name in ("b", "c"))]
+    record = make_record(results=[make_result("a"), make_result("b", checks=[])], cases=cases)
+    evidence = gather(record, POLICY)
+    assert scores(record) == {"a": 1.0}
+    assert evidence.problems == ()
+
+
 def test_one_bad_repeat_spoils_the_case() -> None:
     results = [make_result("a"), make_failed_result("a", repeat=1), make_result("a", repeat=2)]
     assert scores(make_record(results=results)) == {"a": "timeout: no answer within 60 s (repeat 2 of 3)"}

@@ -56,6 +56,12 @@ def test_wins_ties_and_losses_are_counted() -> None:
     assert found.method == "score interval of wins and losses"
 
 
+def test_select_best_counts_as_prefer_does() -> None:
+    results = [prefer("c000", 1.0, kind="select-best"), prefer("c001", 0.0, kind="not-select-best")]
+    found = only(make_record(results=results, cases=[make_case("c000"), make_case("c001")]))
+    assert (found.wins, found.ties, found.losses, found.lost) == (1, 0, 0, 0)
+
+
 def test_orders_that_half_agree_count_in_quarters() -> None:
     points = [1.0] * 20 + [0.75] * 9 + [0.25] * 4 + [0.0] * 15
     found, wanted = only(record(points)), mean_win_rate(np.array(points), alpha=0.05)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from support.tables import decide_by
 from support.words import said
 
+from llmgate.gate.decide import decide
 from llmgate.gate.decision.reread import decision_from_json
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision, MetricDecision, Verdict
+from llmgate.gate.evidence.evidence import Evidence
 from llmgate.gate.metrics.label_corrected import FEWEST_CLUSTERS, FEWEST_LABELS, JUDGE_ALONE
 from llmgate.record.policy import Direction, MetricPolicy, Policy, Role, SlicePolicy, Unadmitted
 from llmgate.record.scores import Items, ScoreTable
@@ -220,8 +222,14 @@ def test_labels_need_no_trust_in_the_judge_and_without_them_nothing_passes(unadm
     alone = decided(both, chosen, labelled=False)
     assert alone.verdict is Verdict.INCONCLUSIVE
     assert "was never admitted" in said(alone)
-    assert "llmgate labels sample" in said(alone)
     assert alone.metrics[0].reason.startswith(JUDGE_ALONE)
+    # Cases of a run are drawn; a table has people's scores in a column.
+    assert "--human" in said(alone)
+    assert "llmgate" not in said(alone)
+    new, old = (
+        Evidence(tables=(table_of(judge, None),), run=name) for (judge, _), name in zip(both, "ab", strict=True)
+    )
+    assert "llmgate labels sample" in said(decide(new, old, chosen))
 
 
 @given(st.integers(0, 2**32), st.integers(0, 300), st.floats(0.0, 0.8))

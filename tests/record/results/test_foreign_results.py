@@ -378,7 +378,7 @@ def test_mlflow_tables(tmp_path: Path) -> None:
     ):
         with pytest.raises(RecordError, match=says):
             load_results(saved(tmp_path, broken))
-    with pytest.raises(RecordError, match="no column 'y'. Its columns are inputs"):
+    with pytest.raises(RecordError, match="no column 'y'. Valid names: exact_match/v1/score"):
         load_results(saved(tmp_path, table), Layout(scores=("y",)))
 
 

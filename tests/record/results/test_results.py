@@ -211,3 +211,23 @@ def test_parquet_reads_back_what_was_written(
         return
     if any(score is not None for score in scores.values()):
         assert {row[0]: row[1] for row in plain(load_results(path))} == scores
+
+
+@pytest.mark.parametrize(
+    ("cell", "score"),
+    [("True", 1.0), ("FALSE", 0.0), ("yes", 1.0), ("No", 0.0), ("1", 1.0), (" 0.5 ", 0.5), ("", None), ("NaN", None)],
+)
+def test_words_for_right_and_wrong_in_csv(tmp_path: Path, cell: str, score: float | None) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfitem_id,score\r\n" + f"a,{cell}\r\n".encode())
+    (table,) = load_results(path).tables
+    (row,) = table.rows()
+    assert (row.score, row.error) == (score, None if score is not None else "no score")
+
+
+@pytest.mark.parametrize("cell", ["inf", "-1", "=1+0", "maybe", "1e400", "y"])
+def test_other_words_in_csv_are_refused(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"item_id,score\na,{cell}\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=r"t.csv:2: score is"):
+        load_results(path)

@@ -117,3 +117,72 @@ def test_broken_rules_are_refused(value: Json, fields: dict[str, object], messag
         with pytest.raises(SuiteError) as caught:
             VOCABULARY.prepare(spec)
         assert message in str(caught.value)
+
+
+BEST = AssertSpec(type="select-best", value="Is kind to {{ name }}", config={"others": "Hi {{ name }}."})
+
+
+@pytest.mark.parametrize(
+    ("choose", "score", "outcome"),
+    [
+        (longer, 1.0, Outcome.PASS),
+        (lambda a, b: longer(b, a), 0.0, Outcome.FAIL),
+        (lambda *_: "tie", 0.5, Outcome.PASS),
+        (lambda *_: "first", 0.5, Outcome.PASS),
+    ],
+)
+def test_the_best_is_what_no_other_beats(choose: Callable[[str, str], str], score: float, outcome: Outcome) -> None:
+    result = judge(BEST, choosing(choose))
+    assert (result.score, result.outcome) == (score, outcome)
+    inverse = judge(replace(BEST, negated=True), choosing(choose))
+    assert (inverse.score, inverse.outcome is result.outcome) == (1 - score, False)
+
+
+def test_of_several_others_the_best_counts_and_the_same_answer_is_not_asked_about() -> None:
+    others: list[Json] = ["Hi.", "Hello Ina!", "Hello Ina, how are you?", "Hi."]
+    result = judge(replace(BEST, config={"others": others}), choosing(longer))
+    assert (result.score, result.outcome, len(result.judgements)) == (0.0, Outcome.FAIL, 4)
+    same = judge(replace(BEST, config={"others": ["Hello Ina!"]}), models("never"))
+    assert (same.score, same.outcome, same.judgements) == (0.5, Outcome.PASS, ())
+    strict = replace(BEST, config={"others": ["Hello Ina!"]}, threshold=1)
+    assert judge(strict, models("never")).outcome is Outcome.FAIL
+
+
+def test_the_criterion_is_shown_and_who_answered_is_not() -> None:
+    seen: list[JudgeRequest] = []
+    judge(BEST, models('{"better": "tie"}', seen=seen))
+    assert [parts_of(request)["criterion"] for request in seen] == ["Is kind to Ina"] * 2
+    assert {parts_of(request)["first-answer"] for request in seen} == {"Hello Ina!", "Hi Ina."}
+
+
+@pytest.mark.parametrize("negated", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {}},
+        {"config": {"others": ""}},
+        {"config": {"others": []}},
+        {"config": {"others": ["a", " "]}},
+        {"config": {"others": 5}},
+        {"config": {"others": "{{ nothing }}"}},
+        {"value": ""},
+        {"value": 5},
+        {"value": None, "has_value": False},
+        {"threshold": 0},
+    ],
+)
+def test_a_field_of_one_or_a_bad_rule_is_an_error(changes: dict[str, object], negated: bool) -> None:
+    spec = replace(BEST, negated=negated, **changes)  # type: ignore[arg-type]
+    assert judge(spec, choosing(longer)).outcome is Outcome.ERROR
+
+
+@pytest.mark.parametrize("negated", [False, True])
+@pytest.mark.parametrize("reply", ["", "no", "{}", '{"better": 1}', EndpointError("refused")])
+def test_a_judge_that_does_not_choose_is_an_error_of_select_best(reply: object, negated: bool) -> None:
+    assert judge(replace(BEST, negated=negated), models(reply)).outcome is Outcome.ERROR
+
+
+def test_select_best_says_what_it_needs() -> None:
+    with pytest.raises(SuiteError, match="a run asks one model") as refused:
+        VOCABULARY.prepare(replace(BEST, config={}))
+    assert "champion" in str(refused.value.fix)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgate import evaluate_assert
-from llmgate.score.text.exact_match import squad_normalised, word_f1
+from llmgate.score.text.exact_match import drop_normalised, squad_normalised, word_f1
 
 words = st.lists(st.sampled_from("abc")).map(Counter)
 
@@ -86,3 +86,68 @@ def test_f1_takes_the_best_reference(value: object, output: str, score: float) -
 def test_f1_is_a_symmetrical_fraction(left: Counter[str], right: Counter[str]) -> None:
     assert 0 <= word_f1(left, right) == word_f1(right, left) <= 1
     assert word_f1(left, left) == (1 if left else 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "value", "output", "outcome"),
+    [
+        ({"ignore": [",", "\\$"]}, "1,007", "$1007", "pass"),
+        ({"ignore": ","}, "1,007", "1007", "pass"),
+        ({"ignore": [","]}, "The A", "A", "fail"),
+        ({"ignore": ["A"], "ignore_case": True}, "aA", "a", "pass"),
+        ({"ignore_case": True}, "Straße", "STRASSE", "fail"),
+        ({"ignore_punctuation": True}, "U.S.A.", "USA", "pass"),
+        ({"ignore_punctuation": True}, "U.S.A.", "usa", "fail"),
+        ({"ignore_numbers": True}, "x1", "x22", "pass"),
+        ({"ignore_numbers": True}, "x", "x٣", "fail"),
+        ({"ignore": [","], "normalise": "squad"}, "The 1,0", "10!", "pass"),
+        ({"ignore_case": False}, "The cat", "cat", "fail"),
+        ({"ignore": [","]}, ",", "", "error"),
+        ({"ignore": ["("]}, "a", "a", "error"),
+        ({"ignore": [7]}, "a", "a", "error"),
+        ({"ignore": [""]}, "a", "a", "error"),
+        ({"ignore": {"a": "b"}}, "a", "a", "error"),
+        ({"ignore_case": "yes"}, "a", "a", "error"),
+        ({"ignore_digits": True}, "a", "a", "error"),
+    ],
+)
+def test_what_is_ignored_is_ignored_in_both_texts(
+    config: dict[str, object], value: str, output: str, outcome: str
+) -> None:
+    assert evaluate_assert({"type": "exact-match", "value": value, "config": config}, output).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "normalised"),
+    [
+        ("The half-full glass", "half full glass"),
+        ("7", "7.0"),
+        ("$1,000", "1000.0"),
+        ("(3.14).", "3.14"),
+        ("-5", "5.0"),
+        ("1e3 nan", "1000.0 nan"),
+        ("a", ""),
+        ("“x”", "“x”"),
+    ],
+)
+def test_normalisation_is_that_of_drop(text: str, normalised: str) -> None:
+    assert drop_normalised(text) == normalised
+
+
+@pytest.mark.parametrize(
+    ("value", "output", "outcome"),
+    [
+        ("Paris", "It is the PARIS.", "pass"),
+        ("It is Paris", "Paris", "pass"),
+        (["Rome", "Roma"], "roma!", "pass"),
+        ("cat", "concatenate", "pass"),
+        ("Paris", "Rome", "fail"),
+        ("Paris", "", "fail"),
+        ("Paris", "The!", "fail"),
+        ("The", "x", "error"),
+        ([], "x", "error"),
+        ({"a": 1}, "x", "error"),
+    ],
+)
+def test_fuzzy_match_looks_for_either_text_in_the_other(value: object, output: str, outcome: str) -> None:
+    assert evaluate_assert({"type": "fuzzy-match", "value": value}, output).outcome == outcome

@@ -130,7 +130,7 @@ def test_endpoints(
 def test_models_that_are_listed(
     models: list[str], words: list[str], health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "listed_models", lambda *_, **__: tuple(models))
+    monkeypatch.setattr(doctor, "served_models", lambda *_, **__: tuple(models))
     assert worst(found("--endpoint", "http://127.0.0.1:9", *words)["endpoint"]) == health
 
 

@@ -22,7 +22,7 @@ CONFIG = "prompts: ['{{q}}']\ntests: [{vars: {q: a}, assert: [{type: contains, v
 def run(folder: Path, config: str) -> tuple[int, str]:
     write_files(folder, {"promptfooconfig.yaml": config})
     done = CliRunner().invoke(main, ["import", "promptfoo", str(folder), "--out", str(folder / "out")])
-    return done.exit_code, done.output
+    return done.exit_code, " ".join(done.output.split())
 
 
 def test_everything_carried_over_is_0(tmp_path: Path) -> None:
@@ -34,11 +34,12 @@ def test_everything_carried_over_is_0(tmp_path: Path) -> None:
 
 
 def test_something_left_out_is_3_and_named(tmp_path: Path) -> None:
-    code, output = run(tmp_path, CONFIG % ", {type: javascript, value: x}")
+    code, output = run(tmp_path, CONFIG % ", {type: webhook, value: x}")
     assert code == 3
-    assert "promptfooconfig.yaml:2: assert 'javascript' left out" in output
+    assert "assert 'webhook' left out: code is not run (x) [" in output
+    assert "promptfooconfig.yaml:2]" in output
     assert "1 row, 1 assert for all of them" in output
-    assert "1 thing was not carried over" in output
+    assert "1 suite, 1 case, 1 assert 1 check or case not carried over" in output
 
 
 def test_asserts_that_rows_bring_are_not_called_none(tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_an_endpoint_is_asked_what_it_lists() -> None:
 
 def test_of_several_models_the_first_is_named() -> None:
     with scripted_endpoint(lambda *_: {}, model="one") as (url, _), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llmgate.session.commands.init.listed_models", lambda *_, **__: ("b; rm -rf", "a"))
+        patch.setattr("llmgate.session.commands.init.served_models", lambda *_, **__: ("b; rm -rf", "a"))
         done = llmgate("init", "--endpoint", url)
         assert "b; rm -rf, a; the commands below ask the first" in done.output
         assert "--served-name 'b; rm -rf' --as-baseline" in done.output

@@ -166,3 +166,37 @@ def test_what_an_answer_costs_follows_from_the_suites_prices(project: Path) -> N
     ]
     # 8 tokens of prompt and 2 of answer: 18 and 22 millionths.
     assert outcomes == [{Outcome.PASS}, {Outcome.FAIL}]
+
+
+TURNS = """\
+llmgate: 1
+suite: words
+version: 1.0.0
+dataset: words.jsonl
+prompt:
+  - {role: user, content: Hi}
+  - {role: assistant, content: Hello}
+  - {role: user, content: "Say {{ word }}"}
+assert:
+  - {type: contains, value: "{{ word }}"}
+  - {type: conversation-relevance, metric: tone, judges: [strict]}
+gate: {accuracy: {min: 0.1}}
+"""
+
+
+def test_a_conversation_is_judged_by_the_messages_of_its_case(project: Path) -> None:
+    write_suite(project, cases=1).write_text(TURNS, encoding="utf-8")
+
+    def relevant(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if "response_format" in body:
+            return chat(json.dumps({"reason": "so", "verdict": "yes"}))
+        return answer(path, body)
+
+    with scripted_endpoint(relevant) as (url, _):
+        run("--endpoint", url, "--judges", f"strict={url}")
+    (result,) = llmgate.load_record(project / "run").results.values()
+    (check,) = (check for check in result.checks if check.type == "conversation-relevance")
+    assert (check.outcome, check.score, len(check.judgements)) == (Outcome.PASS, 1.0, 1)
+    asked = check.judgements[0].messages[-1].content
+    assert '[{"user":"Hi","assistant":"Hello"}]' in asked
+    assert "Say word-0" in asked

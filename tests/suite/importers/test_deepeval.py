@@ -120,13 +120,13 @@ def test_python_files_are_parsed_and_never_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     done = imported(tmp_path, "test_x.py", PYTHON)
     assert not (tmp_path / "ran").exists()
-    assert [row["input"] for row in done.suites[0].rows] == ["Why?", "Who?"]
+    assert [row["input"] for row in done.suites[0].rows] == ["Why?"]
     notes = " ".join(lost(done))
     assert "test_x.py:19: LLMTestCase: its input is computed" in notes
     assert "test_x.py:20: LLMTestCase: expected_output is computed" in notes
     written = {one["type"]: one for one in done.suites[0].asserts}
-    assert written["regex"]["value"] == "^(?:B.*e.)$"
-    assert written["equals"]["value"] == "{{ expected_output }}"
+    assert written["regex"]["value"] == "(?u)\\A(?:B.*e.)\\Z"
+    assert written["exact-match"]["value"] == "{{ expected_output | trim }}"
 
 
 @needs_types("g-eval")
@@ -155,3 +155,39 @@ def test_a_criterion_is_no_template_and_tells_the_expected_output_if_asked_to(tm
 def test_what_holds_no_case_is_an_error(tmp_path: Path, name: str, text: str, words: str) -> None:
     with pytest.raises(SuiteError, match=words):
         imported(tmp_path, name, text)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected", "answer", "right"),
+    [
+        ("ExactMatchMetric()", " Paris ", "Paris\\n", True),
+        ("ExactMatchMetric()", "Paris", "paris", False),
+        ("ExactMatchMetric()", "7", "7.0", False),
+        ("PatternMatchMetric(pattern=' [a-z]+ ')", "x", " abc\\n", True),
+        ("PatternMatchMetric(pattern='[a-z]+')", "x", "abc d", False),
+        ("PatternMatchMetric(pattern='[a-z]+', ignore_case=True)", "x", "ABC", True),
+        ("PatternMatchMetric(pattern='a.c')", "x", "a\\nc", False),
+    ],
+)
+def test_both_texts_are_trimmed_as_deepeval_does(
+    tmp_path: Path, metric: str, expected: str, answer: str, right: bool
+) -> None:
+    text = f"def test_x():\n    assert_test(LLMTestCase(input='q', expected_output={expected!r}), [{metric}])\n"
+    done = imported(tmp_path, "test_x.py", text)
+    assert done.complete
+    (found,) = outcomes(planned(done, tmp_path / "out"), {"golden-001": answer.replace("\\n", "\n")}).values()
+    assert found == ["pass" if right else "fail"]
+
+
+def test_arguments_of_metrics_are_read_or_named(tmp_path: Path) -> None:
+    text = "m = GEval(name='x', criteria='c', strict_mode=True, truths=3)\nLLMTestCase(input='q')\n"
+    done = imported(tmp_path, "test_x.py", text)
+    assert done.suites[0].asserts[0]["threshold"] == 1
+    assert any("GEval: the argument truths" in note for note in lost(done))
+
+
+def test_metrics_of_different_tests_are_named(tmp_path: Path) -> None:
+    test = "def test_{0}():\n    assert_test(LLMTestCase(input='q', expected_output='a'), [{1}()])\n"
+    text = test.format("a", "ExactMatchMetric") + test.format("b", "AnswerRelevancyMetric")
+    done = imported(tmp_path, "test_x.py", text)
+    assert any("test_x.py:3: tests with metrics of their own" in note for note in lost(done))

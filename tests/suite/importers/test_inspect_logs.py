@@ -60,8 +60,8 @@ def test_samples_become_rows_and_match_finds_the_target_at_the_end(tmp_path: Pat
     assert suite.suite.repeat == 2
     assert (suite.suite.sampling["temperature"], suite.suite.sampling["max_tokens"]) == (0.7, 20)
     assert prompts(suite) == {
-        "1": [("system", "Answer in {{one}} word."), ("user", "Capital of France?")],
-        "2": [("system", "Answer in {{one}} word."), ("user", "Capital of Italy?")],
+        "1": [("system", "Answer in {one} word."), ("user", "Capital of France?")],
+        "2": [("system", "Answer in {one} word."), ("user", "Capital of Italy?")],
     }
     assert outcomes(suite, {"1": "It is PARIS.", "2": "roma!"}) == {"1": ["pass"], "2": ["pass"]}
     assert outcomes(suite, {"1": "Paris, I think", "2": "Milan"}) == {"1": ["fail"], "2": ["fail"]}
@@ -102,7 +102,8 @@ def test_multiple_choice(tmp_path: Path) -> None:
 def test_a_pattern_takes_the_answer_out_of_the_text(tmp_path: Path) -> None:
     scorer = {"scorer": "pattern", "params": {"pattern": r"ANSWER: (\w+)"}}
     suite = planned(
-        import_inspect(write_log(tmp_path, log([FRANCE], scorer), packed=False), VOCABULARY), tmp_path / "o"
+        import_inspect(write_log(tmp_path, log([{**FRANCE, "target": "Paris"}], scorer), packed=False), VOCABULARY),
+        tmp_path / "o",
     )
     assert outcomes(suite, {"1": "Not Rome. answer: paris"}) == {"1": ["pass"]}
     assert outcomes(suite, {"1": "ANSWER: Rome, not Paris"}) == {"1": ["fail"]}
@@ -120,7 +121,7 @@ def test_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     }
     sandbox = {**FRANCE, "files": {"a": "b"}}
     done = import_inspect(write_log(tmp_path, log([sandbox, image], *scorers, steps=steps), packed=True), VOCABULARY)
-    notes = " ".join(lost(done))
+    notes = " ".join(map(str, done.notes))
     for words in ("my_agent", "'pattern'", "'match'", "no text", "sandboxes", "every scorer"):
         assert words in notes
 

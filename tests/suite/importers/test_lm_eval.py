@@ -9,15 +9,13 @@ from support.imports import jsonl, lost, needs_types, outcomes, planned, prompts
 
 from llmgate.errors import SuiteError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.files import read_source
-from llmgate.suite.importers.lm_eval import import_lm_eval, transforms
-from llmgate.suite.importers.lm_eval_docs import chosen
-from llmgate.suite.importers.result import Notebook
+from llmgate.suite.importers.lm_eval.checks import transforms
+from llmgate.suite.importers.lm_eval.suites import import_lm_eval
+from llmgate.suite.importers.result import Notebook, NoteSort
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.suite.asserts import Json
     from llmgate.suite.importers.result import Imported
 
 BASE = """
@@ -71,43 +69,42 @@ def test_a_task_with_local_documents(tmp_path: Path) -> None:
     ]
     assert [row["target"] for row in suite.rows] == [["Paris", "Paris"], ["Rome", "Roma"]]
     assert suite.sampling == {"max_tokens": 32, "temperature": 0, "stop": ["\n"]}
-    notes = " ".join(lost(done))
-    for words in ("num_fewshot 3", "!function utils.mine"):
-        assert words in notes
+    assert lost(done) == [f"{tmp_path / 'task.yaml'}: the metric utils.mine is code, which is not run"]
+    assert ["num_fewshot 3" in note.what for note in done.notes if note.sort is NoteSort.SETTING] == [True]
     assert prompts(planned(done, tmp_path / "out"))["doc-001"][0][0] == "user"
 
 
-FILTERS = """
-task: x
-dataset_kwargs: {data_files: docs.jsonl}
-doc_to_text: question
-doc_to_target: answer
-metric_list: [{metric: bleu}, {metric: exact_match}]
-filter_list:
-  - name: strict
-    filter: [{function: regex, regex_pattern: '#### (\\d+)'}, {function: lowercase}, {function: take_first}]
-  - name: flexible
-    filter: [{function: regex, group_select: -1, regex_pattern: '(\\d+)'}, {function: take_first}]
-"""
-
-
-def test_the_first_filter_becomes_transforms_and_the_others_are_named(tmp_path: Path) -> None:
-    config = read_source(write_files(tmp_path, {"task.yaml": FILTERS}) / "task.yaml").data
+@pytest.mark.parametrize(
+    ("steps", "written"),
+    [
+        (
+            [{"function": "regex", "regex_pattern": "#### (\\d+)"}, {"function": "take_first"}],
+            ["findall:0:#### (\\d+)"],
+        ),
+        ([{"function": "regex", "group_select": -1, "regex_pattern": "x"}], ["findall:-1:x"]),
+        ([{"function": "regex"}], ["findall:0:#### (\\-?[0-9\\.\\,]+)"]),
+        ([{"function": "lowercase"}, {"function": "remove_whitespace"}, {"function": "take_first"}], ["lower", "trim"]),
+        ([{"function": "take_first"}], []),
+        ([{"function": "take_first"}, {"function": "lowercase"}], None),
+        ([{"function": "regex", "regex_pattern": "x", "fallback": "A"}], None),
+        ([{"function": "regex", "regex_pattern": "("}], None),
+        ([{"function": "regex", "regex_pattern": "x", "group_select": "1"}], None),
+        ([{"function": "majority_vote"}, {"function": "take_first"}], None),
+        ([{"function": "regex_pos"}], None),
+        ([{"function": "multi_choice_regex", "regex_pattern": "x"}, {"function": "take_first"}], None),
+        ([{"function": "!function utils.mine"}], None),
+    ],
+)
+def test_a_filter_is_carried_over_whole_or_named(steps: list[dict[str, Any]], written: list[str] | None) -> None:
     notes = Notebook(VOCABULARY)
-    assert transforms(config, "task.yaml", notes) == ["match:#### (\\d+)", "lower"]
-    assert [str(note) for note in notes.notes] == [
-        "task.yaml: the filter 'flexible': answers are filtered in one way only"
-    ]
-    config["filter_list"].reverse()
-    assert transforms(config, "task.yaml", notes) == []
-    assert "the filter regex has no counterpart" in str(notes.notes[-1])
+    assert transforms({"name": "mine", "filter": steps}, "task.yaml", notes) == written
+    assert [note.lost and "the filter 'mine'" in note.what for note in notes.notes] == [True] * (written is None)
 
 
-@needs_types("exact-match")
-def test_exact_match_takes_any_of_the_targets(tmp_path: Path) -> None:
+def test_exact_match_takes_any_of_the_targets_letter_by_letter(tmp_path: Path) -> None:
     suite = planned(imported(tmp_path, TASK, *DOCS), tmp_path / "out")
-    assert outcomes(suite, {"doc-001": "paris", "doc-002": "Roma"}) == {"doc-001": ["pass"], "doc-002": ["pass"]}
-    assert outcomes(suite, {"doc-001": "x", "doc-002": "Paris"}) == {"doc-001": ["fail"], "doc-002": ["fail"]}
+    assert outcomes(suite, {"doc-001": "It is Paris", "doc-002": "Roma"}) == {"doc-001": ["pass"], "doc-002": ["pass"]}
+    assert outcomes(suite, {"doc-001": "paris", "doc-002": "Paris"}) == {"doc-001": ["fail"], "doc-002": ["fail"]}
 
 
 def test_multiple_choice_is_asked_with_letters(tmp_path: Path) -> None:
@@ -156,14 +153,6 @@ def test_multiple_choice_scores(tmp_path: Path) -> None:
     assert outcomes(suite, {"doc-001": "A"}) == {"doc-001": ["fail"]}
 
 
-@pytest.mark.parametrize(
-    ("target", "index"),
-    [(0, 0), ("1", 1), ("4", 1), ("b", 1), ("(C)", 2), (3, None), (True, None), (None, None), ("x", None), ([2], 2)],
-)
-def test_the_right_option(target: Json, index: int | None) -> None:
-    assert chosen(target, ["3", "4", "five"]) == index
-
-
 def sample(target: Any, *requests: tuple[str, Any]) -> dict[str, Any]:
     arguments = {f"gen_args_{i}": {"arg_0": a, "arg_1": b} for i, (a, b) in enumerate(requests)}
     return {"doc_id": 0, "doc": {}, "target": target, "arguments": arguments, "resps": [], "exact_match": 1.0}
@@ -190,6 +179,7 @@ def test_logged_samples_of_a_choosing_task(tmp_path: Path) -> None:
 def test_likelihoods_of_given_texts_are_named(tmp_path: Path) -> None:
     good = sample("Paris", ("Capital of France?", {}))
     done = logged(tmp_path, good, sample("", ("A text", " goes on")), sample("0", ("a", "x"), ("b", "x")), {"doc": {}})
+    assert any("exact_match: its filters and options are not in the log" in note for note in lost(done))
     assert len(done.suites[0].rows) == 1
     assert len([note for note in lost(done) if "likelihoods of given texts" in note]) == 2
 
@@ -204,6 +194,17 @@ def test_likelihoods_of_given_texts_are_named(tmp_path: Path) -> None:
         ("task: x\ndataset_kwargs: {data_files: gone.jsonl}\n", "no file"),
         (CHOICES.replace("{{question}}", "{{question | no_such}}"), "no document"),
         (CHOICES.replace('"{{question}}"', "!function utils.ask"), "code"),
+        (CHOICES.replace("{{question}}", "{{no_such}} {{question}}"), "the column 'no_such'"),
+        (CHOICES + "process_docs: !function utils.process_docs\n", "process_docs is code"),
+        (CHOICES + "use_prompt: promptsource:x\n", "use_prompt"),
+        (CHOICES + "doc_to_image: image\n", "images"),
+        ("class: !function task.Mine\n", "Python class"),
+        (CHOICES.replace("multiple_choice", "loglikelihood"), "likelihood of given texts"),
+        (CHOICES.replace("{data_files: docs.jsonl}", "{data_files: docs.jsonl, data_dir: x}"), "data_dir is not read"),
+        (CHOICES.replace("docs.jsonl", "{train: docs.jsonl}") + "test_split: test\n", "no split 'test'"),
+        (CHOICES.replace("docs.jsonl", "docs.parquet"), "no file"),
+        (CHOICES.replace("dataset_path: json", "dataset_path: org/data"), "org/data"),
+        (CHOICES.replace('doc_to_text: "{{question}}"', "doc_to_text: gold"), "chooses among contexts"),
     ],
 )
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, task: str, words: str) -> None:

@@ -62,10 +62,9 @@ def test_includes(tmp_path: Path, args: str, found: str) -> None:
     assert outcomes(suite, answers) == {"sample-001": [found], "sample-002": ["pass"]}
 
 
-@needs_types("f1")
 def test_fuzzy_match(tmp_path: Path) -> None:
     done = imported(tmp_path, "basic.fuzzy_match:FuzzyMatch", FRANCE, ITALY)
-    assert any("FuzzyMatch" in note for note in lost(done))
+    assert done.complete
     suite = planned(done, tmp_path / "out")
     assert outcomes(suite, {"sample-001": "The Paris.", "sample-002": "x"}) == {
         "sample-001": ["pass"],
@@ -136,6 +135,82 @@ def test_an_eval_of_which_nothing_is_left_is_an_error(tmp_path: Path, kind: str,
 
 
 def test_missing_samples_are_an_error(tmp_path: Path) -> None:
-    text = "a.v0: {class: 'x:Match', args: {samples_jsonl: gone.jsonl}}"
+    text = "a.v0: {class: 'evals.elsuite.basic.match:Match', args: {samples_jsonl: gone.jsonl}}"
     with pytest.raises(SuiteError, match="no samples"):
         import_openai_evals(write_files(tmp_path, {"a.yaml": text}) / "a.yaml", VOCABULARY)
+
+
+def test_a_sample_of_which_normalising_leaves_nothing_is_named(tmp_path: Path) -> None:
+    done = imported(tmp_path, "basic.fuzzy_match:FuzzyMatch", FRANCE, {**FRANCE, "ideal": "The"})
+    assert len(done.suites[0].rows) == 1
+    assert any("1 of 2 cases, from sample-002 on" in note for note in lost(done))
+
+
+def test_somebody_elses_class_of_the_same_name_is_code(tmp_path: Path) -> None:
+    text = "a.v0: {class: 'mine:Match', args: {samples_jsonl: s.jsonl}}"
+    with pytest.raises(SuiteError, match="mine:Match is code"):
+        import_openai_evals(write_files(tmp_path, {"a.yaml": text, "s.jsonl": jsonl(FRANCE)}) / "a.yaml", VOCABULARY)
+
+
+def test_match_samples_greedily_and_fuzzy_match_takes_its_own_limit(tmp_path: Path) -> None:
+    args = "max_tokens: 7"
+    assert imported(tmp_path / "a", "basic.match:Match", FRANCE, args=args).suites[0].sampling == {"temperature": 0}
+    fuzzy = imported(tmp_path / "b", "basic.fuzzy_match:FuzzyMatch", FRANCE, args=args)
+    assert fuzzy.suites[0].sampling == {"temperature": 0, "max_tokens": 7}
+
+
+def test_examples_stand_before_the_last_message(tmp_path: Path) -> None:
+    shots = [{"sample": [{"role": "system", "name": "example_user", "content": f"{i}?"}]} for i in range(3)]
+    registry = (
+        "a.v0: {class: 'evals.elsuite.basic.match:Match', "
+        "args: {samples_jsonl: s.jsonl, few_shot_jsonl: f.jsonl, num_few_shot: 2}}"
+    )
+    files = {"a.yaml": registry, "s.jsonl": jsonl(FRANCE, ITALY), "f.jsonl": jsonl(*shots)}
+    done = import_openai_evals(write_files(tmp_path, files) / "a.yaml", VOCABULARY)
+    assert done.complete
+    asked = prompts(planned(done, tmp_path / "out"))["sample-002"]
+    assert [content for _, content in asked] == ["Answer {{ briefly }}.", "0?", "1?", "Capital of Italy?"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        ({"input": "x", "ideal": ['{"a": 1}', '{"a": 2}']}, "several ideals"),
+        ({"input": "x", "ideal": '{"a": null}'}, "holds null"),
+        ({"input": "x", "ideal": "{"}, "make no json-diff"),
+        ({"input": "x"}, "no `ideal`"),
+        ({"input": "x", "ideal": {"a": 1}}, "is no text"),
+    ],
+)
+def test_what_json_match_could_not_decide_alike_is_left_out(
+    tmp_path: Path, sample: dict[str, object], words: str
+) -> None:
+    done = imported(tmp_path, "basic.json_match:JsonMatch", {"input": "x", "ideal": '{"a": 7}'}, sample)
+    assert len(done.suites[0].rows) == 1
+    assert any(words in note for note in lost(done))
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ("metaeval: true", "metaeval"),
+        ("multicomp_n: 3", "multicomp_n"),
+        ("modelgraded_spec_args: {criteria: 7}", "criteria"),
+    ],
+)
+def test_graded_evals_that_ask_something_else_are_named(tmp_path: Path, args: str, words: str) -> None:
+    with pytest.raises(SuiteError, match=words):
+        imported(
+            tmp_path, "modelgraded.classify:ModelBasedClassify", FRANCE, args=f"modelgraded_spec: closedqa\n    {args}"
+        )
+
+
+def test_one_eval_without_samples_does_not_end_the_import(tmp_path: Path) -> None:
+    registry = "\n".join(
+        f"{name}: {{class: 'evals.elsuite.basic.match:Match', args: {{samples_jsonl: {name}.jsonl}}}}" for name in "ab"
+    )
+    done = import_openai_evals(
+        write_files(tmp_path, {"r.yaml": registry, "b.jsonl": jsonl(FRANCE)}) / "r.yaml", VOCABULARY
+    )
+    assert [suite.name for suite in done.suites] == ["b"]
+    assert any("there are no samples a.jsonl" in note for note in lost(done))

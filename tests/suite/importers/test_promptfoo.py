@@ -10,8 +10,8 @@ from support.imports import lost, needs_row_asserts, outcomes, planned, prompts,
 
 from llmgate.errors import SuiteError, UsageError
 from llmgate.score.vocabulary import VOCABULARY
-from llmgate.suite.importers.promptfoo import import_promptfoo
-from llmgate.suite.importers.promptfoo_asserts import transform_names
+from llmgate.suite.importers.promptfoo.code import transform_of
+from llmgate.suite.importers.promptfoo.config import import_promptfoo
 from llmgate.suite.importers.write import suite_text, write_imported
 
 if TYPE_CHECKING:
@@ -85,16 +85,16 @@ LEFT_OUT = """
 prompts: ['{{q}}', file://code.py]
 redteam: {plugins: [x]}
 extensions: [file://hook.js]
-defaultTest:
-  options: {transform: output.trim()}
+nunjucksFilters: {}
 tests:
   - vars: {q: a}
     assert:
       - {type: contains, value: x}
-      - {type: javascript, value: output.length > 3}
+      -
+      - {type: javascript, value: fix(output)}
       - {type: not-python, value: file://check.py}
       - {type: is-json, value: file://schema.json}
-      - {type: contains, value: y, transform: output.a}
+      - {type: contains, value: y, transform: fix(output)}
       - {type: no-such-type, value: y}
       - {type: contains, value: ''}
       - {type: regex, value: '('}
@@ -114,8 +114,7 @@ def test_nothing_vanishes_without_a_word(tmp_path: Path) -> None:
     for line, words in {
         2: "code is not run",
         3: "`redteam`",
-        4: "`extensions`",
-        6: "options.transform",
+        10: "without a type",
         11: "javascript",
         12: "not-python",
         13: "comes from a file",
@@ -128,10 +127,11 @@ def test_nothing_vanishes_without_a_word(tmp_path: Path) -> None:
     }.items():
         note = next(one for one in notes if one.startswith(f"{config}:{line}:"))
         assert words in note
-        assert f"# - {note}" in text
+        where, what = note.split(": ", 1)
+        assert f"# - {what} [{where}" in text
 
 
-def test_a_test_that_lost_all_its_checks_is_left_out_and_not_passed(tmp_path: Path) -> None:
+def test_a_test_that_lost_all_its_checks_is_recorded_and_not_passed(tmp_path: Path) -> None:
     done = imported(
         tmp_path,
         """
@@ -141,8 +141,21 @@ tests:
   - {vars: {q: b}, assert: [{type: python, value: 'True'}]}
 """,
     )
-    assert [row["q"] for row in done.suites[0].rows] == ["a"]
-    assert any("nothing would be checked" in note for note in lost(done))
+    assert [row["asserts"] for row in done.suites[0].rows] == [[{"type": "contains", "value": "x"}], []]
+    assert any("'python' left out" in note for note in lost(done))
+    suite = planned(done, tmp_path / "out")
+    assert [case.planned.metrics for case in suite.cases] == [("accuracy",), ()]
+
+
+def test_tests_without_asserts_are_recorded_and_nothing_of_the_original_is_missing(tmp_path: Path) -> None:
+    done = imported(tmp_path, "prompts: ['{{q}}']\ntests: [{vars: {q: a}, threshold: 0.5}, {vars: {q: b}}]\n")
+    assert done.complete
+    assert [note.where for note in done.notes if "has no assert" in note.what] == [
+        f"{tmp_path / 'promptfooconfig.yaml'}:2"
+    ]
+    suite = planned(done, tmp_path / "out")
+    assert suite.suite.metrics == ()
+    assert all(case.planned.unchecked for case in suite.cases)
 
 
 def test_csv_tests(tmp_path: Path) -> None:
@@ -292,9 +305,11 @@ def test_variables_that_no_test_sets_become_empty_columns(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ("tests: []", "no prompt"),
+        ("prompts: []", "no prompt"),
         ("prompts: [file://make.js]\ntests: [{vars: {a: b}}]", "no prompt"),
-        ("prompts: [x]\ntests: huggingface://datasets/a/b", "no test"),
+        ("prompts: [x]\ntests: huggingface://datasets/a", "no test"),
+        ("prompts: [x]\ntests: file://make.py:tests", "no test"),
+        ("prompts: [x]\ntests: [file://nowhere.csv]", "no test"),
         ("- a", "no promptfoo configuration"),
         ("prompts: ['{{a}}']\ntests: [{vars: {a: [" + "x, " * 400 + "x], b: [" + "y, " * 400 + "y]}}]", "160801 cases"),
         ("prompts: [a, b", "valid YAML"),
@@ -328,14 +343,21 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
     [
         ("output.trim()", ["trim"]),
         (" output.toLowerCase().trim(); ", ["lower", "trim"]),
-        ("output", None),
-        ("output.trim", None),
-        ("output.trim() + 'x'", None),
+        ("output.choices[0].text", ["javascript:output.choices[0].text"]),
+        (
+            "const x = JSON.parse(output);\nreturn x.answer;",
+            ["javascript:const x = JSON.parse(output);\nreturn x.answer;"],
+        ),
+        ("JSON.parse(output", None),
+        ("fix(output)", None),
+        ("context.vars.name + output", None),
+        ("output.fix()", None),
+        ("file://t.js", None),
         ({"a": 1}, None),
     ],
 )
 def test_simple_transforms_have_names_and_other_code_has_none(code: object, names: list[str] | None) -> None:
-    assert transform_names(code) == names
+    assert transform_of(code) == names
 
 
 def test_variables_from_files(tmp_path: Path) -> None:

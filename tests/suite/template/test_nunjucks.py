@@ -14,7 +14,8 @@ from llmgate.errors import TemplateError
 from llmgate.suite.template.budget import MAX_CHARS
 from llmgate.suite.template.nunjucks import MAX_TEMPLATE_CHARS, Template
 
-# Our templates, rendered by the npm package nunjucks 3.2.4 with autoescape off. The first line holds the variables.
+# Our templates, rendered by the npm package nunjucks 3.2.4 with autoescape off and promptfoo's filter `load`, which is
+# JSON.parse. The first line holds the variables.
 RECORDED: list[dict[str, Any]] = [
     json.loads(line) for line in (Path(__file__).parent / "nunjucks.jsonl").read_text(encoding="utf-8").splitlines()
 ]
@@ -51,6 +52,14 @@ BOMBS = [
     "{% set s = 'x' | indent(3000000, true) %}{% for i in range(10000) %}{% if s == s ~ 'y' %}{% endif %}{% endfor %}",
     "{% set s = 'x' | indent(3000000, true) %}{{ s }}{{ s }}",
     "{{ '" + "&" * 900_000 + "' | escape }}",
+    "{{ [1] | slice(1000000) }}",
+    "{% for i in range(300) %}{{ 'x' | center(1000000) }}{% endfor %}",
+    "{% set s = '<' | indent(90000, true) %}{% for i in range(90000) %}{{ s | striptags }}{% endfor %}",
+    "{{ ['x', 'y'].join('z' | indent(900000000, true)) }}",
+    "{{ ('x' | indent(3999999, true)).replaceAll(' ', 'yyyy') }}",
+    "{% set s = 'x' | indent(3000000, true) %}{% for i in range(10000) %}{% set t = s.toUpperCase() %}{% endfor %}",
+    "{% set s = 'x' | indent(300000, true) %}{% for i in range(10000) %}{% set t = s.split('') %}{% endfor %}",
+    "{{ ('[' ~ ('1,' | indent(1000000, true)) ~ '1]') | load }}",
     "{{ 9" + "9" * 5000 + " }}",
     "{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}",
     "{{ 1" + "+1" * 50_000 + " }}",

@@ -79,3 +79,30 @@ def test_suites_call_nothing() -> None:
     for text in ("{{ answer.strip() }}", "{{ answer | .strip }}"):
         with pytest.raises(TemplateError):
             Template.compile(text)
+
+
+VALUES = {"ra": 2, "score": 1.5, "flag": True, "none": None, "list": ["a", 1], "answers": [{"t": "x"}, {"t": "y"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("{{ ra - 1 }}", 1),
+        ("no {{ ra - 1 }}", "no 1"),
+        ("{{ ra // 2 }}{{ ra % 2 }}", "10"),
+        ("{{ score }} {{ flag }} {{ none }}", "1.5 True None"),
+        ("it is {{ list }}", "it is ['a', 1]"),
+        ("{% for x in list %}{{ loop.index0 + 1 }}. {{ x }} {% endfor %}", "1. a 2. 1 "),
+        ("{{ answers|map(attribute='t')|list }}", ["x", "y"]),
+    ],
+)
+def test_values_are_written_as_python_writes_them(text: str, meaning: object) -> None:
+    assert Template.compile(text, python=True).value(VALUES) == meaning
+
+
+@pytest.mark.parametrize(
+    "text", ["a {{ gone }}", "{{ answers|map(attribute='u')|list }}", "{{ ra|map(attribute='t') }}"]
+)
+def test_what_a_document_lacks_is_an_error(text: str) -> None:
+    with pytest.raises(TemplateError):
+        Template.compile(text, python=True).value(VALUES)

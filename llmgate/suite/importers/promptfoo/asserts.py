@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.errors import SuiteError
 from llmgate.suite.form.asserts import ASSERT_SET
 from llmgate.suite.form.part import NAME
 from llmgate.suite.importers.files import listing
+from llmgate.suite.importers.promptfoo.code import (
+    LANGUAGES,
+    is_boolean,
+    obstacle_of_code,
+    sees_data,
+    transform_of,
+    translated,
+)
 from llmgate.suite.importers.table import slug
 
 if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["CODE_TYPES", "carried", "transform_names"]
+__all__ = ["CODE_TYPES", "carried", "names_files"]
 
-CODE_TYPES: Final = frozenset({"javascript", "python", "ruby", "webhook"})
+CODE_TYPES: Final = frozenset({"ruby", "webhook"})
 JUDGED: Final = "judged"
 _KEPT: Final = ("type", "value", "threshold", "weight", "metric", "config")
-_TRANSFORMS: Final = {"trim": "trim", "toLowerCase": "lower", "toUpperCase": "upper"}
-_SIMPLE_CODE: Final = re.compile(rf"output((?:\.(?:{'|'.join(_TRANSFORMS)})\(\))+);?")
 _CHANGES: Final = {
     "contextTransform": "its context comes from code, which is not run",
     "rubricPrompt": "it words the question to the judge itself",
@@ -29,7 +36,15 @@ _CHANGES: Final = {
 """Keys without which an assert would check something else."""
 
 
-def carried(written: Any, where: str, row: Mapping[str, Json], notes: Notebook) -> dict[str, Json] | None:
+def carried(
+    written: Any,
+    where: str,
+    row: Mapping[str, Json],
+    notes: Notebook,
+    before: Sequence[Json] = (),
+    *,
+    data: bool = False,
+) -> dict[str, Json] | None:
     """One assert as it stands in our suite, or None if it is left out, which is noted.
 
     Args:
@@ -37,12 +52,14 @@ def carried(written: Any, where: str, row: Mapping[str, Json], notes: Notebook) 
         where: Its place.
         row: A dataset row, to try it on.
         notes: What is left out.
+        before: Transforms that the provider and the test apply to the output before any assert sees it.
+        data: Whether the provider may hand on data where we have its JSON.
     """
     if not isinstance(written, Mapping) or not isinstance(written.get("type"), str):
         notes.lost(f"an assert without a type: {written!r}"[:160], where)
         return None
     if written["type"] == ASSERT_SET:
-        return carried_set(written, where, row, notes)
+        return carried_set(written, where, row, notes, before, data=data)
     reason = obstacle(written)
     if reason:
         notes.lost(f"assert {written['type']!r} left out: {reason}", where)
@@ -52,20 +69,40 @@ def carried(written: Any, where: str, row: Mapping[str, Json], notes: Notebook) 
             f"the own `provider` of an assert {written['type']!r} (judges are named when the suite is run)", where
         )
     kept = {key: written[key] for key in _KEPT if written.get(key) is not None}
-    if written.get("transform") is not None:
-        kept["transform"] = transform_names(written["transform"])
+    base = written["type"].removeprefix("not-")
+    if data and not before and base in LANGUAGES and sees_data(base, str(written.get("value"))):
+        before = ["parsed"]
+        notes.remark("asserts in code that see data are given what the answer's JSON holds", where)
+    transforms: list[Json] = [*before, *(transform_of(written.get("transform")) or ())]
+    if transforms:
+        kept["transform"] = transforms
+    if base in LANGUAGES:
+        return carried_code(kept, where, row, notes)
     result = named(kept, where, notes)
-    if "metric" not in result and notes.vocabulary.is_judge(written["type"].removeprefix("not-")):
+    if "metric" not in result and notes.vocabulary.is_judge(base):
         # Beside them, deterministic asserts could not gate: a metric that a judge scores is only watched.
         result["metric"] = JUDGED
         notes.remark(f"asserts that ask a judge feed the metric {JUDGED!r}, so that the others can gate")
     return result if notes.accepts(result, row, where) else None
 
 
-def transform_names(code: Any) -> list[Json] | None:
-    """The transforms that a few simple expressions stand for, None for all other code."""
-    match = _SIMPLE_CODE.fullmatch(code.strip()) if isinstance(code, str) else None
-    return [_TRANSFORMS[name] for name in re.findall(r"\w+", match[1])] if match else None
+def carried_code(kept: dict[str, Json], where: str, row: Mapping[str, Json], notes: Notebook) -> dict[str, Json] | None:
+    """An assert that is code, as an assert that says the same."""
+    written, code = str(kept["type"]), str(kept["value"])
+    language, first = written.removeprefix("not-"), " ".join(code.split())[:80]
+    try:
+        says = translated(language, code, structured="transform" in kept)
+    except SuiteError as error:
+        notes.lost(f"assert {written!r} left out: {error.what} ({first})", where)
+        return None
+    prefix = "not-" if written.startswith("not-") else ""
+    if prefix and str(says["type"]).startswith("not-"):
+        prefix, says = "", {**says, "type": str(says["type"]).removeprefix("not-")}
+    plain = {key: value for key, value in kept.items() if key != "config"}
+    if says["type"] != "expression" or (language == "javascript" and is_boolean(code)):
+        plain.pop("threshold", None)  # it bounds numbers
+    result = named({**plain, **says, "type": f"{prefix}{says['type']}"}, where, notes)
+    return result if notes.accepts(result, row, where, (written, first)) else None
 
 
 def obstacle(written: Mapping[str, Any]) -> str | None:
@@ -74,12 +111,14 @@ def obstacle(written: Mapping[str, Any]) -> str | None:
     if base in CODE_TYPES:
         first = " ".join(str(written.get("value", "")).split())[:80]
         return f"code is not run ({first})" if first else "code is not run"
+    if base in LANGUAGES and (reason := obstacle_of_code(written)):
+        return reason
     for key, why in _CHANGES.items():
         if written.get(key) is not None:
             return why
-    if written.get("transform") is not None and transform_names(written["transform"]) is None:
+    if written.get("transform") is not None and transform_of(written["transform"]) is None:
         return "it sees a transformed output, and code is not run"
-    if names_files(written.get("value")):
+    if base not in LANGUAGES and names_files(written.get("value")):
         return "its value comes from a file"
     extra = sorted(set(written) - set(_KEPT) - {"provider", "transform"})
     return f"it has keys that are not known here: {', '.join(extra)}" if extra else None
@@ -95,10 +134,16 @@ def names_files(value: Any) -> bool:
 
 
 def carried_set(
-    written: Mapping[str, Any], where: str, row: Mapping[str, Json], notes: Notebook
+    written: Mapping[str, Any],
+    where: str,
+    row: Mapping[str, Json],
+    notes: Notebook,
+    before: Sequence[Json],
+    *,
+    data: bool,
 ) -> dict[str, Json] | None:
     """An assert-set. Without one of its members a set with a threshold would weigh differently: it goes as a whole."""
-    members = [carried(member, where, row, notes) for member in listing(written.get("assert"))]
+    members = [carried(member, where, row, notes, before, data=data) for member in listing(written.get("assert"))]
     kept: list[Json] = [member for member in members if member is not None]
     if not kept or (written.get("threshold") is not None and len(kept) < len(members)):
         notes.lost("an assert-set left out, because members of it cannot be carried over", where)

@@ -7,35 +7,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from llmgate.errors import SuiteError
 from llmgate.suite.form.promptfoo_csv import read_row
-from llmgate.suite.importers.files import listing, mapping, read_csv, read_source
-from llmgate.suite.importers.promptfoo_prompts import matching
-from llmgate.suite.importers.promptfoo_vars import Place, check_cases, load_vars
+from llmgate.suite.importers.files import beside, listing, mapping, read_csv
+from llmgate.suite.importers.promptfoo.prompts import is_code, is_hub, matching
+from llmgate.suite.importers.promptfoo.vars import Place, check_cases, load_vars, transformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from llmgate.suite.importers.files import ForeignFile
     from llmgate.suite.importers.result import Notebook
 
-__all__ = ["PromptfooTest", "read_tests"]
+__all__ = ["PromptfooTest", "default_only", "read_tests"]
 
 _DATA_FILES: Final = frozenset({".csv", ".yaml", ".yml", ".json", ".jsonl"})
 VISIT: Final = 1000
 """Bytes, as a test costs them, or time, as naming a file again does: files may name files."""
-_LEFT_OUT: Final = {
-    "provider": "its own `provider` (the model under test is named when the suite is run)",
-    "providers": "its selection of `providers`",
-    "providerOutput": "its recorded `providerOutput` (every case is asked)",
-    "assertScoringFunction": "its `assertScoringFunction`: code is not run",
-}
-_OPTIONS_LEFT_OUT: Final = {
-    "transform": "`options.transform`: code is not run, so asserts see the whole answer",
-    "postprocess": "`options.postprocess`: code is not run, so asserts see the whole answer",
-    "transformVars": "`options.transformVars`: code is not run",
-    "rubricPrompt": "`options.rubricPrompt`: llmgate words its own question to the judge",
-    "provider": "`options.provider` (the judge is named when the suite is run)",
-    "storeOutputAs": "`options.storeOutputAs`: cases are independent",
+_ASKED_OTHERWISE: Final = {
+    "provider": "a test's own `provider`: all cases are asked of the model that is named when the suite is run",
+    "providers": "a test's choice of `providers`: all cases are asked of the model that is named when the suite is run",
+    "providerOutput": "a test's recorded `providerOutput`: every case is asked",
 }
 
 
@@ -49,7 +42,8 @@ class PromptfooTest:
         threshold: The test's own threshold.
         description: Words for a reader.
         metadata: Facts to slice by.
-        options: `prefix`, `suffix`, `disableVarExpansion` and others.
+        options: `prefix`, `suffix`, `transform`, `provider` and others.
+        scoring: The code that makes one verdict of its asserts, None for the usual way.
         prompts: Labels of the prompts to run; None for all.
         where: Where it stands.
     """
@@ -61,6 +55,7 @@ class PromptfooTest:
     metadata: Mapping[str, Any]
     options: Mapping[str, Any]
     prompts: tuple[str, ...] | None = None
+    scoring: Any = None
     where: str
 
 
@@ -85,9 +80,18 @@ def read_tests(source: ForeignFile, notes: Notebook) -> list[PromptfooTest]:
         inner = list(entries(source, scenario.get("tests"), (*base, "tests"), notes)) or [({}, Place(where))]
         check_cases(len(tests) + len(arms) * len(inner), where)
         tests += [merged([(default, place), arm, entry], notes) for arm in arms for entry in inner]
-    if config.get("tests") is None and not config.get("scenarios"):
+    if not config.get("tests") and not config.get("scenarios"):
         tests = [merged([(default, place)], notes)]
     return [test for test in tests if test is not None]
+
+
+def default_only(source: ForeignFile, notes: Notebook) -> PromptfooTest:
+    """What `defaultTest` gives a test that says nothing itself."""
+    default, place = default_test(source, notes)
+    test = merged([(default, place)], notes) or merged([({**default, "vars": None}, place)], notes)
+    if test is None:  # without variables nothing can be missing; this tells the type checker
+        raise TypeError(default)
+    return test
 
 
 Entry = tuple[Mapping[str, Any], Place]
@@ -102,7 +106,7 @@ def default_test(source: ForeignFile, notes: Notebook) -> Entry:
     if path.suffix not in _DATA_FILES - {".csv", ".jsonl"}:
         notes.lost(f"defaultTest {written}: code is not run", source.where("defaultTest"))
         return {}, Place(str(path))
-    inner = read_source(path, source.reach)
+    inner = beside(path, source)
     return mapping(inner.data), Place("", inner)
 
 
@@ -112,6 +116,8 @@ def entries(source: ForeignFile, written: Any, location: tuple[str | int, ...], 
     for i, item in enumerate(items):
         at = (*location, i) if isinstance(written, list) else location
         where = source.where(*at)
+        if isinstance(item, str) and is_hub(item) and location == ("tests",):
+            continue  # a suite of its own, see `promptfoo_hub`
         if isinstance(item, str):
             yield from from_name(item, source, where, notes)
         elif isinstance(item, Mapping) and set(item) <= {"path", "config"} and "path" in item:
@@ -127,26 +133,43 @@ def from_name(name: str, source: ForeignFile, where: str, notes: Notebook) -> It
     if "://" in name and not name.startswith("file://"):
         notes.lost(f"the tests of {name}, which are kept elsewhere", where)
         return
-    for path in matching(source, name.removeprefix("file://"), where):
+    if is_code(name):
+        notes.lost(f"the tests of {name}: code is not run", where)
+        return
+    for path in files_of(name, source, where, notes):
         notes.growth.spend(VISIT, where)
         if path.suffix not in _DATA_FILES:
             notes.lost(f"the tests of {path.name}: code and spreadsheets are not read", where)
         elif path.suffix == ".csv":
             for line, cells in notes.once(path, partial(read_csv, path, source.reach)):
-                yield from_cells(cells, f"{path}:{line}", notes)
+                yield from_cells(cells, f"{path}:{line}", source, notes)
         else:
-            inner = notes.once(path, partial(read_source, path, source.reach))
+            inner = notes.once(path, partial(beside, path, source))
             yield from entries(inner, inner.data, (), notes)
 
 
-def from_cells(cells: Mapping[str, str], where: str, notes: Notebook) -> Entry:
+def files_of(name: str, source: ForeignFile, where: str, notes: Notebook) -> list[Path]:
+    """The files of tests that a name or pattern stands for; notes if there is none."""
+    try:
+        paths = matching(source, name.removeprefix("file://"), where)
+    except SuiteError as error:
+        if error.where == where:
+            raise  # it leads where no file may be named
+        paths = []
+    present = [path for path in paths if path.exists()]
+    if not present:
+        notes.lost(f"the tests of {name}, where there is no file", where)
+    return present
+
+
+def from_cells(cells: Mapping[str, str], where: str, source: ForeignFile, notes: Notebook) -> Entry:
     """A line of a CSV file as a test."""
     row = read_row(cells, where=where)
     if row.provider_output is not None:
-        notes.lost(_LEFT_OUT["providerOutput"], where)
+        notes.setting(_ASKED_OTHERWISE["providerOutput"], where)
     test: dict[str, Any] = {"vars": dict(row.vars), "assert": list(row.asserts), "options": dict(row.options)}
     test |= {"threshold": row.threshold, "description": row.description, "metadata": dict(row.metadata)}
-    return test, Place(where)
+    return test, Place(where, source)
 
 
 def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
@@ -162,30 +185,34 @@ def merged(parts: list[Entry], notes: Notebook) -> PromptfooTest | None:
         if loaded is None:
             return None
         variables |= loaded
-        options |= mapping(written.get("options"))
+        said = mapping(written.get("options"))
+        # An empty prefix or suffix leaves that of `defaultTest` in its place.
+        options |= {key: value for key, value in said.items() if value or key not in {"prefix", "suffix"}}
         metadata |= mapping(written.get("metadata"))
-        for key, what in _LEFT_OUT.items():
+        for key, what in _ASKED_OTHERWISE.items():
             if written.get(key) is not None:
-                notes.lost(what, where(key))
-        for key, what in _OPTIONS_LEFT_OUT.items():
-            if mapping(written.get("options")).get(key) is not None:
-                notes.lost(what, where("options", key))
-    chosen = parts[-1:] if options.get("disableDefaultAsserts") else parts
+                notes.setting(what, where(key))
+    changed = transformed(variables, options.get("transformVars"), place(), notes)
+    if changed is None:
+        return None
+    chosen = parts[1:] if options.get("disableDefaultAsserts") else parts
     for written, where in chosen:
         items = written.get("assert")
         if isinstance(items, list):
             asserts += [(item, where("assert", i)) for i, item in enumerate(items)]
         elif items is not None:
             notes.lost("an `assert` that is no list", where("assert"))
+    scoring = next((written for written, _ in parts if written.get("assertScoringFunction") is not None), {})
     thresholds = [written["threshold"] for written, _ in parts if written.get("threshold") is not None]
-    prompts = last.get("prompts")
+    prompts = next((written["prompts"] for written, _ in reversed(parts) if written.get("prompts") is not None), None)
     return PromptfooTest(
-        vars=variables,
+        vars=changed,
         asserts=tuple(asserts),
         threshold=thresholds[-1] if thresholds else None,
         description=str(last.get("description") or ""),
         metadata=metadata,
         options=options,
         prompts=tuple(map(str, prompts)) if isinstance(prompts, list) else None,
+        scoring=scoring.get("assertScoringFunction"),
         where=place(),
     )

@@ -1,0 +1,1 @@
+"""promptfoo's configurations: `config` reads a whole one, the others its parts."""
