@@ -14,7 +14,7 @@ from support.adversary import llmgate
 from support.reach import NAMERS, TESTS, WAYS, Box, attempt, foo
 
 from llmgate.errors import LlmgateError, UsageError
-from llmgate.pytest_plugin.controller import check_by_hand
+from llmgate.pytest_plugin.by_hand import check_by_hand
 from llmgate.session.options import OPTIONS
 from llmgate.session.settings import settings_from
 
