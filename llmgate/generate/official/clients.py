@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import UsageError
 from llmgate.generate.official.desk import CASE_HEADER, Desk
 from llmgate.generate.official.slots import Slots
-from llmgate.generate.official.transport import transports
+from llmgate.generate.official.transport import mixed, transports
+from llmgate.generate.official.wire import AiohttpWire, Body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,9 +72,13 @@ class OfficialClients:
         # The certificates that this machine trusts, as for all else that asks the endpoint.
         verify = ssl.create_default_context() if endpoint.url.startswith("https:") else False
         wire: dict[str, Any] = {"verify": verify, "trust_env": False}
+        body = mixed(Body, library.AsyncByteStream)
         transport, sync_transport = transports(
             desk,
-            lambda *, keep: library.AsyncHTTPTransport(limits=limits(keep=keep), **wire),
+            # aiohttp wants to be closed in its loop, which only the one of the suites' tests waits for.
+            lambda *, keep: (
+                AiohttpWire(library, body) if keep else library.AsyncHTTPTransport(limits=limits(keep=False), **wire)
+            ),
             lambda: library.HTTPTransport(limits=limits(), **wire),
         )
         # No proxy of the environment, no redirect: either could lead the prompt and the key to another host.

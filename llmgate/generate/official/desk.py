@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import threading
 import time
 import weakref
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.generate.client import RETRIED_REPLY, RETRIED_STATUS, Endpoint, RetryPolicy
 from llmgate.generate.finish import FinishRule
 from llmgate.generate.official.answers import TEXT_PATHS, read_answer, reply_of, says_why_it_ended, whole_reply
+from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of
 from llmgate.generate.replies import BODY_EXCERPT, MAX_BODY_BYTES, http_failure
+from llmgate.generate.traffic import LONGEST_SAID_S, PATIENCE_S
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.schema import Exchange, Failure, FailureKind, Generation
 
@@ -69,6 +72,7 @@ class Tried:
         again: Whether another attempt may help.
         retry_after: The header, None if there is none.
         watched: Whether the response is a stream, which is recorded when it ends.
+        refusal: Why the endpoint refused, where the reason is not the request itself.
     """
 
     attempt: int
@@ -81,6 +85,7 @@ class Tried:
     again: bool = False
     retry_after: str | None = None
     watched: bool = False
+    refusal: EndpointRefusal | None = None
 
 
 class Desk:
@@ -117,6 +122,7 @@ class Desk:
         self._base = library.URL(endpoint.url.rstrip("/") + "/")
         self._rule = FinishRule(further=endpoint.finish_reasons)
         self._refused = 0
+        self._rated_since: float | None = None
         self._counting = threading.Lock()
 
     def take(self, request: Any, content: bytes) -> OfficialRequest:
@@ -173,14 +179,33 @@ class Desk:
             return None
         return Tried(attempt=attempt - 1, started_s=time.time(), answer=failure)
 
-    def after(self, tried: Tried) -> float | None:
+    def after(self, tried: Tried, lease: Lease) -> float | None:
         """How long to wait before the next attempt, in seconds; None if this was the last."""
         connected = not isinstance(tried.answer, Failure) or tried.answer.kind is not FailureKind.CONNECTION
+        rated = tried.refusal is not None and tried.refusal.why is WhyRefused.RATE
         with self._counting:
             self._refused = 0 if connected else self._refused + 1
-        if not tried.again or tried.attempt == self.retry.attempts:
+            if connected and not rated:
+                self._rated_since = None
+        if tried.refusal is not None and rated and self.retry.attempts > 1:
+            return self._rate_pause_s(tried.refusal.wait_s or 0.0, lease)
+        lease.failed += 1
+        if not tried.again or lease.failed == self.retry.attempts:
             return None
-        return self.retry.pause_s(tried.attempt, tried.retry_after, now_s=time.time())
+        return self.retry.pause_s(lease.failed, tried.retry_after, now_s=time.time())
+
+    def _rate_pause_s(self, said_s: float, lease: Lease) -> float | None:
+        """How long to wait for an endpoint's rate limit, None if it has let nothing pass for too long: no failure."""
+        now = time.monotonic()
+        with self._counting:
+            self._rated_since = now if self._rated_since is None else self._rated_since
+            left = self._rated_since + PATIENCE_S + said_s - now
+        if left <= 0 or said_s > LONGEST_SAID_S:
+            return None
+        lease.rated += 1
+        # Spread, so that those who were refused together do not come back together.
+        spread = secrets.SystemRandom().random() * min(2.0 ** (lease.rated - 1), 20.0)
+        return min(max(said_s, spread), left)
 
     def ended(self, asked: OfficialRequest, tried: Tried, request: Any) -> Any:
         """Record the last attempt, unless it is a stream that has just begun, and give the client what came of it.
@@ -241,8 +266,11 @@ class Desk:
             return tried
         if status != 200:
             retry_after = response.headers.get("retry-after")
-            failure = http_failure(status, self._quotable(content), attempt)
-            return replace(tried, answer=failure, again=status in RETRIED_STATUS, retry_after=retry_after)
+            quotable = self._quotable(content)
+            refusal = refusal_of(status, response.headers, quotable, now_s=time.time())
+            again = status in RETRIED_STATUS and (refusal is None or refusal.why is WhyRefused.RATE)
+            failure = http_failure(status, quotable, attempt)
+            return replace(tried, answer=failure, again=again, retry_after=retry_after, refusal=refusal)
         if isinstance(answer, Failure):
             clean = read_answer(asked.path, self._quotable(content), tried.latency_s, attempt, finish=self._rule)
             message = clean.message if isinstance(clean, Failure) else answer.message

@@ -18,10 +18,14 @@ class Lease:
 
     Attributes:
         attempt: The number of the next attempt, from 1.
+        failed: How many of them failed.
+        rated: How many were refused for the endpoint's rate limit.
     """
 
     def __init__(self, slots: Slots, token: str, *, holds: bool) -> None:
         self.attempt = 1
+        self.failed = 0
+        self.rated = 0
         self._slots = slots
         self._token = token
         self._holds = holds

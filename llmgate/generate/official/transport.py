@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.official.slots import Lease
 
-__all__ = ["transports"]
+__all__ = ["mixed", "transports"]
 
 
 def transports(desk: Desk, new_async: Callable[..., Any], new_sync: Callable[[], Any]) -> tuple[Any, Any]:
@@ -155,7 +155,7 @@ class AsyncRecording(Recording):
                 if (useless := desk.before(lease.attempt)) is not None:
                     return desk.ended(asked, useless, request)
                 tried = await self._attempt(request, asked, lease)
-                pause_s = desk.after(tried)
+                pause_s = desk.after(tried, lease)
                 if pause_s is None:
                     return desk.ended(asked, tried, request)
                 await asyncio.sleep(pause_s)
@@ -227,7 +227,7 @@ class SyncRecording(Recording):
                 if (useless := desk.before(lease.attempt)) is not None:
                     return desk.ended(asked, useless, request)
                 tried = self._attempt(request, asked, lease)
-                pause_s = desk.after(tried)
+                pause_s = desk.after(tried, lease)
                 if pause_s is None:
                     return desk.ended(asked, tried, request)
                 time.sleep(pause_s)
