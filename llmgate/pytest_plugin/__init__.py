@@ -89,6 +89,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return suite_file(found, parent)
 
 
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: object) -> None:  # noqa: ARG001 - pytest's
+    """Keep the tests of suites in code from plugins that would run them in loops of their own."""
+    if hasattr(obj, MARK):
+        from llmgate.pytest_plugin.concurrent import leave_to_us
+
+        leave_to_us(obj)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Call the tests of suites in code once for each row."""
     if hasattr(metafunc.function, MARK):
@@ -110,7 +118,7 @@ class GateAdder:
             try:
                 add_gates(config, items)
             except LlmgateError as error:
-                raise pytest.UsageError(f"llmgate: {error}") from error
+                config.stash[FATAL] = str(error)
 
 
 @pytest.fixture
@@ -158,7 +166,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start asking for what was selected."""
-    if run := session.config.stash.get(RUN, None):
+    run = session.config.stash.get(RUN, None)
+    if run and FATAL not in session.config.stash:
         if run.tests.plans:
             from llmgate.pytest_plugin.code.conduct import conduct
 

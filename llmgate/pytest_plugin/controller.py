@@ -349,7 +349,11 @@ class PytestRun:
         """Publish a complete run, end an incomplete one; it is good only if its decision is, and lies on disk."""
         if self.is_worker or self._thread is None:
             return
-        ended_early = exitstatus in {pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR}
+        ended_early = exitstatus in {
+            pytest.ExitCode.INTERRUPTED,
+            pytest.ExitCode.INTERNAL_ERROR,
+            pytest.ExitCode.USAGE_ERROR,
+        }
         if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)

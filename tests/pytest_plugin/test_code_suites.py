@@ -386,7 +386,7 @@ def test_one_name_for_two_suites_and_one_case_for_two_tests_are_refused(pytester
     with FakeServer(answer=said) as server:
         twice = run(pytester, server, "test_support.py", "test_other.py")
         (pytester.path / "test_other.py").write_text("from test_support import suite\n" + TEST, encoding="utf-8")
-        shared = run(pytester, server, "--import-mode=prepend", "test_support.py", "test_other.py")
+        shared = run(pytester, server, "--import-mode=prepend", "test_support.py", "test_other.py", out="shared")
     assert twice.ret == pytest.ExitCode.USAGE_ERROR
     twice.stderr.fnmatch_lines(["*the suite name 'support' is used twice*"])
     assert shared.ret == pytest.ExitCode.USAGE_ERROR
