@@ -164,8 +164,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: "::gate::" in item.nodeid)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start asking for what was selected."""
+    """Start asking for what was selected; a worker of xdist leaves its plans before it tells the controller."""
     run = session.config.stash.get(RUN, None)
     if run and FATAL not in session.config.stash:
         if run.tests.plans:

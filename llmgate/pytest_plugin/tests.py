@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from llmgate.errors import SuiteError
 from llmgate.record.run.journal import RESULT
 from llmgate.record.run.watch import RunWatch
-from llmgate.record.schema import CaseKey, CaseResult, Failure, FailureKind
+from llmgate.record.schema import CaseKey, CaseResult
 from llmgate.report.visible import one_line
-from llmgate.session.run.tested import Inbox, TestedModel, is_kept, tested_model
+from llmgate.session.run.tested import Inbox, TestedModel, is_kept, not_run, tested_model
 from llmgate.suite.code.plan import CodePlan, plan_code
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["SENT", "Tests"]
+
+CRASHED: Final = "???"
+"""When pytest-xdist reports the test of a worker that died."""
 
 SENT: Final = "llmgate_result"
 """The attribute of a report that has the result."""
@@ -204,7 +207,8 @@ class Tests:
         elif report.passed or str(report.outcome) == "rerun":
             return
         else:
-            result = failed(key, f"the test was {report.outcome}: {one_line(reason_of(report))}")
+            result = not_run(key, f"the test was {report.outcome}: {one_line(reason_of(report))}")
+        self.inbox.crashed = self.inbox.crashed or str(report.when) == CRASHED
         self._reported.add(nodeid)
         self.inbox.put(result)
 
@@ -212,8 +216,8 @@ class Tests:
         try:
             result = RESULT.validate_json(text)
         except ValidationError as error:
-            return failed(key, f"its result cannot be understood: {one_line(str(error))}")
-        return result if result.key == key else failed(key, "the result of another case came with it")
+            return not_run(key, f"its result cannot be understood: {one_line(str(error))}")
+        return result if result.key == key else not_run(key, "the result of another case came with it")
 
     async def close(self) -> None:
         """Close the clients, on the loop that they were used on."""
@@ -234,11 +238,6 @@ def _check_same(plan: CodePlan, known: CodePlan) -> None:
             where=plan.path,
             fix="Give each suite its own name",
         )
-
-
-def failed(key: CaseKey, message: str) -> CaseResult:
-    """A case without an answer."""
-    return CaseResult(key=key, answer=Failure(kind=FailureKind.TEST, message=message[:500], attempts=0))
 
 
 def reason_of(report: pytest.TestReport) -> str:

@@ -17,8 +17,10 @@ from support.adversary import Ending, llmgate
 from support.endpoint import chat
 from support.project import WRONG, write_suite
 
+from llmgate.errors import EXIT_CANNOT_RUN
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 KEY = "sk-Zq8Lw3Vt7Rb2Ny5Kd9Hx4Mc6Pf1Gj0Ts"
 ODD = "p\"w\\4/5+6 &<7>'8=%9"
@@ -175,11 +177,13 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ending, str]:
-    """A run whose endpoint replies with every row: how it ended, and all that can be seen of it."""
-    folder = tmp_path_factory.mktemp("said")
-    replies = [reply for reply, _ in ROWS.values()]
+REFUSED = [name for name, ((status, _), _) in ROWS.items() if status == 401]
+"""The key is wrong, which ends a run: each has one of its own."""
+
+
+def replied(folder: Path, rows: Sequence[str]) -> tuple[Ending, str]:
+    """A run whose endpoint replies with these rows: how it ended, and all that can be seen of it."""
+    replies = [ROWS[name][0] for name in rows]
     with pytest.MonkeyPatch.context() as patch, endpoint(lambda case: replies[case]) as url:
         patch.chdir(folder)
         for name, value in ENVIRONMENT.items():
@@ -189,13 +193,32 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ending, str]:
         return ending, seen(ending)
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ending, str]:
+    """One run for all rows that do not end it."""
+    return replied(tmp_path_factory.mktemp("said"), [row for row in ROWS if row not in REFUSED])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in REFUSED])
 def test_an_endpoint_that_repeats_a_secret(
     attempt: Callable[[Ending], None], row: str, said: tuple[Ending, str]
 ) -> None:
     ending, everything = said
     assert "[redacted]" in everything
     assert ending.verdict in {"FAIL", "INCONCLUSIVE"}
+    for text in ROWS[row][1]:
+        assert not shown_of(text, everything)
+    attempt(ending)
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_an_endpoint_that_refuses_and_repeats_a_secret(
+    attempt: Callable[[Ending], None], row: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "refused"
+    folder.mkdir()
+    ending, everything = replied(folder, [row])
+    assert ending.exit_code == EXIT_CANNOT_RUN
     for text in ROWS[row][1]:
         assert not shown_of(text, everything)
     attempt(ending)

@@ -66,7 +66,6 @@ HIDDEN_IN_CSV: dict[str, str] = {
     "NaN": table(instead({"score": "NaN"})),
     "empty": table(instead({"score": ""})),
     "null": table(instead({"score": "null"})),
-    "yes": table(instead({"score": "yes"})),
     "percent": table(instead({"score": "100%"})),
     "infinite": table(instead({"score": "inf"})),
     "0_1": table(instead({"score": "0_1"})),
@@ -340,7 +339,6 @@ OF_TOOLS: dict[str, tuple[str, str]] = {
     "mlflow: slower": (mlflow(GOOD, "latency"), mlflow(BAD, "latency")),
     "mlflow: left out": (mlflow(RIGHT), mlflow(GOOD)),
     "mlflow: null": (mlflow(BAD).replace(", 0]", ", null]"), mlflow(GOOD)),
-    "mlflow: yes": (mlflow(BAD).replace(", 0]", ', "yes"]'), mlflow(GOOD)),
     "two tools": (deepeval(GOOD), mlflow(GOOD)),
 }
 

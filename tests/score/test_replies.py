@@ -7,7 +7,8 @@ is that nothing short of a whole reply is ever a verdict.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,15 +31,18 @@ class Case:
     type: str
     value: Json
     replies: tuple[str, ...]
+    config: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def spec(self) -> AssertSpec:
-        return AssertSpec(type=self.type, value=self.value)
+        has_value = self.value is not None
+        return AssertSpec(type=self.type, value=self.value, has_value=has_value, config=self.config)
 
 
 STEPS = '{"steps": ["Read it.", "Decide {what} it is."]}'
 CASES = [
     Case("checklist", ["a", "b"], ('{"items": [{"item": 1, "reason": "r", "met": true}, {"item": 2, "met": true}]}',)),
+    Case("conversation-relevance", None, ('{"reason": "so", "verdict": "yes"}',)),
     Case("factuality", "a", ('{"reason": "so (B) no", "category": "C"}',)),
     Case("g-eval", "a", (STEPS, '{"reason": "r }", "score": 9}')),
     Case("g-eval", ["a", "b"], (STEPS, '{"reason": "r", "score": 9}', STEPS, '{"reason": "r", "score": 8}')),
@@ -46,6 +50,12 @@ CASES = [
     Case("model-graded-closedqa", "a", ('{"reason": "Y", "meets_criterion": "Y"}',)),
     Case("model-graded-factuality", "a", ('{"reason": "r", "category": "A"}',)),
     Case("prefer", "a", ('{"reason": "r", "better": "first"}', '{"reason": "r", "better": "second"}')),
+    Case(
+        "select-best",
+        "a",
+        ('{"reason": "r", "better": "first"}', '{"reason": "r", "better": "second"}'),
+        config={"others": "Hi."},
+    ),
 ]
 PLACES = [(case, place) for case in CASES for place in range(len(case.replies))]
 
@@ -180,13 +190,14 @@ ATTACKS = st.one_of(
 @given(output=ATTACKS, prompt=ATTACKS, row=ATTACKS)
 def test_no_text_leaves_its_fence(case: Case, output: str, prompt: str, row: str) -> None:
     seen: list[JudgeRequest] = []
-    value: Json = "a {{ row }}" if isinstance(case.value, str) else ["a {{ row }}", "b"]
+    values: dict[type, Json] = {str: "a {{ row }}", list: ["a {{ row }}", "b"], type(None): None}
     context = replace(CONTEXT, output=output, prompt=prompt, variables={"row": row})
-    judge(AssertSpec(type=case.type, value=value), models(*case.replies, seen=seen), context)
-    assert seen
+    judge(replace(case.spec, value=values[type(case.value)]), models(*case.replies, seen=seen), context)
+    # A conversation without a question has nothing that could be relevant to it.
+    assert seen or (case.type == "conversation-relevance" and not prompt.strip())
     for request in seen:
         parts = parts_of(request)
         case_parts = [parts[name] for name in ("question", "answer", "first-answer", "second-answer") if name in parts]
-        assert set(case_parts) <= {prompt, output, f"a {row}"}
+        assert set(case_parts) <= {prompt, output, f"a {row}", case.config.get("others", prompt)}
         # Every fence was found and closed: what is left is one sentence of ours.
         assert request.messages[1].content.endswith("Reply with the JSON object.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -11,19 +12,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import read_regular, write_atomic
-from llmgate.record.schema import CaseResult, Generation, Outcome
+from llmgate.record.schema import CaseResult, Failure, FailureKind, Generation, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.run.rundir import RunDir
+    from llmgate.record.schema import CaseKey
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
     from llmgate.session.target import Target
 
-__all__ = ["Inbox", "TestedModel", "is_kept", "take_results", "tested_model"]
+__all__ = ["Inbox", "TestedModel", "is_kept", "not_run", "take_results", "tested_model"]
 
 POLL_S: Final = 0.02
+STALL_S: Final = 20.0
+"""So long after a process has died, nothing more is expected of those that live."""
 FILE: Final = "tested.json"
 MOST_BYTES: Final = 1 << 16
 
@@ -51,11 +55,15 @@ class Inbox:
 
     Args:
         out: The run's folder, in which tests of other processes find where the model is.
+
+    Attributes:
+        crashed: Whether a process that runs tests has died.
     """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._results: SimpleQueue[CaseResult] = SimpleQueue()
+        self.crashed = False
         (out / FILE).unlink(missing_ok=True)
 
     def put(self, result: CaseResult) -> None:
@@ -102,6 +110,11 @@ def is_kept(result: CaseResult | None) -> bool:
     )
 
 
+def not_run(key: CaseKey, message: str) -> CaseResult:
+    """The result of a test that did not run to its end."""
+    return CaseResult(key=key, answer=Failure(kind=FailureKind.TEST, message=message[:500], attempts=0))
+
+
 async def take_results(run: RunDir, plan: Plan, inbox: Inbox, *, progress: Progress) -> None:
     """Take what tests find until every case of theirs has a result.
 
@@ -114,6 +127,7 @@ async def take_results(run: RunDir, plan: Plan, inbox: Inbox, *, progress: Progr
     Raises:
         RecordError: If a result is of no planned case, or could not be written.
     """
+    heard = time.monotonic()
     todo = {key for key in run.missing() if key.suite in plan.tested and not is_kept(run.results.get(key))}
     whole = len(todo)
     while todo:
@@ -121,7 +135,12 @@ async def take_results(run: RunDir, plan: Plan, inbox: Inbox, *, progress: Progr
         if result is None:
             progress.check()
             await asyncio.sleep(POLL_S)
+            if inbox.crashed and time.monotonic() - heard > STALL_S:
+                # What the dead process had in hand may wait behind a gate that waits for it.
+                for key in sorted(todo):
+                    inbox.put(not_run(key, "the process that was to run it died, and no other one did"))
             continue
+        heard = time.monotonic()
         run.append(result)
         todo.discard(result.key)
         progress.count("tests", whole - len(todo), whole)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from llmgate.errors import DatasetError, TemplateError
+from llmgate.errors import DatasetError, SuiteError, TemplateError
+from llmgate.record.growth import CELL
 from llmgate.suite.asserts import Json
-from llmgate.suite.form.document import PlainLoader
+from llmgate.suite.form.document import Reader, compose
 from llmgate.suite.importers.files import strict
 from llmgate.suite.importers.promptfoo.prompts import strict_json
 from llmgate.suite.prompt.conversation import picture_part, read_messages, text_part
@@ -77,6 +79,7 @@ def framed(
             )
             wanted.append(None)
     columns = dict.fromkeys([*(key for record in records for key in record), *sorted(prompt.names)])
+    notes.growth.spend(CELL * (len(records) * len(columns) - sum(map(len, records))), prompt.where)
     rows = [{key: record.get(key) for key in columns} for record in records]
     entries = candidate(prompt, [test.options for test, _ in cases])
     if entries is not None and all(
@@ -187,8 +190,12 @@ def spoken(text: str) -> Any:
         return None
     try:
         if start.startswith("- role:"):
-            return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a safe loader
+            node = compose(text)
+            # It counts what anchors expand to.
+            return None if node is None else Reader(Path("prompt")).read(node, ())
         data = strict_json(text)
+    except SuiteError as error:
+        raise ValueError(error.what) from error
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     roles = [message.get("role") for message in data if isinstance(message, Mapping)] if isinstance(data, list) else []
