@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from llmgate.errors import SuiteError
 from llmgate.record.run.journal import RESULT
 from llmgate.record.run.watch import RunWatch
-from llmgate.record.schema import CaseKey, CaseResult
 from llmgate.report.visible import one_line
 from llmgate.session.run.tested import Inbox, TestedModel, is_kept, not_run, tested_model
 from llmgate.suite.code.plan import CodePlan, plan_code
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.pytest_plugin.tested_case import CaseUnderTest
-    from llmgate.record.schema import Exchange
+    from llmgate.record.schema import CaseKey, CaseResult, Exchange
     from llmgate.score.vocabulary import Checks
     from llmgate.session.settings import Settings
     from llmgate.suite.cases import Case, PlannedSuite
