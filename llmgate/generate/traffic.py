@@ -18,7 +18,7 @@ from llmgate.generate.rate_limit import RateLimit
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["LONGEST_SAID_S", "PATIENCE_S", "Bucket", "Traffic"]
+__all__ = ["FIRST_S", "LONGEST_SAID_S", "MOST_S", "PATIENCE_S", "Bucket", "Traffic"]
 
 PATIENCE_S: Final = 61.0
 """So long an endpoint is asked again that lets nothing pass and does not say how long to wait: a window of a minute."""

@@ -21,15 +21,15 @@ __all__ = ["environment", "open_clients"]
 
 
 def open_clients(
-    settings: Settings, model: TestedModel, on_exchange: Callable[[str, Exchange], None], *, workers: int
+    settings: Settings, model: TestedModel, on_exchange: Callable[[str, Exchange], None], *, concurrency: int
 ) -> OfficialClients:
     """The clients of this process.
 
     Args:
-        settings: Say how many requests may be in flight, in all workers of xdist together.
+        settings: The options.
         model: The model under test.
         on_exchange: Gets every request with the token of its case.
-        workers: Of xdist; 1 without it.
+        concurrency: Requests in flight at most, in this process.
 
     Raises:
         UsageError: If the package openai is not installed.
@@ -48,7 +48,7 @@ def open_clients(
         )
     return OfficialClients(
         endpoint_of(settings, model),
-        concurrency=max(1, settings.concurrency // workers),
+        concurrency=concurrency,
         on_exchange=on_exchange,
         retry=RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout),
         death=lambda: None,

@@ -16,7 +16,7 @@ from llmgate.session.run_folder import default_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAYLOAD_VERSION", "out_of", "plans_of", "send_payload"]
+__all__ = ["PAYLOAD_VERSION", "out_of", "plans_of", "send_payload", "share_of"]
 
 PAYLOAD_VERSION: Final = 2
 OUT: Final[pytest.StashKey[Path]] = pytest.StashKey()
@@ -40,6 +40,11 @@ def plans_of(config: pytest.Config) -> Path:
         given = getattr(config, "workerinput", {}).get("llmgate", {}).get("plans")
         config.stash[PLANS] = Path(given or Path(tempfile.gettempdir()) / f"llmgate-plans-{uuid.uuid4().hex}")
     return config.stash[PLANS]
+
+
+def share_of(config: pytest.Config, concurrency: int) -> int:
+    """What one process may have in flight of what all workers of xdist may together, at least 1."""
+    return max(1, concurrency // int(getattr(config, "workerinput", {}).get("workercount", 1)))
 
 
 def chosen(config: pytest.Config) -> Path:

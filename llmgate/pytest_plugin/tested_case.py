@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import quote
 
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.record.schema import CaseResult, CheckResult, Exchange, Failure, FailureKind, Generation, Outcome
@@ -56,6 +57,7 @@ class CaseUnderTest:
         messages: What it asks: the suite's prompt filled with the row, or the row's column `messages`.
         repeat: Which generation of it this is, from 0.
         seed: The seed of this repeat.
+        token: What stands for it in a header of its requests, which takes no other letters than ASCII's.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class CaseUnderTest:
         self._exchanges: list[Exchange] = []
         self._text: str | None = None
         self._lock = threading.Lock()
+        self.token = quote(str(key))
 
     def __repr__(self) -> str:
         return f"<case {self.key}>"
@@ -119,12 +122,12 @@ class CaseUnderTest:
     @property
     def client(self) -> Any:
         """An `openai.AsyncOpenAI` at the model under test."""
-        return self._clients().for_case(str(self.key))
+        return self._clients().for_case(self.token)
 
     @property
     def client_sync(self) -> Any:
         """An `openai.OpenAI` at the model under test."""
-        return self._clients().for_case_sync(str(self.key))
+        return self._clients().for_case_sync(self.token)
 
     def answer(self, text: str) -> None:
         """Say what the answer is, where it is not the text of the last reply: an agent's last word, or an app's.
@@ -169,7 +172,7 @@ class CaseUnderTest:
             raise TypeError(f"the value of {metric!r} is a coroutine: await it")
         score = _score(value)
         ended = Outcome.ERROR if score is None else Outcome.PASS if score >= threshold else Outcome.FAIL
-        if isinstance(value, bool) or str(type(value).__name__) in {"bool", "bool_"}:
+        if isinstance(value, bool):
             ended = Outcome.PASS if score else Outcome.FAIL
         self._checks.append(
             CheckResult(

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from llmgate.errors import SuiteError
+from llmgate.pytest_plugin.payload import share_of
 from llmgate.record.run.journal import RESULT
 from llmgate.record.run.watch import RunWatch
 from llmgate.report.visible import one_line
@@ -115,7 +116,7 @@ class Tests:
                 self._cases[each.node] = cases[each.case], cases[each.case].key(each.repeat)
             if plan.whole:
                 gates = [metric.metric for metric in planned.suite.metrics if metric.gates]
-                self._gates |= {f"{plan.node}::gate::{name}::{metric}": name for metric in gates}
+                self._gates |= {f"{plan.node}::{plan.gate(metric)}": name for metric in gates}
 
     def check_whole(self, cases: Collection[tuple[str, str]], gated: Collection[str]) -> None:
         """Refuse gates of which cases were left out: unlike a file's, they cannot be asked without their tests.
@@ -147,7 +148,7 @@ class Tests:
             model=self.model,
             clients=self.clients,
         )
-        self._held[str(key)] = held
+        self._held[held.token] = held
         return held
 
     def model(self) -> TestedModel:
@@ -169,8 +170,8 @@ class Tests:
         if self._clients is None:
             from llmgate.pytest_plugin.official import open_clients
 
-            workers = int(getattr(self._run.config, "workerinput", {}).get("workercount", 1))
-            self._clients = open_clients(self._run.settings, self.model(), self._keep, workers=workers)
+            share = share_of(self._run.config, self._run.settings.concurrency)
+            self._clients = open_clients(self._run.settings, self.model(), self._keep, concurrency=share)
         return self._clients
 
     def _keep(self, token: str, exchange: Exchange) -> None:

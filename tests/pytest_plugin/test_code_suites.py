@@ -401,3 +401,16 @@ def test_groups_of_xdist_keep_their_results(pytester: pytest.Pytester) -> None:
         result = run(pytester, server, "-n", "2", "--dist", "loadgroup")
     assert result.ret == 0, result.stdout.str()
     assert result.parseoutcomes() == {"passed": 9}
+
+
+def test_ids_of_rows_may_have_any_letters(pytester: pytest.Pytester) -> None:
+    project(pytester.path, rows=2)
+    data = pytester.path / "support.jsonl"
+    data.write_text(data.read_text(encoding="utf-8").replace('"q1"', '"größe 100 %"'), encoding="utf-8")
+    data.with_name("support.lock.json").unlink()
+    write_lock(data)
+    with FakeServer(answer=said) as server:
+        result = run(pytester, server, "--llmgate-as-baseline")
+    assert result.parseoutcomes()["passed"] == 2, result.stdout.str()
+    (exchange,) = result_of(pytester, "größe 100 %").exchanges
+    assert exchange.status == 200

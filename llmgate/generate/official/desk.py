@@ -12,12 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.generate.client import RETRIED_REPLY, RETRIED_STATUS, Endpoint, RetryPolicy
+from llmgate.generate.client import (
+    GIVE_UP_PER_SLOT,
+    QUOTABLE_BYTES,
+    RETRIED_REPLY,
+    RETRIED_STATUS,
+    Endpoint,
+    RetryPolicy,
+)
 from llmgate.generate.finish import FinishRule
 from llmgate.generate.official.answers import TEXT_PATHS, read_answer, reply_of, says_why_it_ended, whole_reply
 from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of
 from llmgate.generate.replies import BODY_EXCERPT, MAX_BODY_BYTES, http_failure
-from llmgate.generate.traffic import LONGEST_SAID_S, PATIENCE_S
+from llmgate.generate.traffic import FIRST_S, LONGEST_SAID_S, MOST_S, PATIENCE_S
 from llmgate.generate.who_answered import with_headers
 from llmgate.record.schema import Exchange, Failure, FailureKind, Generation
 
@@ -33,8 +40,6 @@ CASE_HEADER: Final = "x-llmgate-case"
 NOT_SENT: Final = (CASE_HEADER, "authorization", "openai-organization", "openai-project")
 """Headers that are ours, or come from the environment of whoever runs the tests."""
 UNREADABLE: Final = "the body of this request is no JSON object that says one thing"
-GIVE_UP_PER_SLOT: Final = 8
-QUOTABLE_BYTES: Final = 1 << 20
 FORM_MODEL: Final = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)\r\n')
 
 
@@ -204,7 +209,7 @@ class Desk:
             return None
         lease.rated += 1
         # Spread, so that those who were refused together do not come back together.
-        spread = secrets.SystemRandom().random() * min(2.0 ** (lease.rated - 1), 20.0)
+        spread = secrets.SystemRandom().random() * min(FIRST_S * 2.0 ** (lease.rated - 1), MOST_S)
         return min(max(said_s, spread), left)
 
     def ended(self, asked: OfficialRequest, tried: Tried, request: Any) -> Any:

@@ -99,14 +99,9 @@ def add_gates(config: pytest.Config, items: list[pytest.Item]) -> None:
             if not metric.gates or module is None:
                 continue
             # Known even where rows were left out, so that a session cannot end well without them.
-            config.stash.setdefault(GATES, set()).add(f"{plan.node}::{gate_name(plan, metric.metric)}")
+            config.stash.setdefault(GATES, set()).add(f"{plan.node}::{plan.gate(metric.metric)}")
             if plan.whole:
-                items.append(GateItem.from_parent(module, name=gate_name(plan, metric.metric), metric=metric))
-
-
-def gate_name(plan: CodePlan, metric: str) -> str:
-    """The name of a gate's item below the file's."""
-    return f"gate::{plan.document['suite']}::{metric}"
+                items.append(GateItem.from_parent(module, name=plan.gate(metric.metric), metric=metric))
 
 
 def planned(suite: CodeSuite, items: Sequence[pytest.Function], config: pytest.Config) -> CodePlan:

@@ -13,14 +13,14 @@ import pytest
 from llmgate.pytest_plugin.code.collect import ARGUMENT, suite_test, write_plans
 from llmgate.pytest_plugin.concurrent import Ahead
 from llmgate.pytest_plugin.items import GateItem, describe, tell
-from llmgate.pytest_plugin.payload import plans_of
+from llmgate.pytest_plugin.payload import plans_of, share_of
 from llmgate.pytest_plugin.tested_case import CaseUnderTest
 from llmgate.pytest_plugin.tests import SENT
 from llmgate.record.run.journal import RESULT
 from llmgate.report.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Mapping, Sequence
+    from collections.abc import Coroutine, Hashable, Sequence
     from concurrent.futures import Future
 
     from llmgate.pytest_plugin.controller import PytestRun
@@ -80,12 +80,10 @@ class Conductor:
             self._end(pyfuncitem, kept, None)
             return True
         self._run.tests.model()
-        raised: BaseException | None = None
+        raised: Exception | None = None
         try:
             pyfuncitem.obj(**arguments(pyfuncitem))
         except Exception as error:  # noqa: BLE001 - it is the case's
-            raised = error
-        except pytest.skip.Exception as error:
             raised = error
         self._end(pyfuncitem, case.finish(raised), raised)
         return True
@@ -115,12 +113,10 @@ class Conductor:
             self._end(item, kept, None)
             return
         await asyncio.to_thread(self._run.tests.model)
-        raised: BaseException | None = None
+        raised: Exception | None = None
         try:
             await item.obj(**arguments(item))
         except Exception as error:  # noqa: BLE001 - it is the case's
-            raised = error
-        except pytest.skip.Exception as error:
             raised = error
         self._end(item, await asyncio.to_thread(case.finish, raised), raised)
 
@@ -132,7 +128,7 @@ class Conductor:
             )
         return case
 
-    def _end(self, item: pytest.Function, result: CaseResult, raised: BaseException | None) -> None:
+    def _end(self, item: pytest.Function, result: CaseResult, raised: Exception | None) -> None:
         """Keep the result, and let pytest know: what was missed is no failure, what was not evaluated is one."""
         item.stash[KEPT] = result
         if raised is not None and not isinstance(raised, AssertionError):
@@ -171,8 +167,7 @@ def conduct(session: pytest.Session, run: PytestRun) -> None:
     """Run the tests of suites in code from here on; a worker of xdist leaves for the controller what it collected."""
     config = session.config
     check_order(session.items)
-    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     if run.is_worker:
-        write_plans(run, plans_of(config), str(worker["workerid"]))
-    window = max(1, run.settings.concurrency // int(worker.get("workercount", 1)))
+        write_plans(run, plans_of(config), str(getattr(config, "workerinput", {})["workerid"]))
+    window = share_of(config, run.settings.concurrency)
     config.pluginmanager.register(Conductor(run, session.items, window=window))

@@ -79,6 +79,10 @@ class CodePlan:
     node: str
     whole: bool = True
 
+    def gate(self, metric: str) -> str:
+        """The name of a metric's gate below the file's node."""
+        return f"gate::{self.document['suite']}::{metric}"
+
 
 CODE_PLAN: Final[TypeAdapter[CodePlan]] = TypeAdapter(CodePlan)
 
