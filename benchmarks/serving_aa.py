@@ -46,7 +46,7 @@ from llmgate.gate.calibration.serving_rule import decide_pairs
 from llmgate.gate.serving.contention import contended
 from llmgate.gate.serving.summary import summarise
 from llmgate.generate.client import Endpoint
-from llmgate.generate.server import Device, Server, ServerSpec, launch
+from llmgate.generate.vllm.server import Device, Server, ServerSpec, launch
 from llmgate.record.schema import Message
 from llmgate.record.serving.policy import SERVING_FIGURES
 

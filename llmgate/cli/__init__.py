@@ -37,18 +37,18 @@ COMMANDS = {
     "labels": "labels:labels_group",
     "lock": "datasets:lock",
     "power": "power:power",
-    "promote": "promote:promote",
+    "promote": "release.promote:promote",
     "report": "report:report",
-    "rollback": "rollback:rollback",
+    "rollback": "release.rollback:rollback",
     "run": "run:run",
     "schema": "schema:schema",
     "show": "show:show",
-    "status": "status:status",
-    "verdict": "verdict:verdict_group",
-    "verify": "verify:verify",
-    "webhook": "webhook:webhook",
+    "status": "release.status:status",
+    "verdict": "release.verdict:verdict_group",
+    "verify": "release.verify:verify",
+    "webhook": "release.webhook:webhook",
 }
-"""By name: the module beside this one, and what it calls the command. Each is loaded when somebody names it."""
+"""By name: the module below this one, and what it calls the command. Each is loaded when somebody names it."""
 
 SECTIONS = {
     "What you need every day": {

@@ -19,8 +19,8 @@ import yaml
 from llmgate.attest.keys import generate
 from llmgate.attest.policy import POLICY_VARIABLE
 from llmgate.errors import CannotRunError, ServerError
-from llmgate.generate.server_checks import reserve_port
-from llmgate.generate.server_process import ServerProcess
+from llmgate.generate.vllm.checks import reserve_port
+from llmgate.generate.vllm.process import ServerProcess
 from llmgate.promote.mlflow_client import calls, is_forbidden, open_client
 from llmgate.record.disk import open_own, private_folder, read_regular, write_atomic
 from llmgate.record.environment import for_programs

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from llmgate.generate.model_folder import hub_folder, model_folder
-from llmgate.generate.server_machine import core_count
+from llmgate.generate.vllm.machine import core_count
+from llmgate.generate.vllm.model_folder import hub_folder, model_folder
 from llmgate.record.environment import for_programs
 from llmgate.record.manifest import Hardware, ModelIdentity
 from llmgate.record.weights import weights_digest

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import EndpointError, WeightsError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.endpoint import ask
-from llmgate.generate.server_machine import core_count
+from llmgate.generate.vllm.machine import core_count
 from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:

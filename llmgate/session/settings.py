@@ -16,7 +16,7 @@ from llmgate.generate.base_url import normalise_url
 from llmgate.generate.finish import NOT_COMPLETE
 from llmgate.generate.key_travel import KeyPlace, check_key, is_loopback, is_openai
 from llmgate.generate.rate_limit import RateLimit
-from llmgate.generate.server_command import check_flags
+from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options import OPTIONS, Option, file_options

@@ -16,7 +16,7 @@ from support.servers import model_folder
 from support.verdicts import gate_statement, make_keys, registry_facts
 
 from llmgate.attest.statement import ChampionFacts, bind
-from llmgate.cli.verify import verify
+from llmgate.cli.release.verify import verify
 from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:

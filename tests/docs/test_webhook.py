@@ -11,7 +11,7 @@ import click
 import pytest
 import yaml
 
-from llmgate.cli.webhook import webhook
+from llmgate.cli.release.webhook import webhook
 from llmgate.promote.webhook.command import PLACEHOLDERS, command_template
 from llmgate.promote.webhook.signature import MAX_AGE_S, MAX_AHEAD_S
 from llmgate.session.webhook import http, process, runs, settings, watch

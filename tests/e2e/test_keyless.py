@@ -39,7 +39,7 @@ MANY = """
 import json, sys
 from pathlib import Path
 from llmgate.errors import LlmgateError
-from llmgate.session.commands.verdict_keyless import verified_payload
+from llmgate.session.commands.verdict.keyless import verified_payload
 for place, identity, issuer in json.loads(Path(sys.argv[1]).read_text()):
     try:
         payload = verified_payload(

@@ -13,8 +13,8 @@ import pytest
 from support.servers import model_folder, start_server, wait_until
 
 from llmgate.errors import ServerError
-from llmgate.generate import supervisor
-from llmgate.generate.server import ServerSpec
+from llmgate.generate.vllm import supervisor
+from llmgate.generate.vllm.server import ServerSpec
 
 if TYPE_CHECKING:
     from support.servers import OwnedServer

@@ -15,8 +15,8 @@ from llmgate.bench.watch.server import ServerWatch
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.load import Load
 from llmgate.bench.workload.workload import chat_workload
-from llmgate.generate import supervisor
 from llmgate.generate.client import Endpoint
+from llmgate.generate.vllm import supervisor
 
 if TYPE_CHECKING:
     from support.servers import OwnedServer

@@ -12,7 +12,7 @@ from support.servers import model_folder
 
 from llmgate.errors import ServerError
 from llmgate.generate.identity import hardware, model_identity, packages
-from llmgate.generate.model_folder import hub_folder
+from llmgate.generate.vllm.model_folder import hub_folder
 from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:

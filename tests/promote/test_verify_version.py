@@ -20,7 +20,7 @@ from llmgate.promote.mlflow_client import resolve_uris
 from llmgate.promote.mlflow_target import MlflowTarget
 from llmgate.promote.target import VersionFacts
 from llmgate.record.weights import weights_digest, weights_manifest
-from llmgate.session.commands.verdict_for_serving import VerifyQuestion
+from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import WeightsCheck, verify_weights
 from llmgate.session.progress import LineProgress
 

@@ -18,7 +18,7 @@ from support.servers import FAKE_VLLM, MARK, marked, model_folder, spec, start_s
 from llmgate.demo import models
 from llmgate.errors import UsageError
 from llmgate.generate.identity import hardware
-from llmgate.generate.server_command import Device, ServerSpec, check_flags, command
+from llmgate.generate.vllm.command import Device, ServerSpec, check_flags, command
 from llmgate.record.environment import for_programs
 from llmgate.session.run.manifest import labels
 

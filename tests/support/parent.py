@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from llmgate.generate.server import ServerSpec, launch
+from llmgate.generate.vllm.server import ServerSpec, launch
 from support.servers import spec, start_server
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmgate.generate.server import Server, ServerSpec, launch
+from llmgate.generate.vllm.server import Server, ServerSpec, launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmgate.generate import supervisor
+from llmgate.generate.vllm import supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -116,7 +116,7 @@ def below(
 
 
 def is_supervisor(pid: int, proc: Path = PROC) -> bool:
-    """Whether a process is llmgate's supervisor of a server (`llmgate.generate.supervisor`)."""
+    """Whether a process is llmgate's supervisor of a server (`llmgate.generate.vllm.supervisor`)."""
     with suppress(OSError):
         arguments = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
         return os.fsencode(str(Path(supervisor.__file__))) in arguments[:4]

@@ -18,7 +18,7 @@ from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
 from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
-from llmgate.session.commands.verdict_for_serving import (
+from llmgate.session.commands.verdict.for_serving import (
     VerifyQuestion,
     accepted,
     newest,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from llmgate.errors import ServerError, UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.identity import hardware
-from llmgate.generate.model_folder import model_folder
-from llmgate.generate.server_checks import find_engine
-from llmgate.generate.server_command import Device, ServerSpec
+from llmgate.generate.vllm.checks import find_engine
+from llmgate.generate.vllm.command import Device, ServerSpec
+from llmgate.generate.vllm.model_folder import model_folder
 from llmgate.record.environment import for_programs
 from llmgate.record.weights import weights_digest
 from llmgate.session.run.target import NOTHING, endpoint_target, identify_folder, own_server

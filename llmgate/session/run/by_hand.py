@@ -17,7 +17,7 @@ from llmgate.gate.decide import decide_serving
 from llmgate.gate.decision.statement import decision_to_json
 from llmgate.gate.decision.types import Decision
 from llmgate.gate.serving.arms import run_serving_tests
-from llmgate.generate.server_command import check_flags
+from llmgate.generate.vllm.command import check_flags
 from llmgate.record.arms import ServingArms
 from llmgate.record.disk import write_atomic
 from llmgate.record.reach import Reach

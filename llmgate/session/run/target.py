@@ -14,7 +14,7 @@ from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity
-from llmgate.generate.server import ServerSpec, launch
+from llmgate.generate.vllm.server import ServerSpec, launch
 from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME, weights_digest

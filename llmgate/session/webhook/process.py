@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, LlmgateError
-from llmgate.generate.server_process import ServerProcess
+from llmgate.generate.vllm.process import ServerProcess
 from llmgate.record.disk import open_own
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError
-from llmgate.generate.supervisor import members
+from llmgate.generate.vllm.supervisor import members
 from llmgate.promote.webhook.command import argument_name
 from llmgate.promote.webhook.refusal import DeliveryRefusedError
 from llmgate.record.disk import private_folder

@@ -14,7 +14,7 @@ from support.fake_proc import FakeProc
 from support.servers import wait_until
 
 from llmgate.bench.watch.machine import MachineWatch, look, use_between
-from llmgate.generate import supervisor
+from llmgate.generate.vllm import supervisor
 from llmgate.record.serving.trace import MachineUse, ServingTrace
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from support.fake_proc import FakeProc
 from support.servers import spec, start_server, wait_until
 
 from llmgate.bench.watch.processes import Process, below, is_supervisor, processes, server_tree, used_s
-from llmgate.generate import supervisor
+from llmgate.generate.vllm import supervisor
 
 
 def of(pid: int, *, parent: int = 1, own_s: float = 0.0, reaped_s: float = 0.0, started: int = 0) -> Process:

@@ -22,8 +22,8 @@ from llmgate.attest.policy import load_policy
 from llmgate.attest.statement import canonical, override_statement
 from llmgate.cli import main
 from llmgate.errors import AttestationError, UsageError
-from llmgate.session.commands.verdict_keys import refuse_key_text
-from llmgate.session.commands.verdict_sign import OVERRIDE_NAME, span
+from llmgate.session.commands.verdict.keys import refuse_key_text
+from llmgate.session.commands.verdict.sign import OVERRIDE_NAME, span
 from llmgate.session.decide.attestation import REGISTRY_ID
 from llmgate.session.decide.sign import ENVELOPE_NAME
 

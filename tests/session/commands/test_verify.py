@@ -21,7 +21,7 @@ from llmgate.attest.statement import ChampionFacts, RegistryFacts, bind
 from llmgate.cli import main
 from llmgate.errors import AttestationError, CannotRunError, LlmgateError, RecordError, UsageError, WeightsError
 from llmgate.record.weights import weights_digest, weights_manifest
-from llmgate.session.commands.verdict_for_serving import VerifyQuestion
+from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import WeightsCheck, verify_weights
 from llmgate.session.progress import LineProgress
 

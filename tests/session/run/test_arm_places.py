@@ -12,8 +12,8 @@ from support.records import make_manifest
 from support.servers import model_folder
 
 from llmgate.errors import CannotRunError, EndpointError, UsageError
-from llmgate.generate.model_folder import model_folder as find_folder
-from llmgate.generate.server_command import Device
+from llmgate.generate.vllm.command import Device
+from llmgate.generate.vllm.model_folder import model_folder as find_folder
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.session.run import arm_places

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.statement import bind
 from llmgate.record.weights import weights_digest
-from llmgate.session.commands.verdict_for_serving import VerifyQuestion
+from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import verify_weights
 from llmgate.session.progress import LineProgress
 from support.bypass.table import Area

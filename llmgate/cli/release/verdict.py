@@ -14,7 +14,7 @@ from llmgate.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmgate.session.commands.verdict_sign import Situation
+    from llmgate.session.commands.verdict.sign import Situation
 
 __all__ = ["verdict_group"]
 
@@ -86,7 +86,7 @@ def keygen(out: Path, role: str) -> None:
     person's decision; give each a key of its own, and the last two to people.
     """
     from llmgate.attest.policy import KeyRole
-    from llmgate.session.commands.verdict_keys import make_keys
+    from llmgate.session.commands.verdict.keys import make_keys
 
     show_lines(make_keys(out).lines(KeyRole(role)))
 
@@ -126,9 +126,9 @@ def sign(
     --keyless writes verdict.sigstore.json instead, for readers who know Sigstore; a registry does not promote by it.
     """
     from llmgate.promote.elsewhere.address import is_elsewhere
-    from llmgate.session.commands.verdict_keys import signer_from
-    from llmgate.session.commands.verdict_sign import compared_run, logged_run, post, span, statement
-    from llmgate.session.commands.verdict_sign import sign as sign_it
+    from llmgate.session.commands.verdict.keys import signer_from
+    from llmgate.session.commands.verdict.sign import compared_run, logged_run, post, span, statement
+    from llmgate.session.commands.verdict.sign import sign as sign_it
     from llmgate.session.decide.origin import refuse_strangers
     from llmgate.session.decide.sign import write_signed
 
@@ -146,7 +146,7 @@ def sign(
     situation = situation_of(uri, alias, told, run=logged_run(run), tagged=weights)
     baseline = compared_run(run, baseline)
     if signer is None:
-        from llmgate.session.commands.verdict_keyless import sign_keyless, write_bundle
+        from llmgate.session.commands.verdict.keyless import sign_keyless, write_bundle
 
         bundle = sign_keyless(statement(run, situation, baseline=baseline, expires=lasts))
         show_lines([f"written: {write_bundle(run, bundle)}"])
@@ -193,9 +193,9 @@ def override(
     is put into the version's tag unless --offline is given; `llmgate promote` then sets the alias.
     """
     from llmgate.record.disk import write_atomic
-    from llmgate.session.commands.verdict_keys import signer_from
-    from llmgate.session.commands.verdict_sign import override as override_it
-    from llmgate.session.commands.verdict_sign import post, span
+    from llmgate.session.commands.verdict.keys import signer_from
+    from llmgate.session.commands.verdict.sign import override as override_it
+    from llmgate.session.commands.verdict.sign import post, span
     from llmgate.session.decide.origin import refuse_strangers
 
     refuse_on_command_line(
@@ -229,8 +229,8 @@ def show(place: str, *, alias: str, mlflow_uri: str | None, as_json: bool) -> No
     """
     from datetime import UTC, datetime
 
-    from llmgate.session.commands.verdict_read import read_verdict
-    from llmgate.session.commands.verdict_text import verdict_lines
+    from llmgate.session.commands.verdict.read import read_verdict
+    from llmgate.session.commands.verdict.text import verdict_lines
 
     refuse_on_command_line(None, place=place, mlflow_uri=mlflow_uri)
     read = read_verdict(place, alias=alias, mlflow_uri=mlflow_uri)
@@ -285,16 +285,16 @@ def verify(
     """
     from datetime import UTC, datetime
 
-    from llmgate.session.commands.verdict_check import Trust, checked, compare_records, trust_from
-    from llmgate.session.commands.verdict_read import read_verdict
-    from llmgate.session.commands.verdict_text import verdict_lines
+    from llmgate.session.commands.verdict.check import Trust, checked, compare_records, trust_from
+    from llmgate.session.commands.verdict.read import read_verdict
+    from llmgate.session.commands.verdict.text import verdict_lines
 
     refuse_on_command_line(None, place=place, uri=uri, mlflow_uri=mlflow_uri)
     if baseline is not None and records is None:
         raise UsageError("there are no records to compare with", where="--baseline", fix="Add --records")
     now = datetime.now(UTC)
     if identity is not None and issuer is not None and policy is None and key is None:
-        from llmgate.session.commands.verdict_keyless import verify_keyless
+        from llmgate.session.commands.verdict.keyless import verify_keyless
 
         read = verify_keyless(Path(place), identity=identity, issuer=issuer, trust_config=trust_config)
         trust = Trust(who=f"{identity} (by {issuer})")
@@ -318,7 +318,7 @@ def verify(
 def refuse_on_command_line(signing_key: Path | None, **given: Any) -> None:
     """Refuse secrets among the options, a private key among them."""
     from llmgate.session.command_line import refuse_secrets
-    from llmgate.session.commands.verdict_keys import refuse_key_text
+    from llmgate.session.commands.verdict.keys import refuse_key_text
 
     told = given | ({"signing_key": str(signing_key)} if signing_key is not None else {})
     for field, value in told.items():
@@ -330,8 +330,8 @@ def refuse_on_command_line(signing_key: Path | None, **given: Any) -> None:
 def situation_of(uri: str, alias: str, told: dict[str, Any], *, run: str | None, tagged: str | None) -> Situation:
     """What is known of the version: by the registry, or by what was told."""
     from llmgate.promote.elsewhere.address import is_elsewhere
-    from llmgate.session.commands.verdict_sign import SigningQuestion, look_up, look_up_elsewhere, registry_id
-    from llmgate.session.commands.verdict_told import told_situation
+    from llmgate.session.commands.verdict.sign import SigningQuestion, look_up, look_up_elsewhere, registry_id
+    from llmgate.session.commands.verdict.told import told_situation
 
     asked = SigningQuestion(uri=uri, alias=alias, registry=registry_id(told["registry_id"], os.environ))
     facts = {name: told[name] for name in FACTS}

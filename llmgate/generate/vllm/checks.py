@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import yaml
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_command import Device, flag_names
+from llmgate.generate.vllm.command import Device, flag_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmgate.generate.server_command import ServerSpec
+    from llmgate.generate.vllm.command import ServerSpec
 
 __all__ = ["Engine", "config_file_flags", "find_engine", "reserve_port"]
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.model_folder import check_model, is_quantized, model_folder
-from llmgate.generate.server_checks import config_file_flags, find_engine, reserve_port
-from llmgate.generate.server_command import Device, ServerSpec, command
-from llmgate.generate.server_death import Cause, explain, useful_lines
-from llmgate.generate.server_log import ServerPhase, phase_of, silent
-from llmgate.generate.server_machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
-from llmgate.generate.server_probe import Probe
-from llmgate.generate.server_process import ServerProcess
+from llmgate.generate.vllm.checks import config_file_flags, find_engine, reserve_port
+from llmgate.generate.vllm.command import Device, ServerSpec, command
+from llmgate.generate.vllm.death import Cause, explain, useful_lines
+from llmgate.generate.vllm.log import ServerPhase, phase_of, silent
+from llmgate.generate.vllm.machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
+from llmgate.generate.vllm.model_folder import check_model, is_quantized, model_folder
+from llmgate.generate.vllm.probe import Probe
+from llmgate.generate.vllm.process import ServerProcess
 from llmgate.record.disk import open_own, private_folder
 from llmgate.record.manifest import ServerIdentity
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from llmgate.generate.server_checks import Engine
-    from llmgate.generate.server_command import ServerCommand
-    from llmgate.generate.server_log import OnProgress
+    from llmgate.generate.vllm.checks import Engine
+    from llmgate.generate.vllm.command import ServerCommand
+    from llmgate.generate.vllm.log import OnProgress
 
 __all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch"]
 

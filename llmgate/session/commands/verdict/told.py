@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.attest.statement import ChampionFacts, RegistryFacts, moment
 from llmgate.errors import AttestationError, UsageError
-from llmgate.session.commands.verdict_sign import Situation, own_workspace
+from llmgate.session.commands.verdict.sign import Situation, own_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from llmgate.session.commands.verdict_sign import SigningQuestion
+    from llmgate.session.commands.verdict.sign import SigningQuestion
 
 __all__ = ["told_situation"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import UsageError
-from llmgate.generate.server_command import OWNED, Device, ServerCommand, ServerSpec, command, flag_names
+from llmgate.generate.vllm.command import OWNED, Device, ServerCommand, ServerSpec, command, flag_names
 
 
 def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> ServerCommand:

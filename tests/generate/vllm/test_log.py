@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmgate.generate.server_log import ServerPhase, phase_of, silent
+from llmgate.generate.vllm.log import ServerPhase, phase_of, silent
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from support.servers import FAKE_VLLM
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_checks import config_file_flags, find_engine, reserve_port
-from llmgate.generate.server_command import Device, ServerSpec
+from llmgate.generate.vllm.checks import config_file_flags, find_engine, reserve_port
+from llmgate.generate.vllm.command import Device, ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

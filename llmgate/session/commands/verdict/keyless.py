@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.attest.envelope import PAYLOAD_TYPE
 from llmgate.errors import AttestationError, CannotRunError, UsageError
 from llmgate.record.disk import write_atomic
-from llmgate.session.commands.verdict_read import read_bounded, read_text
+from llmgate.session.commands.verdict.read import read_bounded, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from llmgate.session.commands.verdict_read import ReadVerdict
+    from llmgate.session.commands.verdict.read import ReadVerdict
 
 __all__ = ["BUNDLE_NAME", "sign_keyless", "verified_payload", "verify_keyless", "write_bundle"]
 

@@ -9,7 +9,7 @@ import pytest
 from support.servers import model_folder as made_folder
 
 from llmgate.errors import ServerError
-from llmgate.generate.model_folder import check_model, is_quantized, model_folder
+from llmgate.generate.vllm.model_folder import check_model, is_quantized, model_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

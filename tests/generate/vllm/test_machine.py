@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llmgate.generate import server_machine
+from llmgate.generate.vllm import machine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,5 +31,5 @@ def test_arithmetic_on_bfloat16_is_read_from_the_kernel(
     file = tmp_path / "cpuinfo"
     if told is not None:
         file.write_text(told, encoding="utf-8")
-    monkeypatch.setattr(server_machine, "CPU_INFO", file)
-    assert server_machine.has_bfloat16() is known
+    monkeypatch.setattr(machine, "CPU_INFO", file)
+    assert machine.has_bfloat16() is known

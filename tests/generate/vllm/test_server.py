@@ -11,7 +11,7 @@ import pytest
 from support.servers import marked, spec, start_server, wait_until
 
 from llmgate.errors import ServerError
-from llmgate.generate.server import ServerPhase, ServerSpec, launch
+from llmgate.generate.vllm.server import ServerPhase, ServerSpec, launch
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 

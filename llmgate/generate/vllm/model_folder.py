@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import ServerError
-from llmgate.generate.server_command import flag_names
+from llmgate.generate.vllm.command import flag_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.attest.check import Signed
     from llmgate.attest.statement import VerdictStatement
     from llmgate.promote.target import Registry, VersionFacts
-    from llmgate.session.commands.verdict_read import ReadVerdict
+    from llmgate.session.commands.verdict.read import ReadVerdict
 
 __all__ = ["Trust", "checked", "compare_records", "trust_from"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fakevllm.vllm.entrypoints.openai.api_server import DEATHS, ROUTINE
 
-from llmgate.generate.server_death import explain, useful_lines
+from llmgate.generate.vllm.death import explain, useful_lines
 
 REASONS = {
     "gpu-memory": "the GPU ran out of memory",

@@ -56,7 +56,7 @@ def verify(
     """
     from llmgate.cli.frame import show_lines, visible_text
     from llmgate.session.command_line import refuse_secrets
-    from llmgate.session.commands.verdict_for_serving import VerifyQuestion
+    from llmgate.session.commands.verdict.for_serving import VerifyQuestion
     from llmgate.session.commands.verify import verify_weights
     from llmgate.session.progress import LineProgress
 

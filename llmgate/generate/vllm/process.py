@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from llmgate.errors import ServerError
-from llmgate.generate import supervisor
+from llmgate.generate.vllm import supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,9 +19,9 @@ import pytest
 from support import parent as parent_script
 from support.servers import MARK, marked, spec, start_server, wait_until
 
-from llmgate.generate import supervisor
-from llmgate.generate.server import launch
-from llmgate.generate.server_process import ServerProcess
+from llmgate.generate.vllm import supervisor
+from llmgate.generate.vllm.process import ServerProcess
+from llmgate.generate.vllm.server import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

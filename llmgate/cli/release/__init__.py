@@ -1,0 +1,1 @@
+"""Commands around the registry and what is served."""

@@ -1,0 +1,1 @@
+"""What `llmgate verdict` and `llmgate verify` do."""
