@@ -36,7 +36,7 @@ def freeze(
     """
     from llmgate.session.run.anchors import freeze_anchors
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.settings import settings_from
+    from llmgate.session.settings.combined import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     done = freeze_anchors(plan_paths(suites, settings), run_folder, metric=metric, number=number, seed=seed, out=out)

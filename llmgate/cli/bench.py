@@ -122,7 +122,7 @@ def bench(
     from llmgate.session.serving.compare import OUR_EYES
     from llmgate.session.serving.load_spec import load_spec
     from llmgate.session.serving.single import refuse_limits
-    from llmgate.session.settings import settings_from
+    from llmgate.session.settings.combined import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     refuse_limits(settings)

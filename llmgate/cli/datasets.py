@@ -62,7 +62,7 @@ def lock(
     A lock is written once, and again with a higher --version whenever rows change.
     """
     from llmgate.session.commands.datasets import check_dataset, find_dataset, lock_dataset, read_types
-    from llmgate.session.settings import read_folders
+    from llmgate.session.settings.readers import read_folders
 
     named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     if check:
@@ -88,7 +88,7 @@ def dataset_verify(
 ) -> int:
     """Check that DATASETS match their locks; a folder stands for all suites and locks in it. Exits with 0 or 2."""
     from llmgate.session.commands.datasets import verify
-    from llmgate.session.settings import read_folders
+    from llmgate.session.settings.readers import read_folders
 
     results = verify(datasets, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     for result in results:
@@ -123,7 +123,7 @@ def dataset_diff(
     whether or not they differ.
     """
     from llmgate.session.commands.datasets import compare, compare_with_git, compare_with_lock, find_dataset
-    from llmgate.session.settings import read_folders
+    from llmgate.session.settings.readers import read_folders
     from llmgate.suite.data.diff import diff_lines
 
     if second and against:
@@ -167,7 +167,7 @@ def dataset_stats_command(
 ) -> None:
     """Describe a DATASET: columns, lengths, missing values, duplicates, near-duplicates, slices, clusters."""
     from llmgate.session.commands.datasets import describe, find_dataset
-    from llmgate.session.settings import read_folders
+    from llmgate.session.settings.readers import read_folders
     from llmgate.suite.data.describe import stats_lines
 
     named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
@@ -200,7 +200,7 @@ def dataset_sample(
 ) -> None:
     """Write COUNT rows of a DATASET as a dataset of its own, with its lock; the same rows for the same seed."""
     from llmgate.session.commands.datasets import find_dataset, sample_dataset
-    from llmgate.session.settings import read_folders
+    from llmgate.session.settings.readers import read_folders
 
     named = find_dataset(dataset, beside=beside, id_column=id_column, allowed=read_folders(allow_outside))
     locked = sample_dataset(named, out, count, seed=seed, stratify=stratify)

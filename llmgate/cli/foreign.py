@@ -41,7 +41,7 @@ def import_(tool: str, path: Path, out: Path, **options: Any) -> int:
     """
     from llmgate.report.visible import visible
     from llmgate.session.commands.import_suites import import_suites
-    from llmgate.session.settings import settings_from
+    from llmgate.session.settings.combined import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     done = import_suites(tool, path, out, allowed=settings.allow_outside)

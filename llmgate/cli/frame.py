@@ -81,14 +81,15 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options by purpose, where they are many."""
-        from llmgate.session.options import PURPOSES, purpose
+        from llmgate.session.options.table import GROUPS
 
         if len(self.params) <= FEW_OPTIONS:
             super().format_options(ctx, formatter)
             return
         options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        for title in (*PURPOSES, ""):
-            records = [option.get_help_record(ctx) for option in options if purpose(option.name or "") == title]
+        titles = {option.field: title for title, group in GROUPS.items() for option in group}
+        for title in (*GROUPS, ""):
+            records = [option.get_help_record(ctx) for option in options if titles.get(option.name or "", "") == title]
             if shown := [record for record in records if record]:
                 with formatter.section(title or "Other options"):
                     formatter.write_dl(shown)
@@ -121,7 +122,7 @@ def place_of(error: BaseException) -> str:
 def without_secrets(ctx: click.Context, text: str) -> str:
     """A text without what the environment, the options of a command and pyproject.toml say that is secret."""
     from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
-    from llmgate.session.options import file_options
+    from llmgate.session.options.table import file_options
 
     options = [(name, str(value)) for name, value in ctx.params.items()]
     with suppress(LlmgateError):

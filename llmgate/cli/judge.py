@@ -73,7 +73,7 @@ def admit(
     from llmgate.score.labels import read_labels
     from llmgate.session.admission.admit import admit_judge, admit_recorded, asked_in
     from llmgate.session.progress import LineProgress
-    from llmgate.session.settings import settings_from
+    from llmgate.session.settings.combined import settings_from
 
     # --resume of a run needs to know which; here --out says it.
     settings = settings_from(options | {"out": str(out)}, root=Path.cwd())

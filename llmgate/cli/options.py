@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmgate.session.options import OPTIONS
+from llmgate.session.options.table import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

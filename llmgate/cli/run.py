@@ -46,7 +46,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.run.plan import plan_paths
     from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
-    from llmgate.session.settings import settings_from
+    from llmgate.session.settings.combined import settings_from
 
     settings = settings_from(options, root=Path.cwd())
     progress = LineProgress()

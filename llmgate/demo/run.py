@@ -36,7 +36,8 @@ from llmgate.session.decide.records import decide_run, note_baseline, noted_base
 from llmgate.session.run.execute import AskedRun, asking, finish, judge_runs
 from llmgate.session.run.plan import Plan, make_plan, plan_file
 from llmgate.session.run_folder import new_run_id
-from llmgate.session.settings import Settings, settings_from
+from llmgate.session.settings.combined import settings_from
+from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

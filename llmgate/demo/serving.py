@@ -27,7 +27,7 @@ from llmgate.record.environment import for_programs
 from llmgate.report.words import plural
 from llmgate.session.run.by_hand import ByHand, Comparison, compare_by_hand, comparison_json
 from llmgate.session.serving.load_spec import load_spec
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pytest
 
 from llmgate.pytest_plugin.door import DOOR, GATES, Door
 from llmgate.pytest_plugin.keys import FATAL, LEFT_OUT, RUN
-from llmgate.session.options import OPTIONS
+from llmgate.session.options.table import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
-from llmgate.session.options import OPTIONS
+from llmgate.session.options.table import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,14 +26,14 @@ from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
-from llmgate.session.options import OPTIONS
+from llmgate.session.options.table import OPTIONS
 from llmgate.session.run.custom_checks import with_checks_of
 from llmgate.session.run.execute import check_folder, execute
 from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import check_models
 from llmgate.session.run.plan import make_plan, plan_file
 from llmgate.session.run.tested import Inbox
-from llmgate.session.settings import Settings, settings_from
+from llmgate.session.settings.combined import settings_from
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CaseResult
     from llmgate.score.vocabulary import Checks
     from llmgate.session.run.plan import Plan
+    from llmgate.session.settings.typed import Settings
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["NotAskedError", "PytestRun"]

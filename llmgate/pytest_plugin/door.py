@@ -47,7 +47,7 @@ class Door:
     def concerns(self, config: pytest.Config) -> bool:
         """Whether this run was to measure a model, as far as that can be told before anything is collected."""
         from llmgate.errors import LlmgateError
-        from llmgate.session.options import file_options
+        from llmgate.session.options.table import file_options
 
         if self.required or self._named:
             return True

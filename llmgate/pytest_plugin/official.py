@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llmgate.generate.official.clients import OfficialClients
     from llmgate.record.schema import Exchange
     from llmgate.session.run.tested import TestedModel
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["environment", "open_clients"]
 

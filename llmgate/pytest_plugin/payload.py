@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from llmgate.errors import LlmgateError
-from llmgate.session.options import file_options
+from llmgate.session.options.table import file_options
 from llmgate.session.run_folder import default_out
 
 if TYPE_CHECKING:

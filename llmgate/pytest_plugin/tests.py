@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmgate.pytest_plugin.tested_case import CaseUnderTest
     from llmgate.record.schema import CaseKey, CaseResult, Exchange
     from llmgate.score.vocabulary import Checks
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.suite.cases import Case, PlannedSuite
 
 __all__ = ["SENT", "Tests"]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support.act import UPLOAD, find
 
-from llmgate.session.options import OPTIONS
+from llmgate.session.options.table import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"

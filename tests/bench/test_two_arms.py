@@ -15,7 +15,7 @@ from llmgate.record.schema import Message
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.session.progress import LineProgress
 from llmgate.session.run.by_hand import ByHand, compare_by_hand
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path

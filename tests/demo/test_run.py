@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 MEASURED = {

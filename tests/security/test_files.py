@@ -15,8 +15,8 @@ from support.reach import NAMERS, TESTS, WAYS, Box, attempt, foo
 
 from llmgate.errors import LlmgateError, UsageError
 from llmgate.pytest_plugin.by_hand import check_by_hand
-from llmgate.session.options import OPTIONS
-from llmgate.session.settings import settings_from
+from llmgate.session.options.table import OPTIONS
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from support.identity import Identity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.adversary import Ending, llmgate
@@ -12,7 +13,10 @@ from support.wire import listener
 
 from llmgate.errors import EndpointError, UsageError
 from llmgate.session.run.known_secrets import key_names, redactor
-from llmgate.session.settings import Settings, settings_from
+from llmgate.session.settings.combined import settings_from
+
+if TYPE_CHECKING:
+    from llmgate.session.settings.typed import Settings
 
 KEY = "sk-Zq8Lw3Vt7Rb2Ny5Kd9Hx4Mc6Pf1Gj0Ts"
 OPENAI = "https://api.openai.com/v1"

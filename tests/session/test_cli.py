@@ -17,7 +17,6 @@ from support.project import WRONG, answer_right, write_suite
 from llmgate.cli import COMMANDS, SECTIONS, main
 from llmgate.record.run.loading import load_record
 from llmgate.record.schema import CaseKey, Outcome
-from llmgate.session.options import OPTIONS, PURPOSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -361,7 +360,6 @@ def test_every_command_is_listed_once_by_purpose() -> None:
     listed = [name for section in SECTIONS.values() for name in section]
     assert len(listed) == len(set(listed))
     assert set(COMMANDS) <= set(listed)
-    assert {option.field for option in OPTIONS} == {field for fields in PURPOSES.values() for field in fields.split()}
 
 
 def test_a_dataset_is_locked_by_one_command(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from llmgate.errors import LlmgateError
 from llmgate.score.vocabulary import VOCABULARY
 from llmgate.session.run.admissions import read_admissions
 from llmgate.session.run.plan import make_plan
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 from llmgate.suite.cases import plan_suite
 from llmgate.suite.data.dataset import write_lock
 from llmgate.suite.importers.lm_eval.suites import import_lm_eval

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
     from llmgate.session.progress import Progress
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = ["Asked", "admit_judge", "admit_recorded", "asked_in"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from llmgate.session.progress import Progress
     from llmgate.session.serving.measuring import Eyes
     from llmgate.session.serving.sweep import Sweep, SweepKind
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = ["bench_endpoint", "bench_facts", "bench_lines", "bench_sweep", "prompts_for"]

@@ -29,9 +29,9 @@ from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
 from llmgate.report.words import plural
 from llmgate.score.code.mechanisms import MECHANISMS
 from llmgate.score.code.sandbox import run_python
-from llmgate.session.options import file_options
+from llmgate.session.options.table import file_options
 from llmgate.session.run.plan import find_suites, plan_paths
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 __all__ = ["CHECKS", "Circumstances", "Diagnosis", "Health", "diagnose", "exit_code"]
 

@@ -18,7 +18,7 @@ from llmgate.report.words import plural
 from llmgate.session.commands.columns import ProjectKind, RowReading, id_column, understand
 from llmgate.session.commands.starter import Reachable, sample_rows, suite_text, workflow_text
 from llmgate.session.run.plan import plan_paths
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 from llmgate.suite.data.dataset import write_lock
 from llmgate.suite.data.formats import BOM, SUFFIXES, Format, as_jsonl, format_of, read_records
 from llmgate.suite.data.rows import parse_rows

@@ -18,7 +18,7 @@ from llmgate.record.policy import Aggregate, MetricPolicy
 from llmgate.record.run.loading import load_record
 from llmgate.record.serving.plan import DEFAULT_PAIRS, LEAST_PAIRS
 from llmgate.session.decide.records import chosen_policy
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.promote.mirror import Mirror
     from llmgate.promote.target import Registry, VersionFacts
     from llmgate.session.decide.records import Baseline
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["REGISTRY_ID", "Posted", "Signing", "check_signing", "post_verdict", "signing_of", "why_not_signed"]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
     from llmgate.session.decide.records import Baseline
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["Published", "new_version", "publish", "taken", "view_of", "withdraw", "write_report"]
 

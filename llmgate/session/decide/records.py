@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import Manifest
     from llmgate.record.policy import Policy
     from llmgate.record.schema import Record
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = [
     "Baseline",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.manifest import Manifest
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import PlannedSuite
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.suite.asserts import AssertSpec
     from llmgate.suite.cases import Case
     from llmgate.suite.form.anchors import Anchor, AnchorFile

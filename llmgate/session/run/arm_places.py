@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = [

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from llmgate.session.serving.hosting import ArmPlace
     from llmgate.session.serving.measuring import Eyes
     from llmgate.session.serving.single import Prompts
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["ByHand", "Comparison", "compare_by_hand", "comparison_json", "gated_spec"]
 

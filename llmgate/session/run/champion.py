@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import Manifest, ModelIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.serving.hosting import ArmPlace
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["LOG_NAME", "champion_place", "unserved", "vllm_flags", "why_not"]
 

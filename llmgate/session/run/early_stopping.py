@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llmgate.record.schema import CaseResult
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["Enough", "InterimMonitor", "SuiteMonitor", "make_monitor"]
 

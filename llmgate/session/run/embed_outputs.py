@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["embed_answers"]
 

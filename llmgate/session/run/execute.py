@@ -37,7 +37,7 @@ from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
 from llmgate.session.serving.single import load_words, measure_once, refuse_limits
-from llmgate.session.settings import Settings
+from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

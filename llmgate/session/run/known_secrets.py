@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import LlmgateError
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.redaction import SHORTEST, Redactor, environment_secrets, url_secrets
-from llmgate.session.settings import OPENAI_KEY, own_key_name
+from llmgate.session.settings.typed import OPENAI_KEY, own_key_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["clean_logs", "errors_redacted", "key_names", "redactor", "short_keys"]
 

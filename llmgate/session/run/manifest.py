@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmgate.record.redaction import Redactor
     from llmgate.session.run.models import Identities
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = ["make_manifest"]

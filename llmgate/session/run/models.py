@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.models import Ask
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = [
     "Identities",

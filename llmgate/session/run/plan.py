@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["Plan", "find_suites", "make_plan", "plan_file", "plan_paths"]

@@ -17,7 +17,7 @@ from llmgate.session.decide.publish import new_version
 
 if TYPE_CHECKING:
     from llmgate.record.manifest import ModelIdentity
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = ["Registered", "look_up"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = ["NO_ARMS", "RunArms", "plan_run_arms", "serving_warnings"]

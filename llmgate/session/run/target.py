@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 __all__ = [
     "JudgePlace",

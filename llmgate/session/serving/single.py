@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llmgate.bench.workload.workload import Workload
     from llmgate.record.serving.plan import ServingSpec
     from llmgate.record.serving.trace import ServingTrace
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = ["VLLM", "Prompts", "load_words", "measure_once", "refuse_limits", "workload_of"]

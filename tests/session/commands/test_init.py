@@ -23,7 +23,7 @@ from llmgate.gate.power.plan import designs_of, plan_power
 from llmgate.session.commands.columns import Expected, understand
 from llmgate.session.commands.starter import flow, gated_metrics, reachable
 from llmgate.session.run.plan import plan_paths
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,16 +20,16 @@ from llmgate.promote.registries import open_registry
 from llmgate.record.environment import for_programs
 from llmgate.session.decide.attestation import Signing, check_signing, post_verdict, signing_of, why_not_signed
 from llmgate.session.decide.records import Baseline
-from llmgate.session.options import OPTIONS, file_options
+from llmgate.session.options.table import OPTIONS, file_options
 from llmgate.session.run.known_secrets import redactor
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.signed_registry import SignedRegistry
 
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 KEY = "llmgate.attestation/champion"
 VERSION = {"mlflow_uri": "sqlite:///mlflow.db", "registry_uri": "models:/bot/1"}

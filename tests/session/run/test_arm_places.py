@@ -19,13 +19,13 @@ from llmgate.record.weights import weights_digest
 from llmgate.session.run import arm_places
 from llmgate.session.run.arm_places import adapters, endpoint_place, flag_value, folder_place, read_named
 from llmgate.session.run.champion import champion_place, unserved, vllm_flags
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from llmgate.record.manifest import Manifest
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 
 class Silent:

@@ -24,7 +24,7 @@ from llmgate.record.serving.plan import ServingSpec
 from llmgate.session.run.by_hand import ByHand, compare_by_hand, gated_spec
 from llmgate.session.serving import measuring
 from llmgate.session.serving.measuring import Eyes
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from llmgate.record.run.rundir import RunDir
 from llmgate.session.decide.records import note_baseline
 from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.plan import plan_paths
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path

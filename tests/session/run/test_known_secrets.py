@@ -9,12 +9,12 @@ import pytest
 from llmgate.errors import EndpointError
 from llmgate.record.redaction import Redactor
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 SECRET = "hf_Zq8Lw3Vt7Rb2"
 

@@ -15,7 +15,8 @@ from llmgate.cli import main
 from llmgate.errors import UsageError
 from llmgate.record.schema import Generation, Outcome
 from llmgate.score.judge_canaries import CANARIES
-from llmgate.session.settings import read_judges, settings_from
+from llmgate.session.settings.combined import settings_from
+from llmgate.session.settings.readers import read_judges
 
 if TYPE_CHECKING:
     from pathlib import Path

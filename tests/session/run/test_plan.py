@@ -11,7 +11,7 @@ from llmgate.errors import PolicyError
 from llmgate.record.policy import Role
 from llmgate.record.serving.policy import ServingPolicy
 from llmgate.session.run.plan import plan_paths
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path

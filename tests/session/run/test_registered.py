@@ -13,14 +13,14 @@ from llmgate.record.manifest import ModelIdentity
 from llmgate.record.policy import Binding
 from llmgate.record.weights import weights_digest
 from llmgate.session.run.registered import Registered, look_up
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.registry import Registry
 
-    from llmgate.session.settings import Settings
+    from llmgate.session.settings.typed import Settings
 
 
 def settings(tmp_path: Path, **given: Any) -> Settings:

@@ -23,7 +23,7 @@ from llmgate.record.serving.trace import ServingTrace
 from llmgate.session.run.plan import plan_paths
 from llmgate.session.run.serving_arms import serving_warnings
 from llmgate.session.serving import measuring
-from llmgate.session.settings import settings_from
+from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,110 @@
+"""How a model is asked, what it is compared with, and which files and keys may be used."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmgate.session.options.option import Option
+
+__all__ = ["ASKING", "COMPARISON", "FILES"]
+
+COMPARISON: Final = (
+    Option(name="baseline", metavar="RUN", help="The champion's run: a folder, or models:/NAME@champion in MLflow."),
+    Option(
+        name="as-baseline",
+        kind="flag",
+        default=False,
+        # In a file, it would let every run through that forgets its --baseline.
+        by_hand=True,
+        help="Record what later runs are compared with: ends with 0 though nothing is compared. `min:` still decides.",
+    ),
+    Option(name="policy", metavar="FILE", help="Policy file that overrides the margins and roles in the suites."),
+    Option(
+        name="allow-inconclusive",
+        kind="flag",
+        default=False,
+        help="Exit with 0 on INCONCLUSIVE. It still allows no promotion.",
+    ),
+    Option(
+        name="strict-power",
+        kind="flag",
+        default=False,
+        help="Refuse to run where the champion's repeats say that an unchanged model would pass too rarely.",
+    ),
+    Option(
+        name="no-stopping",
+        kind="flag",
+        default=False,
+        help="Ask all cases, also of suites that could stop early; for runs that others will be compared with.",
+    ),
+    Option(
+        name="serving-champion",
+        metavar="DIR|URL",
+        # In a file, whoever changes the repository could have the candidate compared with a slower server.
+        by_hand=True,
+        help="Where the champion is served for the comparison of serving, as URL or URL#NAME, or its model folder. "
+        "Default: the folder or endpoint of its run.",
+    ),
+    Option(
+        name="serving-hosting",
+        metavar="HOW",
+        default="auto",
+        help="How both are served: together, shared (one server, two names), restarts (one after another), or auto.",
+    ),
+)
+ASKING: Final = (
+    Option(name="repeat", kind="int", metavar="K", help="Generations per case, overriding the suites."),
+    Option(name="concurrency", kind="int", default=32, metavar="N", help="Requests in flight at once."),
+    Option(
+        name="timeout",
+        kind="float",
+        default=600.0,
+        metavar="S",
+        help="Seconds that one answer may take, or one call of a check of your own.",
+    ),
+    Option(
+        name="retries",
+        kind="int",
+        default=3,
+        metavar="N",
+        help="Further attempts after a failed request; 0 also waits for no rate limit.",
+    ),
+    Option(
+        name="rpm",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="Requests per minute that the model under test is asked at most; 0 for any number.",
+    ),
+    Option(
+        name="tpm",
+        kind="int",
+        default=0,
+        metavar="N",
+        help="Tokens per minute, prompts and answers, that it is asked for at most; 0 for any number.",
+    ),
+    Option(name="no-bench", kind="flag", default=False, help="Skip the serving measurements that suites ask for."),
+)
+FILES: Final = (
+    Option(
+        name="allow-outside",
+        metavar="DIR ...",
+        default="",
+        by_hand=True,
+        help="Folders outside the project whose files suites and datasets may name; by hand only, in no file.",
+    ),
+    Option(
+        name="allow-key-over-http",
+        kind="flag",
+        default=False,
+        help="Send keys over plain http to other hosts too, which everyone on the way can read.",
+    ),
+    Option(
+        name="trust-weights-cache",
+        kind="flag",
+        default=False,
+        # In a file, whoever changes the repository could have CI believe what an earlier job left in the cache.
+        by_hand=True,
+        help="Believe digests of weights from earlier runs in CI, too, and where a verdict is signed.",
+    ),
+)

@@ -1,0 +1,1 @@
+"""One run's options, typed and checked: command line over pyproject.toml over defaults."""

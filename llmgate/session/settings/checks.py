@@ -1,0 +1,140 @@
+"""Contradictions and impossible values, refused before any work is done."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from llmgate.errors import UsageError, did_you_mean
+from llmgate.generate.base_url import normalise_url
+from llmgate.generate.key_travel import is_loopback
+from llmgate.generate.vllm.command import check_flags
+from llmgate.record.redaction import TOKEN
+from llmgate.session.settings.typed import Settings, own_key_name
+
+__all__ = ["HOSTINGS", "check"]
+
+HOSTINGS: Final = ("auto", "together", "shared", "restarts")
+"""How the servers of two arms are kept up."""
+LEAST: Final = (
+    *(("concurrency", 1), ("repeat", 1), ("port", 1)),
+    *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
+)
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check(settings: Settings) -> None:
+    """Refuse contradictions before any work is done."""
+    if settings.model and settings.endpoint:
+        raise UsageError("both --model and --endpoint are given", fix="Give one of them")
+    if settings.judge_model and settings.judge_endpoint:
+        raise UsageError("both --judge-model and --judge-endpoint are given", fix="Give one of them")
+    check_key_names(settings)
+    check_signing_key(settings.signing_key)
+    check_model("--model", settings.model)
+    check_model("--judge-model", settings.judge_model)
+    if settings.as_baseline and settings.baseline:
+        raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
+    check_endpoints(settings)
+    check_flags(settings.server_args)
+    check_serving(settings)
+    if settings.resume and not settings.out:
+        raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
+    for name, least in LEAST:
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
+    for name in ("timeout", "startup_timeout"):
+        if not 0 < getattr(settings, name) < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_model(option: str, model: str | None) -> None:
+    """Refuse a folder that is not there before anything starts; only OWNER/NAME can be meant for the hub.
+
+    Raises:
+        UsageError: If there is no such folder.
+    """
+    if model is None:
+        return
+    folder = Path(model).expanduser()
+    if folder.exists():
+        return
+    owner, slash, name = model.partition("/")
+    if not (slash and owner.strip(".~") and name and "/" not in name) or folder.parent.is_dir():
+        raise UsageError(f"there is no folder {model}", where=option, fix="Give one with config.json and weights")
+
+
+def check_signing_key(path: str | None) -> None:
+    """Refuse a signing key that is no file, without repeating it: somebody may have put the key itself there.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    try:
+        found = path is None or Path(path).is_file()
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise UsageError(
+            "there is no such file",
+            where="--signing-key",
+            fix="Give the file of a private key, or put the key itself into LLMGATE_SIGNING_KEY",
+        )
+
+
+def check_serving(settings: Settings) -> None:
+    """Refuse a champion that is served and compared with nothing, and a hosting that does not exist."""
+    if settings.serving_champion and not settings.baseline:
+        raise UsageError(
+            "the champion that is served is that of a run, and none is named",
+            where="--serving-champion",
+            fix="Add --baseline RUN",
+        )
+    if settings.serving_hosting not in HOSTINGS:
+        raise UsageError(
+            f"{settings.serving_hosting!r} is no way to host two arms",
+            where="--serving-hosting",
+            fix=did_you_mean(settings.serving_hosting, HOSTINGS),
+        )
+
+
+def check_endpoints(settings: Settings) -> None:
+    """Refuse URLs and keys that cannot be used, before the first of them is shown or sent anywhere."""
+    judges = {name: url for name, (_, url) in settings.judges.items()}
+    if settings.judge_endpoint:
+        judges[""] = settings.judge_endpoint
+    for url in filter(None, [settings.endpoint, *judges.values(), settings.embed_endpoint]):
+        normalise_url(url)
+    if settings.endpoint:
+        _ = settings.api_key
+    sharing = {
+        urlsplit(url).netloc.lower(): name
+        for name, url in sorted(judges.items())
+        if settings.judge_api_key(url, name)
+        and settings.judge_key_name(name) == settings.judge_api_key_env
+        and not is_loopback(url)
+    }
+    if len(sharing) > 1:
+        shared, judge = settings.judge_api_key_env, max(sharing.values())
+        raise UsageError(
+            f"the key in {shared} would go to the judges of {len(sharing)} hosts ({', '.join(sorted(sharing))})",
+            fix=f"Give judges keys of their own, e.g. in {own_key_name(shared, judge)}; or an empty one, for none",
+        )
+    if settings.embed_endpoint:
+        settings.embed_api_key(settings.embed_endpoint)
+
+
+def check_key_names(settings: Settings) -> None:
+    """Refuse a key where the name of its variable should stand, without repeating it."""
+    for option in ("api_key_env", "judge_api_key_env", "embed_api_key_env"):
+        name = getattr(settings, option)
+        random = TOKEN.fullmatch(name) and name != name.upper() and name not in os.environ
+        if random or not VARIABLE.fullmatch(name):
+            raise UsageError(
+                f"--{option.replace('_', '-')} names an environment variable, and this is no name of one",
+                fix="Put the key into a variable, and write its name here; if this was the key, make a new one",
+            )

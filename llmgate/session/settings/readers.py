@@ -1,0 +1,80 @@
+"""Text of options → values."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+from llmgate.generate.finish import NOT_COMPLETE
+
+if TYPE_CHECKING:
+    from llmgate.session.options.option import Option
+
+__all__ = ["read_finish_reasons", "read_folders", "read_judges", "read_value"]
+
+
+def read_folders(text: str | None) -> tuple[str, ...]:
+    """The folders that an option names."""
+    return tuple(shlex.split(text or ""))
+
+
+def read_judges(text: str) -> dict[str, tuple[str, str]]:
+    """Read `NAME=URL` and `NAME=MODEL@URL` pairs.
+
+    Returns:
+        Name to model (empty for the one that the endpoint lists) and URL.
+
+    Raises:
+        UsageError: If an entry is neither, or a name is given twice.
+    """
+    judges: dict[str, tuple[str, str]] = {}
+    for entry in shlex.split(text):
+        name, equals, place = entry.partition("=")
+        model, at, url = place.partition("@")
+        if not name or not equals or name in judges or "://" in name:
+            # The entry itself is not repeated: it may hold credentials.
+            raise UsageError(
+                f"entry {len(judges) + 1} of --judges names no judge, or one that was named before",
+                fix="Write NAME=URL or NAME=MODEL@URL, each name once",
+            )
+        judges[name] = (model, url) if at and "://" not in model else ("", place)
+    return judges
+
+
+def read_finish_reasons(name: str, text: str) -> frozenset[str]:
+    """Read finish reasons, in lower case.
+
+    Raises:
+        UsageError: If one says that an answer is not complete.
+    """
+    reasons = frozenset(reason.lower() for reason in shlex.split(text))
+    for reason in sorted(reasons & NOT_COMPLETE):
+        raise UsageError(
+            f"--{name} holds {reason!r}, by which no endpoint says that an answer is complete",
+            fix="Leave it out, and give the cases that should end so an assert `finish-reason` that names it",
+        )
+    return reasons
+
+
+def read_value(option: Option, value: object) -> object:
+    """Check the type of one value."""
+    if value is None:
+        return None
+    if option.kind == "flag":
+        good = isinstance(value, bool)
+    elif option.kind == "text":
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = shlex.join(str(part) for part in value)
+        good = isinstance(value, str)
+    else:
+        try:
+            value = int(str(value)) if option.kind == "int" else float(str(value))
+        except ValueError:
+            good = False
+        else:
+            good = True
+    if not good:
+        raise UsageError(f"--{option.name} is {value!r}, which is not {option.kind}", fix=option.help)
+    return value
