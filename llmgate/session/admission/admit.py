@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from llmgate.generate.client import ChatClient, Endpoint
+    from llmgate.generate.chat import Chat
+    from llmgate.generate.client import Endpoint
     from llmgate.record.judges.verdicts import Verdicts
     from llmgate.record.manifest import JudgeIdentity
     from llmgate.score.labels import LabelFile
@@ -270,10 +271,10 @@ async def try_judges(
         EndpointError: If a judge stopped answering; what it said is kept.
     """
     async with AsyncExitStack() as stack:
-        clients: list[ChatClient] = []
+        clients: list[Chat] = []
         judged_by = JudgeTraffic(settings, progress)
 
-        async def opened(endpoint: Endpoint) -> ChatClient:
+        async def opened(endpoint: Endpoint) -> Chat:
             death = alive if target is None else target.death
             traffic = judged_by.of(endpoint.url) if death is alive else None
             clients.append(await open_client(endpoint, settings, stack, death=death, traffic=traffic))

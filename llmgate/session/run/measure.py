@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, JudgeError, ServerError
-from llmgate.generate.client import ChatClient
+from llmgate.generate.chat import Chat
 from llmgate.generate.finish import CUT
 from llmgate.record.answered_by import answers_for
 from llmgate.record.schema import CaseKey, CaseResult, Exchange, Failure, FailureKind, Generation
@@ -55,7 +55,7 @@ async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
 async def generate_answers(
     run: RunDir,
     plan: Plan,
-    client: ChatClient,
+    client: Chat,
     *,
     models: Models | None,
     progress: Progress,
@@ -282,14 +282,14 @@ def resumable(error: EndpointError, run: RunDir) -> EndpointError:
     return EndpointError(error.what, where=error.where, fix=fix)
 
 
-def asker(client: ChatClient) -> Ask:
+def asker(client: Chat) -> Ask:
     """The `ask` callable of a judge that is reached through a client."""
     return _Asker(client)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
-    client: ChatClient
+    client: Chat
 
     async def __call__(self, request: JudgeRequest) -> JudgeReply:
         client = self.client
@@ -312,14 +312,14 @@ class _Asker:
         raise JudgeError(f"the judge gave no reply: {answer.message}", where=client.endpoint.url)
 
 
-def embedder(client: ChatClient) -> Embed:
+def embedder(client: Chat) -> Embed:
     """The `embed` callable of a model that is reached through a client."""
     return _Embedder(client)
 
 
 @dataclass(frozen=True, slots=True)
 class _Embedder:
-    client: ChatClient
+    client: Chat
 
     async def __call__(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         client = self.client
@@ -332,7 +332,7 @@ class _Embedder:
         return answer.values
 
 
-def check_who_answered(client: ChatClient, by: AnsweredBy | None) -> None:
+def check_who_answered(client: Chat, by: AnsweredBy | None) -> None:
     """Refuse what another model said than the one that was asked, or a cache.
 
     Raises:

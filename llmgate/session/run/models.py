@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from contextlib import AsyncExitStack
 
+    from llmgate.generate.chat import Chat
     from llmgate.record.manifest import Manifest
     from llmgate.score.assertion.models import Ask
     from llmgate.session.progress import Progress
@@ -175,7 +176,7 @@ async def models_beside(
     settings: Settings,
     plan: Plan,
     manifest: Manifest,
-    client: ChatClient,
+    client: Chat,
     stack: AsyncExitStack,
     *,
     progress: Progress | None = None,
@@ -271,7 +272,7 @@ async def open_client(
     *,
     death: Callable[[], str | None] = alive,
     traffic: Traffic | None = None,
-) -> ChatClient:
+) -> Chat:
     """A client of an endpoint, closed with the stack; `death` and `traffic` as for `ChatClient`."""
     retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
     known = replace(endpoint, names=(*endpoint.names, *settings.reply_names))
