@@ -247,13 +247,6 @@ def flag_value(flags: Sequence[str], *names: str) -> str | None:
     return value
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
 def _gpus(settings: Settings, model: str, env: Mapping[str, str]) -> int:
     """GPUs that a server of ours holds: 0 where vLLM was built for the processor, or there is none."""
     if not hardware().gpus:
