@@ -86,7 +86,7 @@ def shape(flags: Sequence[str], *, template: Path) -> Shaped:
 
     Args:
         flags: As a user gives them.
-        template: Where a copy of a chat template goes, that nobody else writes to.
+        template: Where a copy of a chat template goes, that nobody else writes to; the name gets a part of its digest.
 
     Raises:
         UsageError: If a file cannot be read.
@@ -97,20 +97,24 @@ def shape(flags: Sequence[str], *, template: Path) -> Shaped:
     before = len(flags) - sum(len(flag.text) for flag in read)
     given, recorded = list(flags[:before]), list(flags[:before])
     held: list[HeldFile] = []
+    kept = template
     for flag in read:
         name = meant(flag.name, FILE_FLAGS)
         text = flag.text
         if name == TEMPLATE and (path := _there(flag.value)) is not None:
             data = read_template(path, where="--chat-template")
-            write_atomic(template, data)
-            text = ("--chat-template", str(template.absolute()))
-            recorded += ["--chat-template", digest_of(data)]
+            digest = digest_of(data)
+            # Under a name of its own: who goes on with a run must not find another template in its folder.
+            kept = template.with_name(f"{template.stem}-{digest.removeprefix(DIGEST)[:8]}{template.suffix}")
+            write_atomic(kept, data)
+            text = ("--chat-template", str(kept.absolute()))
+            recorded += ["--chat-template", digest]
         elif (said := _recorded(name, flag, held)) is not None:
             recorded += [f"--{name}{'.' if flag.key else ''}{flag.key}", said]
         else:
             recorded += flag.text
         given += text
-    return Shaped(flags=tuple(given), recorded=tuple(recorded), template=template, held=tuple(held))
+    return Shaped(flags=tuple(given), recorded=tuple(recorded), template=kept, held=tuple(held))
 
 
 def _recorded(name: str, flag: Flag, held: list[HeldFile]) -> str | None:

@@ -46,7 +46,8 @@ def test_a_template_counts_by_its_content_and_vllm_gets_a_copy(tmp_path: Path) -
     one, same, other = (written(tmp_path / name, text) for name, text in (("a", "{{ 1 }}"), ("b/a", "{{ 1 }}"), ("c", "{{ 2 }}")))
     found = shaped(tmp_path, "--dtype", "half", "--chat-template", str(one), "--seed", "1")
     assert found.recorded == ("--dtype", "half", "--chat-template", sha(b"{{ 1 }}"), "--seed", "1")
-    assert found.flags == ("--dtype", "half", "--chat-template", str(tmp_path / "kept.jinja"), "--seed", "1")
+    assert found.flags == ("--dtype", "half", "--chat-template", str(found.template), "--seed", "1")
+    assert found.template.name == f"kept-{sha(b'{{ 1 }}').removeprefix('sha256:')[:8]}.jinja"
     one.write_text("{{ 3 }}", encoding="utf-8")
     assert found.template.read_text(encoding="utf-8") == "{{ 1 }}"
     assert shaped(tmp_path, f"--chat_template={same}").recorded == ("--chat-template", sha(b"{{ 1 }}"))
