@@ -60,7 +60,7 @@ def test_a_real_server_with_engine_options(smollm2_dir: Path, tmp_path: Path) ->
         assert process.wait(120) == 0
     assert wait_until(lambda: not marked(tmp_path), timeout_s=30)
     log = (tmp_path / "logs" / "server.log").read_text(encoding="utf-8", errors="replace")
-    assert "deprecated" not in log
+    assert "api_server` is deprecated" not in log
 
 
 def test_a_parser_that_the_installed_vllm_does_not_know(smollm2_dir: Path, tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ def _recorded(name: str, flag: Flag, held: list[HeldFile]) -> str | None:
     """What the record shows as a flag's value, None for the flag as it was given."""
     if name == SPECULATIVE and not flag.key:
         return _speculative(flag.value, held)
-    if name == SPECULATIVE and flag.key == "model":
+    if flag.key:
+        if name != SPECULATIVE or flag.key != "model":
+            return None
         name = "spec-model"
     if name == CONFIG:
         return _config_file(Path(flag.value), held)
@@ -162,8 +164,9 @@ def _config_file(path: Path, held: list[HeldFile]) -> str:
     for key, value in content.items():
         name = str(key).replace("_", "-")
         text = json.dumps(value) if isinstance(value, Mapping) else value
-        found = _recorded(name, Flag(name=name, values=(text,)), held) if isinstance(text, str) else None
-        said[name] = value if found is None or name == CONFIG else found
+        readable = isinstance(text, str) and name != CONFIG
+        found = _recorded(name, Flag(name=name, values=(text,)), held) if readable else None
+        said[name] = value if found is None else found
     return digest_of(json.dumps(said, sort_keys=True, default=str).encode())
 
 

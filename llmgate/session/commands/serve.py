@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from llmgate.errors import RecordError, ServerError
+from llmgate.errors import LlmgateError, RecordError, ServerError
 from llmgate.record.disk import private_folder
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
 from llmgate.session.run.target import open_target
@@ -57,20 +57,29 @@ def served(settings: Settings, *, folder: Path | None, progress: Progress) -> It
     Raises:
         LlmgateError: If it does not start.
     """
-    place = folder if folder is not None else FOLDER / new_run_id()
+    place = (folder if folder is not None else FOLDER / new_run_id()).absolute()
     try:
         private_folder(place)
     except OSError as error:
         raise RecordError(
             f"the folder cannot be made ({error.strerror})", where=str(place), fix="Choose another one with --logs"
         ) from error
-    redact = redactor(settings)
-    with errors_redacted(redact), ExitStack() as closing:
-        closing.callback(clean_logs, place, redact)
-        with open_target(settings, log_path=place / LOG, progress=progress) as target:
-            yield Serving(target=target, log=place / LOG)
-    if folder is None:
-        shutil.rmtree(place, ignore_errors=True)
+    redact, log = redactor(settings), place / LOG
+    keep = folder is not None
+    try:
+        with errors_redacted(redact), ExitStack() as closing:
+            closing.callback(clean_logs, place, redact)
+            with open_target(settings, log_path=log, progress=progress) as target:
+                yield Serving(target=target, log=log)
+    except LlmgateError:
+        keep = keep or log.exists()
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(place, ignore_errors=True)
+            for parent in (place.parent, place.parent.parent):
+                with suppress(OSError):  # somebody else's lies there
+                    parent.rmdir()
 
 
 def keep_on(serving: Serving, *, over: threading.Event | None = None) -> None:

