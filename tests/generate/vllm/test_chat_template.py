@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llmgate.errors import UsageError
-from llmgate.generate.vllm.chat_template import check_template, is_literal
+from llmgate.generate.vllm.chat_template import check_template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,3 @@ def test_a_folder_a_pipe_and_nothing_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "gone"):
         with pytest.raises(UsageError, match="cannot be read"):
             check_template(path, where="--chat-template")
-
-
-def test_what_vllm_takes_for_the_template_itself() -> None:
-    assert is_literal("{{ messages }}")
-    assert not is_literal("template_chatml.jinja")
