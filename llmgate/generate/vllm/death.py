@@ -90,8 +90,7 @@ RULES = (
     _rule(
         r"error: unrecognized arguments: (.+)",
         "vLLM does not know the flag {1}",
-        "Correct or remove it; `python -m vllm.entrypoints.launchers.api_server.entry --help=all` lists those of vLLM 0.32 "
-        "and later",
+        "Correct or remove it; `python -m vllm.entrypoints.launchers.api_server.entry --help=all` lists all (0.32)",
     ),
     _rule(
         r"error: argument (?:\S+/)?(--dtype): (.+)",

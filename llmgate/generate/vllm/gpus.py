@@ -106,5 +106,4 @@ def visible_count(facts: GpuFacts, environ: Mapping[str, str]) -> int:
         return len(facts.gpus)
     # What follows an entry that is none does not count: CUDA C++ Programming Guide, "CUDA Environment Variables".
     entries = [entry.strip() for entry in named.split(",")]
-    usable = next((at for at, entry in enumerate(entries) if not entry or entry.startswith("-")), len(entries))
-    return usable
+    return next((at for at, entry in enumerate(entries) if not entry or entry.startswith("-")), len(entries))

@@ -15,13 +15,13 @@ from llmgate.record.disk import private_folder
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
 from llmgate.session.run.target import open_target
 from llmgate.session.run_folder import new_run_id
+from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llmgate.session.progress import Progress
     from llmgate.session.settings.typed import Settings
-    from llmgate.session.target import Target
 
 __all__ = ["Serving", "keep_on", "served", "serving_json", "serving_lines"]
 

@@ -21,7 +21,7 @@ __all__ = ["engine_flags", "for_judge", "restored", "without_engine"]
 
 
 def engine_flags(settings: Settings) -> tuple[str, ...]:
-    """vLLM's flags: those of the options, then `--server-args` as they are.
+    """VLLM's flags: those of the options, then `--server-args` as they are.
 
     Args:
         settings: The options.

@@ -176,7 +176,7 @@ def _refuse_unserved(settings: Settings) -> None:
 
 
 def _speculative(settings: Settings) -> dict[str, Any]:
-    """vLLM's configuration of speculative decoding.
+    """VLLM's configuration of speculative decoding.
 
     Raises:
         UsageError: If it is none.

@@ -81,7 +81,7 @@ def test_parts_on_other_machines_count_where_that_is_asked() -> None:
 
 def test_more_parts_than_gpus_are_refused() -> None:
     check_gpus(("-tp", "2"), GPU, {}, TWO)
-    with pytest.raises(UsageError, match="would need 4 GPUs .* and sees 2$") as error:
+    with pytest.raises(UsageError, match="would need 4 GPUs .* and sees 2") as error:
         check_gpus(("-tp", "4"), GPU, {}, TWO)
     assert "--tensor-parallel-size" in str(error.value.fix)
     with pytest.raises(UsageError, match="sees 1, the others being hidden by CUDA_VISIBLE_DEVICES"):

@@ -27,7 +27,9 @@ def source(folder: Path, name: str, text: str) -> None:
 @pytest.fixture
 def vllm(tmp_path: Path) -> Path:
     never = "raise SystemExit('must not be imported')\n"
-    source(tmp_path, TOOLS.file, f'{never}_TOOL_PARSERS_TO_REGISTER = {{"hermes": ("a", "B"), "mistral": ("c", "D")}}\n')
+    source(
+        tmp_path, TOOLS.file, f'{never}_TOOL_PARSERS_TO_REGISTER = {{"hermes": ("a", "B"), "mistral": ("c", "D")}}\n'
+    )
     source(tmp_path, REASONING.file, f'{never}_REASONING_PARSERS_TO_REGISTER: dict = {{"qwen3": ("a", "B")}}\n')
     source(tmp_path, QUANTIZATION.file, f'{never}QuantizationMethods = Literal["fp8", "awq"]\n')
     source(tmp_path, DTYPE.file, f'{never}ModelDType = Literal["auto", "bfloat16"]\n')
@@ -49,7 +51,7 @@ def test_names_that_it_does_not_know_are_refused(vllm: Path, flags: tuple[str, .
     with pytest.raises(UsageError, match="the installed vLLM 0.33.0 knows no") as error:
         check_names(flags, engine(vllm))
     assert error.value.where == where
-    assert fix.split()[0] in str(error.value.fix)
+    assert fix.split(maxsplit=1)[0] in str(error.value.fix)
 
 
 @pytest.mark.parametrize(

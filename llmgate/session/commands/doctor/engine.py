@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import LlmgateError, ServerError
@@ -68,14 +68,14 @@ class EngineFacts:
     engine: Engine
     versions: Mapping[str, str]
     cuda: str = ""
-    gpus: GpuFacts = GpuFacts()
+    gpus: GpuFacts = field(default_factory=GpuFacts)
     flags: tuple[str, ...] = ()
     environ: Mapping[str, str]
     model: bool = False
 
     @property
     def release(self) -> tuple[int, ...]:
-        """vLLM's version as numbers, empty if it is not known."""
+        """VLLM's version as numbers, empty if it is not known."""
         match = re.match(r"(\d+)\.(\d+)", self.engine.version or "")
         return (int(match[1]), int(match[2])) if match else ()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import LlmgateError
@@ -19,6 +18,7 @@ from llmgate.session.run.engine_flags import engine_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from llmgate.session.commands.doctor.diagnosis import Circumstances
     from llmgate.session.settings.typed import Settings
