@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmgate.errors import CannotRunError, UsageError
 from llmgate.generate.vllm.flags import meant, read_flags
@@ -34,12 +34,14 @@ def engine_flags(settings: Settings) -> tuple[str, ...]:
 
 def for_judge(settings: Settings) -> Settings:
     """The settings by which a judge's server is started: what is said of the model under test is not said of it."""
-    return replace(settings, **{field: None for field in ENGINE_FIELDS if field not in MACHINE_FIELDS})
+    unsaid: dict[str, Any] = {field: None for field in ENGINE_FIELDS if field not in MACHINE_FIELDS}
+    return replace(settings, **unsaid)
 
 
 def without_engine(settings: Settings) -> Settings:
     """The settings without any option on how vLLM runs a model, for flags that say all of it."""
-    return replace(settings, **dict.fromkeys(ENGINE_FIELDS))
+    unsaid: dict[str, Any] = dict.fromkeys(ENGINE_FIELDS)
+    return replace(settings, **unsaid)
 
 
 def restored(recorded: Sequence[str], settings: Settings) -> tuple[str, ...]:

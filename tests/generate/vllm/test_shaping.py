@@ -82,7 +82,7 @@ def test_a_draft_model_counts_by_its_weights(tmp_path: Path) -> None:
     assert json.loads(found.recorded[1]) == wanted
     for flag in ("--spec-model", "--speculative-config.model"):
         assert shaped(tmp_path, flag, str(folder)).recorded == (flag, wanted["model"])
-    other = model_folder(tmp_path / "elsewhere" if (tmp_path / "elsewhere").mkdir() is None else tmp_path)
+    other = model_folder(written(tmp_path / "elsewhere" / "x", "").parent)
     config["model"] = str(other)
     assert shaped(tmp_path, "-sc", json.dumps(config)).recorded == found.recorded
 

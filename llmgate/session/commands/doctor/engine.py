@@ -249,11 +249,19 @@ def check_vllm(here: Circumstances) -> Iterator[Diagnosis]:
     for trap in TRAPS:
         if trap.applies(facts):
             yield Diagnosis(area="vLLM", what=trap.what, health=trap.health or facts.grave, advice=trap.advice)
-    for check in (lambda: check_names(facts.flags, engine), lambda: check_gpus(facts.flags, engine, env, facts.gpus)):
-        try:
-            check()
-        except LlmgateError as error:
-            yield problem("vLLM", error, facts.grave)
+    yield from _refused(facts, env)
+
+
+def _refused(facts: EngineFacts, env: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """What a start would refuse of the flags."""
+    try:
+        check_names(facts.flags, facts.engine)
+    except LlmgateError as error:
+        yield problem("vLLM", error, facts.grave)
+    try:
+        check_gpus(facts.flags, facts.engine, env, facts.gpus)
+    except LlmgateError as error:
+        yield problem("vLLM", error, facts.grave)
 
 
 def _around(python: str, env: Mapping[str, str]) -> tuple[Mapping[str, str], str]:

@@ -308,8 +308,8 @@ def test_caches_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("spread", "health"), [(1, "note"), (2, "problem")])
 def test_little_shared_memory(spread: int, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 60_000_000, "total": 67_000_000})
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage if str(path) == "/dev/shm" else disk)
     disk = type("Usage", (), {"free": 10**12, "total": 10**12})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage if str(path) == "/dev/shm" else disk)
     said = found("--tensor-parallel-size", spread)["machine"]
     assert said[-1]["health"] == health
     assert "--shm-size" in said[-1]["advice"]
