@@ -11,18 +11,22 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.vllm.checks import config_file_flags, find_engine, reserve_port
+from llmgate.generate.vllm.checks import check_gpus, config_file_flags, find_engine, gpus_wanted, reserve_port
 from llmgate.generate.vllm.command import Device, ServerSpec, command
 from llmgate.generate.vllm.death import Cause, explain, useful_lines
+from llmgate.generate.vllm.gpus import find_gpus
+from llmgate.generate.vllm.known_names import check_names
 from llmgate.generate.vllm.log import ServerPhase, phase_of, silent
 from llmgate.generate.vllm.machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
 from llmgate.generate.vllm.model_folder import check_model, is_quantized, model_folder
 from llmgate.generate.vllm.probe import Probe
 from llmgate.generate.vllm.process import ServerProcess
+from llmgate.generate.vllm.shaping import check_unchanged, shape
 from llmgate.record.disk import open_own, private_folder
 from llmgate.record.manifest import ServerIdentity
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from llmgate.generate.vllm.checks import Engine
     from llmgate.generate.vllm.command import ServerCommand
     from llmgate.generate.vllm.log import OnProgress
+    from llmgate.generate.vllm.shaping import Shaped
 
 __all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch"]
 
@@ -68,6 +73,7 @@ class Server:
         held_port: tuple[socket.socket, int],
         log_path: Path,
         on_progress: OnProgress,
+        shaped: Shaped,
     ) -> None:
         self.spec = spec
         self.log_path = log_path
@@ -75,6 +81,7 @@ class Server:
         self._process = process
         self._built = built
         self._version = engine.version
+        self._shaped = shaped
         self._on_progress = on_progress
         self._probe = Probe(url=self.url, api_key=built.env.get("VLLM_API_KEY"))
         self._guard = threading.RLock()
@@ -175,7 +182,8 @@ class Server:
                 fix="They hang in the kernel, often in a GPU driver; end them by hand or restart the machine",
             )
         if self.spec.log_path is None and served:
-            self.log_path.unlink(missing_ok=True)
+            for file in (self.log_path, self._shaped.template):
+                file.unlink(missing_ok=True)
 
     @property
     def _where(self) -> str:
@@ -254,6 +262,7 @@ class Server:
         if not self.alive():
             raise self._death()
         self._version = version or self._version
+        check_unchanged(self._shaped.held)
         self._ready = True
         self._held.close()
         self._report(ServerPhase.READY)
@@ -316,6 +325,8 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
 
     Raises:
         ServerError: If it cannot work: no such model folder, no weights, no vLLM, a port that is taken.
+        UsageError: If a flag names what the installed vLLM does not know, more GPUs than there are, or a file that
+            cannot be read.
     """
     if not sys.platform.startswith("linux"):
         raise ServerError(
@@ -331,18 +342,25 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         model = str(folder) if folder is not None else spec.model
         preview = command(spec, port=held_port[1], device=Device.GPU, inherited=os.environ, model=model)
         engine = find_engine(spec, preview.env)
-        built = command(
-            spec,
-            port=held_port[1],
-            device=engine.device,
-            inherited=os.environ,
-            model=model,
-            config_flags=config_flags,
-            widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
-            all_cores=core_count() <= FEW_CORES,
-        )
+        check_names(spec.flags, engine)
+        if (gpus_wanted(spec.flags) or 1) > 1:
+            check_gpus(spec.flags, engine, preview.env, find_gpus())
         log_fd, log_path = _open_log(spec)
+        template = log_path.with_name(f"{log_path.stem}-chat-template.jinja")
         try:
+            shaped = shape(spec.flags, template=template)
+            built = command(
+                replace(spec, flags=shaped.flags),
+                port=held_port[1],
+                device=engine.device,
+                inherited=os.environ,
+                model=model,
+                config_flags=config_flags,
+                widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
+                all_cores=core_count() <= FEW_CORES,
+                entrypoint=engine.entrypoint,
+                recorded=shaped.recorded,
+            )
             process = ServerProcess(
                 built.argv,
                 env=built.env,
@@ -350,6 +368,11 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
                 lock=start_lock(),
                 health=(spec.connect_host, held_port[1]),
             )
+        except BaseException:
+            if spec.log_path is None:
+                log_path.unlink(missing_ok=True)
+                template.unlink(missing_ok=True)
+            raise
         finally:
             os.close(log_fd)
     except BaseException:
@@ -363,4 +386,5 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         held_port=held_port,
         log_path=log_path,
         on_progress=on_progress,
+        shaped=shaped,
     )

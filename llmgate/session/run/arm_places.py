@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from llmgate.errors import ServerError, UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.identity import hardware
-from llmgate.generate.vllm.checks import find_engine
+from llmgate.generate.vllm.checks import find_engine, gpus_wanted
 from llmgate.generate.vllm.command import Device, ServerSpec
 from llmgate.generate.vllm.model_folder import model_folder
 from llmgate.record.environment import for_programs
 from llmgate.record.weights import weights_digest
+from llmgate.session.run.engine_flags import engine_flags
 from llmgate.session.run.target import NOTHING, endpoint_target, identify_folder, own_server
 from llmgate.session.serving.hosting import ArmPlace
 
@@ -129,7 +130,7 @@ def folder_place(
     if identity is None:
         identity = identify_folder(replace(settings, registry_uri=None), named.folder, base, progress=progress)
     if named.name is not None:
-        identity = _adapted(identity, named, base, adapters(settings.server_args))
+        identity = _adapted(identity, named, base, adapters(engine_flags(settings)))
     wanted = identity
 
     @contextmanager
@@ -140,7 +141,7 @@ def folder_place(
             yield beside_it(target, wanted, served=base)
 
     gpus = _gpus(settings, named.folder, env)
-    flags = hashlib.sha256(json.dumps([settings.server_args, sorted(env.items())]).encode()).hexdigest()
+    flags = hashlib.sha256(json.dumps([engine_flags(settings), sorted(env.items())]).encode()).hexdigest()
     return ArmPlace(
         label=named.text,
         model=wanted,
@@ -260,8 +261,4 @@ def _gpus(settings: Settings, model: str, env: Mapping[str, str]) -> int:
     spec = ServerSpec(model=model, served_name="any", python=settings.server_python or sys.executable, env=env)
     if find_engine(spec, for_programs() | dict(env)).device is Device.CPU:
         return 0
-    parallel = (("tensor-parallel-size", "tp"), ("pipeline-parallel-size", "pp"), ("data-parallel-size", "dp"))
-    count = 1
-    for names in parallel:
-        count *= max(1, int(_number(flag_value(settings.server_args, *names)) or 1))
-    return count
+    return gpus_wanted(engine_flags(settings), elsewhere=True) or 1

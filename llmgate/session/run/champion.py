@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import CannotRunError, EndpointError, LlmgateError
 from llmgate.session.run.arm_places import NamedArm, endpoint_place, folder_place, read_named
+from llmgate.session.run.engine_flags import engine_flags, restored, without_engine
 from llmgate.session.run.target import identify_folder
 
 if TYPE_CHECKING:
@@ -78,9 +79,13 @@ def champion_place(settings: Settings, manifest: Manifest, *, log_path: Path, pr
         if place.model is not None:
             _check_weights(place.model, manifest, named)
         return place
-    flags, env = vllm_flags(manifest.server.flags) if manifest.server.owned else (settings.server_args, {})
-    _check_flags(flags, env, settings)
-    own = replace(settings, server_args=flags, port=None)
+    own = settings
+    env: Mapping[str, str] = {}
+    if manifest.server.owned:
+        flags, env = vllm_flags(manifest.server.flags)
+        _check_flags(flags, env, settings)
+        own = replace(without_engine(settings), server_args=restored(flags, settings))
+    own = replace(own, port=None)
     identity = identify_folder(
         replace(settings, registry_uri=None), named.folder, Path(named.folder).resolve().name, progress=progress
     )
@@ -101,7 +106,7 @@ def _check_flags(flags: Sequence[str], env: Mapping[str, str], settings: Setting
     Raises:
         CannotRunError: About the first of it.
     """
-    ours = {flag.partition("=")[0] for flag in settings.server_args}
+    ours = {flag.partition("=")[0] for flag in engine_flags(settings)}
     foreign = [flag for flag in flags if RUNS_CODE.match(flag) and flag.partition("=")[0] not in ours]
     foreign += [name for name, value in env.items() if RUNS_CODE.match(name) and os.environ.get(name) != value]
     if foreign:

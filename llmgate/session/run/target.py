@@ -20,6 +20,7 @@ from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
+from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.weights import hash_folder
 from llmgate.session.target import Target
@@ -162,7 +163,7 @@ def own_server(
         model=model,
         served_name=name,
         port=settings.port,
-        flags=settings.server_args,
+        flags=engine_flags(settings),
         env=env,
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
@@ -226,7 +227,8 @@ def open_judge(
 ) -> Iterator[Target]:
     """Reach the judge: connect to its endpoint, or start vLLM for its folder."""
     if place.folder:
-        with own_server(settings, place.folder, identity.model, log_path=log_path, progress=progress) as target:
+        own = for_judge(settings)
+        with own_server(own, place.folder, identity.model, log_path=log_path, progress=progress) as target:
             yield target
         return
     yield Target(

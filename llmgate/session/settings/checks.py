@@ -13,6 +13,7 @@ from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
+from llmgate.session.options.model import ENGINE
 from llmgate.session.settings.typed import Settings, own_key_name
 
 __all__ = ["HOSTINGS", "check"]
@@ -21,6 +22,8 @@ HOSTINGS: Final = ("auto", "together", "shared", "restarts")
 """How the servers of two arms are kept up."""
 LEAST: Final = (
     *(("concurrency", 1), ("repeat", 1), ("port", 1)),
+    *((name, 1) for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")),
+    *((name, 1) for name in ("max_model_len", "speculative_tokens")),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
 )
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,6 +43,11 @@ def check(settings: Settings) -> None:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
     check_endpoints(settings)
     check_flags(settings.server_args)
+    if any(getattr(settings, option.field) is not None for option in ENGINE):
+        # Reading flags and templates is for whoever gives some.
+        from llmgate.session.settings.engine import check_engine  # noqa: PLC0415
+
+        check_engine(settings)
     check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
