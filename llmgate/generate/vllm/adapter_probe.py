@@ -144,11 +144,12 @@ def weigh(alone: Sequence[Answers], mixed: Sequence[Answers]) -> Apart:
                 ]
                 if not limits:
                     continue
-                own = distance(answers[model][k], known[model][k])
-                worst = max(worst, own / min(limits))
-                if own > min(limits):
-                    near = min(models, key=lambda each: distance(answers[model][k], known[each][k]))  # noqa: B023
-                    mixed_up.append(MixedUp(model=model, prompt=k, nearest=near, own=own, limit=min(limits)))
+                gaps_to = {each: distance(answers[model][k], known[each][k]) for each in models}
+                own, limit = gaps_to[model], min(limits)
+                worst = max(worst, own / limit)
+                if own > limit:
+                    near = min(gaps_to, key=gaps_to.__getitem__)
+                    mixed_up.append(MixedUp(model=model, prompt=k, nearest=near, own=own, limit=limit))
     return Apart(mixed_up=tuple(mixed_up), alike=tuple(alike), noise=noise, nearest=nearest, worst=worst)
 
 
@@ -240,7 +241,6 @@ def _vector(ask: Ask, model: str, prompt: int, token: int, salt: str, where: str
         "model": model,
         "prompt": PROMPTS[prompt],
         "max_tokens": TOKENS,
-        "min_tokens": TOKENS,
         "ignore_eos": True,
         "temperature": 0,
         "logprobs": 1,

@@ -22,6 +22,8 @@ class Settings:
     """One run's options, typed. See `OPTIONS` for what each means."""
 
     model: str | None
+    adapter: Mapping[str, str]
+    champion_adapter: str | None
     endpoint: str | None
     served_name: str | None
     reply_names: tuple[str, ...]
