@@ -41,6 +41,7 @@ from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from llmgate.record.schema import Record
@@ -49,7 +50,16 @@ if TYPE_CHECKING:
     from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.target import Target
 
-__all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
+__all__ = [
+    "AskedRun",
+    "asking",
+    "check_folder",
+    "execute",
+    "finish",
+    "judge_runs",
+    "nothing_left_behind",
+    "waits_for_judge",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +100,23 @@ def execute(
 
 @contextmanager
 def asking(
-    settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress, inbox: Inbox | None = None
+    settings: Settings,
+    plan: Callable[[], Plan],
+    *,
+    out: Path,
+    progress: Progress,
+    inbox: Inbox | None = None,
+    opened: Callable[[], AbstractContextManager[Target]] | None = None,
 ) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
+
+    Args:
+        settings: The options.
+        plan: As for `execute`.
+        out: Likewise.
+        progress: Likewise.
+        inbox: Likewise.
+        opened: Reaches the model, where a server of it is up; None to open what the settings name.
 
     Raises:
         LlmgateError: As for `execute`.
@@ -106,8 +130,9 @@ def asking(
     with errors_redacted(redact), ExitStack() as closing:
         registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
-        with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
-            target = replace(opened, model=registered.bind(settings, opened.model))
+        reach = opened() if opened else open_target(settings, log_path=out / "server.log", progress=progress)
+        with reach as reached:
+            target = replace(reached, model=registered.bind(settings, reached.model))
             planned = plan()
             for spec in filter(None, (each.suite.serving for each in planned.suites)):
                 check_workload(spec)

@@ -188,7 +188,8 @@ def serving_warnings(settings: Settings, plan: Plan, baseline: Path | None) -> I
         plan: What is asked.
         baseline: Folder of the champion's record.
     """
-    manifest = None if baseline is None else MANIFEST.read(baseline)
+    # A champion that is asked together with the candidate has no record yet, and is served beside it.
+    manifest = None if baseline is None or settings.champion_adapter else MANIFEST.read(baseline)
     compared = any(each.compared for each in _wanted(plan, manifest))
     problem = unserved(settings, manifest) if manifest is not None and compared and not settings.no_bench else None
     if problem is not None:

@@ -166,28 +166,30 @@ def base_name(settings: Settings, local: LocalModel) -> str:
 
 
 def served_name(settings: Settings, local: LocalModel) -> str:
-    """What requests call the model under test: as given, the only adapter, or the folder's.
+    """What requests call the model under test: as given, the only adapter that is not the champion, or the folder's.
 
     Raises:
         UsageError: If several adapters are named and none is chosen, or another one is chosen.
     """
-    names = (*settings.adapter, local.name)
     if not settings.adapter:
         return settings.served_name or local.name
-    if settings.served_name is None and len(settings.adapter) > 1:
+    names = (*settings.adapter, local.name)
+    if settings.served_name is not None:
+        if settings.served_name in names:
+            return settings.served_name
         raise UsageError(
-            f"{len(settings.adapter)} adapters are named ({', '.join(settings.adapter)}), and one is under test",
-            where="--adapter",
-            fix=f"Choose it with --served-name, e.g. {names[0]}",
-        )
-    name = settings.served_name or names[0]
-    if name not in names:
-        raise UsageError(
-            f"{name!r} is no adapter that is named, and not the base {local.name}",
+            f"{settings.served_name!r} is no adapter that is named, and not the base {local.name}",
             where="--served-name",
-            fix=did_you_mean(name, names),
+            fix=did_you_mean(settings.served_name, names),
         )
-    return name
+    candidates = [name for name in settings.adapter if name != settings.champion_adapter]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise UsageError(
+        f"the adapters {', '.join(candidates)} are named, and one is under test" if candidates else "no adapter is tested",
+        where="--adapter",
+        fix=f"Choose it with --served-name, e.g. {names[0] if candidates else local.name}",
+    )
 
 
 def identify_folder(
