@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
-from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
+from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError, UsageError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.by_hand import check_by_hand
 from llmgate.pytest_plugin.payload import out_of
