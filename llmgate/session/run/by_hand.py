@@ -25,7 +25,7 @@ from llmgate.record.run.watch import RunLock
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
-from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
+from llmgate.session.run.arm_places import check_shared, endpoint_place, folder_place, read_named
 from llmgate.session.run.engine_flags import engine_flags
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
 from llmgate.session.run.target import NOTHING
@@ -137,6 +137,7 @@ def compare_by_hand(
         )
         choice = hosting_of(name, candidate, champion, store, asked=settings.serving_hosting)
         progress.stage(f"{spec.pairs} pairs of runs, {choice.hosting} ({choice.reason})")
+        check_shared(candidate, champion, progress=progress)
         for line in serving_preflight(spec, begin(store, name)):
             progress.stage(line)
         measured = compare_serving(

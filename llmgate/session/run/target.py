@@ -137,6 +137,9 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     if facts.unconfirmed:
         name, why = one_line(facts.model, 120), one_line(facts.unconfirmed, 160)
         progress.stage(f"nothing but its own answers confirms that {name} is served: {why}")
+    if facts.parent:
+        name, parent, root = (one_line(text, 120) for text in (facts.model, facts.parent, facts.source or "unknown"))
+        progress.stage(f"{name} is an adapter of {parent}, from {root}: so the endpoint says, and nothing shows its weights")
     return Target(
         endpoint=Endpoint(
             url=url,
@@ -157,6 +160,7 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
             unconfirmed=facts.unconfirmed,
         ),
         death=lambda: None,
+        parent=facts.parent,
     )
 
 
