@@ -138,6 +138,8 @@ _MODEL: Facts = (
     ("Bound to it by", lambda record: record.manifest.model.binding or ""),
     ("Source", lambda record: short_path(record.manifest.model.source)),
     ("Weights digest", lambda record: one_line(record.manifest.model.weights_digest or "unknown (endpoint only)")),
+    ("Adapter's own digest", lambda record: one_line(record.manifest.model.adapter)),
+    ("Its base's digest", lambda record: one_line(record.manifest.model.base)),
     ("Answers came from", _answered),
     ("Further names", lambda record: one_line(", ".join(_further_names(record.manifest)))),
     ("Deployment", lambda record: one_line(record.manifest.server.deployment, 120)),

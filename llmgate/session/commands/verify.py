@@ -15,6 +15,7 @@ from llmgate.attest.check import about
 from llmgate.errors import EXIT_FAIL, EXIT_PASS, CannotRunError, UsageError, WeightsError
 from llmgate.generate.key_travel import check_key
 from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
+from llmgate.generate.vllm.adapters import adapted_digest
 from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
@@ -88,6 +89,12 @@ def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetim
             )
         signed = accepted(read_verdict(question), question, policy, now)
         if question.what.startswith(("http://", "https://")):
+            if question.adapter is not None:
+                raise CannotRunError(
+                    "no server shows the weights of its adapters",
+                    where=question.what,
+                    fix="Verify both folders before it starts: `llmgate verify BASE --adapter DIR`",
+                )
             return of_server(question, signed.verdict, progress, now)
         return of_folder(Path(question.what), signed.verdict, question, progress, now)
 
@@ -126,18 +133,22 @@ def of_folder(
     """Hash a folder, and hold it against the verdict."""
     what = question.what if question.weights is None else str(question.weights)
     found = hash_folder(folder, progress, trust_cache=question.trust_cache, proof=True)
+    digest = found.digest
+    if question.adapter is not None:
+        own = hash_folder(question.adapter, progress, trust_cache=question.trust_cache, proof=True)
+        what, digest = f"{what} with {question.adapter}", adapted_digest(found.digest, own.digest)
     who = passed(verdict)
     notes = remarks(verdict, found, folder, now)
-    if found.digest == verdict.weights:
+    if digest == verdict.weights:
         return WeightsCheck(
             verified=True,
             sentence=f"Verified: {what} holds {who} ({len(found.files)} files, {found.size:,} bytes, "
-            f"digest {found.digest[:12]}).",
+            f"digest {digest[:12]}).",
             lines=notes,
         )
     return WeightsCheck(
         verified=False,
-        sentence=f"Refused: {what} does not hold {who}: its digest is {found.digest[:12]}, "
+        sentence=f"Refused: {what} does not hold {who}: its digest is {digest[:12]}, "
         f"and the verdict is about {str(verdict.weights)[:12]}.",
         lines=(*which_differ(question, verdict, found), *notes),
     )
