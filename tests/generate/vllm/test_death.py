@@ -22,6 +22,7 @@ REASONS = {
     "damaged": "a weights file is damaged or cut off",
     "tokenizer": "the model folder holds no usable tokenizer",
     "flag": "vLLM does not know the flag --foo-bar",
+    "switch": "vLLM refuses its command line: ambiguous option: --enable could match --enable-lora, --enable-log-requests",
     "flag-value": (
         "vLLM refuses the value of the flag --max-model-len: invalid human_readable_int_or_auto value: 'banana'"
     ),

@@ -92,7 +92,8 @@ DEATHS: dict[str, tuple[str, ...]] = {
         *FOLLOW_UP,
     ),
     "tokenizer": ("ValueError: Couldn't instantiate the backend tokenizer from one of: ",),
-    "flag": ("usage: api_server.py [-h]", "api_server.py: error: unrecognized arguments: --foo-bar"),
+    "flag": ("usage: entry.py [-h]", "entry.py: error: unrecognized arguments: --foo-bar"),
+    "switch": ("entry.py: error: ambiguous option: --enable could match --enable-lora, --enable-log-requests",),
     "flag-value": (
         "api_server.py: error: argument --max-model-len: invalid human_readable_int_or_auto value: 'banana'",
     ),
@@ -273,7 +274,7 @@ def main() -> None:
     engine.stdout.readline()
     if mode in DEATHS:
         log(*ROUTINE, *DEATHS[mode])
-        os._exit(2 if mode.startswith(("flag", "dtype")) else 1)
+        os._exit(2 if mode.startswith(("flag", "dtype", "switch")) else 1)
     log(*ROUTINE, *LOADED)
     while mode == "hang":
         time.sleep(1)
