@@ -1,6 +1,6 @@
 """A cache of models that were fetched: whole or not at all, each file's digest beside it, checked before every use.
 
-    ROOT/KEY/model/…      the files
+    ROOT/KEY/NAME/…       the files
     ROOT/KEY/files.json   where they came from, their sizes, tags and SHA-256
     ROOT/KEY.part/        the same while it is being fetched; whole files in it are kept for the next attempt
     ROOT/KEY.lock         one process at a time
@@ -96,6 +96,7 @@ class Fetched:
 def fetch_folder(
     store: Store,
     *,
+    name: str,
     root: Path,
     cache: WeightsCache | None,
     progress: Teller,
@@ -106,6 +107,7 @@ def fetch_folder(
 
     Args:
         store: The place.
+        name: What the folder is called: servers call a model by it.
         root: The cache's folder.
         cache: Digests of files that were hashed before, None to read every byte.
         progress: Told what is done.
@@ -117,7 +119,7 @@ def fetch_folder(
             too small.
     """
     files = checked(store.listing(), store.where)
-    entry = _Entry(store=store, files=files, root=root, cache=cache, progress=progress)
+    entry = _Entry(store=store, files=files, name=name, root=root, cache=cache, progress=progress)
     with locked(root / f"{entry.key}.lock", progress, store.where):
         try:
             if not entry.whole():
@@ -131,7 +133,7 @@ def fetch_folder(
                 where=str(root),
                 fix="Free some space, or let the cache lie elsewhere: XDG_CACHE_HOME. What was fetched is kept",
             ) from error
-    return Fetched(folder=entry.home / "model", listed=list_digest(files))
+    return Fetched(folder=entry.home / name, listed=list_digest(files))
 
 
 class _Entry:
@@ -142,12 +144,13 @@ class _Entry:
         *,
         store: Store,
         files: Sequence[RemoteFile],
+        name: str,
         root: Path,
         cache: WeightsCache | None,
         progress: Teller,
     ) -> None:
         self.store, self.files, self.cache, self.progress = store, files, cache, progress
-        self.key = content_key(store.identity, files)
+        self.key, self.name = content_key(store.identity, files), name
         self.home, self.part = root / self.key, root / f"{self.key}.part"
         self.good: dict[str, str] = {}
         self.counter = Counter()
@@ -159,7 +162,7 @@ class _Entry:
         if self.home.is_symlink() or not self.home.is_dir():
             return False
         good = self._intact(self.home)
-        strangers = _strangers(self.home / "model", {file.path for file in self.files})
+        strangers = _strangers(self.home / self.name, {file.path for file in self.files})
         bad = [file.path for file in self.files if file.path not in good]
         if not bad and not strangers:
             return True
@@ -177,7 +180,7 @@ class _Entry:
         """What is still to be fetched, now that what an earlier attempt left was looked at."""
         private_folder(self.part)
         self.good = self._intact(self.part)
-        _clean(self.part / "model", set(self.good))
+        _clean(self.part / self.name, set(self.good))
         shutil.rmtree(self.part / "drafts", ignore_errors=True)
         if self.good:
             self.progress.stage(f"{len(self.good)} of {len(self.files)} files are there from an earlier attempt")
@@ -189,13 +192,13 @@ class _Entry:
         names = [
             file.path
             for file in self.files
-            if _is_own_file(home / "model", file) and _noted(noted.get(file.path), file)
+            if _is_own_file(home / self.name, file) and _noted(noted.get(file.path), file)
         ]
         if not names:
             return {}
         tell = told_bytes(self.progress, "checked, MB:")
         try:
-            hashed = hash_files(home / "model", names, cache=self.cache, progress=tell)
+            hashed = hash_files(home / self.name, names, cache=self.cache, progress=tell)
         except (OSError, WeightsError):
             return {}  # it changes under our eyes
         if self.cache is not None:
@@ -260,7 +263,7 @@ class _Entry:
                     raise
                 sleep(pause)
                 continue
-            target = self.part / "model" / file.path
+            target = self.part / self.name / file.path
             private_folder(target.parent)
             draft.replace(target)
             return digest

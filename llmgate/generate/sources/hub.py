@@ -90,7 +90,8 @@ def hub_snapshot(
     try:
         with locked(home / "lock", progress, place.text):
             found = hub.fetch(commit, chosen, free)
-            return Snapshot(folder=linked(found, home / f"{commit}{'-code' if code else ''}"), commit=commit)
+            view = home / f"{commit}{'-code' if code else ''}" / place.name
+            return Snapshot(folder=linked(found, view), commit=commit)
     except OSError as error:
         raise CannotRunError(
             f"the cache cannot be written ({error.strerror or error})", where=str(home), fix="Look at its rights"

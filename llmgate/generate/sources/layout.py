@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -20,9 +21,9 @@ from llmgate.generate.sources.place import is_plain
 from llmgate.record.disk import private_folder, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["linked", "loadable"]
+__all__ = ["linked", "loadable", "loaded_of", "safe_name"]
 
 MLMODEL: Final = "MLmodel"
 MOST_BYTES: Final = 5_000_000
@@ -36,7 +37,7 @@ def linked(files: Mapping[str, Path], at: Path) -> Path:
 
     Args:
         files: Where each name leads.
-        at: The folder. Whoever calls holds its lock.
+        at: The folder.
 
     Raises:
         OSError: If it cannot be made.
@@ -58,8 +59,11 @@ def linked(files: Mapping[str, Path], at: Path) -> Path:
             at.rename(old)
             shutil.rmtree(old, ignore_errors=True)
         draft.rename(at)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        # Another process may have made the same one.
+        if isinstance(error, OSError) and _links(at) == wanted:
+            return at
         raise
     return at
 
@@ -79,12 +83,13 @@ def _links(folder: Path) -> dict[str, str] | None:
     return found
 
 
-def loadable(folder: Path, *, views: Path, where: str | None = None) -> Path:
+def loadable(folder: Path, *, views: Callable[[], Path], name: str, where: str | None = None) -> Path:
     """The folder that vLLM can load: the folder itself, or what lies inside of one of MLflow's models.
 
     Args:
         folder: A model folder.
-        views: Where a folder of links may be made.
+        views: Says where a folder of links may be made, if one is needed.
+        name: What that is called then: servers call a model by its folder.
         where: The place, for messages.
 
     Raises:
@@ -102,21 +107,31 @@ def loadable(folder: Path, *, views: Path, where: str | None = None) -> Path:
             where=where,
             fix=f"Log it with mlflow.transformers, or register the folder that vLLM loads: {folder.name}",
         )
-    files = {name: path for name, path in _files(weights).items() if path.is_file()}
-    if not any(name in files for name in TOKENIZER):
+    files = _files(weights)
+    if not any(file in files for file in TOKENIZER):
         for component in COMPONENTS:
-            for name, path in _files(folder / "components" / component).items():
-                files.setdefault(name, path)
-    if not any(name in files for name in TOKENIZER):
+            files = _files(folder / "components" / component) | files
+    if not any(file in files for file in TOKENIZER):
         raise CannotRunError(
             "MLflow logged this model without its tokenizer",
             where=where,
             fix="Log the pipeline with its tokenizer: mlflow.transformers.log_model({'model': …, 'tokenizer': …})",
         )
-    if all(path.is_relative_to(weights) for path in files.values()):
-        return weights
     key = hashlib.sha256(str(folder.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:40]
-    return linked({name: path.resolve() for name, path in files.items()}, views / f"{key}.view")
+    return linked({file: path.resolve() for file, path in files.items()}, views() / f"{key}.view" / safe_name(name))
+
+
+def loaded_of(folder: Path, *, views: Callable[[], Path]) -> Path:
+    """The folder whose files a server of this model loads; the folder itself where vLLM would load none of it."""
+    try:
+        return loadable(folder, views=views, name="model")
+    except (CannotRunError, OSError):
+        return folder
+
+
+def safe_name(name: str) -> str:
+    """A model's name as that of a folder."""
+    return re.sub(r"[^\w.-]|^\.+", "_", name)[:100] or "model"
 
 
 def _flavor(path: Path, where: str) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.known_secrets import key_names
+from llmgate.session.run.sources import named_source
 from llmgate.session.run.weights import hash_folder
 from llmgate.session.target import Target
 
@@ -129,7 +130,9 @@ def identify_folder(
             write_atomic(manifest_path, manifest.to_json().encode())
         return manifest.digest
 
-    return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    return named_source(
+        settings, model, model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    )
 
 
 @contextmanager
@@ -217,7 +220,9 @@ def judge_identity(
         place_of_key = settings.judge_key_place()
         facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
         model, digest = facts.model, None
-    return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
+    known = settings.fetched.get(place.folder or "")
+    source = known.source if known else place.folder or place.url or ""
+    return identify(model, types, sampling, source=source, weights_digest=digest)
 
 
 @contextmanager
