@@ -72,8 +72,11 @@ def localised(settings: Settings, progress: Progress) -> Settings:
     def folder(text: str | None) -> LocalModel | None:
         if text is None or text in fetched or not is_elsewhere(text):
             return None
-        found = local_model(settings, text, progress)
-        fetched[str(found.folder)] = found
+        # Named twice it is one model, also where a branch moves in between.
+        found = next((known for known in fetched.values() if known.source == text), None)
+        if found is None:
+            found = local_model(settings, text, progress)
+            fetched[str(found.folder)] = found
         return found
 
     changes: dict[str, str | None] = {}
@@ -129,7 +132,9 @@ def local_arm(settings: Settings, text: str, progress: Progress) -> tuple[Settin
         place, name = text, ""
     if place in settings.fetched or not place or not is_elsewhere(place):
         return settings, text
-    found = local_model(settings, place, progress)
+    found = next((known for known in settings.fetched.values() if known.source == place), None)
+    if found is None:
+        found = local_model(settings, place, progress)
     return replace(settings, fetched={**settings.fetched, str(found.folder): found}), f"{found.folder}{mark}{name}"
 
 
