@@ -137,6 +137,7 @@ _MODEL: Facts = (
     ("Registered as", lambda record: one_line(record.manifest.model.registry_uri or "")),
     ("Bound to it by", lambda record: record.manifest.model.binding or ""),
     ("Source", lambda record: short_path(record.manifest.model.source)),
+    ("Pinned to", lambda record: one_line(record.manifest.model.revision, 160)),
     ("Weights digest", lambda record: one_line(record.manifest.model.weights_digest or "unknown (endpoint only)")),
     ("Adapter's own digest", lambda record: one_line(record.manifest.model.adapter)),
     ("Its base's digest", lambda record: one_line(record.manifest.model.base)),

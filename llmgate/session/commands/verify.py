@@ -16,6 +16,9 @@ from llmgate.errors import EXIT_FAIL, EXIT_PASS, CannotRunError, UsageError, Wei
 from llmgate.generate.key_travel import check_key
 from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
 from llmgate.generate.vllm.adapters import adapted_digest
+from llmgate.generate.sources.layout import loaded_of
+from llmgate.generate.sources.local import bring_home, models_root
+from llmgate.generate.sources.place import Folder, read_place
 from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
@@ -26,7 +29,7 @@ from llmgate.session.commands.verdict.for_serving import (
     read_verdict,
     trusted,
 )
-from llmgate.session.run.weights import hash_folder
+from llmgate.session.run.weights import hash_folder, usable_cache
 
 if TYPE_CHECKING:
     from llmgate.attest.check import Signed
@@ -82,7 +85,7 @@ def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetim
     with ExitStack() as stack:
         if match:
             signed, folder = of_version(question, match, policy, now, stack)
-            return of_folder(folder, signed.verdict, question, progress, now)
+            return of_folder(loaded_of(folder, views=models_root), signed.verdict, question, progress, now)
         if question.what.startswith("models:"):
             raise UsageError(
                 "this names no version", where=question.what, fix="Write models:/NAME/VERSION or models:/NAME@alias"
@@ -96,7 +99,22 @@ def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetim
                     fix="Verify both folders before it starts: `llmgate verify BASE --adapter DIR`",
                 )
             return of_server(question, signed.verdict, progress, now)
-        return of_folder(Path(question.what), signed.verdict, question, progress, now)
+        return of_folder(named_folder(question, progress), signed.verdict, question, progress, now)
+
+
+def named_folder(question: VerifyQuestion, progress: Progress) -> Path:
+    """The folder that is named, or to which the place that is named was fetched: what vLLM would load of it.
+
+    Raises:
+        UsageError: If it names no place.
+        CannotRunError: If it cannot be had.
+    """
+    place = read_place(question.what)
+    if isinstance(place, Folder):
+        return loaded_of(Path(place.path).expanduser(), views=models_root)
+    # What was hashed before proves nothing here, so neither does it where the cache is looked at.
+    cache = usable_cache(os.environ, trusted=True) if question.trust_cache else None
+    return bring_home(place, tracking_uri=question.mlflow_uri, code=False, cache=cache, progress=progress).folder
 
 
 def of_version(

@@ -71,6 +71,7 @@ def named_adapters(
             identity,
             name=name,
             source=local.source,
+            revision=local.revision,
             weights_digest=whole,
             base=identity.weights_digest or "",
             adapter=own,

@@ -33,6 +33,7 @@ from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.serving_arms import plan_run_arms
+from llmgate.session.run.sources import localised, refuse_moved
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
@@ -128,6 +129,7 @@ def asking(
         progress.stage(line)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
+        settings = localised(settings, progress)
         registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
         reach = opened() if opened else open_target(settings, log_path=out / "server.log", progress=progress)
@@ -233,6 +235,8 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
     check_judges(plan, manifest)
+    if settings.resume and has_run(out):
+        refuse_moved(out, manifest.model)
     make = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return make(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 

@@ -25,7 +25,7 @@ from llmgate.score.judge_identity import identify
 from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
 from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
-from llmgate.session.run.sources import local_model
+from llmgate.session.run.sources import local_model, named_source
 from llmgate.session.run.weights import hash_folder
 from llmgate.session.target import Target
 
@@ -208,7 +208,9 @@ def identify_folder(
             write_atomic(manifest_path, manifest.to_json().encode())
         return manifest.digest
 
-    return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    return named_source(
+        settings, model, model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    )
 
 
 def identify_local(
@@ -216,7 +218,7 @@ def identify_local(
 ) -> ModelIdentity:
     """Which model lies on this machine, and where it came from; see `identify_folder`."""
     identity = identify_folder(settings, str(local.folder), name, progress=progress, manifest_path=manifest_path)
-    return replace(identity, source=local.source)
+    return replace(identity, source=local.source, revision=local.revision)
 
 
 @contextmanager
@@ -320,7 +322,9 @@ def judge_identity(
         place_of_key = settings.judge_key_place()
         facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
         model, digest = facts.model, None
-    return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
+    known = settings.fetched.get(place.folder or "")
+    source = known.source if known else place.folder or place.url or ""
+    return identify(model, types, sampling, source=source, weights_digest=digest)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
 from llmgate.generate.vllm.adapters import check_lora_flags
+from llmgate.generate.sources.place import Folder, read_place
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
@@ -96,12 +97,17 @@ def check_adapters(settings: Settings) -> None:
 def check_model(option: str, model: str | None) -> None:
     """Refuse a folder that is not there before anything starts; only OWNER/NAME can be meant for the hub.
 
+    Of other places only how they are written is looked at.
+
     Raises:
-        UsageError: If there is no such folder.
+        UsageError: If there is no such folder, or the text names no place that models come from.
     """
     if model is None:
         return
-    folder = Path(model).expanduser()
+    place = read_place(model, where=option)
+    if not isinstance(place, Folder):
+        return
+    folder = Path(place.path).expanduser()
     if folder.exists():
         return
     owner, slash, name = model.partition("/")
