@@ -26,6 +26,7 @@ from llmgate.session.run.execute import (
     waits_for_judge,
 )
 from llmgate.session.run.known_secrets import redactor
+from llmgate.session.run.sources import localised
 from llmgate.session.run.target import open_target
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def execute_both(settings: Settings, plan: Callable[[], Plan], *, out: Path, pro
         RecordError: If the champion's folder holds another run.
         LlmgateError: As `execute`.
     """
+    settings = localised(settings, progress)
     beside = champion_folder(out)
     name = settings.champion_adapter or ""
     champion_settings = replace(
