@@ -2,11 +2,11 @@
 
     python benchmarks/adapter_probe.py MODEL --probes 40 --strength 0.02 0.003
 
-For each strength two adapters of random weights are made for MODEL (a Llama) and served by vLLM twice: with as many slots
-as adapters, so that base requests in a mixed batch get the weights of the last one, and with one more. Each probe is the one
-that `llmgate run --adapter` makes after every start. Printed for each server: how many probes found something mixed up (with
-the trap set all should, with a spare slot none), which pairs could not be told apart, the noise, the smallest distance
-between models, and the largest share of its limit that an own answer came to.
+For each strength two adapters of random weights are made for MODEL (a Llama) and served by vLLM twice: with as many
+slots as adapters, so that base requests in a mixed batch get the weights of the last one, and with one more. Each
+probe is the one that `llmgate run --adapter` makes after every start. Printed for each server: how many probes found
+something mixed up (with the trap set all should, with a spare slot none), which pairs could not be told apart, the noise, the
+smallest distance between models, and the largest share of its limit that an own answer came to.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ def facts(found: Sequence[Apart], seconds: float) -> dict[str, Any]:
         "found": len(wrong),
         "answers": dict(as_whom),
         "alike": dict(Counter("~".join(pair) for each in found for pair in each.alike)),
-        "noise": [min(each.noise for each in found), median(each.noise for each in found), max(each.noise for each in found)],
+        "noise": [
+            min(each.noise for each in found),
+            median(each.noise for each in found),
+            max(each.noise for each in found),
+        ],
         "nearest": min(each.nearest for each in found),
         "worst": [min(each.worst for each in found), max(each.worst for each in found)],
         "seconds": seconds,

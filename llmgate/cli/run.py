@@ -31,8 +31,8 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
 
-    With --adapter "new=DIR old=DIR" --served-name new --champion-adapter old, one start of a server asks both adapters; the
-    champion's record goes to a folder beside --out, named like it with "-champion".
+    With --adapter "new=DIR old=DIR" --champion-adapter old, one start of a server asks both adapters; the champion's
+    record goes to a folder beside --out, named like it with "-champion" at its end.
 
     Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.

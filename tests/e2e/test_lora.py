@@ -91,7 +91,7 @@ def test_two_adapters_are_recorded_and_decided_on_by_one_start(project: Path, sm
         assert (model.name, model.source) == (name, name)
         assert (model.base, model.adapter, model.weights_digest) == (base, own, adapted_digest(base, own))
         assert f"{name}=sha256:{own}" in record.manifest.server.flags
-        assert "3" == record.manifest.server.flags[record.manifest.server.flags.index("--max-loras") + 1]
+        assert record.manifest.server.flags[record.manifest.server.flags.index("--max-loras") + 1] == "3"
         assert len(record.results) == len(CAPITALS)
     # The other way round nothing is lost.
     code, told = llmgate(project, "decide", "run-champion", "run")

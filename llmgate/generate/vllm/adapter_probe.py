@@ -4,16 +4,16 @@ Some versions of vLLM do not (see `adapters`), and nothing shows it: the answers
 models are known by what they say alone, and then all of them are asked at once.
 
 What is compared is no text, as greedy answers are not repeatable, but the log probabilities of tokens that are forced:
-for each of a few short prompts the server generates one and the same token `TOKENS` times (`allowed_token_ids`), and tells
-what the model by itself would have given it. That is a vector for each model and prompt, of prefill (the first entry) and
-decoding (the others); distances between vectors are root mean squares, in nats.
+for each of a few short prompts the server generates one and the same token `TOKENS` times (`allowed_token_ids`), and
+tells what the model by itself would have given it. That is a vector for each model and prompt, of prefill (the first
+entry) and decoding (the others); distances between vectors are root mean squares, in nats.
 
-- *Alone*: every model is asked all prompts with nothing else in flight, once and then twice over in one batch. What differs
-  between its three answers to a prompt is noise; what differs between two models is what tells them apart. A prompt tells two
-  models apart if they differ by `CLEARLY` times the largest noise of any prompt; two models are told apart if at least
-  half of the prompts do.
-- *Mixed*: all models are asked all prompts at once, in turn. An answer is its model's own if it is nearer to that than half
-  the way to the nearest model from which the prompt tells it; so the noise has to double before one's own answer is
+- *Alone*: every model is asked all prompts with nothing else in flight, once and then twice over in one batch. What
+  differs between its three answers to a prompt is noise; what differs between two models is what tells them apart. A
+  prompt tells two models apart if they differ by `CLEARLY` times the largest noise of any prompt; two models are told
+  apart if at least half of the prompts do.
+- *Mixed*: all models are asked all prompts at once, in turn. An answer is its model's own if it is nearer to that than
+  half the way to the nearest model from which the prompt tells it. So noise has to double before one's own answer is
   not taken for it, and an answer with another's weights is beyond the limit by as much.
 
 Prompts are shorter than the blocks of a prefix cache, and salted, so that every answer is computed.
@@ -174,7 +174,7 @@ def observe(ask: Ask, models: Sequence[str], *, where: str) -> Apart:
             salt = uuid.uuid4().hex
             # Interleaved, so that requests to different models arrive next to each other.
             order = [(model, k) for k in range(len(PROMPTS)) for model in asked]
-            return list(pool.map(lambda each: _vector(ask, each[0], each[1], tokens[each[1]], salt, where), order))
+            return list(pool.map(lambda each: _vector(ask, each, tokens[each[1]], salt=salt, where=where), order))
 
         alone: list[dict[str, list[Vector]]] = [{} for _ in range(sum(COPIES))]
         for model in models:
@@ -196,8 +196,8 @@ def check_apart(ask: Ask, models: Sequence[str], *, where: str) -> Apart:
         where: What the server is called in errors.
 
     Returns:
-        What was found, without anything that is mixed up. Pairs that are alike stay unproven: the caller has to see to it
-        that they are never in flight together.
+        What was found, without anything that is mixed up. Pairs that are alike stay unproven: the caller has to see to
+        it that they are never in flight together.
 
     Raises:
         ServerError: If an answer is not its model's own, or the server does not answer such questions.
@@ -241,7 +241,8 @@ def _forced_tokens(ask: Ask, base: str, where: str) -> list[int]:
     return tokens
 
 
-def _vector(ask: Ask, model: str, prompt: int, token: int, salt: str, where: str) -> Vector:
+def _vector(ask: Ask, asked: tuple[str, int], token: int, *, salt: str, where: str) -> Vector:
+    model, prompt = asked
     body = {
         "model": model,
         "prompt": PROMPTS[prompt],

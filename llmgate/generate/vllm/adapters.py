@@ -1,9 +1,8 @@
-"""LoRA adapters that a server of ours serves beside their base: what can be known of them before it starts, and the flags.
+"""LoRA adapters beside their base on a server of ours: what can be known before it starts, and the flags.
 
 vLLM keeps adapters in slots. Where every slot is taken, requests to the base that share a batch with requests to an
-adapter are silently computed with the weights in the last slot (vLLM 0.32 on the CPU: an index of -1 means both "no
-adapter" and "the last"; vLLM's pull requests 48421 and 49656 are about the same on GPUs). So there is always a slot more
-than there are adapters; `adapter_probe` holds the answers against it.
+adapter are silently computed with the weights in the last slot (vLLM 0.32 on the CPU; its pull requests 48421 and 49656
+are about it). So there is always a slot more than there are adapters; `adapter_probe` holds the answers against it.
 """
 
 from __future__ import annotations
@@ -12,18 +11,16 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import ServerError, UsageError
 from llmgate.generate.vllm.command import flag_names
-from llmgate.generate.vllm.tensor_shapes import folder_shapes, tensor_shapes
+from llmgate.generate.vllm.tensor_shapes import Shape, folder_shapes, tensor_shapes
 from llmgate.record.disk import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from llmgate.generate.vllm.tensor_shapes import Shape
 
 __all__ = [
     "RANKS",
@@ -89,7 +86,7 @@ def read_adapter(name: str, folder: Path, *, base: Path | None = None) -> Adapte
         raise ServerError("there is no such folder", where=_where(name, folder), fix="Give the adapter's folder")
     config = _config(name, folder)
     _check_kind(name, folder, config)
-    rank = _rank(name, folder, config)
+    rank = _rank(folder, config)
     if not (folder / WEIGHTS).is_file():
         raise _without_weights(name, folder)
     shapes = tensor_shapes(folder / WEIGHTS)
@@ -160,9 +157,7 @@ def named_digests(flags: Sequence[str], digests: Mapping[str, str]) -> tuple[str
         flags: Of the server.
         digests: Of the adapters, by their names.
     """
-    return tuple(
-        f"{name}=sha256:{digests[name]}" if (name := _entry_name(flag)) in digests else flag for flag in flags
-    )
+    return tuple(f"{name}=sha256:{digests[name]}" if (name := _entry_name(flag)) in digests else flag for flag in flags)
 
 
 def without_adapters(flags: Sequence[str]) -> tuple[str, ...]:
@@ -246,7 +241,7 @@ def _unserved(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"its initialisation changed the base's weights (init_lora_weights: {init[:40]})"
 
 
-def _rank(name: str, folder: Path, config: Mapping[str, Any]) -> int:
+def _rank(folder: Path, config: Mapping[str, Any]) -> int:
     """The largest rank that the configuration allows a module."""
     path, patterns = folder / CONFIG, config.get("rank_pattern") or {}
     ranks = [config.get("r"), *(patterns.values() if isinstance(patterns, dict) else [None])]

@@ -9,6 +9,7 @@ from llmgate.errors import ServerError, UsageError
 from llmgate.generate.endpoint import ask
 from llmgate.generate.vllm.adapter_probe import check_apart
 from llmgate.generate.vllm.adapters import Adapter, adapted_digest, read_adapter
+from llmgate.record.manifest import ModelIdentity
 from llmgate.report.visible import one_line
 from llmgate.session.run.sources import local_model
 from llmgate.session.run.weights import hash_folder
@@ -16,7 +17,6 @@ from llmgate.session.run.weights import hash_folder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.run.sources import LocalModel
     from llmgate.session.settings.typed import Settings
@@ -90,9 +90,7 @@ def beside_it(target: Target, model: ModelIdentity) -> Target:
     )
 
 
-def tell_apart(
-    target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress
-) -> frozenset[frozenset[str]]:
+def tell_apart(target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress) -> frozenset[frozenset[str]]:
     """Have a server show that it keeps a base and its adapters apart, in a mixed batch too.
 
     Args:
@@ -127,14 +125,14 @@ def tell_apart(
         what = f"{_shown(other)} answers as {_shown(one)} does, or too nearly ({found.noise:.3f} nats are noise)"
         then = (
             "was it trained, and saved?"
-            if one == names[0]
+            if target.beside and one == names[0]
             else "nothing shows that the server keeps them apart, so serving is not compared on it"
         )
         progress.stage(f"warning: {what}: {then}")
-    if not alike:
+    if not alike and found.nearest < float("inf"):
         progress.stage(
-            f"each answers as itself: models differ by {found.nearest:.2f} nats and more, "
-            f"one model's answers by {found.noise:.3f}, and in a mixed batch by {found.worst:.0%} of what could be another's"
+            f"each answers as itself: models differ by {found.nearest:.2f} nats and more, one model's answers by "
+            f"{found.noise:.3f}, and in a mixed batch by {found.worst:.0%} of what could be another's"
         )
     return frozenset(alike)
 

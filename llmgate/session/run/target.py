@@ -139,7 +139,9 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
         progress.stage(f"nothing but its own answers confirms that {name} is served: {why}")
     if facts.parent:
         name, parent, root = (one_line(text, 120) for text in (facts.model, facts.parent, facts.source or "unknown"))
-        progress.stage(f"{name} is an adapter of {parent}, from {root}: so the endpoint says, and nothing shows its weights")
+        progress.stage(
+            f"{name} is an adapter of {parent}, from {root}: so the endpoint says, and nothing shows its weights"
+        )
     return Target(
         endpoint=Endpoint(
             url=url,
@@ -190,7 +192,9 @@ def served_name(settings: Settings, local: LocalModel) -> str:
     if len(candidates) == 1:
         return candidates[0]
     raise UsageError(
-        f"the adapters {', '.join(candidates)} are named, and one is under test" if candidates else "no adapter is tested",
+        f"the adapters {', '.join(candidates)} are named, and one is under test"
+        if candidates
+        else "no adapter is tested",
         where="--adapter",
         fix=f"Choose it with --served-name, e.g. {names[0] if candidates else local.name}",
     )

@@ -29,7 +29,10 @@ def base_model(folder: Path, *, layers: int = 2, hidden: int = 8, vocabulary: in
     """A Llama of which only the shapes count."""
     folder.mkdir()
     config = {
-        **{"hidden_size": hidden, "num_attention_heads": 2, "head_dim": hidden // 2, "num_key_value_heads": 1},
+        "hidden_size": hidden,
+        "num_attention_heads": 2,
+        "head_dim": hidden // 2,
+        "num_key_value_heads": 1,
         "num_hidden_layers": layers,
     }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -125,7 +128,9 @@ def with_tensors(folder: Path, **tensors: tuple[int, ...]) -> Path:
     stem = "base_model.model.model.layers.0.self_attn.q_proj"
     given = {"lora_A.weight": (4, 8), "lora_B.weight": (8, 4), **tensors}
     write_adapter(folder)
-    shapes = {f"{stem}.{name}" if not name.startswith("=") else name[1:]: shape for name, shape in given.items() if shape}
+    shapes = {
+        f"{stem}.{name}" if not name.startswith("=") else name[1:]: shape for name, shape in given.items() if shape
+    }
     write_safetensors(folder / "adapter_model.safetensors", {n: np.zeros(s, np.float32) for n, s in shapes.items()})
     return folder
 
@@ -207,7 +212,9 @@ def test_adapters_are_named_in_one_place(flags: tuple[str, ...]) -> None:
         check_lora_flags(flags)
 
 
-@pytest.mark.parametrize("flag", ["--max-loras=1", "--max_lora_rank", "--no-enable-lora", "--max-cpu-loras", "--max-lora"])
+@pytest.mark.parametrize(
+    "flag", ["--max-loras=1", "--max_lora_rank", "--no-enable-lora", "--max-cpu-loras", "--max-lora"]
+)
 def test_the_spare_slot_cannot_be_taken_away(flag: str) -> None:
     check_lora_flags([flag])
     with pytest.raises(UsageError, match="a slot to spare"):
