@@ -71,12 +71,14 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     baseline = resolve_baseline(settings, out)
     for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
         click.secho(visible_text(line), err=True, fg="yellow")
-    carry_out = execute
-    if settings.champion_adapter:
-        from llmgate.session.commands.both_arms import execute_both as carry_out
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        carry_out(settings, lambda: plan, out=out, progress=progress)
+        if settings.champion_adapter:
+            from llmgate.session.commands.both_arms import execute_both
+
+            execute_both(settings, lambda: plan, out=out, progress=progress)
+        else:
+            execute(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
     arms = read_arms(out)

@@ -301,10 +301,10 @@ def _parts(name: str, folder: Path, shapes: Mapping[str, Shape], config: Mapping
     parts = {module: _Module(**given) for module, given in found.items()}
     if not any(part.a for part in parts.values()):
         raise ServerError("it changes no module at all", where=_where(name, folder), fix="Train it, and save it again")
-    for module, part in parts.items():
+    for changed, part in parts.items():
         if bool(part.a) != bool(part.b):
             raise ServerError(
-                f"half of what it changes in {module} is missing", where=_where(name, folder), fix="Save it again"
+                f"half of what it changes in {changed} is missing", where=_where(name, folder), fix="Save it again"
             )
     return parts
 

@@ -66,7 +66,7 @@ def test_the_largest_rank_of_a_pattern_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"peft_type": "IA3"}, "of type 'IA3'"),
+        ({"peft_type": "IA3"}, "of type IA3"),
         ({"use_dora": True}, "DoRA"),
         ({"lora_bias": True}, "lora_bias"),
         ({"bias": "all"}, "bias: all"),
