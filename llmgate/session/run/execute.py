@@ -94,6 +94,12 @@ def execute(
     Raises:
         LlmgateError: If the run could not be carried out. What was answered until then is in the folder.
     """
+    if settings.champion_adapter is not None:
+        raise UsageError(
+            "two adapters are asked by `llmgate run`, and this is one run",
+            where="--champion-adapter",
+            fix="Record the champion's first and give it as the baseline, or use `llmgate run`",
+        )
     with asking(settings, plan, out=out, progress=progress, inbox=inbox) as asked:
         judge_runs([asked], progress=progress)
         return finish(asked, progress=progress)
