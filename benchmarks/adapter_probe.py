@@ -54,6 +54,7 @@ def probes(model: Path, adapters: Sequence[Adapter], *, slots: int, count: int, 
             began = time.monotonic()
             found.append(observe(ask_it, NAMES, where="it"))
             took.append(time.monotonic() - began)
+            print(f"{found[-1]} after {took[-1]:.0f} s", file=sys.stderr, flush=True)
     return found, median(took)
 
 

@@ -52,7 +52,7 @@ PROMPTS: Final = (
     '{"name": "Ann", "age":',
     "Question: What is 7 times 8? Answer:",
 )
-TOKENS: Final = 8
+TOKENS: Final = 4
 CLEARLY: Final = 4.0
 LEAST_NOISE: Final = 1e-3
 """Nats. A server that repeats itself to the digit is not trusted to the digit."""
