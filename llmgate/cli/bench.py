@@ -26,7 +26,7 @@ __all__ = ["bench"]
 @run_options(
     frozenset(
         {
-            *("model", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
+            *("model", "adapter", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
             *("server-args", "server-python", "port", "startup-timeout", "allow-outside"),
             *ENGINE_NAMES,
             *("rpm", "tpm"),

@@ -9,7 +9,23 @@ from llmgate.session.options.option import Option
 __all__ = ["ENGINE", "MODEL", "SERVER"]
 
 MODEL: Final = (
-    Option(name="model", metavar="DIR", help="Model folder; llmgate starts vLLM for it and ends it afterwards."),
+    Option(
+        name="model",
+        metavar="MODEL",
+        help="A folder, hf://OWNER/NAME@COMMIT, models:/NAME/VERSION, runs:/…, s3://… or gs://…; llmgate starts vLLM for"
+        " it and ends it afterwards.",
+    ),
+    Option(
+        name="adapter",
+        metavar="NAME=DIR ...",
+        default="",
+        help='LoRA adapters that are served on --model, e.g. "new=DIR old=DIR"; --served-name says which is asked.',
+    ),
+    Option(
+        name="champion-adapter",
+        metavar="NAME",
+        help="The adapter in production: asked on the same server, into a record of its own, and compared with.",
+    ),
     Option(
         name="endpoint",
         metavar="URL",

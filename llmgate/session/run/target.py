@@ -9,36 +9,44 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import UsageError
+from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity
+from llmgate.generate.vllm.adapters import adapter_flags, check_lora_flags, named_digests, read_adapter
+from llmgate.generate.vllm.checks import config_file_flags
 from llmgate.generate.vllm.server import ServerSpec, launch
 from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
+from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
 from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
+from llmgate.session.run.sources import local_model, named_source
 from llmgate.session.run.weights import hash_folder
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
+    from llmgate.session.run.sources import LocalModel
     from llmgate.session.settings.typed import Settings
 
 __all__ = [
     "JudgePlace",
+    "base_name",
     "endpoint_target",
     "identify_folder",
+    "identify_local",
     "judge_endpoint",
     "judge_identity",
     "judge_place",
+    "open_again",
     "open_judge",
     "open_target",
     "own_server",
@@ -75,11 +83,50 @@ def open_target(settings: Settings, *, log_path: Path, progress: Progress) -> It
         raise UsageError(
             "no model is named", fix="Give --model DIR to start vLLM, or --endpoint URL of a running server"
         )
-    name, manifest = served_name(settings), log_path.with_name(MANIFEST_NAME)
+    local = local_model(settings, settings.model, progress)
+    name, manifest = served_name(settings, local), log_path.with_name(MANIFEST_NAME)
+    base = identify_local(settings, local, base_name(settings, local), progress=progress, manifest_path=manifest)
+    adapters = named_adapters(settings, local, base, progress=progress)
     with own_server(
-        settings, settings.model, name, log_path=log_path, progress=progress, manifest_path=manifest
+        settings,
+        str(local.folder),
+        base.name,
+        log_path=log_path,
+        progress=progress,
+        identity=base,
+        adapters=adapters,
     ) as target:
-        yield target
+        yield beside_it(target, target.beside[name]) if adapters else target
+
+
+@contextmanager
+def open_again(settings: Settings, before: Target, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+    """Start the server of the model under test once more, as `open_target` did; nothing is hashed again.
+
+    Args:
+        settings: As they were then.
+        before: What was opened then.
+        log_path: Where its output goes.
+        progress: Told about the start.
+    """
+    local = local_model(settings, settings.model or "", progress)
+    adapters = tuple(
+        NamedAdapter(
+            adapter=read_adapter(name, local_model(settings, place, progress).folder), model=before.beside[name]
+        )
+        for name, place in settings.adapter.items()
+    )
+    name = base_name(settings, local)
+    with own_server(
+        settings,
+        str(local.folder),
+        name,
+        log_path=log_path,
+        progress=progress,
+        identity=before.beside.get(name, before.model),
+        adapters=adapters,
+    ) as target:
+        yield beside_it(target, before.model) if adapters else target
 
 
 def endpoint_target(settings: Settings, progress: Progress) -> Target:
@@ -90,6 +137,11 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     if facts.unconfirmed:
         name, why = one_line(facts.model, 120), one_line(facts.unconfirmed, 160)
         progress.stage(f"nothing but its own answers confirms that {name} is served: {why}")
+    if facts.parent:
+        name, parent, root = (one_line(text, 120) for text in (facts.model, facts.parent, facts.source or "unknown"))
+        progress.stage(
+            f"{name} is an adapter of {parent}, from {root}: so the endpoint says, and nothing shows its weights"
+        )
     return Target(
         endpoint=Endpoint(
             url=url,
@@ -110,12 +162,42 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
             unconfirmed=facts.unconfirmed,
         ),
         death=lambda: None,
+        parent=facts.parent,
     )
 
 
-def served_name(settings: Settings) -> str:
-    """The name in requests: as given, or the folder's."""
-    return settings.served_name or Path(settings.model or "").resolve().name
+def base_name(settings: Settings, local: LocalModel) -> str:
+    """What requests call the model that is loaded whole: as given, unless that chooses an adapter, or the folder's."""
+    return local.name if settings.adapter else settings.served_name or local.name
+
+
+def served_name(settings: Settings, local: LocalModel) -> str:
+    """What requests call the model under test: as given, the only adapter that is not the champion, or the folder's.
+
+    Raises:
+        UsageError: If several adapters are named and none is chosen, or another one is chosen.
+    """
+    if not settings.adapter:
+        return settings.served_name or local.name
+    names = (*settings.adapter, local.name)
+    if settings.served_name is not None:
+        if settings.served_name in names:
+            return settings.served_name
+        raise UsageError(
+            f"{settings.served_name!r} is no adapter that is named, and not the base {local.name}",
+            where="--served-name",
+            fix=did_you_mean(settings.served_name, names),
+        )
+    candidates = [name for name in settings.adapter if name != settings.champion_adapter]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise UsageError(
+        f"the adapters {', '.join(candidates)} are named, and one is under test"
+        if candidates
+        else "no adapter is tested",
+        where="--adapter",
+        fix=f"Choose it with --served-name, e.g. {names[0] if candidates else local.name}",
+    )
 
 
 def identify_folder(
@@ -130,7 +212,17 @@ def identify_folder(
             write_atomic(manifest_path, manifest.to_json().encode())
         return manifest.digest
 
-    return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    return named_source(
+        settings, model, model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    )
+
+
+def identify_local(
+    settings: Settings, local: LocalModel, name: str, *, progress: Progress, manifest_path: Path | None = None
+) -> ModelIdentity:
+    """Which model lies on this machine, and where it came from; see `identify_folder`."""
+    identity = identify_folder(settings, str(local.folder), name, progress=progress, manifest_path=manifest_path)
+    return replace(identity, source=local.source, revision=local.revision)
 
 
 @contextmanager
@@ -143,9 +235,12 @@ def own_server(
     progress: Progress,
     manifest_path: Path | None = None,
     identity: ModelIdentity | None = None,
+    adapters: Sequence[NamedAdapter] = (),
     env: Mapping[str, str] = NOTHING,
 ) -> Iterator[Target]:
     """Start vLLM, wait until it answers, end it with the block.
+
+    A server of several adapters is believed only after it has shown that it keeps them apart.
 
     Args:
         settings: The options.
@@ -155,15 +250,21 @@ def own_server(
         progress: Told about the start.
         manifest_path: Gets the manifest of the model's files.
         identity: Of the model, where that is known already: a folder is not hashed at every start.
+        adapters: Served beside it; the target is the base.
         env: For the server, besides what it inherits.
+
+    Raises:
+        ServerError: If it does not start, or gives a name another model's weights.
     """
     if identity is None:
         identity = identify_folder(settings, model, name, progress=progress, manifest_path=manifest_path)
+    flags = engine_flags(settings)
+    check_lora_flags(flags, adapters=bool(adapters), further=config_file_flags(flags))
     spec = ServerSpec(
         model=model,
         served_name=name,
         port=settings.port,
-        flags=engine_flags(settings),
+        flags=(*adapter_flags([each.adapter for each in adapters]), *flags),
         env=env,
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
@@ -172,13 +273,18 @@ def own_server(
     )
     with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
-        yield Target(
+        models = {each.name: each for each in (identity, *(each.model for each in adapters))}
+        own = server.identity()
+        digests = {each.model.name: each.model.adapter for each in adapters}
+        target = Target(
             endpoint=Endpoint(url=f"{server.url}/v1", model=name),
             model=identity,
-            server=replace(server.identity(), model_names=(name,)),
+            server=replace(own, model_names=(name,), flags=named_digests(own.flags, digests)),
             death=server.death_reason,
             pid=server.pid,
+            beside=models if adapters else {},
         )
+        yield replace(target, alike=tell_apart(target, models, progress=progress)) if adapters else target
         progress.stage("stopping the server")
 
 
@@ -187,7 +293,9 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     if settings.judge_endpoint:
         return JudgePlace(url=normalise_url(settings.judge_endpoint))
     if settings.judge_model:
-        same = bool(settings.model) and Path(settings.judge_model).resolve() == Path(settings.model or "").resolve()
+        # With adapters the base would judge in one batch with what it judges, under another name: it is started after.
+        same = bool(settings.model) and not settings.adapter
+        same = same and Path(settings.judge_model).resolve() == Path(settings.model or "").resolve()
         return JudgePlace(folder=settings.judge_model, same_server=same)
     return None
 
@@ -218,7 +326,9 @@ def judge_identity(
         place_of_key = settings.judge_key_place()
         facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
         model, digest = facts.model, None
-    return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
+    known = settings.fetched.get(place.folder or "")
+    source = known.source if known else place.folder or place.url or ""
+    return identify(model, types, sampling, source=source, weights_digest=digest)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
+from llmgate.generate.sources.place import Folder, read_place
+from llmgate.generate.vllm.adapters import check_lora_flags
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
@@ -48,6 +50,7 @@ def check(settings: Settings) -> None:
         from llmgate.session.settings.engine import check_engine  # noqa: PLC0415
 
         check_engine(settings)
+    check_adapters(settings)
     check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
@@ -60,15 +63,51 @@ def check(settings: Settings) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
 
 
+def check_adapters(settings: Settings) -> None:
+    """Refuse adapters that nothing would serve, and a champion that is not among them."""
+    check_lora_flags(settings.server_args, adapters=bool(settings.adapter))
+    if settings.adapter and settings.endpoint and not settings.serving_champion:
+        raise UsageError(
+            "adapters are for a server that llmgate starts, and --endpoint names one that runs",
+            where="--adapter",
+            fix="Name the one that is asked with --served-name, or give --model in place of --endpoint",
+        )
+    champion = settings.champion_adapter
+    if champion is None:
+        return
+    if champion not in settings.adapter:
+        raise UsageError(
+            f"the adapter {champion!r} is not named",
+            where="--champion-adapter",
+            fix=did_you_mean(champion, settings.adapter) if settings.adapter else f'Add --adapter "{champion}=DIR ..."',
+        )
+    if settings.served_name == champion:
+        raise UsageError(
+            f"{champion!r} is both under test and the champion",
+            where="--champion-adapter",
+            fix="Name another one with --served-name",
+        )
+    for option in ("baseline", "as_baseline", "serving_champion"):
+        if getattr(settings, option):
+            raise UsageError(
+                f"both --champion-adapter and --{option.replace('_', '-')} are given", fix="Give one of them"
+            )
+
+
 def check_model(option: str, model: str | None) -> None:
     """Refuse a folder that is not there before anything starts; only OWNER/NAME can be meant for the hub.
 
+    Of other places only how they are written is looked at.
+
     Raises:
-        UsageError: If there is no such folder.
+        UsageError: If there is no such folder, or the text names no place that models come from.
     """
     if model is None:
         return
-    folder = Path(model).expanduser()
+    place = read_place(model, where=option)
+    if not isinstance(place, Folder):
+        return
+    folder = Path(place.path).expanduser()
     if folder.exists():
         return
     owner, slash, name = model.partition("/")
