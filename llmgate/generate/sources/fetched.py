@@ -21,6 +21,7 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmgate.errors import CannotRunError, RecordError, WeightsError
@@ -39,7 +40,6 @@ from llmgate.record.weights_hashing import hash_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from llmgate.record.weights_cache import WeightsCache
 
@@ -168,7 +168,7 @@ class _Entry:
             return True
         wrong = (bad or strangers)[0]
         self.progress.stage(
-            f"the copy of {self.store.where} in the cache is not what was fetched ({ascii(wrong)}"
+            f"the copy of {self.store.where} in the cache is not what was fetched ({wrong!a}"
             f"{f' and {len(bad) + len(strangers) - 1} more' if len(bad) + len(strangers) > 1 else ''}): "
             "mending it from there"
         )
@@ -280,13 +280,13 @@ class _Entry:
             os.fsync(content.fileno())
         if file.size is not None and size != file.size:
             raise BrokenOffError(
-                f"{ascii(file.path)} has {file.size:,} bytes there, and {size:,} arrived",
+                f"{file.path!a} has {file.size:,} bytes there, and {size:,} arrived",
                 where=self.store.where,
                 fix="Try again; the files that are whole are kept",
             )
         if file.md5 and md5.hexdigest() != file.md5:
             raise BrokenOffError(
-                f"{ascii(file.path)} arrived with other bytes than the place says it has",
+                f"{file.path!a} arrived with other bytes than the place says it has",
                 where=self.store.where,
                 fix="Try again; if it stays, the file is damaged there",
             )

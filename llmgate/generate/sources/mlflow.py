@@ -1,6 +1,6 @@
 """Models in MLflow: a registered version, or what a run logged → where its files lie, and those files.
 
-A folder on this machine is taken as it lies: what MLflow keeps there is not copied. Everything else goes into the cache.
+A folder on this machine is taken as it lies: what MLflow keeps there is not copied. All else goes into the cache.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, LlmgateError
@@ -20,6 +19,7 @@ from llmgate.record.weights_files import counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from llmgate.generate.sources.work import Counter
 
@@ -212,7 +212,9 @@ def asking(where: str) -> Iterator[None]:
 def _is_mlflows(error: Exception) -> bool:
     """Whether it came from MLflow, its database, its transport or the disk, and not from a mistake of ours."""
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"})
+    return isinstance(error, OSError) or bool(
+        modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"}
+    )
 
 
 def without_credentials(text: str) -> str:
