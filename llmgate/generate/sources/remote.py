@@ -1,7 +1,8 @@
 """Models in object stores, through fsspec: `s3://` with s3fs, `gs://` with gcsfs.
 
 Keys are found as these libraries find them (AWS_…, ~/.aws, roles; GOOGLE_APPLICATION_CREDENTIALS, metadata servers),
-and never stand in the place. An endpoint of one's own is named by AWS_ENDPOINT_URL, an emulator by STORAGE_EMULATOR_HOST.
+and never stand in the place. An endpoint of one's own is named by AWS_ENDPOINT_URL, an emulator of Google's storage by
+STORAGE_EMULATOR_HOST.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gs": {"requests_timeout": 60},
 }
 KEYS: Final = {
-    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE) or a role; FSSPEC_S3_ANON=true for a "
-    "public bucket",
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE) or a role; FSSPEC_S3_ANON=true for "
+    "a public bucket",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud; FSSPEC_GS_TOKEN=anon for a public bucket",
 }
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "FSSPEC_S3_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
