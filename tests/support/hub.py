@@ -105,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(hub.status, hub.code)
         elif path.startswith("/api/models/acme/bot/revision/"):
             self.info(path.removeprefix("/api/models/acme/bot/revision/"))
+        elif path.startswith("/api/models/acme/bot/tree/"):
+            self.tree(path.removeprefix("/api/models/acme/bot/tree/"))
         elif path.startswith("/acme/bot/resolve/"):
             revision, _, name = path.removeprefix("/acme/bot/resolve/").partition("/")
             self.file(revision, name, body=body)
@@ -130,7 +132,19 @@ class Handler(BaseHTTPRequestHandler):
                 {"rfilename": name, "size": len(data), "blobId": git_name(data)}
                 | ({"lfs": large} if is_large(name) else {})
             )
-        content = json.dumps({"id": "acme/bot", "modelId": "acme/bot", "sha": commit, "siblings": siblings}).encode()
+        self.tell({"id": "acme/bot", "modelId": "acme/bot", "sha": commit, "siblings": siblings})
+
+    def tree(self, commit: str) -> None:
+        listed = []
+        for name, data in self.hub.commits[commit].items():
+            entry: dict[str, Any] = {"type": "file", "path": name, "size": len(data), "oid": git_name(data)}
+            if is_large(name):
+                entry["lfs"] = {"oid": sha(data), "size": len(data), "pointerSize": 130}
+            listed.append(entry)
+        self.tell(listed)
+
+    def tell(self, what: Any) -> None:
+        content = json.dumps(what).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

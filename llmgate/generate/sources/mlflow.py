@@ -15,7 +15,6 @@ from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 from llmgate.generate.sources.place import RegisteredModel, RunModel
 from llmgate.mlflow_quiet import quiet
 from llmgate.record.artifact_store import is_artifact_store, local_path
-from llmgate.record.weights_files import counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,7 +149,7 @@ class MlflowStore:
             self._repository: Any = get_artifact_repository(logged.uri, tracking_uri=tracking_uri)
 
     def listing(self) -> Sequence[RemoteFile]:
-        """The files that count for a model's identity; notes and traces of training are left where they are."""
+        """The files below the model's folder, or as many folders as a model may have."""
         found: list[RemoteFile] = []
         left: list[tuple[str | None, int]] = [(None, 0)]
         folders = 0
@@ -171,8 +170,7 @@ class MlflowStore:
                         left.append((path, depth + 1))
                     else:
                         found.append(RemoteFile(path=path, size=each.file_size))
-        counted = frozenset(counted_names([file.path for file in found]))
-        return [file for file in found if file.path in counted]
+        return found
 
     def fetch(self, file: RemoteFile, into: Path, counter: Counter) -> None:
         """Write a file's bytes; MLflow cannot be interrupted in the middle of one."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
-from llmgate.record.weights_files import counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +83,7 @@ class ObjectStore:
         )
 
     def listing(self) -> Sequence[RemoteFile]:
-        """The objects that count for a model's identity; notes and traces of training are left where they are."""
+        """The objects below the prefix."""
         root = self._place.root
 
         def find() -> Any:
@@ -107,8 +106,7 @@ class ObjectStore:
                     md5=_hexadecimal(facts.get("md5Hash")),
                 )
             )
-        counted = frozenset(counted_names([file.path for file in found]))
-        return [file for file in found if file.path in counted]
+        return found
 
     def fetch(self, file: RemoteFile, into: Path, counter: Counter) -> None:
         """Write an object's bytes, piece by piece."""
