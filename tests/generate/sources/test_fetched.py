@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,8 @@ from llmgate.generate.sources.fetched import Fetched, fetch_folder
 from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmgate.generate.sources.work import Counter
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "sub/vocab.txt": b"a\nb\n"}
