@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from support.registry import Registry
 from support.servers import model_folder
 
 from llmgate.errors import CannotRunError, UsageError
@@ -25,10 +26,6 @@ from llmgate.session.run.target import identify_folder
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from support.registry import Registry
-
     from llmgate.generate.sources.model import LocalModel
 
 
@@ -129,7 +126,9 @@ def test_what_is_not_there_is_said(kept: Kept) -> None:
 
 
 @pytest.mark.over_http
-def test_a_pipeline_of_the_transformers_flavour_is_put_together(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_of_the_transformers_flavour_is_put_together(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     logged = tmp_path / "logged"
     logged.mkdir()
@@ -140,7 +139,11 @@ def test_a_pipeline_of_the_transformers_flavour_is_put_together(registry: Regist
     (logged / "MLmodel").write_text(yaml.safe_dump({"flavors": flavors}), encoding="utf-8")
     kept = log(registry, logged)
     found = kept.bring(kept.uri())
-    assert sorted(path.name for path in found.folder.iterdir()) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert sorted(path.name for path in found.folder.iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
     assert found.folder.name == registry.name
     # What a promotion holds against the verdict is the same folder.
     version = registry.raw("get_model_version", registry.name, kept.version)
@@ -198,7 +201,9 @@ def test_a_server_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         )
 
 
-@pytest.mark.parametrize("source", ["http://127.0.0.1:9/steal", "ftp://host/x", "mlflow-artifacts://evil:80/x", "file:///no/such/folder"])
+@pytest.mark.parametrize(
+    "source", ["http://127.0.0.1:9/steal", "ftp://host/x", "mlflow-artifacts://evil:80/x", "file:///no/such/folder"]
+)
 def test_a_source_that_leads_elsewhere_is_not_followed(kept: Kept, source: str) -> None:
     made = kept.registry.raw("create_model_version", kept.registry.name, source)
     with pytest.raises(CannotRunError, match="from where llmgate takes none|this machine does not have"):
@@ -208,4 +213,4 @@ def test_a_source_that_leads_elsewhere_is_not_followed(kept: Kept, source: str) 
 def test_the_folder_that_was_fetched_is_the_users_alone(kept: Kept) -> None:
     found = kept.bring(kept.uri())
     if kept.remote:
-        assert os.stat(found.folder).st_mode & 0o077 == 0
+        assert found.folder.stat().st_mode & 0o077 == 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["A", "B", "MODEL", "Hub", "hub_server", "sha"]
+__all__ = ["MODEL", "A", "B", "Hub", "hub_server", "sha"]
 
 A, B = "a" * 40, "b" * 40
 WEIGHTS = b"\x02\0\0\0\0\0\0\0{}" + bytes(range(256)) * 64
@@ -80,7 +80,11 @@ class Hub:
 
     def downloads(self) -> list[str]:
         """The files whose bytes were asked for."""
-        return [line.rpartition("/resolve/")[2].partition("/")[2] for line in self.asked if line.startswith("GET") and "/resolve/" in line]
+        return [
+            line.rpartition("/resolve/")[2].partition("/")[2]
+            for line in self.asked
+            if line.startswith("GET") and "/resolve/" in line
+        ]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -101,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(hub.status, hub.code)
         elif path.startswith("/api/models/acme/bot/revision/"):
             self.info(path.removeprefix("/api/models/acme/bot/revision/"))
+        elif path.startswith("/api/models/acme/bot/tree/"):
+            self.tree(path.removeprefix("/api/models/acme/bot/tree/"))
         elif path.startswith("/acme/bot/resolve/"):
             revision, _, name = path.removeprefix("/acme/bot/resolve/").partition("/")
             self.file(revision, name, body=body)
@@ -123,9 +129,22 @@ class Handler(BaseHTTPRequestHandler):
         for name, data in self.hub.commits[commit].items():
             large = {"sha256": sha(data), "size": len(data), "pointerSize": 130}
             siblings.append(
-                {"rfilename": name, "size": len(data), "blobId": git_name(data)} | ({"lfs": large} if is_large(name) else {})
+                {"rfilename": name, "size": len(data), "blobId": git_name(data)}
+                | ({"lfs": large} if is_large(name) else {})
             )
-        content = json.dumps({"id": "acme/bot", "modelId": "acme/bot", "sha": commit, "siblings": siblings}).encode()
+        self.tell({"id": "acme/bot", "modelId": "acme/bot", "sha": commit, "siblings": siblings})
+
+    def tree(self, commit: str) -> None:
+        listed = []
+        for name, data in self.hub.commits[commit].items():
+            entry: dict[str, Any] = {"type": "file", "path": name, "size": len(data), "oid": git_name(data)}
+            if is_large(name):
+                entry["lfs"] = {"oid": sha(data), "size": len(data), "pointerSize": 130}
+            listed.append(entry)
+        self.tell(listed)
+
+    def tell(self, what: Any) -> None:
+        content = json.dumps(what).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -21,6 +21,7 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmgate.errors import CannotRunError, RecordError, WeightsError
@@ -35,11 +36,11 @@ from llmgate.generate.sources.listing import (
 )
 from llmgate.generate.sources.work import Counter, check_space, free_bytes, locked, run_jobs, told_bytes
 from llmgate.record.disk import private_folder, read_regular, write_atomic
+from llmgate.record.weights_files import counted_names
 from llmgate.record.weights_hashing import hash_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from llmgate.record.weights_cache import WeightsCache
 
@@ -118,7 +119,7 @@ def fetch_folder(
         CannotRunError: If the place cannot be asked, lists what cannot be written, changes meanwhile, or the disk is
             too small.
     """
-    files = checked(store.listing(), store.where)
+    files = _listed(store)
     entry = _Entry(store=store, files=files, name=name, root=root, cache=cache, progress=progress)
     with locked(root / f"{entry.key}.lock", progress, store.where):
         try:
@@ -134,6 +135,16 @@ def fetch_folder(
                 fix="Free some space, or let the cache lie elsewhere: XDG_CACHE_HOME. What was fetched is kept",
             ) from error
     return Fetched(folder=entry.home / name, listed=list_digest(files))
+
+
+def _listed(store: Store) -> tuple[RemoteFile, ...]:
+    """The files of a place that count for a model's identity; notes and traces of training are left where they are.
+
+    A hostile name is refused wherever it stands: nothing of such a place is worth having.
+    """
+    files = checked(store.listing(), store.where)
+    counted = frozenset(counted_names([file.path for file in files]))
+    return checked((file for file in files if file.path in counted), store.where)
 
 
 class _Entry:
@@ -168,7 +179,7 @@ class _Entry:
             return True
         wrong = (bad or strangers)[0]
         self.progress.stage(
-            f"the copy of {self.store.where} in the cache is not what was fetched ({ascii(wrong)}"
+            f"the copy of {self.store.where} in the cache is not what was fetched ({wrong!a}"
             f"{f' and {len(bad) + len(strangers) - 1} more' if len(bad) + len(strangers) > 1 else ''}): "
             "mending it from there"
         )
@@ -280,13 +291,13 @@ class _Entry:
             os.fsync(content.fileno())
         if file.size is not None and size != file.size:
             raise BrokenOffError(
-                f"{ascii(file.path)} has {file.size:,} bytes there, and {size:,} arrived",
+                f"{file.path!a} has {file.size:,} bytes there, and {size:,} arrived",
                 where=self.store.where,
                 fix="Try again; the files that are whole are kept",
             )
         if file.md5 and md5.hexdigest() != file.md5:
             raise BrokenOffError(
-                f"{ascii(file.path)} arrived with other bytes than the place says it has",
+                f"{file.path!a} arrived with other bytes than the place says it has",
                 where=self.store.where,
                 fix="Try again; if it stays, the file is damaged there",
             )
@@ -294,7 +305,7 @@ class _Entry:
 
     def settle(self) -> None:
         """Make the copy count, unless the place has changed meanwhile."""
-        after = checked(self.store.listing(), self.store.where)
+        after = _listed(self.store)
         if content_key(self.store.identity, after) != self.key:
             raise CannotRunError(
                 "the files were changed there while they were fetched",

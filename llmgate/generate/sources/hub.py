@@ -125,12 +125,12 @@ class _Hub:
             told = f"{self.place.text}: offline, so {revision!r} is what it was when it was fetched last: {commit}"
         else:
             with calls(self.place.text):
-                commit = str(
-                    self.library.HfApi().model_info(self.place.repo, revision=revision, timeout=TIMEOUT_S).sha
-                )
+                commit = str(self.library.HfApi().model_info(self.place.repo, revision=revision, timeout=TIMEOUT_S).sha)
             if not COMMIT.fullmatch(commit):
                 raise CannotRunError("the hub does not say which commit this is", where=self.place.text)
-            told = f"{self.place.text}: {revision!r} is commit {commit} now; hf://{self.place.repo}@{commit} stays with it"
+            told = (
+                f"{self.place.text}: {revision!r} is commit {commit} now; hf://{self.place.repo}@{commit} stays with it"
+            )
         self.progress.stage(told)
         return commit
 
@@ -143,7 +143,7 @@ class _Hub:
             raise CannotRunError(
                 f"HF_HUB_OFFLINE is set, and the cache does not know which commit {revision!r} is",
                 where=self.place.text,
-                fix="Run it once with a network, name the commit, or copy the cache (HF_HOME) from a machine that has it",
+                fix="Run it once with a network, name the commit, or copy the cache (HF_HOME) of a machine that has it",
             )
         return commit
 
@@ -167,7 +167,9 @@ class _Hub:
                 self.place.repo, revision=commit, files_metadata=True, timeout=TIMEOUT_S
             )
         if info.sha != commit:
-            raise CannotRunError(f"the hub answers with another commit ({ascii(str(info.sha))[:60]})", where=self.place.text)
+            raise CannotRunError(
+                f"the hub answers with another commit ({ascii(str(info.sha))[:60]})", where=self.place.text
+            )
         files = []
         for each in info.siblings or ():
             large = getattr(each, "lfs", None)
@@ -211,7 +213,7 @@ class _Hub:
         there = {file.path: path for file in chosen if (path := self._cached(file, commit)) is not None}
         bad = self._wrong([file for file in chosen if file.path in there], there)
         if bad:
-            names = f"{ascii(bad[0].path)}{f' and {len(bad) - 1} more' if len(bad) > 1 else ''}"
+            names = f"{bad[0].path!a}{f' and {len(bad) - 1} more' if len(bad) > 1 else ''}"
             if self.offline:
                 raise CannotRunError(
                     f"the cached copy of {names} is not what the hub has, and HF_HUB_OFFLINE is set",
@@ -225,7 +227,7 @@ class _Hub:
         if self.offline:
             raise CannotRunError(
                 f"HF_HUB_OFFLINE is set, and the cache lacks {len(left)} of {len(chosen)} files, such as "
-                f"{ascii(left[0].path)}",
+                f"{left[0].path!a}",
                 where=self.place.text,
                 fix="Run it once with a network, or copy the cache (HF_HOME) from a machine that has it",
             )
@@ -234,7 +236,7 @@ class _Hub:
         wrong = self._wrong(left, there)
         if wrong:
             raise CannotRunError(
-                f"{ascii(wrong[0].path)} arrived with other bytes than the hub says it has",
+                f"{wrong[0].path!a} arrived with other bytes than the hub says it has",
                 where=self.place.text,
                 fix="Try again; if it stays, something between the hub and here changes it",
             )
@@ -277,9 +279,11 @@ class _Hub:
         large = [file for file in files if file.sha256]
         tell = told_bytes(self.progress, "checked, MB:")
         try:
-            hashed = hash_files(
-                Path("/"), [str(there[file.path])[1:] for file in large], cache=self.cache, progress=tell
-            ) if large else []
+            hashed = (
+                hash_files(Path("/"), [str(there[file.path])[1:] for file in large], cache=self.cache, progress=tell)
+                if large
+                else []
+            )
         except (OSError, WeightsError) as error:
             raise CannotRunError(
                 f"the cache of the hub cannot be read ({error})", where=self.place.text, fix="Look at HF_HOME"

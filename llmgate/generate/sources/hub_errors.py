@@ -1,4 +1,4 @@
-"""What errors of the hub's client mean, in our words. Credentials never stand in them: the client keeps them to itself."""
+"""What errors of the hub's client mean, in our words. The client keeps tokens to itself, so none stands in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a model on the hub vLLM loads: configuration, tokenizer, templates, safetensors. No pickles, no notes."""
+"""Which files of a model on the hub vLLM loads: configuration, tokenizer, templates, safetensors; no pickles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A folder of links that holds exactly what vLLM is to load, and the models inside what MLflow calls a model.
 
-MLflow's transformers flavour keeps a pipeline in parts: the weights with their config.json in `model/`, the tokenizer in
-`components/tokenizer/` (in `model/` as well where a checkpoint was logged). vLLM wants both in one folder.
+MLflow's transformers flavour keeps a pipeline in parts: the weights with their config.json in `model/`, the tokenizer
+in `components/tokenizer/` (in `model/` as well where a checkpoint was logged). vLLM wants both in one folder.
 """
 
 from __future__ import annotations

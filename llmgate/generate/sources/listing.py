@@ -1,10 +1,11 @@
-"""The files of a model as a server lists them: names are hostile input, and nothing is written before they are checked."""
+"""The files of a model as a server lists them: hostile input, checked before anything is written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 from llmgate.errors import CannotRunError
@@ -81,7 +82,7 @@ def checked(files: Iterable[RemoteFile], where: str) -> tuple[RemoteFile, ...]:
         parts = file.path.split("/")
         folders.update("/".join(parts[:end]) for end in range(1, len(parts)))
     names = [file.path for file in found]
-    twice = next((a for a, b in zip(names, names[1:], strict=False) if a == b), None)
+    twice = next((a for a, b in pairwise(names) if a == b), None)
     both = twice or next((name for name in names if name in folders), None)
     if both is not None:
         raise CannotRunError(
@@ -99,7 +100,7 @@ def _check_name(path: str, where: str) -> None:
         too_long = True
     if too_long or not is_plain(path):
         raise CannotRunError(
-            f"a file is listed as {_shown(path)}, which would be written outside the model's folder or cannot be a name",
+            f"{_shown(path)} is listed, which would be written outside the model's folder or cannot be a name",
             where=where,
             fix="Nothing was fetched. Look who wrote there before you use anything of it",
         )

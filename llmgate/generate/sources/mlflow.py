@@ -1,6 +1,6 @@
 """Models in MLflow: a registered version, or what a run logged → where its files lie, and those files.
 
-A folder on this machine is taken as it lies: what MLflow keeps there is not copied. Everything else goes into the cache.
+A folder on this machine is taken as it lies: what MLflow keeps there is not copied. All else goes into the cache.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import CannotRunError, LlmgateError
@@ -16,10 +15,10 @@ from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 from llmgate.generate.sources.place import RegisteredModel, RunModel
 from llmgate.mlflow_quiet import quiet
 from llmgate.record.artifact_store import is_artifact_store, local_path
-from llmgate.record.weights_files import counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from llmgate.generate.sources.work import Counter
 
@@ -150,7 +149,7 @@ class MlflowStore:
             self._repository: Any = get_artifact_repository(logged.uri, tracking_uri=tracking_uri)
 
     def listing(self) -> Sequence[RemoteFile]:
-        """The files that count for a model's identity; notes and traces of training are left where they are."""
+        """The files below the model's folder, or as many folders as a model may have."""
         found: list[RemoteFile] = []
         left: list[tuple[str | None, int]] = [(None, 0)]
         folders = 0
@@ -171,8 +170,7 @@ class MlflowStore:
                         left.append((path, depth + 1))
                     else:
                         found.append(RemoteFile(path=path, size=each.file_size))
-        counted = frozenset(counted_names([file.path for file in found]))
-        return [file for file in found if file.path in counted]
+        return found
 
     def fetch(self, file: RemoteFile, into: Path, counter: Counter) -> None:
         """Write a file's bytes; MLflow cannot be interrupted in the middle of one."""
@@ -212,7 +210,9 @@ def asking(where: str) -> Iterator[None]:
 def _is_mlflows(error: Exception) -> bool:
     """Whether it came from MLflow, its database, its transport or the disk, and not from a mistake of ours."""
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"})
+    return isinstance(error, OSError) or bool(
+        modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"}
+    )
 
 
 def without_credentials(text: str) -> str:

@@ -1,7 +1,8 @@
 """Models in object stores, through fsspec: `s3://` with s3fs, `gs://` with gcsfs.
 
-Keys are found as these libraries find them (AWS_…, ~/.aws, roles; GOOGLE_APPLICATION_CREDENTIALS, metadata servers), and
-never stand in the place. An endpoint of one's own is named by AWS_ENDPOINT_URL, an emulator by STORAGE_EMULATOR_HOST.
+Keys are found as these libraries find them (AWS_…, ~/.aws, roles; GOOGLE_APPLICATION_CREDENTIALS, metadata servers),
+and never stand in the place. An endpoint of one's own is named by AWS_ENDPOINT_URL, an emulator of Google's storage by
+STORAGE_EMULATOR_HOST.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, LlmgateError
 from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 from llmgate.record.redaction import Redactor, environment_secrets, url_secrets
-from llmgate.record.weights_files import counted_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,14 +33,18 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "gs": {"requests_timeout": 60},
 }
 KEYS: Final = {
-    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE) or a role; FSSPEC_S3_ANON=true for a "
-    "public bucket",
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile (AWS_PROFILE) or a role; FSSPEC_S3_ANON=true for "
+    "a public bucket",
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud; FSSPEC_GS_TOKEN=anon for a public bucket",
 }
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "FSSPEC_S3_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
-LIBRARIES: Final = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3"})
+LIBRARIES: Final = frozenset(
+    {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3"}
+)
 PIECE_BYTES: Final = 8 << 20
-NO_KEYS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"})
+NO_KEYS: Final = frozenset(
+    {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"}
+)
 UNREACHABLE: Final = frozenset(
     {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError", "ClientError"}
 )
@@ -79,7 +83,7 @@ class ObjectStore:
         )
 
     def listing(self) -> Sequence[RemoteFile]:
-        """The objects that count for a model's identity; notes and traces of training are left where they are."""
+        """The objects below the prefix."""
         root = self._place.root
 
         def find() -> Any:
@@ -102,15 +106,17 @@ class ObjectStore:
                     md5=_hexadecimal(facts.get("md5Hash")),
                 )
             )
-        counted = frozenset(counted_names([file.path for file in found]))
-        return [file for file in found if file.path in counted]
+        return found
 
     def fetch(self, file: RemoteFile, into: Path, counter: Counter) -> None:
         """Write an object's bytes, piece by piece."""
         key = f"{self._place.root}/{file.path}"
 
         def copy() -> None:
-            with self._system.open(key, "rb", block_size=PIECE_BYTES, cache_type="readahead") as source, into.open("xb") as out:
+            with (
+                self._system.open(key, "rb", block_size=PIECE_BYTES, cache_type="readahead") as source,
+                into.open("xb") as out,
+            ):
                 while piece := source.read(PIECE_BYTES):
                     counter.add(len(piece))
                     out.write(piece)
@@ -144,7 +150,9 @@ class ObjectStore:
         if getattr(error, "errno", None) is not None and isinstance(error, OSError) and writing and _of_disk(error):
             raise error
         if kinds & NO_KEYS:
-            return CannotRunError("there are no credentials for this bucket", where=self.where, fix=KEYS[self._place.scheme])
+            return CannotRunError(
+                "there are no credentials for this bucket", where=self.where, fix=KEYS[self._place.scheme]
+            )
         if "PermissionError" in kinds:
             return CannotRunError(
                 f"the bucket may not be read ({first})", where=self.where, fix=KEYS[self._place.scheme]
@@ -155,7 +163,9 @@ class ObjectStore:
             return CannotRunError(
                 f"the store cannot be reached ({first})",
                 where=self.where,
-                fix="Check the network, AWS_ENDPOINT_URL and AWS_REGION" if self._place.scheme == "s3" else "Check the network",
+                fix="Check the network, AWS_ENDPOINT_URL and AWS_REGION"
+                if self._place.scheme == "s3"
+                else "Check the network",
             )
         problem = BrokenOffError if writing else CannotRunError
         return problem(f"the store says: {first}", where=self.where, fix="Try again")

@@ -8,7 +8,7 @@ import queue
 import shutil
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -70,37 +70,39 @@ def run_jobs(jobs: Sequence[Callable[[], None]], counter: Counter, watch: Callab
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)
-
-    def work() -> None:
-        while not counter.stop.is_set():
-            try:
-                job = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                job()
-            except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
-                ended.put(error)
-                return
-            ended.put(None)
-
     for number in range(min(THREADS, len(jobs))):
-        threading.Thread(target=work, name=f"llmgate-fetch-{number}", daemon=True).start()
+        threading.Thread(
+            target=_work, args=(waiting, ended, counter), name=f"llmgate-fetch-{number}", daemon=True
+        ).start()
     left = len(jobs)
     try:
         while left:
-            try:
+            with suppress(queue.Empty):
                 error = ended.get(timeout=TICK_S)
-            except queue.Empty:
-                watch()
-                continue
-            if error is not None:
-                raise error
-            left -= 1
+                if error is not None:
+                    raise error
+                left -= 1
             watch()
     except BaseException:
         counter.stop.set()
         raise
+
+
+def _work(
+    waiting: queue.SimpleQueue[Callable[[], None]], ended: queue.SimpleQueue[BaseException | None], counter: Counter
+) -> None:
+    """One thread: do what is left, until somebody fails."""
+    while not counter.stop.is_set():
+        try:
+            job = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
+            ended.put(error)
+            return
+        ended.put(None)
 
 
 def told_bytes(

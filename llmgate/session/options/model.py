@@ -12,8 +12,8 @@ MODEL: Final = (
     Option(
         name="model",
         metavar="MODEL",
-        help="A folder, hf://OWNER/NAME@COMMIT, models:/NAME/VERSION, runs:/…, s3://… or gs://…; llmgate starts vLLM for"
-        " it and ends it afterwards.",
+        help="A folder, hf://OWNER/NAME@COMMIT, models:/NAME/VERSION, runs:/…, s3://… or gs://…; llmgate starts vLLM"
+        " for it and ends it afterwards.",
     ),
     Option(
         name="adapter",

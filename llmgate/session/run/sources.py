@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llmgate.errors import RecordError, UsageError
 from llmgate.generate.sources.model import LocalModel
@@ -79,7 +79,7 @@ def localised(settings: Settings, progress: Progress) -> Settings:
             fetched[str(found.folder)] = found
         return found
 
-    changes: dict[str, str | None] = {}
+    changes: dict[str, Any] = {}
     model = folder(settings.model)
     if model is not None:
         changes["model"] = str(model.folder)
@@ -90,7 +90,7 @@ def localised(settings: Settings, progress: Progress) -> Settings:
     if judge is not None:
         changes |= {"judge_model": str(judge.folder), "judge_name": settings.judge_name or judge.name}
     if changes:
-        settings = replace(settings, fetched=fetched, **changes)  # type: ignore[arg-type] - text, each of them
+        settings = replace(settings, fetched=fetched, **changes)
     if settings.serving_champion is None:
         return settings
     settings, champion = local_arm(settings, settings.serving_champion, progress)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,7 @@ from llmgate.generate.sources.fetched import Fetched, fetch_folder
 from llmgate.generate.sources.listing import BrokenOffError, RemoteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from llmgate.generate.sources.work import Counter
 
@@ -73,6 +75,7 @@ class FakeStore:
         ]
 
     def fetch(self, file: RemoteFile, into: Path, counter: Counter) -> None:
+        assert not counter.stop.is_set()
         self.fetched.append(file.path)
         if self.while_fetching is not None:
             self.while_fetching(file.path)
@@ -81,7 +84,13 @@ class FakeStore:
 
 
 def bring(store: FakeStore, root: Path, told: Told | None = None, **options: Any) -> Fetched:
-    given: dict[str, Any] = {"name": "bot", "cache": None, "progress": told or Told(), "sleep": lambda _: None, **options}
+    given: dict[str, Any] = {
+        "name": "bot",
+        "cache": None,
+        "progress": told or Told(),
+        "sleep": lambda _: None,
+        **options,
+    }
     return fetch_folder(store, root=root, **given)
 
 
@@ -170,7 +179,9 @@ def test_a_place_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path: Path) -> None:
     store = FakeStore(listed=[RemoteFile(path="model.safetensors", size=3_000_000_000)])
-    with pytest.raises(CannotRunError, match=r"3\.0 GB are to be fetched, and the disk of .* has 2\.0 GB left") as caught:
+    with pytest.raises(
+        CannotRunError, match=r"3\.0 GB are to be fetched, and the disk of .* has 2\.0 GB left"
+    ) as caught:
         bring(store, tmp_path, free=lambda _: 2_000_000_000)
     assert "XDG_CACHE_HOME" in str(caught.value.fix)
     assert store.fetched == []
@@ -181,6 +192,7 @@ def test_a_disk_that_fills_up_keeps_what_is_whole(tmp_path: Path) -> None:
 
     def full(path: str) -> None:
         if path == "sub/vocab.txt":
+            until(lambda: any(b"model.safetensors" in note.read_bytes() for note in tmp_path.glob("*.part/files.json")))
             raise OSError(28, "No space left on device", "x")
 
     store.while_fetching = full
@@ -192,7 +204,9 @@ def test_a_disk_that_fills_up_keeps_what_is_whole(tmp_path: Path) -> None:
     assert "model.safetensors" not in store.fetched
 
 
-@pytest.mark.parametrize("kind", ["changed", "shortened", "removed", "added", "link", "hard link", "folder link", "note"])
+@pytest.mark.parametrize(
+    "kind", ["changed", "shortened", "removed", "added", "link", "hard link", "folder link", "note"]
+)
 def test_a_copy_that_was_changed_is_found_and_mended(tmp_path: Path, kind: str) -> None:
     store = FakeStore()
     folder = bring(store, tmp_path / "cache").folder
@@ -249,7 +263,11 @@ def test_a_place_that_cannot_be_asked_is_no_place_to_take_the_cache_for(tmp_path
 
 def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     store, hold = FakeStore(), threading.Event()
-    store.while_fetching = lambda _: bool(hold.wait(30)) and None
+
+    def wait(_: str) -> None:
+        hold.wait(30)
+
+    store.while_fetching = wait
     try:
         with pytest.raises(KeyboardInterrupt):
             bring(store, tmp_path, Told(ends_after=0))
@@ -257,41 +275,73 @@ def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
         hold.set()
 
 
-def _other_process(root: str, fetched: multiprocessing.Queue[list[str]], hold: Any, waiting: Any) -> None:
-    store = FakeStore()
+OTHER = """
+import sys, time
+from pathlib import Path
+from llmgate.generate.sources.fetched import fetch_folder
+from llmgate.generate.sources.listing import RemoteFile
 
-    def wait(_: str) -> None:
-        waiting.set()
-        hold.wait(30)
+root, signs = Path(sys.argv[1]), Path(sys.argv[2])
+FILES = eval(sys.stdin.read())
 
-    store.while_fetching = wait
-    bring(store, Path(root))
-    fetched.put(store.fetched)
+class Store:
+    where, identity = "s3://bucket/bot", "s3 bucket/bot"
+    def listing(self):
+        import hashlib
+        return [RemoteFile(path=p, size=len(d), tag=hashlib.sha1(d).hexdigest()) for p, d in FILES.items()]
+    def fetch(self, file, into, counter):
+        (signs / "waiting").touch()
+        while not (signs / "go").exists():
+            time.sleep(0.02)
+        into.write_bytes(FILES[file.path])
+        (signs / file.path.replace("/", "-")).touch()
+
+class Told:
+    def stage(self, text): pass
+    def count(self, *args): pass
+    def check(self): pass
+
+fetch_folder(Store(), name="bot", root=root, cache=None, progress=Told())
+"""
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_two_processes_fetch_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    fetched, hold, waiting = context.Queue(), context.Event(), context.Event()
-    other = context.Process(target=_other_process, args=(str(tmp_path), fetched, hold, waiting))
-    other.start()
-    try:
-        assert waiting.wait(30)
-        told, mine = Told(), FakeStore()
-        here: list[Fetched] = []
-        thread = threading.Thread(target=lambda: here.append(bring(mine, tmp_path, told)))
-        thread.start()
-        while not told.lines:
-            thread.join(0.02)
-        assert told.lines == ["another process is fetching s3://bucket/bot: waiting for it"]
-        hold.set()
-        thread.join(30)
-        assert sorted(fetched.get(timeout=30)) == sorted(FILES)
-    finally:
-        hold.set()
-        other.join(30)
+    root, signs = tmp_path / "cache", tmp_path / "signs"
+    signs.mkdir()
+    command = [sys.executable, "-c", OTHER, str(root), str(signs)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdin is not None
+            other.stdin.write(repr(FILES))
+            other.stdin.close()
+            until((signs / "waiting").exists)
+            told, mine, here = Told(), FakeStore(), list[Fetched]()
+            thread = threading.Thread(target=lambda: here.append(bring(mine, root, told)))
+            thread.start()
+            until(lambda: told.lines)
+            assert told.lines == ["another process is fetching s3://bucket/bot: waiting for it"]
+            (signs / "go").touch()
+            thread.join(60)
+        finally:
+            (signs / "go").touch()
+    assert other.returncode == 0
+    assert {path.name for path in signs.iterdir()} == {
+        "waiting",
+        "go",
+        "config.json",
+        "model.safetensors",
+        "sub-vocab.txt",
+    }
     assert mine.fetched == []
     assert content(here[0].folder) == FILES
-    assert other.exitcode == 0
 
 
 def test_a_lock_that_somebody_planted_is_refused(tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.hub import A, B, MODEL, Hub, hub_server
+from support.hub import MODEL, A, B, Hub, hub_server
 
 from llmgate.errors import CannotRunError
 from llmgate.generate.sources.hub import Snapshot, hub_snapshot
@@ -17,6 +17,7 @@ from llmgate.record.weights import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
@@ -289,9 +290,8 @@ def test_a_disk_that_is_too_small_is_said_before(hub: Hub, tmp_path: Path) -> No
 def test_two_at_once_fetch_once(hub: Hub, tmp_path: Path) -> None:
     hub.gate = threading.Event()
     found: list[Snapshot] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(bring(tmp_path, f"hf://acme/bot@{A}", told))) for told in (Told(), Told())
-    ]
+    bringing = functools.partial(bring, tmp_path, f"hf://acme/bot@{A}")
+    threads = [threading.Thread(target=lambda: found.append(bringing())) for _ in range(2)]
     for thread in threads:
         thread.start()
     while "model.safetensors" not in hub.downloads():

@@ -65,7 +65,11 @@ def test_a_folder_of_objects_is_the_model_that_the_same_local_folder_is(memory: 
         (local / name).write_bytes(data)
     store = ObjectStore(place(), system=memory)
     found = fetch_folder(store, name="bot", root=tmp_path / "cache", cache=None, progress=Told())
-    assert sorted(path.name for path in found.folder.rglob("*") if path.is_file()) == ["config.json", "model.safetensors", "vocab.txt"]
+    assert sorted(path.name for path in found.folder.rglob("*") if path.is_file()) == [
+        "config.json",
+        "model.safetensors",
+        "vocab.txt",
+    ]
     assert weights_digest(found.folder) == weights_digest(local)
 
 
@@ -74,7 +78,7 @@ def test_objects_that_are_listed_elsewhere_are_refused(memory: Any) -> None:
         def invalidate_cache(self) -> None:
             """Nothing is kept."""
 
-        def find(self, root: str, *, detail: bool) -> dict[str, Any]:
+        def find(self, *_: Any, **__: Any) -> dict[str, Any]:
             return {"other/secret.json": {"size": 1, "type": "file"}}
 
     with pytest.raises(CannotRunError, match="which lies elsewhere"):
@@ -87,11 +91,13 @@ def test_hostile_keys_are_refused_before_anything_is_fetched(tmp_path: Path, nam
         def invalidate_cache(self) -> None:
             """Nothing is kept."""
 
-        def find(self, root: str, *, detail: bool) -> dict[str, Any]:
+        def find(self, root: str, **_: Any) -> dict[str, Any]:
             return {f"{root}/{key}": {"size": 1, "type": "file", "ETag": '"e"'} for key in ("config.json", name)}
 
     with pytest.raises(CannotRunError, match="outside the model's folder"):
-        fetch_folder(ObjectStore(place(), system=Hostile()), name="bot", root=tmp_path / "c", cache=None, progress=Told())
+        fetch_folder(
+            ObjectStore(place(), system=Hostile()), name="bot", root=tmp_path / "c", cache=None, progress=Told()
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,7 +106,7 @@ def test_tags_and_digests_are_read_as_both_stores_write_them() -> None:
         def invalidate_cache(self) -> None:
             """Nothing is kept."""
 
-        def find(self, root: str, *, detail: bool) -> dict[str, Any]:
+        def find(self, root: str, **_: Any) -> dict[str, Any]:
             return {
                 f"{root}/a.json": {"size": 2, "ETag": '"abc"', "type": "file"},
                 f"{root}/b.json": {"size": 2, "etag": "CKih", "md5Hash": "mZFLkyvTelC5g8XnyQrpOw==", "type": "file"},
@@ -122,8 +128,16 @@ def test_tags_and_digests_are_read_as_both_stores_write_them() -> None:
     [
         (PermissionError("Access Denied"), "may not be read", "AWS_ACCESS_KEY_ID"),
         (FileNotFoundError("bucket"), "no such bucket", "Check the place"),
-        (type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})("no"), "no credentials", "AWS_PROFILE"),
-        (type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})("x"), "cannot be reached", "AWS_ENDPOINT_URL"),
+        (
+            type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})("no"),
+            "no credentials",
+            "AWS_PROFILE",
+        ),
+        (
+            type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})("x"),
+            "cannot be reached",
+            "AWS_ENDPOINT_URL",
+        ),
         (OSError("odd"), "the store says: odd", "Try again"),
     ],
 )
@@ -132,7 +146,7 @@ def test_what_stores_say_is_worded(error: Exception, what: str, fix: str) -> Non
         def invalidate_cache(self) -> None:
             """Nothing is kept."""
 
-        def find(self, root: str, *, detail: bool) -> dict[str, Any]:
+        def find(self, *_: Any, **__: Any) -> dict[str, Any]:
             raise error
 
     with pytest.raises(CannotRunError) as caught:
@@ -168,7 +182,7 @@ def test_secrets_of_the_environment_never_stand_in_an_error(monkeypatch: pytest.
 
 def test_a_transfer_that_breaks_off_may_be_tried_again(memory: Any, tmp_path: Path) -> None:
     class Breaking:
-        def open(self, *args: Any, **options: Any) -> Any:
+        def open(self, *_: Any, **__: Any) -> Any:
             raise ConnectionResetError("Connection reset by peer")
 
     with pytest.raises(BrokenOffError):

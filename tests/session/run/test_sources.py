@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.hub import A, B, MODEL, Hub, hub_server
+from support.hub import MODEL, A, B, Hub, hub_server
 from support.promotions import make_manifest
 from support.servers import model_folder
 
@@ -16,10 +16,10 @@ from llmgate.record.manifest import ModelIdentity
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import changes, held_to
 from llmgate.record.weights import weights_digest
+from llmgate.score.assertion.models import JudgeSampling
 from llmgate.session.decide.publish import new_version
 from llmgate.session.run.sources import LocalModel, local_arm, local_model, localised, refuse_moved
 from llmgate.session.run.target import identify_folder, judge_identity, judge_place
-from llmgate.score.assertion.models import JudgeSampling
 from llmgate.session.settings.combined import settings_from
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def test_code_is_fetched_where_it_is_trusted(hub: Hub, tmp_path: Path) -> None:
         ("model", "file:///no/such/folder", "there is no folder"),
     ],
 )
-def test_places_that_are_none_are_refused_before_anything_starts(tmp_path: Path, option: str, text: str, what: str) -> None:
+def test_places_that_are_none_are_refused_before_anything_starts(
+    tmp_path: Path, option: str, text: str, what: str
+) -> None:
     with pytest.raises(UsageError, match=what) as caught:
         settings(tmp_path, **{option: text})
     assert caught.value.where == f"--{option.replace('_', '-')}"
@@ -132,11 +134,15 @@ def test_a_run_whose_branch_has_moved_does_not_go_on(hub: Hub, tmp_path: Path) -
     out = tmp_path / "run"
     out.mkdir()
     begun = make_manifest("r1", registry_uri=None, weights="v1")
-    before = replace(begun, model=ModelIdentity(name="bot", source="hf://acme/bot@main", weights_digest="1" * 64, revision=A))
+    before = replace(
+        begun, model=ModelIdentity(name="bot", source="hf://acme/bot@main", weights_digest="1" * 64, revision=A)
+    )
     MANIFEST.write(out, before)
     refuse_moved(out, before.model)
     moved = replace(before.model, weights_digest="2" * 64, revision=B)
-    with pytest.raises(RecordError, match=f"hf://acme/bot@main has moved: it was {A} when the run began, and is {B} now"):
+    with pytest.raises(
+        RecordError, match=f"hf://acme/bot@main has moved: it was {A} when the run began, and is {B} now"
+    ):
         refuse_moved(out, moved)
     assert "model weights digest was" in next(changes(held_to(before), held_to(replace(before, model=moved))))
     # A commit that changed a note only is the same model.

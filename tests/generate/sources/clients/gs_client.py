@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def server() -> Iterator[str]:
 
 
 def upload(url: str, bucket: str, name: str, data: bytes) -> None:
-    quoted = urllib.request.quote(name, safe="")
+    quoted = urllib.parse.quote(name, safe="")
     asked = urllib.request.Request(
         f"{url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quoted}",
         data=data,
