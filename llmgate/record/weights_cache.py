@@ -27,7 +27,7 @@ from llmgate.record.disk import open_own, private_folder, write_atomic
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["WeightsCache", "cache_file"]
+__all__ = ["YOUNG_S", "WeightsCache", "cache_file", "entry_key"]
 
 VERSION: Final = 1
 YOUNG_S: Final = 2.0

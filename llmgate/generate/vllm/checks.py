@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from llmgate.generate.vllm.command import ServerSpec
 
-__all__ = ["Engine", "config_file_flags", "find_engine", "reserve_port"]
+__all__ = ["Engine", "config_file_flags", "find_engine", "listener", "reserve_port"]
 
 PROBE = """
 import importlib.metadata as m, importlib.util as u, json, os
@@ -160,7 +160,7 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
             reserved.close()
             raise
     except OSError as error:
-        who = _listener(port) if port else None
+        who = listener(port) if port else None
         raise ServerError(
             f"port {port} cannot be used: {error.strerror or error}" + (f" (it belongs to {who})" if who else ""),
             where=f"{host}:{port}",
@@ -169,7 +169,7 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
     return reserved, int(reserved.getsockname()[1])
 
 
-def _listener(port: int) -> str | None:
+def listener(port: int) -> str | None:
     """Who listens on a TCP port: `name (pid)`, or None if that is not ours to see."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
