@@ -38,6 +38,9 @@ class ModelIdentity:
         weights_digest: SHA-256 over the model folder's file manifest; None when only an endpoint is known.
         registry_uri: For example `models:/support-bot/7`, where the run was started for a registered version.
         binding: What tied the run to that version when it started; None where there is none, or nobody looked.
+        base: Of an adapter: the digest of the model that it was served on, "" for a whole model. `weights_digest` is
+            then the digest of both.
+        adapter: Of an adapter: the digest of its folder alone.
     """
 
     name: str
@@ -45,6 +48,8 @@ class ModelIdentity:
     weights_digest: str | None = None
     registry_uri: str | None = None
     binding: Binding | None = None
+    base: Said = ""
+    adapter: Said = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from llmgate.generate.client import Endpoint
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
@@ -21,6 +21,9 @@ class Target:
         server: What serves it.
         death: Why the server is gone, None while it lives or when it is not ours.
         pid: Process id of a server of ours, None for those of others.
+        beside: All models that this server of ours serves, by their names: a base and its adapters. Empty if there is
+            one.
+        alike: Pairs of them that nothing tells from each other by what they answer.
     """
 
     endpoint: Endpoint
@@ -28,3 +31,5 @@ class Target:
     server: ServerIdentity
     death: Callable[[], str | None]
     pid: int | None = None
+    beside: Mapping[str, ModelIdentity] = field(default_factory=dict)
+    alike: frozenset[frozenset[str]] = frozenset()

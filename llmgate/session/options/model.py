@@ -6,10 +6,21 @@ from typing import Final
 
 from llmgate.session.options.option import Option
 
-__all__ = ["MODEL", "SERVER"]
+__all__ = ["ENGINE", "MODEL", "SERVER"]
 
 MODEL: Final = (
     Option(name="model", metavar="DIR", help="Model folder; llmgate starts vLLM for it and ends it afterwards."),
+    Option(
+        name="adapter",
+        metavar="NAME=DIR ...",
+        default="",
+        help='LoRA adapters that are served on --model, e.g. "new=DIR old=DIR"; --served-name says which is asked.',
+    ),
+    Option(
+        name="champion-adapter",
+        metavar="NAME",
+        help="The adapter in production: asked on the same server, into a record of its own, and compared with.",
+    ),
     Option(
         name="endpoint",
         metavar="URL",
@@ -63,5 +74,55 @@ SERVER: Final = (
         default=1800.0,
         metavar="S",
         help="Seconds that vLLM may take to start.",
+    ),
+)
+ENGINE: Final = (
+    Option(
+        name="tensor-parallel-size",
+        kind="int",
+        metavar="N",
+        help="GPUs over which each layer is spread. For the server of a judge, too, as the next two.",
+    ),
+    Option(name="pipeline-parallel-size", kind="int", metavar="N", help="Groups of GPUs over which layers are spread."),
+    Option(name="data-parallel-size", kind="int", metavar="N", help="Copies of the model behind the server's address."),
+    Option(
+        name="gpu-memory-utilization",
+        kind="float",
+        metavar="F",
+        help="Share of a GPU's memory that vLLM takes, for the server of a judge, too. Default: vLLM's own.",
+    ),
+    Option(
+        name="max-model-len",
+        kind="int",
+        metavar="N",
+        help="Tokens of a prompt and its answer together. Default: the model's own; 2048 on a CPU.",
+    ),
+    Option(name="dtype", metavar="NAME", help="Number type that is computed in, e.g. bfloat16. Default: the model's."),
+    Option(name="quantization", metavar="NAME", help="How weights are quantised, as vLLM calls it, e.g. fp8."),
+    Option(
+        name="speculative-config",
+        metavar="DIR|JSON",
+        help="Speculative decoding: a draft model, with --speculative-tokens; or vLLM's JSON.",
+    ),
+    Option(
+        name="speculative-tokens",
+        kind="int",
+        metavar="K",
+        help="Tokens that the draft model of --speculative-config proposes at once.",
+    ),
+    Option(
+        name="chat-template",
+        metavar="FILE",
+        help="Jinja template of prompts, in place of the model's own. Its content is part of the run's identity.",
+    ),
+    Option(
+        name="tool-call-parser",
+        metavar="NAME",
+        help="How vLLM reads tool calls from answers, e.g. hermes; lets the model choose tools.",
+    ),
+    Option(
+        name="reasoning-parser",
+        metavar="NAME",
+        help="How vLLM tells reasoning from answers, e.g. qwen3.",
     ),
 )

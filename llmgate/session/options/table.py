@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.session.options.asking import ASKING, COMPARISON, FILES
 from llmgate.session.options.judges import JUDGES
-from llmgate.session.options.model import MODEL, SERVER
+from llmgate.session.options.model import ENGINE, MODEL, SERVER
 from llmgate.session.options.results import RESULTS, VERDICT
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["GROUPS", "OPTIONS", "file_options"]
 GROUPS: Final[Mapping[str, tuple[Option, ...]]] = {
     "The model": MODEL,
     "The server that llmgate starts": SERVER,
+    "How that server runs the model": ENGINE,
     "What it is compared with, and how strictly": COMPARISON,
     "How it is asked": ASKING,
     "Judges and embeddings": JUDGES,

@@ -7,35 +7,34 @@ import json
 import sys
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import ServerError, UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.identity import hardware
-from llmgate.generate.vllm.checks import find_engine
+from llmgate.generate.vllm.checks import find_engine, gpus_wanted
 from llmgate.generate.vllm.command import Device, ServerSpec
 from llmgate.generate.vllm.model_folder import model_folder
 from llmgate.record.environment import for_programs
-from llmgate.record.weights import weights_digest
-from llmgate.session.run.target import NOTHING, endpoint_target, identify_folder, own_server
+from llmgate.session.run.adapters import beside_it, named_adapters
+from llmgate.session.run.engine_flags import engine_flags
+from llmgate.session.run.sources import local_model
+from llmgate.session.run.target import NOTHING, endpoint_target, identify_local, own_server
 from llmgate.session.serving.hosting import ArmPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
+    from llmgate.session.run.sources import LocalModel
     from llmgate.session.settings.typed import Settings
     from llmgate.session.target import Target
 
 __all__ = [
     "NamedArm",
-    "adapters",
-    "beside_it",
     "endpoint_place",
-    "flag_value",
     "folder_place",
     "read_named",
     "running_place",
@@ -125,34 +124,75 @@ def folder_place(
         UsageError: If a server of the folder would not serve that name.
         WeightsError: If the folder has no identity.
     """
-    base = Path(named.folder).expanduser().resolve().name
+    local = local_model(settings, named.folder, progress)
+    base = local.name
     if identity is None:
-        identity = identify_folder(replace(settings, registry_uri=None), named.folder, base, progress=progress)
-    if named.name is not None:
-        identity = _adapted(identity, named, base, adapters(settings.server_args))
-    wanted = identity
+        identity = identify_local(replace(settings, registry_uri=None), local, base, progress=progress)
+    adapters = () if named.name is None else named_adapters(settings, local, identity, progress=progress)
+    models = {each.name: each for each in (identity, *(each.model for each in adapters))}
+    wanted = _served(models, named)
 
     @contextmanager
     def serve() -> Iterator[Target]:
         with own_server(
-            settings, named.folder, base, log_path=log_path, progress=progress, identity=wanted, env=env
+            settings,
+            str(local.folder),
+            base,
+            log_path=log_path,
+            progress=progress,
+            identity=identity,
+            adapters=adapters,
+            env=env,
         ) as target:
-            yield beside_it(target, wanted, served=base)
+            yield beside_it(target, wanted)
 
-    gpus = _gpus(settings, named.folder, env)
-    flags = hashlib.sha256(json.dumps([settings.server_args, sorted(env.items())]).encode()).hexdigest()
     return ArmPlace(
         label=named.text,
         model=wanted,
         open=serve,
         owned=True,
-        server=f"folder {Path(named.folder).expanduser().resolve()} {flags}" if named.name is not None else "",
-        beside=(lambda target: beside_it(target, wanted, served=base)) if named.name is not None else None,
-        gpus=gpus,
+        server="" if named.name is None else _server_key(settings, local, models, env),
+        beside=None if named.name is None else (lambda target: _guest(target, wanted)),
+        gpus=_gpus(settings, str(local.folder), env),
     )
 
 
-def running_place(settings: Settings, target: Target) -> ArmPlace:
+def _served(models: Mapping[str, ModelIdentity], named: NamedArm) -> ModelIdentity:
+    base, *adapters = models
+    name = named.name or base
+    if name not in models:
+        raise UsageError(
+            f"a server of {named.folder} would not serve {name!r}",
+            where=named.text,
+            fix=did_you_mean(name, models) if adapters else f'Name the adapter: --adapter "{name}=DIR"',
+        )
+    return models[name]
+
+
+def _server_key(
+    settings: Settings, local: LocalModel, models: Mapping[str, ModelIdentity], env: Mapping[str, str]
+) -> str:
+    """Equal for two arms that one start of a server serves."""
+    shaping = [engine_flags(settings), sorted(env.items()), sorted((each.name, each.adapter) for each in models.values())]
+    return f"folder {local.folder} {hashlib.sha256(json.dumps(shaping).encode()).hexdigest()}"
+
+
+def _guest(target: Target, model: ModelIdentity) -> Target:
+    """A model on the server of the other arm.
+
+    Raises:
+        ServerError: If nothing shows that the server keeps the two apart.
+    """
+    if frozenset((target.model.name, model.name)) in target.alike:
+        raise ServerError(
+            f"nothing shows that one server keeps {target.model.name} and {model.name} apart: they answer alike",
+            where="serving on one server",
+            fix="Give each a server of its own: --serving-hosting restarts",
+        )
+    return beside_it(target, model)
+
+
+def running_place(settings: Settings, target: Target, *, progress: Progress) -> ArmPlace:
     """A server that is up: ours, for the model under test, or an endpoint."""
     if not target.server.owned:
         return ArmPlace(
@@ -163,94 +203,16 @@ def running_place(settings: Settings, target: Target) -> ArmPlace:
             owned=False,
             server=f"url {target.endpoint.url}",
         )
-    gpus = _gpus(settings, settings.model or "", NOTHING)
+    local = local_model(settings, settings.model or "", progress)
     return ArmPlace(
-        label=settings.model or target.model.name,
+        label=f"{settings.model}#{target.model.name}" if target.beside else settings.model or target.model.name,
         model=target.model,
         open=lambda: nullcontext(target),
         owned=True,
         up=True,
-        gpus=gpus,
+        server=_server_key(settings, local, target.beside, NOTHING) if target.beside else "",
+        gpus=_gpus(settings, str(local.folder), NOTHING),
     )
-
-
-def beside_it(target: Target, model: ModelIdentity, *, served: str) -> Target:
-    """Another model that the same server serves, by its name."""
-    if model.name == served:
-        return replace(target, model=model)
-    return replace(
-        target,
-        endpoint=replace(target.endpoint, model=model.name),
-        model=model,
-        server=replace(target.server, model_names=(model.name,)),
-    )
-
-
-def adapters(flags: Sequence[str]) -> dict[str, str]:
-    """The adapters that `--lora-modules` serves: names and folders, given as `name=path` or as JSON."""
-    found: dict[str, str] = {}
-    inside = False
-    for flag in flags:
-        if flag.startswith("-"):
-            name, equals, value = flag.partition("=")
-            inside = name.lstrip("-").replace("_", "-") == "lora-modules"
-            entries = [value] if inside and equals else []
-        else:
-            entries = [flag] if inside else []
-        for entry in entries:
-            found |= _adapter(entry)
-    return found
-
-
-def _adapter(entry: str) -> dict[str, str]:
-    if entry.startswith("{"):
-        try:
-            facts = json.loads(entry)
-            return {str(facts["name"]): str(facts["path"])}
-        except (ValueError, KeyError, TypeError):
-            return {}  # vLLM says what is wrong with it
-    name, equals, path = entry.partition("=")
-    return {name: path} if equals else {}
-
-
-def _adapted(identity: ModelIdentity, named: NamedArm, base: str, known: Mapping[str, str]) -> ModelIdentity:
-    """The base, or one of its adapters: its weights are those of both."""
-    name = named.name or base
-    if name == base:
-        return identity
-    if name not in known:
-        raise UsageError(
-            f"a server of {named.folder} would not serve {name!r}",
-            where=named.text,
-            fix=did_you_mean(name, (base, *known))
-            if known
-            else "Name its adapters for the server: --enable-lora --lora-modules NAME=PATH",
-        )
-    folder = model_folder(known[name])
-    own = weights_digest(folder) if folder is not None else None
-    digest = (
-        hashlib.sha256(f"{identity.weights_digest}\n{own}\n".encode()).hexdigest()
-        if own is not None and identity.weights_digest is not None
-        else None
-    )
-    return replace(identity, name=name, source=known[name], weights_digest=digest)
-
-
-def flag_value(flags: Sequence[str], *names: str) -> str | None:
-    """The value of the last flag of one of these names, None if none is given."""
-    value: str | None = None
-    for flag, following in pairwise((*flags, "")):
-        name, equals, own = flag.partition("=")
-        if name.startswith("-") and name.lstrip("-").replace("_", "-") in names:
-            value = own if equals else following
-    return value
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
 
 
 def _gpus(settings: Settings, model: str, env: Mapping[str, str]) -> int:
@@ -260,8 +222,4 @@ def _gpus(settings: Settings, model: str, env: Mapping[str, str]) -> int:
     spec = ServerSpec(model=model, served_name="any", python=settings.server_python or sys.executable, env=env)
     if find_engine(spec, for_programs() | dict(env)).device is Device.CPU:
         return 0
-    parallel = (("tensor-parallel-size", "tp"), ("pipeline-parallel-size", "pp"), ("data-parallel-size", "dp"))
-    count = 1
-    for names in parallel:
-        count *= max(1, int(_number(flag_value(settings.server_args, *names)) or 1))
-    return count
+    return gpus_wanted(engine_flags(settings), elsewhere=True) or 1

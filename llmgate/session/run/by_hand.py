@@ -26,6 +26,7 @@ from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
+from llmgate.session.run.engine_flags import engine_flags
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
 from llmgate.session.run.target import NOTHING
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
@@ -211,6 +212,7 @@ def _place(
     check_flags(flags)
     # The port is one server's at most.
     alone = replace(settings, server_args=flags, port=None)
+    engine_flags(alone)  # a contradiction is told before anything is measured
     return folder_place(alone, named, log_path=log_path, progress=progress, env=env)
 
 

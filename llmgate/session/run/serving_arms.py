@@ -13,7 +13,7 @@ from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
 from llmgate.session.run.arm_places import running_place
 from llmgate.session.run.champion import LOG_NAME, champion_place, unserved, why_not
-from llmgate.session.run.target import own_server, served_name
+from llmgate.session.run.target import open_again
 from llmgate.session.serving.compare import compare_serving, hosting_of
 from llmgate.session.serving.hosting import ArmPlace, HostingChoice
 from llmgate.suite.cases import PlannedSuite
@@ -99,14 +99,7 @@ class RunArms:
         again = replace(
             self.candidate,
             up=False,
-            open=lambda: own_server(
-                settings,
-                settings.model or "",
-                served_name(settings),
-                log_path=run.path / CANDIDATE_LOG,
-                progress=progress,
-                identity=target.model,
-            ),
+            open=lambda: open_again(settings, target, log_path=run.path / CANDIDATE_LOG, progress=progress),
         )
         for each, choice in zip(self.wanted, self.choices, strict=True):
             if self._later(choice):
@@ -161,10 +154,12 @@ def plan_run_arms(settings: Settings, plan: Plan, run: RunDir, target: Target, *
     if settings.no_bench:
         progress.stage("warning: serving gates and is not measured (--no-bench), so the run will not pass")
         return NO_ARMS
-    candidate, champion = running_place(settings, target), None
+    candidate, champion = running_place(settings, target, progress=progress), None
     if manifest is not None and any(each.compared for each in wanted):
         try:
-            champion = champion_place(settings, manifest, log_path=run.path / LOG_NAME, progress=progress)
+            champion = champion_place(
+                settings, manifest, log_path=run.path / LOG_NAME, progress=progress, running=target
+            )
         except LlmgateError as error:
             if settings.serving_champion is not None:
                 raise

@@ -9,35 +9,44 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import UsageError
+from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import Endpoint
 from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity
+from llmgate.generate.vllm.adapters import adapter_flags, check_lora_flags, named_digests, read_adapter
+from llmgate.generate.vllm.checks import config_file_flags
 from llmgate.generate.vllm.server import ServerSpec, launch
 from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
 from llmgate.record.weights import MANIFEST_NAME, weights_digest
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
+from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
+from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
+from llmgate.session.run.sources import local_model
 from llmgate.session.run.weights import hash_folder
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from llmgate.score.assertion.models import JudgeSampling
     from llmgate.session.progress import Progress
+    from llmgate.session.run.sources import LocalModel
     from llmgate.session.settings.typed import Settings
 
 __all__ = [
     "JudgePlace",
+    "base_name",
     "endpoint_target",
     "identify_folder",
+    "identify_local",
     "judge_endpoint",
     "judge_identity",
     "judge_place",
+    "open_again",
     "open_judge",
     "open_target",
     "own_server",
@@ -74,11 +83,50 @@ def open_target(settings: Settings, *, log_path: Path, progress: Progress) -> It
         raise UsageError(
             "no model is named", fix="Give --model DIR to start vLLM, or --endpoint URL of a running server"
         )
-    name, manifest = served_name(settings), log_path.with_name(MANIFEST_NAME)
+    local = local_model(settings, settings.model, progress)
+    name, manifest = served_name(settings, local), log_path.with_name(MANIFEST_NAME)
+    base = identify_local(settings, local, base_name(settings, local), progress=progress, manifest_path=manifest)
+    adapters = named_adapters(settings, local, base, progress=progress)
     with own_server(
-        settings, settings.model, name, log_path=log_path, progress=progress, manifest_path=manifest
+        settings,
+        str(local.folder),
+        base.name,
+        log_path=log_path,
+        progress=progress,
+        identity=base,
+        adapters=adapters,
     ) as target:
-        yield target
+        yield beside_it(target, target.beside[name]) if adapters else target
+
+
+@contextmanager
+def open_again(settings: Settings, before: Target, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+    """Start the server of the model under test once more, as `open_target` did; nothing is hashed again.
+
+    Args:
+        settings: As they were then.
+        before: What was opened then.
+        log_path: Where its output goes.
+        progress: Told about the start.
+    """
+    local = local_model(settings, settings.model or "", progress)
+    adapters = tuple(
+        NamedAdapter(
+            adapter=read_adapter(name, local_model(settings, place, progress).folder), model=before.beside[name]
+        )
+        for name, place in settings.adapter.items()
+    )
+    name = base_name(settings, local)
+    with own_server(
+        settings,
+        str(local.folder),
+        name,
+        log_path=log_path,
+        progress=progress,
+        identity=before.beside.get(name, before.model),
+        adapters=adapters,
+    ) as target:
+        yield beside_it(target, before.model) if adapters else target
 
 
 def endpoint_target(settings: Settings, progress: Progress) -> Target:
@@ -112,9 +160,34 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     )
 
 
-def served_name(settings: Settings) -> str:
-    """The name in requests: as given, or the folder's."""
-    return settings.served_name or Path(settings.model or "").resolve().name
+def base_name(settings: Settings, local: LocalModel) -> str:
+    """What requests call the model that is loaded whole: as given, unless that chooses an adapter, or the folder's."""
+    return local.name if settings.adapter else settings.served_name or local.name
+
+
+def served_name(settings: Settings, local: LocalModel) -> str:
+    """What requests call the model under test: as given, the only adapter, or the folder's.
+
+    Raises:
+        UsageError: If several adapters are named and none is chosen, or another one is chosen.
+    """
+    names = (*settings.adapter, local.name)
+    if not settings.adapter:
+        return settings.served_name or local.name
+    if settings.served_name is None and len(settings.adapter) > 1:
+        raise UsageError(
+            f"{len(settings.adapter)} adapters are named ({', '.join(settings.adapter)}), and one is under test",
+            where="--adapter",
+            fix=f"Choose it with --served-name, e.g. {names[0]}",
+        )
+    name = settings.served_name or names[0]
+    if name not in names:
+        raise UsageError(
+            f"{name!r} is no adapter that is named, and not the base {local.name}",
+            where="--served-name",
+            fix=did_you_mean(name, names),
+        )
+    return name
 
 
 def identify_folder(
@@ -132,6 +205,14 @@ def identify_folder(
     return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
 
 
+def identify_local(
+    settings: Settings, local: LocalModel, name: str, *, progress: Progress, manifest_path: Path | None = None
+) -> ModelIdentity:
+    """Which model lies on this machine, and where it came from; see `identify_folder`."""
+    identity = identify_folder(settings, str(local.folder), name, progress=progress, manifest_path=manifest_path)
+    return replace(identity, source=local.source)
+
+
 @contextmanager
 def own_server(
     settings: Settings,
@@ -142,9 +223,12 @@ def own_server(
     progress: Progress,
     manifest_path: Path | None = None,
     identity: ModelIdentity | None = None,
+    adapters: Sequence[NamedAdapter] = (),
     env: Mapping[str, str] = NOTHING,
 ) -> Iterator[Target]:
     """Start vLLM, wait until it answers, end it with the block.
+
+    A server of several adapters is believed only after it has shown that it keeps them apart.
 
     Args:
         settings: The options.
@@ -154,15 +238,21 @@ def own_server(
         progress: Told about the start.
         manifest_path: Gets the manifest of the model's files.
         identity: Of the model, where that is known already: a folder is not hashed at every start.
+        adapters: Served beside it; the target is the base.
         env: For the server, besides what it inherits.
+
+    Raises:
+        ServerError: If it does not start, or gives a name another model's weights.
     """
     if identity is None:
         identity = identify_folder(settings, model, name, progress=progress, manifest_path=manifest_path)
+    flags = engine_flags(settings)
+    check_lora_flags(flags, adapters=bool(adapters), further=config_file_flags(flags))
     spec = ServerSpec(
         model=model,
         served_name=name,
         port=settings.port,
-        flags=settings.server_args,
+        flags=(*adapter_flags([each.adapter for each in adapters]), *flags),
         env=env,
         startup_timeout_s=settings.startup_timeout,
         log_path=log_path,
@@ -171,13 +261,18 @@ def own_server(
     )
     with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
-        yield Target(
+        models = {each.name: each for each in (identity, *(each.model for each in adapters))}
+        own = server.identity()
+        digests = {each.model.name: each.model.adapter for each in adapters}
+        target = Target(
             endpoint=Endpoint(url=f"{server.url}/v1", model=name),
             model=identity,
-            server=replace(server.identity(), model_names=(name,)),
+            server=replace(own, model_names=(name,), flags=named_digests(own.flags, digests)),
             death=server.death_reason,
             pid=server.pid,
+            beside=models if adapters else {},
         )
+        yield replace(target, alike=tell_apart(target, models, progress=progress)) if adapters else target
         progress.stage("stopping the server")
 
 
@@ -186,7 +281,9 @@ def judge_place(settings: Settings) -> JudgePlace | None:
     if settings.judge_endpoint:
         return JudgePlace(url=normalise_url(settings.judge_endpoint))
     if settings.judge_model:
-        same = bool(settings.model) and Path(settings.judge_model).resolve() == Path(settings.model or "").resolve()
+        # With adapters the base would judge in one batch with what it judges, under another name: it is started after.
+        same = bool(settings.model) and not settings.adapter
+        same = same and Path(settings.judge_model).resolve() == Path(settings.model or "").resolve()
         return JudgePlace(folder=settings.judge_model, same_server=same)
     return None
 
@@ -226,7 +323,8 @@ def open_judge(
 ) -> Iterator[Target]:
     """Reach the judge: connect to its endpoint, or start vLLM for its folder."""
     if place.folder:
-        with own_server(settings, place.folder, identity.model, log_path=log_path, progress=progress) as target:
+        own = for_judge(settings)
+        with own_server(own, place.folder, identity.model, log_path=log_path, progress=progress) as target:
             yield target
         return
     yield Target(

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
+from llmgate.generate.vllm.adapters import check_lora_flags
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
+from llmgate.session.options.model import ENGINE
 from llmgate.session.settings.typed import Settings, own_key_name
 
 __all__ = ["HOSTINGS", "check"]
@@ -21,6 +23,8 @@ HOSTINGS: Final = ("auto", "together", "shared", "restarts")
 """How the servers of two arms are kept up."""
 LEAST: Final = (
     *(("concurrency", 1), ("repeat", 1), ("port", 1)),
+    *((name, 1) for name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")),
+    *((name, 1) for name in ("max_model_len", "speculative_tokens")),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
 )
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,6 +44,12 @@ def check(settings: Settings) -> None:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
     check_endpoints(settings)
     check_flags(settings.server_args)
+    if any(getattr(settings, option.field) is not None for option in ENGINE):
+        # Reading flags and templates is for whoever gives some.
+        from llmgate.session.settings.engine import check_engine  # noqa: PLC0415
+
+        check_engine(settings)
+    check_adapters(settings)
     check_serving(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
@@ -50,6 +60,37 @@ def check(settings: Settings) -> None:
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_adapters(settings: Settings) -> None:
+    """Refuse adapters that nothing would serve, and a champion that is not among them."""
+    check_lora_flags(settings.server_args, adapters=bool(settings.adapter))
+    if settings.adapter and settings.endpoint and not settings.serving_champion:
+        raise UsageError(
+            "adapters are for a server that llmgate starts, and --endpoint names one that runs",
+            where="--adapter",
+            fix="Name the one that is asked with --served-name, or give --model in place of --endpoint",
+        )
+    champion = settings.champion_adapter
+    if champion is None:
+        return
+    if champion not in settings.adapter:
+        raise UsageError(
+            f"the adapter {champion!r} is not named",
+            where="--champion-adapter",
+            fix=did_you_mean(champion, settings.adapter) if settings.adapter else f'Add --adapter "{champion}=DIR ..."',
+        )
+    if settings.served_name == champion:
+        raise UsageError(
+            f"{champion!r} is both under test and the champion",
+            where="--champion-adapter",
+            fix="Name another one with --served-name",
+        )
+    for option in ("baseline", "as_baseline", "serving_champion"):
+        if getattr(settings, option):
+            raise UsageError(
+                f"both --champion-adapter and --{option.replace('_', '-')} are given", fix="Give one of them"
+            )
 
 
 def check_model(option: str, model: str | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError
 from llmgate.generate.finish import NOT_COMPLETE
@@ -12,7 +13,34 @@ from llmgate.generate.finish import NOT_COMPLETE
 if TYPE_CHECKING:
     from llmgate.session.options.option import Option
 
-__all__ = ["read_finish_reasons", "read_folders", "read_judges", "read_value"]
+__all__ = ["read_adapters", "read_finish_reasons", "read_folders", "read_judges", "read_value"]
+
+ADAPTER_NAME: Final = re.compile(r"[A-Za-z0-9][\w.:-]{0,99}", re.ASCII)
+"""It stands in requests, in a flag of vLLM's and in file names of others; `#` and `=` end it where it is written."""
+
+
+def read_adapters(text: str) -> dict[str, str]:
+    """Read `NAME=DIR` pairs.
+
+    Returns:
+        Name to folder, or another place of models.
+
+    Raises:
+        UsageError: If an entry is none, or a name is given twice.
+    """
+    adapters: dict[str, str] = {}
+    for entry in shlex.split(text):
+        name, equals, place = entry.partition("=")
+        if not equals or not place or not ADAPTER_NAME.fullmatch(name):
+            raise UsageError(
+                f"{entry[:80]!r} names no adapter",
+                where="--adapter",
+                fix='Write NAME=DIR, several as one text: --adapter "new=DIR old=DIR"',
+            )
+        if name in adapters:
+            raise UsageError(f"the adapter {name!r} is named twice", where="--adapter", fix="Give each a name of its own")
+        adapters[name] = place
+    return adapters
 
 
 def read_folders(text: str | None) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Settings:
     """One run's options, typed. See `OPTIONS` for what each means."""
 
     model: str | None
+    adapter: Mapping[str, str]
+    champion_adapter: str | None
     endpoint: str | None
     served_name: str | None
     reply_names: tuple[str, ...]
@@ -33,6 +35,18 @@ class Settings:
     server_python: str | None
     port: int | None
     startup_timeout: float
+    tensor_parallel_size: int | None
+    pipeline_parallel_size: int | None
+    data_parallel_size: int | None
+    gpu_memory_utilization: float | None
+    max_model_len: int | None
+    dtype: str | None
+    quantization: str | None
+    speculative_config: str | None
+    speculative_tokens: int | None
+    chat_template: str | None
+    tool_call_parser: str | None
+    reasoning_parser: str | None
     concurrency: int
     repeat: int | None
     timeout: float
