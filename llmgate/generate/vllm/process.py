@@ -195,11 +195,13 @@ class ServerProcess:
         self._supervisor.kill()
         self._supervisor.wait()
         deadline = time.monotonic() + supervisor.KILL_S
+        shared = supervisor.shared_memory({*supervisor.members(session), *_marked(self._mark)})
         while (left := {*supervisor.members(session), *_marked(self._mark)}) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+        supervisor.remove_shared(shared)
         return tuple(sorted(left))
 
 

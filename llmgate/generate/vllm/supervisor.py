@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Supervisor", "descendants", "main", "members"]
+__all__ = ["Supervisor", "descendants", "main", "members", "remove_shared", "shared_memory"]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36

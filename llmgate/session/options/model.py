@@ -75,6 +75,13 @@ SERVER: Final = (
         metavar="S",
         help="Seconds that vLLM may take to start.",
     ),
+    Option(
+        name="stall-timeout",
+        kind="float",
+        default=60.0,
+        metavar="S",
+        help="Seconds that the started server may neither make progress nor compute before it counts as hung; 0: never.",
+    ),
 )
 ENGINE: Final = (
     Option(

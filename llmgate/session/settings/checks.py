@@ -60,6 +60,8 @@ def check(settings: Settings) -> None:
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+    if not 0 <= settings.stall_timeout < float("inf"):
+        raise UsageError(f"--stall-timeout is {settings.stall_timeout}", fix="Give seconds, or 0 to wait for ever")
 
 
 def check_adapters(settings: Settings) -> None:
