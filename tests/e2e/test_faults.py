@@ -430,7 +430,7 @@ def test_what_hangs_is_named_and_what_is_slow_is_left(real_server: OwnedServer) 
     assert {"vllm:iteration_tokens_total_count", "vllm:generation_tokens_total", "vllm:num_requests_running"} <= {*told}
 
     idle = Looked(real_server)
-    with watched(idle, limit_s=2.0, busy_limit_s=600.0):  # type: ignore[arg-type]
+    with watched(idle, limit_s=2.0, busy_limit_s=600.0):
         time.sleep(5.0)
     assert idle.ended is None
 
@@ -438,7 +438,7 @@ def test_what_hangs_is_named_and_what_is_slow_is_left(real_server: OwnedServer) 
         looked = Looked(real_server)
         os.kill(pid, signal.SIGSTOP)
         try:
-            with watched(looked, limit_s=2.0, busy_limit_s=600.0):  # type: ignore[arg-type]
+            with watched(looked, limit_s=2.0, busy_limit_s=600.0):
                 assert wait_until(lambda seen=looked: seen.ended is not None)  # type: ignore[misc]
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -448,7 +448,7 @@ def test_what_hangs_is_named_and_what_is_slow_is_left(real_server: OwnedServer) 
 
     busy = Looked(real_server)
     asking = [threading.Thread(target=long_answer, args=(real_server,)) for _ in range(4)]
-    with watched(busy, limit_s=1.0, busy_limit_s=600.0):  # type: ignore[arg-type]
+    with watched(busy, limit_s=1.0, busy_limit_s=600.0):
         for thread in asking:
             thread.start()
         for thread in asking:

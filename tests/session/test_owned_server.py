@@ -14,6 +14,7 @@ import pytest
 from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
+from llmgate.generate.vllm import supervisor
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import read_manifest
 
@@ -212,6 +213,66 @@ def test_a_server_that_hangs_ends_the_run_and_loses_no_answer(tmp_path: Path) ->
     assert len([r for r in load_record(tmp_path / "run", unfinished=True).results.values() if r.evaluated]) == 6
     code, output = finished(run(tmp_path, "--resume"))
     assert code == 0, output
+    assert len(load_record(tmp_path / "run").results) == 20
+
+
+def begin(tmp_path: Path, door: str, *args: str, **variables: str) -> subprocess.Popen[str]:
+    """A run by any door, with a fake server."""
+    if door == "cli":
+        return run(tmp_path, *args, mode=variables.pop("FAKE_VLLM", "ok"), **variables)
+    env = {
+        **os.environ,
+        "FAKE_VLLM": "ok",
+        "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        MARK: str(tmp_path),
+        **variables,
+    }
+    options = [arg.replace("--", "--llmgate-", 1) for arg in args]
+    workers = ["-n", "2"] if door == "xdist" else []
+    command = [sys.executable, "-m", "pytest", "words.yaml", "-p", "no:cacheprovider", *workers, *options]
+    return subprocess.Popen(
+        [*command, f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def answered(tmp_path: Path) -> int:
+    if not (tmp_path / "run" / "manifest.json").exists():
+        return 0
+    return sum(result.evaluated for result in load_record(tmp_path / "run", unfinished=True).results.values())
+
+
+@pytest.mark.parametrize("door", ["cli", "pytest", "xdist"])
+def test_a_run_that_is_killed_in_the_middle_leaves_nothing_and_goes_on(tmp_path: Path, door: str) -> None:
+    write_suite(tmp_path, cases=20)
+    process = begin(tmp_path, door, "--concurrency=2", FAKE_VLLM="stalled")
+    assert wait_until(lambda: answered(tmp_path) == 6, timeout_s=60)
+    assert len(marked(tmp_path)) >= 4
+    process.kill()
+    finished(process)
+    assert nothing_left(tmp_path)
+    code, output = finished(begin(tmp_path, "cli", "--resume"))
+    assert code == 0, output
+    assert len(load_record(tmp_path / "run").results) == 20
+
+
+def test_a_killed_worker_of_xdist_costs_its_test_and_not_the_run(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=20)
+    gate = tmp_path / "gate"
+    process = begin(tmp_path, "xdist", FAKE_GATE=str(gate))
+
+    def workers() -> list[int]:
+        pids = supervisor.descendants(process.pid)
+        return [pid for pid in pids if b"exec(eval(sys.stdin" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    # The run's folder has its manifest only after the server is up, and workers wait for it until then.
+    assert wait_until(lambda: len(workers()) == 2 and (tmp_path / "run" / "server.log").exists(), timeout_s=60)
+    os.kill(workers()[0], signal.SIGKILL)
+    gate.touch()
+    code, output = finished(process)
+    assert code == 1, output
+    assert "crashed" in output or "node down" in output
+    assert nothing_left(tmp_path)
     assert len(load_record(tmp_path / "run").results) == 20
 
 

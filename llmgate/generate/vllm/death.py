@@ -54,7 +54,8 @@ RULES = (
     _rule(
         r"DefaultCPUAllocator: .*memory|\bMemoryError\b|Cannot allocate memory|std::bad_alloc",
         "the machine ran out of memory",
-        "Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
+        "Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE or --max-num-seqs, free memory, or raise the limit of this "
+        "session (`ulimit -v` shows it) or container",
     ),
     _rule(
         r"Address already in use|\[Errno 98\]",

@@ -9,7 +9,7 @@ import http.client
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from llmgate.generate.vllm.log import silent
 from llmgate.generate.vllm.probe import LOAD, PROGRESS, QUICK_S
@@ -19,10 +19,11 @@ from llmgate.generate.vllm.tree import server_tasks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmgate.generate.vllm.command import ServerSpec
     from llmgate.generate.vllm.log import OnProgress
-    from llmgate.generate.vllm.server import Server
+    from llmgate.generate.vllm.probe import Probe
 
-__all__ = ["watched"]
+__all__ = ["Watchable", "watched"]
 
 STEP_S: Final = 5.0
 """Between two looks at most."""
@@ -33,8 +34,30 @@ QUESTION_AFTER: Final = 0.25
 JOIN_S: Final = 30.0
 
 
+class Watchable(Protocol):
+    """What is needed of a server; see `Server`."""
+
+    @property
+    def spec(self) -> ServerSpec:
+        """Which names the model."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the API server."""
+
+    @property
+    def probe(self) -> Probe:
+        """Asks it."""
+
+    def death_reason(self) -> str | None:
+        """Why it is of no use any more."""
+
+    def give_up(self, why: str) -> None:
+        """End it."""
+
+
 @contextmanager
-def watched(server: Server, *, limit_s: float, busy_limit_s: float, on_hang: OnProgress = silent) -> Iterator[None]:
+def watched(server: Watchable, *, limit_s: float, busy_limit_s: float, on_hang: OnProgress = silent) -> Iterator[None]:
     """End a server that hangs while the block runs; its `death_reason` says then what hung.
 
     Args:
@@ -55,7 +78,7 @@ def watched(server: Server, *, limit_s: float, busy_limit_s: float, on_hang: OnP
 
 
 class _Watch(threading.Thread):
-    def __init__(self, server: Server, *, limit_s: float, busy_limit_s: float, on_hang: OnProgress) -> None:
+    def __init__(self, server: Watchable, *, limit_s: float, busy_limit_s: float, on_hang: OnProgress) -> None:
         # A daemon: an answer that is waited for must keep no program from ending.
         super().__init__(name="llmgate-watchdog", daemon=True)
         self._server = server
