@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import WeightsError
+from llmgate.record.reach import open_regular
 from llmgate.record.weights import WeightsManifest, differences, hash_weights, manifest_of
 from llmgate.record.weights_cache import entry_key
 from llmgate.record.weights_files import counted_files
@@ -99,7 +100,7 @@ def changes(held: HeldFolder, *, progress: HashProgress | None = None) -> tuple[
     folder = held.folder
     try:
         names = counted_files(folder)
-        keys = {name: entry_key((folder / name).stat()) for name in names}
+        keys = {name: _key(folder / name) for name in names}
         doubtful = [name for name in names if keys[name] != held.keys.get(name) or name in held.young]
         known = {file.path: (file.size, file.sha256) for file in held.manifest.files}
         fresh = hash_files(folder, doubtful, progress=progress) if doubtful else []
@@ -132,6 +133,12 @@ def check_held(held: HeldFolder, *, progress: HashProgress | None = None) -> Non
             fix="Let nothing write to the folder while it is used (a download, a sync, a deployment that swaps links), "
             "or give a copy of it, and start again",
         )
+
+
+def _key(path: Path) -> str:
+    # Opened: a network file system asks its server then, where `stat` may answer from memory.
+    with open_regular(path) as file:
+        return entry_key(os.fstat(file.fileno()))
 
 
 def _times(key: str) -> str:

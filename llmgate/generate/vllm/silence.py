@@ -37,7 +37,7 @@ class Look:
         counters: What it has done until now, by name; None if it did not say.
         load: Requests that it says it has, None if it did not say.
         asked: Whether a question of our own was answered since the last look.
-        tasks: Its processes, the API server's first.
+        tasks: Its processes, the API server's first; they need not be looked at where there was progress.
     """
 
     at_s: float
@@ -81,9 +81,11 @@ class Silence:
             self._counters = look.counters
         if self._last is None or moved or look.asked:
             self.silent_s = 0.0
-            self._since = {task.pid: task.cpu_s for task in look.tasks}
+            self._since.clear()
         else:
             self.silent_s += min(look.at_s - self._last.at_s, self._most_s)
+        for task in look.tasks:
+            self._since.setdefault(task.pid, task.cpu_s)
         self._last = look
         if self.silent_s < self._limit_s:
             return None

@@ -90,6 +90,7 @@ class _Watch(threading.Thread):
         self._over = threading.Event()
         self._answered = threading.Event()
         self._asking: threading.Thread | None = None
+        self._counters: dict[str, float] | None = None
 
     def run(self) -> None:
         """Look now and then, until the block ends or the server is of no use any more."""
@@ -123,14 +124,18 @@ class _Watch(threading.Thread):
             answered = False
         asked = self._answered.is_set()
         self._answered.clear()
+        counters = {name: told[name] for name in PROGRESS if name in told} if told else None
+        # Looking at all processes of a machine takes longer than the rest, and measurements may be going on.
+        moved = asked or (counters is not None and counters != self._counters)
+        self._counters = counters or self._counters
         pid = self._server.pid
         return Look(
             at_s=time.monotonic(),
             answered=answered,
-            counters={name: told[name] for name in PROGRESS if name in told} if told else None,
+            counters=counters,
             load=sum(told.get(name, 0.0) for name in LOAD) if told else None,
             asked=asked,
-            tasks=() if pid is None else server_tasks(pid),
+            tasks=() if moved or pid is None else server_tasks(pid),
         )
 
     def _ask(self) -> None:

@@ -87,6 +87,18 @@ def test_a_server_too_busy_to_answer_is_no_hang() -> None:
     assert watch(look(at, tokens=None, api_s=at * 0.2) for at in seconds(99)) is None
 
 
+def test_processes_need_not_be_looked_at_where_there_is_progress() -> None:
+    def bare(at: float) -> Look:
+        return Look(at_s=at, answered=True, counters={"a": at}, load=1.0, asked=False, tasks=())
+
+    silence = Silence(limit_s=10.0, busy_limit_s=100.0, step_s=STEP_S)
+    assert [silence.note(bare(at)) for at in seconds(5)] == [None] * 6
+    # What they had computed until then is no work on what comes after.
+    found = [silence.note(look(5.0 + at, engine_s=50.0)) for at in seconds(10)]
+    assert found[0] is None
+    assert "no token came" in str(found[-1])
+
+
 def test_an_answer_to_our_looks_is_no_work() -> None:
     """An API server that answers them takes time of the processor, and its engine does nothing."""
     found = watch(look(at, api_s=at) for at in seconds(200))
