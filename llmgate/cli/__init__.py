@@ -42,6 +42,7 @@ COMMANDS = {
     "rollback": "release.rollback:rollback",
     "run": "run:run",
     "schema": "schema:schema",
+    "serve": "serve:serve",
     "show": "show:show",
     "status": "release.status:status",
     "verdict": "release.verdict:verdict_group",
@@ -60,7 +61,7 @@ SECTIONS = {
     },
     "Setting out": {
         "init": "start a project: a suite, locked rows, margins, CI",
-        "doctor": "look at what a run needs: endpoint, key, disk, suites",
+        "doctor": "look at what a run needs: GPU, vLLM, model, endpoint, disk, suites",
     },
     "The registry, and what is served": {
         "status": "say who is champion, by which verdict, and who waits",
@@ -72,6 +73,7 @@ SECTIONS = {
     "Before and after a run": {
         "power": "say what a gate can decide, before it is run",
         "bench": "measure serving speed",
+        "serve": "start the server that the gate would start, and keep it on",
         "show": "print the cases that got worse",
         "report": "write a run's report again",
         "demo": "see the gate at work on a small real model",

@@ -9,7 +9,7 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import PATH, Command, show_json, show_lines
-from llmgate.cli.options import load_options, run_options, sweep_options
+from llmgate.cli.options import ENGINE_NAMES, load_options, run_options, sweep_options
 from llmgate.errors import EXIT_CANNOT_RUN, EXIT_PASS, UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ __all__ = ["bench"]
 @run_options(
     frozenset(
         {
-            *("model", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
+            *("model", "adapter", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
             *("server-args", "server-python", "port", "startup-timeout", "stall-timeout", "allow-outside"),
+            *ENGINE_NAMES,
             *("rpm", "tpm"),
             *("out", "resume", "serving-hosting"),
         }

@@ -8,39 +8,49 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.frame import PATH, Command, show_json, visible_text
-from llmgate.cli.options import run_options
+from llmgate.cli.options import ENGINE_NAMES, run_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from llmgate.session.commands.doctor import Diagnosis
+    from llmgate.session.commands.doctor.diagnosis import Diagnosis
 
 __all__ = ["doctor"]
 
 HELP = """Look at what a run needs.
 
-That is the installation, the endpoint and its key, disk, SUITES and their locks, MLflow, the sandbox.
+That is the machine, GPUs and their driver, vLLM with torch and what is known to go wrong with that version, the files
+of --model and whether they fit, port and caches, the endpoint and its key, disk, SUITES and their locks, MLflow, the
+sandbox.
 
 Changes nothing, and asks no model anything. Ends with 0 if nothing is a problem, else with 4, because a run could not
-start.
+start. A note is nothing wrong, only something that surprises.
 
 \b
   llmgate doctor
+  llmgate doctor --model models/candidate --tensor-parallel-size 2
   llmgate doctor suites/ --endpoint http://127.0.0.1:8000/v1
 """
-COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
 
 
 @click.command("doctor", cls=Command, help=HELP)
 @click.argument("suites", nargs=-1, type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @run_options(
-    frozenset({"endpoint", "served-name", "api-key-env", "allow-key-over-http", "mlflow-uri", "allow-outside"})
+    frozenset(
+        {
+            *("endpoint", "served-name", "api-key-env", "allow-key-over-http", "mlflow-uri", "allow-outside"),
+            *("model", "server-args", "server-python", "port"),
+            *ENGINE_NAMES,
+        }
+    )
 )
 def doctor(suites: tuple[Path, ...], *, as_json: bool, **options: Any) -> int:
     """Look at what a run needs."""
     from llmgate.session.command_line import refuse_secrets
-    from llmgate.session.commands.doctor import Circumstances, diagnose, exit_code
+    from llmgate.session.commands.doctor.checks import diagnose, exit_code, summary
+    from llmgate.session.commands.doctor.diagnosis import Circumstances
 
     refuse_secrets(options)
     found = diagnose(Circumstances(root=Path(), suites=suites, options=options))
@@ -48,6 +58,7 @@ def doctor(suites: tuple[Path, ...], *, as_json: bool, **options: Any) -> int:
         show_json({"found": [one.to_json() for one in found], "exit_code": exit_code(found)})
     else:
         show_table(found)
+        click.secho(summary(found), bold=True)
     return exit_code(found)
 
 

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmgate.session.options.model import ENGINE
 from llmgate.session.options.table import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["load_options", "run_options", "sweep_options"]
+__all__ = ["ENGINE_NAMES", "load_options", "run_options", "sweep_options"]
 
+ENGINE_NAMES = frozenset(option.name for option in ENGINE)
+"""For commands that start a server."""
 LOAD = (
     click.option("--requests", type=click.IntRange(1), default=64, show_default=True, help="Requests of a run."),
     click.option(

@@ -31,6 +31,9 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
 
+    With --adapter "new=DIR old=DIR" --served-name new --champion-adapter old, one start of a server asks both adapters; the
+    champion's record goes to a folder beside --out, named like it with "-champion".
+
     Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
@@ -68,9 +71,12 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     baseline = resolve_baseline(settings, out)
     for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
         click.secho(visible_text(line), err=True, fg="yellow")
+    carry_out = execute
+    if settings.champion_adapter:
+        from llmgate.session.commands.both_arms import execute_both as carry_out
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        execute(settings, lambda: plan, out=out, progress=progress)
+        carry_out(settings, lambda: plan, out=out, progress=progress)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
     arms = read_arms(out)

@@ -50,6 +50,7 @@ class EndpointFacts:
         version: The engine's version, None if it does not say.
         source: The model's origin as the endpoint tells it (vLLM: `root`), None if it does not.
         names: All names under which it lists that model: the one above, and those of the same origin.
+        parent: The model whose adapter it is, as the endpoint says; "" if it does not call it one.
         unconfirmed: Why nothing confirms the name but a first answer: what the list of models says instead. "" if it
             lists the model.
     """
@@ -59,6 +60,7 @@ class EndpointFacts:
     version: str | None
     source: str | None
     names: tuple[str, ...]
+    parent: str = ""
     unconfirmed: str = ""
 
 
@@ -113,6 +115,7 @@ def probe(
         version=version if isinstance(version, str) else None,
         source=root if isinstance(root, str) else None,
         names=tuple(dict.fromkeys((name, *same))),
+        parent=parent if isinstance(parent := listed[name].get("parent"), str) else "",
         unconfirmed=unconfirmed,
     )
 

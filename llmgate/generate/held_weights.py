@@ -1,7 +1,7 @@
 """Is a model folder still what it was when it was hashed?
 
-A folder is hashed, and then a server takes seconds to minutes to load it. Whatever wrote to it in between may be what is
-served under the digest of what was there before. So a folder is held against the file system's account of it once the
+A folder is hashed, and then a server takes seconds to minutes to load it. Whatever was written to it in between may be
+what is served under the digest of what was there before. So a folder is held against the file system's account of it once the
 server is ready: device, inode, size and times of every file that counts, the links on the way to it, and its folders.
 What looks different is read again. `ctime` counts as well as `mtime`, which every program can set to what it was.
 
@@ -14,6 +14,7 @@ What cannot be seen: a file system that does not keep times, and whoever may wri
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -26,7 +27,7 @@ from llmgate.record.weights_files import counted_files
 from llmgate.record.weights_hashing import hash_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from llmgate.record.weights_cache import WeightsCache
     from llmgate.record.weights_hashing import HashProgress
@@ -75,7 +76,9 @@ def hold_folder(folder: Path, *, cache: WeightsCache | None = None, progress: Ha
         links, folders = _links(place, hashed), _folders(place, hashed)
     except OSError as error:
         raise WeightsError(
-            f"the folder changed while it was read: {error}", where=str(folder), fix="Try again when nothing writes to it"
+            f"the folder changed while it was read: {error}",
+            where=str(folder),
+            fix="Try again when nothing writes to it",
         ) from error
     return HeldFolder(
         folder=place,

@@ -72,6 +72,7 @@ def run_params(manifest: Manifest, baseline: str | None) -> dict[str, str]:
     params = {
         "model": model.name,
         "model.source": model.source,
+        "model.revision": model.revision,
         "model.registry_uri": model.registry_uri,
         "model.weights_digest": model.weights_digest,
         "baseline": baseline,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import pytest
 
-from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
+from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError, UsageError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.by_hand import check_by_hand
 from llmgate.pytest_plugin.payload import out_of
@@ -153,6 +153,12 @@ class PytestRun:
         """
         if self.is_worker or self.config.option.collectonly or self._thread is not None:
             return
+        if self.settings.champion_adapter:
+            raise UsageError(
+                "two adapters are asked by `llmgate run`, and pytest reports one run",
+                where="--llmgate-champion-adapter",
+                fix="Record the champion first and give --llmgate-baseline, or use `llmgate run`",
+            )
         if self.settings.model or self.settings.endpoint:
             check_folder(self.settings, self.out)
             withdraw(self.out)

@@ -34,13 +34,15 @@ class ModelIdentity:
 
     Attributes:
         name: The name that requests use.
-        source: Model folder or endpoint URL, as given.
+        source: Model folder, another place that models come from, or endpoint URL, as given.
         weights_digest: SHA-256 over the model folder's file manifest; None when only an endpoint is known.
         registry_uri: For example `models:/support-bot/7`, where the run was started for a registered version.
         binding: What tied the run to that version when it started; None where there is none, or nobody looked.
         base: Of an adapter: the digest of the model that it was served on, "" for a whole model. `weights_digest` is
             then the digest of both.
         adapter: Of an adapter: the digest of its folder alone.
+        revision: What the source was pinned to when the run began: a commit of the hub, a version in MLflow with its
+            run, the digest of a list of objects. "" for a folder or an endpoint, and in older records.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ModelIdentity:
     binding: Binding | None = None
     base: Said = ""
     adapter: Said = ""
+    revision: Said = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["WEIGHTS", "counted_files"]
+__all__ = ["WEIGHTS", "counted_files", "counted_names"]
 
 WEIGHTS: Final = frozenset({".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz"})
 """Kinds of files that hold weights."""
@@ -62,6 +62,25 @@ def counted_files(folder: Path) -> tuple[str, ...]:
             raise WeightsError(
                 f"it holds more than {MOST_FILES:,} files", where=str(folder), fix="Give the folder of one model"
             )
+    return tuple(sorted(found))
+
+
+def counted_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Of files that a server lists, those that count: of a folder that holds them all, `counted_files` says the same.
+
+    Args:
+        names: Paths below the folder, with `/`.
+    """
+    beside: dict[str, set[str]] = {}
+    listed = list(names)
+    for path in listed:
+        folder, _, name = path.rpartition("/")
+        beside.setdefault(folder, set()).add(name)
+    found = []
+    for path in listed:
+        folder, _, name = path.rpartition("/")
+        if _counts(name, beside[folder], hidden=any(part.startswith(".") for part in path.split("/"))):
+            found.append(path)
     return tuple(sorted(found))
 
 

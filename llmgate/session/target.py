@@ -21,6 +21,7 @@ class Target:
         server: What serves it.
         death: Why the server is gone, None while it lives or when it is not ours.
         pid: Process id of a server of ours, None for those of others.
+        parent: The model whose adapter it is, as an endpoint of others says; "" for nothing.
         beside: All models that this server of ours serves, by their names: a base and its adapters. Empty if there is
             one.
         alike: Pairs of them that nothing tells from each other by what they answer.
@@ -31,5 +32,6 @@ class Target:
     server: ServerIdentity
     death: Callable[[], str | None]
     pid: int | None = None
+    parent: str = ""
     beside: Mapping[str, ModelIdentity] = field(default_factory=dict)
     alike: frozenset[frozenset[str]] = frozenset()

@@ -193,7 +193,7 @@ def test_a_judge_that_changes_before_it_is_started_is_refused(tmp_path: Path) ->
     gate = tmp_path / "gate"
     gate.touch()
     process = run(tmp_path, "--judge-model", str(held), FAKE_GATE=str(gate))
-    assert wait_until(lambda: (tmp_path / "run" / "manifest.json").exists(), timeout_s=60)
+    assert wait_until((tmp_path / "run" / "manifest.json").exists, timeout_s=60)
     other_weights_of_the_same_age(held)
     code, output = finished(process)
     assert code == 4, output

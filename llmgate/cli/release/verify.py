@@ -28,6 +28,7 @@ __all__ = ["verify"]
     "--manifest", type=PATH, metavar="FILE", help="What passed, file by file [default: weights.json by the verdict]."
 )
 @click.option("--weights", type=PATH, metavar="DIR", help="The folder that the server at WHAT has loaded.")
+@click.option("--adapter", type=PATH, metavar="DIR", help="The adapter that passed, on the base WHAT.")
 @click.option("--max-age", metavar="AGE", help="Refuse a verdict that is older, e.g. 30d [default: any age will do].")
 @click.option("--allow-override", is_flag=True, help="Accept a person's override like a PASS.")
 @click.option("--trust-weights-cache", is_flag=True, help="Believe digests of earlier runs instead of reading all.")
@@ -42,6 +43,7 @@ def verify(
     alias: str | None,
     manifest: Path | None,
     weights: Path | None,
+    adapter: Path | None,
     max_age: str | None,
     allow_override: bool,
     trust_weights_cache: bool,
@@ -71,6 +73,7 @@ def verify(
             alias=alias,
             manifest=manifest,
             weights=weights,
+            adapter=adapter,
             max_age=None if max_age is None else read_age(max_age),
             allow_override=allow_override,
             mlflow_uri=mlflow_uri,

@@ -8,9 +8,10 @@ for each of a few short prompts the server generates one and the same token `TOK
 what the model by itself would have given it. That is a vector for each model and prompt, of prefill (the first entry) and
 decoding (the others); distances between vectors are root mean squares, in nats.
 
-- *Alone*: every model is asked all prompts, twice, with nothing else in flight. What differs between the two times is
-  noise; what differs between two models is what tells them apart. A prompt tells two models apart if the one is at
-  least `CLEARLY` times the largest noise of any prompt; two models are told apart if at least half of the prompts do.
+- *Alone*: every model is asked all prompts with nothing else in flight, once and then twice over in one batch. What differs
+  between its three answers to a prompt is noise; what differs between two models is what tells them apart. A prompt tells two
+  models apart if they differ by `CLEARLY` times the largest noise of any prompt; two models are told apart if at least
+  half of the prompts do.
 - *Mixed*: all models are asked all prompts at once, in turn. An answer is its model's own if it is nearer to that than half
   the way to the nearest model from which the prompt tells it; so the noise has to double before one's own answer is
   not taken for it, and an answer with another's weights is beyond the limit by as much.
@@ -55,7 +56,8 @@ TOKENS: Final = 8
 CLEARLY: Final = 4.0
 LEAST_NOISE: Final = 1e-3
 """Nats. A server that repeats itself to the digit is not trusted to the digit."""
-ALONE: Final = 2
+COPIES: Final = (1, 2)
+"""Of each prompt in flight, for a model that is asked alone: the size of a batch is part of what makes noise."""
 FIX: Final = (
     "Do not believe what it answers. Update vLLM, or leave a slot to spare (--max-loras above the number of adapters), "
     "or serve one adapter at a time"
@@ -165,21 +167,24 @@ def observe(ask: Ask, models: Sequence[str], *, where: str) -> Apart:
         ServerError: If it does not answer such questions.
     """
     tokens = _forced_tokens(ask, models[0], where)
-    with ThreadPoolExecutor(max_workers=len(models) * len(PROMPTS)) as pool:
+    with ThreadPoolExecutor(max_workers=max(len(models), *COPIES) * len(PROMPTS)) as pool:
 
-        def together(asked: Sequence[str]) -> dict[str, list[Vector]]:
+        def together(asked: Sequence[str]) -> list[Vector]:
+            """All prompts for each of the names, one of which may stand there twice, in flight at once."""
             salt = uuid.uuid4().hex
             # Interleaved, so that requests to different models arrive next to each other.
             order = [(model, k) for k in range(len(PROMPTS)) for model in asked]
-            vectors = pool.map(lambda each: _vector(ask, each[0], each[1], tokens[each[1]], salt, where), order)
-            found: dict[str, list[Vector]] = {model: [] for model in asked}
-            for (model, _), vector in zip(order, vectors, strict=True):
-                found[model].append(vector)
-            return found
+            return list(pool.map(lambda each: _vector(ask, each[0], each[1], tokens[each[1]], salt, where), order))
 
-        alone = [{model: together([model])[model] for model in models} for _ in range(ALONE)]
-        mixed = [together(models)]
-    return weigh(alone, mixed)
+        alone: list[dict[str, list[Vector]]] = [{} for _ in range(sum(COPIES))]
+        for model in models:
+            answers = [together([model] * copies) for copies in COPIES]
+            parts = [part[copy::copies] for part, copies in zip(answers, COPIES, strict=True) for copy in range(copies)]
+            for time, part in zip(alone, parts, strict=True):
+                time[model] = part
+        vectors = together(models)
+        mixed = {model: vectors[place :: len(models)] for place, model in enumerate(models)}
+    return weigh(alone, [mixed])
 
 
 def check_apart(ask: Ask, models: Sequence[str], *, where: str) -> Apart:

@@ -11,19 +11,10 @@ from llmgate.record.disk import read_regular
 if TYPE_CHECKING:
     from jinja2.parser import Parser
 
-__all__ = ["check_template", "is_literal", "read_template"]
+__all__ = ["check_template", "read_template"]
 
 MOST_BYTES: Final = 1_000_000
-"""The largest template that vLLM 0.32 brings along has 20 kB."""
-JINJA: Final = frozenset("{}\n")
-
-
-def is_literal(value: str) -> bool:
-    """Whether vLLM takes a value of `--chat-template` for the template itself, where no file is called so.
-
-    Reference: `_load_chat_template` in vllm/renderers/chat_utils.py (0.32).
-    """
-    return not JINJA.isdisjoint(value)
+"""Templates of models have some kilobytes."""
 
 
 def read_template(path: Path, *, where: str) -> bytes:

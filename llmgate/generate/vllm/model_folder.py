@@ -84,7 +84,7 @@ def _check_config(folder: Path) -> None:
         inside = next(iter(sorted(folder.glob("*/config.json"))), None)
         fix = f"Did you mean {inside.parent}?" if inside else "Give the folder that a model was saved to"
         if (folder / "adapter_config.json").is_file():
-            fix = "This is a LoRA adapter: give its base model, and the adapter with --enable-lora --lora-modules"
+            fix = "This is a LoRA adapter: give its base as the model, and this with --adapter NAME=DIR"
         raise ServerError("the model folder has no config.json", where=str(folder), fix=fix)
     if not isinstance(_read_json(config), dict):
         raise ServerError("it is not a JSON object", where=str(config), fix="Restore it from the model's source")

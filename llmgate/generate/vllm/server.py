@@ -31,6 +31,7 @@ from llmgate.record.manifest import ServerIdentity
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
     from llmgate.generate.vllm.checks import Engine
@@ -346,9 +347,8 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         if (gpus_wanted(spec.flags) or 1) > 1:
             check_gpus(spec.flags, engine, preview.env, find_gpus())
         log_fd, log_path = open_log(spec)
-        template = log_path.with_name(f"{log_path.stem}-chat-template.jinja")
         try:
-            shaped = shape(spec.flags, template=template)
+            shaped = shape(spec.flags, template=log_path.with_name(f"{log_path.stem}-chat-template.jinja"))
             built = command(
                 replace(spec, flags=shaped.flags),
                 port=held_port[1],
@@ -372,7 +372,6 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         except BaseException:
             if spec.log_path is None:
                 log_path.unlink(missing_ok=True)
-                template.unlink(missing_ok=True)
             raise
         finally:
             os.close(log_fd)

@@ -86,7 +86,7 @@ def shape(flags: Sequence[str], *, template: Path) -> Shaped:
 
     Args:
         flags: As a user gives them.
-        template: Where a copy of a chat template goes, that nobody else writes to.
+        template: Where a copy of a chat template goes, that nobody else writes to; the name gets a part of its digest.
 
     Raises:
         UsageError: If a file cannot be read.
@@ -97,27 +97,33 @@ def shape(flags: Sequence[str], *, template: Path) -> Shaped:
     before = len(flags) - sum(len(flag.text) for flag in read)
     given, recorded = list(flags[:before]), list(flags[:before])
     held: list[HeldFile] = []
+    kept = template
     for flag in read:
         name = meant(flag.name, FILE_FLAGS)
         text = flag.text
         if name == TEMPLATE and (path := _there(flag.value)) is not None:
             data = read_template(path, where="--chat-template")
-            write_atomic(template, data)
-            text = ("--chat-template", str(template.absolute()))
-            recorded += ["--chat-template", digest_of(data)]
+            digest = digest_of(data)
+            # Under a name of its own: who goes on with a run must not find another template in its folder.
+            kept = template.with_name(f"{template.stem}-{digest.removeprefix(DIGEST)[:8]}{template.suffix}")
+            write_atomic(kept, data)
+            text = ("--chat-template", str(kept.absolute()))
+            recorded += ["--chat-template", digest]
         elif (said := _recorded(name, flag, held)) is not None:
             recorded += [f"--{name}{'.' if flag.key else ''}{flag.key}", said]
         else:
             recorded += flag.text
         given += text
-    return Shaped(flags=tuple(given), recorded=tuple(recorded), template=template, held=tuple(held))
+    return Shaped(flags=tuple(given), recorded=tuple(recorded), template=kept, held=tuple(held))
 
 
 def _recorded(name: str, flag: Flag, held: list[HeldFile]) -> str | None:
     """What the record shows as a flag's value, None for the flag as it was given."""
     if name == SPECULATIVE and not flag.key:
         return _speculative(flag.value, held)
-    if name == SPECULATIVE and flag.key == "model":
+    if flag.key:
+        if name != SPECULATIVE or flag.key != "model":
+            return None
         name = "spec-model"
     if name == CONFIG:
         return _config_file(Path(flag.value), held)
@@ -158,8 +164,9 @@ def _config_file(path: Path, held: list[HeldFile]) -> str:
     for key, value in content.items():
         name = str(key).replace("_", "-")
         text = json.dumps(value) if isinstance(value, Mapping) else value
-        found = _recorded(name, Flag(name=name, values=(text,)), held) if isinstance(text, str) else None
-        said[name] = value if found is None or name == CONFIG else found
+        readable = isinstance(text, str) and name != CONFIG
+        found = _recorded(name, Flag(name=name, values=(text,)), held) if readable else None
+        said[name] = value if found is None else found
     return digest_of(json.dumps(said, sort_keys=True, default=str).encode())
 
 

@@ -1,8 +1,8 @@
 """When does a server that says nothing count as hung? A judgement on what was seen, without a clock or a file.
 
-vLLM's `/health` says whether the engine has failed; of an engine that was stopped, or waits for a lock, it knows nothing
-(0.32: `check_health` reads a flag). What tells is progress: its counters of tokens and of requests move, or a question of
-our own is answered. A server without progress is not hung as long as it computes: one step over a long prompt may take
+vLLM's `/health` says whether the engine has failed; of an engine that was stopped, or waits for a lock, it knows
+nothing (0.32: `check_health` reads a flag). What tells is progress: its counters of tokens and of requests move, or a
+question of our own is answered. A server without progress is not hung as long as it computes: one step over a long prompt may take
 minutes on a processor. So
 
 - no progress and next to no processor time, or a stopped process, for `limit_s`: it hangs,
@@ -12,13 +12,11 @@ minutes on a processor. So
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from llmgate.generate.vllm.tree import ServerTask
+from llmgate.generate.vllm.tree import ServerTask
 
 __all__ = ["Look", "Silence"]
 
@@ -94,7 +92,9 @@ class Silence:
         if stopped or not busy:
             return self._told(look, stopped or self._engine(look))
         if self.silent_s >= self._busy_limit_s:
-            return f"{self._head(look)}, although its processes compute: they go round in circles, or a step is too long"
+            return (
+                f"{self._head(look)}, although its processes compute: it goes round in circles, or a step is too long"
+            )
         return None
 
     def _used_s(self, look: Look) -> float:

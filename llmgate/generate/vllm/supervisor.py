@@ -116,7 +116,7 @@ def remove_shared(names: Iterable[str]) -> None:
     used = shared_memory(_processes()) if names else set()
     for name in names - used:
         with contextlib.suppress(OSError):
-            if os.lstat(name).st_uid == os.getuid():  # noqa: PTH116 - pathlib has no name for it that says more
+            if os.lstat(name).st_uid == os.getuid():
                 Path(name).unlink()
 
 

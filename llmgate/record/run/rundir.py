@@ -70,7 +70,9 @@ def held_to(manifest: Manifest) -> dict[str, object]:
     found = {field.name: getattr(manifest, field.name) for field in fields(manifest) if field.name not in FREE}
     # A server of ours listens on another port each time, and a list of models may be there another time.
     server = replace(manifest.server, url="", unconfirmed="")
-    return found | {"admissions": names_of(manifest.admissions), "server": server}
+    # Where the weights are the same, a commit that changed a note is no other model.
+    model = replace(manifest.model, revision="") if manifest.model.weights_digest else manifest.model
+    return found | {"admissions": names_of(manifest.admissions), "server": server, "model": model}
 
 
 def changes(before: object, now: object, field: str = "") -> Iterator[str]:

@@ -37,6 +37,7 @@ from llmgate.session.run.models import (
     open_client,
     probe_embedding,
 )
+from llmgate.session.run.sources import localised
 from llmgate.session.run.target import JudgePlace, judge_identity, judge_place, open_judge
 from llmgate.suite.asserts import AssertSpec
 from llmgate.suite.judge_digest import PAIRED, assert_digest, criterion_of
@@ -194,6 +195,7 @@ def admit_judge(
         EndpointError: If the judge cannot be reached.
         RecordError: If the files cannot be written.
     """
+    settings = localised(settings, progress)
     place = None if asked.spec.judges else judge_place(settings)
     if place is None and not asked.spec.judges:
         raise UsageError("no judge is named", fix="Give --judge-model DIR or --judge-endpoint URL")

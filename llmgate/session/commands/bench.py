@@ -17,6 +17,7 @@ from llmgate.gate.serving.summary import summarise
 from llmgate.record.schema import Message
 from llmgate.session.heartbeat import run_async
 from llmgate.session.run.plan import plan_paths
+from llmgate.session.run.sources import localised
 from llmgate.session.run.target import open_target
 from llmgate.session.serving.single import load_words, measure_once
 from llmgate.session.serving.sweep import at_load, sweep
@@ -169,7 +170,7 @@ def opened(settings: Settings, progress: Progress) -> Iterator[Target]:
     """The server that is measured; one that was started for it ends with the block."""
     with (
         tempfile.TemporaryDirectory(prefix="llmgate-bench-") as scratch,
-        open_target(settings, log_path=Path(scratch) / "server.log", progress=progress) as target,
+        open_target(localised(settings, progress), log_path=Path(scratch) / "server.log", progress=progress) as target,
     ):
         yield target
 

@@ -15,6 +15,10 @@ from llmgate.attest.check import about
 from llmgate.errors import EXIT_FAIL, EXIT_PASS, CannotRunError, UsageError, WeightsError
 from llmgate.generate.key_travel import check_key
 from llmgate.generate.loaded_weights import compare_loaded, loaded_checksums
+from llmgate.generate.vllm.adapters import adapted_digest
+from llmgate.generate.sources.layout import loaded_of
+from llmgate.generate.sources.local import bring_home, models_root
+from llmgate.generate.sources.place import Folder, read_place
 from llmgate.promote.attached import registry_facts
 from llmgate.record.disk import read_regular
 from llmgate.record.weights import MANIFEST_NAME, differences, read_manifest
@@ -25,7 +29,7 @@ from llmgate.session.commands.verdict.for_serving import (
     read_verdict,
     trusted,
 )
-from llmgate.session.run.weights import hash_folder
+from llmgate.session.run.weights import hash_folder, usable_cache
 
 if TYPE_CHECKING:
     from llmgate.attest.check import Signed
@@ -81,15 +85,36 @@ def verify_weights(question: VerifyQuestion, progress: Progress, *, now: datetim
     with ExitStack() as stack:
         if match:
             signed, folder = of_version(question, match, policy, now, stack)
-            return of_folder(folder, signed.verdict, question, progress, now)
+            return of_folder(loaded_of(folder, views=models_root), signed.verdict, question, progress, now)
         if question.what.startswith("models:"):
             raise UsageError(
                 "this names no version", where=question.what, fix="Write models:/NAME/VERSION or models:/NAME@alias"
             )
         signed = accepted(read_verdict(question), question, policy, now)
         if question.what.startswith(("http://", "https://")):
+            if question.adapter is not None:
+                raise CannotRunError(
+                    "no server shows the weights of its adapters",
+                    where=question.what,
+                    fix="Verify both folders before it starts: `llmgate verify BASE --adapter DIR`",
+                )
             return of_server(question, signed.verdict, progress, now)
-        return of_folder(Path(question.what), signed.verdict, question, progress, now)
+        return of_folder(named_folder(question, progress), signed.verdict, question, progress, now)
+
+
+def named_folder(question: VerifyQuestion, progress: Progress) -> Path:
+    """The folder that is named, or to which the place that is named was fetched: what vLLM would load of it.
+
+    Raises:
+        UsageError: If it names no place.
+        CannotRunError: If it cannot be had.
+    """
+    place = read_place(question.what)
+    if isinstance(place, Folder):
+        return loaded_of(Path(place.path).expanduser(), views=models_root)
+    # What was hashed before proves nothing here, so neither does it where the cache is looked at.
+    cache = usable_cache(os.environ, trusted=True) if question.trust_cache else None
+    return bring_home(place, tracking_uri=question.mlflow_uri, code=False, cache=cache, progress=progress).folder
 
 
 def of_version(
@@ -126,18 +151,22 @@ def of_folder(
     """Hash a folder, and hold it against the verdict."""
     what = question.what if question.weights is None else str(question.weights)
     found = hash_folder(folder, progress, trust_cache=question.trust_cache, proof=True)
+    digest = found.digest
+    if question.adapter is not None:
+        own = hash_folder(question.adapter, progress, trust_cache=question.trust_cache, proof=True)
+        what, digest = f"{what} with {question.adapter}", adapted_digest(found.digest, own.digest)
     who = passed(verdict)
     notes = remarks(verdict, found, folder, now)
-    if found.digest == verdict.weights:
+    if digest == verdict.weights:
         return WeightsCheck(
             verified=True,
             sentence=f"Verified: {what} holds {who} ({len(found.files)} files, {found.size:,} bytes, "
-            f"digest {found.digest[:12]}).",
+            f"digest {digest[:12]}).",
             lines=notes,
         )
     return WeightsCheck(
         verified=False,
-        sentence=f"Refused: {what} does not hold {who}: its digest is {found.digest[:12]}, "
+        sentence=f"Refused: {what} does not hold {who}: its digest is {digest[:12]}, "
         f"and the verdict is about {str(verdict.weights)[:12]}.",
         lines=(*which_differ(question, verdict, found), *notes),
     )

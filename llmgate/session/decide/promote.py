@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from llmgate.attest.policy import load_policy
 from llmgate.errors import UsageError
+from llmgate.generate.sources.layout import loaded_of
+from llmgate.generate.sources.local import models_root
 from llmgate.promote.registries import promote
 from llmgate.record.weights import weights_digest
 from llmgate.session.decide.records import decide_folders
@@ -61,4 +63,5 @@ def source_digest(source: str) -> str | None:
     if parts.scheme not in {"", "file"}:
         return None
     folder = Path(unquote(parts.path) if parts.scheme else source)
-    return weights_digest(folder) if folder.is_dir() else None
+    # Of what MLflow calls a model, what a server loads of it: that is what the gate hashed.
+    return weights_digest(loaded_of(folder, views=models_root)) if folder.is_dir() else None

@@ -13,6 +13,7 @@ from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.gate.serving.arm_figures import read_arms
 from llmgate.gate.serving.arms_told import told_arms
 from llmgate.gate.serving.summary import summarise
+from llmgate.generate.sources.place import Folder, HubModel, ObjectFolder, read_place
 from llmgate.promote.target import GateRun, NewVersion
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.run.loading import load_record
@@ -22,11 +23,13 @@ from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
+from llmgate.session.progress import LineProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.generate.sources.place import Place
     from llmgate.record.manifest import ModelIdentity
     from llmgate.record.schema import Record
     from llmgate.report.rows import ReportView
@@ -188,11 +191,40 @@ def note_published(published: Published) -> Published:
 
 
 def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
-    """The version to register: the model folder, or what the endpoint says it serves."""
-    source = str(Path(settings.model).resolve()) if settings.model else model.source
+    """The version to register: the model folder, where it lies in an object store, or what the endpoint says it serves.
+
+    Args:
+        settings: The options.
+        model: What was judged.
+
+    Raises:
+        CannotRunError: If a model that was fetched cannot be had once more.
+    """
+    name = settings.mlflow_model or ""
+    if not settings.model:
+        return NewVersion(name=name, source=model.source, upload=False)
+    known = settings.fetched.get(settings.model)
+    place = read_place(known.source if known is not None else settings.model)
+    if isinstance(place, ObjectFolder):
+        return NewVersion(name=name, source=place.text.rstrip("/"), upload=False)
+    folder = known.folder if known is not None else _folder_of(settings, place, model)
     # An MLflow server takes a local folder only as an artifact of the run.
     remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))
-    return NewVersion(name=settings.mlflow_model or "", source=source, upload=bool(settings.model) and remote)
+    return NewVersion(name=name, source=str(folder), upload=remote)
+
+
+def _folder_of(settings: Settings, place: Place, model: ModelIdentity) -> Path:
+    """The folder that was judged; a branch may have moved since then."""
+    if isinstance(place, Folder) and not model.revision:
+        return Path(place.path).expanduser().resolve()
+    # A model that is registered out of the hub's cache, or out of a run: few are.
+    from llmgate.generate.sources.local import bring_home  # noqa: PLC0415
+
+    if isinstance(place, Folder | HubModel):
+        repo = place.repo if isinstance(place, HubModel) else place.text
+        place = HubModel(text=place.text, repo=repo, revision=model.revision)
+    quiet = LineProgress(lambda _: None)
+    return bring_home(place, tracking_uri=settings.mlflow_uri, code=False, cache=None, progress=quiet).folder
 
 
 def serving_figures(record: Record) -> Mapping[str, float]:

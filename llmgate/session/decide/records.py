@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Baseline",
+    "champion_folder",
     "chosen_policy",
     "decide_folders",
     "decide_run",
@@ -58,6 +59,8 @@ class Baseline:
 def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
     """Find the champion's record and check that it can be read, before anything expensive starts.
 
+    One that is made together with the run's need not be there yet.
+
     Args:
         settings: `baseline` is a folder or `models:/NAME@ALIAS`.
         out: The run's folder; a downloaded record goes beside it.
@@ -67,6 +70,8 @@ def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
         RecordError: If the record cannot be used.
         CannotRunError: If the registry has no such baseline.
     """
+    if settings.champion_adapter is not None:
+        return Baseline(folder=str(champion_folder(out)))
     if settings.baseline is None:
         return None
     match = ALIAS_URI.match(settings.baseline)
@@ -87,6 +92,11 @@ def resolve_baseline(settings: Settings, out: Path) -> Baseline | None:
         baseline = Baseline(folder=settings.baseline)
     load_record(Path(baseline.folder))
     return baseline
+
+
+def champion_folder(out: Path) -> Path:
+    """Where the champion's record goes that is made together with a run's."""
+    return out.with_name(f"{out.name}-champion")
 
 
 def note_baseline(out: Path, baseline: Baseline | None) -> None:

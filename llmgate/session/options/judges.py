@@ -12,8 +12,8 @@ JUDGES: Final = (
     Option(name="judge-endpoint", metavar="URL", help="Endpoint of the judge, instead of --judge-model."),
     Option(
         name="judge-model",
-        metavar="DIR",
-        help="Model folder of the judge; started after the model under test has ended.",
+        metavar="MODEL",
+        help="Model of the judge, a folder or as for --model; started after the model under test has ended.",
     ),
     Option(name="judge-name", metavar="NAME", help="Model name in the judge's requests."),
     Option(

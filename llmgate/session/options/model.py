@@ -9,7 +9,12 @@ from llmgate.session.options.option import Option
 __all__ = ["ENGINE", "MODEL", "SERVER"]
 
 MODEL: Final = (
-    Option(name="model", metavar="DIR", help="Model folder; llmgate starts vLLM for it and ends it afterwards."),
+    Option(
+        name="model",
+        metavar="MODEL",
+        help="A folder, hf://OWNER/NAME@COMMIT, models:/NAME/VERSION, runs:/…, s3://… or gs://…; llmgate starts vLLM for"
+        " it and ends it afterwards.",
+    ),
     Option(
         name="adapter",
         metavar="NAME=DIR ...",
@@ -80,7 +85,7 @@ SERVER: Final = (
         kind="float",
         default=60.0,
         metavar="S",
-        help="Seconds that the started server may neither make progress nor compute before it counts as hung; 0: never.",
+        help="Seconds after which a started server that makes no progress and computes nothing counts as hung; 0: never.",
     ),
 )
 ENGINE: Final = (

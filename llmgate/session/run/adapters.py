@@ -71,6 +71,7 @@ def named_adapters(
             identity,
             name=name,
             source=local.source,
+            revision=local.revision,
             weights_digest=whole,
             base=identity.weights_digest or "",
             adapter=own,
@@ -89,9 +90,7 @@ def beside_it(target: Target, model: ModelIdentity) -> Target:
     )
 
 
-def tell_apart(
-    target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress
-) -> frozenset[frozenset[str]]:
+def tell_apart(target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress) -> frozenset[frozenset[str]]:
     """Have a server show that it keeps a base and its adapters apart, in a mixed batch too.
 
     Args:

@@ -17,7 +17,8 @@ from llmgate.generate.vllm.checks import find_engine, gpus_wanted
 from llmgate.generate.vllm.command import Device, ServerSpec
 from llmgate.generate.vllm.model_folder import model_folder
 from llmgate.record.environment import for_programs
-from llmgate.session.run.adapters import beside_it, named_adapters
+from llmgate.report.visible import one_line
+from llmgate.session.run.adapters import beside_it, named_adapters, tell_apart
 from llmgate.session.run.engine_flags import engine_flags
 from llmgate.session.run.sources import local_model
 from llmgate.session.run.target import NOTHING, endpoint_target, identify_local, own_server
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NamedArm",
+    "check_shared",
     "endpoint_place",
     "folder_place",
     "read_named",
@@ -173,7 +175,11 @@ def _server_key(
     settings: Settings, local: LocalModel, models: Mapping[str, ModelIdentity], env: Mapping[str, str]
 ) -> str:
     """Equal for two arms that one start of a server serves."""
-    shaping = [engine_flags(settings), sorted(env.items()), sorted((each.name, each.adapter) for each in models.values())]
+    shaping = [
+        engine_flags(settings),
+        sorted(env.items()),
+        sorted((each.name, each.adapter) for each in models.values()),
+    ]
     return f"folder {local.folder} {hashlib.sha256(json.dumps(shaping).encode()).hexdigest()}"
 
 
@@ -184,12 +190,41 @@ def _guest(target: Target, model: ModelIdentity) -> Target:
         ServerError: If nothing shows that the server keeps the two apart.
     """
     if frozenset((target.model.name, model.name)) in target.alike:
-        raise ServerError(
-            f"nothing shows that one server keeps {target.model.name} and {model.name} apart: they answer alike",
-            where="serving on one server",
-            fix="Give each a server of its own: --serving-hosting restarts",
-        )
+        raise _alike(target.model, model, "Give each a server of its own: --serving-hosting restarts")
     return beside_it(target, model)
+
+
+def check_shared(candidate: ArmPlace, champion: ArmPlace | None, *, progress: Progress) -> None:
+    """Have a server of somebody else's show that it keeps two names apart, if one of them is an adapter.
+
+    A server of ours shows it when it starts.
+
+    Args:
+        candidate: One arm on it.
+        champion: The other; None where there is none.
+        progress: Told about it.
+
+    Raises:
+        ServerError: If it does not, or nothing shows it.
+    """
+    if champion is None or candidate.owned or champion.owned or candidate.server != champion.server:
+        return
+    with candidate.open() as one, champion.open() as other:
+        if one.model.name == other.model.name or not (one.parent or other.parent):
+            return
+        if one.model.source == other.model.source and one.parent == other.parent:
+            return
+        # Its base first, if it is one of them.
+        arms = sorted((one, other), key=lambda target: bool(target.parent))
+        if tell_apart(one, {target.model.name: target.model for target in arms}, progress=progress):
+            raise _alike(one.model, other.model, "Measure each on a server of its own")
+
+
+def _alike(one: ModelIdentity, other: ModelIdentity, fix: str) -> ServerError:
+    names = f"{one_line(one.name, 80)} and {one_line(other.name, 80)}"
+    return ServerError(
+        f"nothing shows that one server keeps {names} apart: they answer alike", where="serving on one server", fix=fix
+    )
 
 
 def running_place(settings: Settings, target: Target, *, progress: Progress) -> ArmPlace:

@@ -25,9 +25,10 @@ from llmgate.record.run.watch import RunLock
 from llmgate.record.serving.plan import ServingSpec
 from llmgate.report.formats.bench_json import compare_json
 from llmgate.report.terminal.power_serving import serving_preflight
-from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named
+from llmgate.session.run.arm_places import check_shared, endpoint_place, folder_place, read_named
 from llmgate.session.run.engine_flags import engine_flags
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor
+from llmgate.session.run.sources import local_arm
 from llmgate.session.run.target import NOTHING
 from llmgate.session.serving.compare import OUR_EYES, compare_serving, hosting_of
 from llmgate.session.serving.folder import ArmsFolder
@@ -137,6 +138,7 @@ def compare_by_hand(
         )
         choice = hosting_of(name, candidate, champion, store, asked=settings.serving_hosting)
         progress.stage(f"{spec.pairs} pairs of runs, {choice.hosting} ({choice.reason})")
+        check_shared(candidate, champion, progress=progress)
         for line in serving_preflight(spec, begin(store, name)):
             progress.stage(line)
         measured = compare_serving(
@@ -200,6 +202,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def _place(
     settings: Settings, text: str, args: str, log_path: Path, progress: Progress, *, env: Mapping[str, str] = NOTHING
 ) -> ArmPlace:
+    settings, text = local_arm(settings, text, progress)
     named = read_named(text, where="--compare")
     own = shlex.split(args)
     if named.url:

@@ -190,7 +190,8 @@ def make_monitor(
     if not run.manifest.looks:
         return None
     baseline = noted_baseline(out)
-    champion = None if baseline is None else load_record(Path(baseline.folder))
+    # One that waits for its judge is told below to be none that can be compared with yet.
+    champion = None if baseline is None else load_record(Path(baseline.folder), unfinished=True)
     possible = []
     for looks in run.manifest.looks:
         why = _impossible(settings, plan, run, looks, champion)

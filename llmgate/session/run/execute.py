@@ -33,6 +33,7 @@ from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.serving_arms import plan_run_arms
+from llmgate.session.run.sources import localised, refuse_moved
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
@@ -41,6 +42,7 @@ from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from llmgate.record.schema import Record
@@ -49,7 +51,16 @@ if TYPE_CHECKING:
     from llmgate.session.run.early_stopping import InterimMonitor
     from llmgate.session.target import Target
 
-__all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
+__all__ = [
+    "AskedRun",
+    "asking",
+    "check_folder",
+    "execute",
+    "finish",
+    "judge_runs",
+    "nothing_left_behind",
+    "waits_for_judge",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +101,23 @@ def execute(
 
 @contextmanager
 def asking(
-    settings: Settings, plan: Callable[[], Plan], *, out: Path, progress: Progress, inbox: Inbox | None = None
+    settings: Settings,
+    plan: Callable[[], Plan],
+    *,
+    out: Path,
+    progress: Progress,
+    inbox: Inbox | None = None,
+    opened: Callable[[], AbstractContextManager[Target]] | None = None,
 ) -> Iterator[AskedRun]:
     """Ask the model under test and end its server; the record is open until the block ends.
+
+    Args:
+        settings: The options.
+        plan: As for `execute`.
+        out: Likewise.
+        progress: Likewise.
+        inbox: Likewise.
+        opened: Reaches the model, where a server of it is up; None to open what the settings name.
 
     Raises:
         LlmgateError: As for `execute`.
@@ -104,10 +129,12 @@ def asking(
         progress.stage(line)
     redact = redactor(settings)
     with errors_redacted(redact), ExitStack() as closing:
+        settings = localised(settings, progress)
         registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
-        with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
-            target = replace(opened, model=registered.bind(settings, opened.model))
+        reach = opened() if opened else open_target(settings, log_path=out / "server.log", progress=progress)
+        with reach as reached:
+            target = replace(reached, model=registered.bind(settings, reached.model))
             planned = plan()
             for spec in filter(None, (each.suite.serving for each in planned.suites)):
                 check_workload(spec)
@@ -208,6 +235,8 @@ def open_run(settings: Settings, plan: Plan, target: Target, out: Path) -> RunDi
         settings, plan, target, identify_models(settings, plan), run_id=new_run_id(), redact=redact
     )
     check_judges(plan, manifest)
+    if settings.resume and has_run(out):
+        refuse_moved(out, manifest.model)
     make = RunDir.resume if settings.resume and has_run(out) else RunDir.create
     return make(out, manifest, tuple(case.planned for case in plan.cases), redact=redact)
 

@@ -41,14 +41,15 @@ def preflight(plan: Plan, target: Target, out: Path, *, strict: bool) -> Iterato
     baseline = noted_baseline(out) if (out / BASELINE_NAME).exists() else None
     if baseline is None:
         return
-    champion = load_record(Path(baseline.folder))
+    champion = load_record(Path(baseline.folder), unfinished=True)
     same_label = target.server.deployment == champion.manifest.server.deployment
     if same_label and asks_same(target.model, target.server, champion.manifest):
         yield (
             "warning: the champion's run asked the same model at this endpoint, so this run will not pass unless "
             "replies name another one; if it serves another one now, say so with --deployment"
         )
-    noise = noise_of_repeats(repeat_scores(champion, plan.policy))
+    # One that still waits for its judge tells nothing yet.
+    noise = noise_of_repeats(repeat_scores(champion, plan.policy)) if champion.seal is not None else ()
     designs = [
         design
         for design in designs_of((case.planned for case in plan.cases), plan.policy)

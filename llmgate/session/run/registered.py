@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Registered", "look_up"]
 
+
+def fetched_version(settings: Settings) -> str | None:
+    """The registered version whose files the model is, None if it was not named by one."""
+    known = settings.fetched.get(settings.model or "")
+    return known.registry_uri if known is not None else None
+
+
+def version_digest(version: VersionFacts) -> str | None:
+    """The digest of a version's weights, as far as it can be known without fetching them."""
+    return source_digest(version.source) or version.tags.get(tags.WEIGHTS_DIGEST)
+
+
 MODEL_NAME: Final = re.compile(r"[^/@:]+")
 
 
@@ -46,9 +58,15 @@ class Registered:
             self.registry.check(new_version(settings, model) if settings.mlflow_model else None)
         if model.registry_uri is None:
             return model
-        known = self.version and (source_digest(self.version.source) or self.version.tags.get(tags.WEIGHTS_DIGEST))
-        if model.weights_digest is None or known is None:
+        from_it = fetched_version(settings) == model.registry_uri
+        known = self.version and (
+            self.version.tags.get(tags.WEIGHTS_DIGEST) if from_it else version_digest(self.version)
+        )
+        if model.weights_digest is None or (known is None and not from_it):
             return replace(model, binding=Binding.CLAIMED)
+        if known is None:
+            # Its own files were fetched, and they are what is served.
+            return replace(model, binding=Binding.WEIGHTS)
         if known != model.weights_digest:
             raise UsageError(
                 f"the weights in {model.source} are not those of {model.registry_uri}",

@@ -11,7 +11,7 @@ from llmgate.errors import LlmgateError
 from llmgate.record.run.files import MANIFEST, read_arms
 from llmgate.report.terminal.power_serving import serving_preflight
 from llmgate.session.decide.records import BASELINE_NAME, noted_baseline
-from llmgate.session.run.arm_places import running_place
+from llmgate.session.run.arm_places import check_shared, running_place
 from llmgate.session.run.champion import LOG_NAME, champion_place, unserved, why_not
 from llmgate.session.run.target import open_again
 from llmgate.session.serving.compare import compare_serving, hosting_of
@@ -165,6 +165,7 @@ def plan_run_arms(settings: Settings, plan: Plan, run: RunDir, target: Target, *
                 raise
             progress.stage(why_not(error))
             wanted = tuple(replace(each, compared=False) for each in wanted if each.limited)
+    check_shared(candidate, champion, progress=progress)
     choices = []
     for each in wanted:
         name, spec = each.planned.suite.name, each.planned.suite.serving
@@ -188,7 +189,8 @@ def serving_warnings(settings: Settings, plan: Plan, baseline: Path | None) -> I
         plan: What is asked.
         baseline: Folder of the champion's record.
     """
-    manifest = None if baseline is None else MANIFEST.read(baseline)
+    # A champion that is asked together with the candidate has no record yet, and is served beside it.
+    manifest = None if baseline is None or settings.champion_adapter else MANIFEST.read(baseline)
     compared = any(each.compared for each in _wanted(plan, manifest))
     problem = unserved(settings, manifest) if manifest is not None and compared and not settings.no_bench else None
     if problem is not None:

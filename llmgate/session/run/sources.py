@@ -1,46 +1,41 @@
-"""What a user named as a model → a folder of this machine, where it came from, and what it was pinned to."""
+"""What users named as models → folders of this machine, where they came from, and what they were pinned to.
+
+A run does it once, before anything starts (`localised`): from then on its settings name folders, and `Settings.fetched`
+knows where these came from. Whoever names a model elsewhere asks `local_model`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from llmgate.errors import UsageError
-from llmgate.generate.sources.place import Folder, read_place
+from llmgate.errors import RecordError, UsageError
+from llmgate.generate.sources.model import LocalModel
+from llmgate.generate.sources.place import Folder, is_hub_name, read_place
+from llmgate.record.run.files import MANIFEST
+from llmgate.session.run.weights import usable_cache
 
 if TYPE_CHECKING:
+    from llmgate.record.manifest import ModelIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.settings.typed import Settings
 
-__all__ = ["LocalModel", "local_model"]
+__all__ = ["LocalModel", "local_arm", "local_model", "localised", "named_source", "refuse_moved"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalModel:
-    """A model that lies on this machine.
-
-    Attributes:
-        folder: What vLLM loads.
-        source: As the user named it; it holds no credentials.
-        revision: What it was pinned to: a commit, an MLflow version with its run, the digest of a list of objects;
-            "" for a folder.
-        name: What requests call it where nobody says otherwise.
-    """
-
-    folder: Path
-    source: str
-    revision: str = ""
-    name: str = ""
+TRUSTED: Final = "--trust-remote-code"
+MLMODEL: Final = "MLmodel"
 
 
 def local_model(settings: Settings, text: str, progress: Progress) -> LocalModel:
     """Make a model lie on this machine: fetch it, unless it was fetched before.
 
-    Calling it again for the same text is cheap, and gives the same folder.
+    Calling it again for the same text gives the same folder; nothing is fetched twice, but each file is held against
+    its digest again.
 
     Args:
-        settings: Name the registry.
+        settings: Name the registry, and what was fetched already.
         text: A folder, or a place as `llmgate.generate.sources.place` reads it.
         progress: Told about what is fetched.
 
@@ -48,8 +43,132 @@ def local_model(settings: Settings, text: str, progress: Progress) -> LocalModel
         UsageError: If the text names no place.
         CannotRunError: If it cannot be had.
     """
+    known = settings.fetched.get(text)
+    if known is not None:
+        return known
+    # Folders are most of what is named, and need none of it.
+    from llmgate.generate.sources.local import bring_home  # noqa: PLC0415
+
+    return bring_home(
+        read_place(text),
+        tracking_uri=settings.mlflow_uri,
+        code=TRUSTED in settings.server_args,
+        cache=usable_cache(os.environ, trusted=settings.trust_weights_cache),
+        progress=progress,
+    )
+
+
+def localised(settings: Settings, progress: Progress) -> Settings:
+    """The settings with folders in place of what has to be fetched: the model, the judge, the champion that is served.
+
+    The model keeps its name, and a registered version is the one that the run judges.
+
+    Raises:
+        UsageError: If a place names nothing, or the run judges another version.
+        CannotRunError: If a model cannot be had.
+    """
+    fetched = dict(settings.fetched)
+
+    def folder(text: str | None) -> LocalModel | None:
+        if text is None or text in fetched or not is_elsewhere(text):
+            return None
+        # Named twice it is one model, also where a branch moves in between.
+        found = next((known for known in fetched.values() if known.source == text), None)
+        if found is None:
+            found = local_model(settings, text, progress)
+            fetched[str(found.folder)] = found
+        return found
+
+    changes: dict[str, str | None] = {}
+    model = folder(settings.model)
+    if model is not None:
+        changes["model"] = str(model.folder)
+        if not settings.adapter:  # which it would choose among
+            changes["served_name"] = settings.served_name or model.name
+        changes["registry_uri"] = _judged(settings, model)
+    judge = folder(settings.judge_model)
+    if judge is not None:
+        changes |= {"judge_model": str(judge.folder), "judge_name": settings.judge_name or judge.name}
+    if changes:
+        settings = replace(settings, fetched=fetched, **changes)  # type: ignore[arg-type] - text, each of them
+    if settings.serving_champion is None:
+        return settings
+    settings, champion = local_arm(settings, settings.serving_champion, progress)
+    return replace(settings, serving_champion=champion)
+
+
+def _judged(settings: Settings, model: LocalModel) -> str | None:
+    """The registered version under test.
+
+    Raises:
+        UsageError: If two are named.
+    """
+    if model.registry_uri is None or settings.registry_uri in {None, model.registry_uri}:
+        return settings.registry_uri or model.registry_uri
+    raise UsageError(
+        f"the model is {model.registry_uri}, and the run is to judge {settings.registry_uri}",
+        where="--registry-uri",
+        fix="Leave it out: a version that is named as --model is the one that is judged",
+    )
+
+
+def local_arm(settings: Settings, text: str, progress: Progress) -> tuple[Settings, str]:
+    """What names an arm, `PLACE`, `PLACE#NAME` or a URL, with a folder in place of what has to be fetched.
+
+    Args:
+        settings: The options.
+        text: As the user wrote it.
+        progress: Told about what is fetched.
+
+    Returns:
+        The settings, which know where the folder came from, and the text.
+
+    Raises:
+        UsageError: If the place names nothing.
+        CannotRunError: If it cannot be had.
+    """
+    if text.startswith(("http://", "https://")):
+        return settings, text
+    place, mark, name = text.rpartition("#")
+    if not mark:
+        place, name = text, ""
+    if place in settings.fetched or not place or not is_elsewhere(place):
+        return settings, text
+    found = next((known for known in settings.fetched.values() if known.source == place), None)
+    if found is None:
+        found = local_model(settings, place, progress)
+    return replace(settings, fetched={**settings.fetched, str(found.folder): found}), f"{found.folder}{mark}{name}"
+
+
+def is_elsewhere(text: str) -> bool:
+    """Whether a text names a model that is to be fetched, or to be found in what MLflow logged."""
     place = read_place(text)
     if not isinstance(place, Folder):
-        raise UsageError("models are taken from folders only, so far", where=text, fix="Give a model folder")
-    folder = Path(place.path).expanduser()
-    return LocalModel(folder=folder.resolve(), source=text, name=place.name or folder.resolve().name)
+        return True
+    path = Path(place.path).expanduser()
+    if path.is_dir():
+        flavoured = (path / MLMODEL).is_file() and not (path / "config.json").is_file()
+        return flavoured or place.path != place.text
+    return is_hub_name(text) and not path.exists() and not Path(path.parts[0]).is_dir()
+
+
+def named_source(settings: Settings, folder: str, identity: ModelIdentity) -> ModelIdentity:
+    """The identity of a folder's model, with what the user named and what that was pinned to, if it was fetched."""
+    known = settings.fetched.get(folder)
+    return identity if known is None else replace(identity, source=known.source, revision=known.revision)
+
+
+def refuse_moved(out: Path, model: ModelIdentity) -> None:
+    """Say it in words if a run cannot go on because what its model is named by means other weights by now.
+
+    Raises:
+        RecordError: If it does.
+    """
+    before = MANIFEST.read(out).model
+    moved = before.revision and model.revision and before.revision != model.revision
+    if moved and before.source == model.source and before.weights_digest != model.weights_digest:
+        raise RecordError(
+            f"{model.source} has moved: it was {before.revision} when the run began, and is {model.revision} now",
+            where=str(out),
+            fix="Start a new run; named by a commit or a version, a model stays what it is",
+        )

@@ -27,7 +27,7 @@ from llmgate.score.judge_identity import identify
 from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
 from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
-from llmgate.session.run.sources import local_model
+from llmgate.session.run.sources import local_model, named_source
 from llmgate.session.run.weights import check_unchanged, folder_digest, hash_folder, hold
 from llmgate.session.target import Target
 
@@ -139,6 +139,11 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
     if facts.unconfirmed:
         name, why = one_line(facts.model, 120), one_line(facts.unconfirmed, 160)
         progress.stage(f"nothing but its own answers confirms that {name} is served: {why}")
+    if facts.parent:
+        name, parent, root = (one_line(text, 120) for text in (facts.model, facts.parent, facts.source or "unknown"))
+        progress.stage(
+            f"{name} is an adapter of {parent}, from {root}: so the endpoint says, and nothing shows its weights"
+        )
     return Target(
         endpoint=Endpoint(
             url=url,
@@ -159,6 +164,7 @@ def endpoint_target(settings: Settings, progress: Progress) -> Target:
             unconfirmed=facts.unconfirmed,
         ),
         death=lambda: None,
+        parent=facts.parent,
     )
 
 
@@ -168,28 +174,32 @@ def base_name(settings: Settings, local: LocalModel) -> str:
 
 
 def served_name(settings: Settings, local: LocalModel) -> str:
-    """What requests call the model under test: as given, the only adapter, or the folder's.
+    """What requests call the model under test: as given, the only adapter that is not the champion, or the folder's.
 
     Raises:
         UsageError: If several adapters are named and none is chosen, or another one is chosen.
     """
-    names = (*settings.adapter, local.name)
     if not settings.adapter:
         return settings.served_name or local.name
-    if settings.served_name is None and len(settings.adapter) > 1:
+    names = (*settings.adapter, local.name)
+    if settings.served_name is not None:
+        if settings.served_name in names:
+            return settings.served_name
         raise UsageError(
-            f"{len(settings.adapter)} adapters are named ({', '.join(settings.adapter)}), and one is under test",
-            where="--adapter",
-            fix=f"Choose it with --served-name, e.g. {names[0]}",
-        )
-    name = settings.served_name or names[0]
-    if name not in names:
-        raise UsageError(
-            f"{name!r} is no adapter that is named, and not the base {local.name}",
+            f"{settings.served_name!r} is no adapter that is named, and not the base {local.name}",
             where="--served-name",
-            fix=did_you_mean(name, names),
+            fix=did_you_mean(settings.served_name, names),
         )
-    return name
+    candidates = [name for name in settings.adapter if name != settings.champion_adapter]
+    if len(candidates) == 1:
+        return candidates[0]
+    raise UsageError(
+        f"the adapters {', '.join(candidates)} are named, and one is under test"
+        if candidates
+        else "no adapter is tested",
+        where="--adapter",
+        fix=f"Choose it with --served-name, e.g. {names[0] if candidates else local.name}",
+    )
 
 
 def identify_folder(
@@ -204,7 +214,9 @@ def identify_folder(
             write_atomic(manifest_path, manifest.to_json().encode())
         return manifest.digest
 
-    return model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    return named_source(
+        settings, model, model_identity(model, name=name, registry_uri=settings.registry_uri, digest=digest)
+    )
 
 
 def identify_local(
@@ -212,7 +224,7 @@ def identify_local(
 ) -> ModelIdentity:
     """Which model lies on this machine, and where it came from; see `identify_folder`."""
     identity = identify_folder(settings, str(local.folder), name, progress=progress, manifest_path=manifest_path)
-    return replace(identity, source=local.source)
+    return replace(identity, source=local.source, revision=local.revision)
 
 
 @contextmanager
@@ -282,9 +294,7 @@ def own_server(
             pid=server.pid,
             beside=models if adapters else {},
         )
-        with watched(
-            server, limit_s=settings.stall_timeout, busy_limit_s=settings.timeout, on_hang=progress.stage
-        ):
+        with watched(server, limit_s=settings.stall_timeout, busy_limit_s=settings.timeout, on_hang=progress.stage):
             yield replace(target, alike=tell_apart(target, models, progress=progress)) if adapters else target
             progress.stage("stopping the server")
 
@@ -327,7 +337,9 @@ def judge_identity(
         place_of_key = settings.judge_key_place()
         facts = probe(url, api_key=settings.judge_api_key(url), model=settings.judge_name, key_place=place_of_key)
         model, digest = facts.model, None
-    return identify(model, types, sampling, source=place.folder or place.url or "", weights_digest=digest)
+    known = settings.fetched.get(place.folder or "")
+    source = known.source if known else place.folder or place.url or ""
+    return identify(model, types, sampling, source=source, weights_digest=digest)
 
 
 @contextmanager

@@ -60,9 +60,7 @@ def folder_digest(folder: Path) -> str:
     return weights_manifest(folder, cache=WeightsCache(None, memory=HASHED_HERE)).digest
 
 
-def hold(
-    folder: Path, digest: str | None, progress: Progress, *, trust_cache: bool = False
-) -> HeldFolder:
+def hold(folder: Path, digest: str | None, progress: Progress, *, trust_cache: bool = False) -> HeldFolder:
     """Note how a model's files lie before a server loads them.
 
     Args:
@@ -78,7 +76,7 @@ def hold(
     held = hold_folder(folder, cache=cache, progress=told(progress, "hashed, MB:"))
     if digest is not None and held.manifest.digest != digest:
         raise WeightsError(
-            f"its files changed since the model was identified as {digest[:12]}…: they are {held.manifest.digest[:12]}… now",
+            f"its files changed since the model was identified as {digest[:12]}…: it is {held.manifest.digest[:12]}… now",
             where=str(folder),
             fix="Start again when nothing writes to the folder",
         )

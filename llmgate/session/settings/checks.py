@@ -12,6 +12,7 @@ from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
 from llmgate.generate.vllm.adapters import check_lora_flags
+from llmgate.generate.sources.place import Folder, read_place
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
@@ -57,6 +58,11 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
+    check_times(settings)
+
+
+def check_times(settings: Settings) -> None:
+    """Refuse times that are none."""
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
@@ -98,12 +104,17 @@ def check_adapters(settings: Settings) -> None:
 def check_model(option: str, model: str | None) -> None:
     """Refuse a folder that is not there before anything starts; only OWNER/NAME can be meant for the hub.
 
+    Of other places only how they are written is looked at.
+
     Raises:
-        UsageError: If there is no such folder.
+        UsageError: If there is no such folder, or the text names no place that models come from.
     """
     if model is None:
         return
-    folder = Path(model).expanduser()
+    place = read_place(model, where=option)
+    if not isinstance(place, Folder):
+        return
+    folder = Path(place.path).expanduser()
     if folder.exists():
         return
     owner, slash, name = model.partition("/")

@@ -51,6 +51,6 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["judges"] = read_judges(values["judges"] or "")
     for key in ("finish_reasons", "judge_finish_reasons"):
         values[key] = read_finish_reasons(key.replace("_", "-"), values[key] or "")
-    settings = Settings(**{field.name: values[field.name] for field in fields(Settings)})
+    settings = Settings(**{field.name: values[field.name] for field in fields(Settings) if field.name in values})
     check(settings)
     return settings

@@ -113,7 +113,7 @@ def _same(own: EngineFlag, flag: Flag) -> bool:
 
 def _same_value(own: EngineFlag, value: object) -> bool:
     if own.value is None:
-        return value in {True, None, ""}
+        return value is None or value is True or value == ""
     read: Callable[[str], Any] = READERS.get(own.name, str)
     text = json.dumps(value) if isinstance(value, Mapping) else str(value)
     try:
@@ -198,7 +198,8 @@ def _speculative(settings: Settings) -> dict[str, Any]:
         raise UsageError("it is no JSON object with anything in it", where=where, fix="Name a model or a method")
     if not {"model", "method"} & content.keys():
         raise UsageError("it names neither a model nor a method", where=where, fix="Add one of them")
-    own = content.setdefault("num_speculative_tokens", tokens)
+    own = tokens if content.get("num_speculative_tokens") is None else content["num_speculative_tokens"]
+    content["num_speculative_tokens"] = own
     if own is None:
         del content["num_speculative_tokens"]
     elif tokens not in {None, own} or isinstance(own, bool) or not isinstance(own, int) or own < 1:
@@ -214,7 +215,7 @@ def _speculative(settings: Settings) -> dict[str, Any]:
 def _draft(model: str, where: str) -> str:
     """The draft model: a folder as an absolute path, so that the same folder is the same however it is written."""
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if not model or not folder.is_dir():
         if folder.exists() or not model or model.count("/") != 1 or model.startswith((".", "~", "/")):
             raise UsageError(f"there is no folder {model!r} of a draft model", where=where, fix="Correct the path")
         return model

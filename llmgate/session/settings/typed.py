@@ -11,6 +11,7 @@ from typing import Final
 from llmgate.errors import UsageError
 from llmgate.generate.key_travel import KeyPlace, check_key, is_loopback, is_openai
 from llmgate.generate.rate_limit import RateLimit
+from llmgate.generate.sources.model import LocalModel
 
 __all__ = ["OPENAI_KEY", "Settings", "own_key_name"]
 
@@ -88,6 +89,8 @@ class Settings:
     allow_outside: tuple[str, ...]
     trust_weights_cache: bool
     show_missed: int
+    fetched: Mapping[str, LocalModel] = field(default_factory=dict)
+    """By their folders, the models that were not named by them; no option, but what became of some."""
 
     @property
     def api_key(self) -> str | None:

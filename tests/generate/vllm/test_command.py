@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgate.errors import UsageError
-from llmgate.generate.vllm.command import OWNED, Device, ServerCommand, ServerSpec, command, flag_names
+from llmgate.generate.vllm.command import ENTRYPOINTS, OWNED, Device, ServerCommand, ServerSpec, command, flag_names
 
 
 def built(*flags: str, device: Device = Device.CPU, **changes: Any) -> ServerCommand:
@@ -51,11 +51,26 @@ def test_flags_that_llmgate_owns_are_refused_with_the_way_to_set_them(name: str,
 
 def test_the_command_names_everything_that_must_be_known() -> None:
     argv = built().argv
-    assert argv[:3] == ("py", "-m", "vllm.entrypoints.openai.api_server")
+    assert argv[:3] == ("py", "-m", "vllm.entrypoints.launchers.api_server.entry")
     assert " ".join(argv[3:]) == (
         "--model /m --served-model-name bot --host 127.0.0.1 --port 8123 --seed 0 --generation-config vllm "
         "--disable-uvicorn-access-log --enable-prompt-tokens-details --enforce-eager --max-model-len 2048"
     )
+
+
+def test_the_module_and_the_recorded_flags_are_as_given() -> None:
+    spec = ServerSpec(model="/m", served_name="bot", python="py", flags=("--chat-template", "/tmp/t"))
+    made = command(
+        spec,
+        port=1,
+        device=Device.GPU,
+        inherited={},
+        entrypoint=ENTRYPOINTS[1],
+        recorded=("--chat-template", "sha256:1"),
+    )
+    assert made.argv[2] == ENTRYPOINTS[1]
+    assert made.argv[-1] == "/tmp/t"
+    assert made.engine_flags[-2:] == ("--chat-template", "sha256:1")
 
 
 def test_a_gpu_keeps_vllms_own_length_and_compiles() -> None:

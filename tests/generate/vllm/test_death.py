@@ -22,6 +22,7 @@ REASONS = {
     "damaged": "a weights file is damaged or cut off",
     "tokenizer": "the model folder holds no usable tokenizer",
     "flag": "vLLM does not know the flag --foo-bar",
+    "switch": "vLLM refuses its command line: ambiguous option: --enable could match --enable-lora, --enable-log-requests",
     "flag-value": (
         "vLLM refuses the value of the flag --max-model-len: invalid human_readable_int_or_auto value: 'banana'"
     ),
@@ -68,7 +69,13 @@ def test_the_kernel_is_blamed_where_the_log_names_no_cause() -> None:
         ("{'EngineCore': -9}", 1, "", "its process EngineCore was ended by signal 9 (Killed), and not by", "Somebody"),
         ("{'EngineCore': -11}", 1, "", "its process EngineCore was ended by signal 11 (Segmentation", "crashed"),
         (None, 1, "", "its process VllmWorker-0 was ended by signal 9 (Killed), and not by the kernel", "Somebody"),
-        ("", None, "VLLM::EngineCore (process 7)", "its process VLLM::EngineCore (process 7) ended without", "Somebody"),
+        (
+            "",
+            None,
+            "VLLM::EngineCore (process 7)",
+            "its process VLLM::EngineCore (process 7) ended without",
+            "Somebody",
+        ),
     ],
 )
 def test_who_ended_it_is_told(log: str | None, status: int | None, lost: str, what: str, fix: str) -> None:

@@ -146,7 +146,9 @@ def test_a_temporary_folder_with_a_long_name_is_left_for_a_short_one(
     with start_server(spec(tmp_path)) as server:
         assert server.pid is not None
         environ = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
-        folders = [entry.partition(b"=")[2] for entry in environ if entry.startswith((b"TMPDIR=", b"VLLM_RPC_BASE_PATH="))]
+        folders = [
+            entry.partition(b"=")[2] for entry in environ if entry.startswith((b"TMPDIR=", b"VLLM_RPC_BASE_PATH="))
+        ]
         assert len(set(folders)) == 1
         assert len(folders[0]) < 60
         assert not [*deep.iterdir()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import signal
 from pathlib import Path
 
 import pytest
-from support.servers import marked, spec, start_server, wait_until
+from support.servers import marked, model_folder, spec, start_server, wait_until
 
 from llmgate.errors import ServerError
 from llmgate.generate.vllm.server import ServerPhase, ServerSpec, launch
@@ -40,6 +41,46 @@ def test_a_ready_server_answers_and_is_identified(tmp_path: Path) -> None:
         "warming up",
         "ready",
     ]
+
+
+def test_it_is_started_by_the_module_that_vllm_offers(tmp_path: Path) -> None:
+    with start_server(spec(tmp_path)) as server:
+        argv = Path(f"/proc/{server.pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    assert argv[1:3] == ["-m", "vllm.entrypoints.launchers.api_server.entry"]
+
+
+def test_a_chat_template_is_kept_as_it_was_and_recorded_by_its_content(tmp_path: Path) -> None:
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ 1 }}", encoding="utf-8")
+    with launch(spec(tmp_path, flags=("--chat-template", str(template)))) as server:
+        template.write_text("{{ 2 }}", encoding="utf-8")
+        server.wait_ready()
+        argv = Path(f"/proc/{server.pid}/cmdline").read_text(encoding="utf-8").split("\0")
+        flags = server.identity().flags
+    kept = Path(argv[argv.index("--chat-template") + 1])
+    assert kept.parent == tmp_path
+    assert kept.name.startswith("server-chat-template-")
+    assert kept.read_text(encoding="utf-8") == "{{ 1 }}"
+    assert flags[flags.index("--chat-template") + 1] == f"sha256:{hashlib.sha256(b'{{ 1 }}').hexdigest()}"
+
+
+def test_a_copy_beside_a_temporary_log_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    template = tmp_path / "t.jinja"
+    template.write_text("{{ 1 }}", encoding="utf-8")
+    with start_server(spec(tmp_path, flags=("--chat-template", str(template)), log_path=None)):
+        assert list(tmp_path.glob("llmgate-vllm-*-chat-template-*.jinja"))
+    assert not list(tmp_path.glob("llmgate-vllm-*"))
+
+
+def test_a_draft_model_that_changes_while_it_is_loaded_ends_the_start(tmp_path: Path) -> None:
+    draft = model_folder(tmp_path)
+    server = launch(spec(tmp_path, flags=("--spec-model", str(draft), "--spec-tokens", "2")))
+    with server:
+        (draft / "model.safetensors").write_bytes(b"other")
+        with pytest.raises(ServerError, match="was changed while the server started"):
+            server.wait_ready()
+    assert not marked(tmp_path)
 
 
 def test_launching_does_not_wait(tmp_path: Path) -> None:

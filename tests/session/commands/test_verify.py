@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from support.adapters import write_adapter
 from support.servers import model_folder
 from support.verdicts import Keys, gate_statement, make_keys, registry_facts
 
 from llmgate.attest.statement import ChampionFacts, RegistryFacts, bind
 from llmgate.cli import main
 from llmgate.errors import AttestationError, CannotRunError, LlmgateError, RecordError, UsageError, WeightsError
+from llmgate.generate.vllm.adapters import adapted_digest
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.session.commands.verdict.for_serving import VerifyQuestion
 from llmgate.session.commands.verify import WeightsCheck, verify_weights
@@ -104,6 +106,22 @@ def test_weights_that_passed_are_verified(deployed: Deployment) -> None:
     assert check.lines == ()
     assert deployed.ask(policy=None, key=deployed.keys.folder / "gate.pub").verified
     assert deployed.ask(model="support-bot", alias="champion", max_age=timedelta(days=2)).verified
+
+
+def test_an_adapter_that_passed_is_verified_with_its_base(deployed: Deployment, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "adapter", seed=1)
+    other = write_adapter(tmp_path / "other", seed=2)
+    whole = adapted_digest(weights_digest(deployed.folder), weights_digest(adapter))
+    assert not deployed.ask(adapter=adapter).verified, "the verdict is about the base alone"
+    deployed.with_verdict(signed(deployed.keys, whole))
+    check = deployed.ask(adapter=adapter)
+    assert check.verified
+    assert f"{deployed.folder} with {adapter} holds" in check.sentence
+    assert whole[:12] in check.sentence
+    for changed in (deployed.ask(), deployed.ask(adapter=other), deployed.ask(adapter, adapter=deployed.folder)):
+        assert changed.exit_code == 1
+    with pytest.raises(CannotRunError, match="no server shows the weights of its adapters"):
+        deployed.ask("http://127.0.0.1:9", adapter=adapter)
 
 
 # ── the weights are others ──

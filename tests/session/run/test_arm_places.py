@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.adapters import write_adapter
 from support.fake_server import FakeServer
 from support.records import make_manifest
 from support.servers import model_folder
 
-from llmgate.errors import CannotRunError, EndpointError, UsageError
+from llmgate.errors import CannotRunError, EndpointError, ServerError, UsageError
+from llmgate.generate.client import Endpoint
+from llmgate.generate.vllm.adapters import adapted_digest
 from llmgate.generate.vllm.command import Device
 from llmgate.generate.vllm.model_folder import model_folder as find_folder
 from llmgate.record.manifest import ModelIdentity, ServerIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.session.run import arm_places
-from llmgate.session.run.arm_places import adapters, endpoint_place, flag_value, folder_place, read_named
+from llmgate.session.run.arm_places import endpoint_place, folder_place, read_named, running_place
 from llmgate.session.run.champion import champion_place, unserved, vllm_flags
+from llmgate.session.serving.hosting import choose_hosting
 from llmgate.session.settings.combined import settings_from
+from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,27 +66,10 @@ def test_what_names_nothing_is_refused(text: str) -> None:
         read_named(text, where="--compare")
 
 
-def test_flags_are_read_as_vllm_reads_them() -> None:
-    flags = ("--gpu_memory_utilization=0.4", "--seed", "0", "-tp", "2", "--gpu-memory-utilization", "0.5")
-    assert flag_value(flags, "gpu-memory-utilization") == "0.5"
-    assert flag_value(flags, "tensor-parallel-size", "tp") == "2"
-    assert flag_value(flags, "dtype") is None
-    assert flag_value(("--dtype",), "dtype") == ""
-
-
-def test_adapters_are_found_in_both_forms() -> None:
-    entry = json.dumps({"name": "c", "path": "/c", "base_model_name": "x"})
-    flags = ("--enable-lora", "--lora-modules", "a=/a", "b=/b=2", entry, "--seed", "0", "--lora_modules=d=/d")
-    assert adapters(flags) == {"a": "/a", "b": "/b=2", "c": "/c", "d": "/d"}
-
-
 def test_an_adapter_is_known_by_its_weights_and_its_bases(tmp_path: Path) -> None:
     base = model_folder(tmp_path)
-    tuned = tmp_path / "tuned"
-    tuned.mkdir()
-    (tuned / "adapter_config.json").write_text("{}", encoding="utf-8")
-    (tuned / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-    options = settings(tmp_path, server_args=f"--enable-lora --lora-modules a={tuned} b={tuned}")
+    tuned = write_adapter(tmp_path / "tuned")
+    options = settings(tmp_path, adapter=f"a={tuned} b={tuned}")
     made = {
         name: folder_place(
             options, read_named(f"{base}#{name}", where=""), log_path=tmp_path / "log", progress=Silent()
@@ -90,7 +77,13 @@ def test_an_adapter_is_known_by_its_weights_and_its_bases(tmp_path: Path) -> Non
         for name in ("a", "b", "model")
     }
     digests = {name: place.model.weights_digest for name, place in made.items() if place.model}
-    assert digests["a"] == digests["b"] != digests["model"] == weights_digest(base)
+    assert digests["a"] == digests["b"] == adapted_digest(weights_digest(base), weights_digest(tuned))
+    assert digests["model"] == weights_digest(base)
+    for name in ("a", "b"):
+        model = made[name].model
+        assert model is not None
+        assert (model.base, model.adapter) == (weights_digest(base), weights_digest(tuned))
+        assert (model.name, model.source) == (name, str(tuned))
     assert made["a"].server == made["b"].server != ""
     with pytest.raises(UsageError, match="would not serve 'c'"):
         folder_place(options, read_named(f"{base}#c", where=""), log_path=tmp_path / "log", progress=Silent())
@@ -221,3 +214,103 @@ def test_an_impossible_hosting_is_refused_with_the_nearest(tmp_path: Path) -> No
 def test_a_champion_to_serve_needs_the_champions_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Add --baseline RUN"):
         settings(tmp_path, serving_champion="http://127.0.0.1:9")
+
+
+# Adapters.
+
+
+def adapter_record(folder: Path, base: Path, adapter: Path, **changes: Any) -> Manifest:
+    """A champion that was an adapter on a server of ours."""
+    digests = weights_digest(base), weights_digest(adapter)
+    model = {"name": "old", "source": str(adapter), "base": digests[0], "adapter": digests[1]}
+    manifest = recorded(base, **{**model, "weights_digest": adapted_digest(*digests), **changes})
+    lora = ("--enable-lora", "--max-loras", "2", "--lora-modules", f"old=sha256:{digests[1]}")
+    return replace(manifest, server=replace(manifest.server, flags=(*lora, *manifest.server.flags)))
+
+
+def running(options: Settings, base: Path, tmp_path: Path, name: str) -> Target:
+    """The model under test, as if its server were up."""
+    place = folder_place(options, read_named(f"{base}#{name}", where=""), log_path=tmp_path, progress=Silent())
+    whole = folder_place(options, read_named(f"{base}#{base.name}", where=""), log_path=tmp_path, progress=Silent())
+    models = [each.model for each in (whole, *(
+        folder_place(options, read_named(f"{base}#{each}", where=""), log_path=tmp_path, progress=Silent())
+        for each in options.adapter
+    ))]  # fmt: skip
+    assert place.model is not None
+    return Target(
+        endpoint=Endpoint(url="http://127.0.0.1:9/v1", model=name),
+        model=place.model,
+        server=ServerIdentity(engine="vllm", owned=True),
+        death=lambda: None,
+        beside={each.name: each for each in models if each is not None},
+    )
+
+
+def two_adapters(tmp_path: Path) -> tuple[Path, Path, Path]:
+    base = model_folder(tmp_path)
+    return base, write_adapter(tmp_path / "new", seed=1), write_adapter(tmp_path / "old", seed=2)
+
+
+def test_a_champion_adapter_is_served_on_the_candidates_server(tmp_path: Path) -> None:
+    base, new, old = two_adapters(tmp_path)
+    options = settings(tmp_path, model=str(base), adapter=f"new={new} before={old}", served_name="new")
+    target = running(options, base, tmp_path, "new")
+    manifest = adapter_record(tmp_path, base, old)
+    candidate = running_place(options, target, progress=Silent())
+    champion = champion_place(options, manifest, log_path=tmp_path, progress=Silent(), running=target)
+    assert champion.model is not None
+    assert champion.model.name == "before", "by what it holds, whatever it is called now"
+    choice = choose_hosting(candidate, champion, asked="auto")
+    assert choice.hosting == "shared"
+    assert champion.beside is not None
+    beside = champion.beside(target)
+    assert (beside.endpoint.model, beside.server.model_names) == ("before", ("before",))
+    alike = replace(target, alike=frozenset({frozenset({"new", "before"})}))
+    apart = champion_place(options, manifest, log_path=tmp_path, progress=Silent(), running=alike)
+    assert choose_hosting(candidate, apart, asked="auto").hosting == "restarts", "nothing shows that one server can"
+    with pytest.raises(ServerError, match="answer alike"):
+        champion.beside(alike)
+
+
+def test_the_base_beside_an_adapter_is_asked_by_its_own_name(tmp_path: Path) -> None:
+    base, new, _ = two_adapters(tmp_path)
+    options = settings(tmp_path, adapter=f"new={new}")
+    place = folder_place(options, read_named(f"{base}#{base.name}", where=""), log_path=tmp_path, progress=Silent())
+    assert place.beside is not None
+    beside = place.beside(running(options, base, tmp_path, "new"))
+    assert (beside.endpoint.model, beside.model.adapter) == (base.name, "")
+
+
+def test_a_champion_adapter_that_is_not_named_is_told(tmp_path: Path) -> None:
+    base, new, old = two_adapters(tmp_path)
+    manifest = adapter_record(tmp_path, base, old)
+    alone = settings(tmp_path, model=str(base))
+    assert "the adapter old, and this run serves none" in str(unserved(alone, manifest))
+    other = settings(tmp_path, model=str(base), adapter=f"new={new}")
+    assert unserved(other, manifest) is None
+    with pytest.raises(CannotRunError, match="no adapter of this run holds its weights"):
+        champion_place(
+            other, manifest, log_path=tmp_path, progress=Silent(), running=running(other, base, tmp_path, "new")
+        )
+
+
+def test_a_named_champion_adapter_must_hold_the_weights_of_its_run(tmp_path: Path) -> None:
+    base, new, old = two_adapters(tmp_path)
+    manifest = adapter_record(tmp_path, base, old)
+    for adapter, good in ((old, True), (new, False)):
+        options = settings(
+            tmp_path, model=str(base), adapter=f"x={adapter}", baseline="b", serving_champion=f"{base}#x"
+        )
+        if good:
+            assert champion_place(options, manifest, log_path=tmp_path, progress=Silent()).owned
+            continue
+        with pytest.raises(CannotRunError, match="are not those of the champion's run"):
+            champion_place(options, manifest, log_path=tmp_path, progress=Silent())
+
+
+def test_a_whole_champion_that_was_served_with_adapters_is_served_without(tmp_path: Path) -> None:
+    base, _, old = two_adapters(tmp_path)
+    manifest = adapter_record(tmp_path, base, old)
+    whole = recorded(base)
+    manifest = replace(whole, server=manifest.server)
+    assert champion_place(settings(tmp_path), manifest, log_path=tmp_path, progress=Silent()).server == ""

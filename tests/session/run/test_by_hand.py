@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.adapters import write_adapter
 from support.fake_server import FakeServer
 from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
@@ -274,12 +275,10 @@ def test_servers_that_take_turns_are_never_up_at_once(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("vllm", "speeds")
 def test_two_adapters_of_one_base_share_a_server(tmp_path: Path) -> None:
     base, lines = folder(tmp_path, "base"), Lines()
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "adapter_config.json").write_text(json.dumps({"r": name}), encoding="utf-8")
-        (tmp_path / name / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
-    modules = f"--enable-lora --lora-modules a={tmp_path / 'a'} b={tmp_path / 'b'}"
-    found = by_hand(tmp_path, f"{base}#a", f"{base}#b", lines, args=modules)
+    for seed, name in enumerate(("a", "b")):
+        write_adapter(tmp_path / name, seed=seed)
+    modules = f"a={tmp_path / 'a'} b={tmp_path / 'b'}"
+    found = by_hand(tmp_path, f"{base}#a", f"{base}#b", lines, adapter=modules)
     assert found.arms.plan.hosting == "shared"
     assert len([line for line in lines.lines if line.startswith("vLLM: ready")]) == 1
     assert {run.trace.model for run in found.arms.runs if run.arm == "champion"} == {"a"}

@@ -36,6 +36,7 @@ class VerifyQuestion:
         alias: The alias that it has to be for, None for whichever (of a version: `champion`).
         manifest: File with the manifest; None for `weights.json` beside the verdict, where there is one.
         weights: The folder that the server at `what` has loaded.
+        adapter: The folder of the adapter that the verdict is about; `what` is its base then.
         max_age: How old the verdict may be, None for any age.
         allow_override: Whether a person's override counts like a PASS.
         mlflow_uri: Tracking server or store, None for MLFLOW_TRACKING_URI.
@@ -50,6 +51,7 @@ class VerifyQuestion:
     alias: str | None = None
     manifest: Path | None = None
     weights: Path | None = None
+    adapter: Path | None = None
     max_age: timedelta | None = None
     allow_override: bool = False
     mlflow_uri: str | None = None

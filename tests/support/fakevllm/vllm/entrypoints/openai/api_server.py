@@ -1,12 +1,13 @@
 """Behaves like vLLM's API server as far as starting, answering and dying are concerned.
 
 FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
-refuses completions), `broken` (dies at the first completion), `mortal` (dies
+refuses completions), `mixing` (asked together with adapters, the base answers with the last one's weights), `broken` (dies at the first completion), `mortal` (dies
 after twelve chat completions), `stalled` (answers none after six, and nothing for whoever asks), `failing` (answers them
 with 500), `stranger` (serves another model), `littering` (leaves temporary files and shared memory), or the name of a
 death. It is not ready before the file FAKE_GATE exists, if that is set. A question is its own answer, unless the model's folder has `answers.json`, which
 gives questions their answers. A streamed answer has as many tokens as may be, at the pace that `pace.json` of the model's folder
-gives (`ttft_ms`, `itl_ms`). `--lora-modules` serves further names. Like the real one it has an engine process; this one detaches itself into a
+gives (`ttft_ms`, `itl_ms`). `--lora-modules` serves further names; what tokens would have cost a model that was made to
+say them is told by its folder's path, so two adapters in one folder are alike. Like the real one it has an engine process; this one detaches itself into a
 session of its own and ignores SIGTERM. It ends when the server has ended, unless FAKE_ENGINE is `stays`.
 """
 
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,7 +96,8 @@ DEATHS: dict[str, tuple[str, ...]] = {
         *FOLLOW_UP,
     ),
     "tokenizer": ("ValueError: Couldn't instantiate the backend tokenizer from one of: ",),
-    "flag": ("usage: api_server.py [-h]", "api_server.py: error: unrecognized arguments: --foo-bar"),
+    "flag": ("usage: entry.py [-h]", "entry.py: error: unrecognized arguments: --foo-bar"),
+    "switch": ("entry.py: error: ambiguous option: --enable could match --enable-lora, --enable-log-requests",),
     "flag-value": (
         "api_server.py: error: argument --max-model-len: invalid human_readable_int_or_auto value: 'banana'",
     ),
@@ -153,7 +156,8 @@ class Handler(BaseHTTPRequestHandler):
     litter: mmap.mmap | None = None
     answers: dict[str, str] | None = None
     pace: ClassVar[dict[str, float]] = {}
-    adapters: tuple[str, ...] = ()
+    adapters: ClassVar[dict[str, str]] = {}
+    asked: ClassVar[list[str]] = []
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         del format, args
@@ -178,7 +182,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"version": "0.32.0+fake"})
         elif self.path == "/v1/models" and self.allowed():
             name = "someone-else" if self.mode == "stranger" else self.name
-            self.answer(200, {"object": "list", "data": [{"id": each} for each in (name, *self.adapters)]})
+            lora = [{"id": each, "root": path, "parent": name} for each, path in self.adapters.items()]
+            self.answer(200, {"object": "list", "data": [{"id": name}, *lora]})
         else:
             self.answer(404, {})
 
@@ -205,6 +210,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "broken":
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
+        if body["model"] not in {self.name, *self.adapters}:
+            self.answer(404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
+            return
+        if "allowed_token_ids" in body:
+            self.answer(200, {"choices": [self.forced(body)]})
+            return
         said = body["messages"][-1]["content"] if self.path == "/v1/chat/completions" else None
         Handler.answered += said is not None
         if self.mode == "mortal" and Handler.answered > 12:
@@ -220,7 +231,22 @@ class Handler(BaseHTTPRequestHandler):
         if said is not None and self.answers is not None:
             said, ended = self.answers.get(said.strip(), "?"), "stop"
         choice = {"index": 0, "finish_reason": ended, **({"message": {"content": said}} if said else {"text": "a"})}
+        if body.get("return_token_ids"):
+            choice["token_ids"] = [7]
         self.answer(200, {"choices": [choice], "usage": {"completion_tokens": 1}})
+
+    def forced(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What the tokens would have cost the model, slowly enough for another request to be there meanwhile."""
+        self.asked.append(body["model"])
+        time.sleep(0.05)
+        model = body["model"]
+        if self.mode == "mixing" and model == self.name and set(self.asked) - {self.name}:
+            model = list(self.adapters)[-1]
+        time.sleep(0.05)
+        self.asked.remove(body["model"])
+        whose = self.adapters.get(model, "")
+        values = [-1.0 - zlib.crc32(f"{whose}{body['prompt']}{n}".encode()) / 2**32 for n in range(body["max_tokens"])]
+        return {"index": 0, "finish_reason": "length", "text": "", "logprobs": {"token_logprobs": values}}
 
     def stream(self, body: dict[str, Any]) -> None:
         tokens, due = int(body["max_tokens"]), time.perf_counter() + self.pace.get("ttft_ms", 0.0) / 1e3
@@ -261,7 +287,7 @@ def main() -> None:
     pace = Path(options.model, "pace.json")
     if pace.is_file():
         Handler.pace = json.loads(pace.read_text(encoding="utf-8"))
-    Handler.adapters = tuple(entry.partition("=")[0] for entry in options.lora_modules)
+    Handler.adapters = {entry["name"]: entry["path"] for entry in map(json.loads, options.lora_modules)}
     if mode == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server = ThreadingHTTPServer((options.host, options.port), Handler, bind_and_activate=False)
@@ -278,7 +304,7 @@ def main() -> None:
             Handler.litter = mmap.mmap(file.fileno(), 4096)
     if mode in DEATHS:
         log(*ROUTINE, *DEATHS[mode])
-        os._exit(2 if mode.startswith(("flag", "dtype")) else 1)
+        os._exit(2 if mode.startswith(("flag", "dtype", "switch")) else 1)
     log(*ROUTINE, *LOADED)
     while mode == "hang":
         time.sleep(1)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +14,16 @@ import pytest
 from click.testing import CliRunner, Result
 from support.endpoint import chat, scripted_endpoint
 from support.project import write_suite
+from support.servers import FAKE_VLLM, model_folder
 
 from llmgate.cli import main
 from llmgate.errors import CannotRunError
+from llmgate.generate.vllm.gpus import GpuFacts
 from llmgate.score.code.mechanisms import MECHANISMS, Mechanisms
 from llmgate.score.code.sandbox import Ended
-from llmgate.session.commands import doctor
-from llmgate.session.commands.doctor import CHECKS, Circumstances, Diagnosis, Health, diagnose, exit_code
+from llmgate.session.commands.doctor import engine, gpu, installation, model, project
+from llmgate.session.commands.doctor.checks import CHECKS, diagnose, exit_code, summary
+from llmgate.session.commands.doctor.diagnosis import Circumstances, Diagnosis, Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +43,10 @@ def quiet_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("CI", "GITHUB_ACTIONS", "MLFLOW_TRACKING_URI", "LLMGATE_API_KEY", "OPENAI_API_KEY", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(doctor, "run_python", lambda _: HELD)
+    monkeypatch.setattr(installation, "run_python", lambda _: HELD)
+    monkeypatch.setenv("PYTHONPATH", str(FAKE_VLLM), prepend=os.pathsep)
+    for module in (engine, gpu, model):
+        monkeypatch.setattr(module, "find_gpus", GpuFacts)
 
 
 def llmgate(*words: object) -> Result:
@@ -56,16 +66,29 @@ def found(*words: object) -> dict[str, list[dict[str, str]]]:
 
 
 def worst(area: list[dict[str, str]]) -> str:
-    return max((one["health"] for one in area), key=["ok", "warning", "problem"].index)
+    return max((one["health"] for one in area), key=["ok", "note", "warning", "problem"].index)
 
 
 def test_a_healthy_machine() -> None:
     write_suite(Path())
     with scripted_endpoint(lambda *_: chat("x"), model="support-v6") as (url, seen):
         said = found("words.yaml", "--endpoint", url)
-    assert {area: worst(each) for area, each in said.items()} == dict.fromkeys(
-        ("installation", "extras", "endpoint", "folder", "suites", "mlflow", "sandbox", "CI"), "ok"
+    areas = (
+        "installation",
+        "extras",
+        "GPU",
+        "model",
+        "port",
+        "endpoint",
+        "folder",
+        "suites",
+        "mlflow",
+        "sandbox",
+        "CI",
     )
+    assert {area: worst(said[area]) for area in areas} == dict.fromkeys(areas, "ok")
+    assert worst(said["vLLM"]) == "note"
+    assert {*said} == {*areas, "vLLM", "machine", "caches"}
     assert "it answers and lists support-v6" in said["endpoint"][-1]["what"]
     assert said["suites"][0]["what"] == "words.yaml: 40 cases, and the dataset matches its lock"
     assert not seen
@@ -79,6 +102,7 @@ def test_the_table_keeps_within_the_terminal(width: int, monkeypatch: pytest.Mon
     assert done.exit_code == 0, done.output
     assert max(map(len, done.output.splitlines())) <= width
     assert "state" in done.output
+    assert "Nothing keeps a run from starting" in " ".join(done.output.split())
 
 
 def extra(name: str) -> dict[str, str]:
@@ -86,8 +110,8 @@ def extra(name: str) -> dict[str, str]:
 
 
 def test_extras_say_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in {"mlflow", "mpmath"} else object())
-    assert extra("data")["what"] == "data: installed; datasets in Parquet files and on the hub"
+    monkeypatch.setattr(installation, "find_spec", lambda name: None if name in {"mlflow", "mpmath"} else object())
+    assert found()["extras"][0]["what"] == "installed: xdist, data, ragas, deepeval"
     assert extra("mlflow")["what"] == "mlflow: not installed; logs runs, finds the champion, promotes"
     assert "pip install 'pytest-llmgate[mlflow]'" in extra("mlflow")["advice"]
     assert "not installed (mpmath)" in extra("metrics")["what"]
@@ -130,7 +154,7 @@ def test_endpoints(
 def test_models_that_are_listed(
     models: list[str], words: list[str], health: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "served_models", lambda *_, **__: tuple(models))
+    monkeypatch.setattr(project, "served_models", lambda *_, **__: tuple(models))
     assert worst(found("--endpoint", "http://127.0.0.1:9", *words)["endpoint"]) == health
 
 
@@ -164,7 +188,7 @@ def test_the_suites_folder_is_found_by_itself() -> None:
 
 @pytest.mark.parametrize(("free", "health"), [(10**12, "ok"), (5 * 10**8, "warning"), (10**6, "problem")])
 def test_disk(free: int, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free, "total": free}))
     assert worst(found()["folder"]) == health
 
 
@@ -195,7 +219,7 @@ def test_a_sandbox_with_gaps_is_a_warning(ended: Any, monkeypatch: pytest.Monkey
             raise ended
         return Ended(finished=True, exit_code=0, output="", flooded=False, open_because=None, mechanisms=ended)
 
-    monkeypatch.setattr(doctor, "run_python", run)
+    monkeypatch.setattr(installation, "run_python", run)
     assert worst(found()["sandbox"]) == "warning"
 
 
@@ -223,4 +247,68 @@ def test_a_check_more_is_a_function_more() -> None:
         ("graphics card", "it is gone", Health.PROBLEM),
     ]
     assert exit_code(said) == 4
+    assert summary(said) == "1 problem keeps a run from starting."
     assert check_graphics_card not in CHECKS
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    write_suite(Path())
+    code = "import sys; from llmgate.cli import main; main(['doctor', '--json'], standalone_mode=False)"
+    code = f"import atexit, sys\natexit.register(lambda: print(sorted({{'vllm', 'torch', 'transformers'}} & set(sys.modules))))\n{code}"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(FAKE_VLLM), *filter(None, sys.path)))}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr
+
+
+def test_a_model_is_looked_at() -> None:
+    folder = model_folder(Path())
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    said = found("--model", folder)["model"]
+    assert said[0]["what"] == "model: LlamaForCausalLM, 1 safetensors file, 0.0 GB"
+    assert "no chat template" in said[1]["what"]
+    assert said[-1]["what"].startswith("it fits")
+    (folder / "model.safetensors").unlink()
+    assert worst(found("--model", folder)["model"]) == "problem"
+
+
+def test_impossible_options_are_told_once() -> None:
+    said = found("--model", model_folder(Path()), "--tensor-parallel-size", "0")
+    assert [one["what"] for one in said["options"]] == ["--tensor-parallel-size is 0"]
+    assert not {"vLLM", "model", "port"} & said.keys()
+
+
+def test_an_endpoint_and_a_model_are_both_looked_at() -> None:
+    with scripted_endpoint(lambda *_: chat("x"), model="a") as (url, _):
+        said = found("--model", model_folder(Path()), "--endpoint", url)
+    assert "it answers and lists a" in said["endpoint"][-1]["what"]
+    assert "options" not in said
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = found("--port", port)["port"]
+    assert worst(said) == "problem"
+    assert f"port {port} cannot be used" in said[0]["what"]
+    assert found("--port", port)["port"][0]["what"] == f"port {port} is free on 127.0.0.1"
+
+
+def test_caches_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_CACHE", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path().resolve()))
+    monkeypatch.setenv("VLLM_CACHE_ROOT", "compiled")
+    assert found()["caches"][0]["what"].startswith("vLLM: empty (compiled)")
+    Path("huggingface", "hub", "models--a--b").mkdir(parents=True)
+    Path("huggingface", "hub", "models--a--b", "blob").write_bytes(b"x" * 150_000_000)
+    assert found()["caches"][1]["what"].startswith("hub: 0.2 GB in ")
+
+
+@pytest.mark.parametrize(("spread", "health"), [(1, "note"), (2, "problem")])
+def test_little_shared_memory(spread: int, health: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 60_000_000, "total": 67_000_000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage if str(path) == "/dev/shm" else disk)
+    disk = type("Usage", (), {"free": 10**12, "total": 10**12})
+    said = found("--tensor-parallel-size", spread)["machine"]
+    assert said[-1]["health"] == health
+    assert "--shm-size" in said[-1]["advice"]

@@ -1,0 +1,1 @@
+"""What `llmgate doctor` looks at: checks that find something each, and change nothing."""
