@@ -47,10 +47,7 @@ def settings(tmp_path: Path, **given: Any) -> Settings:
         ({"champion_adapter": "old"}, "the adapter 'old' is not named"),
         ({"adapter": "new=/x older=/y", "champion_adapter": "old"}, "Did you mean older"),
         ({"adapter": "new=/x old=/y", "champion_adapter": "old", "served_name": "old"}, "both under test"),
-        (
-            {"adapter": "new=/x old=/y", "champion_adapter": "old", "baseline": "runs/1"},
-            "--champion-adapter and --baseline",
-        ),
+        ({"adapter": "new=/x old=/y", "champion_adapter": "old", "baseline": "runs/1"}, "--champion-adapter and --baseline"),
         ({"adapter": "new=/x old=/y", "champion_adapter": "old", "as_baseline": True}, "--as-baseline"),
     ],
 )

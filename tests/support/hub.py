@@ -80,11 +80,7 @@ class Hub:
 
     def downloads(self) -> list[str]:
         """The files whose bytes were asked for."""
-        return [
-            line.rpartition("/resolve/")[2].partition("/")[2]
-            for line in self.asked
-            if line.startswith("GET") and "/resolve/" in line
-        ]
+        return [line.rpartition("/resolve/")[2].partition("/")[2] for line in self.asked if line.startswith("GET") and "/resolve/" in line]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -127,8 +123,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, data in self.hub.commits[commit].items():
             large = {"sha256": sha(data), "size": len(data), "pointerSize": 130}
             siblings.append(
-                {"rfilename": name, "size": len(data), "blobId": git_name(data)}
-                | ({"lfs": large} if is_large(name) else {})
+                {"rfilename": name, "size": len(data), "blobId": git_name(data)} | ({"lfs": large} if is_large(name) else {})
             )
         content = json.dumps({"id": "acme/bot", "modelId": "acme/bot", "sha": commit, "siblings": siblings}).encode()
         self.send_response(200)

@@ -125,12 +125,12 @@ class _Hub:
             told = f"{self.place.text}: offline, so {revision!r} is what it was when it was fetched last: {commit}"
         else:
             with calls(self.place.text):
-                commit = str(self.library.HfApi().model_info(self.place.repo, revision=revision, timeout=TIMEOUT_S).sha)
+                commit = str(
+                    self.library.HfApi().model_info(self.place.repo, revision=revision, timeout=TIMEOUT_S).sha
+                )
             if not COMMIT.fullmatch(commit):
                 raise CannotRunError("the hub does not say which commit this is", where=self.place.text)
-            told = (
-                f"{self.place.text}: {revision!r} is commit {commit} now; hf://{self.place.repo}@{commit} stays with it"
-            )
+            told = f"{self.place.text}: {revision!r} is commit {commit} now; hf://{self.place.repo}@{commit} stays with it"
         self.progress.stage(told)
         return commit
 
@@ -167,9 +167,7 @@ class _Hub:
                 self.place.repo, revision=commit, files_metadata=True, timeout=TIMEOUT_S
             )
         if info.sha != commit:
-            raise CannotRunError(
-                f"the hub answers with another commit ({ascii(str(info.sha))[:60]})", where=self.place.text
-            )
+            raise CannotRunError(f"the hub answers with another commit ({ascii(str(info.sha))[:60]})", where=self.place.text)
         files = []
         for each in info.siblings or ():
             large = getattr(each, "lfs", None)
@@ -279,11 +277,9 @@ class _Hub:
         large = [file for file in files if file.sha256]
         tell = told_bytes(self.progress, "checked, MB:")
         try:
-            hashed = (
-                hash_files(Path("/"), [str(there[file.path])[1:] for file in large], cache=self.cache, progress=tell)
-                if large
-                else []
-            )
+            hashed = hash_files(
+                Path("/"), [str(there[file.path])[1:] for file in large], cache=self.cache, progress=tell
+            ) if large else []
         except (OSError, WeightsError) as error:
             raise CannotRunError(
                 f"the cache of the hub cannot be read ({error})", where=self.place.text, fix="Look at HF_HOME"

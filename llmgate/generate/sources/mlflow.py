@@ -212,9 +212,7 @@ def asking(where: str) -> Iterator[None]:
 def _is_mlflows(error: Exception) -> bool:
     """Whether it came from MLflow, its database, its transport or the disk, and not from a mistake of ours."""
     modules = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(
-        modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"}
-    )
+    return isinstance(error, OSError) or bool(modules & {"mlflow", "sqlalchemy", "requests", "urllib3", "boto3", "botocore"})
 
 
 def without_credentials(text: str) -> str:

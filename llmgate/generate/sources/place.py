@@ -1,12 +1,12 @@
 """What a user writes where a model is to be named → the place that is meant. Pure: nothing is looked up.
 
-DIR                          a folder; OWNER/NAME of the hub is told from it when it is looked up
-hf://OWNER/NAME@REVISION     a model on the Hugging Face hub, at a commit, a tag or a branch
-models:/NAME/VERSION         a version in MLflow's registry
-models:/NAME@ALIAS           the version that holds an alias now
-runs:/RUN_ID/PATH            a model that a run of MLflow logged
-s3://BUCKET/FOLDER           objects below a prefix
-gs://BUCKET/FOLDER           the same at Google
+    DIR                          a folder; OWNER/NAME of the hub is told from it when it is looked up
+    hf://OWNER/NAME@REVISION     a model on the Hugging Face hub, at a commit, a tag or a branch
+    models:/NAME/VERSION         a version in MLflow's registry
+    models:/NAME@ALIAS           the version that holds an alias now
+    runs:/RUN_ID/PATH            a model that a run of MLflow logged
+    s3://BUCKET/FOLDER           objects below a prefix
+    gs://BUCKET/FOLDER           the same at Google
 """
 
 from __future__ import annotations
@@ -243,10 +243,7 @@ def _read_hub(text: str, rest: str, where: str | None) -> Place:
         raise _no_place("hf", where, "this names no model on the hub")
     if at and (not REVISION.fullmatch(revision) or ".." in revision):
         raise _no_place(
-            "hf",
-            where,
-            "this names no revision",
-            "Write a commit of 40 hexadecimal digits, a tag or a branch after the @",
+            "hf", where, "this names no revision", "Write a commit of 40 hexadecimal digits, a tag or a branch after the @"
         )
     return HubModel(text=text, repo=repo, revision=revision if at else None)
 

@@ -38,13 +38,9 @@ KEYS: Final = {
     "gs": "Set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud; FSSPEC_GS_TOKEN=anon for a public bucket",
 }
 ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "FSSPEC_S3_ENDPOINT_URL", "STORAGE_EMULATOR_HOST")
-LIBRARIES: Final = frozenset(
-    {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3"}
-)
+LIBRARIES: Final = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3"})
 PIECE_BYTES: Final = 8 << 20
-NO_KEYS: Final = frozenset(
-    {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"}
-)
+NO_KEYS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"})
 UNREACHABLE: Final = frozenset(
     {"EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionRefusedError", "ClientError"}
 )
@@ -114,10 +110,7 @@ class ObjectStore:
         key = f"{self._place.root}/{file.path}"
 
         def copy() -> None:
-            with (
-                self._system.open(key, "rb", block_size=PIECE_BYTES, cache_type="readahead") as source,
-                into.open("xb") as out,
-            ):
+            with self._system.open(key, "rb", block_size=PIECE_BYTES, cache_type="readahead") as source, into.open("xb") as out:
                 while piece := source.read(PIECE_BYTES):
                     counter.add(len(piece))
                     out.write(piece)
@@ -151,9 +144,7 @@ class ObjectStore:
         if getattr(error, "errno", None) is not None and isinstance(error, OSError) and writing and _of_disk(error):
             raise error
         if kinds & NO_KEYS:
-            return CannotRunError(
-                "there are no credentials for this bucket", where=self.where, fix=KEYS[self._place.scheme]
-            )
+            return CannotRunError("there are no credentials for this bucket", where=self.where, fix=KEYS[self._place.scheme])
         if "PermissionError" in kinds:
             return CannotRunError(
                 f"the bucket may not be read ({first})", where=self.where, fix=KEYS[self._place.scheme]
@@ -164,9 +155,7 @@ class ObjectStore:
             return CannotRunError(
                 f"the store cannot be reached ({first})",
                 where=self.where,
-                fix="Check the network, AWS_ENDPOINT_URL and AWS_REGION"
-                if self._place.scheme == "s3"
-                else "Check the network",
+                fix="Check the network, AWS_ENDPOINT_URL and AWS_REGION" if self._place.scheme == "s3" else "Check the network",
             )
         problem = BrokenOffError if writing else CannotRunError
         return problem(f"the store says: {first}", where=self.where, fix="Try again")

@@ -160,7 +160,9 @@ def named_digests(flags: Sequence[str], digests: Mapping[str, str]) -> tuple[str
         flags: Of the server.
         digests: Of the adapters, by their names.
     """
-    return tuple(f"{name}=sha256:{digests[name]}" if (name := _entry_name(flag)) in digests else flag for flag in flags)
+    return tuple(
+        f"{name}=sha256:{digests[name]}" if (name := _entry_name(flag)) in digests else flag for flag in flags
+    )
 
 
 def without_adapters(flags: Sequence[str]) -> tuple[str, ...]:

@@ -86,9 +86,7 @@ def execute_both(settings: Settings, plan: Callable[[], Plan], *, out: Path, pro
             # Who is compared with has to have answered everything.
             whole = replace(planned, looks=())
             first = runs.enter_context(
-                asking(
-                    champion_settings, lambda: whole, out=beside, progress=progress, opened=lambda: staying(champion)
-                )
+                asking(champion_settings, lambda: whole, out=beside, progress=progress, opened=lambda: staying(champion))
             )
             if waits_for_judge(first.run):
                 asked.append(first)

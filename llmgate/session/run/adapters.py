@@ -90,7 +90,9 @@ def beside_it(target: Target, model: ModelIdentity) -> Target:
     )
 
 
-def tell_apart(target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress) -> frozenset[frozenset[str]]:
+def tell_apart(
+    target: Target, models: Mapping[str, ModelIdentity], *, progress: Progress
+) -> frozenset[frozenset[str]]:
     """Have a server show that it keeps a base and its adapters apart, in a mixed batch too.
 
     Args:

@@ -175,11 +175,7 @@ def _server_key(
     settings: Settings, local: LocalModel, models: Mapping[str, ModelIdentity], env: Mapping[str, str]
 ) -> str:
     """Equal for two arms that one start of a server serves."""
-    shaping = [
-        engine_flags(settings),
-        sorted(env.items()),
-        sorted((each.name, each.adapter) for each in models.values()),
-    ]
+    shaping = [engine_flags(settings), sorted(env.items()), sorted((each.name, each.adapter) for each in models.values())]
     return f"folder {local.folder} {hashlib.sha256(json.dumps(shaping).encode()).hexdigest()}"
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Registered", "look_up"]
 
-
 def fetched_version(settings: Settings) -> str | None:
     """The registered version whose files the model is, None if it was not named by one."""
     known = settings.fetched.get(settings.model or "")

@@ -38,9 +38,7 @@ def read_adapters(text: str) -> dict[str, str]:
                 fix='Write NAME=DIR, several as one text: --adapter "new=DIR old=DIR"',
             )
         if name in adapters:
-            raise UsageError(
-                f"the adapter {name!r} is named twice", where="--adapter", fix="Give each a name of its own"
-            )
+            raise UsageError(f"the adapter {name!r} is named twice", where="--adapter", fix="Give each a name of its own")
         adapters[name] = place
     return adapters
 

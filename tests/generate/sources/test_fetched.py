@@ -81,13 +81,7 @@ class FakeStore:
 
 
 def bring(store: FakeStore, root: Path, told: Told | None = None, **options: Any) -> Fetched:
-    given: dict[str, Any] = {
-        "name": "bot",
-        "cache": None,
-        "progress": told or Told(),
-        "sleep": lambda _: None,
-        **options,
-    }
+    given: dict[str, Any] = {"name": "bot", "cache": None, "progress": told or Told(), "sleep": lambda _: None, **options}
     return fetch_folder(store, root=root, **given)
 
 
@@ -176,9 +170,7 @@ def test_a_place_that_changes_meanwhile_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_too_small_is_said_before(tmp_path: Path) -> None:
     store = FakeStore(listed=[RemoteFile(path="model.safetensors", size=3_000_000_000)])
-    with pytest.raises(
-        CannotRunError, match=r"3\.0 GB are to be fetched, and the disk of .* has 2\.0 GB left"
-    ) as caught:
+    with pytest.raises(CannotRunError, match=r"3\.0 GB are to be fetched, and the disk of .* has 2\.0 GB left") as caught:
         bring(store, tmp_path, free=lambda _: 2_000_000_000)
     assert "XDG_CACHE_HOME" in str(caught.value.fix)
     assert store.fetched == []
@@ -200,9 +192,7 @@ def test_a_disk_that_fills_up_keeps_what_is_whole(tmp_path: Path) -> None:
     assert "model.safetensors" not in store.fetched
 
 
-@pytest.mark.parametrize(
-    "kind", ["changed", "shortened", "removed", "added", "link", "hard link", "folder link", "note"]
-)
+@pytest.mark.parametrize("kind", ["changed", "shortened", "removed", "added", "link", "hard link", "folder link", "note"])
 def test_a_copy_that_was_changed_is_found_and_mended(tmp_path: Path, kind: str) -> None:
     store = FakeStore()
     folder = bring(store, tmp_path / "cache").folder

@@ -290,8 +290,7 @@ def test_two_at_once_fetch_once(hub: Hub, tmp_path: Path) -> None:
     hub.gate = threading.Event()
     found: list[Snapshot] = []
     threads = [
-        threading.Thread(target=lambda: found.append(bring(tmp_path, f"hf://acme/bot@{A}", told)))
-        for told in (Told(), Told())
+        threading.Thread(target=lambda: found.append(bring(tmp_path, f"hf://acme/bot@{A}", told))) for told in (Told(), Told())
     ]
     for thread in threads:
         thread.start()

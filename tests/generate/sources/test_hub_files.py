@@ -28,8 +28,5 @@ def test_what_it_does_not() -> None:
 
 
 def test_mistrals_second_copy_is_left_unless_it_is_the_only_one() -> None:
-    assert chosen("consolidated.safetensors", "model.safetensors", "params.json") == [
-        "model.safetensors",
-        "params.json",
-    ]
+    assert chosen("consolidated.safetensors", "model.safetensors", "params.json") == ["model.safetensors", "params.json"]
     assert chosen("consolidated.safetensors", "params.json") == ["consolidated.safetensors", "params.json"]

@@ -22,11 +22,7 @@ def pipeline(folder: Path, flavor: dict[str, Any] | None = None, *, flavors: Any
     (folder / "components" / "tokenizer").mkdir(parents=True)
     (folder / "components" / "tokenizer" / "tokenizer.json").write_text("{}", encoding="utf-8")
     (folder / "components" / "tokenizer" / "config.json").write_text("[]", encoding="utf-8")
-    content = {
-        "flavors": flavors
-        if flavors is not None
-        else {"python_function": {}, "transformers": flavor or {"model_binary": "model"}}
-    }
+    content = {"flavors": flavors if flavors is not None else {"python_function": {}, "transformers": flavor or {"model_binary": "model"}}}
     (folder / "MLmodel").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder
 
@@ -52,22 +48,13 @@ def test_a_checkpoint_with_its_own_tokenizer_is_taken_as_it_is(tmp_path: Path) -
     folder = pipeline(tmp_path / "logged")
     (folder / "model" / "tokenizer_config.json").write_text("{}", encoding="utf-8")
     found = loadable(folder, views=lambda: tmp_path / "views", name="bot")
-    assert sorted(path.name for path in found.iterdir()) == [
-        "config.json",
-        "model.safetensors",
-        "tokenizer_config.json",
-    ]
+    assert sorted(path.name for path in found.iterdir()) == ["config.json", "model.safetensors", "tokenizer_config.json"]
 
 
 @pytest.mark.parametrize(
     ("flavor", "flavors", "what", "fix"),
     [
-        (
-            {"source_model_name": "acme/bot", "source_model_revision": "a1"},
-            None,
-            "only where this model came from",
-            "hf://acme/bot@a1",
-        ),
+        ({"source_model_name": "acme/bot", "source_model_revision": "a1"}, None, "only where this model came from", "hf://acme/bot@a1"),
         ({"peft_adaptor": "peft"}, None, "a LoRA adapter", "--adapter"),
         ({"model_binary": "../../../etc"}, None, "only where this model came from", "its weights"),
         ({"model_binary": "absent"}, None, "without a config.json", "mlflow.transformers"),
@@ -75,9 +62,7 @@ def test_a_checkpoint_with_its_own_tokenizer_is_taken_as_it_is(tmp_path: Path) -
         (None, [], "this has none", "mlflow.transformers"),
     ],
 )
-def test_what_vllm_cannot_load_is_said(
-    tmp_path: Path, flavor: dict[str, Any] | None, flavors: Any, what: str, fix: str
-) -> None:
+def test_what_vllm_cannot_load_is_said(tmp_path: Path, flavor: dict[str, Any] | None, flavors: Any, what: str, fix: str) -> None:
     folder = pipeline(tmp_path / "logged", flavor, flavors=flavors)
     with pytest.raises(CannotRunError) as caught:
         loadable(folder, views=lambda: tmp_path / "views", name="bot", where="models:/bot/1")
@@ -121,8 +106,6 @@ def test_links_are_made_anew_where_they_are_not_these(tmp_path: Path) -> None:
     assert (tmp_path / "moved" / "one").read_text(encoding="utf-8") == "b"
 
 
-@pytest.mark.parametrize(
-    ("name", "safe"), [("bot", "bot"), ("a b/c", "a_b_c"), ("..", "_"), (".x", "_x"), ("", "model"), ("ü", "ü")]
-)
+@pytest.mark.parametrize(("name", "safe"), [("bot", "bot"), ("a b/c", "a_b_c"), ("..", "_"), (".x", "_x"), ("", "model"), ("ü", "ü")])
 def test_names_of_folders(name: str, safe: str) -> None:
     assert safe_name(name) == safe

@@ -33,11 +33,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
         ("hf://acme/bot@main", HubModel(text="hf://acme/bot@main", repo="acme/bot", revision="main"), "bot"),
         ("hf://a/b@refs/pr/1", HubModel(text="hf://a/b@refs/pr/1", repo="a/b", revision="refs/pr/1"), "b"),
         ("models:/bot/7", RegisteredModel(text="models:/bot/7", name="bot", version="7"), "bot"),
-        (
-            "models:/a.b.c@champion",
-            RegisteredModel(text="models:/a.b.c@champion", name="a.b.c", alias="champion"),
-            "a.b.c",
-        ),
+        ("models:/a.b.c@champion", RegisteredModel(text="models:/a.b.c@champion", name="a.b.c", alias="champion"), "a.b.c"),
         ("runs:/0a1b/model", RunModel(text="runs:/0a1b/model", run="0a1b", path="model"), "model"),
         ("runs:/0a1b/out/bot/", RunModel(text="runs:/0a1b/out/bot/", run="0a1b", path="out/bot"), "bot"),
         ("s3://b-1/m/bot/", ObjectFolder(text="s3://b-1/m/bot/", scheme="s3", bucket="b-1", prefix="m/bot"), "bot"),

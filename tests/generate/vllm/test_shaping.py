@@ -35,17 +35,7 @@ def written(path: Path, text: str) -> Path:
 
 
 def test_flags_without_files_are_left_alone(tmp_path: Path) -> None:
-    flags = (
-        "--dtype",
-        "float32",
-        "--tokenizer",
-        "org/name",
-        "--chat-template",
-        "{{ x }}",
-        "-tp=2",
-        "--generation-config",
-        "vllm",
-    )
+    flags = ("--dtype", "float32", "--tokenizer", "org/name", "--chat-template", "{{ x }}", "-tp=2", "--generation-config", "vllm")
     found = shaped(tmp_path, *flags)
     assert found.flags == found.recorded == flags
     assert not found.held
@@ -53,9 +43,7 @@ def test_flags_without_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_template_counts_by_its_content_and_vllm_gets_a_copy(tmp_path: Path) -> None:
-    one, same, other = (
-        written(tmp_path / name, text) for name, text in (("a", "{{ 1 }}"), ("b/a", "{{ 1 }}"), ("c", "{{ 2 }}"))
-    )
+    one, same, other = (written(tmp_path / name, text) for name, text in (("a", "{{ 1 }}"), ("b/a", "{{ 1 }}"), ("c", "{{ 2 }}")))
     found = shaped(tmp_path, "--dtype", "half", "--chat-template", str(one), "--seed", "1")
     assert found.recorded == ("--dtype", "half", "--chat-template", sha(b"{{ 1 }}"), "--seed", "1")
     assert found.flags == ("--dtype", "half", "--chat-template", str(found.template), "--seed", "1")

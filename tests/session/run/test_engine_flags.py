@@ -57,7 +57,7 @@ def test_without_options_there_are_the_free_flags_alone(tmp_path: Path) -> None:
 
 def test_pyproject_sets_them(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
-        '[tool.llmgate]\ntensor-parallel-size = 2\nspeculative-config = \'{"method": "ngram"}\'\n', encoding="utf-8"
+        "[tool.llmgate]\ntensor-parallel-size = 2\nspeculative-config = '{\"method\": \"ngram\"}'\n", encoding="utf-8"
     )
     assert engine_flags(settings(tmp_path)) == (
         *("--tensor-parallel-size", "2", "--speculative-config", '{"method": "ngram"}'),
@@ -221,7 +221,5 @@ def test_a_draft_that_is_known_by_its_weights_alone_is_refused(tmp_path: Path) -
 
 def test_what_is_no_file_of_ours_does_not_stop_the_search(tmp_path: Path) -> None:
     digest = f"sha256:{hashlib.sha256(b'{{ messages }}').hexdigest()}"
-    now = settings(
-        tmp_path, server_args=f"--tokenizer org/name --config {tmp_path} --chat-template {template(tmp_path)}"
-    )
+    now = settings(tmp_path, server_args=f"--tokenizer org/name --config {tmp_path} --chat-template {template(tmp_path)}")
     assert restored(("--chat-template", digest), now) == ("--chat-template", str(tmp_path / "t.jinja"))

@@ -121,9 +121,7 @@ def test_code_is_fetched_where_it_is_trusted(hub: Hub, tmp_path: Path) -> None:
         ("model", "file:///no/such/folder", "there is no folder"),
     ],
 )
-def test_places_that_are_none_are_refused_before_anything_starts(
-    tmp_path: Path, option: str, text: str, what: str
-) -> None:
+def test_places_that_are_none_are_refused_before_anything_starts(tmp_path: Path, option: str, text: str, what: str) -> None:
     with pytest.raises(UsageError, match=what) as caught:
         settings(tmp_path, **{option: text})
     assert caught.value.where == f"--{option.replace('_', '-')}"
@@ -134,15 +132,11 @@ def test_a_run_whose_branch_has_moved_does_not_go_on(hub: Hub, tmp_path: Path) -
     out = tmp_path / "run"
     out.mkdir()
     begun = make_manifest("r1", registry_uri=None, weights="v1")
-    before = replace(
-        begun, model=ModelIdentity(name="bot", source="hf://acme/bot@main", weights_digest="1" * 64, revision=A)
-    )
+    before = replace(begun, model=ModelIdentity(name="bot", source="hf://acme/bot@main", weights_digest="1" * 64, revision=A))
     MANIFEST.write(out, before)
     refuse_moved(out, before.model)
     moved = replace(before.model, weights_digest="2" * 64, revision=B)
-    with pytest.raises(
-        RecordError, match=f"hf://acme/bot@main has moved: it was {A} when the run began, and is {B} now"
-    ):
+    with pytest.raises(RecordError, match=f"hf://acme/bot@main has moved: it was {A} when the run began, and is {B} now"):
         refuse_moved(out, moved)
     assert "model weights digest was" in next(changes(held_to(before), held_to(replace(before, model=moved))))
     # A commit that changed a note only is the same model.

@@ -138,8 +138,7 @@ def test_hostile_keys_are_refused(s3: Any, key: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
-    [("s3://no-such-bucket-here/x", "no such bucket|no files"), ("s3://{}/nothing", "no files|no such")],
+    ("text", "what"), [("s3://no-such-bucket-here/x", "no such bucket|no files"), ("s3://{}/nothing", "no files|no such")]
 )
 def test_what_is_not_there_is_said(s3: Any, text: str, what: str) -> None:
     with pytest.raises(CannotRunError, match=what):
@@ -225,9 +224,7 @@ def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]
     running.server_close()
 
 
-def test_transfers_that_break_off_are_gone_on_with(
-    s3: Any, proxy: type[Proxy], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_transfers_that_break_off_are_gone_on_with(s3: Any, proxy: type[Proxy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"{__import__('os').environ['AWS_ENDPOINT_URL']}")
     proxy.cuts = 2
     found = bring(f"s3://{s3.bucket}/bots/v1")

@@ -73,19 +73,7 @@ def test_a_healthy_machine() -> None:
     write_suite(Path())
     with scripted_endpoint(lambda *_: chat("x"), model="support-v6") as (url, seen):
         said = found("words.yaml", "--endpoint", url)
-    areas = (
-        "installation",
-        "extras",
-        "GPU",
-        "model",
-        "port",
-        "endpoint",
-        "folder",
-        "suites",
-        "mlflow",
-        "sandbox",
-        "CI",
-    )
+    areas = ("installation", "extras", "GPU", "model", "port", "endpoint", "folder", "suites", "mlflow", "sandbox", "CI")
     assert {area: worst(said[area]) for area in areas} == dict.fromkeys(areas, "ok")
     assert worst(said["vLLM"]) == "note"
     assert {*said} == {*areas, "vLLM", "machine", "caches"}

@@ -22,9 +22,7 @@ GB = 10**9
 
 def safetensors(path: Path, *, of: int, size: int | None = None) -> None:
     """A file of one tensor of so many bytes, or cut off."""
-    header = json.dumps(
-        {"__metadata__": {"a": "b"}, "x": {"dtype": "U8", "shape": [of], "data_offsets": [0, of]}}
-    ).encode()
+    header = json.dumps({"__metadata__": {"a": "b"}, "x": {"dtype": "U8", "shape": [of], "data_offsets": [0, of]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
     with path.open("r+b") as file:
         file.truncate(8 + len(header) + (of if size is None else size))
