@@ -187,6 +187,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, {})
 
+    def stall(self) -> None:
+        if self.mode == "stalled" and Handler.answered > 6:
+            Handler.answered, Handler.waiting = 7, Handler.waiting + 1
+            time.sleep(3600)
+
     def metrics(self) -> None:
         lines = (
             "# TYPE vllm:generation_tokens_total counter",
@@ -221,9 +226,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "mortal" and Handler.answered > 12:
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
-        if self.mode == "stalled" and Handler.answered > 6:
-            Handler.answered, Handler.waiting = 7, Handler.waiting + 1
-            time.sleep(3600)
+        self.stall()
         if said is not None and body.get("stream"):
             self.stream(body)
             return
