@@ -197,7 +197,7 @@ def test_a_judge_that_changes_before_it_is_started_is_refused(tmp_path: Path) ->
     other_weights_of_the_same_age(held)
     code, output = finished(process)
     assert code == 4, output
-    assert "its files changed since the model was identified as" in output
+    assert "its files changed since it was identified as" in output
     assert str(held) in output
     assert nothing_left(tmp_path)
 

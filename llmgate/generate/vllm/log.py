@@ -108,12 +108,17 @@ def open_log(spec: ServerSpec) -> tuple[int, Path]:
         ) from error
 
 
-def log_tail(path: Path) -> str:
-    """The end of a log; what is wrong with it, in the words of an error, if it cannot be read."""
+def log_tail(path: Path, *, since: int = 0) -> str:
+    """The end of a log; what is wrong with it, in the words of an error, if it cannot be read.
+
+    Args:
+        path: The log.
+        since: Bytes at its beginning that do not matter.
+    """
     try:
         with path.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - LOG_TAIL_BYTES))
+            log.seek(max(0, since, size - LOG_TAIL_BYTES))
             return log.read().decode("utf-8", errors="replace")
     except OSError as error:
         return f"OSError: the log is gone: {error}"

@@ -52,8 +52,11 @@ class Probe:
         except (OSError, http.client.HTTPException):
             return False
 
-    def activity(self) -> dict[str, float] | None:
+    def activity(self, *, timeout_s: float = QUICK_S) -> dict[str, float] | None:
         """Those of `PROGRESS` and `LOAD` that the server tells, each summed over its labels; None if it tells none.
+
+        Args:
+            timeout_s: For the answer.
 
         Raises:
             OSError: If there is no connection, or no answer in time.
@@ -64,17 +67,17 @@ class Probe:
         # their metrics know no names, and answer with nothing.
         query = urllib.parse.urlencode([("name[]", name) for name in names])
         found: dict[str, float] = {}
-        for page in (self._page(f"/metrics?{query}"), None):
-            for name, value in SAMPLE.findall(self._page("/metrics") if page is None else page):
+        for path in (f"/metrics?{query}", "/metrics"):
+            for name, value in SAMPLE.findall(self._page(path, timeout_s)):
                 if name in names:
                     found[name] = found.get(name, 0.0) + float(value)
             if found:
                 break
         return found or None
 
-    def _page(self, path: str) -> str:
+    def _page(self, path: str, timeout_s: float) -> str:
         parts = urllib.parse.urlsplit(self.url)
-        place = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=QUICK_S)
+        place = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         with contextlib.closing(place) as connection:
             connection.request("GET", path)
             return connection.getresponse().read(PAGE_BYTES).decode("utf-8", errors="replace")

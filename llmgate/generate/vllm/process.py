@@ -75,6 +75,7 @@ class ServerProcess:
         self.ended = False
         self._left: tuple[int, ...] | None = None
         self._over: tuple[int, ...] | None = None
+        self._shared: frozenset[str] = frozenset()
         self._ending = threading.Lock()
         self._guard = threading.RLock()
         self._unread = b""
@@ -141,6 +142,8 @@ class ServerProcess:
             case "exited":
                 self.status = event["status"]
                 self.ended = True
+            case "shares":
+                self._shared = frozenset(event["names"])
             case "gone":
                 self._left = tuple(event["left"])
             case unknown:
@@ -195,7 +198,7 @@ class ServerProcess:
         self._supervisor.kill()
         self._supervisor.wait()
         deadline = time.monotonic() + supervisor.KILL_S
-        shared = supervisor.shared_memory({*supervisor.members(session), *_marked(self._mark)})
+        shared = self._shared | supervisor.shared_memory({*supervisor.members(session), *_marked(self._mark)})
         while (left := {*supervisor.members(session), *_marked(self._mark)}) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):

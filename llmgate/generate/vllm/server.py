@@ -302,7 +302,9 @@ class Server:
                 fix="Find out who ended it; the server goes down with it",
             )
         killed = max(0, oom_kills() - self._oom_kills)
-        return explain(log_tail(self.log_path), status=process.status, out_of_memory_kills=killed, lost=str(lost or ""))
+        # What went wrong while it started did not keep it from starting.
+        log = log_tail(self.log_path, since=self._log_offset if self._ready else 0)
+        return explain(log, status=process.status, out_of_memory_kills=killed, lost=str(lost or ""))
 
     def _with_log(self, fix: str) -> str:
         lines = useful_lines(log_tail(self.log_path))

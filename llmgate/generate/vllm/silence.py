@@ -2,8 +2,8 @@
 
 vLLM's `/health` says whether the engine has failed; of an engine that was stopped, or waits for a lock, it knows
 nothing (0.32: `check_health` reads a flag). What tells is progress: its counters of tokens and of requests move, or a
-question of our own is answered. A server without progress is not hung as long as it computes: one step over a long prompt may take
-minutes on a processor. So
+question of our own is answered. A server without progress is not hung as long as it computes: one step over a long
+prompt may take minutes on a processor. So
 
 - no progress and next to no processor time, or a stopped process, for `limit_s`: it hangs,
 - no progress for `busy_limit_s`, however much it computes: it hangs as well. No answer takes longer than that, because

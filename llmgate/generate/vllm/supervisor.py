@@ -5,7 +5,8 @@ once, stays small and cannot fail for a reason that lies in the package or the u
 
 The parent holds the write end of this program's stdin. `stop SECONDS` on it asks for an orderly end; end of file
 means that the parent is gone, by whatever signal. Events go to stdout, one JSON object per line: `waiting` (another
-server on this machine is starting), `started`, `failed`, `exited` and, last, `gone`.
+server on this machine is starting), `started`, `shares` (what its processes have in shared memory), `failed`, `exited`
+and, last, `gone`.
 
 What it leaves in memory and on disk goes too: its folder for temporary files, and what its processes had mapped in
 /dev/shm when they were killed.
@@ -178,6 +179,7 @@ class Supervisor:
             if self._lock is not None and self._answers():
                 self._drop_lock()
                 self._shared |= shared_memory(descendants(os.getpid()))
+                _tell("shares", names=sorted(self._shared))
             self._sleep(wake)
         self._end()
         if self._status is None:

@@ -27,6 +27,8 @@ __all__ = ["Watchable", "watched"]
 
 STEP_S: Final = 5.0
 """Between two looks at most."""
+LEAST_LOOK_S: Final = 1.0
+"""An answer to a look may take so long at least."""
 LOOKS: Final = 6
 """At least so many fit into the time that a server may be silent."""
 QUESTION_AFTER: Final = 0.25
@@ -83,9 +85,10 @@ class _Watch(threading.Thread):
         super().__init__(name="llmgate-watchdog", daemon=True)
         self._server = server
         self._step_s = min(STEP_S, limit_s / LOOKS)
+        self._look_s = min(QUICK_S, max(LEAST_LOOK_S, self._step_s))
         self._question_s = QUESTION_AFTER * limit_s
         self._busy_limit_s = busy_limit_s
-        self._silence = Silence(limit_s=limit_s, busy_limit_s=busy_limit_s, step_s=self._step_s + QUICK_S)
+        self._silence = Silence(limit_s=limit_s, busy_limit_s=busy_limit_s, step_s=self._step_s + self._look_s)
         self._on_hang = on_hang
         self._over = threading.Event()
         self._answered = threading.Event()
@@ -118,7 +121,7 @@ class _Watch(threading.Thread):
     def _look(self) -> Look:
         told: dict[str, float] | None = None
         try:
-            told = self._server.probe.activity()
+            told = self._server.probe.activity(timeout_s=self._look_s)
             answered = True
         except (OSError, http.client.HTTPException):
             answered = False

@@ -85,7 +85,7 @@ SERVER: Final = (
         kind="float",
         default=60.0,
         metavar="S",
-        help="Seconds after which a started server that makes no progress and computes nothing counts as hung; 0: never.",
+        help="Seconds until a started server that neither makes progress nor computes counts as hung; 0: never.",
     ),
 )
 ENGINE: Final = (

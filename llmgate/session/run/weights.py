@@ -76,7 +76,7 @@ def hold(folder: Path, digest: str | None, progress: Progress, *, trust_cache: b
     held = hold_folder(folder, cache=cache, progress=told(progress, "hashed, MB:"))
     if digest is not None and held.manifest.digest != digest:
         raise WeightsError(
-            f"its files changed since the model was identified as {digest[:12]}…: it is {held.manifest.digest[:12]}… now",
+            f"its files changed since it was identified as {digest[:12]}…: it is {held.manifest.digest[:12]}… now",
             where=str(folder),
             fix="Start again when nothing writes to the folder",
         )

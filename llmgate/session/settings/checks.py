@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.key_travel import is_loopback
-from llmgate.generate.vllm.adapters import check_lora_flags
 from llmgate.generate.sources.place import Folder, read_place
+from llmgate.generate.vllm.adapters import check_lora_flags
 from llmgate.generate.vllm.command import check_flags
 from llmgate.record.redaction import TOKEN
 from llmgate.session.options.model import ENGINE
