@@ -19,12 +19,12 @@ __all__ = ["Probe"]
 QUICK_S = 5.0
 BUSY_S = 60.0
 PAGE_BYTES: Final = 4_000_000
-PROGRESS: Final = (
+PROGRESS: Final[tuple[str, ...]] = (
     *("vllm:iteration_tokens_total_count", "vllm:prompt_tokens_total", "vllm:generation_tokens_total"),
     *("vllm:request_success_total", "vllm:num_preemptions_total"),
 )
 """Counters that move when the engine has done something; the first with each of its steps."""
-LOAD: Final = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+LOAD: Final[tuple[str, ...]] = ("vllm:num_requests_running", "vllm:num_requests_waiting")
 SAMPLE: Final = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^\n]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 """Of the Prometheus text format: a name, labels, a number. What is no number (`NaN`) tells nothing here."""
 
