@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -225,7 +227,13 @@ def _temporary(scratch: Path | None, env: Mapping[str, str]) -> dict[str, str]:
     """The variables by which a program puts its temporary files there; what was chosen by name stays."""
     if scratch is None:
         return {}
-    return {"TMPDIR": str(scratch), "VLLM_RPC_BASE_PATH": env.get("VLLM_RPC_BASE_PATH", str(scratch))}
+    found = {"TMPDIR": str(scratch), "VLLM_RPC_BASE_PATH": str(scratch)}
+    with contextlib.suppress(OSError, KeyError):
+        # What PyTorch has compiled lies beside temporary files, and is to be found again by the next start.
+        # Reference: `default_cache_dir` in torch/_inductor/runtime/cache_dir_utils.py.
+        user = re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())
+        found["TORCHINDUCTOR_CACHE_DIR"] = str(scratch.parent / f"torchinductor_{user}")
+    return {name: env.get(name, value) if name != "TMPDIR" else value for name, value in found.items()}
 
 
 def _pipe(end: IO[bytes] | None) -> IO[bytes]:
