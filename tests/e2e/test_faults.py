@@ -180,7 +180,7 @@ BLOWS = {
     ),
     "its worker gets no more memory": Blow(
         strike=lambda _, tree: stop_address_space(tree.worker),
-        said=("the machine ran out of memory",),
+        said=("out of memory",),
     ),
     "pytest is killed": Blow(strike=lambda owner, _: os.kill(owner, signal.SIGKILL), door="pytest"),
 }

@@ -58,6 +58,12 @@ RULES = (
         "session (`ulimit -v` shows it) or container",
     ),
     _rule(
+        r"could not create a (?:primitive|memory)\b",
+        "oneDNN could not set up an operation, most often because the machine is out of memory",
+        "See how much memory is free and what limits it (`ulimit -v`, the container); use a smaller model, or lower "
+        "VLLM_CPU_KVCACHE_SPACE",
+    ),
+    _rule(
         r"Address already in use|\[Errno 98\]",
         "its port is already in use",
         "Choose another port, or none to get a free one",

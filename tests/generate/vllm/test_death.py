@@ -15,6 +15,7 @@ REASONS = {
     "kv-cache": "no memory is left for the KV cache after loading the weights",
     "cpu-kv": "the machine is out of memory: 500.0 GiB were asked for the KV cache and 8.18 GiB are free",
     "cpu-memory": "the machine ran out of memory",
+    "cpu-primitive": "oneDNN could not set up an operation, most often because the machine is out of memory",
     "port": "its port is already in use",
     "model-type": "its transformers does not know the architecture of model type `foo`",
     "architecture": "this vLLM does not know the architecture 'FooForCausalLM'",

@@ -77,6 +77,7 @@ DEATHS: dict[str, tuple[str, ...]] = {
         "you tried to allocate 53687091200 bytes.",
         *FOLLOW_UP,
     ),
+    "cpu-primitive": (f"{WORKER}RuntimeError: could not create a primitive", *FOLLOW_UP),
     "port": ("OSError: [Errno 98] Address already in use",),
     "model-type": (
         "(APIServer pid=5) ERROR 11-23 23:32:13 [repo_utils.py:126] Error parsing config for /m: The checkpoint you are "
