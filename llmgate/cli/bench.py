@@ -27,7 +27,7 @@ __all__ = ["bench"]
     frozenset(
         {
             *("model", "adapter", "endpoint", "served-name", "reply-names", "api-key-env", "finish-reasons"),
-            *("server-args", "server-python", "port", "startup-timeout", "allow-outside"),
+            *("server-args", "server-python", "port", "startup-timeout", "stall-timeout", "allow-outside"),
             *ENGINE_NAMES,
             *("rpm", "tpm"),
             *("out", "resume", "serving-hosting"),

@@ -17,6 +17,7 @@ JUDGE_OPTIONS = frozenset(
     {
         "judge-model", "judge-endpoint", "judge-name", "judge-api-key-env", "judge-finish-reasons", "judges",
         "embed-endpoint", "embed-name", "embed-api-key-env", "server-args", "server-python", "port", "startup-timeout",
+        "stall-timeout",
         "concurrency", "timeout", "retries", "resume", "allow-outside",
     }
 )  # fmt: skip

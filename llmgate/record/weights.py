@@ -18,16 +18,19 @@ from llmgate.record.weights_files import WEIGHTS, counted_files
 from llmgate.record.weights_hashing import hash_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     from llmgate.record.weights_cache import WeightsCache
-    from llmgate.record.weights_hashing import HashProgress
+    from llmgate.record.weights_hashing import Hashed, HashProgress
 
 __all__ = [
     "MANIFEST_NAME",
     "WeightsFile",
     "WeightsManifest",
     "differences",
+    "hash_weights",
+    "manifest_of",
     "read_manifest",
     "weights_digest",
     "weights_manifest",
@@ -110,7 +113,27 @@ def weights_manifest(
         WeightsError: If it is no folder, holds no weights, a file cannot be read or named, is no regular file, or
             anything changed meanwhile.
     """
-    folder = Path(folder)
+    return manifest_of(hash_weights(Path(folder), threads=threads, cache=cache, progress=progress))
+
+
+def hash_weights(
+    folder: Path,
+    *,
+    threads: int | None = None,
+    cache: WeightsCache | None = None,
+    progress: HashProgress | None = None,
+) -> dict[str, Hashed]:
+    """The files of which `weights_manifest` makes the manifest, by their paths below the folder, sorted.
+
+    Args:
+        folder: A model folder.
+        threads: As for `weights_manifest`.
+        cache: As for `weights_manifest`.
+        progress: As for `weights_manifest`.
+
+    Raises:
+        WeightsError: As `weights_manifest`.
+    """
     if not folder.is_dir():
         raise WeightsError("there is no such model folder", where=str(folder), fix="Correct the path")
     try:
@@ -132,7 +155,12 @@ def weights_manifest(
         ) from error
     if cache is not None:
         cache.save()
-    return WeightsManifest.of({name: (each.size, each.sha256) for name, each in zip(names, hashed, strict=True)})
+    return dict(zip(names, hashed, strict=True))
+
+
+def manifest_of(hashed: Mapping[str, Hashed]) -> WeightsManifest:
+    """The manifest of files that were hashed."""
+    return WeightsManifest.of({name: (each.size, each.sha256) for name, each in hashed.items()})
 
 
 def weights_digest(folder: Path | str) -> str:

@@ -27,7 +27,7 @@ from llmgate.record.disk import open_own, private_folder, write_atomic
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["WeightsCache", "cache_file"]
+__all__ = ["YOUNG_S", "WeightsCache", "cache_file", "entry_key"]
 
 VERSION: Final = 1
 YOUNG_S: Final = 2.0
@@ -55,20 +55,28 @@ class WeightsCache:
     by others. Threads may use one cache together; processes may use one file together.
 
     Args:
-        path: The file.
+        path: The file, None to read and write none.
         clock: Seconds since 1970, as file times are.
+        memory: What this process has hashed itself, which nobody else can have written; gets what it hashes now.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Callable[[], float] = time.time,
+        memory: dict[str, str] | None = None,
+    ) -> None:
         self._path = path
         self._clock = clock
-        self._known = read_entries(path)
+        self._known = {} if path is None else read_entries(path)
+        self._memory: dict[str, str] = {} if memory is None else memory
         self._seen: dict[str, str] = {}
 
     def find(self, status: os.stat_result) -> str | None:
         """The digest of an open file, None if it is not known."""
         key = entry_key(status)
-        digest = self._known.get(key)
+        digest = self._memory.get(key) or self._known.get(key)
         if digest is not None:
             self._seen[key] = digest
         return digest
@@ -82,7 +90,7 @@ class WeightsCache:
             began: When its reading began, by `now`.
         """
         if began - max(status.st_mtime, status.st_ctime) >= YOUNG_S:
-            self._seen[entry_key(status)] = digest
+            self._seen[entry_key(status)] = self._memory[entry_key(status)] = digest
 
     def now(self) -> float:
         """The time, as file times are."""
@@ -90,7 +98,7 @@ class WeightsCache:
 
     def save(self) -> None:
         """Add what was seen to the file; entries that nobody saw for long go first. A failure loses time only."""
-        if not self._seen:
+        if not self._seen or self._path is None:
             return
         with contextlib.suppress(OSError, RecordError):
             private_folder(self._path.parent)

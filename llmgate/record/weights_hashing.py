@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import WeightsError
 from llmgate.record.reach import open_regular
-from llmgate.record.weights_cache import entry_key
+from llmgate.record.weights_cache import YOUNG_S, entry_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +41,14 @@ class Hashed:
     Attributes:
         size: Bytes.
         sha256: 64 hexadecimal digits.
+        key: What the file system said of it meanwhile: see `entry_key`.
+        young: Whether it had changed so shortly before that one more change need not show in its key.
     """
 
     size: int
     sha256: str
+    key: str
+    young: bool
 
 
 def hash_files(
@@ -103,6 +108,7 @@ class _Work:
         """Hash one file, or know it again."""
         with open_regular(path) as file:
             before = os.fstat(file.fileno())
+            young = time.time() - max(before.st_mtime, before.st_ctime) < YOUNG_S
             digest = self.cache.find(before) if self.cache else None
             if digest is None:
                 began = self.cache.now() if self.cache else 0.0
@@ -114,7 +120,7 @@ class _Work:
                 self._count(before.st_size)
             # The name may have been given to another file meanwhile.
             self._unchanged(path, before, path.stat())
-        return Hashed(size=before.st_size, sha256=digest)
+        return Hashed(size=before.st_size, sha256=digest, key=entry_key(before), young=young)
 
     def _read(self, descriptor: int, path: Path, size: int) -> str:
         digest = hashlib.sha256()

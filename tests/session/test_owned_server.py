@@ -8,18 +8,23 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.project import write_suite
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
+from llmgate.generate.vllm import supervisor
 from llmgate.record.run.loading import load_record
 from llmgate.record.weights import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("own_lock")
 
 
-def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:
+def run(tmp_path: Path, *args: str, mode: str = "ok", **variables: str) -> subprocess.Popen[str]:
     program = str(Path(sys.executable).with_name("llmgate"))
     model = str(model_folder(tmp_path))
     env = {
@@ -27,6 +32,7 @@ def run(tmp_path: Path, *args: str, mode: str = "ok") -> subprocess.Popen[str]:
         "FAKE_VLLM": mode,
         "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
         MARK: str(tmp_path),
+        **variables,
     }
     return subprocess.Popen(
         [program, "run", "words.yaml", "--model", model, "--out", "run", *args],
@@ -135,3 +141,143 @@ def test_pytest_that_selects_nothing_ends_the_server_it_had_started(tmp_path: Pa
     )  # fmt: skip
     assert done.returncode == 5, done.stdout
     assert nothing_left(tmp_path)
+
+
+def loading(tmp_path: Path, *args: str) -> tuple[subprocess.Popen[str], Path]:
+    """A run whose server loads until the file that is returned exists."""
+    write_suite(tmp_path)
+    gate = tmp_path / "gate"
+    process = run(tmp_path, *args, FAKE_GATE=str(gate))
+    assert wait_until(lambda: len(marked(tmp_path)) >= 3, timeout_s=60)
+    return process, gate
+
+
+def other_weights_of_the_same_age(model: Path) -> None:
+    weights = model / "model.safetensors"
+    status = weights.stat()
+    with weights.open("r+b") as file:
+        file.write(b"\x02\0\0\0\0\0\0\0[]")
+    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def a_file_more(model: Path) -> None:
+    (model / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (other_weights_of_the_same_age, "model.safetensors: 10 bytes as expected, but other contents"),
+        (a_file_more, "chat_template.jinja: added"),
+    ],
+)
+def test_a_model_that_changes_while_it_is_loaded_is_not_asked(
+    tmp_path: Path, change: Callable[[Path], None], said: str
+) -> None:
+    process, gate = loading(tmp_path)
+    change(tmp_path / "model")
+    gate.touch()
+    code, output = finished(process)
+    assert code == 4, output
+    assert "the model changed on disk after it was hashed" in output
+    assert said in output
+    assert nothing_left(tmp_path)
+    # Nothing was asked: there is no record that could be taken for one of this model.
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_a_judge_that_changes_before_it_is_started_is_refused(tmp_path: Path) -> None:
+    judge = model_folder(tmp_path / "of")
+    held = judge.rename(tmp_path / "judge")
+    write_suite(tmp_path, extra="  - {type: llm-rubric, value: is polite}\n")
+    gate = tmp_path / "gate"
+    gate.touch()
+    process = run(tmp_path, "--judge-model", str(held), FAKE_GATE=str(gate))
+    assert wait_until((tmp_path / "run" / "manifest.json").exists, timeout_s=60)
+    other_weights_of_the_same_age(held)
+    code, output = finished(process)
+    assert code == 4, output
+    assert "its files changed since it was identified as" in output
+    assert str(held) in output
+    assert nothing_left(tmp_path)
+
+
+def test_a_server_that_hangs_ends_the_run_and_loses_no_answer(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=20)
+    process = run(tmp_path, "--concurrency", "2", "--stall-timeout", "1", mode="stalled")
+    code, output = finished(process)
+    assert code == 4, output
+    assert "the server hangs: it answers /metrics, but no token came for" in output
+    assert "--resume --out run" in output
+    assert nothing_left(tmp_path)
+    assert len([r for r in load_record(tmp_path / "run", unfinished=True).results.values() if r.evaluated]) == 6
+    code, output = finished(run(tmp_path, "--resume"))
+    assert code == 0, output
+    assert len(load_record(tmp_path / "run").results) == 20
+
+
+def begin(tmp_path: Path, door: str, *args: str, **variables: str) -> subprocess.Popen[str]:
+    """A run by any door, with a fake server."""
+    if door == "cli":
+        return run(tmp_path, *args, mode=variables.pop("FAKE_VLLM", "ok"), **variables)
+    env = {
+        **os.environ,
+        "FAKE_VLLM": "ok",
+        "PYTHONPATH": f"{FAKE_VLLM}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        MARK: str(tmp_path),
+        **variables,
+    }
+    options = [arg.replace("--", "--llmgate-", 1) for arg in args]
+    workers = ["-n", "2"] if door == "xdist" else []
+    command = [sys.executable, "-m", "pytest", "words.yaml", "-p", "no:cacheprovider", *workers, *options]
+    return subprocess.Popen(
+        [*command, f"--llmgate-model={model_folder(tmp_path)}", "--llmgate-out=run"],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def answered(tmp_path: Path) -> int:
+    if not (tmp_path / "run" / "manifest.json").exists():
+        return 0
+    return sum(result.evaluated for result in load_record(tmp_path / "run", unfinished=True).results.values())
+
+
+@pytest.mark.parametrize("door", ["cli", "pytest", "xdist"])
+def test_a_run_that_is_killed_in_the_middle_leaves_nothing_and_goes_on(tmp_path: Path, door: str) -> None:
+    write_suite(tmp_path, cases=20)
+    process = begin(tmp_path, door, "--concurrency=2", FAKE_VLLM="stalled")
+    assert wait_until(lambda: answered(tmp_path) == 6, timeout_s=60)
+    assert len(marked(tmp_path)) >= 4
+    process.kill()
+    finished(process)
+    assert nothing_left(tmp_path)
+    code, output = finished(begin(tmp_path, "cli", "--resume"))
+    assert code == 0, output
+    assert len(load_record(tmp_path / "run").results) == 20
+
+
+def test_a_killed_worker_of_xdist_costs_its_test_and_not_the_run(tmp_path: Path) -> None:
+    write_suite(tmp_path, cases=20)
+    gate = tmp_path / "gate"
+    process = begin(tmp_path, "xdist", FAKE_GATE=str(gate))
+
+    def workers() -> list[int]:
+        pids = supervisor.descendants(process.pid)
+        return [pid for pid in pids if b"exec(eval(sys.stdin" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    # The run's folder has its manifest only after the server is up, and workers wait for it until then.
+    assert wait_until(lambda: len(workers()) == 2 and (tmp_path / "run" / "server.log").exists(), timeout_s=60)
+    os.kill(workers()[0], signal.SIGKILL)
+    gate.touch()
+    code, output = finished(process)
+    assert code == 1, output
+    assert "crashed" in output or "node down" in output
+    assert nothing_left(tmp_path)
+    assert len(load_record(tmp_path / "run").results) == 20
+
+
+def test_a_stall_timeout_that_is_none_is_refused(tmp_path: Path) -> None:
+    write_suite(tmp_path)
+    code, output = finished(run(tmp_path, "--stall-timeout", "-1"))
+    assert code == 2, output
+    assert "--stall-timeout is -1" in output

@@ -32,6 +32,7 @@ __all__ = [
     "config_file_values",
     "find_engine",
     "gpus_wanted",
+    "listener",
     "reserve_port",
 ]
 
@@ -270,7 +271,7 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
             reserved.close()
             raise
     except OSError as error:
-        who = _listener(port) if port else None
+        who = listener(port) if port else None
         raise ServerError(
             f"port {port} cannot be used: {error.strerror or error}" + (f" (it belongs to {who})" if who else ""),
             where=f"{host}:{port}",
@@ -279,7 +280,7 @@ def reserve_port(host: str, port: int | None) -> tuple[socket.socket, int]:
     return reserved, int(reserved.getsockname()[1])
 
 
-def _listener(port: int) -> str | None:
+def listener(port: int) -> str | None:
     """Who listens on a TCP port: `name (pid)`, or None if that is not ours to see."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

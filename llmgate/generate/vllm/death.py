@@ -54,7 +54,14 @@ RULES = (
     _rule(
         r"DefaultCPUAllocator: .*memory|\bMemoryError\b|Cannot allocate memory|std::bad_alloc",
         "the machine ran out of memory",
-        "Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
+        "Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE or --max-num-seqs, free memory, or raise the limit of this "
+        "session (`ulimit -v` shows it) or container",
+    ),
+    _rule(
+        r"could not create a (?:primitive|memory)\b",
+        "oneDNN could not set up an operation, most often because the machine is out of memory",
+        "See how much memory is free and what limits it (`ulimit -v`, the container); use a smaller model, or lower "
+        "VLLM_CPU_KVCACHE_SPACE",
     ),
     _rule(
         r"Address already in use|\[Errno 98\]",
@@ -247,21 +254,62 @@ def _own_words(lines: Sequence[str]) -> str | None:
     return None
 
 
+CHILD_STATUS = re.compile(
+    r"Failed core proc\(s\): \{'(?P<core>[^']+)': (?P<core_status>-\d+)|"
+    r"Worker proc (?P<worker>\S+) died unexpectedly \(exit code: (?P<worker_status>-\d+)\)"
+)
+"""vLLM's words about a process of its own that a signal ended."""
+CRASHES = {
+    signal.SIGSEGV: "A library crashed. Its log may say in which part; report it with the vLLM version",
+    signal.SIGABRT: "A library gave up. Its log may say why",
+    signal.SIGILL: "This vLLM build has instructions that the processor lacks: install the build for it",
+    signal.SIGBUS: "A file that it had mapped became shorter, or /dev/shm is full: see `df -h /dev/shm`, and whether "
+    "something writes to the model folder",
+    signal.SIGFPE: "A library crashed. Its log may say in which part",
+}
+
+
+def _signal(number: int) -> str:
+    return f"signal {number} ({signal.strsignal(number)})"
+
+
 def _ended(status: int | None) -> str:
     if status is None:
         return "the server ended without a status"
     if status < 0:
-        return f"the server was ended by signal {-status} ({signal.strsignal(-status)})"
+        return f"the server was ended by {_signal(-status)}"
     return f"the server ended with status {status}"
 
 
-def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0) -> Cause:
+def _signalled(log: str, status: int | None, lost: str) -> Cause | None:
+    """Which process of it a signal ended, and who sends such a signal; None if none did, as far as is known."""
+    child = CHILD_STATUS.search(log)
+    if status is not None and status < 0:
+        number, what = -status, _ended(status)
+    elif child is not None:
+        name = child["core"] or child["worker"]
+        number = -int(child["core_status"] or child["worker_status"])
+        what = f"its process {name} was ended by {_signal(number)}"
+    elif lost:
+        number, what = signal.SIGKILL, f"its process {lost} ended without a word, as one does that is killed"
+    else:
+        return None
+    if number in CRASHES:
+        return Cause(what=what, fix=CRASHES[signal.Signals(number)])
+    if number == signal.SIGKILL:
+        what += ", and not by the kernel for lack of memory, which counts what it ends"
+    fix = "Somebody sent it: a scheduler's or container's limit of time or memory, a clean-up of processes, a person"
+    return Cause(what=what, fix=fix)
+
+
+def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0, lost: str = "") -> Cause:
     """Why the server ended.
 
     Args:
         log: Its output.
         status: Its exit status, negative for a signal, None if unknown.
         out_of_memory_kills: How many processes the kernel ended for lack of memory while it ran.
+        lost: A process of it that is gone while the server itself still runs, "" for none.
 
     Returns:
         The cause in one sentence, and a fix.
@@ -276,8 +324,13 @@ def explain(log: str, *, status: int | None, out_of_memory_kills: int = 0) -> Ca
     if out_of_memory_kills:
         return Cause(
             what="the machine ran out of memory and the kernel ended the server",
-            fix="Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, or free memory",
+            fix="Use a smaller model, lower VLLM_CPU_KVCACHE_SPACE, free memory, or raise the container's memory limit",
         )
     words = _own_words(lines)
+    signalled = None if words and (status is None or status >= 0) else _signalled(log, status, lost)
+    if signalled is not None:
+        return signalled if not words else Cause(what=f"{signalled.what}: {words}", fix=signalled.fix)
+    if lost:
+        return Cause(what=f"its process {lost} ended: {words}", fix="Its log says more")
     what = f"{_ended(status)}: {words}" if words else _ended(status)
     return Cause(what=what, fix="Its log says more")

@@ -10,18 +10,47 @@ __all__ = ["FEW_CORES", "core_count", "has_bfloat16", "oom_kills", "start_lock"]
 
 FEW_CORES = 2
 """With so few, the engine is given all of them."""
+VMSTAT = Path("/proc/vmstat")
+OWN_GROUPS = Path("/proc/self/cgroup")
+GROUPS = Path("/sys/fs/cgroup")
 CPU_INFO = Path("/proc/cpuinfo")
 BFLOAT16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
 """Names under which Linux lists arithmetic on bfloat16: x86 in `flags`, Arm in `Features`."""
 
 
 def oom_kills() -> int:
-    """Processes that the kernel has ended for lack of memory since boot (proc(5), /proc/vmstat), 0 if not told."""
+    """Processes that the kernel has ended for lack of memory, 0 if it does not tell.
+
+    Those of this control group where it has one, whatever the reason (cgroups(7): `oom_kill` in memory.events, in
+    memory.oom_control of the first version); else those of the machine since it was started (proc(5), /proc/vmstat).
+    """
+    for path in (*_group_files(), VMSTAT):
+        try:
+            rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        except OSError:
+            continue
+        for row in rows:
+            if len(row) == 2 and row[0] == "oom_kill" and row[1].isdecimal():
+                return int(row[1])
+    return 0
+
+
+def _group_files() -> list[Path]:
+    """Where this process's control group counts, in both versions."""
     try:
-        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+        rows = [line.split(":", 2) for line in OWN_GROUPS.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError):
+        return []
+    files = []
+    for row in rows:
+        if len(row) != 3:
+            continue
+        _, controllers, path = row
+        if not controllers:
+            files.append(GROUPS / path.lstrip("/") / "memory.events")
+        elif "memory" in controllers.split(","):
+            files.append(GROUPS / "memory" / path.lstrip("/") / "memory.oom_control")
+    return files
 
 
 def start_lock() -> Path:

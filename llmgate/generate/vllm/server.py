@@ -8,11 +8,9 @@ from __future__ import annotations
 import http.client
 import os
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from llmgate.errors import ServerError
@@ -21,18 +19,19 @@ from llmgate.generate.vllm.command import Device, ServerSpec, command
 from llmgate.generate.vllm.death import Cause, explain, useful_lines
 from llmgate.generate.vllm.gpus import find_gpus
 from llmgate.generate.vllm.known_names import check_names
-from llmgate.generate.vllm.log import ServerPhase, phase_of, silent
+from llmgate.generate.vllm.log import ServerPhase, log_tail, open_log, phase_of, silent
 from llmgate.generate.vllm.machine import FEW_CORES, core_count, has_bfloat16, oom_kills, start_lock
 from llmgate.generate.vllm.model_folder import check_model, is_quantized, model_folder
 from llmgate.generate.vllm.probe import Probe
 from llmgate.generate.vllm.process import ServerProcess
 from llmgate.generate.vllm.shaping import check_unchanged, shape
-from llmgate.record.disk import open_own, private_folder
+from llmgate.generate.vllm.tree import EngineTasks, own_engine, server_tasks
 from llmgate.record.manifest import ServerIdentity
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from pathlib import Path
     from types import TracebackType
 
     from llmgate.generate.vllm.checks import Engine
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Device", "Server", "ServerPhase", "ServerSpec", "launch"]
 
+HUNG_GRACE_S = 1.0
+"""What hangs does not end in order."""
 GRACE_S = 20.0
 """For an orderly end; vLLM 0.32 needs half a second, more while requests are running."""
 POLL_S = 0.1
@@ -49,7 +50,6 @@ LAST_WORDS_S = 5.0
 """A failed request is often the first sign of a dying server, whose own words say more; this long it may take."""
 DETAIL_S = 5.0
 STILL_S = 15.0
-LOG_TAIL_BYTES = 1 << 18
 
 
 class Server:
@@ -93,6 +93,13 @@ class Server:
         self._reported = 0.0
         self._ready = False
         self._stopped = False
+        self._engine = EngineTasks()
+        self._ended: str | None = None
+
+    @property
+    def probe(self) -> Probe:
+        """Asks it."""
+        return self._probe
 
     @property
     def url(self) -> str:
@@ -125,10 +132,25 @@ class Server:
         return not self._process.ended
 
     def death_reason(self) -> str | None:
-        """Why it ended, in one sentence; None while it is alive and after `stop`."""
-        if self._stopped or self.alive():
+        """Why it ended, or is of no use any more, in one sentence; None while it serves and after `stop`."""
+        if self._stopped:
             return None
-        return self._cause().what
+        # The first account is kept: what dies later dies of it. The client asks before each request.
+        if self._ended is None and (not self.alive() or self._engine.lost() is not None):
+            self._ended = self._cause().what
+        return self._ended
+
+    def give_up(self, why: str) -> None:
+        """End a server that still runs and is of no use any more.
+
+        Args:
+            why: What `death_reason` says from now on.
+        """
+        with self._guard:
+            if self._stopped:
+                return
+            self._ended = why
+        self._process.end(HUNG_GRACE_S)
 
     def wait_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until the server answers: `/health`, its model's name, and one completion.
@@ -234,8 +256,9 @@ class Server:
                 where=self._where,
                 fix=f"Look at process {self._process.waiting_for}, which started it, or raise the startup timeout",
             )
+        stopped = "".join(f"; {task.told()}" for task in server_tasks(self._process.pid or 0) if task.stopped)
         raise ServerError(
-            f"it was not ready within {limit:.0f} s; it was still {self._phase}",
+            f"it was not ready within {limit:.0f} s; it was still {self._phase}{stopped}",
             where=self._where,
             fix=self._with_log("Raise the startup timeout, or see what it waits for"),
         )
@@ -261,56 +284,36 @@ class Server:
             ) from error
         if not self.alive():
             raise self._death()
+        self._engine = own_engine(self._process.pid or 0, port=self.port, where=self._where)
         self._version = version or self._version
         check_unchanged(self._shaped.held)
         self._ready = True
         self._held.close()
         self._report(ServerPhase.READY)
 
-    def _log_tail(self) -> str:
-        try:
-            with self.log_path.open("rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                log.seek(max(0, size - LOG_TAIL_BYTES))
-                return log.read().decode("utf-8", errors="replace")
-        except OSError as error:
-            return f"OSError: the log is gone: {error}"
-
     def _cause(self) -> Cause:
         process = self._process
         if process.failed is not None:
             return Cause(what=f"the server could not be executed: {process.failed}", fix="Check the interpreter's path")
-        if process.status is None:
+        lost = self._engine.lost(now=True) if self.alive() else None
+        if process.status is None and lost is None:
             return Cause(
                 what=f"the server's supervisor was ended (status {process.supervisor_status})",
                 fix="Find out who ended it; the server goes down with it",
             )
         killed = max(0, oom_kills() - self._oom_kills)
-        return explain(self._log_tail(), status=process.status, out_of_memory_kills=killed)
+        # What went wrong while it started did not keep it from starting.
+        log = log_tail(self.log_path, since=self._log_offset if self._ready else 0)
+        return explain(log, status=process.status, out_of_memory_kills=killed, lost=str(lost or ""))
 
     def _with_log(self, fix: str) -> str:
-        lines = useful_lines(self._log_tail())
+        lines = useful_lines(log_tail(self.log_path))
         shown = "".join(f"\n  {line}" for line in lines) or "\n  (nothing)"
         return f"{fix}\nLast useful lines of {self.log_path}:{shown}".lstrip()
 
     def _death(self) -> ServerError:
         cause = self._cause()
         return ServerError(cause.what, where=self._where, fix=self._with_log(cause.fix))
-
-
-def _open_log(spec: ServerSpec) -> tuple[int, Path]:
-    if spec.log_path is None:
-        fd, name = tempfile.mkstemp(prefix=f"llmgate-vllm-{os.getpid()}-", suffix=".log")
-        return fd, Path(name)
-    try:
-        private_folder(spec.log_path.parent)
-        fd = open_own(spec.log_path, os.O_WRONLY | os.O_APPEND)
-        os.ftruncate(fd, 0)
-        return fd, spec.log_path
-    except OSError as error:
-        raise ServerError(
-            f"the server's log cannot be written: {error}", where=str(spec.log_path), fix="Choose another log path"
-        ) from error
 
 
 def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
@@ -345,7 +348,7 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
         check_names(spec.flags, engine)
         if (gpus_wanted(spec.flags) or 1) > 1:
             check_gpus(spec.flags, engine, preview.env, find_gpus())
-        log_fd, log_path = _open_log(spec)
+        log_fd, log_path = open_log(spec)
         try:
             shaped = shape(spec.flags, template=log_path.with_name(f"{log_path.stem}-chat-template.jinja"))
             built = command(
@@ -366,6 +369,7 @@ def launch(spec: ServerSpec, *, on_progress: OnProgress = silent) -> Server:
                 log_fd=log_fd,
                 lock=start_lock(),
                 health=(spec.connect_host, held_port[1]),
+                scratch=True,
             )
         except BaseException:
             if spec.log_path is None:

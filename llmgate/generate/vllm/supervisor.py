@@ -5,7 +5,11 @@ once, stays small and cannot fail for a reason that lies in the package or the u
 
 The parent holds the write end of this program's stdin. `stop SECONDS` on it asks for an orderly end; end of file
 means that the parent is gone, by whatever signal. Events go to stdout, one JSON object per line: `waiting` (another
-server on this machine is starting), `started`, `failed`, `exited` and, last, `gone`.
+server on this machine is starting), `started`, `shares` (what its processes have in shared memory), `failed`, `exited`
+and, last, `gone`.
+
+What it leaves in memory and on disk goes too: its folder for temporary files, and what its processes had mapped in
+/dev/shm when they were killed.
 
 Three things make the ownership complete. It lives in a session of its own, so Ctrl-C in the terminal reaches the
 parent only. It is a child subreaper, so descendants that detach themselves come back to it instead of to init
@@ -21,7 +25,9 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,9 +37,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Supervisor", "descendants", "main", "members"]
+__all__ = ["Supervisor", "descendants", "main", "members", "remove_shared", "shared_memory"]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -43,6 +49,10 @@ SETTLE_S = 3.0
 """After the server itself has ended, its helpers get this long, to unlink shared memory for example."""
 KILL_S = 15.0
 """How long killed processes may take to disappear before they are reported as left."""
+TRACKER_S = 3.0
+"""How long Python's resource tracker may take to unlink what its killed processes shared."""
+SHARED = re.compile(rb"(/dev/shm/[^/\n]+?)(?: \(deleted\))?$", re.MULTILINE)
+"""A file in shared memory, in /proc/PID/maps (proc(5))."""
 CANNOT_EXECUTE = 127
 OOM_SCORE = 500
 """If memory runs out the kernel ends the server, which can be explained, before it ends the test session."""
@@ -84,6 +94,33 @@ def members(session: int) -> list[int]:
     return [pid for pid, (state, _, sid) in _processes().items() if sid == session and state not in {"Z", "X"}]
 
 
+def is_tracker(pid: int) -> bool:
+    """Whether it is Python's resource tracker, which unlinks what killed processes shared once all of them are gone."""
+    try:
+        return b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def shared_memory(pids: Iterable[int]) -> set[str]:
+    """The files in /dev/shm that processes have mapped."""
+    found: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found |= {os.fsdecode(name) for name in SHARED.findall(Path(f"/proc/{pid}/maps").read_bytes())}
+    return found
+
+
+def remove_shared(names: Iterable[str]) -> None:
+    """Unlink files in /dev/shm that are ours and that nobody uses any more."""
+    names = set(names)
+    used = shared_memory(_processes()) if names else set()
+    for name in names - used:
+        with contextlib.suppress(OSError):
+            if os.lstat(name).st_uid == os.getuid():
+                Path(name).unlink()
+
+
 class Supervisor:
     """Starts one command and ends everything that came from it.
 
@@ -93,6 +130,7 @@ class Supervisor:
         grace_s: Time between SIGTERM and SIGKILL when the parent has vanished.
         lock: File that is locked while the command starts, so that one server starts at a time.
         health: Host and port at which `GET /health` answers 200 once the start is over.
+        scratch: Folder that is removed at the end.
     """
 
     def __init__(
@@ -103,7 +141,10 @@ class Supervisor:
         grace_s: float,
         lock: Path | None = None,
         health: tuple[str, int] | None = None,
+        scratch: Path | None = None,
     ) -> None:
+        self._scratch = scratch
+        self._shared: set[str] = set()
         self._command = list(command)
         self._parent = parent
         self._grace_s = grace_s
@@ -130,12 +171,15 @@ class Supervisor:
         os.set_blocking(0, False)
         while not self._over():
             if self._child is None and self._take_lock() and not self._start():
+                self._remove_scratch()
                 return CANNOT_EXECUTE
             self._reap()
             if self._status is not None:
                 break
             if self._lock is not None and self._answers():
                 self._drop_lock()
+                self._shared |= shared_memory(descendants(os.getpid()))
+                _tell("shares", names=sorted(self._shared))
             self._sleep(wake)
         self._end()
         if self._status is None:
@@ -248,6 +292,7 @@ class Supervisor:
 
     def _end(self) -> None:
         me = os.getpid()
+        self._shared |= shared_memory(descendants(me))
         if self._child is not None and self._status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child, signal.SIGTERM)
@@ -260,16 +305,31 @@ class Supervisor:
                 settling = True
                 patience = min(patience, time.monotonic() + SETTLE_S)
         killed = len(left)
+        left = self._kill(left)
+        remove_shared(self._shared)
+        self._remove_scratch()
+        # Not earlier: the next server would count this one's memory as taken.
+        self._drop_lock()
+        _tell("gone", killed=killed, left=left)
+
+    def _remove_scratch(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _kill(self, left: list[int]) -> list[int]:
+        """Kill what is left, resource trackers last: they end by themselves when all others are gone."""
+        me = os.getpid()
+        self._shared |= shared_memory(left)
+        trackers_until = time.monotonic() + TRACKER_S
         deadline = time.monotonic() + KILL_S
         while (left := descendants(me)) and time.monotonic() < deadline:
-            for pid in left:
+            others = [pid for pid in left if not is_tracker(pid)]
+            for pid in others if others or time.monotonic() < trackers_until else left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
             self._reap()
-        # Not earlier: the next server would count this one's memory as taken.
-        self._drop_lock()
-        _tell("gone", killed=killed, left=left)
+        return left
 
 
 def _tell(event: str, **facts: Any) -> None:
@@ -293,13 +353,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lock", type=Path)
     parser.add_argument("--health-host")
     parser.add_argument("--health-port", type=int)
+    parser.add_argument("--scratch", type=Path)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
     if os.getsid(0) != os.getpid():
         os.setsid()
     health = (options.health_host, options.health_port) if options.health_port else None
     return Supervisor(
-        options.command, parent=options.parent, grace_s=options.grace, lock=options.lock, health=health
+        options.command,
+        parent=options.parent,
+        grace_s=options.grace,
+        lock=options.lock,
+        health=health,
+        scratch=options.scratch,
     ).run()
 
 

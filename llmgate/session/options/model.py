@@ -80,6 +80,13 @@ SERVER: Final = (
         metavar="S",
         help="Seconds that vLLM may take to start.",
     ),
+    Option(
+        name="stall-timeout",
+        kind="float",
+        default=60.0,
+        metavar="S",
+        help="Seconds until a started server that neither makes progress nor computes counts as hung; 0: never.",
+    ),
 )
 ENGINE: Final = (
     Option(

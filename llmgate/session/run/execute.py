@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.bench.watch.watches import watches_for
 from llmgate.bench.workload.build import check_workload
-from llmgate.errors import RecordError, UsageError
+from llmgate.errors import RecordError, ServerError, UsageError
 from llmgate.generate.traffic import Traffic
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
@@ -284,6 +284,13 @@ async def ask(
         if inbox is not None:
             answers.append(take_results(run, plan, inbox, progress=progress))
         await gather_all(answers)
+        if plan.tested and (why := target.death()) is not None:
+            # Tests in code only know that nothing answered them.
+            raise ServerError(
+                f"the server died while tests asked it: {why}",
+                where=str(run.path),
+                fix=f"What was answered is kept: mend the cause, then add --resume --out {run.path}",
+            )
         if traffic.refusals:
             again = "" if settings.limit else "; --rpm N and --tpm N stay below it"
             waits = f"{plural(traffic.refusals, 'request')} met the rate limit, {traffic.waited_s:.0f} s were waited"

@@ -16,17 +16,19 @@ from llmgate.generate.endpoint import probe
 from llmgate.generate.identity import model_identity
 from llmgate.generate.vllm.adapters import adapter_flags, check_lora_flags, named_digests, read_adapter
 from llmgate.generate.vllm.checks import config_file_flags
+from llmgate.generate.vllm.model_folder import hub_folder, model_folder
 from llmgate.generate.vllm.server import ServerSpec, launch
+from llmgate.generate.vllm.watchdog import watched
 from llmgate.record.disk import write_atomic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity, ServerIdentity
-from llmgate.record.weights import MANIFEST_NAME, weights_digest
+from llmgate.record.weights import MANIFEST_NAME
 from llmgate.report.visible import one_line
 from llmgate.score.judge_identity import identify
 from llmgate.session.run.adapters import NamedAdapter, beside_it, named_adapters, tell_apart
 from llmgate.session.run.engine_flags import engine_flags, for_judge
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.sources import local_model, named_source
-from llmgate.session.run.weights import hash_folder
+from llmgate.session.run.weights import check_unchanged, folder_digest, hash_folder, hold
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
@@ -255,13 +257,20 @@ def own_server(
 
     Raises:
         ServerError: If it does not start, or gives a name another model's weights.
+        WeightsError: If a folder is not what was identified any more, or changed while it was loaded.
     """
     if identity is None:
         identity = identify_folder(settings, model, name, progress=progress, manifest_path=manifest_path)
+    # Links are followed once: what is held has to be what vLLM is given.
+    place = model_folder(model)
+    folder, trust = place or hub_folder(model), settings.trust_weights_cache
+    loaded = [] if folder is None else [(folder, identity.weights_digest)]
+    loaded += [(each.adapter.folder, each.model.adapter or None) for each in adapters]
+    held = [hold(path, digest, progress, trust_cache=trust) for path, digest in loaded]
     flags = engine_flags(settings)
     check_lora_flags(flags, adapters=bool(adapters), further=config_file_flags(flags))
     spec = ServerSpec(
-        model=model,
+        model=model if place is None else str(place),
         served_name=name,
         port=settings.port,
         flags=(*adapter_flags([each.adapter for each in adapters]), *flags),
@@ -273,6 +282,7 @@ def own_server(
     )
     with launch(spec, on_progress=progress.stage) as server:
         server.wait_ready(progress.check)
+        check_unchanged(held, progress)
         models = {each.name: each for each in (identity, *(each.model for each in adapters))}
         own = server.identity()
         digests = {each.model.name: each.model.adapter for each in adapters}
@@ -284,8 +294,9 @@ def own_server(
             pid=server.pid,
             beside=models if adapters else {},
         )
-        yield replace(target, alike=tell_apart(target, models, progress=progress)) if adapters else target
-        progress.stage("stopping the server")
+        with watched(server, limit_s=settings.stall_timeout, busy_limit_s=settings.timeout, on_hang=progress.stage):
+            yield replace(target, alike=tell_apart(target, models, progress=progress)) if adapters else target
+            progress.stage("stopping the server")
 
 
 def judge_place(settings: Settings) -> JudgePlace | None:
@@ -320,7 +331,7 @@ def judge_identity(
     """
     if place.folder:
         model = settings.judge_name or Path(place.folder).resolve().name
-        digest = weights_digest(Path(place.folder))
+        digest = folder_digest(Path(place.folder))
     else:
         url = place.url or ""
         place_of_key = settings.judge_key_place()
@@ -337,8 +348,10 @@ def open_judge(
 ) -> Iterator[Target]:
     """Reach the judge: connect to its endpoint, or start vLLM for its folder."""
     if place.folder:
-        own = for_judge(settings)
-        with own_server(own, place.folder, identity.model, log_path=log_path, progress=progress) as target:
+        own, name = for_judge(settings), identity.model
+        # What judges has to be what was identified when the run began, which may be hours ago.
+        model = ModelIdentity(name=name, source=place.folder, weights_digest=identity.weights_digest)
+        with own_server(own, place.folder, name, log_path=log_path, progress=progress, identity=model) as target:
             yield target
         return
     yield Target(

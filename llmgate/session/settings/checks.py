@@ -58,9 +58,16 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
+    check_times(settings)
+
+
+def check_times(settings: Settings) -> None:
+    """Refuse times that are none."""
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+    if not 0 <= settings.stall_timeout < float("inf"):
+        raise UsageError(f"--stall-timeout is {settings.stall_timeout}", fix="Give seconds, or 0 to wait for ever")
 
 
 def check_adapters(settings: Settings) -> None:

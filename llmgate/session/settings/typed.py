@@ -36,6 +36,7 @@ class Settings:
     server_python: str | None
     port: int | None
     startup_timeout: float
+    stall_timeout: float
     tensor_parallel_size: int | None
     pipeline_parallel_size: int | None
     data_parallel_size: int | None

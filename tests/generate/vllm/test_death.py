@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fakevllm.vllm.entrypoints.openai.api_server import DEATHS, ROUTINE
+from support.fakevllm.vllm.entrypoints.openai.api_server import CORE, DEATHS, ROUTINE
 
 from llmgate.generate.vllm.death import explain, useful_lines
 
@@ -15,6 +15,7 @@ REASONS = {
     "kv-cache": "no memory is left for the KV cache after loading the weights",
     "cpu-kv": "the machine is out of memory: 500.0 GiB were asked for the KV cache and 8.18 GiB are free",
     "cpu-memory": "the machine ran out of memory",
+    "cpu-primitive": "oneDNN could not set up an operation, most often because the machine is out of memory",
     "port": "its port is already in use",
     "model-type": "its transformers does not know the architecture of model type `foo`",
     "architecture": "this vLLM does not know the architecture 'FooForCausalLM'",
@@ -57,6 +58,42 @@ def test_the_kernel_is_blamed_where_the_log_names_no_cause() -> None:
     assert explain("", status=-9, out_of_memory_kills=1).what.startswith("the machine ran out of memory and the kernel")
     log = "\n".join(DEATHS["weights"])
     assert explain(log, status=1, out_of_memory_kills=1).what == REASONS["weights"]
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "lost", "what", "fix"),
+    [
+        ("", -9, "", "the server was ended by signal 9 (Killed), and not by the kernel for lack of memory", "Somebody"),
+        ("", -15, "", "the server was ended by signal 15 (Terminated)", "Somebody sent it"),
+        ("", -4, "", "the server was ended by signal 4 (Illegal instruction)", "install the build"),
+        ("", -7, "", "the server was ended by signal 7 (Bus error)", "/dev/shm is full"),
+        ("{'EngineCore': -9}", 1, "", "its process EngineCore was ended by signal 9 (Killed), and not by", "Somebody"),
+        ("{'EngineCore': -11}", 1, "", "its process EngineCore was ended by signal 11 (Segmentation", "crashed"),
+        (None, 1, "", "its process VllmWorker-0 was ended by signal 9 (Killed), and not by the kernel", "Somebody"),
+        (
+            "",
+            None,
+            "VLLM::EngineCore (process 7)",
+            "its process VLLM::EngineCore (process 7) ended without",
+            "Somebody",
+        ),
+    ],
+)
+def test_who_ended_it_is_told(log: str | None, status: int | None, lost: str, what: str, fix: str) -> None:
+    told = f"RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {log}"
+    if log is None:
+        told = f"{CORE}Worker proc VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor."
+    cause = explain(told if log != "" else "", status=status, lost=lost)
+    assert cause.what.startswith(what)
+    assert fix in cause.fix
+
+
+def test_the_words_of_a_process_that_is_lost_come_first() -> None:
+    log = "\n".join(DEATHS["unheard-of"])
+    cause = explain(log, status=None, lost="VLLM::EngineCore (process 7)")
+    assert cause.what == "its process VLLM::EngineCore (process 7) ended: x.FlurbError: *** is not flurbed"
+    killed = explain("", status=None, lost="VLLM::EngineCore (process 7)", out_of_memory_kills=1)
+    assert killed.what.startswith("the machine ran out of memory and the kernel")
 
 
 def test_warnings_of_possible_errors_are_no_causes() -> None:

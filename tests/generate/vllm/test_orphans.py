@@ -6,10 +6,12 @@ and ignores SIGTERM, as the worst of the real ones do.
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,6 +76,93 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     server = start_server(spec(tmp_path, mode="stubborn", engine="stays"))
     server.stop(grace_s=0.2)
     assert not marked(tmp_path)
+
+
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The common folder for temporary files, with a name as short as it usually has."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def litter_of(server: int, temporary: Path) -> Path:
+    """The shared memory of a server that has left its temporary files, too."""
+    (scratch,) = temporary.glob("llmgate-vllm-*")
+    assert sorted(path.name for path in scratch.iterdir()) == ["vllm_dist_1", "vllm_rpc_1"]
+    lines = Path(f"/proc/{server}/maps").read_text(encoding="utf-8").splitlines()
+    (shared,) = {Path(line.split()[-1]) for line in lines if "/dev/shm/" in line}
+    assert shared.exists()
+    return shared
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_temporary_files_and_shared_memory_go_with_the_owner(
+    tmp_path: Path, temporary: Path, number: signal.Signals
+) -> None:
+    with owner("ready", tmp_path, mode="littering", engine="stays") as (process, said):
+        shared = litter_of(int(said.readline().split()[1]), temporary)
+        process.send_signal(number)
+        process.wait(60)
+        assert gone(tmp_path)
+    assert wait_until(lambda: not shared.exists() and not any(temporary.iterdir()))
+
+
+@pytest.mark.parametrize("killed", ["the server", "its supervisor"])
+def test_temporary_files_and_shared_memory_go_although_somebody_was_killed(
+    tmp_path: Path, temporary: Path, killed: str
+) -> None:
+    with start_server(spec(tmp_path, mode="littering", engine="stays")) as server:
+        assert server.pid is not None
+        shared = litter_of(server.pid, temporary)
+        above = int(Path(f"/proc/{server.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        os.kill(server.pid if killed == "the server" else above, signal.SIGKILL)
+        assert wait_until(lambda: not server.alive())
+    assert not shared.exists()
+    assert not any(temporary.iterdir())
+
+
+def test_shared_memory_that_others_use_stays(tmp_path: Path) -> None:
+    file = Path("/dev/shm") / f"llmgate-test-{os.getpid()}"
+    file.write_bytes(bytes(4096))
+    try:
+        with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 4096):
+            assert supervisor.shared_memory([os.getpid()]) >= {str(file)}
+            supervisor.remove_shared([str(file), str(tmp_path / "absent")])
+            assert file.exists()
+        supervisor.remove_shared([str(file)])
+        assert not file.exists()
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def test_a_temporary_folder_with_a_long_name_is_left_for_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a Unix socket has 107 bytes at most, and vLLM makes sockets there."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    with start_server(spec(tmp_path)) as server:
+        assert server.pid is not None
+        environ = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+        folders = [
+            entry.partition(b"=")[2] for entry in environ if entry.startswith((b"TMPDIR=", b"VLLM_RPC_BASE_PATH="))
+        ]
+        assert len(set(folders)) == 1
+        assert len(folders[0]) < 60
+        assert not [*deep.iterdir()]
+    assert not Path(os.fsdecode(folders[0])).exists()
+
+
+def test_ending_twice_says_the_same(tmp_path: Path) -> None:
+    server = start_server(spec(tmp_path))
+    server.give_up("it is of no use")
+    assert not marked(tmp_path)
+    assert server.death_reason() == "it is of no use"
+    server.stop()
+    server.give_up("too late")
+    assert server.death_reason() is None
 
 
 def test_the_engine_of_a_server_that_died_is_ended_without_being_asked(tmp_path: Path) -> None:

@@ -11,10 +11,19 @@ import pytest
 from support.servers import model_folder
 
 from llmgate.attest.keys import COMMAND, KEY
+from llmgate.errors import WeightsError
 from llmgate.record.weights import weights_digest, weights_manifest
 from llmgate.record.weights_cache import WeightsCache
 from llmgate.session.progress import LineProgress
-from llmgate.session.run.weights import SIGNING, hash_folder, told, usable_cache
+from llmgate.session.run.weights import (
+    SIGNING,
+    check_unchanged,
+    folder_digest,
+    hash_folder,
+    hold,
+    told,
+    usable_cache,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,8 +60,44 @@ def test_who_signs_is_known_by_the_variables_of_the_signer() -> None:
 
 
 def test_ci_that_says_nothing_is_ci(folder: Path) -> None:
-    del folder
-    assert usable_cache({**os.environ, "CI": ""}, trusted=False) is None
+    cache = usable_cache({**os.environ, "CI": ""}, trusted=False)
+    assert weights_manifest(folder, cache=cache).digest == weights_digest(folder)
+
+
+def test_what_this_process_hashed_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))
+    monkeypatch.setattr("llmgate.record.weights_cache.YOUNG_S", -10.0)
+    digest = folder_digest(folder)
+    # The weights cannot be read any more, and nothing else shows that they were not.
+    monkeypatch.setattr("llmgate.record.weights_hashing._Work._read", lambda *_: pytest.fail("it was read"))
+    assert folder_digest(folder) == hold(folder, digest, LineProgress(print)).manifest.digest == digest
+
+
+def test_a_model_that_is_not_what_was_identified_is_refused_before_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    digest = folder_digest(folder)
+    hold(folder, digest, LineProgress(print), trust_cache=False)
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{} ")
+    with pytest.raises(WeightsError, match=f"files changed since it was identified as {digest[:12]}"):
+        hold(folder, digest, LineProgress(print))
+
+
+def test_all_that_a_server_loaded_is_looked_at(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "adapter_model.safetensors").write_bytes(b"a")
+    held = [hold(each, None, LineProgress(print)) for each in (folder, other)]
+    check_unchanged(held, LineProgress(print))
+    (other / "adapter_model.safetensors").write_bytes(b"b")
+    with pytest.raises(WeightsError, match=r"adapter_model\.safetensors: 1 bytes as expected, but other contents"):
+        check_unchanged(held, LineProgress(print))
 
 
 def test_a_bar_is_for_work_that_takes_more_than_a_moment() -> None:

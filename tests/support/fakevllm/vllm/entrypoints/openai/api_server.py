@@ -2,8 +2,9 @@
 
 FAKE_VLLM in the environment says how: `ok`, `hang` (never healthy), `stubborn` (ignores SIGTERM), `mute` (healthy, but
 refuses completions), `mixing` (asked together with adapters, the base answers with the last one's weights), `broken` (dies at the first completion), `mortal` (dies
-after twelve chat completions), `failing` (answers them with 500), `stranger` (serves
-another model), or the name of a death. A question is its own answer, unless the model's folder has `answers.json`, which
+after twelve chat completions), `stalled` (answers none after six, and nothing for whoever asks), `failing` (answers them
+with 500), `stranger` (serves another model), `littering` (leaves temporary files and shared memory), or the name of a
+death. It is not ready before the file FAKE_GATE exists, if that is set. A question is its own answer, unless the model's folder has `answers.json`, which
 gives questions their answers. A streamed answer has as many tokens as may be, at the pace that `pace.json` of the model's folder
 gives (`ttft_ms`, `itl_ms`). `--lora-modules` serves further names; what tokens would have cost a model that was made to
 say them is told by its folder's path, so two adapters in one folder are alike. Like the real one it has an engine process; this one detaches itself into a
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +28,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 ENGINE = """
-import os, signal, time
+import ctypes, os, signal, time
+ctypes.CDLL(None).prctl(15, b"VLLM::EngineCore", 0, 0, 0)  # PR_SET_NAME, as vLLM calls it
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 server = os.getppid()
 print("up", flush=True)
@@ -73,6 +77,7 @@ DEATHS: dict[str, tuple[str, ...]] = {
         "you tried to allocate 53687091200 bytes.",
         *FOLLOW_UP,
     ),
+    "cpu-primitive": (f"{WORKER}RuntimeError: could not create a primitive", *FOLLOW_UP),
     "port": ("OSError: [Errno 98] Address already in use",),
     "model-type": (
         "(APIServer pid=5) ERROR 11-23 23:32:13 [repo_utils.py:126] Error parsing config for /m: The checkpoint you are "
@@ -148,6 +153,8 @@ class Handler(BaseHTTPRequestHandler):
     name = ""
     mode = "ok"
     answered = 0
+    waiting = 0
+    litter: mmap.mmap | None = None
     answers: dict[str, str] | None = None
     pace: ClassVar[dict[str, float]] = {}
     adapters: ClassVar[dict[str, str]] = {}
@@ -170,6 +177,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             self.answer(200, {})
+        elif self.path.partition("?")[0] == "/metrics" and self.mode == "stalled":
+            self.metrics()
         elif self.path == "/version":
             self.answer(200, {"version": "0.32.0+fake"})
         elif self.path == "/v1/models" and self.allowed():
@@ -178,6 +187,23 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"object": "list", "data": [{"id": name}, *lora]})
         else:
             self.answer(404, {})
+
+    def stall(self) -> None:
+        if self.mode == "stalled" and Handler.answered > 6:
+            Handler.answered, Handler.waiting = 7, Handler.waiting + 1
+            time.sleep(3600)
+
+    def metrics(self) -> None:
+        lines = (
+            "# TYPE vllm:generation_tokens_total counter",
+            f'vllm:generation_tokens_total{{engine="0",model_name="fake"}} {float(Handler.answered)}',
+            f'vllm:num_requests_running{{engine="0",model_name="fake"}} {float(Handler.waiting)}',
+        )
+        content = "".join(f"{line}\n" for line in lines).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
@@ -201,6 +227,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.mode == "mortal" and Handler.answered > 12:
             log(*ROUTINE, *DEATHS["cpu-memory"])
             os._exit(1)
+        self.stall()
         if said is not None and body.get("stream"):
             self.stream(body)
             return
@@ -272,12 +299,22 @@ def main() -> None:
     engine = subprocess.Popen([sys.executable, "-c", ENGINE], start_new_session=True, stdout=subprocess.PIPE)
     assert engine.stdout is not None
     engine.stdout.readline()
+    if mode == "littering":
+        Path(tempfile.gettempdir(), "vllm_dist_1").touch()
+        Path(os.environ["VLLM_RPC_BASE_PATH"], "vllm_rpc_1").touch()
+        litter = Path("/dev/shm", f"psm_{os.getpid()}")
+        litter.write_bytes(bytes(4096))
+        with litter.open("r+b") as file:
+            Handler.litter = mmap.mmap(file.fileno(), 4096)
     if mode in DEATHS:
         log(*ROUTINE, *DEATHS[mode])
         os._exit(2 if mode.startswith(("flag", "dtype", "switch")) else 1)
     log(*ROUTINE, *LOADED)
     while mode == "hang":
         time.sleep(1)
+    gate = os.environ.get("FAKE_GATE")
+    while gate and not Path(gate).exists():
+        time.sleep(0.02)
     server.server_activate()
     server.serve_forever()
 
