@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmgate.cli.decide import show_decision
-from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
+from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, Undecided, show_lines, visible_text
 from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
 
@@ -22,7 +22,7 @@ __all__ = ["run"]
 @click.argument("suites", nargs=-1, type=PATH)
 @click.option("--lock", is_flag=True, help="Lock datasets that have no lock yet, after showing what is locked.")
 @run_options()
-def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
+def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | Undecided:
     """Run SUITES (files or folders) and decide.
 
     Of a folder, YAML and JSON files with the top-level key `llmgate` are run. Files that might be suites and are not
@@ -30,6 +30,8 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
 
     Writes a run record, report.html, decision.json and verdict.json into --out. A run that was interrupted, or
     whose server died, goes on with --resume --out DIR; answers that it has are kept.
+
+    With --shard I/N it asks a part and decides nothing: merge all parts with llmgate merge.
 
     Asserts that ask a judge need --judge-endpoint or --judge-model; panels and judges that suites name, --judges;
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
@@ -65,12 +67,17 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     for suite in plan.suites:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
-    baseline = resolve_baseline(settings, out)
+    baseline = None if settings.shard else resolve_baseline(settings, out)
     for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
         click.secho(visible_text(line), err=True, fg="yellow")
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        execute(settings, lambda: plan, out=out, progress=progress)
+        record = execute(settings, lambda: plan, out=out, progress=progress)
+    if record.manifest.shard is not None:
+        from llmgate.session.run.shards import part_line
+
+        click.secho(visible_text(part_line(record, out)), fg="yellow")
+        return Undecided()
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings)
     arms = read_arms(out)

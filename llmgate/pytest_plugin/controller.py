@@ -19,6 +19,7 @@ import pytest
 from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.by_hand import check_by_hand
+from llmgate.pytest_plugin.parts import whole_cases
 from llmgate.pytest_plugin.payload import out_of
 from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
@@ -156,7 +157,7 @@ class PytestRun:
         if self.settings.model or self.settings.endpoint:
             check_folder(self.settings, self.out)
             withdraw(self.out)
-            baseline = resolve_baseline(self.settings, self.out)
+            baseline = None if self.settings.shard else resolve_baseline(self.settings, self.out)
             lock = RunLock(self.out, redact=redactor(self.settings))
             note_baseline(self.out, baseline)
             self._tests.inbox = Inbox(self.out)
@@ -207,6 +208,8 @@ class PytestRun:
                 gated.add(planned.suite.name)
             else:
                 cases.add((planned.suite.name, name))
+        if self.settings.shard is not None:
+            cases = whole_cases(self.planned, cases, self.settings.shard)
         cases |= {
             (p.suite.name, case.planned.case)
             for p in self._suites.values()
@@ -252,6 +255,14 @@ class PytestRun:
             return self._tests[nodeid][1] is not None
         return file in self._suites and not name.startswith("gate::")
 
+    def case_of(self, nodeid: str) -> tuple[str, str] | None:
+        """Suite and case of an item; None if it is another one, or a gate."""
+        file, _, name = nodeid.partition("::")
+        if not self.is_case(nodeid):
+            return None
+        suite, case = self._tests[nodeid] if nodeid in self._tests else (self._suites[file].suite.name, name)
+        return suite, case or ""
+
     def letter(self, letter: str) -> str:
         """The letter of a case in pytest's progress; of thousands of cases, most have none."""
         return self._letters.thinned(letter)
@@ -290,12 +301,31 @@ class PytestRun:
             NotComparableError: If the baseline cannot be compared with.
         """
         if self._decision is None:
-            while (state := self._state()).phase is RunPhase.RUNNING:
-                self._pause()
-            if state.phase is RunPhase.ABORTED:
-                raise self._failure(state.reason)
+            self.complete()
             self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
         return self._decision
+
+    def complete(self) -> None:
+        """Wait until the record is sealed.
+
+        Raises:
+            CannotRunError: If the run ended before it was complete.
+        """
+        while (state := self._state()).phase is RunPhase.RUNNING:
+            self._pause()
+        if state.phase is RunPhase.ABORTED:
+            raise self._failure(state.reason)
+
+    @property
+    def part(self) -> str:
+        """That a shard is recorded and decides nothing, or that it is not complete; "" for a whole run."""
+        shard = self.settings.shard
+        if shard is None or self._thread is None:
+            return ""
+        if self._watch.state().phase is not RunPhase.SEALED:
+            return f"NO DECISION: shard {shard.name} is not complete"
+        merge = f"merge all {shard.of} with `llmgate merge SHARD... --out DIR`"
+        return f"NO DECISION: shard {shard.name} is recorded, and a part decides nothing: {merge}"
 
     @property
     def tests(self) -> Tests:
@@ -357,9 +387,10 @@ class PytestRun:
         }
         if ended_early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
-        self._thread.join(END_S)
+        # No item may be there to wait for a shard.
+        self._thread.join(None if self.settings.shard and not self._stop.is_set() else END_S)
         self._notices.flush()
-        if self._watch.state().phase is not RunPhase.SEALED or not self.gates:
+        if self._watch.state().phase is not RunPhase.SEALED or not self.gates or self.settings.shard:
             return
         try:
             decision = self.decision()
@@ -388,6 +419,7 @@ class PytestRun:
             ungated=sorted({p.suite.name for p in self.planned} - self._gated),
             published=self._published,
             shown=self.settings.show_missed,
+            part=self.part,
         )
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ NO: Final = frozenset({"", "0", "false"})
 """What `CI` says where it does not mean it."""
 
 
+SHARD_CODE: Final = 3
+"""What `llmgate run --shard` ends with; pytest's own 3 never stands (see `Door.code`)."""
 GATES: pytest.StashKey[set[str]] = pytest.StashKey()
 """Node ids of all gates that were collected, whether or not they stay selected."""
 DECIDED: Final = ("llmgate", "decided")
@@ -78,10 +80,11 @@ class Door:
         return ended
 
     def code(self, config: pytest.Config, code: int) -> int:
-        """The exit code that stands: 1 where pytest would say 0 without a decision that allows it."""
+        """The exit code that stands: 1 where pytest would say 0 without a decision that allows it, 3 for a shard."""
         if code == pytest.ExitCode.OK and self.shortfall(config):
             self._overruled = True
-            return int(pytest.ExitCode.TESTS_FAILED)
+            run = config.stash.get(RUN, None)
+            return SHARD_CODE if run is not None and run.part else int(pytest.ExitCode.TESTS_FAILED)
         if code == pytest.ExitCode.INTERNAL_ERROR and (RUN in config.stash or self.concerns(config)):
             # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate.
             return int(pytest.ExitCode.USAGE_ERROR)
@@ -90,6 +93,8 @@ class Door:
     def shortfall(self, config: pytest.Config) -> str:
         """Why the session must not end with 0, "" if nothing speaks against it."""
         run = config.stash.get(RUN, None)
+        if run is not None and run.part:
+            return str(run.part)
         if run is None or not run.gates:
             undecided = self.undecided(config, frozenset())
             if undecided and self.strict:

@@ -104,6 +104,7 @@ def summarise(
     ungated: Sequence[str],
     published: Sequence[str],
     shown: int,
+    part: str = "",
 ) -> None:
     """Write the verdict, or why there is none.
 
@@ -117,6 +118,7 @@ def summarise(
         ungated: Suites whose gates were not selected.
         published: Where the results are.
         shown: How many missed cases to show.
+        part: What there is to say of a shard in place of a verdict, "" for a whole run.
     """
     write_missed(reporter, shown)
     reporter.section("llmgate", sep="=")
@@ -124,6 +126,10 @@ def summarise(
         reason = str(error) if isinstance(error, LlmgateError) else state.reason or "the run was ended early"
         reporter.write_line(f"NO VERDICT: {visible(reason)}", red=True, bold=True)
         reporter.write_line(f"record: {out} (unfinished)")
+        return
+    if part:
+        reporter.write_line(part, yellow=True)
+        reporter.write_line(f"record: {out}")
         return
     if decision is None:
         why = (

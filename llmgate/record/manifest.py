@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from llmgate.record.answered_by import Names, Said
 from llmgate.record.judges.admission import AdmissionRecord
@@ -19,6 +22,7 @@ __all__ = [
     "Manifest",
     "ModelIdentity",
     "ServerIdentity",
+    "Shard",
     "SuiteIdentity",
 ]
 
@@ -95,6 +99,35 @@ class Hardware:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of its cases a run asked; a part decides nothing (see `record.order.shard_cases`).
+
+    Attributes:
+        index: Its number, from 1.
+        of: How many parts there are.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+
+    index: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.of:
+            raise ValueError(f"there is no part {self.index} of {self.of}")
+
+    @property
+    def name(self) -> str:
+        """As options write it: `2/8`."""
+        return f"{self.index}/{self.of}"
+
+
+MaybeShard = Annotated[Shard | None, Field(exclude_if=lambda value: value is None)]
+"""Left out of files where it is None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Identities, digests, versions, hardware and seeds of one run; written before the first request."""
 
@@ -128,6 +161,8 @@ class Manifest:
     """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Free facts for the reader: git commit, branch, CI run."""
+    shard: MaybeShard = None
+    """Which part of the cases was asked; None for all. `cases.jsonl` lists all of them in either case."""
     major: int = RECORD_MAJOR
     minor: int = RECORD_MINOR
 

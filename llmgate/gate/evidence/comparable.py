@@ -23,9 +23,11 @@ def check_decidable(record: Record) -> None:
     """Refuse a record that is unfinished or does not hold what its seal says.
 
     Raises:
-        RecordError: Without a seal, with another number of results than sealed, or with a case planned twice.
+        RecordError: If it is a part of a run, has no seal, another number of results than sealed, or a case planned
+            twice.
     """
     where = record.path or record.manifest.run_id
+    refuse_part(record)
     if record.seal is None:
         raise RecordError("the record has no seal: its run did not finish", where=where, fix="Resume or repeat the run")
     if record.seal.results != len(record.results):
@@ -38,6 +40,21 @@ def check_decidable(record: Record) -> None:
     twice = sorted(f"{suite}::{case}" for (suite, case), times in names.items() if times > 1)
     if twice:
         raise RecordError(f"planned more than once: {name_some(twice)}", where=where, fix="Give every row its own id")
+
+
+def refuse_part(record: Record) -> None:
+    """Refuse a part of a run, for what was asked by others is missing in it.
+
+    Raises:
+        RecordError: If it is one.
+    """
+    shard = record.manifest.shard
+    if shard is not None:
+        raise RecordError(
+            f"this is shard {shard.name} of a run, and a part of a run decides nothing",
+            where=record.path or record.manifest.run_id,
+            fix=f"Merge all {shard.of} with `llmgate merge`",
+        )
 
 
 def check_policy(record: Record, policy: Policy) -> None:
@@ -93,6 +110,7 @@ def check_comparable(candidate: Record, champion: Record, policy: Policy) -> Non
         NotComparableError: With the field and both values.
     """
     for side, record in (("candidate", candidate), ("champion", champion)):
+        refuse_part(record)
         if record.seal is None or record.seal.results != len(record.results):
             raise NotComparableError(
                 f"seal: the {side}'s record is unfinished or was changed",

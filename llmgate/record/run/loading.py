@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import RecordError
 from llmgate.record.manifest import RECORD_MAJOR
+from llmgate.record.order import shard_cases
 from llmgate.record.run.files import (
     ANCHORS,
     ARMS_GLOB,
@@ -33,20 +34,22 @@ from llmgate.record.schema import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from llmgate.record.manifest import Shard
     from llmgate.record.schema import CaseKey, CaseResult, PlannedCase, Seal
 
-__all__ = ["load_record", "load_seal", "record_digest"]
+__all__ = ["load_record", "load_seal", "part_only", "record_digest"]
 
 PLAIN_NAMES: Final = frozenset({MANIFEST.name, CASES_NAME, TRIALS.name, ANCHORS.name})
 """What a seal may list besides serving measurements; the journal has a place of its own."""
 
 
-def load_record(path: Path, *, unfinished: bool = False) -> Record:
+def load_record(path: Path, *, unfinished: bool = False, shard: bool = False) -> Record:
     """Load a record and check it against its seal.
 
     Args:
         path: The run's folder.
         unfinished: Accept a record without a seal, for showing it; deciding needs the seal.
+        shard: Accept the record of a part of a run, for showing or merging it; deciding needs all parts.
 
     Raises:
         RecordError: If a file is missing, damaged, changed after sealing, or of an unknown major version.
@@ -60,6 +63,8 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
             where=str(path / MANIFEST.name),
             fix="Use the llmgate version that wrote it",
         )
+    if manifest.shard is not None and not shard:
+        raise part_only(manifest.shard, str(path))
     seal = SEAL.read(path) if SEAL.exists(path) else None
     if seal is None and not unfinished:
         raise RecordError(
@@ -77,13 +82,22 @@ def load_record(path: Path, *, unfinished: bool = False) -> Record:
     return Record(
         manifest=manifest,
         cases=cases,
-        results=checked_results(path, cases, seal),
+        results=checked_results(path, shard_cases(cases, manifest.shard), seal),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
         arms=read_arms(path),
         trials=TRIALS.read(path) if TRIALS.exists(path) else (),
         anchors=ANCHORS.read(path) if ANCHORS.exists(path) else None,
         seal=seal,
         path=str(path),
+    )
+
+
+def part_only(shard: Shard, where: str) -> RecordError:
+    """The error for a part of a run where a whole one is wanted."""
+    return RecordError(
+        f"this is shard {shard.name} of a run, and a part of a run decides nothing",
+        where=where,
+        fix=f"Merge all {shard.of} with `llmgate merge SHARD... --out DIR`, and name that folder",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import private_folder, write_atomic
+from llmgate.record.order import shard_cases
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.run.files import (
     ANCHORS,
@@ -105,6 +106,11 @@ class RunDir:
     """A run that is being written.
 
     Use `create` for a new run and `resume` for an unfinished one.
+
+    Attributes:
+        cases: All cases.
+        asked: Those that this run asks: all of them, or those of its shard.
+        results: What is known by now.
     """
 
     def __init__(self, path: Path, manifest: Manifest, cases: tuple[PlannedCase, ...], journal: Journal) -> None:
@@ -112,7 +118,8 @@ class RunDir:
         self.manifest = manifest
         self.cases = cases
         self._journal = journal
-        self._planned = frozenset(planned_keys(cases))
+        self.asked = shard_cases(cases, manifest.shard)
+        self._planned = frozenset(planned_keys(self.asked))
         self.results: dict[CaseKey, CaseResult] = dict(journal.content.results)
         self._stops: list[Stop] = []
         self._unasked: set[CaseKey] = set()
@@ -181,7 +188,7 @@ class RunDir:
         """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
         return [
             key
-            for key in planned_keys(self.cases)
+            for key in planned_keys(self.asked)
             if key not in self._unasked and (key not in self.results or not self.results[key].evaluated)
         ]
 
@@ -241,7 +248,7 @@ class RunDir:
         Raises:
             RecordError: If a planned generation has no result at all (an error is a result).
         """
-        absent = [key for key in planned_keys(self.cases) if key not in self.results and key not in self._unasked]
+        absent = [key for key in planned_keys(self.asked) if key not in self.results and key not in self._unasked]
         if absent:
             raise RecordError(
                 f"{len(absent)} of {len(self._planned)} planned answers are missing, the first is {absent[0]}",
@@ -258,7 +265,7 @@ class RunDir:
             stops=tuple(self._stops),
         )
         SEAL.write(self.path, seal, indent=2)
-        return load_record(self.path)
+        return load_record(self.path, shard=True)
 
     def close(self) -> None:
         """Give up the journal's lock without sealing."""

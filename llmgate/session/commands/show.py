@@ -79,7 +79,7 @@ def show_cases(run: Path, baseline: Path | None, question: CasesQuestion) -> Sho
         RecordError: If a record cannot be read.
         NotComparableError: If the two may not be compared.
     """
-    candidate = load_record(run, unfinished=True)
+    candidate = load_record(run, unfinished=True, shard=True)
     champion, note = champion_of(run, baseline)
     if question.case is not None:
         book = CaseBook.open(candidate, champion, None, WHOLE)

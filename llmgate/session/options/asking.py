@@ -83,6 +83,20 @@ ASKING: Final = (
         metavar="N",
         help="Tokens per minute, prompts and answers, that it is asked for at most; 0 for any number.",
     ),
+    Option(
+        name="shard",
+        metavar="I/N",
+        # In a file, it would turn every gate of the repository into a part that decides nothing.
+        by_hand=True,
+        help="Ask one of N parts of the cases, e.g. 2/8. Decides nothing and ends with 3: `llmgate merge` all parts.",
+    ),
+    Option(
+        name="on",
+        metavar="ray|ray://HOST:PORT",
+        # In a file, whoever changes the repository could have prompts and the key sent to a cluster of theirs.
+        by_hand=True,
+        help="Ask from the nodes of a Ray cluster: the one that this machine is part of, or one that is named.",
+    ),
     Option(name="no-bench", kind="flag", default=False, help="Skip the serving measurements that suites ask for."),
 )
 FILES: Final = (

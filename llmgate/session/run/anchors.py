@@ -17,6 +17,7 @@ from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
+from llmgate.session.run.shards import tries_judges
 from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ async def judge_anchor(anchor: Anchor, models: Models, plan: Plan) -> AnchorResu
 
 
 def anchors_wait(run: RunDir) -> bool:
-    """Whether a run named anchors that were not judged again yet."""
-    return bool(run.manifest.anchors) and run.anchors() is None
+    """Whether a run named anchors, is to judge them again, and did not yet."""
+    return bool(run.manifest.anchors) and tries_judges(run) and run.anchors() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ def make_manifest(
         concurrency=settings.concurrency,
         looks=plan.looks,
         labels=labels(),
+        shard=settings.shard,
     )
 
 

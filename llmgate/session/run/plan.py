@@ -12,6 +12,7 @@ from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, 
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
+from llmgate.session.run.shards import refuse_in_parts
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.folder import Found, Sort, left_out, look_into
 from llmgate.suite.form.policy import override_policy
@@ -214,8 +215,12 @@ def make_plan(
     if settings.policy:
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
+    if settings.shard is not None:
+        refuse_in_parts(suites, cases, settings)
+        names = frozenset(seen)
     _refuse_forgeable(suites, policy, names, vocabulary)
-    stopping = () if settings.no_stopping else suites
+    # No part sees enough to stop the others.
+    stopping = () if settings.no_stopping or settings.shard else suites
     return Plan(
         suites=tuple(suites),
         cases=cases,

@@ -23,6 +23,7 @@ LEAST: Final = (
     *(("concurrency", 1), ("repeat", 1), ("port", 1)),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
 )
+RAY: Final = re.compile(r"ray://(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}", re.ASCII)
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -38,6 +39,7 @@ def check(settings: Settings) -> None:
     check_model("--judge-model", settings.judge_model)
     if settings.as_baseline and settings.baseline:
         raise UsageError("both --baseline and --as-baseline are given", fix="Give one of them")
+    check_parts(settings)
     check_endpoints(settings)
     check_flags(settings.server_args)
     check_serving(settings)
@@ -100,6 +102,30 @@ def check_serving(settings: Settings) -> None:
             where="--serving-hosting",
             fix=did_you_mean(settings.serving_hosting, HOSTINGS),
         )
+
+
+def check_parts(settings: Settings) -> None:
+    """Refuse what only a whole run can be, and what a Ray cluster cannot be asked for."""
+    if settings.shard and settings.as_baseline:
+        raise UsageError(
+            "both --shard and --as-baseline are given, and a part of a run is compared with nothing",
+            fix="Give --as-baseline to `llmgate merge`",
+        )
+    on = settings.on
+    if on is None:
+        return
+    if on != "ray" and not RAY.fullmatch(on):
+        raise UsageError(
+            f"{on[:80]!r} is no place to ask from",
+            where="--on",
+            fix="Write ray for the cluster that this machine is part of, or ray://HOST:PORT",
+        )
+    for name in ("rpm", "tpm"):
+        if getattr(settings, name):
+            raise UsageError(
+                f"--{name} holds for one client, and --on asks from several nodes at once",
+                fix=f"Leave --{name} or --on out, or ask through a gateway that has limits",
+            )
 
 
 def check_endpoints(settings: Settings) -> None:

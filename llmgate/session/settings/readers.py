@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import UsageError
 from llmgate.generate.finish import NOT_COMPLETE
+from llmgate.record.manifest import Shard
 
 if TYPE_CHECKING:
     from llmgate.session.options.option import Option
 
-__all__ = ["read_finish_reasons", "read_folders", "read_judges", "read_value"]
+__all__ = ["read_finish_reasons", "read_folders", "read_judges", "read_shard", "read_value"]
+
+SHARD: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
+
+
+def read_shard(text: str | None) -> Shard | None:
+    """Read `I/N`.
+
+    Raises:
+        UsageError: If there is no part I of N.
+    """
+    if text is None:
+        return None
+    match = SHARD.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise UsageError(
+            f"{text[:40]!r} is no part of a run", where="--shard", fix="Write I/N with I from 1 to N, e.g. --shard 2/8"
+        )
+    return Shard(index=int(match[1]), of=int(match[2]))
 
 
 def read_folders(text: str | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Final
 from llmgate.errors import UsageError
 from llmgate.generate.key_travel import KeyPlace, check_key, is_loopback, is_openai
 from llmgate.generate.rate_limit import RateLimit
+from llmgate.record.manifest import Shard
 
 __all__ = ["OPENAI_KEY", "Settings", "own_key_name"]
 
@@ -35,6 +36,8 @@ class Settings:
     startup_timeout: float
     concurrency: int
     repeat: int | None
+    shard: Shard | None
+    on: str | None
     timeout: float
     retries: int
     rpm: int
