@@ -19,7 +19,7 @@ import pytest
 from llmgate.errors import EXIT_PASS, CannotRunError, LlmgateError
 from llmgate.pytest_plugin import terminal
 from llmgate.pytest_plugin.by_hand import check_by_hand
-from llmgate.pytest_plugin.parts import whole_cases
+from llmgate.pytest_plugin.parts import case_of, part_words, selection
 from llmgate.pytest_plugin.payload import out_of
 from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
@@ -189,33 +189,8 @@ class PytestRun:
             raise pytest.UsageError(
                 "llmgate: no model is named. Give --llmgate-model DIR to start vLLM, or --llmgate-endpoint URL"
             )
-        cases: set[tuple[str, str]] = set()
-        gated: set[str] = set()
-        gates: set[str] = set()
-        for nodeid in nodeids:
-            if nodeid in self._tests:
-                suite, case = self._tests[nodeid]
-                if case is None:
-                    gates.add(nodeid)
-                    gated.add(suite)
-                else:
-                    cases.add((suite, case))
-                continue
-            file, _, name = nodeid.partition("::")
-            planned = self._suites[file]
-            if name.startswith("gate::"):
-                gates.add(nodeid)
-                gated.add(planned.suite.name)
-            else:
-                cases.add((planned.suite.name, name))
-        if self.settings.shard is not None:
-            cases = whole_cases(self.planned, cases, self.settings.shard)
-        cases |= {
-            (p.suite.name, case.planned.case)
-            for p in self._suites.values()
-            if p.suite.name in gated
-            for case in p.cases
-        }
+        chosen = selection(nodeids, self._suites, self._tests, shard=self.settings.shard)
+        cases, gated = chosen.cases, chosen.gated
         self._tests.check_whole(cases, gated)
         suites = [p for p in self.planned if any(suite == p.suite.name for suite, _ in cases)]
         try:
@@ -223,7 +198,7 @@ class PytestRun:
             check_models(self.settings, self._plan)
         except LlmgateError as error:
             raise pytest.UsageError(str(error)) from error
-        self._gated, self.gates = frozenset(gated), frozenset(gates)
+        self._gated, self.gates = gated, chosen.gates
         self._letters = terminal.Letters(cases=len(cases))
         if self._letters.each > 1:
             self._notices.put(f"one letter stands for up to {self._letters.each} cases")
@@ -257,11 +232,7 @@ class PytestRun:
 
     def case_of(self, nodeid: str) -> tuple[str, str] | None:
         """Suite and case of an item; None if it is another one, or a gate."""
-        file, _, name = nodeid.partition("::")
-        if not self.is_case(nodeid):
-            return None
-        suite, case = self._tests[nodeid] if nodeid in self._tests else (self._suites[file].suite.name, name)
-        return suite, case or ""
+        return case_of(nodeid, self._suites, self._tests)
 
     def letter(self, letter: str) -> str:
         """The letter of a case in pytest's progress; of thousands of cases, most have none."""
@@ -320,12 +291,7 @@ class PytestRun:
     def part(self) -> str:
         """That a shard is recorded and decides nothing, or that it is not complete; "" for a whole run."""
         shard = self.settings.shard
-        if shard is None or self._thread is None:
-            return ""
-        if self._watch.state().phase is not RunPhase.SEALED:
-            return f"NO DECISION: shard {shard.name} is not complete"
-        merge = f"merge all {shard.of} with `llmgate merge SHARD... --out DIR`"
-        return f"NO DECISION: shard {shard.name} is recorded, and a part decides nothing: {merge}"
+        return "" if shard is None or self._thread is None else part_words(shard, self._watch.state())
 
     @property
     def tests(self) -> Tests:

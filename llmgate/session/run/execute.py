@@ -34,6 +34,7 @@ from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
 from llmgate.session.run.serving_arms import plan_run_arms
 from llmgate.session.run.shards import tries_judges
+from llmgate.session.run.spread import open_spread
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from llmgate.score.assertion.models import Models
     from llmgate.session.progress import Progress
     from llmgate.session.run.early_stopping import InterimMonitor
+    from llmgate.session.run.spread import Spread
     from llmgate.session.target import Target
 
 __all__ = ["AskedRun", "asking", "check_folder", "execute", "finish", "judge_runs", "nothing_left_behind"]
@@ -107,9 +109,13 @@ def asking(
     with errors_redacted(redact), ExitStack() as closing:
         registered = look_up(settings)
         closing.callback(clean_logs, out, redact)
-        with open_target(settings, log_path=out / "server.log", progress=progress) as opened:
+        spread = closing.enter_context(open_spread(settings, progress)) if settings.on else None
+        opening = open_target if spread is None else spread.open_target
+        with opening(settings, log_path=out / "server.log", progress=progress) as opened:
             target = replace(opened, model=registered.bind(settings, opened.model))
             planned = plan()
+            if spread is not None:
+                spread.refuse(planned)
             for spec in filter(None, (each.suite.serving for each in planned.suites)):
                 check_workload(spec)
                 if not settings.no_bench:
@@ -122,7 +128,7 @@ def asking(
             looks = make_monitor(settings, planned, run, out, progress=progress)
             if inbox is not None:
                 inbox.open(target)
-            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox), progress)
+            run_async(ask(settings, planned, run, target, monitor=looks, progress=progress, inbox=inbox, spread=spread), progress)
             if not settings.no_bench:
                 run_async(bench_suites(planned, run, target, others=arms.suites, progress=progress), progress)
             arms.beside(run, progress=progress)
@@ -237,11 +243,15 @@ async def ask(
     monitor: InterimMonitor | None,
     progress: Progress,
     inbox: Inbox | None = None,
+    spread: Spread | None = None,
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
         traffic = Traffic(settings.limit, told=rate_limit_lines(progress))
-        client = await open_client(target.endpoint, settings, stack, death=target.death, traffic=traffic)
+        if spread is None:
+            client = await open_client(target.endpoint, settings, stack, death=target.death, traffic=traffic)
+        else:
+            client = await stack.enter_async_context(spread.chat(settings, target))
         models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         limit = f", {settings.limit}" if settings.limit else ""

@@ -1,0 +1,129 @@
+"""A run that asks from the nodes of a Ray cluster: the endpoint from all of them, or a server on each."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from llmgate.errors import UsageError
+from llmgate.generate.client import RetryPolicy
+from llmgate.generate.vllm.server import ServerSpec
+from llmgate.record.weights import MANIFEST_NAME
+from llmgate.session.run.known_secrets import key_names
+from llmgate.session.run.target import identify_folder, open_target, served_name
+from llmgate.session.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from llmgate.session.progress import Progress
+    from llmgate.session.ray.chat import Place, SpreadChat
+    from llmgate.session.ray.cluster import Cluster
+    from llmgate.session.run.plan import Plan
+    from llmgate.session.settings.typed import Settings
+
+__all__ = ["Spread", "open_spread"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Spread:
+    """A cluster that a run asks from.
+
+    Attributes:
+        cluster: The cluster.
+        places: The servers on its nodes, once they are up; none where an endpoint is asked.
+        slots: Batches in flight at once.
+    """
+
+    cluster: Cluster
+    places: Sequence[Place] = ()
+    slots: int = 0
+    _settings: Settings = field(repr=False)
+
+    @contextmanager
+    def open_target(self, settings: Settings, *, log_path: Path, progress: Progress) -> Iterator[Target]:
+        """The endpoint as without a cluster; or a server of the model folder on every node.
+
+        Raises:
+            ServerError: If a server does not start.
+            LlmgateError: As `target.open_target`.
+        """
+        if settings.endpoint or not settings.model:
+            with open_target(settings, log_path=log_path, progress=progress) as target:
+                yield target
+            return
+        # It starts vLLM, which an endpoint needs not.
+        from llmgate.session.ray.hosts import hosted  # noqa: PLC0415
+
+        name = served_name(settings)
+        manifest = log_path.with_name(MANIFEST_NAME)
+        identity = identify_folder(settings, settings.model, name, progress=progress, manifest_path=manifest)
+        spec = ServerSpec(
+            model=settings.model,
+            served_name=name,
+            flags=settings.server_args,
+            startup_timeout_s=settings.startup_timeout,
+            python=settings.server_python or sys.executable,
+            withheld=key_names(settings),
+        )
+        with hosted(self.cluster, spec, identity.weights_digest or "", progress=progress) as servers:
+            self.places, self.slots = servers.places, servers.slots
+            yield Target(
+                endpoint=servers.places[0].endpoint,
+                model=identity,
+                server=replace(servers.server, model_names=(name,)),
+                death=lambda: None,
+            )
+
+    def refuse(self, plan: Plan) -> None:
+        """Refuse what cannot be asked from nodes.
+
+        Raises:
+            UsageError: If tests in code would ask servers that are on other machines, or serving would be measured
+                there.
+        """
+        if not self.places:
+            return
+        if plan.tested:
+            raise UsageError(
+                f"the tests of {', '.join(sorted(plan.tested))} ask the model themselves, and its servers are on nodes",
+                where="--on",
+                fix="Serve the model, and give --endpoint",
+            )
+        measured = [planned.suite.name for planned in plan.suites if planned.suite.serving is not None]
+        if measured and not self._settings.no_bench:
+            raise UsageError(
+                f"{measured[0]} measures serving, and here are {len(self.places)} servers",
+                where="--on",
+                fix="Add --no-bench, and measure serving in a run of its own",
+            )
+
+    def chat(self, settings: Settings, target: Target) -> SpreadChat:
+        """Asks from all nodes."""
+        # Where nobody names a cluster, none of it is loaded.
+        from llmgate.session.ray.chat import SpreadChat  # noqa: PLC0415
+
+        known = replace(target.endpoint, names=(*target.endpoint.names, *settings.reply_names))
+        places = self.places or [self.cluster.place(known)]
+        retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
+        return SpreadChat(
+            places, concurrency=settings.concurrency, slots=self.slots or self.cluster.slots, retry=retry
+        )
+
+
+@contextmanager
+def open_spread(settings: Settings, progress: Progress) -> Iterator[Spread]:
+    """Connect to the cluster that `--on` names, and leave it with the block.
+
+    Raises:
+        UsageError: If Ray is not installed.
+        CannotRunError: If the cluster cannot be used.
+    """
+    # Ray is an extra: only who names a cluster pays for it.
+    from llmgate.session.ray.cluster import connect  # noqa: PLC0415
+
+    with connect(settings.on or "", progress) as cluster:
+        yield Spread(cluster=cluster, _settings=settings)
