@@ -82,7 +82,7 @@ def load_record(path: Path, *, unfinished: bool = False, shard: bool = False) ->
     return Record(
         manifest=manifest,
         cases=cases,
-        results=checked_results(path, shard_cases(cases, manifest.shard), seal),
+        results=checked_results(path, shard_cases(cases, manifest.shard), seal, shard=manifest.shard),
         serving=tuple(read_file(file, SERVING) for file in sorted(path.glob(SERVING_GLOB))),
         arms=read_arms(path),
         trials=TRIALS.read(path) if TRIALS.exists(path) else (),
@@ -128,7 +128,9 @@ def record_digest(path: Path) -> str:
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
-def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None) -> Mapping[CaseKey, CaseResult]:
+def checked_results(
+    path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None, *, shard: Shard | None
+) -> Mapping[CaseKey, CaseResult]:
     """Read the journal and hold it against the plan."""
     content = read_journal(path / JOURNAL_NAME)
     if seal is not None and content.torn:
@@ -141,8 +143,9 @@ def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | Non
         )
     unplanned = content.results.keys() - set(planned_keys(cases))
     if unplanned:
+        part = f" for shard {shard.name}" if shard else ""
         raise RecordError(
-            f"case {min(unplanned)} was never planned", where=str(path / JOURNAL_NAME), fix="Restore the file"
+            f"case {min(unplanned)} was never planned{part}", where=str(path / JOURNAL_NAME), fix="Restore the file"
         )
     return content.results
 
