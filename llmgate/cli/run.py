@@ -37,6 +37,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    from llmgate.record.run.content_digest import content_digest
     from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.publish import publish, taken, withdraw
@@ -76,6 +77,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     if record.manifest.shard is not None:
         from llmgate.session.run.shards import part_line
 
+        click.echo(f"content: {content_digest(record)}")
         click.secho(visible_text(part_line(record, out)), fg="yellow")
         return Undecided()
     progress.stage("deciding")
@@ -90,6 +92,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     show_decision(decision, arms)
     for line in published.lines():
         click.echo(line)
+    click.echo(f"content: {content_digest(record)}")
     if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)

@@ -62,7 +62,8 @@ def show(
     question = CasesQuestion(case=case, worse=worse, missed=missed, most=most)
     shown = show_cases(run, baseline, question)
     if as_json:
-        show_json({"total": shown.total, "note": shown.note, "cases": plain_content(shown.rows)})
+        found = {"total": shown.total, "note": shown.note, "content": shown.content}
+        show_json({**found, "cases": plain_content(shown.rows)})
         return
     from llmgate.report.terminal.cases import case_lines, wrapped
 
@@ -71,5 +72,7 @@ def show(
     lines += list(wrapped(shown.heading, width, "strong")) if shown.heading else []
     for row in shown.rows:
         lines += [("", "plain"), *case_lines(row, width=width)] if lines else case_lines(row, width=width)
+    if shown.content:
+        lines += [("", "plain"), (f"content: {shown.content}", "dim")]
     for text, style in lines:
         click.secho(text, fg=COLOURS.get(style), bold=style == "strong", dim=style == "dim")

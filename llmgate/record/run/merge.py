@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import RecordError
 from llmgate.record.disk import read_bytes, write_atomic
 from llmgate.record.order import shard_cases
-from llmgate.record.run.files import ARMS_GLOB, SERVING_GLOB, planned_keys
+from llmgate.record.run.files import ARMS_GLOB, SERVING_GLOB
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.rundir import RunDir, changes, held_to
 from llmgate.record.weights import MANIFEST_NAME, read_manifest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llmgate.record.manifest import JudgeIdentity, Manifest, ModelIdentity, Shard
-    from llmgate.record.schema import Record
+    from llmgate.record.schema import CaseKey, Record
 
 __all__ = ["check_shards", "merge_shards"]
 
@@ -46,7 +46,7 @@ def merge_shards(shards: Sequence[Record], out: Path) -> Record:
     manifest = merged_manifest(shards)
     with RunDir.create(out, manifest, first.cases) as run:
         for shard in shards:
-            for key in planned_keys(shard_cases(shard.cases, shard.manifest.shard)):
+            for key in own_keys(shard):
                 run.append(shard.results[key])
         if first.trials:
             run.add_trials(first.trials)
@@ -98,6 +98,11 @@ def index_of(record: Record) -> Shard:
     if record.manifest.shard is None:
         raise RecordError("this is no shard", where=record.path)
     return record.manifest.shard
+
+
+def own_keys(record: Record) -> list[CaseKey]:
+    """The generations that a shard was to make, in order."""
+    return [key for case in shard_cases(record.cases, record.manifest.shard) for key in case.keys]
 
 
 def check_numbers(shards: Sequence[Record]) -> None:
@@ -174,7 +179,7 @@ def check_answers(record: Record) -> None:
     An answer that is another shard's was refused when it was loaded.
     """
     shard, where = index_of(record), record.path
-    absent = [key for key in planned_keys(shard_cases(record.cases, shard)) if key not in record.results]
+    absent = [key for key in own_keys(record) if key not in record.results]
     if absent:
         raise RecordError(
             f"shard {shard.name} lacks {len(absent)} of its answers, the first is {absent[0]}",

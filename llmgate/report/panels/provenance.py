@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from llmgate.gate.evidence.answered_by import models_that_answered
+from llmgate.record.run.content_digest import content_digest
 from llmgate.record.schema import Record
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
 from llmgate.report.visible import one_line, short_flags, short_path
@@ -124,6 +125,7 @@ _RUN: Facts = (
     ("Sealed (UTC)", lambda record: one_line(record.seal.sealed_at) if record.seal else "NOT SEALED"),
     ("Record", lambda record: short_path(record.path)),
     ("Journal digest", lambda record: record.seal.journal_digest if record.seal else "NOT SEALED"),
+    ("Content digest", lambda record: content_digest(record) if record.seal else "NOT SEALED"),
     ("Cases digest", lambda record: one_line(record.manifest.cases_digest)),
     ("llmgate", lambda record: one_line(record.manifest.llmgate_version)),
     ("Record format", lambda record: f"{record.manifest.major}.{record.manifest.minor}"),

@@ -63,7 +63,7 @@ def make_manifest(
         packages=dict(packages()),
         concurrency=settings.concurrency,
         looks=plan.looks,
-        labels=labels(),
+        labels=labels() | ({"asked_from": settings.on} if settings.on else {}),
         shard=settings.shard,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmgate.errors import UsageError
@@ -17,7 +18,6 @@ from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from llmgate.session.progress import Progress
     from llmgate.session.ray.chat import Place, SpreadChat
@@ -62,7 +62,7 @@ class Spread:
         manifest = log_path.with_name(MANIFEST_NAME)
         identity = identify_folder(settings, settings.model, name, progress=progress, manifest_path=manifest)
         spec = ServerSpec(
-            model=settings.model,
+            model=str(Path(settings.model).resolve()),
             served_name=name,
             flags=settings.server_args,
             startup_timeout_s=settings.startup_timeout,
