@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import first_problem, lines_of, open_own, read_bytes
+from llmgate.record.json_form import JsonForm
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import CaseKey, CaseResult
 
@@ -46,7 +47,7 @@ MIDDLE: Final = b'","entry":'
 SUFFIX: Final = b"}\n"
 ENTRY_AT: Final = len(PREFIX) + 8 + len(MIDDLE)
 
-RESULT: Final[TypeAdapter[CaseResult]] = TypeAdapter(CaseResult)
+RESULT: Final[JsonForm[CaseResult]] = JsonForm(CaseResult)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
