@@ -44,7 +44,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
     from llmgate.session.settings.combined import settings_from
 
@@ -66,8 +65,11 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
-    for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
-        click.secho(visible_text(line), err=True, fg="yellow")
+    if any(suite.suite.serving for suite in plan.suites):
+        from llmgate.session.run.serving_arms import serving_warnings
+
+        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+            click.secho(visible_text(line), err=True, fg="yellow")
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         execute(settings, lambda: plan, out=out, progress=progress)

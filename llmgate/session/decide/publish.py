@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
-from llmgate.gate.serving.arm_figures import read_arms
-from llmgate.gate.serving.arms_told import told_arms
-from llmgate.gate.serving.summary import summarise
-from llmgate.promote.target import GateRun, NewVersion
 from llmgate.record.disk import read_regular, write_atomic
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
@@ -24,11 +20,14 @@ from llmgate.session.clock import timestamp
 from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmgate.gate.decision.types import Decision
+    from llmgate.gate.serving.summary import ServingSummary
+    from llmgate.promote.target import NewVersion
     from llmgate.record.manifest import ModelIdentity
     from llmgate.record.schema import Record
+    from llmgate.record.serving.trace import ServingTrace
     from llmgate.report.rows import ReportView
     from llmgate.session.decide.records import Baseline
     from llmgate.session.settings.typed import Settings
@@ -73,9 +72,28 @@ def view_of(candidate: Record, champion: Record | None, decision: Decision) -> R
         candidate,
         champion,
         decision,
-        serving=tuple(summarise(trace) for trace in candidate.serving),
-        champion_serving=tuple(summarise(trace) for trace in champion.serving) if champion else (),
+        serving=summaries(candidate.serving),
+        champion_serving=summaries(champion.serving) if champion else (),
     )
+
+
+def summaries(serving: Sequence[ServingTrace]) -> tuple[ServingSummary, ...]:
+    """What measurements of serving come to."""
+    if not serving:
+        return ()
+    # What reads timings: only who measured serving pays for it, here and below.
+    from llmgate.gate.serving.summary import summarise  # noqa: PLC0415
+
+    return tuple(summarise(trace) for trace in serving)
+
+
+def told(record: Record) -> list[dict[str, object]]:
+    """Measurements on two arms as a statement tells them."""
+    if not record.arms:
+        return []
+    from llmgate.gate.serving.arms_told import told_arms  # noqa: PLC0415 - see `summaries`
+
+    return told_arms(record.arms, record.manifest.policy)
 
 
 def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Path:
@@ -92,7 +110,7 @@ def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Pa
         decision,
         candidate=candidate.manifest,
         issued_at=timestamp(),
-        arms=told_arms(candidate.arms, candidate.manifest.policy),
+        arms=told(candidate),
     )
     write_atomic(out / "verdict.json", json.dumps(verdict, indent=2, sort_keys=True, allow_nan=False).encode())
     write_atomic(out / "summary.md", render_markdown(view).encode())
@@ -112,7 +130,8 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
     report = write_report(out, decision, baseline)
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
-    # The registry client is an extra: only who names a server pays for it.
+    # The registry client is an extra: only who names a server pays for it, and for what is told to it.
+    from llmgate.promote.target import GateRun  # noqa: PLC0415
     from llmgate.promote.registries import open_registry  # noqa: PLC0415
     from llmgate.session.decide.attestation import post_verdict, signing_of, why_not_signed  # noqa: PLC0415
 
@@ -189,6 +208,8 @@ def note_published(published: Published) -> Published:
 
 def new_version(settings: Settings, model: ModelIdentity) -> NewVersion:
     """The version to register: the model folder, or what the endpoint says it serves."""
+    from llmgate.promote.target import NewVersion  # noqa: PLC0415 - as in `publish`
+
     source = str(Path(settings.model).resolve()) if settings.model else model.source
     # An MLflow server takes a local folder only as an artifact of the run.
     remote = (settings.mlflow_uri or "").startswith(("http://", "https://"))
@@ -202,11 +223,13 @@ def serving_figures(record: Record) -> Mapping[str, float]:
     """
     figures = {
         f"{summary.name}/{name}": value
-        for summary in (summarise(trace) for trace in record.serving)
+        for summary in summaries(record.serving)
         if not summary.invalid
         for name, value in summary.metrics.items()
     }
     for arms in record.arms:
+        from llmgate.gate.serving.arm_figures import read_arms  # noqa: PLC0415 - see `summaries`
+
         runs = [candidate for candidate, _ in read_arms(arms).pairs]
         valid = [run.summary.metrics for run in runs if run is not None and not run.doubt]
         if valid and len(valid) == len(runs):
