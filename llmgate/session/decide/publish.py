@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.gate.decision.statement import decision_to_json, statement
 from llmgate.record.disk import read_regular, write_atomic
-from llmgate.record.run.loading import load_record
 from llmgate.record.run.watch import RunLock
 from llmgate.report.formats.html import render_html
 from llmgate.report.formats.markdown import render_markdown
 from llmgate.report.view import build_view
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.github import DECISION_NAME, RESULT_NAMES
+from llmgate.session.decide.opened import OpenedRecords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,14 +96,23 @@ def told(record: Record) -> list[dict[str, object]]:
     return told_arms(record.arms, record.manifest.policy)
 
 
-def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Path:
+def write_report(
+    out: Path, decision: Decision, baseline: Baseline | None, records: OpenedRecords | None = None
+) -> Path:
     """Write report.html, summary.md, decision.json and verdict.json beside the record.
+
+    Args:
+        out: Folder of the record.
+        decision: What was decided on it.
+        baseline: The champion's record.
+        records: What the decision read of them.
 
     Returns:
         The HTML report.
     """
-    candidate = load_record(out)
-    champion = load_record(Path(baseline.folder)) if baseline else None
+    records = records or OpenedRecords()
+    candidate = records.of(out)
+    champion = records.of(baseline.folder) if baseline else None
     view = view_of(candidate, champion, decision)
     write_atomic(out / "decision.json", decision_to_json(decision).encode())
     verdict = statement(
@@ -118,16 +127,30 @@ def write_report(out: Path, decision: Decision, baseline: Baseline | None) -> Pa
     return out / "report.html"
 
 
-def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: Settings) -> Published:
+def publish(
+    out: Path,
+    decision: Decision,
+    baseline: Baseline | None,
+    settings: Settings,
+    records: OpenedRecords | None = None,
+) -> Published:
     """Write the report, log to MLflow if asked to, and sign the verdict for the version that was judged.
 
     Signing comes last: whatever is in the record, on the run and on the version by then is what was signed for.
+
+    Args:
+        out: Folder of the record.
+        decision: What was decided on it.
+        baseline: The champion's record.
+        settings: The options.
+        records: What the decision read of them.
 
     Raises:
         RecordError: If a file cannot be written.
         CannotRunError: If MLflow cannot be reached or refuses, or the verdict cannot be signed or posted.
     """
-    report = write_report(out, decision, baseline)
+    records = records or OpenedRecords()
+    report = write_report(out, decision, baseline, records)
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it, and for what is told to it.
@@ -137,7 +160,7 @@ def publish(out: Path, decision: Decision, baseline: Baseline | None, settings: 
 
     signing = signing_of(settings)
     registry = open_registry(settings.mlflow_uri, experiment=settings.mlflow_experiment, create=True)
-    record = load_record(out)
+    record = records.of(out)
     new = new_version(settings, record.manifest.model) if settings.mlflow_model else None
     logged = registry.log(
         GateRun(
