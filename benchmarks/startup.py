@@ -183,7 +183,9 @@ def imports(checkout: Path, most: int) -> None:
         cost_of(command, checkout, folder, log=log)
         shutil.rmtree(folder / "out")
         cost_of([command[0], "-X", "importtime", *command[1:]], checkout, folder, log=log)
-        lines = [line for line in log.read_text("utf-8").splitlines() if line.startswith("import time:") and "|" in line]
+        lines = [
+            line for line in log.read_text("utf-8").splitlines() if line.startswith("import time:") and "|" in line
+        ]
     own_us: dict[str, int] = {}
     counts: dict[str, int] = {}
     whole_us: list[tuple[int, str]] = []

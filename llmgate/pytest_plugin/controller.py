@@ -139,11 +139,7 @@ class PytestRun:
         """The assert types, with those of installed packages and of every `conftest.py` that pytest has read."""
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
-            conftests = [
-                plugin
-                for plugin in plugins
-                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
-            ]
+            conftests = [p for p in plugins if getattr(p, "__file__", None) and Path(p.__file__).name == "conftest.py"]
             self._vocabulary = (len(plugins), with_checks_of(conftests, limit_s=self.settings.timeout))
         return self._vocabulary[1]
 
@@ -365,7 +361,8 @@ class PytestRun:
             return
         try:
             decision = self.decision()
-            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings, self._records).lines()
+            published = publish(self.out, decision, noted_baseline(self.out), self.settings, self._records)
+            self._published = published.lines()
             self.good = taken(self.out, decision).exit_code == EXIT_PASS
         except LlmgateError as error:
             self._published = (f"not published: {error}",)

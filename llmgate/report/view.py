@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from llmgate.errors import RecordError
 from llmgate.gate.decision.details import detail_lines, next_step
 from llmgate.gate.decision.types import Verdict
+from llmgate.report.arm_rows import ArmsView, CurveView
 from llmgate.report.limits import ReportLimits
 from llmgate.report.panels.admissions import admission_panels
 from llmgate.report.panels.anchors import anchors_panel
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from llmgate.gate.serving.arm_figures import ArmFigures
     from llmgate.gate.serving.summary import ServingSummary
     from llmgate.record.schema import Record
-    from llmgate.report.arm_rows import ArmsView, CurveView, Side
+    from llmgate.report.arm_rows import Side
     from llmgate.report.rows import Panel
 
 __all__ = ["build_view"]

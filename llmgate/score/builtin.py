@@ -22,7 +22,8 @@ __all__ = ["KINDS", "SECTIONS", "BuiltinKinds"]
 
 _WRITTEN: Final[Mapping[str, Mapping[str, str]]] = {
     "text": {
-        "text.contains": "contains contains-any contains-all icontains icontains-any icontains-all starts-with word-count",
+        "text.contains": "contains contains-any contains-all icontains icontains-any icontains-all starts-with "
+        "word-count",
         "text.regex": "regex",
         "structured.is_json": "equals",
         "text.language": "language readability",
@@ -83,7 +84,10 @@ _WRITTEN: Final[Mapping[str, Mapping[str, str]]] = {
 """Section → module below this folder → the types that it defines."""
 
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {section: tuple(name for names in modules.values() for name in names.split()) for section, modules in _WRITTEN.items()}
+    {
+        section: tuple(name for names in modules.values() for name in names.split())
+        for section, modules in _WRITTEN.items()
+    }
 )
 """The types, by the name of a section of docs/cookbook/assertions.md, in its order."""
 
@@ -131,10 +135,7 @@ def _by_name(places: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 
 
 _PLACES: Final = _by_name(
-    (name, module)
-    for modules in _WRITTEN.values()
-    for module, names in modules.items()
-    for name in names.split()
+    (name, module) for modules in _WRITTEN.values() for module, names in modules.items() for name in names.split()
 )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
 
 from llmgate.errors import LlmgateError, SuiteError, did_you_mean
 from llmgate.score.adapters.registry import EXTRA_KINDS
-from llmgate.score.assertion.check import CheckContext, Consult, Evaluate, Finding
+from llmgate.score.assertion.check import CheckContext, Consult, Evaluate
 from llmgate.score.assertion.definition import Kind, ModelGradedKind, Need
 from llmgate.score.assertion.rule import RuleValue, invalid_value
 from llmgate.score.builtin import BuiltinKinds
@@ -28,7 +28,6 @@ from llmgate.suite.form.asserts import ASSERT_SET, unknown_type
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from llmgate.score.assertion.models import Models
     from llmgate.suite.asserts import AssertSpec
 
 __all__ = ["VOCABULARY", "Checks", "Prepared", "prepare_check"]

@@ -32,9 +32,7 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def test_no_definition_is_left_out() -> None:
-    defined = [
-        (kind.id, module.__name__) for module in modules(llmgate.score) for kind in getattr(module, "TYPES", ())
-    ]
+    defined = [(kind.id, module.__name__) for module in modules(llmgate.score) for kind in getattr(module, "TYPES", ())]
     written = [
         (name, f"llmgate.score.{module}")
         for section in _WRITTEN.values()

@@ -68,7 +68,5 @@ OTHERS = frozenset(
 def unused(loaded: str) -> list[str]:
     """Of the names of imported modules, separated by blanks, those that a plain run has no use for."""
     return sorted(
-        name
-        for name in loaded.split()
-        if any(name == other or name.startswith(f"{other}.") for other in OTHERS)
+        name for name in loaded.split() if any(name == other or name.startswith(f"{other}.") for other in OTHERS)
     )

@@ -154,8 +154,8 @@ def publish(
     if not settings.mlflow_uri:
         return note_published(Published(report=report))
     # The registry client is an extra: only who names a server pays for it, and for what is told to it.
-    from llmgate.promote.target import GateRun  # noqa: PLC0415
     from llmgate.promote.registries import open_registry  # noqa: PLC0415
+    from llmgate.promote.target import GateRun  # noqa: PLC0415
     from llmgate.session.decide.attestation import post_verdict, signing_of, why_not_signed  # noqa: PLC0415
 
     signing = signing_of(settings)

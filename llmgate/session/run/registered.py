@@ -11,7 +11,7 @@ from llmgate.promote.alias import CHAMPION
 from llmgate.record.policy import Binding
 
 if TYPE_CHECKING:
-    from llmgate.promote.target import Registry, VersionFacts
+    from llmgate.promote.target import Registry, VersionFacts  # noqa: TC004 - read by no pydantic; see `look_up`
     from llmgate.record.manifest import ModelIdentity
     from llmgate.session.settings.typed import Settings
 
@@ -73,7 +73,7 @@ def look_up(settings: Settings) -> Registered:
     """
     named = (settings.registry_uri, settings.mlflow_model, settings.mlflow_uri)
     signed = (settings.signing_key, settings.registry_id)
-    if not any((*named, *signed)) and settings.alias == CHAMPION:
+    if all(given is None for given in (*named, *signed)) and settings.alias == CHAMPION:
         return Registered()
     # Registries and signatures: only who names one of them pays for what reads keys and asks servers.
     from llmgate.promote.registries import open_registry  # noqa: PLC0415

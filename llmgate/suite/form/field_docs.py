@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -47,7 +48,7 @@ def _written(form: type[BaseModel]) -> dict[str, str]:
     body = ast.parse(inspect.getsource(form)).body[0]
     statements = body.body if isinstance(body, ast.ClassDef) else []
     docs = {}
-    for field, below in zip(statements, statements[1:], strict=False):
+    for field, below in pairwise(statements):
         match field, below:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 docs[name] = inspect.cleandoc(text)

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
 from support.fake_server import FakeServer
 from support.light import unused
 from support.project import WRONG, answer_right, write_suite
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 PROGRAM = """
 import sys
@@ -28,7 +29,9 @@ run("--baseline", f"{out}/before", "--deployment", "after", "--out", f"{out}/aft
 
 def test_a_run_imports_nothing_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
-    extra = "  - {type: equals, value: '{{ word }}'}\n  - {type: is-json, weight: 0}\n  - {type: word-count, value: 1}\n"
+    extra = (
+        "  - {type: equals, value: '{{ word }}'}\n  - {type: is-json, weight: 0}\n  - {type: word-count, value: 1}\n"
+    )
     write_suite(tmp_path, cases=4, extra=extra).rename(tmp_path / "suite.yaml")
     wrong = {"Say word-1"}
 
