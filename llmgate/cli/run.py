@@ -9,6 +9,7 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, show_lines, visible_text
+from llmgate.cli.garbage import collected, uncollected
 from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
 
@@ -35,6 +36,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    click.get_current_context().with_resource(uncollected())
     from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
     from llmgate.session.decide.opened import OpenedRecords
@@ -72,7 +74,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
             click.secho(visible_text(line), err=True, fg="yellow")
     records = OpenedRecords()
-    with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
+    with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         records.keep(out, execute(settings, lambda: plan, out=out, progress=progress))
     progress.stage("deciding")

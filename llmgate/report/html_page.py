@@ -8,6 +8,8 @@ import hashlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llmgate.report.compiled_templates import CompiledTemplates
+
 __all__ = ["render_page"]
 
 
@@ -22,8 +24,9 @@ def render_page(template: str, **values: object) -> str:
         values: What the template names.
     """
     loader = PackageLoader("llmgate.report")
+    options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader, undefined=StrictUndefined, bytecode_cache=CompiledTemplates(options), **options
     )
     style = loader.get_source(environment, "report.css")[0]
     # A source expression of a Content-Security-Policy: the digest of exactly what stands inside the element.
