@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 
 import pytest
 
@@ -15,12 +16,12 @@ def test_it_is_as_before_afterwards(was_on: bool) -> None:
     seen = []
     try:
         (gc.enable if was_on else gc.disable)()
-        with pytest.raises(ValueError, match="within"), uncollected():
+        with suppress(ValueError), uncollected():
             seen.append(gc.isenabled())
             with collected():
                 seen.append(gc.isenabled())
             seen.append(gc.isenabled())
-            raise ValueError("within")
+            raise ValueError("an error within")
         assert gc.isenabled() is was_on
     finally:
         gc.unfreeze()
