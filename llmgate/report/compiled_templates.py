@@ -15,39 +15,40 @@ from contextlib import suppress
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import jinja2
-from jinja2.bccache import BytecodeCache
+from jinja2.bccache import Bucket, BytecodeCache
 
 import llmgate
 from llmgate.errors import RecordError
 from llmgate.record.disk import write_atomic
 
 if TYPE_CHECKING:
-    from jinja2.bccache import Bucket
+    from jinja2 import Environment
 
 __all__ = ["CompiledTemplates"]
 
+OPTIONS: Final = (
+    *("autoescape", "sandboxed", "is_async", "optimized", "trim_blocks", "lstrip_blocks", "keep_trailing_newline"),
+    *("block_start_string", "block_end_string", "variable_start_string", "variable_end_string"),
+    *("comment_start_string", "comment_end_string", "line_statement_prefix", "line_comment_prefix"),
+    "newline_sequence",
+)
+"""Of an environment: what the code of a template depends on."""
+
 
 class CompiledTemplates(BytecodeCache):
-    """See the module's text.
+    """See the module's text."""
 
-    Args:
-        options: The environment's, all that code depends on.
-    """
-
-    def __init__(self, options: object) -> None:
-        versions = (llmgate.__version__, jinja2.__version__, MAGIC_NUMBER)
-        self._made_by = repr((versions, options)).encode()
-
-    def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        """The template's file."""
-        return filename or name
-
-    def get_source_checksum(self, source: str) -> str:
-        """SHA-256 over the text, the options and the versions."""
-        return hashlib.sha256(self._made_by + b"\0" + source.encode()).hexdigest()
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        """The template's place, with its code if that is there."""
+        made_of = (source, [getattr(environment, option) for option in OPTIONS], sorted(environment.extensions))
+        made_by = (llmgate.__version__, jinja2.__version__, MAGIC_NUMBER)
+        digest = hashlib.sha256(repr((made_of, made_by)).encode()).hexdigest()
+        bucket = Bucket(environment, filename or name, digest)
+        self.load_bytecode(bucket)
+        return bucket
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """Take the code that is there, if it is of this template."""

@@ -24,9 +24,13 @@ def render_page(template: str, **values: object) -> str:
         values: What the template names.
     """
     loader = PackageLoader("llmgate.report")
-    options = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(
-        loader=loader, undefined=StrictUndefined, bytecode_cache=CompiledTemplates(options), **options
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(),
     )
     style = loader.get_source(environment, "report.css")[0]
     # A source expression of a Content-Security-Policy: the digest of exactly what stands inside the element.

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-OPTIONS = {"autoescape": True}
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -27,9 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rendered(folder: Path, *, autoescape: bool = True) -> str:
-    options = {"autoescape": autoescape}
     environment = Environment(
-        loader=FileSystemLoader(folder), bytecode_cache=CompiledTemplates(options), autoescape=autoescape
+        loader=FileSystemLoader(folder), bytecode_cache=CompiledTemplates(), autoescape=autoescape
     )
     return environment.get_template("page.html.j2").render(name="<i>")
 
@@ -92,6 +89,6 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder: Path) -> None:
 def test_a_template_without_a_file_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     environment = Environment(
-        loader=DictLoader({"page": "{{ name }}"}), bytecode_cache=CompiledTemplates(OPTIONS), autoescape=True
+        loader=DictLoader({"page": "{{ name }}"}), bytecode_cache=CompiledTemplates(), autoescape=True
     )
     assert environment.get_template("page").render(name="a") == "a"
