@@ -264,11 +264,13 @@ class PytestRun:
             CannotRunError: If the run ended without them.
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
+        # Most were read with those before them: no look at the files for each of thousands of items.
+        if settled := self._watch.all_settled(keys):
+            return settled
         while True:
             state = self._state()
             self._watch.refresh()
-            settled = [result for key in keys if (result := self._watch.settled(key))]
-            if len(settled) == len(keys):
+            if settled := self._watch.all_settled(keys):
                 return settled
             if state.phase is not RunPhase.RUNNING:
                 break

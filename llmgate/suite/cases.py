@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Vocabulary
     from llmgate.suite.data.rows import Row
 
-__all__ = ["Case", "PlannedSuite", "plan_suite"]
+__all__ = ["Case", "PlannedSuite", "load_rows", "plan_suite"]
 
 EXPECTED_CHARS: Final = 300
 MESSAGES: Final = "messages"
@@ -104,19 +104,35 @@ class PlannedSuite:
         )
 
 
-def plan_suite(suite: Suite, vocabulary: Vocabulary, *, repeat: int | None = None) -> PlannedSuite:
+def load_rows(suite: Suite) -> Dataset:
+    """The rows of a suite.
+
+    Raises:
+        DatasetError: If the dataset differs from its lock or cannot be read.
+    """
+    return load_dataset(suite.source, id_column=suite.id_column)
+
+
+def plan_suite(
+    suite: Suite,
+    vocabulary: Vocabulary,
+    *,
+    repeat: int | None = None,
+    load: Callable[[Suite], Dataset] = load_rows,
+) -> PlannedSuite:
     """Load the dataset, check that it fits the suite, and render every case.
 
     Args:
         suite: The suite.
         vocabulary: Checks the values of asserts against the rows.
         repeat: Overrides the suite's own number of repeats.
+        load: Finds the rows, where they may have been read already.
 
     Raises:
         DatasetError: If the dataset differs from its lock or cannot be read.
         SuiteError: If a column is missing, a template fails, an assert's value is impossible, or no case results.
     """
-    dataset = load_dataset(suite.source, id_column=suite.id_column)
+    dataset = load(suite)
     check_columns(suite, dataset)
     check_clusters(suite, dataset)
     suite = with_messages(suite, dataset)
