@@ -22,7 +22,6 @@ from llmgate.gate.evidence.repeats import decide_repeats, repeat_scores
 from llmgate.gate.judges.preferences import preferences_of
 from llmgate.gate.metrics.judge_bars import apply_judge_checks
 from llmgate.gate.metrics.tests import run_test
-from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.sequential.stopping_rule import run_test_at
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from llmgate.gate.evidence.evidence import Evidence
+    from llmgate.gate.evidence.evidence import Evidence, Noise, RepeatScores
     from llmgate.gate.metrics.metric import ServingTest
     from llmgate.gate.sequential.verify_stop import SuiteLook
     from llmgate.record.labels import AnswerLabels
@@ -88,8 +87,7 @@ def decide_records(
     champion_evidence = None
     if champion is not None:
         repeats = repeat_scores(champion, policy)
-        known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
-        champion_evidence = replace(others[0], repeats=repeats, noise=known)
+        champion_evidence = replace(others[0], repeats=repeats, noise=_noise(champion, repeats, noise, policy))
     serving = _serving_tests(candidate, champion, policy)
     decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
     return replace(decision, preferences=preferences_of(candidate, policy))
@@ -120,6 +118,17 @@ def _decide(
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
     )
+
+
+def _noise(
+    champion: Record, repeats: Sequence[RepeatScores], noise: Record | None, policy: Policy
+) -> tuple[Noise, ...]:
+    """How much scores change if nothing has changed; nothing where neither repeats nor a second run tell."""
+    if noise is None and not repeats:
+        return ()
+    from llmgate.gate.power.noise import noise_of_repeats, noise_of_run  # noqa: PLC0415 - few champions are asked twice
+
+    return noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
 
 
 def _serving_tests(candidate: Record, champion: Record | None, policy: Policy) -> tuple[ServingTest, ...]:
