@@ -36,7 +36,6 @@ OTHERS = frozenset(
         "llmgate.gate.calibration",
         "llmgate.gate.power.serving",
         "llmgate.gate.serving",
-        "llmgate.generate.vllm.server",
         "llmgate.mlflow_server",
         "llmgate.promote.elsewhere",
         "llmgate.promote.registries",
