@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.record.arms import ServingArms
     from llmgate.record.run.watch import RunState
-    from llmgate.report.terminal.decision import LedLine
+    from llmgate.report.pieces import LedLine
 
 __all__ = ["Letters", "Notices", "summarise"]
 
