@@ -7,20 +7,21 @@ import errno
 import os
 import secrets
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from llmgate.errors import DatasetError, RecordError
 from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from llmgate.record.reach import Reach
 
 __all__ = [
+    "JsonForm",
     "decoded",
     "first_problem",
     "lines_of",
@@ -31,6 +32,8 @@ __all__ = [
     "read_regular",
     "write_atomic",
 ]
+
+T = TypeVar("T")
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -223,3 +226,58 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors(include_input=False, include_url=False)[0]
     field = ".".join(str(part) for part in problem["loc"])
     return f"{field}: {problem['msg']}" if field else problem["msg"]
+
+
+class JsonForm(Generic[T]):
+    """A type as JSON in files, read, checked and written by pydantic.
+
+    It is prepared when it is first needed: that takes milliseconds, and a run reads and writes few of the types whose
+    modules it imports. One without a serving measurement has no use for the form of traces.
+
+    Args:
+        holds: The type: a dataclass, or what is made of dataclasses.
+    """
+
+    __slots__ = ("_adapter", "_holds")
+
+    def __init__(self, holds: type[T]) -> None:
+        self._holds = holds
+        self._adapter: TypeAdapter[T] | None = None
+
+    def _prepared(self) -> TypeAdapter[T]:
+        if self._adapter is None:
+            from pydantic import TypeAdapter  # noqa: PLC0415 - who only decides on scores does without it
+
+            self._adapter = TypeAdapter(self._holds)
+        return self._adapter
+
+    def validate_json(self, data: str | bytes, *, strict: bool | None = None) -> T:
+        """The value that JSON stands for.
+
+        Args:
+            data: The JSON.
+            strict: Whether types have to be right without being converted.
+
+        Raises:
+            pydantic.ValidationError: If it is not JSON, or stands for no such value.
+        """
+        return self._prepared().validate_json(data, strict=strict)
+
+    def dump_json(
+        self,
+        value: T,
+        *,
+        indent: int | None = None,
+        exclude: Mapping[Any, Any] | None = None,
+        exclude_defaults: bool = False,
+    ) -> bytes:
+        """The JSON of a value.
+
+        Args:
+            value: The value.
+            indent: Spaces per level; None for all in one line.
+            exclude: What is left out, as pydantic has it.
+            exclude_defaults: Whether fields with their defaults are left out.
+        """
+        adapter = self._prepared()
+        return adapter.dump_json(value, indent=indent, exclude=exclude, exclude_defaults=exclude_defaults)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, first_problem, read_bytes, write_atomic
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, decoded, first_problem, read_bytes, write_atomic
 from llmgate.record.judges.admission import ADMISSION_MAJOR, AdmissionRecord
 
 if TYPE_CHECKING:

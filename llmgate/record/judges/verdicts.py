@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import decoded, first_problem, open_own, read_bytes
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, decoded, first_problem, open_own, read_bytes
 from llmgate.record.judges.admission import Instrument
 from llmgate.record.redaction import NO_SECRETS, Redactor
 

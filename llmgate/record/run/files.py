@@ -22,8 +22,7 @@ from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
-from llmgate.record.disk import first_problem, lines_of, read_bytes, write_atomic
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, first_problem, lines_of, read_bytes, write_atomic
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular

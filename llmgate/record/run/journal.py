@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import first_problem, lines_of, open_own, read_bytes
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, first_problem, lines_of, open_own, read_bytes
 from llmgate.record.redaction import NO_SECRETS, Redactor
 from llmgate.record.schema import CaseKey, CaseResult
 

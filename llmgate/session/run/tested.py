@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from llmgate.errors import RecordError
-from llmgate.record.disk import read_regular, write_atomic
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, read_regular, write_atomic
 from llmgate.record.schema import CaseResult, Failure, FailureKind, Generation, Outcome
 
 if TYPE_CHECKING:

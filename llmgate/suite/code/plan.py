@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field, ValidationError
 
 from llmgate.errors import SuiteError
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm
 from llmgate.suite.cases import Case, PlannedSuite, load_rows, plan_suite
 from llmgate.suite.form.document import Document
 from llmgate.suite.form.part import first_problem, worded

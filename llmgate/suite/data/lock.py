@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from llmgate.errors import DatasetError
-from llmgate.record.disk import write_atomic
-from llmgate.record.json_form import JsonForm
+from llmgate.record.disk import JsonForm, write_atomic
 from llmgate.suite.data.formats import Format
 from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 
