@@ -101,6 +101,8 @@ class Checks:
         Raises:
             SuiteError: If a name is taken.
         """
+        if not kinds:
+            return self
         for name in kinds:
             if self.kind(name) is not None:
                 raise SuiteError(f"a check is called {name!r}, like a type that exists", fix="Rename the check")
