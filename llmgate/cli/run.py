@@ -37,6 +37,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     """
     from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
+    from llmgate.session.decide.opened import OpenedRecords
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
@@ -44,7 +45,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
     from llmgate.session.settings.combined import settings_from
 
@@ -66,16 +66,20 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision:
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = resolve_baseline(settings, out)
-    for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
-        click.secho(visible_text(line), err=True, fg="yellow")
+    if any(suite.suite.serving for suite in plan.suites):
+        from llmgate.session.run.serving_arms import serving_warnings
+
+        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+            click.secho(visible_text(line), err=True, fg="yellow")
+    records = OpenedRecords()
     with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
-        execute(settings, lambda: plan, out=out, progress=progress)
+        records.keep(out, execute(settings, lambda: plan, out=out, progress=progress))
     progress.stage("deciding")
-    decision = decide_run(out, baseline, settings)
+    decision = decide_run(out, baseline, settings, records)
     arms = read_arms(out)
     try:
-        published = publish(out, decision, baseline, settings)
+        published = publish(out, decision, baseline, settings, records)
     except LlmgateError:
         # Whoever cannot be told by the registry is told here.
         show_decision(decision, arms)

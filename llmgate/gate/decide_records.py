@@ -25,7 +25,6 @@ from llmgate.gate.metrics.tests import run_test
 from llmgate.gate.power.noise import noise_of_repeats, noise_of_run
 from llmgate.gate.sequential.stopping_rule import run_test_at
 from llmgate.gate.sequential.verify_stop import confirm, looks_of
-from llmgate.gate.serving.arms import arms_problem, run_serving_tests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,12 +90,7 @@ def decide_records(
         repeats = repeat_scores(champion, policy)
         known = noise_of_repeats(repeats) if noise is None else noise_of_run(champion, noise, policy)
         champion_evidence = replace(others[0], repeats=repeats, noise=known)
-    serving = run_serving_tests(
-        policy.serving,
-        candidate.arms,
-        champion=champion is not None,
-        unfit=[arms_problem(arms, candidate, champion) for arms in candidate.arms],
-    )
+    serving = _serving_tests(candidate, champion, policy)
     decision = _decide(evidence, champion_evidence, policy, today=today, looks=looks, serving=serving)
     return replace(decision, preferences=preferences_of(candidate, policy))
 
@@ -125,6 +119,21 @@ def _decide(
         decision,
         looks=look_decisions,
         repeats=decide_repeats(candidate, champion) if candidate.repeats else (),
+    )
+
+
+def _serving_tests(candidate: Record, champion: Record | None, policy: Policy) -> tuple[ServingTest, ...]:
+    """The figures of serving that the policy asks about; none where it asks about none."""
+    if not policy.serving:
+        return ()
+    # A dozen modules that read timings: only who gates serving pays for them.
+    from llmgate.gate.serving.arms import arms_problem, run_serving_tests  # noqa: PLC0415
+
+    return run_serving_tests(
+        policy.serving,
+        candidate.arms,
+        champion=champion is not None,
+        unfit=[arms_problem(arms, candidate, champion) for arms in candidate.arms],
     )
 
 

@@ -24,6 +24,7 @@ from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
+from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options.table import OPTIONS
@@ -90,6 +91,7 @@ class PytestRun:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._decision: Decision | None = None
+        self._records = OpenedRecords()
         self._published: Sequence[str] = ()
         self._gated: frozenset[str] = frozenset()
         self.gates: frozenset[str] = frozenset()
@@ -231,7 +233,9 @@ class PytestRun:
         progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
-                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=self._tests.inbox)
+                inbox = self._tests.inbox
+                record = execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=inbox)
+            self._records.keep(self.out, record)
         except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
             self._error = error
 
@@ -294,7 +298,9 @@ class PytestRun:
                 self._pause()
             if state.phase is RunPhase.ABORTED:
                 raise self._failure(state.reason)
-            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
+            if self._thread is not None:
+                self._thread.join(END_S)  # it reads the record back as it seals it, so that it need not be read again
+            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings, self._records)
         return self._decision
 
     @property
@@ -350,12 +356,8 @@ class PytestRun:
         """Publish a complete run, end an incomplete one; it is good only if its decision is, and lies on disk."""
         if self.is_worker or self._thread is None:
             return
-        ended_early = exitstatus in {
-            pytest.ExitCode.INTERRUPTED,
-            pytest.ExitCode.INTERNAL_ERROR,
-            pytest.ExitCode.USAGE_ERROR,
-        }
-        if ended_early or not self._selected.is_set() or self._stopped_short():
+        early = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+        if exitstatus in early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         self._thread.join(END_S)
         self._notices.flush()
@@ -363,7 +365,7 @@ class PytestRun:
             return
         try:
             decision = self.decision()
-            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings, self._records).lines()
             self.good = taken(self.out, decision).exit_code == EXIT_PASS
         except LlmgateError as error:
             self._published = (f"not published: {error}",)

@@ -75,7 +75,9 @@ async def _alone(work: Coroutine[None, None, None]) -> None:
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task})
-    finally:
+    except asyncio.CancelledError:
         task.cancel()
+        await asyncio.wait({task})
+        raise
     if not task.cancelled():
         task.result()

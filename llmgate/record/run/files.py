@@ -18,11 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.arms import ArmRun, ArmsPlan, ServingArms
 from llmgate.record.disk import first_problem, read_bytes, stream_lines, write_atomic
+from llmgate.record.json_form import JsonForm
 from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
@@ -75,7 +76,7 @@ class RecordFile(Generic[T]):
     """
 
     name: str
-    holds: TypeAdapter[T]
+    holds: JsonForm[T]
     unsaid: Callable[[T], dict[str, Any] | None] = lambda _: None
 
     def exists(self, run: Path) -> bool:
@@ -121,17 +122,17 @@ CASES_NAME: Final = "cases.jsonl"
 SERVING_GLOB: Final = "serving-*.json"
 ARMS_GLOB: Final = "arms-*.json"
 
-SERVING: Final[TypeAdapter[ServingTrace]] = TypeAdapter(ServingTrace)
-ARMS_PLAN: Final[TypeAdapter[ArmsPlan]] = TypeAdapter(ArmsPlan)
-ARM_RUN: Final[TypeAdapter[ArmRun]] = TypeAdapter(ArmRun)
+SERVING: Final[JsonForm[ServingTrace]] = JsonForm(ServingTrace)
+ARMS_PLAN: Final[JsonForm[ArmsPlan]] = JsonForm(ArmsPlan)
+ARM_RUN: Final[JsonForm[ArmRun]] = JsonForm(ArmRun)
 MANIFEST: Final[RecordFile[Manifest]] = RecordFile(
-    name="manifest.json", holds=TypeAdapter(Manifest), unsaid=_unsaid_of_run
+    name="manifest.json", holds=JsonForm(Manifest), unsaid=_unsaid_of_run
 )
 TRIALS: Final[RecordFile[tuple[JudgeTrial, ...]]] = RecordFile(
-    name="canaries.json", holds=TypeAdapter(tuple[JudgeTrial, ...])
+    name="canaries.json", holds=JsonForm(tuple[JudgeTrial, ...])
 )
-ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=TypeAdapter(AnchorCheck))
-SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=TypeAdapter(Seal))
+ANCHORS: Final[RecordFile[AnchorCheck]] = RecordFile(name="anchors.json", holds=JsonForm(AnchorCheck))
+SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=JsonForm(Seal))
 
 
 def case_lines(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> Iterator[bytes]:
@@ -260,7 +261,7 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_file(path: Path, adapter: TypeAdapter[T]) -> T:
+def read_file(path: Path, adapter: JsonForm[T]) -> T:
     """Read and validate one JSON file of a record."""
     try:
         return adapter.validate_json(read_bytes(path, fix="Name the folder of a run"))

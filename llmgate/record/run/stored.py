@@ -16,9 +16,8 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from pydantic import TypeAdapter
-
 from llmgate.errors import RecordError
+from llmgate.record.json_form import JsonForm
 from llmgate.record.reach import open_regular
 from llmgate.record.schema import (
     CaseKey,
@@ -40,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CASE", "RESULT", "Places", "StoredCase", "StoredResults", "stored_case"]
 
-RESULT: Final[TypeAdapter[CaseResult]] = TypeAdapter(CaseResult)
-CASE: Final[TypeAdapter[PlannedCase]] = TypeAdapter(PlannedCase)
+RESULT: Final[JsonForm[CaseResult]] = JsonForm(CaseResult)
+CASE: Final[JsonForm[PlannedCase]] = JsonForm(PlannedCase)
 PLACE: Final = struct.Struct("<QI16s")
 """Offset and length of an entry, and its digest."""
 GONE: Final = -1

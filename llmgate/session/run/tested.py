@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import RecordError
 from llmgate.record.disk import read_regular, write_atomic
+from llmgate.record.json_form import JsonForm
 from llmgate.record.schema import CaseResult, Failure, FailureKind, Generation, Outcome
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class TestedModel:
     names: tuple[str, ...] = ()
 
 
-MODEL: Final = TypeAdapter(TestedModel)
+MODEL: Final = JsonForm(TestedModel)
 
 
 class Inbox:

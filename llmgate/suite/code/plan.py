@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from llmgate.errors import SuiteError
+from llmgate.record.json_form import JsonForm
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.form.document import Document
 from llmgate.suite.form.part import first_problem, worded
@@ -84,7 +85,7 @@ class CodePlan:
         return f"gate::{self.document['suite']}::{metric}"
 
 
-CODE_PLAN: Final[TypeAdapter[CodePlan]] = TypeAdapter(CodePlan)
+CODE_PLAN: Final[JsonForm[CodePlan]] = JsonForm(CodePlan)
 
 
 def fed_by(source: TestSource) -> tuple[str, ...]:

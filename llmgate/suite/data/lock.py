@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from llmgate.errors import DatasetError
 from llmgate.record.disk import write_atomic
+from llmgate.record.json_form import JsonForm
 from llmgate.suite.data.formats import Format
 from llmgate.suite.data.source import DatasetSource, as_source, read_bytes
 
@@ -96,7 +97,7 @@ class Lock:
         return {name: kinds for name, kinds in self.columns.items() if kinds != "string"}
 
 
-LOCK = TypeAdapter(Lock)
+LOCK = JsonForm(Lock)
 
 
 def lock_path(path: Path | DatasetSource) -> Path:
@@ -157,7 +158,7 @@ def save_lock(path: Path | DatasetSource, lock: Lock) -> None:
     Raises:
         DatasetError: If it cannot be written.
     """
-    fields = {"major": lock.major, **LOCK.dump_python(lock, exclude_defaults=True)}
+    fields = {"major": lock.major, **json.loads(LOCK.dump_json(lock, exclude_defaults=True))}
     text = json.dumps(fields, sort_keys=True, ensure_ascii=False, indent=2)
     write_atomic(lock_path(path), f"{text}\n".encode(), error=DatasetError, private=False)
 
