@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from llmgate.session.progress import Progress
 
@@ -48,7 +48,7 @@ async def gather_all(tasks: Iterable[Coroutine[None, None, None]]) -> None:
 
 
 async def gather_bounded(
-    work: Callable[[T], Coroutine[None, None, None]], items: Iterable[T], *, at_once: int = AT_ONCE, apart: bool = False
+    work: Callable[[T], Coroutine[None, None, None]], items: Sequence[T], *, at_once: int = AT_ONCE, apart: bool = False
 ) -> None:
     """Work on all items, in order, so many of them at a time at most; errors as in `gather_all`.
 
@@ -67,7 +67,7 @@ async def gather_bounded(
             else:
                 await work(item)
 
-    await gather_all(worker() for _ in range(at_once))
+    await gather_all(worker() for _ in range(min(at_once, len(items))))
 
 
 async def _alone(work: Coroutine[None, None, None]) -> None:

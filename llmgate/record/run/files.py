@@ -28,7 +28,7 @@ from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
-from llmgate.record.run.stored import CASE, Places, stored_case
+from llmgate.record.run.stored import CASE, CaseFile, stored_case
 from llmgate.record.schema import AnchorCheck, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving.trace import ServingTrace
 
@@ -156,14 +156,14 @@ def read_cases(path: Path) -> tuple[tuple[PlannedCase, ...], str]:
         RecordError: If it cannot be read or understood.
     """
     file_path = path / CASES_NAME
-    digest, at, same = hashlib.sha256(), 0, dict[Any, Any]()
+    digest, same = hashlib.sha256(), dict[Any, Any]()
     cases: list[PlannedCase] = []
     try:
         with open_regular(file_path) as file:
-            places = Places(file_path)
+            words = CaseFile(file_path)
             for number, line in enumerate(stream_lines(file, digest), start=1):
-                cases.append(stored_case(_read_case(line, f"{file_path}:{number}"), line, at, places, same))
-                at += len(line)
+                case = _read_case(line, f"{file_path}:{number}")
+                cases.append(stored_case(case, words, words.note(line), same))
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(file_path), fix="Restore it") from error
     return tuple(cases), digest.hexdigest()

@@ -11,10 +11,10 @@ import hashlib
 import os
 import struct
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from llmgate.errors import RecordError
 from llmgate.record.json_form import JsonForm
@@ -37,7 +37,17 @@ if TYPE_CHECKING:
 
     from llmgate.record.output_features import AnswerFeatures
 
-__all__ = ["CASE", "RESULT", "Places", "StoredCase", "StoredResults", "stored_case"]
+__all__ = [
+    "CASE",
+    "RESULT",
+    "CaseFile",
+    "CaseWords",
+    "Places",
+    "StoredCase",
+    "StoredResults",
+    "read_later",
+    "stored_case",
+]
 
 RESULT: Final[JsonForm[CaseResult]] = JsonForm(CaseResult)
 CASE: Final[JsonForm[PlannedCase]] = JsonForm(PlannedCase)
@@ -247,13 +257,51 @@ class StoredResults(WordlessResults):
         )
 
 
+class CaseWords(Protocol):
+    """Where the words of planned cases lie."""
+
+    def read_case(self, place: Any) -> tuple[tuple[Message, ...], str]:
+        """The prompt of a case, and what its asserts look for, worded.
+
+        Args:
+            place: Where they stand.
+        """
+
+
+class CaseFile:
+    """The words of cases in a cases.jsonl.
+
+    Args:
+        path: The file, which is read once from its beginning.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._places = Places(path)
+        self._at = 0
+
+    def note(self, line: bytes) -> bytes:
+        """The place of the next line."""
+        place = self._places.note(line, self._at)
+        self._at += len(line)
+        return place
+
+    def read_case(self, place: bytes) -> tuple[tuple[Message, ...], str]:
+        """As `CaseWords`.
+
+        Raises:
+            RecordError: If the line cannot be read, or is another one by now.
+        """
+        case = CASE.validate_json(self._places.read(place))
+        return case.messages, case.expected
+
+
 class StoredCase(PlannedCase):
     """A planned case whose prompt and whose wording of what is expected are read when asked for."""
 
-    __slots__ = ("place", "places")
+    __slots__ = ("place", "words")
 
-    place: bytes
-    places: Places
+    place: Any
+    words: CaseWords
 
     def __eq__(self, other: object) -> bool:
         """By what both say, read or not."""
@@ -264,38 +312,37 @@ class StoredCase(PlannedCase):
     __hash__ = None  # type: ignore[assignment]  # slices are a mapping, so that planned cases have no hash
 
 
-READ_AGAIN: Final = ("messages", "expected")
-KEPT: Final = tuple(field.name for field in fields(PlannedCase) if field.name not in READ_AGAIN)
+def read_later(owner: type, name: str, read: Callable[[Any], object]) -> property:
+    """A field of a frozen dataclass as a property of a class below it: what was set, else what `read` returns.
 
+    Args:
+        owner: The dataclass, which has slots.
+        name: The field.
+        read: Returns its value for an object in which it was not set.
+    """
+    slot: Any = owner.__dict__[name]
 
-def _read_again(name: str) -> property:
-    """A field of planned cases: what was set, else what the file says."""
-    slot: Any = PlannedCase.__dict__[name]
-
-    def read(case: StoredCase) -> object:
+    def get(instance: object) -> object:
         try:
-            return slot.__get__(case)
+            return slot.__get__(instance)
         except AttributeError:
-            return getattr(CASE.validate_json(case.places.read(case.place)), name)
+            return read(instance)
 
-    def write(case: StoredCase, value: tuple[Message, ...] | str) -> None:
-        slot.__set__(case, value)
-
-    return property(read, write)
+    return property(get, slot.__set__)
 
 
-for _name in READ_AGAIN:
-    setattr(StoredCase, _name, _read_again(_name))
+setattr(StoredCase, "messages", read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0]))
+setattr(StoredCase, "expected", read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1]))
+KEPT: Final = tuple(field.name for field in fields(PlannedCase) if field.name not in {"messages", "expected"})
 
 
-def stored_case(case: PlannedCase, line: bytes, at: int, places: Places, same: dict[Any, Any]) -> StoredCase:
+def stored_case(case: PlannedCase, words: CaseWords, place: object, same: dict[Any, Any]) -> StoredCase:
     """A case without its words.
 
     Args:
-        case: What the line says.
-        line: Its line of cases.jsonl.
-        at: Where it begins.
-        places: Those of the file.
+        case: The whole case.
+        words: Where its words lie.
+        place: Where they stand there.
         same: One object for all values that are equal; filled.
     """
     stored = object.__new__(StoredCase)
@@ -307,6 +354,6 @@ def stored_case(case: PlannedCase, line: bytes, at: int, places: Places, same: d
         object.__setattr__(stored, name, same.setdefault((name, value), value))
     slices = tuple(case.slices.items())
     object.__setattr__(stored, "slices", same.setdefault(("slices", slices), case.slices))
-    object.__setattr__(stored, "place", places.note(line, at))
-    object.__setattr__(stored, "places", places)
+    object.__setattr__(stored, "place", place)
+    object.__setattr__(stored, "words", words)
     return stored

@@ -12,7 +12,7 @@ from llmgate.record.schema import Generation
 from llmgate.record.vectors import pack_vector
 from llmgate.score.assertion.models import Models, embed_texts
 from llmgate.session.heartbeat import gather_bounded
-from llmgate.session.run.measure import context_of, embedder
+from llmgate.session.run.measure import by_name, context_of, embedder
 from llmgate.session.run.models import embed_place, judge_sampling, open_client
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ async def embed_answers(settings: Settings, plan: Plan, run: RunDir, *, progress
     async with AsyncExitStack() as stack:
         embed = embedder(await open_client(embed_place(settings, identity), settings, stack))
         models = Models(judges={}, embed=embed, sampling=judge_sampling(plan))
-        cases = {(case.planned.suite, case.planned.case): case for case in plan.cases}
-        batches = (todo[at : at + BATCH] for at in range(0, len(todo), BATCH))
+        cases = by_name(plan)
+        batches = [todo[at : at + BATCH] for at in range(0, len(todo), BATCH)]
         await gather_bounded(partial(_embed, run, cases, models), batches)
 
 
@@ -68,13 +68,13 @@ def unembedded(plan: Plan, run: RunDir) -> list[CaseKey]:
 
 
 async def _embed(
-    run: RunDir, cases: Mapping[tuple[str, str], Case], models: Models, batch: Sequence[CaseKey]
+    run: RunDir, cases: Mapping[str, Mapping[str, Case]], models: Models, batch: Sequence[CaseKey]
 ) -> None:
     answered = [
         (result, answer) for result in (run.results[key] for key in batch) if isinstance(answer := result.answer, Generation)
     ]
     texts = [
-        context_of(cases[result.key.suite, result.key.case], answer).text.strip() or EMPTY for result, answer in answered
+        context_of(cases[result.key.suite][result.key.case], answer).text.strip() or EMPTY for result, answer in answered
     ]
     try:
         vectors = [pack_vector(vector) for vector in await embed_texts(models, texts)]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.suite.asserts import Json
     from llmgate.suite.cases import Case
 
-__all__ = ["asker", "check_stopped", "context_of", "embedder", "generate_answers", "judge_answers"]
+__all__ = ["asker", "by_name", "check_stopped", "context_of", "embedder", "generate_answers", "judge_answers"]
 
 
 async def generate_answers(
@@ -74,7 +74,7 @@ async def generate_answers(
         await monitor.begin()
     if not todo:
         return
-    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
+    cases = by_name(plan)
     done = count(1)
     died: dict[CaseKey, str] = {}
 
@@ -83,7 +83,7 @@ async def generate_answers(
         if looks is not None and not await looks.turn(key):
             return
         keep = run.append if looks is None else looks.keep
-        case = by_name[key.suite, key.case]
+        case = cases[key.suite][key.case].at_hand()
         with kept_for(run):
             answer = await client.ask(
                 {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
@@ -118,6 +118,14 @@ async def generate_answers(
             where=client.endpoint.url,
             fix=f"What was answered is kept: bring it back, then add --resume --out {run.path}",
         )
+
+
+def by_name(plan: Plan) -> dict[str, dict[str, Case]]:
+    """The cases of a plan by suite and id."""
+    found: dict[str, dict[str, Case]] = {}
+    for case in plan.cases:
+        found.setdefault(case.planned.suite, {})[case.planned.case] = case
+    return found
 
 
 def needs_answer(run: RunDir, key: CaseKey) -> bool:
@@ -202,7 +210,7 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
         RecordError: If the record could not be written.
     """
     vocabulary = plan.vocabulary
-    by_name = {(case.planned.suite, case.planned.case): case for case in plan.cases}
+    cases = by_name(plan)
 
     def waits(case: Case, key: CaseKey) -> bool:
         asked = asked_of(case, run.results[key], vocabulary) if case.code else case
@@ -211,14 +219,14 @@ async def judge_answers(run: RunDir, plan: Plan, models: Models, *, progress: Pr
     todo = [
         key
         for key in run.missing()
-        if isinstance(run.scored[key].answer, Generation) and waits(by_name[key.suite, key.case], key)
+        if isinstance(run.scored[key].answer, Generation) and waits(cases[key.suite][key.case], key)
     ]
     if not todo:
         return
     done = count(1)
 
     async def judge(key: CaseKey) -> None:
-        case, result = by_name[key.suite, key.case], run.results[key]
+        case, result = cases[key.suite][key.case].at_hand(), run.results[key]
         if isinstance(result.answer, Generation):
             fresh = await unjudged(case, result, vocabulary)
             judged = await with_judgements(asked_of(case, result, vocabulary), fresh, models, vocabulary)
