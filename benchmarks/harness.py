@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 SERVER: Final = ROOT / "tests" / "support" / "fake_server.py"
+LLMGATE: Final = (sys.executable, "-c", "from llmgate.cli import main; main()")
 READY_S: Final = 20.0
 DECIDED: Final = frozenset({0, 1, 3})
 """Exit codes of a run that ended with a decision."""
@@ -95,8 +96,9 @@ def write_suite(folder: Path, cases: int) -> Path:
             file.write(json.dumps(row) + "\n")
     suite = folder / "harness.yaml"
     suite.write_text(SUITE, encoding="utf-8")
-    command = [sys.executable, "-m", "llmgate.cli", "lock", str(folder / "rows.jsonl"), "--version", "1.0.0"]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    command = [*LLMGATE, "lock", str(folder / "rows.jsonl"), "--version", "1.0.0"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
     return suite
 
 
@@ -175,7 +177,7 @@ def run_llmgate(name: str, tree: Path, suite: Path, load: argparse.Namespace, ca
     """One `llmgate run`, its decision and its report included."""
     out = suite.parent / f"out-{name.replace(' ', '-')}"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "llmgate.cli", "run", str(suite), "--endpoint", f"{load.url}/v1"]
+    command = [*LLMGATE, "run", str(suite), "--endpoint", f"{load.url}/v1"]
     command += ["--served-name", load.model, "--concurrency", str(load.concurrency), "--out", str(out)]
     env = {**os.environ, "PYTHONPATH": str(tree)}
     usage, wall_s, _ = measured(command, env=env, cwd=suite.parent, good=DECIDED)

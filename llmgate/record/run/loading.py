@@ -135,6 +135,7 @@ def checked_results(path: Path, cases: tuple[PlannedCase, ...], seal: Seal | Non
         raise RecordError(
             f"case {min(unplanned)} was never planned", where=str(path / JOURNAL_NAME), fix="Restore the file"
         )
+    content.results.settle()
     return content.results
 
 

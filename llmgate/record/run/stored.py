@@ -179,6 +179,11 @@ class StoredResults(WordlessResults):
             object.__setattr__(scored, name, value)
         self._scored[key] = scored
 
+    def settle(self) -> None:
+        """Let go of what is only needed to take further results."""
+        self._planned = {}
+        self._same = {}
+
     @property
     def scored(self) -> Mapping[CaseKey, CaseResult]:
         """See `Record.scored`."""
