@@ -234,7 +234,7 @@ def table(costs: Sequence[Cost]) -> Iterator[str]:
     groups: dict[tuple[str, int], list[Cost]] = defaultdict(list)
     for one in costs:
         groups[one.contender, one.cases].append(one)
-    yield f"{'contender':16} {'cases':>8} {'wall s':>9} {'cpu s':>9} {'ms cpu/case':>12} {'peak MB':>9} {'record MB':>10}"
+    yield "contender           cases    wall s     cpu s  ms cpu/case   peak MB  record MB"
     middle: dict[tuple[str, int], tuple[float, float]] = {}
     for (name, cases), some in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
         wall, cpu = median(one.wall_s for one in some), median(one.cpu_s for one in some)

@@ -101,7 +101,7 @@ class EndpointHttp:
 
     def _head(self, path: str) -> bytes:
         line = f"POST {self._prefix}/{path} HTTP/1.1\r\n"
-        head = self._heads[path] = f"{line}{self._fields}Content-Length: ".encode("utf-8")
+        head = self._heads[path] = f"{line}{self._fields}Content-Length: ".encode()
         return head
 
     def _kept(self) -> EndpointConnection | None:

@@ -71,7 +71,7 @@ def with_headers(said: AnsweredBy, headers: Mapping[str, str], *, asked: str) ->
     Returns:
         None if nothing says that the answer is not a fresh one of the model that was asked for.
     """
-    told = [(lowered, _text(value.strip())) for name, value in headers.items() if _tells((lowered := name.lower()))]
+    told = [(lowered, _text(value.strip())) for name, value in headers.items() if _tells(lowered := name.lower())]
     if not told and said.model == asked and not said.provider:
         return None
     whole = replace(

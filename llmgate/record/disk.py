@@ -51,7 +51,11 @@ PIECE_BYTES: Final = 1 << 20
 
 
 def write_atomic(
-    path: Path, data: bytes | Iterable[bytes], *, error: type[DatasetError | RecordError] = RecordError, private: bool = True
+    path: Path,
+    data: bytes | Iterable[bytes],
+    *,
+    error: type[DatasetError | RecordError] = RecordError,
+    private: bool = True,
 ) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new one.
 

@@ -64,14 +64,12 @@ class _SpooledCase(Case):
 
     number: int
     spool: CaseSpool
+    body = read_later(Case, "body", lambda case: case.spool.read(case.number)[2])  # type: ignore[assignment]
+    variables = read_later(Case, "variables", lambda case: case.spool.read(case.number)[3])  # type: ignore[assignment]
 
     def at_hand(self) -> Case:
         """The whole case, read once."""
         return self.spool.whole(self)
-
-
-setattr(_SpooledCase, "body", read_later(Case, "body", lambda case: case.spool.read(case.number)[2]))
-setattr(_SpooledCase, "variables", read_later(Case, "variables", lambda case: case.spool.read(case.number)[3]))
 
 
 class CaseSpool:
@@ -140,6 +138,8 @@ class CaseSpool:
 
 def _as_sent(messages: object) -> list[tuple[Any, Any, None]] | None:
     """Messages for the record, where they are those that are sent, of role and text alone."""
-    if not isinstance(messages, list) or any(not isinstance(it, dict) or it.keys() != {"role", "content"} for it in messages):
+    if not isinstance(messages, list):
+        return None
+    if any(not isinstance(message, dict) or message.keys() != {"role", "content"} for message in messages):
         return None
     return [(it["role"], it["content"], None) for it in messages]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +27,8 @@ from llmgate.suite.spec import Suite
 from llmgate.suite.template.nunjucks import Template
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from llmgate.suite.asserts import Vocabulary
     from llmgate.suite.data.rows import Row
 

@@ -109,10 +109,9 @@ class _Reader:
         if watched:
             return UNCHECKED  # nothing can miss a threshold where nothing is scored
         threshold = self.suite.threshold if threshold is None else threshold
-        known = self.tests.setdefault(
+        return self.tests.setdefault(
             (tuple(map(id, asserts)), threshold), RowTest(asserts=asserts, threshold=threshold)
         )
-        return known
 
     def _written(self, row: Row, where: str) -> tuple[list[Mapping[str, Json]], float | None]:
         written: list[Mapping[str, Json]] = []

@@ -65,10 +65,7 @@ def embedded_answers(record: Record, policy: Policy) -> tuple[EmbeddedAnswers, .
         EmbeddedAnswers(
             suite=name,
             packed={
-                key: _packed(record.scored.get(key))
-                for case in record.cases
-                if case.suite == name
-                for key in case.keys
+                key: _packed(record.scored.get(key)) for case in record.cases if case.suite == name for key in case.keys
             },
             clusters={case.case: case.cluster for case in record.cases if case.suite == name},
         )

@@ -173,9 +173,7 @@ def _read_case(line: bytes, where: str) -> PlannedCase:
     try:
         return CASE.validate_json(line)
     except ValidationError as error:
-        raise RecordError(
-            f"cannot be understood: {first_problem(error)}", where=where, fix="Restore it"
-        ) from error
+        raise RecordError(f"cannot be understood: {first_problem(error)}", where=where, fix="Restore it") from error
 
 
 def _unsaid(case: PlannedCase) -> dict[str, Any] | None:

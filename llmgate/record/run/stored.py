@@ -11,7 +11,6 @@ import hashlib
 import os
 import struct
 import weakref
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
@@ -33,6 +32,7 @@ from llmgate.record.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from llmgate.record.output_features import AnswerFeatures
@@ -300,23 +300,6 @@ class CaseFile:
         return case.messages, case.expected
 
 
-class StoredCase(PlannedCase):
-    """A planned case whose prompt and whose wording of what is expected are read when asked for."""
-
-    __slots__ = ("place", "words")
-
-    place: Any
-    words: CaseWords
-
-    def __eq__(self, other: object) -> bool:
-        """By what both say, read or not."""
-        if not isinstance(other, PlannedCase):
-            return NotImplemented
-        return all(getattr(self, field.name) == getattr(other, field.name) for field in fields(PlannedCase))
-
-    __hash__ = None  # type: ignore[assignment]  # slices are a mapping, so that planned cases have no hash
-
-
 def read_later(owner: type, name: str, read: Callable[[Any], object]) -> property:
     """A field of a frozen dataclass as a property of a class below it: what was set, else what `read` returns.
 
@@ -336,8 +319,25 @@ def read_later(owner: type, name: str, read: Callable[[Any], object]) -> propert
     return property(get, slot.__set__)
 
 
-setattr(StoredCase, "messages", read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0]))
-setattr(StoredCase, "expected", read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1]))
+class StoredCase(PlannedCase):
+    """A planned case whose prompt and whose wording of what is expected are read when asked for."""
+
+    __slots__ = ("place", "words")
+
+    place: Any
+    words: CaseWords
+    messages = read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0])  # type: ignore[assignment]
+    expected = read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1])  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        """By what both say, read or not."""
+        if not isinstance(other, PlannedCase):
+            return NotImplemented
+        return all(getattr(self, field.name) == getattr(other, field.name) for field in fields(PlannedCase))
+
+    __hash__ = None  # type: ignore[assignment]  # slices are a mapping, so that planned cases have no hash
+
+
 KEPT: Final = tuple(field.name for field in fields(PlannedCase) if field.name not in {"messages", "expected"})
 
 

@@ -71,10 +71,13 @@ async def _embed(
     run: RunDir, cases: Mapping[str, Mapping[str, Case]], models: Models, batch: Sequence[CaseKey]
 ) -> None:
     answered = [
-        (result, answer) for result in (run.results[key] for key in batch) if isinstance(answer := result.answer, Generation)
+        (result, answer)
+        for result in (run.results[key] for key in batch)
+        if isinstance(answer := result.answer, Generation)
     ]
     texts = [
-        context_of(cases[result.key.suite][result.key.case], answer).text.strip() or EMPTY for result, answer in answered
+        context_of(cases[result.key.suite][result.key.case], answer).text.strip() or EMPTY
+        for result, answer in answered
     ]
     try:
         vectors = [pack_vector(vector) for vector in await embed_texts(models, texts)]

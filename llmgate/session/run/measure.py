@@ -6,7 +6,6 @@ early, somebody else says when it is enough.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,7 @@ from llmgate.session.heartbeat import gather_all, gather_bounded
 from llmgate.suite.form.asserts import read_assert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from llmgate.record.answered_by import AnsweredBy
     from llmgate.record.run.rundir import RunDir
@@ -101,10 +100,7 @@ async def generate_answers(
         if looks is not None:
             await looks.done(key)
 
-    looked: dict[SuiteMonitor | None, list[CaseKey]] = {}
-    for key in todo:
-        looked.setdefault(None if monitor is None else monitor.of(key), []).append(key)
-    await gather_all(gather_bounded(ask, keys, apart=looks is not None) for looks, keys in looked.items())
+    await gather_all(gather_bounded(ask, keys, apart=looks is not None) for looks, keys in by_looks(todo, monitor))
     lost = [message for key, message in died.items() if key in run.results]
     if lost:
         raise ServerError(
@@ -118,6 +114,16 @@ async def generate_answers(
             where=client.endpoint.url,
             fix=f"What was answered is kept: bring it back, then add --resume --out {run.path}",
         )
+
+
+def by_looks(
+    todo: Sequence[CaseKey], monitor: InterimMonitor | None
+) -> Iterable[tuple[SuiteMonitor | None, Sequence[CaseKey]]]:
+    """What is to be asked, apart for every suite that may stop early: it may have to wait, and nobody else with it."""
+    looked: dict[SuiteMonitor | None, list[CaseKey]] = {}
+    for key in todo:
+        looked.setdefault(None if monitor is None else monitor.of(key), []).append(key)
+    return looked.items()
 
 
 def by_name(plan: Plan) -> dict[str, dict[str, Case]]:

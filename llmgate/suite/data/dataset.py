@@ -72,9 +72,7 @@ def check_lock(path: Path | DatasetSource, *, id_column: str = "id") -> Lock:
     return _load(as_source(path), id_column)[1]
 
 
-def read_rows(
-    source: DatasetSource, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES
-) -> Rows:
+def read_rows(source: DatasetSource, content: Content, *, id_column: str, types: Mapping[str, str] = NO_TYPES) -> Rows:
     """Read the rows of a dataset without asking its lock.
 
     Raises:
@@ -190,9 +188,7 @@ def _refuse_other_source(lock: Lock, source: DatasetSource, content: Content) ->
         )
 
 
-def _refuse_drift(
-    lock: Lock, source: DatasetSource, *, content: Content, rows: Rows, id_column: str
-) -> None:
+def _refuse_drift(lock: Lock, source: DatasetSource, *, content: Content, rows: Rows, id_column: str) -> None:
     if lock.id_column != id_column:
         raise DatasetError(
             f"locked with the id column {lock.id_column!r}, but asked for {id_column!r}",

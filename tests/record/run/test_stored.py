@@ -42,7 +42,9 @@ CASES = (
 RESULTS = (
     make_result("a", text="Paris ⚓", checks=(make_check(1.0, reason="it is there"), make_check(0.25, reason="hm"))),
     replace(
-        make_result("b", checks=(replace(make_check(0.0, reason="no"), judgements=(ASKED,)), make_check(None, reason="?"))),
+        make_result(
+            "b", checks=(replace(make_check(0.0, reason="no"), judgements=(ASKED,)), make_check(None, reason="?"))
+        ),
         traits=AnswerFeatures(refusal=False, characters=5),
     ),
     replace(
@@ -143,7 +145,7 @@ def test_a_journal_that_is_replaced_is_not_taken_for_the_one_that_was_read(tmp_p
 def test_cases_are_what_was_planned_and_their_words_are_read_when_asked_for(tmp_path: Path) -> None:
     record = written(tmp_path / "run")
     assert record.cases == CASES
-    assert CASES == record.cases
+    assert list(CASES) == list(record.cases)
     assert record.cases[1] != replace(CASES[1], expected="something else")
     first, second, third = record.cases
     assert first.messages == CASES[0].messages

@@ -72,7 +72,7 @@ def test_its_file_ends_with_it() -> None:
     assert os.fstat(descriptor).st_nlink == 0, "nobody else finds it"
     del spool
     gc.collect()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="descriptor"):
         os.fstat(descriptor)
 
 
