@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from llmgate.record.run.stored import read_later, stored_case
+from llmgate.record.run.stored import StoredCase, read_later, stored_case
 from llmgate.record.schema import CaseKey, Message, PlannedCase
 from llmgate.suite.asserts import AssertSpec, Json
 from llmgate.suite.data.spool import Spool, pack, unpack
@@ -69,7 +69,7 @@ class _SpooledCase(Case):
 
     def at_hand(self) -> Case:
         """The whole case, read once."""
-        return self.spool.whole(self)
+        return self.spool.whole(self) if hasattr(self, "spool") else self
 
 
 class CaseSpool:
@@ -101,7 +101,7 @@ class CaseSpool:
     def read(self, number: int) -> tuple[tuple[Message, ...], str, Mapping[str, Json], Mapping[str, Json]]:
         """What a case says: its prompt for the record, what is expected, the request, the row."""
         shown, expected, body, variables = unpack(self._spool[number])
-        words = _as_sent(body["messages"]) if shown is None else shown
+        words = (_as_sent(body["messages"]) or ()) if shown is None else shown
         messages = tuple(Message(role=role, content=content, wire=wire) for role, content, wire in words)
         return messages, expected, body, MappingProxyType(variables)
 
@@ -113,21 +113,8 @@ class CaseSpool:
     def whole(self, case: _SpooledCase) -> Case:
         """A case of this spool, with its words."""
         messages, expected, body, variables = self.read(case.number)
-        planned = case.planned
         return Case(
-            planned=PlannedCase(
-                suite=planned.suite,
-                case=planned.case,
-                repeats=planned.repeats,
-                cluster=planned.cluster,
-                slices=planned.slices,
-                messages=messages,
-                expected=expected,
-                metrics=planned.metrics,
-                threshold=planned.threshold,
-                request_digest=planned.request_digest,
-                traits=planned.traits,
-            ),
+            planned=case.planned.whole((messages, expected)) if isinstance(case.planned, StoredCase) else case.planned,
             body=body,
             variables=variables,
             asserts=case.asserts,

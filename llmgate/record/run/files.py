@@ -28,7 +28,7 @@ from llmgate.record.manifest import Manifest
 from llmgate.record.policy import Binding
 from llmgate.record.reach import open_regular
 from llmgate.record.redaction import NO_SECRETS, Redactor
-from llmgate.record.run.stored import CASE, CaseFile, stored_case
+from llmgate.record.run.stored import CASE, CaseFile, StoredCase, stored_case
 from llmgate.record.schema import AnchorCheck, JudgeTrial, PlannedCase, Seal
 from llmgate.record.serving.trace import ServingTrace
 
@@ -137,7 +137,9 @@ SEAL: Final[RecordFile[Seal]] = RecordFile(name="seal.json", holds=JsonForm(Seal
 
 def case_lines(cases: Iterable[PlannedCase], redact: Redactor = NO_SECRETS) -> Iterator[bytes]:
     """The lines of cases.jsonl."""
-    return (redact(CASE.dump_json(case, exclude=_unsaid(case))) + b"\n" for case in cases)
+    for case in cases:
+        whole = case.whole() if isinstance(case, StoredCase) else case
+        yield redact(CASE.dump_json(whole, exclude=_unsaid(whole))) + b"\n"
 
 
 def write_cases(path: Path, cases: Iterable[PlannedCase], *, redact: Redactor = NO_SECRETS) -> None:

@@ -329,6 +329,29 @@ class StoredCase(PlannedCase):
     messages = read_later(PlannedCase, "messages", lambda case: case.words.read_case(case.place)[0])  # type: ignore[assignment]
     expected = read_later(PlannedCase, "expected", lambda case: case.words.read_case(case.place)[1])  # type: ignore[assignment]
 
+    def whole(self, words: tuple[tuple[Message, ...], str] | None = None) -> PlannedCase:
+        """The case with its words in memory, for who needs them more than once.
+
+        Args:
+            words: What `CaseWords` said of it, where that is known.
+        """
+        if words is None and not hasattr(self, "place"):
+            return self  # made of another one, with words of its own
+        messages, expected = words or self.words.read_case(self.place)
+        return PlannedCase(
+            suite=self.suite,
+            case=self.case,
+            repeats=self.repeats,
+            cluster=self.cluster,
+            slices=self.slices,
+            messages=messages,
+            expected=expected,
+            metrics=self.metrics,
+            threshold=self.threshold,
+            request_digest=self.request_digest,
+            traits=self.traits,
+        )
+
     def __eq__(self, other: object) -> bool:
         """By what both say, read or not."""
         if not isinstance(other, PlannedCase):
