@@ -13,12 +13,20 @@ from llmgate.errors import DatasetError, RecordError
 from llmgate.record.reach import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO, Protocol
 
     from pydantic import TypeAdapter, ValidationError
 
     from llmgate.record.reach import Reach
+
+    class Digest(Protocol):
+        """What takes a digest, as hashlib's do."""
+
+        def update(self, data: bytes, /) -> None:
+            """Take further bytes."""
+
 
 __all__ = [
     "JsonForm",
@@ -30,6 +38,7 @@ __all__ = [
     "read_bytes",
     "read_lined",
     "read_regular",
+    "stream_lines",
     "write_atomic",
 ]
 
@@ -45,7 +54,11 @@ PIECE_BYTES: Final = 1 << 20
 
 
 def write_atomic(
-    path: Path, data: bytes, *, error: type[DatasetError | RecordError] = RecordError, private: bool = True
+    path: Path,
+    data: bytes | Iterable[bytes],
+    *,
+    error: type[DatasetError | RecordError] = RecordError,
+    private: bool = True,
 ) -> None:
     """Write a whole file or nothing: a reader sees the old content or the new one.
 
@@ -53,7 +66,7 @@ def write_atomic(
 
     Args:
         path: The file.
-        data: Its content.
+        data: Its content, or parts of it.
         error: What a failure is.
         private: Whether the owner alone may read it, as what holds prompts and answers; otherwise the umask decides.
 
@@ -66,7 +79,7 @@ def write_atomic(
             with os.fdopen(os.open(draft, DRAFT, FILE_MODE if private else 0o666), "wb") as file:
                 if private:
                     os.fchmod(file.fileno(), FILE_MODE)
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
@@ -219,6 +232,25 @@ def lines_of(data: bytes) -> Iterator[bytes]:
         end = data.find(b"\n", start) + 1 or len(data)
         yield data[start:end]
         start = end
+
+
+def stream_lines(file: BinaryIO, digest: Digest | None = None) -> Iterator[bytes]:
+    """The lines of an open file as `lines_of` splits them, without holding the file in memory.
+
+    Args:
+        file: Read from where it stands to its end.
+        digest: Is told all bytes; whole when the last line has been taken.
+    """
+    rest = b""
+    while piece := file.read(PIECE_BYTES):
+        if digest is not None:
+            digest.update(piece)
+        data = rest + piece
+        whole = data.rfind(b"\n") + 1
+        yield from lines_of(data[:whole])
+        rest = data[whole:]
+    if rest:
+        yield rest
 
 
 def first_problem(error: ValidationError) -> str:

@@ -202,7 +202,7 @@ def _check_row(check: CheckResult) -> CheckRow:
 
 
 def _results(record: Record, case: PlannedCase) -> list[CaseResult | None]:
-    return [record.results.get(key) for key in case.keys]
+    return [record.scored.get(key) for key in case.keys]
 
 
 def evaluated(record: Record, case: PlannedCase) -> bool:

@@ -44,12 +44,16 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])['\")\]*_]*\s+|\n+")
 
 def first_sentences(text: str, count: int = DEFAULT_SENTENCES) -> list[str]:
     """The first sentences, folded: no case, accents, markup, quotations and invisible characters; plain apostrophes."""
-    text = text[:READ_CHARS].translate(_APOSTROPHES).translate(_INVISIBLE)
+    text = text[:READ_CHARS]
+    if not text.isascii():
+        text = text.translate(_APOSTROPHES).translate(_INVISIBLE)
     text = _TAG.sub(" ", text)
     if not text.lstrip().startswith(("{", "[")):
         bare = _QUOTED.sub(" ", text)
         text = bare if any(map(str.isalpha, bare)) else text
-    folded = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    folded = text.casefold()
+    if not folded.isascii():
+        folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
     sentences = (" ".join(part.split()) for part in _SENTENCE_END.split(folded))
     return [sentence[:SENTENCE_CHARS] for sentence in sentences if any(map(str.isalnum, sentence))][:count]
 

@@ -16,7 +16,7 @@ from llmgate.report.visible import one_line
 from llmgate.report.words import plural
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
-from llmgate.session.heartbeat import run_async
+from llmgate.session.heartbeat import gather_all, run_async
 from llmgate.session.progress import rate_limit_lines
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
@@ -25,7 +25,7 @@ from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
 from llmgate.session.run.known_secrets import clean_logs, errors_redacted, redactor, short_keys
 from llmgate.session.run.manifest import make_manifest
-from llmgate.session.run.measure import asker, check_stopped, gather_all, generate_answers, judge_answers
+from llmgate.session.run.measure import asker, check_stopped, generate_answers, judge_answers
 from llmgate.session.run.models import JudgeTraffic, identify_models, models_beside, open_client, open_models
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
@@ -255,7 +255,8 @@ async def ask(
 
 def waits_for_judge(run: RunDir) -> bool:
     """Whether answers are still to be judged by a judge that runs after the model under test."""
-    return any(not run.results[key].judged for key in run.missing() if key in run.results)
+    scored = run.scored
+    return any(not scored[key].judged for key in run.missing() if key in scored)
 
 
 async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progress) -> None:

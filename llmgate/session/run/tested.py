@@ -128,7 +128,7 @@ async def take_results(run: RunDir, plan: Plan, inbox: Inbox, *, progress: Progr
         RecordError: If a result is of no planned case, or could not be written.
     """
     heard = time.monotonic()
-    todo = {key for key in run.missing() if key.suite in plan.tested and not is_kept(run.results.get(key))}
+    todo = {key for key in run.missing() if key.suite in plan.tested and not is_kept(run.scored.get(key))}
     whole = len(todo)
     while todo:
         result = inbox.take()
