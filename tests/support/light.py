@@ -28,7 +28,7 @@ OTHERS = frozenset(
         "torch",
         "transformers",
         "vllm",
-        "aiohttp.web",
+        "aiohttp",
         "rich.console",
         "llmgate.attest.keys",
         "llmgate.bench",
