@@ -9,6 +9,7 @@ import click
 
 from llmgate.cli.decide import show_decision
 from llmgate.cli.frame import EXIT_CODES, PATH, DecidingCommand, Undecided, show_lines, visible_text
+from llmgate.cli.garbage import collected, uncollected
 from llmgate.cli.options import run_options
 from llmgate.errors import LlmgateError
 
@@ -37,9 +38,11 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     similarities, --embed-endpoint. Checks of your own are found in the conftest.py beside a suite.
     code-executes runs code of the model only if the environment has LLMGATE_ALLOW_CODE=1.
     """
+    click.get_current_context().with_resource(uncollected())
     from llmgate.record.run.content_digest import content_digest
     from llmgate.record.run.files import read_arms
     from llmgate.record.run.watch import RunLock
+    from llmgate.session.decide.opened import OpenedRecords
     from llmgate.session.decide.publish import publish, taken, withdraw
     from llmgate.session.decide.records import decide_run, note_baseline, resolve_baseline
     from llmgate.session.progress import LineProgress
@@ -47,7 +50,6 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     from llmgate.session.run.known_secrets import redactor
     from llmgate.session.run.models import check_models
     from llmgate.session.run.plan import plan_paths
-    from llmgate.session.run.serving_arms import serving_warnings
     from llmgate.session.run_folder import default_out
     from llmgate.session.settings.combined import settings_from
 
@@ -69,9 +71,13 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         for warning in suite.warnings:
             click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
     baseline = None if settings.shard else resolve_baseline(settings, out)
-    for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
-        click.secho(visible_text(line), err=True, fg="yellow")
-    with nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
+    if any(suite.suite.serving for suite in plan.suites):
+        from llmgate.session.run.serving_arms import serving_warnings
+
+        for line in serving_warnings(settings, plan, Path(baseline.folder) if baseline else None):
+            click.secho(visible_text(line), err=True, fg="yellow")
+    records = OpenedRecords()
+    with collected(), nothing_left_behind(out), RunLock(out, redact=redactor(settings)):
         note_baseline(out, baseline)
         record = execute(settings, lambda: plan, out=out, progress=progress)
     if record.manifest.shard is not None:
@@ -80,11 +86,12 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         click.echo(f"content: {content_digest(record)}")
         click.secho(visible_text(part_line(record, out)), fg="yellow")
         return Undecided()
+    records.keep(out, record)
     progress.stage("deciding")
-    decision = decide_run(out, baseline, settings)
+    decision = decide_run(out, baseline, settings, records)
     arms = read_arms(out)
     try:
-        published = publish(out, decision, baseline, settings)
+        published = publish(out, decision, baseline, settings, records)
     except LlmgateError:
         # Whoever cannot be told by the registry is told here.
         show_decision(decision, arms)

@@ -14,17 +14,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-import aiohttp
-
 from llmgate.errors import EndpointError
 from llmgate.generate.finish import FinishRule, nothing_expected
+from llmgate.generate.http_client import EndpointHttp
 from llmgate.generate.key_travel import OUR_KEY, KeyPlace
 from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
     Vectors,
     http_failure,
-    read_bounded,
     read_completion,
     read_vectors,
 )
@@ -37,6 +35,7 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
 __all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors"]
@@ -45,6 +44,7 @@ RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 RETRIED_REPLY: Final = frozenset({FailureKind.GARBAGE, FailureKind.ERROR_REPLY})
 """Asking again for what was withheld or cut until something else comes would choose among the model's answers."""
 GIVE_UP_PER_SLOT: Final = 8
+ENCODER: Final = json.JSONEncoder(allow_nan=False)
 QUOTABLE_BYTES: Final = 1 << 20
 """More than any excerpt needs, however many secrets are taken out of it."""
 
@@ -142,6 +142,8 @@ class ChatClient:
             every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
         redact: Applied to what is quoted of bodies that are no answers.
         traffic: When requests may go; clients of one endpoint may share it.
+        slots: Entered for each request as long as it is in flight; clients may share them. By default as many as
+            `concurrency`.
 
     Attributes:
         stopped: Why nothing is asked any more: no valid key, a quota that is used up, a rate limit that lets nothing
@@ -157,6 +159,7 @@ class ChatClient:
         death: Callable[[], str | None] = lambda: None,
         redact: Redactor = NO_SECRETS,
         traffic: Traffic | None = None,
+        slots: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.traffic = traffic or Traffic()
@@ -164,30 +167,30 @@ class ChatClient:
         self.retry = retry or RetryPolicy()
         self._death = death
         self._redact = redact
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = slots or asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._refused = 0
         self._answered = 0
-        self._http: aiohttp.ClientSession | None = None
+        self._http: EndpointHttp | None = None
 
     async def __aenter__(self) -> Self:
-        """Open the connection pool."""
-        headers = {"Content-Type": "application/json"}
-        if self.endpoint.api_key:
-            headers["Authorization"] = f"Bearer {self.endpoint.api_key}"
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
-            timeout=aiohttp.ClientTimeout(total=self.retry.timeout_s, sock_connect=self.retry.connect_s),
-            headers=headers,
-            # No proxy and no .netrc of the environment: see `endpoint.ask`.
-            trust_env=False,
+        """Be ready to connect.
+
+        Raises:
+            EndpointError: If the key cannot stand in a header.
+        """
+        self._http = EndpointHttp(
+            self.endpoint.url,
+            headers={"Authorization": f"Bearer {self.endpoint.api_key}"} if self.endpoint.api_key else {},
+            timeout_s=self.retry.timeout_s,
+            connect_s=self.retry.connect_s,
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection pool."""
+        """Close all connections."""
         if self._http:
             await self._http.close()
 
@@ -206,7 +209,7 @@ class ChatClient:
         Raises:
             EndpointError: If asking on is of no use: `stopped`.
         """
-        data = json.dumps({"model": self.endpoint.model, **body}, allow_nan=False).encode()
+        data = ENCODER.encode({"model": self.endpoint.model, **body}).encode()
         rule = FinishRule(further=self.endpoint.finish_reasons, expected=expected)
         async with self._slots:
             tokens = estimated_tokens(body) if self.traffic.counts_tokens else 0
@@ -311,30 +314,28 @@ class ChatClient:
             raise EndpointError("the client is used outside its context", where=self.endpoint.url)
         started = time.perf_counter()
         try:
-            # Redirects could lead the prompt and the key to another host.
-            async with self._http.post(f"{self.endpoint.url}/{path}", data=data, allow_redirects=False) as response:
-                content = await read_bounded(response.content)
-                latency_s = time.perf_counter() - started
-                if response.status == 200:
-                    answer = self._signed(read(content, latency_s, attempt), response.headers)
-                    if not isinstance(answer, Failure):
-                        return _Tried(answer=answer)
-                    explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
-                    return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
-                quotable = self._quotable(content)
-                return _Tried(
-                    answer=http_failure(response.status, quotable, attempt),
-                    again=response.status in RETRIED_STATUS,
-                    retry_after=response.headers.get("Retry-After"),
-                    refusal=refusal_of(response.status, response.headers, quotable, now_s=time.time()),
-                )
+            response = await self._http.post(path, data)
         except TimeoutError:
             waited = time.perf_counter() - started
             message = f"no answer within {waited:.0f} s"
             return _Tried(answer=Failure(kind=FailureKind.TIMEOUT, message=message, attempts=attempt), again=True)
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             message = self._redact.text(f"the connection failed: {error or type(error).__name__}")[:BODY_EXCERPT]
             return _Tried(answer=Failure(kind=FailureKind.CONNECTION, message=message, attempts=attempt), again=True)
+        content, latency_s = response.body, response.end_s - started
+        if response.status == 200:
+            answer = self._signed(read(content, latency_s, attempt), response.headers)
+            if not isinstance(answer, Failure):
+                return _Tried(answer=answer)
+            explained = self._explained(answer, read(self._quotable(content), latency_s, attempt))
+            return _Tried(answer=explained, again=answer.kind in RETRIED_REPLY)
+        quotable = self._quotable(content)
+        return _Tried(
+            answer=http_failure(response.status, quotable, attempt),
+            again=response.status in RETRIED_STATUS,
+            retry_after=response.headers.get("Retry-After"),
+            refusal=refusal_of(response.status, response.headers, quotable, now_s=time.time()),
+        )
 
     def _quotable(self, content: bytes) -> bytes:
         """A body without secrets, before anything is cut from it: of half a secret nobody knows that it is one."""

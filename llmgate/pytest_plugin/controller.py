@@ -25,6 +25,7 @@ from llmgate.pytest_plugin.stoppable import StoppableProgress, StoppedError
 from llmgate.pytest_plugin.tests import Tests
 from llmgate.record.run.loading import load_seal
 from llmgate.record.run.watch import RunLock, RunPhase, RunState, RunWatch
+from llmgate.session.decide.opened import OpenedRecords
 from llmgate.session.decide.publish import publish, taken, withdraw
 from llmgate.session.decide.records import decide_run, note_baseline, noted_baseline, resolve_baseline
 from llmgate.session.options.table import OPTIONS
@@ -91,6 +92,7 @@ class PytestRun:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._decision: Decision | None = None
+        self._records = OpenedRecords()
         self._published: Sequence[str] = ()
         self._gated: frozenset[str] = frozenset()
         self.gates: frozenset[str] = frozenset()
@@ -138,11 +140,7 @@ class PytestRun:
         """The assert types, with those of installed packages and of every `conftest.py` that pytest has read."""
         plugins = list(self.config.pluginmanager.get_plugins())
         if self._vocabulary is None or self._vocabulary[0] != len(plugins):
-            conftests = [
-                plugin
-                for plugin in plugins
-                if getattr(plugin, "__file__", None) and Path(plugin.__file__).name == "conftest.py"
-            ]
+            conftests = [p for p in plugins if getattr(p, "__file__", None) and Path(p.__file__).name == "conftest.py"]
             self._vocabulary = (len(plugins), with_checks_of(conftests, limit_s=self.settings.timeout))
         return self._vocabulary[1]
 
@@ -209,7 +207,9 @@ class PytestRun:
         progress = StoppableProgress(self._stop, self._notices.put)
         try:
             with lock:
-                execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=self._tests.inbox)
+                inbox = self._tests.inbox
+                record = execute(self.settings, self._wait_for_plan, out=self.out, progress=progress, inbox=inbox)
+            self._records.keep(self.out, record)
         except BaseException as error:  # noqa: BLE001 - handed to the items, which raise it
             self._error = error
 
@@ -246,11 +246,13 @@ class PytestRun:
             CannotRunError: If the run ended without them.
         """
         keys = [case.key(k) for k in range(case.planned.repeats)]
+        # Most were read with those before them: no look at the files for each of thousands of items.
+        if settled := self._watch.all_settled(keys):
+            return settled
         while True:
             state = self._state()
             self._watch.refresh()
-            settled = [result for key in keys if (result := self._watch.settled(key))]
-            if len(settled) == len(keys):
+            if settled := self._watch.all_settled(keys):
                 return settled
             if state.phase is not RunPhase.RUNNING:
                 break
@@ -273,7 +275,9 @@ class PytestRun:
         """
         if self._decision is None:
             self.complete()
-            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings)
+            if self._thread is not None:
+                self._thread.join(END_S)  # it reads the record back as it seals it, so that it need not be read again
+            self._decision = decide_run(self.out, noted_baseline(self.out), self.settings, self._records)
         return self._decision
 
     def complete(self) -> None:
@@ -346,12 +350,8 @@ class PytestRun:
         """Publish a complete run, end an incomplete one; it is good only if its decision is, and lies on disk."""
         if self.is_worker or self._thread is None:
             return
-        ended_early = exitstatus in {
-            pytest.ExitCode.INTERRUPTED,
-            pytest.ExitCode.INTERNAL_ERROR,
-            pytest.ExitCode.USAGE_ERROR,
-        }
-        if ended_early or not self._selected.is_set() or self._stopped_short():
+        early = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR)
+        if exitstatus in early or not self._selected.is_set() or self._stopped_short():
             self._stop.set()
         # No item may be there to wait for a shard.
         self._thread.join(None if self.settings.shard and not self._stop.is_set() else END_S)
@@ -360,7 +360,8 @@ class PytestRun:
             return
         try:
             decision = self.decision()
-            self._published = publish(self.out, decision, noted_baseline(self.out), self.settings).lines()
+            published = publish(self.out, decision, noted_baseline(self.out), self.settings, self._records)
+            self._published = published.lines()
             self.good = taken(self.out, decision).exit_code == EXIT_PASS
         except LlmgateError as error:
             self._published = (f"not published: {error}",)

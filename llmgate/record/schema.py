@@ -7,6 +7,7 @@ has its form on disk.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,6 +51,7 @@ __all__ = [
     "Seal",
     "TokenLogprob",
     "Vote",
+    "WordlessResults",
     "weighted_mean",
 ]
 
@@ -346,9 +348,24 @@ class AnchorCheck:
     results: tuple[AnchorResult, ...]
 
 
+class WordlessResults(Mapping[CaseKey, CaseResult]):
+    """Results whose words lie elsewhere, to be read one by one."""
+
+    @property
+    @abstractmethod
+    def scored(self) -> Mapping[CaseKey, CaseResult]:
+        """See `Record.scored`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record in memory."""
+    """A record in memory.
+
+    Attributes:
+        manifest: What was run.
+        cases: All planned cases.
+        results: What happened, words and all; of a large record each is read from disk when asked for.
+    """
 
     manifest: Manifest
     cases: tuple[PlannedCase, ...]
@@ -359,3 +376,11 @@ class Record:
     anchors: AnchorCheck | None = None
     seal: Seal | None = None
     path: str = field(default="", compare=False)
+
+    @property
+    def scored(self) -> Mapping[CaseKey, CaseResult]:
+        """The results as decisions see them: outcomes, scores, times and who answered.
+
+        Words may be missing: answers, reasons of what passed or failed, what judges were asked and replied.
+        """
+        return self.results.scored if isinstance(self.results, WordlessResults) else self.results

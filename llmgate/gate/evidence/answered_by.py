@@ -48,7 +48,7 @@ def judge_models(record: Record) -> dict[str, Counter[str]]:
     """By the name of each judge, how many replies came from which model."""
     identities = {"": record.manifest.judge, **record.manifest.judges}
     models: dict[str, Counter[str]] = {}
-    for asked in (one for result in record.results.values() for check in result.checks for one in check.judgements):
+    for asked in (one for result in record.scored.values() for check in result.checks for one in check.judgements):
         judge = identities.get(asked.judge)
         if asked.reply is not None and judge is not None:
             models.setdefault(asked.judge, Counter())[asked.model or judge.model] += 1
@@ -121,4 +121,4 @@ def _said(record: Record) -> list[AnsweredBy | None]:
 
 
 def _answers(record: Record) -> Iterator[Generation]:
-    return (result.answer for result in record.results.values() if isinstance(result.answer, Generation))
+    return (result.answer for result in record.scored.values() if isinstance(result.answer, Generation))

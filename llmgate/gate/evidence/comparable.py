@@ -68,7 +68,7 @@ def check_policy(record: Record, policy: Policy) -> None:
     """
     suites = {suite.name for suite in record.manifest.suites}
     known: dict[str, set[str]] = {}
-    for key, result in record.results.items():
+    for key, result in record.scored.items():
         if isinstance(result.answer, Generation) and result.judged:
             known.setdefault(key.suite, set()).update(check.metric for check in result.checks)
     asked = [(metric.where, metric.suite) for metric in policy.metrics]
@@ -160,9 +160,9 @@ def same_answers(run: Record, other: Record) -> bool:
         return True
     both = [
         (result.answer.latency_s, partner.answer.latency_s)
-        for key, result in run.results.items()
+        for key, result in run.scored.items()
         if isinstance(result.answer, Generation)
-        and (partner := other.results.get(key)) is not None
+        and (partner := other.scored.get(key)) is not None
         and isinstance(partner.answer, Generation)
     ]
     # Times that are all alike were not measured.

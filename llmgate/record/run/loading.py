@@ -13,7 +13,6 @@ from llmgate.record.order import shard_cases
 from llmgate.record.run.files import (
     ANCHORS,
     ARMS_GLOB,
-    CASE,
     CASES_NAME,
     MANIFEST,
     SEAL,
@@ -23,10 +22,9 @@ from llmgate.record.run.files import (
     cases_digest,
     file_digest,
     optional_files,
-    planned_keys,
     read_arms,
+    read_cases,
     read_file,
-    read_lines,
 )
 from llmgate.record.run.journal import JOURNAL_NAME, read_journal
 from llmgate.record.schema import Record
@@ -74,8 +72,9 @@ def load_record(path: Path, *, unfinished: bool = False, shard: bool = False) ->
         )
     if seal is not None:
         check_seal(path, seal)
-    cases = tuple(read_lines(path / CASES_NAME, CASE))
-    if cases_digest(cases) != manifest.cases_digest:
+    cases, digest = read_cases(path)
+    # What cases say counts, however they are written.
+    if digest != manifest.cases_digest and cases_digest(cases) != manifest.cases_digest:
         raise RecordError(
             "the cases differ from those in the manifest", where=str(path / CASES_NAME), fix="Restore the file"
         )
@@ -132,21 +131,28 @@ def checked_results(
     path: Path, cases: tuple[PlannedCase, ...], seal: Seal | None, *, shard: Shard | None
 ) -> Mapping[CaseKey, CaseResult]:
     """Read the journal and hold it against the plan."""
-    content = read_journal(path / JOURNAL_NAME)
+    planned = {key: key for case in cases for key in case.keys}
+    digest = hashlib.sha256()
+    content = read_journal(path / JOURNAL_NAME, planned=planned, digest=digest)
     if seal is not None and content.torn:
         raise RecordError("the sealed journal ends in a damaged line", where=str(path / JOURNAL_NAME), fix="Restore it")
+    if seal is not None and digest.hexdigest() != seal.journal_digest:
+        raise RecordError(
+            "the file changed while it was being read", where=str(path / JOURNAL_NAME), fix="Restore it, and try again"
+        )
     if seal is not None and len(content.results) != seal.results:
         raise RecordError(
             f"the seal counts {seal.results} results, and the journal holds {len(content.results)}",
             where=str(path / SEAL.name),
             fix="Restore it, or run again",
         )
-    unplanned = content.results.keys() - set(planned_keys(cases))
+    unplanned = [key for key in content.results if key not in planned]
     if unplanned:
         part = f" for shard {shard.name}" if shard else ""
         raise RecordError(
             f"case {min(unplanned)} was never planned{part}", where=str(path / JOURNAL_NAME), fix="Restore the file"
         )
+    content.results.settle()
     return content.results
 
 

@@ -188,7 +188,7 @@ def _prefix_cache(record: Record, name: str) -> str:
     """How much of its questions a judge's server had ready; empty where it did not say."""
     lengths = [
         (asked.cached_tokens, asked.prompt_tokens)
-        for result in record.results.values()
+        for result in record.scored.values()
         for check in result.checks
         for asked in check.judgements
         if asked.judge == name and asked.cached_tokens is not None and asked.prompt_tokens

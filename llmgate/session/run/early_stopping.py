@@ -150,7 +150,7 @@ class SuiteMonitor:
 
     async def _look(self) -> str:
         seen = {
-            key: result for key, result in self._run.results.items() if self._block.get(key, 1 << 30) <= self._current
+            key: result for key, result in self._run.scored.items() if self._block.get(key, 1 << 30) <= self._current
         }
         return await asyncio.to_thread(self._enough, self._plan, self._current + 1, seen)
 
