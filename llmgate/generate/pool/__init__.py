@@ -1,1 +1,1 @@
-"""Several places that answer as one: how many requests each may have in flight, and which of them is asked."""
+"""How many requests may be in flight, and what decides it where the number adapts to the server."""
