@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from llmgate.generate.pool.blind_pace import BlindPace
 from llmgate.generate.pool.pace import LOOK_S, ServerPace, added
-from llmgate.record.schema import Failure, FailureKind, Generation
+from llmgate.record.schema import Failure, FailureKind, Generation, InFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,25 +18,10 @@ if TYPE_CHECKING:
     from llmgate.generate.pool.slots import Slots
     from llmgate.generate.replicas.place import Place
 
-__all__ = ["Adapted", "Adapting"]
+__all__ = ["Adapting"]
 
 BROKEN: Final = frozenset({FailureKind.TIMEOUT, FailureKind.CONNECTION})
 """What a server that is asked too much answers with, besides refusals for the rate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adapted:
-    """What came of it.
-
-    Attributes:
-        by: `metrics` of the servers, or `answers`.
-        limit: How many could be in flight in the end.
-        most: The most that were.
-    """
-
-    by: str
-    limit: int
-    most: int
 
 
 class Adapting:
@@ -81,11 +65,18 @@ class Adapting:
         if limit != self._slots.limit:
             self._slots.set_limit(limit)
 
-    async def follow(self, places: Sequence[Place]) -> None:
-        """Look at the servers until cancelled."""
+    async def follow(self, places: Sequence[Place], *, metrics: bool) -> None:
+        """Look at the servers until cancelled.
+
+        Args:
+            places: The servers.
+            metrics: Whether they may be asked for their metrics; a service on the web has none, and is not bothered.
+        """
         while True:
             await asyncio.sleep(LOOK_S)
             self._look_for_refusals(places)
+            if not metrics:
+                continue
             asked = [place for place in places if place.healthy]
             loads = await asyncio.gather(*(self._load(place.client.endpoint) for place in asked))
             known = [load for load in loads if load is not None]
@@ -107,7 +98,7 @@ class Adapting:
                 limit = self._by_metrics.refused()
             self._slots.set_limit(limit)
 
-    def came_to(self) -> Adapted:
+    def came_to(self) -> InFlight:
         """What the number was."""
         by = "answers" if self._by_metrics is None else "metrics"
-        return Adapted(by=by, limit=self._slots.limit, most=self._slots.most)
+        return InFlight(by=by, limit=self._slots.limit, most=self._slots.most)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmgate.generate.client import Endpoint
     from llmgate.generate.exposition import Sample
 
-__all__ = ["health_problem", "load_of", "read_load"]
+__all__ = ["LoadMeter", "health_problem", "read_load"]
 
 HEALTH_S: Final = 10.0
 """On a busy machine a healthy server takes seconds."""
@@ -58,14 +58,32 @@ async def health_problem(endpoint: Endpoint, *, vllm: bool) -> str:
     return ""
 
 
-async def load_of(endpoint: Endpoint, *, whole: bool = False) -> Load | None:
-    """How busy a server is, None if it does not say.
+class LoadMeter:
+    """Asks servers how busy they are.
 
-    Args:
-        endpoint: The server.
-        whole: Ask for all of its metrics: some servers answer a restricted request with none of them.
+    A server that answers a restricted request with none of its metrics is asked for all of them, each second time.
     """
-    url = f"{endpoint.url.removesuffix('/v1')}{WHOLE if whole else SOME}"
+
+    def __init__(self) -> None:
+        self._whole: dict[str, int] = {}
+
+    async def __call__(self, endpoint: Endpoint) -> Load | None:
+        """How busy a server is; None if it does not say, or was asked a moment ago."""
+        url = endpoint.url
+        if url not in self._whole:
+            load = await _load_of(endpoint, SOME)
+            if load is not None:
+                return load
+            load = await _load_of(endpoint, WHOLE)
+            if load is not None:
+                self._whole[url] = 0
+            return load
+        self._whole[url] += 1
+        return await _load_of(endpoint, WHOLE) if self._whole[url] % 2 == 0 else None
+
+
+async def _load_of(endpoint: Endpoint, path: str) -> Load | None:
+    url = f"{endpoint.url.removesuffix('/v1')}{path}"
     try:
         status, _, page = await asyncio.to_thread(exchange, "GET", url, api_key=endpoint.api_key, timeout_s=PAGE_S)
         return read_load(read_samples(page.decode(), where=url)) if status == HTTPStatus.OK else None

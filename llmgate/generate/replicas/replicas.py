@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from llmgate.errors import EndpointError
@@ -50,8 +51,9 @@ class Replicas:
     requests fail as they do with one endpoint.
 
     Args:
-        clients: Ask one server each; what they may have in flight must be no less than the bound. Of several, each has
-            to be made with `elsewhere`.
+        endpoints: The servers.
+        connect: Makes the client of a server; gets what to hand on as its `elsewhere`. The client's own bound on
+            requests in flight must be no less than that of all.
         slots: The bound on requests in flight of all.
         attempts: Attempts that may fail, for each request.
         deadline_s: Seconds from a request's turn to its answer, over all attempts and waits; None for no end.
@@ -64,7 +66,8 @@ class Replicas:
 
     def __init__(
         self,
-        clients: Sequence[ChatClient],
+        endpoints: Sequence[Endpoint],
+        connect: Callable[[Endpoint, Callable[[], bool]], ChatClient],
         slots: Slots,
         *,
         attempts: int,
@@ -75,7 +78,10 @@ class Replicas:
         noted: Callable[[Generation | Failure, float], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.places = tuple(Place(client, clock=clock) for client in clients)
+        self.places = tuple(
+            Place(connect(endpoint, partial(self._elsewhere, index)), clock=clock)
+            for index, endpoint in enumerate(endpoints)
+        )
         self.slots = slots
         self._attempts = attempts
         self._deadline_s = deadline_s
@@ -175,6 +181,9 @@ class Replicas:
                 if failed >= self._attempts:
                     return replace(moved.failure, attempts=sent)
                 place.moved += 1
+                if failed and not moved.waits and failed % len(self.places) == 0:
+                    # All had their turn: what ails them together may pass.
+                    await asyncio.sleep(place.client.retry.pause_s(failed // len(self.places), None))
             except EndpointError as error:
                 if not self._other(place):
                     raise
@@ -200,12 +209,8 @@ class Replicas:
         """Whether another server is healthy."""
         return any(other.healthy for other in self.places if other is not place)
 
-    def elsewhere(self, index: int) -> bool:
-        """Whether another server than one could answer now; what its client is made with.
-
-        Args:
-            index: The place of the one among the clients.
-        """
+    def _elsewhere(self, index: int) -> bool:
+        """Whether another server than one could answer now."""
         own = self.places[index]
         return any(other.healthy and not other.closed for other in self.places if other is not own)
 

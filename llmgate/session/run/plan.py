@@ -215,7 +215,7 @@ def make_plan(
         policy = override_policy(policy, settings.policy)
     names = frozenset(seen) if gated is None else frozenset(gated)
     _refuse_forgeable(suites, policy, names, vocabulary)
-    stopping = () if settings.no_stopping else suites
+    stopping = () if settings.no_stopping or settings.cache else suites
     return Plan(
         suites=tuple(suites),
         cases=cases,
