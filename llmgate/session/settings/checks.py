@@ -22,7 +22,7 @@ HOSTINGS: Final = ("auto", "together", "shared", "restarts")
 LEAST: Final = (
     *(("concurrency", 1), ("repeat", 1), ("port", 1)),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
-    *(("judge_concurrency", 0), ("deadline", 0)),
+    ("judge_concurrency", 0),
 )
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -50,8 +50,8 @@ def check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
-    if settings.deadline == float("inf"):
-        raise UsageError("--deadline is inf", fix="Give seconds, or 0 for no end")
+    if not 0 <= settings.deadline < float("inf"):
+        raise UsageError(f"--deadline is {settings.deadline}", fix="Give seconds, or 0 for no end")
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
