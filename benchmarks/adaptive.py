@@ -18,7 +18,6 @@ import random
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
+from llmgate.generate.endpoint import probe
 from llmgate.generate.pool.pace import START
 from llmgate.generate.pool.slots import Slots
 from llmgate.generate.replicas.adapting import Adapting
@@ -37,12 +37,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 SERVER = Path(__file__).parent.parent / "tests" / "support" / "fake_server.py"
-WORDS = "river stone market winter engine garden letter window bridge paper silver mountain".split()
+WORDS = [
+    "river",
+    "stone",
+    "market",
+    "winter",
+    "engine",
+    "garden",
+    "letter",
+    "window",
+    "bridge",
+    "paper",
+    "silver",
+    "mountain",
+]
 
 
 def bodies(requests: int, max_tokens: int, seed: int) -> list[dict[str, Any]]:
     """Prompts of different length, all different, so that no prefix cache answers a round out of the one before."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - words, not keys
     return [
         {
             "messages": [{"role": "user", "content": f"{n}: tell about {' '.join(draw.choices(WORDS, k=12))}."}],
@@ -89,8 +102,7 @@ def fake(room: int) -> Iterator[str]:
     command = [sys.executable, str(SERVER), "--port", "8127", "--slots", str(room), "--words", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            yield process.stdout.readline().split()[-1] + "/v1"
+            yield (process.stdout.readline() if process.stdout else "").split()[-1] + "/v1"
         finally:
             process.kill()
 
@@ -150,9 +162,7 @@ def main() -> None:
     else:
         if not given.url:
             parser.error("name a server with --url, or --room")
-        with urllib.request.urlopen(f"{given.url}/models", timeout=20) as reply:
-            model = given.model or json.load(reply)["data"][0]["id"]
-        good = measure(given.url, model, given)
+        good = measure(given.url, probe(given.url, model=given.model).model, given)
     sys.exit(0 if good else 1)
 
 

@@ -64,7 +64,9 @@ def read_samples(text: str, *, where: str = "/metrics") -> tuple[Sample, ...]:
 
 
 def _refused(what: str, where: str, line: int) -> EndpointError:
-    return EndpointError(what, where=f"{where}:{line}", fix="Look at the page; a proxy may have put another in its place")
+    return EndpointError(
+        what, where=f"{where}:{line}", fix="Look at the page; a proxy may have put another in its place"
+    )
 
 
 def _sample(line: str) -> Sample | None:

@@ -127,7 +127,7 @@ class Manifest:
     seed: int = 0
     concurrency: int
     adaptive: OnlyIfTrue = False
-    """Whether `concurrency` is the most, and the number followed what the server bore; the seal says where it came to."""
+    """Whether `concurrency` is the most, and the number followed the server; the seal says what it came to."""
     cache: Said = ""
     """The folder out of which answers may have come, "" for none; each answer says whether it did."""
     looks: tuple[LookPlan, ...] = ()

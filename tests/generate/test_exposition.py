@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgate.generate.exposition import read_samples
 from llmgate.errors import EndpointError
+from llmgate.generate.exposition import read_samples
 
 PAGE = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

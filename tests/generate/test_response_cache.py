@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MODEL = ModelIdentity(name="m", source="/models/m", weights_digest="ab12")
 SERVER = ServerIdentity(engine="vllm", version="0.32.0", owned=True, flags=("--seed 0",), url="http://127.0.0.1:1/v1")
 MACHINE = Hardware(cpu="c", cores=2, memory_gib=8.0)
-ANSWER = Generation(text="Paris", finish_reason="stop", prompt_tokens=3, completion_tokens=1, latency_s=1.25, attempts=2)
+ANSWER = Generation(
+    text="Paris", finish_reason="stop", prompt_tokens=3, completion_tokens=1, latency_s=1.25, attempts=2
+)
 KEY = "ab" * 32
 
 
@@ -214,7 +216,7 @@ def test_an_entry_in_the_place_of_another_is_none(tmp_path: Path) -> None:
 
 
 def test_a_whole_entry_of_no_answer_is_none(tmp_path: Path) -> None:
-    from llmgate.generate.response_cache import _digest  # noqa: PLC0415 - to write what only we could write
+    from llmgate.generate.response_cache import _digest
 
     cache = ResponseCache(tmp_path / "cache")
     path = tmp_path / "cache" / KEY[:2] / f"{KEY}.answer"
@@ -230,7 +232,11 @@ def test_entries_are_for_their_owner_alone(tmp_path: Path) -> None:
     finally:
         os.umask(0o022)
     path = entry(tmp_path)
-    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parent.parent)] == [0o600, 0o700, 0o700]
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent, path.parent.parent)] == [
+        0o600,
+        0o700,
+        0o700,
+    ]
 
 
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
@@ -270,7 +276,7 @@ def test_a_bound_that_was_passed_before_is_kept_to_by_the_next_run(tmp_path: Pat
 
 
 def test_the_measurement_of_serving_knows_no_cache() -> None:
-    import llmgate.bench  # noqa: PLC0415 - looked at as text
+    import llmgate.bench
 
     sources = Path(str(llmgate.bench.__file__)).parent.rglob("*.py")
     assert not [path for path in sources if "response_cache" in path.read_text(encoding="utf-8")]

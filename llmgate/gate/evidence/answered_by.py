@@ -22,7 +22,11 @@ __all__ = [
     "answered_otherwise",
     "asks_same",
     "cached_answers",
-    "judge_models", "models_that_answered", "same_model_asked", "seems_same"]
+    "judge_models",
+    "models_that_answered",
+    "same_model_asked",
+    "seems_same",
+]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
 PORTS: Final = {"http": 80, "https": 443}

@@ -2,8 +2,8 @@
 
 The server runs requests in a batch, and what finds no room in it waits. As long as nothing waits and all that may be in
 flight runs, more of them cost little and end the run sooner. So the number doubles until something waits, then grows
-slowly. What waits longer than a moment shows the room that there is, and the number goes down to that, by half at most. A
-preempted request has its work thrown away, so the number is halved.
+slowly. What waits longer than a moment shows the room that there is, and the number goes down to that, by half at
+most. A preempted request has its work thrown away, so the number is halved.
 
 Reference for the form, additive up and multiplicative down: Chiu and Jain (1989), Computer Networks and ISDN Systems
 17:1–14.

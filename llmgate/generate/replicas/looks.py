@@ -34,9 +34,11 @@ CACHE: Final = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 """The second one is the name in older versions."""
 NAMES: Final = (RUNNING, WAITING, BY_REASON, PREEMPTIONS, *CACHE)
 SOME: Final = "/metrics/?" + urlencode([("name[]", name) for name in NAMES])
-"""These alone, which prometheus_client knows how to answer: 1 ms of vLLM's event loop instead of 7. In vLLM two handlers
+"""These alone, which prometheus_client knows how to answer: 1 ms of vLLM's event loop instead of 7. There two handlers
 overlap, and only the one that a final slash reaches knows of names."""
 WHOLE: Final = "/metrics"
+FEW_BYTES: Final = 16_384
+"""More than the few lines take, of many engines too, and less than a whole page of vLLM."""
 
 
 async def health_problem(endpoint: Endpoint, *, vllm: bool) -> str:
@@ -61,7 +63,7 @@ async def health_problem(endpoint: Endpoint, *, vllm: bool) -> str:
 class LoadMeter:
     """Asks servers how busy they are.
 
-    A server that answers a restricted request with none of its metrics is asked for all of them, each second time.
+    A server that answers a restricted request with none of its metrics, or with all, is asked each second time only.
     """
 
     def __init__(self) -> None:
@@ -71,24 +73,25 @@ class LoadMeter:
         """How busy a server is; None if it does not say, or was asked a moment ago."""
         url = endpoint.url
         if url not in self._whole:
-            load = await _load_of(endpoint, SOME)
-            if load is not None:
+            load, size = await _load_of(endpoint, SOME)
+            if load is not None and size <= FEW_BYTES:
                 return load
-            load = await _load_of(endpoint, WHOLE)
+            load, _ = await _load_of(endpoint, WHOLE)
             if load is not None:
                 self._whole[url] = 0
             return load
         self._whole[url] += 1
-        return await _load_of(endpoint, WHOLE) if self._whole[url] % 2 == 0 else None
+        return (await _load_of(endpoint, WHOLE))[0] if self._whole[url] % 2 == 0 else None
 
 
-async def _load_of(endpoint: Endpoint, path: str) -> Load | None:
+async def _load_of(endpoint: Endpoint, path: str) -> tuple[Load | None, int]:
+    """The load, and how many bytes it was told in."""
     url = f"{endpoint.url.removesuffix('/v1')}{path}"
     try:
         status, _, page = await asyncio.to_thread(exchange, "GET", url, api_key=endpoint.api_key, timeout_s=PAGE_S)
-        return read_load(read_samples(page.decode(), where=url)) if status == HTTPStatus.OK else None
+        return read_load(read_samples(page.decode(), where=url)) if status == HTTPStatus.OK else None, len(page)
     except (OSError, http.client.HTTPException, EndpointError, UnicodeDecodeError):
-        return None
+        return None, 0
 
 
 def read_load(samples: Iterable[Sample]) -> Load | None:

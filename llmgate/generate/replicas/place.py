@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from llmgate.generate.client import ElsewhereError
@@ -11,6 +10,8 @@ from llmgate.generate.replies import Vectors
 from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from llmgate.generate.client import ChatClient
 
 __all__ = ["GoneError", "Place"]

@@ -125,8 +125,7 @@ class Replicas:
         if len(self.places) == 1:
             return self.places[0].client.gave_up or self._failed_in_row >= GIVE_UP_PER_SLOT * self.slots.limit
         return not any(place.healthy for place in self.places) and (
-            all(place.for_ever for place in self.places)
-            or self._failed_in_row >= GIVE_UP_PER_SLOT * self.slots.limit
+            all(place.for_ever for place in self.places) or self._failed_in_row >= GIVE_UP_PER_SLOT * self.slots.limit
         )
 
     async def ask(
@@ -171,28 +170,35 @@ class Replicas:
             place = self._choose(before)
             try:
                 answer = await place.answer(send, alone=len(self.places) == 1)
-            except GoneError:
-                sent, place.moved = sent + 1, place.moved + 1
-            except ElsewhereError as moved:
-                sent += moved.failure.attempts
-                if not moved.waits:
-                    failed += 1
-                    self._doubt(place)
+            except (GoneError, ElsewhereError, EndpointError) as error:
+                lost = self._lost(place, error)
+                sent, failed, before = sent + lost.failure.attempts, failed + (not lost.waits), place
                 if failed >= self._attempts:
-                    return replace(moved.failure, attempts=sent)
+                    return replace(lost.failure, attempts=sent)
                 place.moved += 1
-                if failed and not moved.waits and failed % len(self.places) == 0:
+                if not lost.waits and failed % len(self.places) == 0:
                     # All had their turn: what ails them together may pass.
                     await asyncio.sleep(place.client.retry.pause_s(failed // len(self.places), None))
-            except EndpointError as error:
-                if not self._other(place):
-                    raise
-                self._take_out(place, error.what, for_ever=True)
-                place.moved += 1
             else:
                 self._count(place, answer)
-                return replace(answer, attempts=answer.attempts + sent) if sent and _counts(answer) else answer
-            before = place
+                return answer if isinstance(answer, Vectors) else replace(answer, attempts=answer.attempts + sent)
+
+    def _lost(self, place: Place, error: GoneError | ElsewhereError | EndpointError) -> ElsewhereError:
+        """What was not answered by one server, to be asked of another.
+
+        Raises:
+            EndpointError: If there is no other, and it is of no use to ask on.
+        """
+        if isinstance(error, ElsewhereError):
+            if not error.waits:
+                self._doubt(place)
+            return error
+        if isinstance(error, EndpointError):
+            if not self._other(place):
+                raise error
+            self._take_out(place, error.what, for_ever=True)
+        why = Failure(kind=FailureKind.CONNECTION, message=f"{place.url} was taken out: {place.why_out}")
+        return ElsewhereError(why, waits=False)
 
     def _choose(self, before: Place | None) -> Place:
         """The healthy server with the fewest requests on their way; not the one that just failed, if there is another.
@@ -270,11 +276,6 @@ class Replicas:
                 line += f", out for {place.lost_s():.0f} s" + (f" ({place.why_out})" if place.why_out else "")
             lines.append(line)
         return lines
-
-
-def _counts(answer: Generation | Vectors | Failure) -> bool:
-    """Whether it says how often its request was sent."""
-    return not isinstance(answer, Vectors)
 
 
 async def _either(event: asyncio.Event, timeout_s: float) -> None:

@@ -60,7 +60,18 @@ def folder_taken(path: Path) -> RecordError:
 
 
 FREE: Final = frozenset(
-    {"run_id", "created_at", "llmgate_version", "hardware", "packages", "concurrency", "adaptive", "cache", "labels", "minor"}
+    {
+        "run_id",
+        "created_at",
+        "llmgate_version",
+        "hardware",
+        "packages",
+        "concurrency",
+        "adaptive",
+        "cache",
+        "labels",
+        "minor",
+    }
 )
 """What may differ between the parts of a run: none of it says what is asked of whom, and how it is judged."""
 

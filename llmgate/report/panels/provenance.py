@@ -113,7 +113,9 @@ def _in_flight(record: Record) -> str:
     manifest, came = record.manifest, record.seal.in_flight if record.seal else None
     if not manifest.adaptive:
         return str(manifest.concurrency)
-    followed = f"; by its {one_line(came.by, 60)}: {count(came.most)} at most, {count(came.limit)} in the end" if came else ""
+    followed = (
+        f"; by its {one_line(came.by, 60)}: {count(came.most)} at most, {count(came.limit)} in the end" if came else ""
+    )
     return f"as the server bears, up to {count(manifest.concurrency)}{followed}"
 
 
@@ -144,8 +146,8 @@ _RUN: Facts = (
     ("llmgate", lambda record: one_line(record.manifest.llmgate_version)),
     ("Record format", lambda record: f"{record.manifest.major}.{record.manifest.minor}"),
     ("Seed", lambda record: str(record.manifest.seed)),
-    ("Requests in flight", lambda record: _in_flight(record)),
-    ("Answers from a cache", lambda record: _from_cache(record)),
+    ("Requests in flight", _in_flight),
+    ("Answers from a cache", _from_cache),
 )
 
 _MODEL: Facts = (

@@ -67,7 +67,7 @@ ASKING: Final = (
         kind="int",
         default=0,
         metavar="N",
-        help="Requests in flight at once at each endpoint of judges; 0 for as many as --concurrency, or 32 if it adapts.",
+        help="Requests in flight at once at each endpoint of judges; 0 for as many as --concurrency, 32 if it adapts.",
     ),
     Option(
         name="replicas",

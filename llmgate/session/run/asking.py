@@ -1,8 +1,9 @@
-"""How the model under test is asked: by one server or several, how many requests at once, until when, and by a cache."""
+"""How the model under test is asked: of which servers, how many requests at once, until when, out of which cache."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmgate.errors import EndpointError, LlmgateError
 from llmgate.generate.base_url import normalise_url
-from llmgate.generate.client import Endpoint
+from llmgate.generate.chat import Chat
 from llmgate.generate.endpoint import probe
 from llmgate.generate.pool.pace import START
 from llmgate.generate.pool.slots import Slots
@@ -28,11 +29,9 @@ from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AsyncExitStack
 
-    from llmgate.generate.chat import Chat
-    from llmgate.generate.client import ChatClient
+    from llmgate.generate.client import ChatClient, Endpoint
     from llmgate.generate.endpoint import EndpointFacts
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
@@ -151,7 +150,7 @@ async def open_model(
             slots = Slots(min(START * len(endpoints), settings.concurrency))
             adapting = Adapting(slots, most=settings.concurrency, load=LoadMeter())
             words = f"{slots.limit} to {settings.concurrency} in flight, as the server bears"
-        replicas = _replicas(settings, target, endpoints, traffics, slots, adapting, progress)
+        replicas = _replicas(settings, target, traffics, slots, adapting=adapting, progress=progress)
         chat = await stack.enter_async_context(replicas)
         if adapting is not None:
             by_metrics = replicas.places if target.server.engine == VLLM else ()
@@ -180,9 +179,9 @@ async def open_model(
 def _replicas(
     settings: Settings,
     target: Target,
-    endpoints: Sequence[Endpoint],
-    traffics: dict[str, Traffic],
+    traffics: Mapping[str, Traffic],
     slots: Slots,
+    *,
     adapting: Adapting | None,
     progress: Progress,
 ) -> Replicas:
@@ -193,7 +192,7 @@ def _replicas(
         return await asyncio.to_thread(_changed, settings, target, one)
 
     return Replicas(
-        endpoints,
+        (target.endpoint, *target.others),
         connect,
         slots,
         attempts=settings.retries + 1,
@@ -249,7 +248,7 @@ def _cached(settings: Settings, chat: Chat, run: RunDir) -> CachedChat | None:
     return CachedChat(chat, ResponseCache(Path(settings.cache), redact=redactor(settings)), who=who)
 
 
-def _limited(settings: Settings, traffics: dict[str, Traffic]) -> Iterator[str]:
+def _limited(settings: Settings, traffics: Mapping[str, Traffic]) -> Iterator[str]:
     refusals = sum(traffic.refusals for traffic in traffics.values())
     if refusals:
         again = "" if settings.limit else "; --rpm N and --tpm N stay below it"

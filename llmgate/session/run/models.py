@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from llmgate.errors import UsageError, did_you_mean
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
+from llmgate.generate.endpoint import EndpointFacts, probe
 from llmgate.generate.pool.slots import Slots
 from llmgate.generate.replicas.replicas import Replicas
-from llmgate.generate.endpoint import EndpointFacts, probe
 from llmgate.generate.traffic import Traffic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.record.weights import weights_digest

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options.table import OPTIONS, file_options
 from llmgate.session.settings.checks import check
-from llmgate.session.settings.readers import read_concurrency, read_finish_reasons, read_folders, read_judges, read_value
+from llmgate.session.settings.readers import (
+    read_concurrency,
+    read_finish_reasons,
+    read_folders,
+    read_judges,
+    read_value,
+)
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:

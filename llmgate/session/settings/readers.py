@@ -35,9 +35,7 @@ def read_concurrency(text: str) -> tuple[int, bool]:
     try:
         return int(number), adapts
     except ValueError:
-        raise UsageError(
-            f"--concurrency is {text!r}", fix="Give a number, auto, or auto:MOST as in auto:64"
-        ) from None
+        raise UsageError(f"--concurrency is {text!r}", fix="Give a number, auto, or auto:MOST as in auto:64") from None
 
 
 def read_folders(text: str | None) -> tuple[str, ...]:

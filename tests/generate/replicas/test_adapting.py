@@ -115,7 +115,7 @@ def test_by_answers_it_grows_where_there_are_no_metrics() -> None:
 
 
 def test_refusals_for_the_rate_halve_it() -> None:
-    faults = {number: Fault.RATE_LIMITED for number in range(1, 9)}
+    faults = dict.fromkeys(range(1, 9), Fault.RATE_LIMITED)
     with FakeServer(ttft_s=0.01, faults=faults, retry_after="1") as server:
         came, good = follow(server, 20, start=16, most=16, metrics=False)
     assert good == 20

@@ -166,7 +166,7 @@ def test_the_bound_is_that_of_all_together() -> None:
 
 
 def test_one_that_is_refused_for_the_rate_is_not_a_failure_and_the_other_goes_on_at_once() -> None:
-    first_ten = {number: Fault.RATE_LIMITED for number in range(1, 4)}
+    first_ten = dict.fromkeys(range(1, 4), Fault.RATE_LIMITED)
     with FakeServer(faults=first_ten, retry_after="2") as busy, FakeServer(ttft_s=0.01) as free:
         begun = time.monotonic()
         answers, replicas = ask_all(of(busy, free), 40, in_flight=4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,8 @@ from llmgate.record.run.loading import load_record
 from llmgate.record.schema import Generation, Outcome
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.adversary import Ending
 
     from llmgate.record.schema import Record
