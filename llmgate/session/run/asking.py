@@ -8,19 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmgate.errors import EndpointError, LlmgateError
 from llmgate.generate.base_url import normalise_url
 from llmgate.generate.chat import Chat
 from llmgate.generate.endpoint import probe
-from llmgate.generate.pool.pace import START
 from llmgate.generate.pool.slots import Slots
 from llmgate.generate.rate_limit import RateLimit
-from llmgate.generate.replicas.adapting import Adapting
-from llmgate.generate.replicas.looks import LoadMeter, health_problem
-from llmgate.generate.replicas.replicas import Replicas
-from llmgate.generate.response_cache import CachedChat, ResponseCache, answerer
 from llmgate.generate.traffic import Traffic
 from llmgate.report.visible import one_line
 from llmgate.report.words import plural
@@ -29,10 +24,14 @@ from llmgate.session.run.known_secrets import redactor
 from llmgate.session.run.models import make_client
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AsyncExitStack
 
     from llmgate.generate.client import ChatClient, Endpoint
     from llmgate.generate.endpoint import EndpointFacts
+    from llmgate.generate.replicas.adapting import Adapting
+    from llmgate.generate.replicas.replicas import Replicas
+    from llmgate.generate.response_cache import CachedChat
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.settings.typed import Settings
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AskedModel", "different", "open_model", "with_replicas"]
 
-VLLM = "vllm"
+VLLM: Final = "vllm"
 
 
 def with_replicas(settings: Settings, target: Target, progress: Progress) -> Target:
@@ -147,14 +146,12 @@ async def open_model(
     else:
         slots = Slots(settings.concurrency)
         if settings.adaptive:
-            slots = Slots(min(START * len(endpoints), settings.concurrency))
-            adapting = Adapting(slots, most=settings.concurrency, load=LoadMeter())
+            adapting = _adapting(slots, servers=len(endpoints))
             words = f"{slots.limit} to {settings.concurrency} in flight, as the server bears"
         replicas = _replicas(settings, target, traffics, slots, adapting=adapting, progress=progress)
         chat = await stack.enter_async_context(replicas)
         if adapting is not None:
-            by_metrics = replicas.places if target.server.engine == VLLM else ()
-            await _beside(stack, adapting, replicas, metrics=bool(by_metrics))
+            _beside(stack, adapting, replicas, metrics=target.server.engine == VLLM)
             stack.callback(_note, run, adapting)
     cached = _cached(settings, chat, run)
 
@@ -176,6 +173,18 @@ async def open_model(
     return AskedModel(chat=cached or chat, in_flight=words, told=told)
 
 
+def _adapting(slots: Slots, *, servers: int) -> Adapting:
+    """What changes the bound, which is the most until then."""
+    # Few runs adapt, and none else has to load this.
+    from llmgate.generate.pool.pace import START  # noqa: PLC0415
+    from llmgate.generate.replicas.adapting import Adapting  # noqa: PLC0415
+    from llmgate.generate.replicas.looks import LoadMeter  # noqa: PLC0415
+
+    most = slots.limit
+    slots.set_limit(min(START * servers, most))
+    return Adapting(slots, most=most, load=LoadMeter())
+
+
 def _replicas(
     settings: Settings,
     target: Target,
@@ -185,6 +194,10 @@ def _replicas(
     adapting: Adapting | None,
     progress: Progress,
 ) -> Replicas:
+    # A run that asks one endpoint with a fixed number in flight does without.
+    from llmgate.generate.replicas.looks import health_problem  # noqa: PLC0415
+    from llmgate.generate.replicas.replicas import Replicas  # noqa: PLC0415
+
     def connect(one: Endpoint, elsewhere: Callable[[], bool]) -> ChatClient:
         return make_client(one, settings, death=target.death, traffic=traffics[one.url], elsewhere=elsewhere)
 
@@ -224,7 +237,7 @@ def _share(limit: RateLimit, servers: int) -> RateLimit:
     return RateLimit(rpm=limit.rpm // servers, tpm=limit.tpm // servers)
 
 
-async def _beside(stack: AsyncExitStack, adapting: Adapting, replicas: Replicas, *, metrics: bool) -> None:
+def _beside(stack: AsyncExitStack, adapting: Adapting, replicas: Replicas, *, metrics: bool) -> None:
     """Let the number follow the servers until the stack closes."""
     following = asyncio.create_task(adapting.follow(replicas.places, metrics=metrics))
 
@@ -243,6 +256,9 @@ def _note(run: RunDir, adapting: Adapting) -> None:
 def _cached(settings: Settings, chat: Chat, run: RunDir) -> CachedChat | None:
     if not settings.cache:
         return None
+    # It brings a validator that takes its time to build.
+    from llmgate.generate.response_cache import CachedChat, ResponseCache, answerer  # noqa: PLC0415
+
     manifest = run.manifest
     who = answerer(manifest.model, manifest.server, manifest.hardware)
     return CachedChat(chat, ResponseCache(Path(settings.cache), redact=redactor(settings)), who=who)

@@ -11,7 +11,6 @@ from llmgate.generate.base_url import normalise_url
 from llmgate.generate.client import ChatClient, Endpoint, RetryPolicy
 from llmgate.generate.endpoint import EndpointFacts, probe
 from llmgate.generate.pool.slots import Slots
-from llmgate.generate.replicas.replicas import Replicas
 from llmgate.generate.traffic import Traffic
 from llmgate.record.manifest import JudgeIdentity, ModelIdentity
 from llmgate.record.weights import weights_digest
@@ -332,6 +331,9 @@ async def open_client(
     if not settings.deadline:
         client = make_client(endpoint, settings, death=death, traffic=traffic, slots=slots)
         return await stack.enter_async_context(client)
+    # Few runs have a deadline.
+    from llmgate.generate.replicas.replicas import Replicas  # noqa: PLC0415
+
     # The deadline begins with the turn, so the client's own bound must not be what a request waits for.
     bounded = Replicas(
         [endpoint],
