@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["GoneError", "Place"]
 
-FAILED_OUT: Final = 3
-"""Attempts in a row that fail; one alone may be a connection that was kept too long."""
+LOST_OUT: Final = 3
+"""Attempts in a row that get no answer at all; one alone may be a connection that was kept too long."""
+BAD_OUT: Final = 10
+"""Attempts in a row with a bad answer, which may be the fault of the request."""
+UNANSWERED: Final = frozenset({FailureKind.CONNECTION, FailureKind.TIMEOUT})
 WITHIN: Final = frozenset({FailureKind.REQUEST, FailureKind.INCOMPLETE, FailureKind.INTERRUPTED})
 """Failures that say nothing against the server."""
 
@@ -42,6 +45,7 @@ class Place:
         answers: How many it gave.
         moved: Requests that others answered in its place.
         failed_in_row: Attempts that failed since the last one that did not.
+        lost_in_row: Those of them that got no answer at all, since the last one that did.
         doubted: Set when an attempt fails, so that somebody looks at its health at once.
     """
 
@@ -53,6 +57,7 @@ class Place:
         self.answers = 0
         self.moved = 0
         self.failed_in_row = 0
+        self.lost_in_row = 0
         self.times_out = 0
         self.out_s = 0.0
         self.doubted = asyncio.Event()
@@ -70,6 +75,11 @@ class Place:
     def healthy(self) -> bool:
         """Whether it is asked."""
         return not self.why_out
+
+    @property
+    def failing(self) -> bool:
+        """Whether so much failed in a row that others should be asked."""
+        return self.lost_in_row >= LOST_OUT or self.failed_in_row >= BAD_OUT
 
     @property
     def closed(self) -> bool:
@@ -91,7 +101,7 @@ class Place:
         """Ask it again."""
         if self.why_out and not self.for_ever:
             self.out_s += self._clock() - self._since
-            self.why_out, self.failed_in_row = "", 0
+            self.why_out, self.failed_in_row, self.lost_in_row = "", 0, 0
 
     def lost_s(self) -> float:
         """How long it was not asked, in seconds."""
@@ -135,7 +145,8 @@ class Place:
             return
         if isinstance(answer, Failure):
             self.failed_in_row += 1
+            self.lost_in_row = self.lost_in_row + 1 if answer.kind in UNANSWERED else 0
             self.doubted.set()
         else:
             self.answers += 1
-            self.failed_in_row = 0
+            self.failed_in_row = self.lost_in_row = 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from llmgate.errors import EndpointError
 from llmgate.generate.client import ElsewhereError
 from llmgate.generate.finish import nothing_expected
-from llmgate.generate.replicas.place import FAILED_OUT, GoneError, Place
+from llmgate.generate.replicas.place import GoneError, Place
 from llmgate.generate.replies import Vectors
 from llmgate.record.schema import Failure, FailureKind, Generation
 
@@ -45,8 +45,8 @@ class Replicas:
     """Answers requests within a bound on those in flight, and a deadline. Use as an async context manager.
 
     With one server it only does that. Of several, each request goes to the healthy one with the fewest on their way.
-    What fails or is refused for the rate goes to another one. A server is taken out when it fails three times in a row,
-    or is not healthy twice; what was on its way to it is asked of others: a request is an ordinary completion, and of
+    What fails or is refused for the rate goes to another one. A server is taken out when it fails several times in a
+    row, or is not healthy twice; what was on its way to it is asked of others: a request is an ordinary completion, and of
     two answers only one is kept. It comes back when it is healthy and still serves the same. While none is healthy,
     requests fail as they do with one endpoint.
 
@@ -228,7 +228,7 @@ class Replicas:
             self._doubt(place)
 
     def _doubt(self, place: Place) -> None:
-        if len(self.places) > 1 and place.failed_in_row >= FAILED_OUT:
+        if len(self.places) > 1 and place.failing:
             self._take_out(place, f"{place.failed_in_row} attempts in a row failed")
 
     def _take_out(self, place: Place, why: str, *, for_ever: bool = False) -> None:
@@ -245,7 +245,9 @@ class Replicas:
         sick = 0
         while not place.for_ever:
             if place.healthy:
-                await _either(place.doubted, SOON_S if sick else PERIOD_S)
+                # However many attempts fail, nobody is asked for his health more often.
+                await asyncio.sleep(SOON_S)
+                await _either(place.doubted, 0.0 if sick else PERIOD_S - SOON_S)
                 place.doubted.clear()
                 problem = await health(place.client.endpoint)
                 sick = sick + 1 if problem else 0
