@@ -93,8 +93,8 @@ class BlindPace:
         if known is not None and self.limit > known[0]:
             grown, gain = self.limit / known[0], speed / known[1]
             if gain < 1 + WORTH * (grown - 1):
-                # What it bears lies between: as much as it was faster, and a little more than it can use.
-                self.limit = min(self.limit, max(known[0], round(known[0] * max(gain, 1.0) * 1.1)))
+                # What it bears lies between: as many more as answers came faster.
+                self.limit = min(self.limit, max(known[0], round(known[0] * gain)))
                 self._known, self._steep, self._rest = None, False, REST
                 return
         if self._rest:
