@@ -18,6 +18,7 @@ from llmgate.errors import EndpointError
 from llmgate.generate.finish import FinishRule, nothing_expected
 from llmgate.generate.http_client import EndpointHttp
 from llmgate.generate.key_travel import OUR_KEY, KeyPlace
+from llmgate.generate.pool.slots import Slots
 from llmgate.generate.refusals import EndpointRefusal, WhyRefused, refusal_of, refused_words
 from llmgate.generate.replies import (
     BODY_EXCERPT,
@@ -35,10 +36,9 @@ from llmgate.record.schema import Failure, FailureKind, Generation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-__all__ = ["ChatClient", "Endpoint", "RetryPolicy", "Vectors"]
+__all__ = ["ChatClient", "ElsewhereError", "Endpoint", "RetryPolicy", "Vectors"]
 
 RETRIED_STATUS: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 RETRIED_REPLY: Final = frozenset({FailureKind.GARBAGE, FailureKind.ERROR_REPLY})
@@ -131,6 +131,19 @@ class _Tried(Generic[T]):
     waits: bool = False
 
 
+class ElsewhereError(Exception):
+    """An attempt failed that another server of the same model may answer.
+
+    Args:
+        failure: Why there is no answer.
+        waits: Whether it was only refused for the rate, which is no failure.
+    """
+
+    def __init__(self, failure: Failure, *, waits: bool) -> None:
+        super().__init__(failure.message)
+        self.failure, self.waits = failure, waits
+
+
 class ChatClient:
     """Asks one endpoint. Use as an async context manager.
 
@@ -142,8 +155,9 @@ class ChatClient:
             every further answer a `SERVER_DIED` failure at once instead of a slow series of refused connections.
         redact: Applied to what is quoted of bodies that are no answers.
         traffic: When requests may go; clients of one endpoint may share it.
-        slots: Entered for each request as long as it is in flight; clients may share them. By default as many as
-            `concurrency`.
+        slots: The bound on requests in flight, where others share it or change it; default: one of `concurrency`.
+        elsewhere: Whether another server could answer instead of this one: then what may be tried again is raised as
+            an `ElsewhereError`, and neither waited for nor repeated.
 
     Attributes:
         stopped: Why nothing is asked any more: no valid key, a quota that is used up, a rate limit that lets nothing
@@ -159,7 +173,8 @@ class ChatClient:
         death: Callable[[], str | None] = lambda: None,
         redact: Redactor = NO_SECRETS,
         traffic: Traffic | None = None,
-        slots: AbstractAsyncContextManager[object] | None = None,
+        slots: Slots | None = None,
+        elsewhere: Callable[[], bool] = lambda: False,
     ) -> None:
         self.endpoint = endpoint
         self.traffic = traffic or Traffic()
@@ -167,7 +182,8 @@ class ChatClient:
         self.retry = retry or RetryPolicy()
         self._death = death
         self._redact = redact
-        self._slots = slots or asyncio.Semaphore(concurrency)
+        self._slots = slots or Slots(concurrency)
+        self._elsewhere = elsewhere
         self._concurrency = concurrency
         self._refused = 0
         self._answered = 0
@@ -195,13 +211,18 @@ class ChatClient:
             await self._http.close()
 
     async def ask(
-        self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = nothing_expected
+        self,
+        body: Mapping[str, Any],
+        *,
+        expected: Callable[[str], bool] = nothing_expected,
+        which: str = "",  # noqa: ARG002 - see `Chat.ask`
     ) -> Generation | Failure:
         """Send one chat completion request.
 
         Args:
             body: The request without `model`.
             expected: Whether an answer may end for this reason although it does not mean completion.
+            which: As for `Chat.ask`; the model is asked in any case.
 
         Returns:
             The answer, or why there is none after all retries.
@@ -252,6 +273,8 @@ class ChatClient:
             if not isinstance(answer, Failure):
                 return answer
             failure = answer
+            if (tried.waits or tried.again) and self._elsewhere():
+                raise ElsewhereError(failure, waits=tried.waits)
             if tried.waits:
                 continue
             failed += 1

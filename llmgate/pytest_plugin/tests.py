@@ -191,7 +191,7 @@ class Tests:
         if self._clients is None:
             from llmgate.pytest_plugin.official import open_clients
 
-            share = share_of(self._run.config, self._run.settings.concurrency)
+            share = share_of(self._run.config, self._run.settings.fixed_concurrency)
             self._clients = open_clients(self._run.settings, self.model(), self._keep, concurrency=share)
         return self._clients
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from llmgate.record.answered_by import Names, Said
+from llmgate.record.answered_by import Names, OnlyIfTrue, Said
 from llmgate.record.judges.admission import AdmissionRecord
 from llmgate.record.judges.identity import JudgedAssert, JudgeIdentity
 from llmgate.record.looks import LookPlan
@@ -59,6 +59,7 @@ class ServerIdentity:
         model_names: The names by which replies may call the model: the one asked for, others that the endpoint lists
             for the same model, and those that the user vouched for. Empty in older records.
         deployment: What the user calls this deployment, "" for nothing.
+        replicas: URLs of further servers of the same model that were asked as well.
         unconfirmed: Why nothing but its answers confirms the model's name: what the endpoint says in place of a list
             of models. "" if it lists the model, or llmgate started it.
     """
@@ -71,6 +72,7 @@ class ServerIdentity:
     model_names: Names = ()
     deployment: Said = ""
     unconfirmed: Said = ""
+    replicas: Names = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,10 @@ class Manifest:
     packages: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     concurrency: int
+    adaptive: OnlyIfTrue = False
+    """Whether `concurrency` is the most, and the number followed the server; the seal says what it came to."""
+    cache: Said = ""
+    """The folder out of which answers may have come, "" for none; each answer says whether it did."""
     looks: tuple[LookPlan, ...] = ()
     """When the suites that may stop early look at their results."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -42,6 +42,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Generation",
+    "InFlight",
     "JudgeTrial",
     "Judgement",
     "Message",
@@ -279,6 +280,24 @@ def weighted_mean(checks: Iterable[CheckResult]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """Requests in flight, where the number followed the server; of a run that was resumed, in its last part.
+
+    Attributes:
+        by: What it followed: `metrics` of the server, or its `answers`.
+        limit: How many could be in flight in the end.
+        most: The most that were.
+    """
+
+    by: str
+    limit: int
+    most: int
+
+
+MaybeInFlight = Annotated[InFlight | None, Field(exclude_if=lambda value: value is None)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
     """Written last. Without it a record is unfinished and cannot be decided on."""
 
@@ -289,6 +308,8 @@ class Seal:
     """SHA-256 of every other file of the record, by name: what was there cannot go missing unseen."""
     stops: tuple[Stop, ...] = ()
     """Suites that stopped before all their cases were asked."""
+    in_flight: MaybeInFlight = None
+    """What the number of requests in flight came to, where it adapted to the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class Target:
         model: Its identity for the record.
         server: What serves it.
         death: Why the server is gone, None while it lives or when it is not ours.
+        others: Further servers of the same model, beside `endpoint`.
         pid: Process id of a server of ours, None for those of others.
     """
 
@@ -28,3 +29,4 @@ class Target:
     server: ServerIdentity
     death: Callable[[], str | None]
     pid: int | None = None
+    others: tuple[Endpoint, ...] = ()

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from llmgate.record.manifest import Manifest, ModelIdentity, ServerIdentity
     from llmgate.record.schema import Record
 
-__all__ = ["answered_otherwise", "asks_same", "judge_models", "models_that_answered", "same_model_asked", "seems_same"]
+__all__ = [
+    "answered_otherwise",
+    "asks_same",
+    "cached_answers",
+    "judge_models",
+    "models_that_answered",
+    "same_model_asked",
+    "seems_same",
+]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared, not bound
 PORTS: Final = {"http": 80, "https": 443}
@@ -42,6 +50,11 @@ def answered_otherwise(record: Record) -> list[Problem]:
 def models_that_answered(record: Record) -> Counter[str]:
     """How many answers came from which model, as far as replies say."""
     return names_given(_said(record), record.manifest.model.name, record.manifest.server.model_names)
+
+
+def cached_answers(record: Record) -> int:
+    """How many answers came out of a cache, ours or a gateway's."""
+    return sum(by is not None and bool(by.cached) for by in _said(record))
 
 
 def judge_models(record: Record) -> dict[str, Counter[str]]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from llmgate.record.judges.admission import AdmissionRecord
     from llmgate.record.looks import Stop
     from llmgate.record.manifest import Manifest
-    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, JudgeTrial, PlannedCase, Record
+    from llmgate.record.schema import AnchorCheck, CaseKey, CaseResult, InFlight, JudgeTrial, PlannedCase, Record
     from llmgate.record.serving.trace import ServingTrace
 
 __all__ = ["RunDir", "changes", "folder_taken"]
@@ -61,7 +61,18 @@ def folder_taken(path: Path) -> RecordError:
 
 
 FREE: Final = frozenset(
-    {"run_id", "created_at", "llmgate_version", "hardware", "packages", "concurrency", "labels", "minor"}
+    {
+        "run_id",
+        "created_at",
+        "llmgate_version",
+        "hardware",
+        "packages",
+        "concurrency",
+        "adaptive",
+        "cache",
+        "labels",
+        "minor",
+    }
 )
 """What may differ between the parts of a run: none of it says what is asked of whom, and how it is judged."""
 
@@ -70,7 +81,7 @@ def held_to(manifest: Manifest) -> dict[str, object]:
     """What a resumed run has to share with the run before it, by field."""
     found = {field.name: getattr(manifest, field.name) for field in fields(manifest) if field.name not in FREE}
     # A server of ours listens on another port each time, and a list of models may be there another time.
-    server = replace(manifest.server, url="", unconfirmed="")
+    server = replace(manifest.server, url="", unconfirmed="", replicas=())
     return found | {"admissions": names_of(manifest.admissions), "server": server}
 
 
@@ -122,6 +133,7 @@ class RunDir:
         self._journal = Journal(path / JOURNAL_NAME, redact=redact, planned=self._planned)
         self._stops: list[Stop] = []
         self._unasked: set[CaseKey] = set()
+        self.in_flight: InFlight | None = None
 
     @classmethod
     def create(
@@ -283,6 +295,7 @@ class RunDir:
             results=len(self.results),
             files={file.name: file_digest(file) for file in sorted(files)},
             stops=tuple(self._stops),
+            in_flight=self.in_flight,
         )
         SEAL.write(self.path, seal, indent=2)
 

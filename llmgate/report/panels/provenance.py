@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from llmgate.gate.evidence.answered_by import models_that_answered
+from llmgate.gate.evidence.answered_by import cached_answers, models_that_answered
 from llmgate.record.run.content_digest import content_digest
 from llmgate.record.schema import Record
 from llmgate.report.rows import ProvenanceGroup, ProvenanceRow
@@ -109,6 +109,24 @@ def _answered(record: Record) -> str:
     return ", ".join(f"{one_line(name, 120) or 'not said'} ({count(n)})" for name, n in models.most_common(5))
 
 
+def _in_flight(record: Record) -> str:
+    """How many at once; where the number followed the server, what it came to."""
+    manifest, came = record.manifest, record.seal.in_flight if record.seal else None
+    if not manifest.adaptive:
+        return str(manifest.concurrency)
+    followed = (
+        f"; by its {one_line(came.by, 60)}: {count(came.most)} at most, {count(came.limit)} in the end" if came else ""
+    )
+    return f"as the server bears, up to {count(manifest.concurrency)}{followed}"
+
+
+def _from_cache(record: Record) -> str:
+    """How many were kept from earlier runs; empty where none could be."""
+    if not record.manifest.cache:
+        return ""
+    return f"{count(cached_answers(record))}, kept in {short_path(record.manifest.cache)}"
+
+
 def _further_names(manifest: Manifest) -> list[str]:
     return [name for name in manifest.server.model_names if name != manifest.model.name]
 
@@ -130,7 +148,8 @@ _RUN: Facts = (
     ("llmgate", lambda record: one_line(record.manifest.llmgate_version)),
     ("Record format", lambda record: f"{record.manifest.major}.{record.manifest.minor}"),
     ("Seed", lambda record: str(record.manifest.seed)),
-    ("Requests in flight", lambda record: str(record.manifest.concurrency)),
+    ("Requests in flight", _in_flight),
+    ("Answers from a cache", _from_cache),
 )
 
 _MODEL: Facts = (
@@ -150,6 +169,7 @@ _SERVER: Facts = (
     ("Started by", lambda record: "llmgate" if record.manifest.server.owned else "someone else"),
     ("Flags", lambda record: short_flags(record.manifest.server.flags)),
     ("Endpoint", lambda record: short_path(record.manifest.server.url)),
+    ("Replicas", lambda record: ", ".join(short_path(url) for url in record.manifest.server.replicas)),
 )
 
 _EMBEDDING: Facts = (

@@ -203,7 +203,7 @@ def make_monitor(
         part = Record(manifest=run.manifest, cases=run.cases, results=results)
         return reason_to_stop(part, champion, looks, look=look)
 
-    return InterimMonitor(run, possible, enough, ahead=settings.concurrency, progress=progress)
+    return InterimMonitor(run, possible, enough, ahead=settings.fixed_concurrency, progress=progress)
 
 
 def _impossible(settings: Settings, plan: Plan, run: RunDir, looks: LookPlan, champion: Record | None) -> str:

@@ -7,19 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmgate.errors import RecordError, UsageError
-from llmgate.generate.traffic import Traffic
 from llmgate.record.disk import private_folder
 from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.rundir import RunDir, folder_taken
 from llmgate.record.run.watch import LOCK_NAME, REASON_NAME
 from llmgate.report.visible import one_line
-from llmgate.report.words import plural
 from llmgate.session.clock import timestamp
 from llmgate.session.decide.records import BASELINE_NAME
 from llmgate.session.heartbeat import gather_all, run_async
-from llmgate.session.progress import rate_limit_lines
 from llmgate.session.run.admissions import check_judges
 from llmgate.session.run.anchors import anchors_wait, judge_anchors
+from llmgate.session.run.asking import open_model, with_replicas
 from llmgate.session.run.early_stopping import make_monitor
 from llmgate.session.run.embed_outputs import embed_answers
 from llmgate.session.run.judge_canaries import try_judges
@@ -113,7 +111,8 @@ def asking(
             spread = closing.enter_context(open_spread(settings, progress))
         opening = open_target if spread is None else spread.open_target
         with opening(settings, log_path=out / "server.log", progress=progress) as opened:
-            target = replace(opened, model=registered.bind(settings, opened.model))
+            target = with_replicas(settings, opened, progress)
+            target = replace(target, model=registered.bind(settings, target.model))
             planned = plan()
             if spread is not None:
                 spread.refuse(planned)
@@ -248,23 +247,19 @@ async def ask(
 ) -> None:
     """All questions, and what judges say of the answers who can be asked while the model under test is up."""
     async with AsyncExitStack() as stack:
-        traffic = Traffic(settings.limit, told=rate_limit_lines(progress))
-        if spread is None:
-            client = await open_client(target.endpoint, settings, stack, death=target.death, traffic=traffic)
-        else:
-            client = await stack.enter_async_context(spread.chat(settings, target))
+        opening = open_model if spread is None else spread.open_model
+        asked = await opening(settings, target, run, stack, progress=progress)
+        client = asked.chat
         models = await models_beside(settings, plan, run.manifest, client, stack, progress=progress)
         name = one_line(target.model.name)  # an endpoint chooses its own name
         limit = f", {settings.limit}" if settings.limit else ""
-        progress.stage(f"asking {name}: {len(run.missing())} answers, {settings.concurrency} in flight{limit}")
+        progress.stage(f"asking {name}: {len(run.missing())} answers, {asked.in_flight}{limit}")
         answers = [generate_answers(run, plan, client, models=models, progress=progress, monitor=monitor)]
         if inbox is not None:
             answers.append(take_results(run, plan, inbox, progress=progress))
         await gather_all(answers)
-        if traffic.refusals:
-            again = "" if settings.limit else "; --rpm N and --tpm N stay below it"
-            waits = f"{plural(traffic.refusals, 'request')} met the rate limit, {traffic.waited_s:.0f} s were waited"
-            progress.stage(f"{waits}{again}")
+        for line in asked.told():
+            progress.stage(line)
         if models:
             await judge_all(settings, plan, run, models, progress=progress)
 

@@ -87,6 +87,7 @@ async def generate_answers(
             answer = await client.ask(
                 {**case.request(key.repeat), **extra_fields(case, plan.vocabulary)},
                 expected=partial(expects_finish_reason, case.asserts, case.variables),
+                which=str(key),
             )
         result = await check_answer(case, key, answer, plan.vocabulary)
         keep(result)
@@ -179,7 +180,8 @@ def context_of(case: Case, answer: Generation, *, exchanges: Sequence[Exchange] 
         variables=case.variables,
         prompt=prompt,
         messages=case.planned.messages,
-        latency_ms=answer.latency_s * 1000,
+        # What a cache took is no time of the model's.
+        latency_ms=None if answer.answered_by and answer.answered_by.cached else answer.latency_s * 1000,
         cost=case.prices.of(answer.prompt_tokens, answer.completion_tokens) if case.prices else None,
         logprobs=None if answer.logprobs is None else [token.logprob for token in answer.logprobs],
         misspelt=misspelt(answer, stops=case.body.get("stop")),

@@ -220,7 +220,7 @@ def make_plan(
         names = frozenset(seen)
     _refuse_forgeable(suites, policy, names, vocabulary)
     # No part sees enough to stop the others.
-    stopping = () if settings.no_stopping or settings.shard else suites
+    stopping = () if settings.no_stopping or settings.cache or settings.shard else suites
     return Plan(
         suites=tuple(suites),
         cases=cases,

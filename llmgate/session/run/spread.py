@@ -12,16 +12,20 @@ from llmgate.errors import UsageError
 from llmgate.generate.client import RetryPolicy
 from llmgate.generate.vllm.server import ServerSpec
 from llmgate.record.weights import MANIFEST_NAME
+from llmgate.report.words import plural
+from llmgate.session.ray.chat import Place, SpreadChat
+from llmgate.session.ray.cluster import Cluster, connect
+from llmgate.session.run.asking import AskedModel
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.target import identify_folder, open_target, served_name
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AsyncExitStack
 
+    from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
-    from llmgate.session.ray.chat import Place, SpreadChat
-    from llmgate.session.ray.cluster import Cluster
     from llmgate.session.run.plan import Plan
     from llmgate.session.settings.typed import Settings
 
@@ -101,17 +105,19 @@ class Spread:
                 fix="Add --no-bench, and measure serving in a run of its own",
             )
 
-    def chat(self, settings: Settings, target: Target) -> SpreadChat:
-        """Asks from all nodes."""
-        # Where nobody names a cluster, none of it is loaded.
-        from llmgate.session.ray.chat import SpreadChat  # noqa: PLC0415
-
-        known = replace(target.endpoint, names=(*target.endpoint.names, *settings.reply_names))
-        places = self.places or [self.cluster.place(known)]
+    async def open_model(
+        self, settings: Settings, target: Target, run: RunDir, stack: AsyncExitStack, *, progress: Progress
+    ) -> AskedModel:
+        """The model under test, asked from all nodes; arguments as for `asking.open_model`."""
+        del run, progress
+        endpoints = (target.endpoint, *target.others)
+        known = [replace(one, names=(*one.names, *settings.reply_names)) for one in endpoints]
+        places = self.places or [self.cluster.place(one) for one in known]
         retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
-        return SpreadChat(
-            places, concurrency=settings.concurrency, slots=self.slots or self.cluster.slots, retry=retry
-        )
+        slots = self.slots or self.cluster.slots
+        chat = SpreadChat(places, concurrency=settings.concurrency, slots=slots, retry=retry)
+        words = f"{settings.concurrency} in flight on {plural(len(self.cluster.nodes), 'node')}"
+        return AskedModel(chat=await stack.enter_async_context(chat), in_flight=words, told=lambda: iter(()))
 
 
 @contextmanager
@@ -122,8 +128,5 @@ def open_spread(settings: Settings, progress: Progress) -> Iterator[Spread]:
         UsageError: If Ray is not installed.
         CannotRunError: If the cluster cannot be used.
     """
-    # Ray is an extra: only who names a cluster pays for it.
-    from llmgate.session.ray.cluster import connect  # noqa: PLC0415
-
     with connect(settings.on or "", progress) as cluster:
         yield Spread(cluster=cluster, _settings=settings)

@@ -22,6 +22,7 @@ HOSTINGS: Final = ("auto", "together", "shared", "restarts")
 LEAST: Final = (
     *(("concurrency", 1), ("repeat", 1), ("port", 1)),
     *((name, 0) for name in ("retries", "show_missed", "rpm", "tpm", "judge_rpm", "judge_tpm")),
+    ("judge_concurrency", 0),
 )
 RAY: Final = re.compile(r"ray://(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}", re.ASCII)
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,15 +44,70 @@ def check(settings: Settings) -> None:
     check_endpoints(settings)
     check_flags(settings.server_args)
     check_serving(settings)
+    check_replicas(settings)
+    check_cache(settings)
     if settings.resume and not settings.out:
         raise UsageError("--resume needs to know which run", fix="Add --out with the folder of the unfinished run")
     for name, least in LEAST:
         value = getattr(settings, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", fix=f"Give at least {least}")
+    if not 0 <= settings.deadline < float("inf"):
+        raise UsageError(f"--deadline is {settings.deadline}", fix="Give seconds, or 0 for no end")
     for name in ("timeout", "startup_timeout"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UsageError(f"--{name.replace('_', '-')} is {getattr(settings, name)}", fix="Give seconds above 0")
+
+
+def check_replicas(settings: Settings) -> None:
+    """Refuse replicas of nothing, the same one twice, and limits that cannot be divided among them.
+
+    Raises:
+        UsageError: With the option.
+        EndpointError: If one is no URL.
+    """
+    if not settings.replicas:
+        return
+    if not settings.endpoint:
+        raise UsageError(
+            "replicas stand beside an endpoint, and none is named",
+            where="--replicas",
+            fix="Name the first one with --endpoint; a server that llmgate starts has --data-parallel-size instead",
+        )
+    urls = [normalise_url(url) for url in (settings.endpoint, *settings.replicas)]
+    twice = next((url for place, url in enumerate(urls) if url in urls[:place]), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", where="--replicas", fix="Name each server once")
+    for url in urls[1:]:
+        settings.replica_key(url)
+    for name in ("rpm", "tpm"):
+        if 0 < getattr(settings, name) < len(urls):
+            raise UsageError(
+                f"--{name} is {getattr(settings, name)}, and is divided among {len(urls)} endpoints",
+                fix="Give at least one for each, or ask fewer endpoints",
+            )
+
+
+def check_cache(settings: Settings) -> None:
+    """Refuse a cache where what comes out of it would be taken for fresh, or where nothing tells models apart.
+
+    Raises:
+        UsageError: With what to leave out or to add.
+    """
+    if not settings.cache:
+        return
+    if settings.as_baseline:
+        raise UsageError(
+            "later runs would be compared with answers out of a cache",
+            where="--cache",
+            fix="Leave it out of the run that is recorded with --as-baseline",
+        )
+    if settings.endpoint and not settings.deployment:
+        raise UsageError(
+            "an address does not say which model answers there, so its answers cannot be kept apart",
+            where="--cache",
+            fix="Say what --endpoint serves now with --deployment LABEL, and change the label when it changes",
+        )
 
 
 def check_model(option: str, model: str | None) -> None:
@@ -120,11 +176,12 @@ def check_parts(settings: Settings) -> None:
             where="--on",
             fix="Write ray for the cluster that this machine is part of, or ray://HOST:PORT",
         )
-    for name in ("rpm", "tpm"):
+    for name in ("rpm", "tpm", "deadline", "adaptive", "cache"):
         if getattr(settings, name):
+            shown = "concurrency auto" if name == "adaptive" else name
             raise UsageError(
-                f"--{name} holds for one client, and --on asks from several nodes at once",
-                fix=f"Leave --{name} or --on out, or ask through a gateway that has limits",
+                f"--{shown} holds for one client, and --on asks from several nodes at once",
+                fix=f"Leave --{shown} or --on out",
             )
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from llmgate.session.command_line import refuse_secrets
 from llmgate.session.options.table import OPTIONS, file_options
 from llmgate.session.settings.checks import check
-from llmgate.session.settings.readers import read_finish_reasons, read_folders, read_judges, read_shard, read_value
+from llmgate.session.settings.readers import (
+    read_concurrency,
+    read_finish_reasons,
+    read_folders,
+    read_judges,
+    read_shard,
+    read_value,
+)
 from llmgate.session.settings.typed import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +49,8 @@ def settings_from(given: Mapping[str, Any], *, root: Path) -> Settings:
     values["judge_admission"] = tuple(shlex.split(values["judge_admission"] or ""))
     values["allow_outside"] = read_folders(values["allow_outside"])
     values["shard"] = read_shard(values["shard"])
+    values["replicas"] = tuple(shlex.split(values["replicas"] or ""))
+    values["concurrency"], values["adaptive"] = read_concurrency(values["concurrency"])
     values["judges"] = read_judges(values["judges"] or "")
     for key in ("finish_reasons", "judge_finish_reasons"):
         values[key] = read_finish_reasons(key.replace("_", "-"), values[key] or "")

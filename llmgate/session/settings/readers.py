@@ -14,7 +14,31 @@ from llmgate.record.manifest import Shard
 if TYPE_CHECKING:
     from llmgate.session.options.option import Option
 
-__all__ = ["read_finish_reasons", "read_folders", "read_judges", "read_shard", "read_value"]
+__all__ = ["read_concurrency", "read_finish_reasons", "read_folders", "read_judges", "read_shard", "read_value"]
+
+
+AUTO: Final = "auto"
+MOST: Final = 256
+"""Requests in flight at most where the number adapts and nobody says: as many as vLLM takes into a batch."""
+
+
+def read_concurrency(text: str) -> tuple[int, bool]:
+    """Read `32`, `auto` or `auto:64`.
+
+    Returns:
+        The number, the most where it adapts; and whether it does.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    word, colon, most = text.partition(":")
+    adapts = word == AUTO
+    number = (most if colon else str(MOST)) if adapts else text
+    try:
+        return int(number), adapts
+    except ValueError:
+        raise UsageError(f"--concurrency is {text!r}", fix="Give a number, auto, or auto:MOST as in auto:64") from None
+
 
 SHARD: Final = re.compile(r"([1-9]\d{0,5})/([1-9]\d{0,5})")
 
@@ -84,6 +108,9 @@ def read_value(option: Option, value: object) -> object:
         return None
     if option.kind == "flag":
         good = isinstance(value, bool)
+    elif option.kind == "amount":
+        good = isinstance(value, int | str) and not isinstance(value, bool)
+        value = str(value)
     elif option.kind == "text":
         if isinstance(value, Sequence) and not isinstance(value, str):
             value = shlex.join(str(part) for part in value)
