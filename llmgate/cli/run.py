@@ -15,6 +15,8 @@ from llmgate.errors import LlmgateError
 
 if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
+    from llmgate.record.manifest import Shard
+    from llmgate.record.schema import Record
 
 __all__ = ["run"]
 
@@ -81,10 +83,8 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         note_baseline(out, baseline)
         record = execute(settings, lambda: plan, out=out, progress=progress)
     if record.manifest.shard is not None:
-        from llmgate.session.run.shards import part_line
-
         click.echo(f"content: {content_digest(record)}")
-        click.secho(visible_text(part_line(record, out)), fg="yellow")
+        click.secho(visible_text(part_line(record, record.manifest.shard, out)), fg="yellow")
         return Undecided()
     records.keep(out, record)
     progress.stage("deciding")
@@ -103,3 +103,14 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     if decision.is_baseline:
         click.secho(f"recorded as baseline: compare later runs with --baseline {visible_text(str(out))}", fg="green")
     return taken(out, decision)
+
+
+def part_line(record: Record, shard: Shard, out: Path) -> str:
+    """What to say at the end of a shard."""
+    from llmgate.record.order import shard_cases
+
+    asked, whole = len(shard_cases(record.cases, shard)), len(record.cases)
+    return (
+        f"NO DECISION: shard {shard.name} is recorded, {asked:,} of {whole:,} {'case' if whole == 1 else 'cases'}. A part"
+        f" decides nothing: merge all {shard.of} with `llmgate merge SHARD... --out DIR`; this one is {out}"
+    )

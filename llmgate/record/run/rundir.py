@@ -204,6 +204,12 @@ class RunDir:
         """The same without words: see `Record.scored`."""
         return self._journal.results.scored
 
+    @property
+    def tries_judges(self) -> bool:
+        """Whether its judges are tried on canaries and anchors: of shards, by the first one alone."""
+        shard = self.manifest.shard
+        return shard is None or shard.index == 1
+
     def missing(self) -> list[CaseKey]:
         """Planned generations without an evaluated result, in order: what a resumed run still has to do."""
         scored = self.scored

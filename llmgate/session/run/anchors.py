@@ -17,7 +17,6 @@ from llmgate.record.schema import AnchorCheck, AnchorResult, Generation, Outcome
 from llmgate.score.assertion.check import CheckContext
 from llmgate.score.execute import run_consult
 from llmgate.session.run.measure import context_of
-from llmgate.session.run.shards import tries_judges
 from llmgate.suite.form.anchors import FEWEST_ANCHORS, FEWEST_PER_VERDICT, read_anchors
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ async def judge_anchor(anchor: Anchor, models: Models, plan: Plan) -> AnchorResu
 
 def anchors_wait(run: RunDir) -> bool:
     """Whether a run named anchors, is to judge them again, and did not yet."""
-    return bool(run.manifest.anchors) and tries_judges(run) and run.anchors() is None
+    return bool(run.manifest.anchors) and run.tries_judges and run.anchors() is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,6 @@ from llmgate.session.run.models import JudgeTraffic, identify_models, models_bes
 from llmgate.session.run.plan import Plan
 from llmgate.session.run.power_check import preflight
 from llmgate.session.run.registered import look_up
-from llmgate.session.run.shards import tries_judges
 from llmgate.session.run.target import judge_place, open_judge, open_target
 from llmgate.session.run.tested import Inbox, take_results
 from llmgate.session.run_folder import new_run_id
@@ -283,7 +282,7 @@ async def judge_afterwards(asked: AskedRun, target: Target, *, progress: Progres
 async def judge_all(settings: Settings, plan: Plan, run: RunDir, models: Models, *, progress: Progress) -> None:
     """All that judges are asked: about answers, canaries and anchors."""
     await judge_answers(run, plan, models, progress=progress)
-    if tries_judges(run):
+    if run.tries_judges:
         await try_judges(run, plan, models, progress=progress)
         await judge_anchors(run, settings, plan, models, progress=progress)
     check_stopped(models, run)
