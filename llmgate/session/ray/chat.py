@@ -174,12 +174,15 @@ class SpreadChat:
         if self.stopped:
             raise self.stopped
         if self.gave_up:
-            message = f"not asked: {self._refused} connections in a row had failed"
-            return Failure(kind=FailureKind.CONNECTION, message=message, attempts=0)
+            return self._not_asked()
         question = Question(body=body, expected=frozenset(filter(expected, NOT_COMPLETE)))
         wanted = Wanted(question=question, expected=expected, answer=asyncio.get_running_loop().create_future())
         self._line.put(wanted)
         return await wanted.answer
+
+    def _not_asked(self) -> Failure:
+        message = f"not asked: {self._refused} connections in a row had failed"
+        return Failure(kind=FailureKind.CONNECTION, message=message, attempts=0)
 
     async def embed(self, texts: Sequence[str]) -> Vectors | Failure:
         """Nobody asks the model under test for vectors."""
@@ -210,6 +213,10 @@ class SpreadChat:
         """One batch, there and back."""
         desk = None
         try:
+            if self.gave_up:
+                for wanted in taken:
+                    wanted.answer.set_result(self._not_asked())
+                return
             desk = self._desk()
             desk.busy += 1
             batch = Batch(

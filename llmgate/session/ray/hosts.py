@@ -152,7 +152,6 @@ def hosted(cluster: Cluster, spec: ServerSpec, weights: str, *, progress: Progre
     make = ray.remote(ModelHost)
     actors = [
         make.options(
-            name=None,
             num_cpus=1,
             num_gpus=gpus,
             max_restarts=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -228,10 +229,15 @@ def test_who_stopped_waiting_is_not_asked_for() -> None:
     assert place.asked == [0, 2]
 
 
-def test_the_key_is_not_shown() -> None:
+def test_a_batch_and_its_reply_travel_and_the_key_is_not_shown() -> None:
     place = FakePlace()
     ask([place], 1)
-    assert "0123456789" not in repr(place.batches[0])
+    (batch,) = place.batches
+    there: Batch = pickle.loads(pickle.dumps(batch))
+    assert there == batch
+    assert there.endpoint.api_key == HERE.api_key
+    assert pickle.loads(pickle.dumps(answered(batch))) == answered(batch)
+    assert "0123456789" not in repr(batch)
 
 
 # Servers on nodes.
