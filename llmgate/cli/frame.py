@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from llmgate.errors import EXIT_CANNOT_RUN, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, EXIT_USAGE, CannotRunError, LlmgateError
+from llmgate.errors import (
+    EXIT_CANNOT_RUN,
+    EXIT_FAIL,
+    EXIT_INCONCLUSIVE,
+    EXIT_PASS,
+    EXIT_USAGE,
+    CannotRunError,
+    LlmgateError,
+)
 from llmgate.session.termination import end_as_ctrl_c
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ OPTIONS: Final = frozenset(
 @click.argument("shards", nargs=-1, type=PATH, required=True)
 @run_options(OPTIONS)
 def merge(shards: tuple[Path, ...], **options: Any) -> Decision:
-    """Make one run of all SHARDS of it, and decide.
+    r"""Make one run of all SHARDS of it, and decide.
 
     SHARDS are the folders that `llmgate run --shard I/N` wrote, on one machine or on N. All of them have to be there,
     each once, and of one run: the same model, suites, policy, judges and llmgate. The record in --out is that of a run

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmgate.gate.decision.types import Decision
     from llmgate.record.manifest import Shard
     from llmgate.record.schema import Record
+    from llmgate.session.run.plan import Plan
 
 __all__ = ["run"]
 
@@ -67,11 +68,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         show_lines(lock_missing(suites))
     plan = plan_paths(suites, settings)
     check_models(settings, plan)
-    for line in plan.left_out:
-        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
-    for suite in plan.suites:
-        for warning in suite.warnings:
-            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+    show_warnings(plan)
     baseline = None if settings.shard else resolve_baseline(settings, out)
     if any(suite.suite.serving for suite in plan.suites):
         from llmgate.session.run.serving_arms import serving_warnings
@@ -83,9 +80,7 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
         note_baseline(out, baseline)
         record = execute(settings, lambda: plan, out=out, progress=progress)
     if record.manifest.shard is not None:
-        click.echo(f"content: {content_digest(record)}")
-        click.secho(visible_text(part_line(record, record.manifest.shard, out)), fg="yellow")
-        return Undecided()
+        return ended_part(record, record.manifest.shard, out)
     records.keep(out, record)
     progress.stage("deciding")
     decision = decide_run(out, baseline, settings, records)
@@ -105,12 +100,25 @@ def run(suites: tuple[Path, ...], *, lock: bool, **options: Any) -> Decision | U
     return taken(out, decision)
 
 
-def part_line(record: Record, shard: Shard, out: Path) -> str:
-    """What to say at the end of a shard."""
+def show_warnings(plan: Plan) -> None:
+    """Say what is not run, and what somebody should look at."""
+    for line in plan.left_out:
+        click.secho(visible_text(line), err=True, fg="yellow" if line.startswith("not run") else None)
+    for suite in plan.suites:
+        for warning in suite.warnings:
+            click.secho(f"warning: {visible_text(warning)}", err=True, fg="yellow")
+
+
+def ended_part(record: Record, shard: Shard, out: Path) -> Undecided:
+    """Say that a shard is recorded and decides nothing."""
     from llmgate.record.order import shard_cases
+    from llmgate.record.run.content_digest import content_digest
 
     asked, whole = len(shard_cases(record.cases, shard)), len(record.cases)
-    return (
-        f"NO DECISION: shard {shard.name} is recorded, {asked:,} of {whole:,} {'case' if whole == 1 else 'cases'}. A part"
-        f" decides nothing: merge all {shard.of} with `llmgate merge SHARD... --out DIR`; this one is {out}"
+    text = (
+        f"NO DECISION: shard {shard.name} is recorded, {asked:,} of {whole:,} {'case' if whole == 1 else 'cases'}."
+        f" A part decides nothing: merge all {shard.of} with `llmgate merge SHARD... --out DIR`; this one is {out}"
     )
+    click.echo(f"content: {content_digest(record)}")
+    click.secho(visible_text(text), fg="yellow")
+    return Undecided()

@@ -1,8 +1,8 @@
-"""The order in which cases are asked when a run may stop early, and which part of a run asks them when there are several:
-random, and the same everywhere.
+"""In which order cases are asked when a run may stop early, and by which part of it: random, and the same everywhere.
 
-Cases of one cluster stay together, as do the repeats of a case, so that every look and every part has whole clusters and
-whole cases. Both come from digests, not from a random generator, whose numbers may change from one version to the next.
+Cases of one cluster stay together, as do the repeats of a case, so that every look and every part has whole clusters
+and whole cases. Both come from digests, not from a random generator, whose numbers may change from one version to the
+next.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 from support.extras import extra_python
 from support.fake_server import FakeServer
 from support.project import answer_right, write_suite
-from support.ray_cluster import RayCluster, ray_cluster
+from support.ray_cluster import RayCluster, command_line, ray_cluster
 from support.servers import FAKE_VLLM, MARK, marked, model_folder, wait_until
 
 from llmgate.record.run.content_digest import content_digest
@@ -54,7 +54,13 @@ def start(
         del env["RAY_ADDRESS"]
     command = [str(python.with_name("llmgate")), "run", "words.yaml", "--on", on, *args]
     return subprocess.Popen(
-        command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -133,9 +139,7 @@ def settled(server: FakeServer) -> int:
 def test_the_key_reaches_the_endpoint_and_no_file(python: Path, cluster: RayCluster, tmp_path: Path) -> None:
     write_suite(tmp_path, cases=20)
     with FakeServer(answer=answer_right, api_key=KEY) as server:
-        said = ended(
-            run := start(python, tmp_path, cluster, "--endpoint", server.url, "--out", "run", key=KEY)
-        )
+        said = ended(run := start(python, tmp_path, cluster, "--endpoint", server.url, "--out", "run", key=KEY))
         assert run.returncode == 0, said
         wrong = "sk-ray-9876543210zyxwvutsrq"
         said = ended(run := start(python, tmp_path, cluster, "--endpoint", server.url, "--out", "bad", key=wrong))
@@ -176,11 +180,7 @@ def test_each_node_serves_the_model_that_the_record_names(
 
 def engines(mark: str) -> list[int]:
     """Servers of the fake vLLM that live."""
-    return [
-        pid
-        for pid in marked(mark)
-        if b"vllm" in (open(f"/proc/{pid}/cmdline", "rb").read() if os.path.exists(f"/proc/{pid}/cmdline") else b"")
-    ]
+    return [pid for pid in marked(mark) if b"vllm" in command_line(pid)]
 
 
 def test_a_cluster_that_is_not_there_is_an_error(python: Path, cluster: RayCluster, tmp_path: Path) -> None:

@@ -56,7 +56,16 @@ def test_shards_of_suites_in_code_merge_into_the_run(pytester: pytest.Pytester) 
     assert content_digest(merged) == content_digest(load_record(pytester.path / "whole"))
 
 
-@pytest.mark.parametrize("more", [("-k", "word-1"), ("-k", "not word-3",)])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("-k", "word-1"),
+        (
+            "-k",
+            "not word-3",
+        ),
+    ],
+)
 def test_a_part_of_a_suite_is_no_shard(pytester: pytest.Pytester, more: tuple[str, ...]) -> None:
     suite = write_suite(pytester.path)
     with FakeServer(answer=answer_right) as server:
@@ -85,6 +94,6 @@ def test_a_shard_of_nothing_is_recorded(pytester: pytest.Pytester) -> None:
 
 def test_a_shard_that_was_not_answered_fails(pytester: pytest.Pytester) -> None:
     suite = write_suite(pytester.path)
-    with FakeServer(answer=answer_right, faults=every(Fault.HTTP_400)) as server:
+    with FakeServer(answer=answer_right, faults=every(1, Fault.HTTP_400)) as server:
         result = run(pytester, server, suite, "--llmgate-shard=1/2", out="s1")
     assert result.ret == 1

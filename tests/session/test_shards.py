@@ -135,7 +135,9 @@ def test_merged_shards_are_the_run_of_one_machine(tmp_path: Path, of: int) -> No
     one, other = load_record(tmp_path / "alone"), load_record(tmp_path / "merged")
     assert content_digest(one) == content_digest(other)
     assert f"content: {content_digest(other)}" in merged.output
-    found = [json.loads((tmp_path / name / "decision.json").read_text(encoding="utf-8")) for name in ("alone", "merged")]
+    found = [
+        json.loads((tmp_path / name / "decision.json").read_text(encoding="utf-8")) for name in ("alone", "merged")
+    ]
     for each in found:
         each.pop("candidate", None)
     assert found[0]["verdict"] == found[1]["verdict"] == "FAIL"
@@ -188,7 +190,7 @@ def test_shards_that_do_not_belong_together_leave_nothing(tmp_path: Path) -> Non
 
 def test_errors_in_a_shard_are_errors_of_the_run(tmp_path: Path) -> None:
     write_suite(tmp_path)
-    with FakeServer(answer=answer_right, faults=every(Fault.HTTP_400)) as server:
+    with FakeServer(answer=answer_right, faults=every(1, Fault.HTTP_400)) as server:
         broken = llmgate("run", "words.yaml", "--endpoint", server.url, "--shard", "1/2", "--out", "s1")
         assert broken.exit_code == 3
         server.faults = {}

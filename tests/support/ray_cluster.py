@@ -9,12 +9,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["RayCluster", "ray_cluster"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["RayCluster", "command_line", "ray_cluster"]
 
 START_S = 180.0
 
@@ -77,9 +80,13 @@ def ray_cluster(python: Path, *, env: Mapping[str, str] | None = None) -> Iterat
                 with (Path(folder) / f"node{number}.log").open("wb") as log:
                     nodes.append(
                         subprocess.Popen(
-                            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                            command,
+                            stdin=subprocess.DEVNULL,
+                            stdout=log,
+                            stderr=log,
+                            env=environment,
                             start_new_session=True,
-                        )  # fmt: skip
+                        )
                     )
                 wait(lambda: up(python, address, len(nodes)), nodes, Path(folder))
             yield RayCluster(
@@ -96,9 +103,16 @@ def ray_cluster(python: Path, *, env: Mapping[str, str] | None = None) -> Iterat
 
 def up(python: Path, address: str, nodes: int) -> bool:
     """Whether so many nodes are alive."""
-    code = f"import ray; ray.init(address={address!r}, log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
+    code = (
+        f"import ray; ray.init(address={address!r}, log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
+    )
     done = subprocess.run(
-        [python, "-c", code], capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "no_proxy": "*"}
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "no_proxy": "*"},
     )
     return done.returncode == 0 and done.stdout.split()[-1:] == [str(nodes)]
 

@@ -32,22 +32,11 @@ from llmgate.record.run.files import MANIFEST
 from llmgate.record.schema import Generation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from llmgate.record.answered_by import Failure
-    from llmgate.record.looks import Stop
     from llmgate.record.manifest import Manifest
-    from llmgate.record.schema import (
-        AnchorCheck,
-        CaseKey,
-        CaseResult,
-        CheckResult,
-        Exchange,
-        Judgement,
-        JudgeTrial,
-        PlannedCase,
-        Record,
-    )
+    from llmgate.record.schema import CaseResult, CheckResult, Exchange, Judgement, Record
 
 __all__ = ["CONTENT_VERSION", "content_digest"]
 
@@ -66,34 +55,26 @@ def content_digest(record: Record) -> str:
     Args:
         record: As it was read back from its folder: what is written is redacted.
     """
-    stops = record.seal.stops if record.seal else ()
     digest = hashlib.sha256()
-    for line in lines(record.manifest, record.cases, record.results, record.trials, record.anchors, stops):
+    for line in lines(record):
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii"))
         digest.update(b"\n")
     return digest.hexdigest()
 
 
-def lines(
-    manifest: Manifest,
-    cases: Iterable[PlannedCase],
-    results: Mapping[CaseKey, CaseResult],
-    trials: Iterable[JudgeTrial],
-    anchors: AnchorCheck | None,
-    stops: Iterable[Stop],
-) -> Iterator[object]:
+def lines(record: Record) -> Iterator[object]:
     """What is digested, line by line."""
-    yield head(manifest)
-    for case in cases:
+    yield head(record.manifest)
+    for case in record.cases:
         for key in case.keys:
-            yield [key.suite, key.case, key.repeat, result_of(results.get(key))]
-    for trial in trials:
+            yield [key.suite, key.case, key.repeat, result_of(record.results.get(key))]
+    for trial in record.trials:
         asked = list(map(judgement_of, trial.judgements))
         yield ["trial", trial.suite, trial.type, trial.criterion, trial.judge, trial.canary, trial.outcome, asked]
-    for anchor in anchors.results if anchors else ():
+    for anchor in record.anchors.results if record.anchors else ():
         asked = list(map(judgement_of, anchor.judgements))
         yield ["anchor", anchor.id, anchor.passed, anchor.outcome, asked]
-    for stop in sorted(stops, key=lambda stop: stop.suite):
+    for stop in sorted(record.seal.stops if record.seal else (), key=lambda stop: stop.suite):
         yield ["stop", stop.suite, stop.look]
 
 

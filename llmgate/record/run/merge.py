@@ -1,8 +1,8 @@
 """The records of all shards of a run → one record, as a single run would have written it.
 
 Nothing is believed: each shard is held against its seal, all of them against each other, and every answer against the
-part that was to ask it. What differs, is missing, came twice or is not the shard's to answer is refused by name. The same
-shards give the same record to the byte, so its run id is the same too, and nobody can compare it with itself.
+part that was to ask it. What differs, is missing, came twice or is not the shard's to answer is refused by name. The
+same shards give the same record to the byte, so its run id is the same too, and nobody can compare it with itself.
 """
 
 from __future__ import annotations

@@ -10,15 +10,14 @@ from llmgate.record.run.files import MANIFEST
 from llmgate.record.run.merge import check_shards, merge_shards
 from llmgate.record.run.rundir import folder_taken
 from llmgate.record.run.watch import RunLock
+from llmgate.record.schema import Record
 from llmgate.report.words import plural
-from llmgate.session.decide.records import note_baseline
+from llmgate.session.decide.records import Baseline, note_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from llmgate.record.schema import Record
-    from llmgate.session.decide.records import Baseline
 
 __all__ = ["Merged", "merge_folders"]
 

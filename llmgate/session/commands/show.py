@@ -88,9 +88,7 @@ def show_cases(run: Path, baseline: Path | None, question: CasesQuestion) -> Sho
     return replace(shown, content=content_digest(candidate) if candidate.seal else "")
 
 
-def looked_up(
-    candidate: Record, champion: Record | None, question: CasesQuestion, run: Path, note: str
-) -> ShownCases:
+def looked_up(candidate: Record, champion: Record | None, question: CasesQuestion, run: Path, note: str) -> ShownCases:
     """The cases that a question is about; raises as `show_cases`."""
     if question.case is not None:
         book = CaseBook.open(candidate, champion, None, WHOLE)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import llmgate
 from llmgate.errors import CannotRunError, UsageError
+from llmgate.generate.client import Endpoint
 from llmgate.session.ray.chat import LostError
 from llmgate.session.ray.task import about_node, ask_batch
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
-    from llmgate.generate.client import Endpoint
     from llmgate.session.progress import Progress
     from llmgate.session.ray.task import Batch, Reply
 

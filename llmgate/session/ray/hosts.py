@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from llmgate.errors import CannotRunError, ServerError
 from llmgate.generate.client import Endpoint
 from llmgate.generate.vllm.server import ServerSpec, launch
+from llmgate.record.manifest import ServerIdentity
 from llmgate.record.weights import weights_digest
 from llmgate.session.ray.cluster import one_sentence, translated
 from llmgate.session.ray.task import ask_questions
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
 
-    from llmgate.record.manifest import ServerIdentity
     from llmgate.session.progress import Progress
     from llmgate.session.ray.cluster import Cluster, RayNode
     from llmgate.session.ray.task import Batch, Reply
@@ -146,7 +146,7 @@ def hosted(cluster: Cluster, spec: ServerSpec, weights: str, *, progress: Progre
         ServerError: If none fits, one does not start, or two of them are of different versions or flags.
     """
     seats = seats_of(cluster.nodes, gpus_each(spec.flags))
-    progress.stage(f"starting {len(seats)} servers on {len(set(node.id for node, _ in seats))} nodes")
+    progress.stage(f"starting {len(seats)} servers on {len({node.id for node, _ in seats})} nodes")
     ray = cluster.ray
     on_node = import_module("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
     make = ray.remote(ModelHost)

@@ -9,10 +9,10 @@ from llmgate.errors import PolicyError, SuiteError, UsageError
 from llmgate.record.looks import LookPlan
 from llmgate.record.output_features import OutputFeature
 from llmgate.record.policy import DEFAULT_SLICE_ALPHA, Binding, OnInconclusive, Policy
+from llmgate.report.words import plural
 from llmgate.score.assertion.definition import Need
 from llmgate.score.vocabulary import VOCABULARY, Checks
 from llmgate.session.run.custom_checks import beside_suites
-from llmgate.report.words import plural
 from llmgate.suite.cases import Case, PlannedSuite, plan_suite
 from llmgate.suite.folder import Found, Sort, left_out, look_into
 from llmgate.suite.form.policy import override_policy

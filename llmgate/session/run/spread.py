@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,16 +19,16 @@ from llmgate.session.ray.cluster import Cluster, connect
 from llmgate.session.run.asking import AskedModel
 from llmgate.session.run.known_secrets import key_names
 from llmgate.session.run.target import identify_folder, open_target, served_name
+from llmgate.session.settings.typed import Settings
 from llmgate.session.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from contextlib import AsyncExitStack
 
     from llmgate.record.run.rundir import RunDir
     from llmgate.session.progress import Progress
     from llmgate.session.run.plan import Plan
-    from llmgate.session.settings.typed import Settings
 
 __all__ = ["Spread", "open_spread"]
 

@@ -125,7 +125,9 @@ def test_what_shards_may_differ_in(tmp_path: Path) -> None:
     elsewhere = replace(one.model, source="/mnt/other/place")
     moved = replace(one.server, url="http://127.0.0.1:9999/v1")
     folders.append(
-        write(tmp_path / "other", Shard(index=3, of=3), model=elsewhere, server=moved, labels={"ci": "7"}, concurrency=5)
+        write(
+            tmp_path / "other", Shard(index=3, of=3), model=elsewhere, server=moved, labels={"ci": "7"}, concurrency=5
+        )
     )
     assert merged(folders, tmp_path / "m").manifest.concurrency == 2 * one.concurrency + 5
 
@@ -277,7 +279,9 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path) -> None:
 
 def test_a_shard_is_no_record_to_whoever_does_not_ask_for_one(tmp_path: Path) -> None:
     part = parts(tmp_path)[1]
-    with pytest.raises(RecordError, match=r"this is shard 2/3 of a run, and a part of a run decides nothing\. Merge all 3"):
+    with pytest.raises(
+        RecordError, match=r"this is shard 2/3 of a run, and a part of a run decides nothing\. Merge all 3"
+    ):
         load_record(part)
     with pytest.raises(RecordError, match="this is shard 2/3"):
         load_record(part, unfinished=True)

@@ -50,7 +50,7 @@ class FakePlace:
         def work() -> None:
             try:
                 future.set_result(self.carry(batch))
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001 - it is the future's
                 future.set_exception(error)
 
         threading.Timer(self.wait_s, work).start()
@@ -62,7 +62,12 @@ class FakePlace:
 
 
 def ask(
-    places: list[FakePlace], number: int, *, concurrency: int = 16, slots: int = 4, expected: Callable[[str], bool] | None = None
+    places: list[FakePlace],
+    number: int,
+    *,
+    concurrency: int = 16,
+    slots: int = 4,
+    expected: Callable[[str], bool] | None = None,
 ) -> list[Any]:
     async def all_of() -> list[Any]:
         async with SpreadChat(places, concurrency=concurrency, slots=slots, retry=RETRY) as chat:
