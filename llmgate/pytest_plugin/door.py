@@ -81,13 +81,13 @@ class Door:
 
     def code(self, config: pytest.Config, code: int) -> int:
         """The exit code that stands: 1 where pytest would say 0 without a decision that allows it, 3 for a shard."""
+        run = config.stash.get(RUN, None)
         if code == pytest.ExitCode.OK and self.shortfall(config):
             self._overruled = True
-            run = config.stash.get(RUN, None)
             return SHARD_CODE if run is not None and run.part else int(pytest.ExitCode.TESTS_FAILED)
-        if code == pytest.ExitCode.INTERNAL_ERROR and (RUN in config.stash or self.concerns(config)):
-            # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate.
-            return int(pytest.ExitCode.USAGE_ERROR)
+        if code == pytest.ExitCode.INTERNAL_ERROR and (run is not None or self.concerns(config)):
+            # Its 3 is INCONCLUSIVE to whoever knows the exit codes of llmgate; ours of a shard comes by here again.
+            return SHARD_CODE if self._overruled else int(pytest.ExitCode.USAGE_ERROR)
         return code
 
     def shortfall(self, config: pytest.Config) -> str:
@@ -116,7 +116,10 @@ class Door:
     def words(self, config: pytest.Config, code: int) -> str:
         """The last line: why the session fails although pytest would not, or that its 0 says nothing; else ""."""
         if self._overruled:
-            return f"llmgate: {self.shortfall(config)}, so the session fails"
+            run = config.stash.get(RUN, None)
+            return f"llmgate: {self.shortfall(config)}" + (
+                "" if run is not None and run.part else ", so the session fails"
+            )
         run = config.stash.get(RUN, None)
         if code or run is None or run.gates or config.option.collectonly or not config.stash.get(GATES, ()):
             return ""

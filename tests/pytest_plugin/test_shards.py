@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.fake_server import FakeServer, Fault, every
 from support.project import answer_right, write_suite
-from test_code_suites import project, said  # type: ignore[import-not-found]
 
 # Loaded before pytester takes its snapshots: C extensions cannot be imported twice in one process.
 import llmgate.pytest_plugin.items  # noqa: F401
 from llmgate.record.run.content_digest import content_digest
 from llmgate.record.run.loading import load_record
 from llmgate.record.run.merge import check_shards, merge_shards
+from llmgate.suite.data.dataset import write_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+CODE = """
+import llmgate
+suite = llmgate.suite("support", version="1.0.0", dataset="support.jsonl", gate={"accuracy": {"min": 0.5}})
+
+@suite.cases
+async def test_support(case, llm):
+    reply = await llm.chat.completions.create(model=case.model, messages=case.messages)
+    case.check("accuracy", case["answer"] in reply.choices[0].message.content)
+"""
+
+
+def in_code(folder: Path, rows: int) -> Path:
+    data = folder / "support.jsonl"
+    asked = [
+        {"id": f"q{i}", "messages": [{"role": "user", "content": f"word {i}"}], "answer": f"word {i}"}
+        for i in range(rows)
+    ]
+    data.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
+    write_lock(data)
+    path = folder / "test_support.py"
+    path.write_text(CODE, encoding="utf-8")
+    return path
+
+
+def said(body: dict[str, Any]) -> str:
+    return f"It is {body['messages'][-1]['content']}."
 
 
 def run(pytester: pytest.Pytester, server: FakeServer, *args: str | Path, out: str) -> pytest.RunResult:
@@ -45,7 +74,7 @@ def test_shards_of_files_merge_into_the_run(pytester: pytest.Pytester, workers: 
 
 def test_shards_of_suites_in_code_merge_into_the_run(pytester: pytest.Pytester) -> None:
     pytest.importorskip("openai")
-    path = project(pytester.path, rows=12)
+    path = in_code(pytester.path, rows=12)
     with FakeServer(answer=said) as server:
         assert run(pytester, server, path, out="whole").ret == 0
         for k in (1, 2):

@@ -165,9 +165,13 @@ class SpreadChat:
         return self._refused >= GIVE_UP_PER_SLOT * self._concurrency
 
     async def ask(
-        self, body: Mapping[str, Any], *, expected: Callable[[str], bool] = nothing_expected
+        self,
+        body: Mapping[str, Any],
+        *,
+        expected: Callable[[str], bool] = nothing_expected,
+        which: str = "",  # noqa: ARG002 - see `Chat.ask`
     ) -> Generation | Failure:
-        """One chat completion; see `ChatClient.ask`.
+        """One chat completion; see `Chat.ask`.
 
         Raises:
             EndpointError: If asking on is of no use: `stopped`.
