@@ -164,7 +164,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if run.settings.shard is not None:
             from llmgate.pytest_plugin.parts import keep_part
 
-            keep_part(config, run, items, run.settings.shard)
+            keep_part(config, items, run.settings.shard, run.planned, run.case_of)
         items.sort(key=lambda item: "::gate::" in item.nodeid)
 
 

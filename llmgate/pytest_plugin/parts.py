@@ -12,9 +12,8 @@ from llmgate.record.run.watch import RunPhase
 from llmgate.report.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from llmgate.pytest_plugin.controller import PytestRun
     from llmgate.pytest_plugin.tests import Tests
     from llmgate.record.manifest import Shard
     from llmgate.record.run.watch import RunState
@@ -79,10 +78,24 @@ def case_of(nodeid: str, suites: Mapping[str, PlannedSuite], tests: Tests) -> tu
     return None if file not in suites or name.startswith("gate::") else (suites[file].suite.name, name)
 
 
-def keep_part(config: pytest.Config, run: PytestRun, items: list[pytest.Item], shard: Shard) -> None:
-    """Deselect the cases that other shards ask; gates stay, to say that nothing is decided here."""
-    ours = own_cases(run.planned, shard)
-    others = [item for item in items if (case := run.case_of(item.nodeid)) is not None and case not in ours]
+def keep_part(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    shard: Shard,
+    planned: Iterable[PlannedSuite],
+    case_of: Callable[[str], tuple[str, str] | None],
+) -> None:
+    """Deselect the cases that other shards ask; gates stay, to say that nothing is decided here.
+
+    Args:
+        config: pytest's configuration.
+        items: All items; those of other shards are taken out.
+        shard: Which part.
+        planned: The suites.
+        case_of: Suite and case of an item, None if it is none.
+    """
+    ours = own_cases(planned, shard)
+    others = [item for item in items if (case := case_of(item.nodeid)) is not None and case not in ours]
     if others:
         config.hook.pytest_deselected(items=others)
         gone = set(map(id, others))

@@ -49,14 +49,14 @@ def test_every_file_is_told_and_checked() -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflows_are_workflows(path: Path) -> None:
     tool = Path(sys.executable).with_name("check-jsonschema")
-    command = [tool, "--builtin-schema", "vendor.github-workflows", path]
+    command: list[str | Path] = [tool, "--builtin-schema", "vendor.github-workflows", path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_zizmor_finds_nothing() -> None:
     tool = Path(sys.executable).with_name("zizmor")
-    command = [tool, "--offline", "--no-progress", "--persona=pedantic", *map(str, WORKFLOWS)]
+    command: list[str | Path] = [tool, "--offline", "--no-progress", "--persona=pedantic", *map(str, WORKFLOWS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -71,7 +71,7 @@ def ray_cluster(python: Path, *, env: Mapping[str, str] | None = None) -> Iterat
             for number in range(2):
                 low = 20_000 + 2_000 * number + os.getpid() % 20 * 40
                 own = ["--head", f"--port={port}", f"--ray-client-server-port={client}", f"--temp-dir={folder}"]
-                command = [
+                command: list[str | Path] = [
                     python.with_name("ray"), "start", "--block", "--disable-usage-stats", "--num-cpus=2",
                     "--node-ip-address=127.0.0.1", "--object-store-memory=80000000",
                     f"--min-worker-port={low}", f"--max-worker-port={low + 39}",

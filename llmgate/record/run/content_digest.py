@@ -81,7 +81,7 @@ def lines(record: Record) -> Iterator[object]:
 def head(manifest: Manifest) -> dict[str, Any]:
     """Who was asked what, as the manifest's file words it."""
     written: dict[str, Any] = json.loads(MANIFEST.holds.dump_json(manifest, exclude=MANIFEST.unsaid(manifest)))
-    found = {name: written[name] for name in ASKED if name in written}
+    found: dict[str, Any] = {name: written[name] for name in ASKED if name in written}
     for name in ("model", "judge", "embedding"):
         found[name] = without_places(written[name])
     found["judges"] = {name: without_places(judge) for name, judge in written["judges"].items()}

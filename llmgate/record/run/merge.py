@@ -207,7 +207,7 @@ def merged_manifest(shards: Sequence[Record]) -> Manifest:
     first = shards[0].manifest
     runs = "\n".join(record.manifest.run_id for record in shards)
     began = min(record.manifest.created_at for record in shards)
-    when = began[:19].translate(str.maketrans({"-": None, ":": None, "T": "-"}))
+    when = began[:19].replace("-", "").replace(":", "").replace("T", "-")
     return replace(
         first,
         run_id=f"{when}-{hashlib.sha256(runs.encode()).hexdigest()[:12]}",

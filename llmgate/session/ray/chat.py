@@ -39,13 +39,12 @@ class LostError(Exception):
 
 
 class Place(Protocol):
-    """Somewhere requests can be made from.
+    """Somewhere requests can be made from."""
 
-    Attributes:
-        endpoint: Who is asked there.
-    """
-
-    endpoint: Endpoint
+    @property
+    def endpoint(self) -> Endpoint:
+        """Who is asked there."""
+        ...
 
     def send(self, batch: Batch) -> Future[Reply]:
         """Carry out a batch; the future raises LostError if the place is gone."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -25,6 +27,7 @@ __all__ = ["Cluster", "ClusterPlace", "RayNode", "connect"]
 
 RETRIES: Final = 5
 """How often Ray sends a task again whose worker or node died."""
+REACH_S: Final = 10.0
 LOOK_S: Final = 120.0
 """So long a node may take to start its first worker."""
 
@@ -130,6 +133,7 @@ def connect(address: str, progress: Progress) -> Iterator[Cluster]:
         CannotRunError: If there is no such cluster, or a node has another llmgate or none.
     """
     ray = library()
+    check_reachable(address)
     progress.stage(f"connecting to {'the Ray cluster of this machine' if address == 'ray' else address}")
     try:
         ray.init(
@@ -152,6 +156,26 @@ def connect(address: str, progress: Progress) -> Iterator[Cluster]:
         yield cluster
     finally:
         ray.shutdown()
+
+
+def check_reachable(address: str) -> None:
+    """Refuse an address where nobody listens: Ray would try for minutes.
+
+    Raises:
+        CannotRunError: If the cluster that is named, by `--on` or RAY_ADDRESS, cannot be reached.
+    """
+    place = os.environ.get("RAY_ADDRESS", "") if address == "ray" else address
+    host, colon, port = place.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # of this machine, which Ray finds or not at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_S).close()
+    except (OSError, OverflowError) as error:
+        raise CannotRunError(
+            f"there is no Ray cluster to be had (nobody listens: {one_sentence(error)})",
+            where=place,
+            fix="Start one with `ray start --head`, or name its client server as ray://HOST:10001",
+        ) from error
 
 
 def library() -> Any:

@@ -113,7 +113,7 @@ class Spread:
         del run, progress
         endpoints = (target.endpoint, *target.others)
         known = [replace(one, names=(*one.names, *settings.reply_names)) for one in endpoints]
-        places = self.places or [self.cluster.place(one) for one in known]
+        places: Sequence[Place] = self.places or [self.cluster.place(one) for one in known]
         retry = RetryPolicy(attempts=settings.retries + 1, timeout_s=settings.timeout)
         slots = self.slots or self.cluster.slots
         chat = SpreadChat(places, concurrency=settings.concurrency, slots=slots, retry=retry)

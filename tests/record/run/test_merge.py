@@ -206,7 +206,7 @@ def test_an_endpoint_is_known_by_its_url_unless_it_has_a_label(tmp_path: Path) -
     folders = [*parts(tmp_path, model=there)[:2], write(tmp_path / "x", Shard(index=3, of=3), model=other)]
     with pytest.raises(RecordError, match=r"not of one run: model source is http://a/v1 in .*, and here http://b/v1"):
         check_shards(folders)
-    labelled = {"server": replace(of_run(None).server, deployment="v7")}
+    labelled: dict[str, Any] = {"server": replace(of_run(None).server, deployment="v7")}
     (tmp_path / "l").mkdir()
     folders = parts(tmp_path / "l", model=there, **labelled)[:2]
     folders.append(write(tmp_path / "l" / "x", Shard(index=3, of=3), model=other, **labelled))

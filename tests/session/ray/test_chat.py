@@ -71,7 +71,7 @@ def ask(
 ) -> list[Any]:
     async def all_of() -> list[Any]:
         async with SpreadChat(places, concurrency=concurrency, slots=slots, retry=RETRY) as chat:
-            more = {} if expected is None else {"expected": expected}
+            more: dict[str, Any] = {} if expected is None else {"expected": expected}
             return await asyncio.gather(*(chat.ask({"n": n}, **more) for n in range(number)), return_exceptions=True)
 
     return asyncio.run(asyncio.wait_for(all_of(), 30))
