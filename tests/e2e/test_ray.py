@@ -165,7 +165,7 @@ def test_a_ray_client_from_elsewhere_will_do(python: Path, cluster: RayCluster, 
 def test_each_node_serves_the_model_that_the_record_names(
     python: Path, cluster: RayCluster, tmp_path: Path, mark: str
 ) -> None:
-    write_suite(tmp_path, cases=20, gate="min: 0.0, role: watch")
+    write_suite(tmp_path, cases=20, gate="min: 0.01")
     model = model_folder(tmp_path)
     args = ("--model", str(model), "--server-python", str(python), "--out", "run")
     run = start(python, tmp_path, cluster, *args)
