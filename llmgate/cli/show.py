@@ -72,7 +72,5 @@ def show(
     lines += list(wrapped(shown.heading, width, "strong")) if shown.heading else []
     for row in shown.rows:
         lines += [("", "plain"), *case_lines(row, width=width)] if lines else case_lines(row, width=width)
-    if shown.content:
-        lines += [("", "plain"), (f"content: {shown.content}", "dim")]
     for text, style in lines:
         click.secho(text, fg=COLOURS.get(style), bold=style == "strong", dim=style == "dim")
